@@ -1,0 +1,395 @@
+"""One kdamond: the loop body of ``kdamond_fn`` on region arrays, an event at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from ..errors import InputError
+from ..kernels import apply, scoring
+from ..kernels import layout as L
+from ..kernels import regions as rk
+from ..kernels import sampling
+from ..memory.physical import PhysicalMemory
+from ..scenario import Attrs, Context
+from ..units import UINT_MAX
+from ..workload.access import AccessTable
+from . import goals, table
+from .quota import QuotaState
+from .quota_math import feed_loop_next_input, mult_frac
+from .regions import RegionSet, empty, set_regions
+from .rng import Rng
+
+STAT_FIELDS = (
+    "nr_tried", "sz_tried", "nr_applied", "sz_applied", "sz_ops_filter_passed", "qt_exceeds", "nr_snapshots",
+)  # fmt: skip
+
+_NEW_PASS = np.zeros((), L.CURSOR)
+
+
+class Observer(Protocol):
+    """What a run's recorder is told; every call happens inside the loop body, at the point its name says."""
+
+    def aggregated(self, kdamond: Kdamond) -> None:
+        """After merging and the minimum count, before the schemes."""
+
+    def applied(self, kdamond: Kdamond, events: npt.NDArray[Any]) -> None:
+        """After regions were handed to actions (rows of EVENT); may come several times in a pass."""
+
+    def finished(self, kdamond: Kdamond, aggregation: bool) -> None:
+        """At the end of a loop body in which an aggregation or an application was due."""
+
+
+class Action(Protocol):
+    """An action that the application pass does not carry out itself."""
+
+    def begin(self, kdamond: Kdamond, scheme: int) -> None:
+        """Start of an application pass in which the scheme is due."""
+
+    def __call__(self, kdamond: Kdamond, scheme: int, cursor: Any) -> tuple[int, int, int]:
+        """Act on ``[cursor.start, cursor.end)``; return bytes applied, bytes passing filters, elapsed ns."""
+
+
+class SplitState:
+    """The two function-static variables of the split code; Linux 7.3 shares them between all contexts."""
+
+    def __init__(self) -> None:
+        self.last_nr_regions = 0
+        self.rotation = 0
+
+
+def adapt_intervals(score: int) -> int:
+    """Return the factor of ``damon_get_intervals_adaptation_bp`` for an intervals score, in bp."""
+    factor = feed_loop_next_input(100_000_000, score) // 10_000
+    return 5_000 + factor // 2 if factor <= 10_000 else factor
+
+
+def nr_samples(attrs: Attrs) -> int:
+    """Return the largest possible nr_accesses of a region."""
+    return max(1, min(attrs.aggr_us // max(attrs.sample_us, 1), UINT_MAX))
+
+
+class Kdamond:
+    """State of one context while it runs.
+
+    Parameters
+    ----------
+    context : Context
+        The configuration.
+    index : int
+        Position among the scenario's contexts.
+    memory : PhysicalMemory
+        Shared with all contexts of the run.
+    access : AccessTable
+        Who touches what.
+    space : Space
+        Where core addresses lead.
+    ranges : sequence of sequence of (int, int)
+        Monitored ranges by target, core addresses.
+    rng : Rng
+        The context's draws.
+    split_state : SplitState
+        Shared between contexts, or the context's own.
+    actions : dict of int to Action
+        Actions carried out outside the application pass, by scheme.
+    observer : Observer
+        Told what happens.
+    """
+
+    def __init__(
+        self,
+        context: Context,
+        index: int,
+        memory: PhysicalMemory,
+        access: AccessTable,
+        space: L.Space,
+        ranges: Sequence[Sequence[tuple[int, int]]],
+        rng: Rng,
+        split_state: SplitState,
+        actions: dict[int, Action],
+        observer: Observer,
+    ) -> None:
+        self.context, self.index = context, index
+        self.memory, self.access, self.space = memory, access, space
+        self.rng, self.split_state, self.actions, self.observer = rng, split_state, dict(actions), observer
+        for i, scheme in enumerate(context.schemes):
+            for j, goal in enumerate(scheme.quota.goals):
+                goals.check_metric(goal.metric, f"contexts[{index}].schemes[{i}].quota.goals[{j}].metric")
+            if any(g.early_exit != "none" for g in scheme.quota.goals):
+                self.actions[i] = EarlyExit(self.actions.get(i))
+        self.attrs = context.attrs
+        self.aggr_samples = nr_samples(self.attrs)
+        self.min_sz = context.min_region_sz
+        self.regions = RegionSet([set_regions([], r, self.min_sz) for r in ranges])
+        self.schemes, self.filters = table.build(context, memory.index_of, set(self.actions))
+        self.quotas = [QuotaState(s.quota, memory.machine.hz) for s in context.schemes]
+        self.passed = self.tick = 0
+        self.next_aggregation = self.attrs.aggr_us // self.attrs.sample_us
+        self.next_ops_update = self.attrs.update_us // self.attrs.sample_us
+        self.next_tune = self.next_aggregation * self.attrs.intervals_goal.aggrs
+        self.next_apply = [self._apply_period(i) for i in range(len(context.schemes))]
+        self.sz_limit = self.regions.apply_min_nr_regions(self.attrs.min_nr_regions, self.min_sz)
+        self.aggregations = 0
+        self._window = np.zeros(1, L.WINDOW)[0]
+        self._cursors = np.zeros(1, L.CURSOR)
+        self._cursor = self._cursors[0]
+        self._stack = empty(16 + 4 * (len(context.schemes) + len(self.filters)))
+        self._events = np.zeros(1024, L.EVENT)
+        self._histogram = np.zeros(100, np.uint64)
+        self._frames, self._records = np.zeros(0, np.int64), np.zeros(0, np.uint64)
+
+    # ---- sampling -------------------------------------------------------------------------------------------------
+
+    def ticks_to_event(self) -> int:
+        """Return how many sampling ticks lie ahead up to and including the next one with work beside sampling."""
+        upcoming = [self.next_aggregation, *self.next_apply] if self.next_apply else [self.next_aggregation]
+        return max(min(upcoming) - self.passed, 1)
+
+    def _scratch(self) -> None:
+        if self._frames.size < self.regions.n:
+            self._frames = np.zeros(2 * self.regions.n, np.int64)
+            self._records = np.zeros(2 * self.regions.n, np.uint64)
+
+    def sample(self, after: npt.NDArray[np.int64], until: npt.NDArray[np.int64]) -> None:
+        """Prepare and check once per window (`after`, `until`] of workload ticks; nobody else disturbs the pages."""
+        self._scratch()
+        sampling.sample_ticks(
+            self.regions.now, self.regions.n, after, until, self.space, self.memory.arrays, self.access.arrays,
+            self.rng.state, self.rng.buffer, self._frames, self._records,
+        )  # fmt: skip
+        self.passed += after.size
+        self.tick = int(until[-1])
+
+    def prepare(self) -> None:
+        """Pick sampling addresses and clear the pages' accessed state, at the end of the present tick."""
+        self._scratch()
+        sampling.prepare_checks(
+            self.regions.now, self.regions.n, self.tick, self.space, self.memory.arrays, self.rng.state,
+            self.rng.buffer, self._frames,
+        )  # fmt: skip
+
+    def check(self, tick: int) -> None:
+        """Check the prepared addresses at workload tick `tick`."""
+        self.tick = tick
+        sampling.check_accesses(
+            self.regions.now, self.regions.n, tick, self.memory.arrays, self.access.arrays, self._frames
+        )
+        self.passed += 1
+
+    # ---- the rest of the loop body --------------------------------------------------------------------------------
+
+    def body(self) -> None:
+        """Run what follows the access check of a sampling tick: merge, schemes, tuning, reset, split."""
+        aggregation = self.passed >= self.next_aggregation
+        regions = self.regions
+        if aggregation:
+            top = int(rk.max_nr_accesses(regions.now, regions.n))
+            max_thres = self.attrs.aggr_us // self.attrs.sample_us
+            regions.merge(top // 10, self.sz_limit, max_thres, self.attrs.max_nr_regions)
+            self.sz_limit = regions.apply_min_nr_regions(self.attrs.min_nr_regions, self.min_sz)
+            self.observer.aggregated(self)
+        due = self.apply_schemes()
+        if aggregation:
+            latched = self.next_aggregation
+            if self.attrs.intervals_goal.aggrs and self.passed >= self.next_tune:
+                self.next_tune += self.aggr_samples * self.attrs.intervals_goal.aggrs
+                self._tune_intervals()
+            self.next_aggregation = latched + self.attrs.aggr_us // self.attrs.sample_us
+            rk.reset_aggregated(regions.now, regions.n)
+            self.split()
+            self.aggregations += 1
+        if aggregation or due:
+            self.observer.finished(self, aggregation)
+
+    def split(self) -> None:
+        """Split regions at random (``kdamond_split_regions``)."""
+        regions, state, limit = self.regions, self.split_state, self.attrs.max_nr_regions
+        nr = regions.n
+        if nr < limit:
+            regions.reserve(4 * nr + 16)
+            arguments = (np.uint64(self.min_sz), self.rng.state, self.rng.buffer, regions.spare, regions.spare_ptr)
+            if nr > limit // 2:
+                step = limit // (limit - nr)
+                offset = state.rotation % step
+                state.rotation += 1
+                rk.split_some(regions.now, regions.ptr, step, offset, *arguments)
+            else:
+                pieces = 3 if state.last_nr_regions == nr and nr < limit // 3 else 2
+                rk.split_all(regions.now, regions.ptr, pieces, *arguments)
+            regions.swap()
+        state.last_nr_regions = nr
+
+    def _tune_intervals(self) -> None:
+        attrs, goal = self.attrs, self.attrs.intervals_goal
+        score = intervals_score(self.regions, self.aggr_samples, goal.access_bp)
+        adapt = adapt_intervals(score)
+        if adapt == 10_000:
+            return
+        sample = max(goal.min_sample_us, min(goal.max_sample_us, attrs.sample_us * adapt // 10_000))
+        self.set_attrs(attrs.replace(sample_us=sample, aggr_us=sample * self.aggr_samples), aggregating=False)
+
+    def set_attrs(self, new: Attrs, aggregating: bool | None = None) -> None:
+        """Take over new attributes (``damon_set_attrs``): timers restart, results are converted to the new units."""
+        old = self.attrs
+        if aggregating is None:
+            aggregating = self.passed < self.next_aggregation
+        self.next_aggregation = self.passed + new.aggr_us // new.sample_us
+        self.next_ops_update = self.passed + new.update_us // new.sample_us
+        rk.rescale(
+            self.regions.now, self.regions.n, np.uint64(nr_samples(old)), np.uint64(nr_samples(new)),
+            np.uint64(old.aggr_us), np.uint64(new.aggr_us), aggregating,
+        )  # fmt: skip
+        self.attrs = new
+        self.next_apply = [self.passed + self._apply_period(i) for i in range(len(self.schemes))]
+
+    def _apply_period(self, i: int) -> int:
+        return (self.context.schemes[i].apply_interval_us or self.attrs.aggr_us) // self.attrs.sample_us
+
+    # ---- schemes --------------------------------------------------------------------------------------------------
+
+    def window(self) -> Any:
+        """Return the moving-sum window of the present tick (a WINDOW record)."""
+        w, attrs = self._window, self.attrs
+        length = max(attrs.aggr_us, 1) // max(attrs.sample_us, 1)
+        left = max(self.next_aggregation - self.passed, 0)
+        w["left_bp"] = mult_frac(left, 10_000, length)
+        w["samples"], w["aggr_us"] = nr_samples(attrs), attrs.aggr_us
+        w["min_sz"], w["tick"] = self.min_sz, self.tick
+        return w
+
+    def view(self, scheme: int) -> goals.MetricView:
+        """Return what the goal metrics of a scheme may look at now."""
+        s = self.context.schemes[scheme]
+        return goals.MetricView(
+            self.memory, self.regions.now, self.regions.n, self.schemes[scheme], self.window(), self.space,
+            self.input_now(), self.context.ops, int(self.schemes[scheme]["esz"]), s.quota.goal_tuner,
+        )  # fmt: skip
+
+    def input_now(self) -> int:
+        """Return the time at which ``user_input`` goals are read, in the unit of their ``current_values``."""
+        return self.memory.now_ns // 1000
+
+    def measure_goals(self, scheme: int) -> list[tuple[int, int]]:
+        """Return (value, target) of each goal of a scheme, measured now."""
+        view = self.view(scheme)
+        return [goals.measure(view, g) for g in self.context.schemes[scheme].quota.goals]
+
+    @property
+    def jiffies(self) -> int:
+        """The machine's clock in jiffies; it starts at 1000, so that 0 never is a time."""
+        return 1000 + self.memory.now_ns // int(self.memory.arrays.clock[2])
+
+    def apply_schemes(self) -> bool:
+        """Adjust quotas and run the application pass (``kdamond_apply_schemes``); whether any scheme was due."""
+        due = [self.passed >= at for at in self.next_apply]
+        rows = self.schemes
+        rows["due"] = due
+        ready = [i for i in range(len(rows)) if due[i] and rows[i]["active"]]
+        if not ready:
+            return any(due)
+        window, jiffies = self.window(), self.jiffies
+        for i in ready:
+            self.quotas[i].adjust(rows[i], jiffies, self.min_sz, lambda i=i: self.measure_goals(i))  # type: ignore[misc]
+            if rows[i]["quota_set"] and rows[i]["score"] != L.NO_SCORE:
+                rows[i]["min_score"] = self.min_score(i)
+        for i in ready:
+            if i in self.actions:
+                self.actions[i].begin(self, i)
+        self._apply_pass(window)
+        for i in range(len(rows)):
+            if due[i]:
+                self.next_apply[i] = self.passed + self._apply_period(i)
+        return True
+
+    def min_score(self, i: int) -> int:
+        """Build the priority histogram of scheme i and return its threshold; address filters may cut regions."""
+        regions = self.regions
+        regions.reserve(regions.n + 4 * len(self.filters) * max(len(regions.ptr) - 1, 1) + 16)
+        score = scoring.score_histogram(
+            self._cursor, regions.now, regions.ptr, regions.spare, regions.spare_ptr, self._stack, self.schemes[i],
+            self.filters, self.window(), self._histogram,
+        )  # fmt: skip
+        regions.swap()
+        return int(score)
+
+    def _apply_pass(self, window: Any) -> None:
+        regions, cursor = self.regions, self._cursor
+        limit = np.uint64(regions.size_limit(self.attrs.min_nr_regions, self.min_sz))
+        extra = 4 * (len(self.schemes) + len(self.filters)) * max(len(regions.ptr) - 1, 1)
+        regions.reserve(regions.n + extra + 16)
+        self._cursors[0] = _NEW_PASS
+        regions.spare_ptr[0] = 0
+        while True:
+            code = apply.apply_pass(
+                cursor, regions.now, regions.ptr, regions.spare, regions.spare_ptr, self._stack, self.schemes,
+                self.filters, window, limit, self.space, self.memory.arrays, self.access.arrays, self._events,
+            )  # fmt: skip
+            if code == apply.CALL:
+                i = int(cursor["scheme"])
+                cursor["applied"], cursor["passed"], cursor["elapsed"] = self.actions[i](self, i, cursor)
+                continue
+            if cursor["n_events"]:
+                self.observer.applied(self, self._events[: int(cursor["n_events"])])
+                cursor["n_events"] = 0
+            if code == apply.DONE:
+                break
+        regions.swap()
+
+
+class EarlyExit:
+    """The RFC's directional early exit around another action: a satisfied goal makes the action do nothing.
+
+    Core still charges the region and clears its age. ``both_fresh`` measures the metric again before every region and
+    stops in either direction; ``v1`` compares the value of the last quota evaluation, for inflow only.
+    """
+
+    def __init__(self, inner: Action | None) -> None:
+        self.inner = inner
+
+    def begin(self, kdamond: Kdamond, scheme: int) -> None:
+        """Pass the start of the pass on."""
+        if self.inner:
+            self.inner.begin(kdamond, scheme)
+
+    def __call__(self, kdamond: Kdamond, scheme: int, cursor: Any) -> tuple[int, int, int]:
+        """Act unless the first goal with an early exit is satisfied."""
+        config = kdamond.context.schemes[scheme]
+        k, goal = next((k, g) for k, g in enumerate(config.quota.goals) if g.early_exit != "none")
+        inflow = config.target_nid == goal.nid
+        if goal.early_exit == "both_fresh":
+            stop = goals.satisfied(kdamond.view(scheme), goal, inflow)
+        else:
+            value, target = kdamond.quotas[scheme].goals[k]
+            stop = inflow and value >= target
+        if stop:
+            cursor["early_exit"] = 1
+            return 0, 0, 0
+        if self.inner:
+            return self.inner(kdamond, scheme, cursor)
+        return run_builtin(kdamond, scheme, cursor)
+
+
+def run_builtin(kdamond: Kdamond, scheme: int, cursor: Any) -> tuple[int, int, int]:
+    """Carry out a scheme's built-in paddr action on the cursor's region."""
+    row = kdamond.schemes[scheme].copy()
+    row["action"] = table.builtin_action(kdamond.context.schemes[scheme].action)
+    apply.apply_one(
+        cursor, row, kdamond.filters, kdamond.space, kdamond.memory.arrays, kdamond.access.arrays, kdamond.tick
+    )
+    return int(cursor["applied"]), int(cursor["passed"]), int(cursor["elapsed"])
+
+
+def intervals_score(regions: RegionSet, aggr_samples: int, access_bp: int) -> int:
+    """Return the observed access events over the goal, in bp (``damon_get_intervals_score``)."""
+    most = int(rk.total_size(regions.now, regions.n)) * aggr_samples % 2**64
+    seen = int(rk.weighted_accesses(regions.now, regions.n))
+    return mult_frac(seen, 10_000, max(most * access_bp % 2**64 // 10_000, 1))
+
+
+def check_ranges(ranges: Sequence[tuple[int, int]], where: str) -> None:
+    """Raise `InputError` if there is nothing to monitor."""
+    if not ranges:
+        raise InputError(where, "has no address range", "give regions, or a machine or mapping to take them from")

@@ -1,0 +1,82 @@
+"""A scheme's quota over time: charge windows, the tuner's state, and the goals' values when they were last used."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from ..scenario import Quota
+from ..units import UINT_MAX
+from . import quota_math
+
+
+def reset_interval_jiffies(ms: int, hz: int) -> int | None:
+    """Return the charge window's length in jiffies, rounded up; None where the kernel takes it for infinite.
+
+    The kernel converts the low 32 bits and treats values with bit 31 set as practically infinite.
+    """
+    ms &= UINT_MAX
+    return None if ms >> 31 else -(-ms * hz // 1000)
+
+
+class QuotaState:
+    """What ``struct damos_quota`` remembers, beside the fields that the application pass keeps in the scheme table.
+
+    Attributes
+    ----------
+    esz_bp : int
+        The tuner's state, 1/10000 byte.
+    charged_from : int
+        Start of the charge window in jiffies; 0 = no window was ever started.
+    total_charged_sz : int
+        Bytes charged in finished windows.
+    goals : list of (int, int)
+        Value and target per goal, as last handed to the score.
+    """
+
+    def __init__(self, quota: Quota, hz: int) -> None:
+        self.quota = quota
+        self.reset_jiffies = reset_interval_jiffies(quota.reset_interval_ms, hz)
+        self.esz_bp = 0
+        self.charged_from = 0
+        self.total_charged_sz = 0
+        self.score = 0
+        self.resets = 0
+        self.goals: list[tuple[int, int]] = [(g.current_value, g.target_value) for g in quota.goals]
+
+    def set_effective(self, row: Any, min_region_sz: int, measure: Callable[[], Sequence[tuple[int, int]]]) -> None:
+        """Evaluate goals and caps into the effective quota (``damos_set_effective_quota``)."""
+        quota = self.quota
+        esz_bp: int | None = None
+        if quota.goals:
+            self.goals = list(measure())
+            self.score = quota_math.quota_score(self.goals)
+            self.esz_bp = esz_bp = quota_math.next_esz_bp(quota.goal_tuner, self.esz_bp, self.score, quota.sz_bytes)
+        self.resets += 1
+        row["esz"] = quota_math.set_effective(
+            sz_bytes=quota.sz_bytes,
+            ms=quota.ms,
+            esz_bp=esz_bp,
+            total_charged_sz=self.total_charged_sz,
+            total_charged_ns=int(row["total_charged_ns"]),
+            min_region_sz=min_region_sz,
+        )
+
+    def adjust(
+        self, row: Any, jiffies: int, min_region_sz: int, measure: Callable[[], Sequence[tuple[int, int]]]
+    ) -> None:
+        """Start a new charge window where one is due (part 1 of ``damos_adjust_quota``)."""
+        if not row["quota_set"]:
+            return
+        if self.total_charged_sz == 0 and self.charged_from == 0:
+            self.charged_from = jiffies
+            self.set_effective(row, min_region_sz, measure)
+        if self.reset_jiffies is None or jiffies < self.charged_from + self.reset_jiffies:
+            return
+        charged, esz = int(row["charged_sz"]), int(row["esz"])
+        if charged >= esz or esz - charged < min_region_sz:
+            row["qt_exceeds"] += 1
+        self.total_charged_sz += charged
+        self.charged_from = jiffies
+        row["charged_sz"] = 0
+        self.set_effective(row, min_region_sz, measure)

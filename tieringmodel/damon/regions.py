@@ -1,0 +1,136 @@
+"""A context's regions: two sets of arrays that kernels read from and write to in turn."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from ..errors import KernelRefusal
+from ..kernels import regions as rk
+from ..kernels.layout import Regions
+from ..units import ULONG_MAX
+
+COLUMNS = ("start", "end", "nr", "last", "age")
+Row = Sequence[int]
+
+
+def empty(capacity: int) -> Regions:
+    """Return region arrays of the given capacity."""
+    return Regions(*(np.zeros(capacity, np.uint64) for _ in range(2)), *(np.zeros(capacity, np.uint32) for _ in range(3)))
+
+
+def set_regions(rows: Sequence[Row], ranges: Sequence[tuple[int, int]], min_region_sz: int) -> list[list[int]]:
+    """Fit one target's regions to new ranges (``damon_set_regions``).
+
+    Regions that meet no range vanish, the first and last ones meeting a range are stretched or trimmed to it, holes
+    are filled by fresh regions.
+
+    Parameters
+    ----------
+    rows : sequence of (start, end, nr_accesses, last_nr_accesses, age)
+        Present regions in address order, core addresses.
+    ranges : sequence of (start, end)
+        New ranges; starts are aligned down, ends up, to `min_region_sz`.
+    min_region_sz : int
+        Alignment in core address units.
+
+    Returns
+    -------
+    list of list of int
+        The new regions.
+
+    Raises
+    ------
+    KernelRefusal
+        If an aligned range is empty or begins before the previous one's end (EINVAL).
+    """
+    aligned: list[tuple[int, int]] = []
+    for i, (start, end) in enumerate(ranges):
+        low, high = start - start % min_region_sz, -(-end // min_region_sz) * min_region_sz
+        if low >= high or (aligned and low < aligned[-1][1]):
+            text = f"{start}..{end} is empty or overlaps the range before (EINVAL)"
+            raise KernelRefusal(f"ranges[{i}]", text, "sort and separate the ranges")
+        aligned.append((low, high))
+    kept = [list(r) for r in rows if any(r[0] < high and low < r[1] for low, high in aligned)]
+    out: list[list[int]] = []
+    for low, high in aligned:
+        inside = [r for r in kept if r[0] < high and low < r[1]]
+        if not inside:
+            out.append([low, high, 0, 0, 0])
+            continue
+        kept = [r for r in kept if r[0] >= inside[-1][1]]
+        inside[0][0], inside[-1][1] = low, high
+        for k, region in enumerate(inside):
+            if k and inside[k - 1][1] != region[0]:
+                out.append([inside[k - 1][1], region[0], 0, 0, 0])
+            out.append(region)
+    return out
+
+
+class RegionSet:
+    """Regions of all targets of one context, in list order.
+
+    Attributes
+    ----------
+    now : Regions
+        Arrays in use; entries beyond ``n`` are meaningless.
+    ptr : ndarray of int64, shape (n_targets + 1,)
+        Where each target's regions begin.
+    """
+
+    def __init__(self, targets: Sequence[Sequence[Row]]) -> None:
+        n = sum(len(t) for t in targets)
+        self.now, self.spare = empty(max(64, 4 * n)), empty(max(64, 4 * n))
+        self.ptr = np.concatenate(([0], np.cumsum([len(t) for t in targets]))).astype(np.int64)
+        self.spare_ptr = self.ptr.copy()
+        rows = [row for t in targets for row in t]
+        for k, column in enumerate(self.now):
+            column[:n] = [row[k] for row in rows]
+
+    @property
+    def n(self) -> int:
+        """Number of regions over all targets."""
+        return int(self.ptr[-1])
+
+    def reserve(self, capacity: int) -> None:
+        """Make sure that the spare arrays, which a kernel will fill next, hold `capacity` regions."""
+        if self.spare.start.size < capacity:
+            self.spare = empty(2 * capacity)
+
+    def swap(self) -> None:
+        """Make the spare arrays the present ones, after a kernel has filled them."""
+        self.now, self.spare = self.spare, self.now
+        self.ptr, self.spare_ptr = self.spare_ptr, self.ptr
+
+    def rows(self) -> list[list[list[int]]]:
+        """Return ``[start, end, nr_accesses, last_nr_accesses, age]`` per region and target, as Python ints."""
+        columns = [c[: self.n].tolist() for c in self.now]
+        flat = [list(row) for row in zip(*columns, strict=True)]
+        return [flat[a:b] for a, b in zip(self.ptr[:-1], self.ptr[1:], strict=True)]
+
+    def columns(self) -> dict[str, npt.NDArray[np.uint64] | npt.NDArray[np.uint32]]:
+        """Return copies of the columns in use, by name."""
+        return {name: c[: self.n].copy() for name, c in zip(COLUMNS, self.now, strict=True)}
+
+    def size_limit(self, min_nr_regions: int, min_region_sz: int) -> int:
+        """Return ``damon_region_sz_limit``: the mean size at the minimum count, at least one minimal region."""
+        return max(int(rk.total_size(self.now, self.n)) // max(min_nr_regions, 1), min_region_sz)
+
+    def apply_min_nr_regions(self, min_nr_regions: int, min_region_sz: int) -> int:
+        """Cut regions so that the minimum count is kept; return the size limit (``damon_apply_min_nr_regions``)."""
+        limit = self.size_limit(min_nr_regions, min_region_sz)
+        limit = -(-limit // min_region_sz) * min_region_sz
+        if self.n and int(rk.largest_size(self.now, self.n)) > limit:
+            total = int(rk.total_size(self.now, self.n))
+            self.reserve(self.n + total // limit + 1)
+            rk.cut_to_limit(self.now, self.ptr, np.uint64(limit), self.spare, self.spare_ptr)
+            self.swap()
+        return limit
+
+    def merge(self, threshold: int, sz_limit: int, max_thres: int, max_nr_regions: int) -> None:
+        """Age and merge (``kdamond_merge_regions``), in place."""
+        rk.merge_regions(
+            self.now, self.ptr, np.uint64(threshold), np.uint64(min(sz_limit, ULONG_MAX)), np.uint64(max_thres), max_nr_regions
+        )

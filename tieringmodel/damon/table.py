@@ -1,0 +1,105 @@
+"""Schemes and filters of a context as record arrays, in the form that the application pass reads."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from ..kernels import layout as L
+from ..scenario import CORE_FILTERS, Context, Filter, Scheme
+
+_FILTER = {
+    "addr": L.ADDR, "target": L.TARGET, "anon": L.ANON, "active": L.IS_ACTIVE, "memcg": L.MEMCG, "young": L.YOUNG,
+    "hugepage_size": L.HUGEPAGE_SIZE, "unmapped": L.UNMAPPED,
+}  # fmt: skip
+_PADDR_ACTION = {
+    "migrate_hot": L.MIGRATE, "migrate_cold": L.MIGRATE, "stat": L.STAT, "lru_prio": L.LRU_PRIO,
+    "lru_deprio": L.LRU_DEPRIO, "pageout": L.PAGEOUT,
+}  # fmt: skip
+_SCORE = {
+    "paddr": {"pageout": L.COLD, "lru_deprio": L.COLD, "migrate_cold": L.COLD, "lru_prio": L.HOT, "migrate_hot": L.HOT},
+    "vaddr": {"pageout": L.COLD, "migrate_cold": L.COLD, "migrate_hot": L.HOT},
+}
+
+
+def split_filters(filters: tuple[Filter, ...]) -> tuple[list[Filter], list[Filter]]:
+    """Return core and operations filters, each in installation order."""
+    return [f for f in filters if f.type in CORE_FILTERS], [f for f in filters if f.type not in CORE_FILTERS]
+
+
+def default_rejects(filters: tuple[Filter, ...]) -> tuple[bool, bool]:
+    """Whether memory that matches no filter is rejected by the core and by the operations layer.
+
+    The last filter of a layer decides (``allow`` means: only these); the core layer never rejects by default while
+    operations filters exist, because they still have a say.
+    """
+    core, ops = split_filters(filters)
+    return bool(core and core[-1].allow and not ops), bool(ops and ops[-1].allow)
+
+
+def quota_is_set(scheme: Scheme) -> bool:
+    """Whether the scheme has any limit at all."""
+    q = scheme.quota
+    return bool(q.sz_bytes or q.ms or q.goals)
+
+
+def builtin_action(action: str) -> int:
+    """Return the code of a built-in paddr action, UNSUPPORTED for the others."""
+    return _PADDR_ACTION.get(action, L.UNSUPPORTED)
+
+
+def _filter_rows(filters: list[Filter]) -> list[tuple[int, ...]]:
+    rows = []
+    for f in filters:
+        start, end = (f.min_bytes, f.max_bytes) if f.type == "hugepage_size" else (f.start_bytes, f.end_bytes)
+        index = f.memcg_id if f.type == "memcg" else f.target_idx
+        rows.append((_FILTER[f.type], int(f.matching), int(f.allow), start, end, index))
+    return rows
+
+
+def build(context: Context, index_of: Any, external: set[int]) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
+    """Return the scheme and filter tables of a context.
+
+    Parameters
+    ----------
+    context : Context
+        The context.
+    index_of : callable
+        Maps a node id to the machine's node index, -1 if it has none.
+    external : set of int
+        Schemes whose action the caller carries out region by region.
+
+    Returns
+    -------
+    schemes : ndarray of SCHEME, shape (n_schemes,)
+    filters : ndarray of FILTER, shape (n_filters,)
+    """
+    table = np.zeros(len(context.schemes), L.SCHEME)
+    rows: list[tuple[int, ...]] = []
+    for i, (row, scheme) in enumerate(zip(table, context.schemes, strict=True)):
+        pattern, quota = scheme.access_pattern, scheme.quota
+        row["active"] = 1
+        row["min_sz"], row["max_sz"] = pattern.min_sz_bytes, pattern.max_sz_bytes
+        row["min_nr"], row["max_nr"] = pattern.min_nr_accesses, pattern.max_nr_accesses
+        row["min_age"], row["max_age"] = pattern.min_age, pattern.max_age
+        row["quota_set"] = quota_is_set(scheme)
+        row["weight_nr"], row["weight_age"] = quota.weights.nr_accesses, quota.weights.age
+        row["fail_num"], row["fail_denom"] = quota.fail_charge_num, quota.fail_charge_denom
+        row["max_nr_snapshots"] = scheme.max_nr_snapshots
+        kind = "paddr" if context.ops == "paddr" else "vaddr"
+        row["score"] = _SCORE[kind].get(scheme.action, L.TOP)
+        row["keep_age"] = scheme.action == "stat"
+        core, ops = split_filters(scheme.filters)
+        row["core_first"], row["core_last"] = len(rows), len(rows) + len(core)
+        rows += _filter_rows(core)
+        row["ops_first"], row["ops_last"] = len(rows), len(rows) + len(ops)
+        rows += _filter_rows(ops)
+        row["core_reject"], row["ops_reject"] = default_rejects(scheme.filters)
+        row["target"] = index_of(scheme.target_nid)
+        row["action"] = L.EXTERNAL if i in external else builtin_action(scheme.action)
+    filters = np.zeros(max(len(rows), 1), L.FILTER)
+    for k, values in enumerate(rows):
+        filters[k] = values
+    return table, filters

@@ -1,0 +1,40 @@
+"""One error family: where the problem is, what was found there, and what to do about it."""
+
+from __future__ import annotations
+
+
+class TieringError(Exception):
+    """Base of every error this package raises on purpose.
+
+    The command line prints it as one sentence and exits with status 2.
+    """
+
+
+class InputError(TieringError, ValueError):
+    """Something the user gave is wrong.
+
+    Parameters
+    ----------
+    where : str
+        Path of the offending value (``contexts[0].attrs.sample_us``, ``file.csv:12``).
+    what : str
+        The value found and why it is refused.
+    remedy : str
+        What to write instead.
+    """
+
+    def __init__(self, where: str, what: str, remedy: str = "") -> None:
+        self.where, self.what, self.remedy = where, what, remedy
+        super().__init__(f"{where}: {what}" + (f"; {remedy}" if remedy else ""))
+
+    def __reduce__(self) -> tuple[type, tuple[str, str, str]]:
+        return type(self), (self.where, self.what, self.remedy)
+
+    def under(self, prefix: str) -> InputError:
+        """Return the same error with `prefix` put before its path."""
+        joint = "" if self.where.startswith("[") or not self.where else "."
+        return type(self)(prefix + joint + self.where, self.what, self.remedy)
+
+
+class KernelRefusal(InputError):
+    """A configuration that Linux answers with an errno (``EINVAL`` unless the text says otherwise)."""

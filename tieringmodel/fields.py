@@ -1,0 +1,142 @@
+"""Frozen dataclasses that check themselves: conversion by field name and type, unknown keys refused, dict in and out."""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import types
+import typing
+from collections.abc import Callable, Mapping
+from functools import cache
+from typing import Any, Self
+
+from . import units
+from .errors import InputError
+
+_BY_SUFFIX: tuple[tuple[str, Callable[[object, str], int]], ...] = (
+    ("_bytes", units.parse_bytes),
+    ("_us", units.parse_us),
+    ("_ms", units.parse_ms),
+    ("_bp", units.parse_bp),
+)
+
+
+@cache
+def _hints(cls: type) -> dict[str, Any]:
+    return typing.get_type_hints(cls)
+
+
+def suggest(word: str, known: typing.Iterable[str]) -> str:
+    """Return a remedy that lists the known words, the nearest first."""
+    names = list(known)
+    near = difflib.get_close_matches(word, names, 1)
+    return (f"did you mean {near[0]!r}? " if near else "") + "known: " + ", ".join(names)
+
+
+def _convert(value: Any, hint: Any, name: str, where: str) -> Any:
+    origin = typing.get_origin(hint)
+    if origin in (typing.Union, types.UnionType):
+        inner = [h for h in typing.get_args(hint) if h is not type(None)]
+        return None if value is None else _convert(value, inner[0], name, where)
+    if origin is tuple:
+        args = typing.get_args(hint)
+        if isinstance(value, (str, Mapping)) or not hasattr(value, "__iter__"):
+            raise InputError(where, f"{value!r} is not a list", "write a list")
+        items = list(value)
+        if len(args) == 2 and args[1] is Ellipsis:
+            return tuple(_convert(v, args[0], name, f"{where}[{i}]") for i, v in enumerate(items))
+        if len(items) != len(args):
+            raise InputError(where, f"has {len(items)} entries", f"write {len(args)}")
+        return tuple(_convert(v, h, name, f"{where}[{i}]") for i, (v, h) in enumerate(zip(items, args, strict=True)))
+    if dataclasses.is_dataclass(hint):
+        if isinstance(value, hint):  # type: ignore[arg-type]
+            return value
+        if isinstance(value, Mapping):
+            return hint.from_dict(value, where)  # type: ignore[union-attr]
+        raise InputError(where, f"{value!r} is not a table", f"write a table of {hint.__name__} fields")  # type: ignore[union-attr]
+    if hint is bool:
+        if isinstance(value, (bool, int)) and value in (0, 1):
+            return bool(value)
+        raise InputError(where, f"{value!r} is not true or false", "write true or false")
+    if hint is int:
+        parser = next((p for suffix, p in _BY_SUFFIX if name.endswith(suffix)), units.integer)
+        return parser(value, where)
+    if hint is float:
+        return units.number(value, where)
+    if hint is str and not isinstance(value, str):
+        raise InputError(where, f"{value!r} is not text", "write text in quotes")
+    return value
+
+
+class Checked:
+    """Base of the scenario's dataclasses.
+
+    Every field is converted by its type and the unit in its name, then checked. Integers must fit u64 unless the
+    field is listed in ``_signed``; ``_max`` bounds single fields.
+    """
+
+    _signed: typing.ClassVar[frozenset[str]] = frozenset()
+    _max: typing.ClassVar[Mapping[str, int]] = {}
+    _choices: typing.ClassVar[Mapping[str, tuple[str, ...]]] = {}
+
+    def __post_init__(self) -> None:
+        hints = _hints(type(self))
+        for field in dataclasses.fields(self):  # type: ignore[arg-type]
+            value = _convert(getattr(self, field.name), hints[field.name], field.name, field.name)
+            if isinstance(value, int) and not isinstance(value, bool):
+                top = self._max.get(field.name, units.ULONG_MAX)
+                low = -(2**31) if field.name in self._signed else 0
+                if not low <= value <= top:
+                    raise InputError(field.name, f"{value} is outside {low}..{top}", "write a value inside that range")
+            if field.name in self._choices and value not in self._choices[field.name]:
+                raise InputError(field.name, f"{value!r} is unknown", suggest(str(value), self._choices[field.name]))
+            object.__setattr__(self, field.name, value)
+        self.check()
+
+    def check(self) -> None:
+        """Raise `InputError` where fields contradict each other."""
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any], where: str = "") -> Self:
+        """Build from a plain mapping; unknown keys and wrong values raise `InputError` naming their path."""
+        known = [f.name for f in dataclasses.fields(cls)]  # type: ignore[arg-type]
+        for key in data:
+            if key not in known:
+                path = f"{where}.{key}" if where else str(key)
+                raise InputError(path, "is not a known key", suggest(str(key), known))
+        required = [
+            f.name
+            for f in dataclasses.fields(cls)  # type: ignore[arg-type]
+            if f.default is dataclasses.MISSING and f.default_factory is dataclasses.MISSING
+        ]
+        for key in required:
+            if key not in data:
+                raise InputError(f"{where}.{key}" if where else key, "is missing", "it has no default")
+        try:
+            return cls(**data)
+        except InputError as error:
+            raise (error.under(where) if where else error) from None
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain dicts, lists and scalars; fields at their default are left out, so is None."""
+        out: dict[str, Any] = {}
+        for field in dataclasses.fields(self):  # type: ignore[arg-type]
+            value = getattr(self, field.name)
+            default = field.default_factory() if field.default_factory is not dataclasses.MISSING else field.default
+            if value is not None and value != default:
+                out[field.name] = _plain(value)
+        return out
+
+    def replace(self, **changes: Any) -> Self:
+        """Return a copy with fields changed (and checked again)."""
+        return dataclasses.replace(self, **changes)  # type: ignore[type-var]
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Checked):
+        return value.to_dict()
+    if isinstance(value, tuple):
+        return [_plain(v) for v in value]
+    if isinstance(value, int) and not isinstance(value, bool) and value > 2**63 - 1:
+        return "max" if value == units.ULONG_MAX else hex(value)
+    return value

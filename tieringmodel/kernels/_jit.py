@@ -1,0 +1,65 @@
+"""The compile policy: the only place that talks to numba's decorator.
+
+* ``cache=True``: a first use compiles once, later processes load from disk.
+* The cache folder is keyed by a digest of every kernel source, because numba checks only the file of the
+  function it caches: a changed callee in another module would otherwise be served stale.
+* ``nogil=True``: threads may run kernels side by side.
+* ``error_model="numpy"``: integer division does not branch to raise; callers never divide by zero.
+* No ``fastmath``: it breaks NaN tests and makes float results depend on the compiler.
+* No ``parallel``: workers run whole simulations, and a naive ``prange`` read was measured slower than a slice.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numba
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def source_digest(folder: Path | None = None) -> str:
+    """Return the first 16 hex digits of a SHA-256 over all kernel sources (file name and bytes)."""
+    digest = hashlib.sha256()
+    for path in sorted((folder or Path(__file__).parent).glob("*.py")):
+        digest.update(path.name.encode() + b"\0" + path.read_bytes() + b"\0")
+    return digest.hexdigest()[:16]
+
+
+def _cache_root() -> Path:
+    named = os.environ.get("TIERINGMODEL_CACHE_DIR") or os.environ.get("NUMBA_CACHE_DIR")
+    if named:
+        return Path(named)
+    home = os.environ.get("XDG_CACHE_HOME") or os.path.join(os.path.expanduser("~"), ".cache")
+    root = Path(home) / "tieringmodel"
+    try:
+        root.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=root):
+            return root
+    except OSError:
+        return Path(tempfile.gettempdir()) / f"tieringmodel-{os.getuid() if hasattr(os, 'getuid') else 0}"
+
+
+CACHE_DIR = _cache_root() / source_digest()
+
+
+def kernel(function: F) -> F:
+    """Compile `function` under the package's policy; its disk cache lives below `CACHE_DIR`."""
+    previous = numba.config.CACHE_DIR
+    numba.config.CACHE_DIR = str(CACHE_DIR)
+    try:
+        compiled: F = numba.njit(cache=True, nogil=True, error_model="numpy")(function)
+    finally:
+        numba.config.CACHE_DIR = previous
+    return compiled
+
+
+def inlined(function: F) -> F:
+    """Compile a small helper that is only called from other kernels (always inlined by LLVM, no cache of its own)."""
+    compiled: F = numba.njit(nogil=True, error_model="numpy")(function)
+    return compiled

@@ -1,0 +1,100 @@
+"""Was a page touched? Decided when somebody looks, from (seed, logical page, tick) alone."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ._jit import inlined
+from .layout import CLASS_MASK, LOW32, PERIOD, RATE, SHIFT32
+from .random import GAMMA, mix64
+
+_FULL = np.uint64(1 << 32)
+_U0 = np.uint64(0)
+_C1, _C2 = np.uint32(0x9E3779B1), np.uint32(0x85EBCA77)
+_M1, _M2 = np.uint64(0x7FEB352D), np.uint64(0x846CA68B)
+_RULE_KEY = np.uint64(0xD1342543DE82EF95)
+
+
+@inlined
+def _touch_bits(key, page, tick):
+    return mix64(key + ((np.uint64(tick) << SHIFT32) | np.uint64(page)) * GAMMA) >> SHIFT32
+
+
+@inlined
+def _mixed32(page, tick, salt):
+    """The golden workloads' 32-bit hash: a xorshift-multiply mix of page, tick and salt."""
+    h = (np.uint64(page) * np.uint64(_C1) + np.uint64(tick) * np.uint64(_C2) + salt) & LOW32
+    h ^= h >> np.uint64(16)
+    h = (h * _M1) & LOW32
+    h ^= h >> np.uint64(15)
+    h = (h * _M2) & LOW32
+    return h ^ (h >> np.uint64(16))
+
+
+@inlined
+def plain_touched(threshold, key, page, after, until):
+    """Touched by a plain rate in any tick of (after, until]?"""
+    if threshold == _U0:
+        return False
+    if threshold >= _FULL:
+        return until > after
+    for tick in range(after + 1, until + 1):
+        if _touch_bits(key, page, tick) < threshold:
+            return True
+    return False
+
+
+@inlined
+def rules_touched(access, cls, page, after, until):
+    """Touched under any rule of the page's class in any tick of (after, until]?"""
+    for r in range(access.first[cls], access.first[cls + 1]):
+        rule = access.rule[r]
+        a, b = max(after, rule.start - 1), min(until, rule.end - 1)
+        if a >= b:
+            continue
+        if rule.kind == RATE:
+            if plain_touched(rule.threshold, access.key + rule.slot * _RULE_KEY, page, a, b):
+                return True
+        elif rule.kind == PERIOD:
+            if (page - rule.lo) % rule.stride == 0:
+                last = b - (b + rule.phase) % rule.period
+                if last > a:
+                    return True
+        else:
+            for tick in range(a + 1, b + 1):
+                if _mixed32(page, tick, rule.salt) < rule.threshold:
+                    return True
+    return False
+
+
+@inlined
+def touched(access, record, after, until):
+    """Was the page in `record` touched in (after, until]? Frames without a page never are."""
+    low = record & LOW32
+    if low == _U0:
+        return False
+    cls = np.int64((record >> SHIFT32) & CLASS_MASK)
+    page = np.int64(low) - 1
+    if access.plain:
+        return plain_touched(access.threshold[cls], access.key, page, after, until)
+    return rules_touched(access, cls, page, after, until)
+
+
+@inlined
+def young(access, memory, record, now):
+    """Is the page's accessed state set at tick `now`? A page whose state was never cleared counts as young.
+
+    When the answer is no, the remembered clear moves up to `now`: nothing was touched since, so later answers stay the
+    same and no tick is looked at twice.
+    """
+    low = record & LOW32
+    if low == _U0:
+        return False
+    page = np.int64(low) - 1
+    cleared = memory.seen[page]
+    if cleared == 0:
+        return True
+    if touched(access, record, np.int64(cleared) - 1, now):
+        return True
+    memory.seen[page] = np.uint32(now + 1)
+    return False

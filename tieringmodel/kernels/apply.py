@@ -1,0 +1,311 @@
+"""The application pass of ``kdamond_apply_schemes``: quota, resume pointer, filters, the action, charging, statistics.
+
+The pass is resumable: where an action is not one of the built-in ones it returns `CALL`, the caller carries the action
+out, writes ``applied``, ``passed`` and ``elapsed`` to the cursor and calls again.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ._jit import inlined, kernel
+from .access import young
+from .bits import ctz
+from .frames import charge_clock, migrate_run, move_page
+from .integer import mult_frac
+from .layout import (
+    ACTIVE_SHIFT, ANON, CLASS_MASK, EXTERNAL, HUGEPAGE_SIZE, IS_ACTIVE, LOW32, LRU_DEPRIO, LRU_PRIO, MEMCG, MIGRATE,
+    NO_SCORE, PAGEOUT, SHIFT32, STAT, UNSUPPORTED, YOUNG,
+)  # fmt: skip
+from .regions import align_down, merge_two
+from .scoring import core_drops, count_resident, fetch, mvsum, pattern_ok, push_right, region_score, store
+
+_U0, _U1, _U4096 = np.uint64(0), np.uint64(1), np.uint64(4096)
+FETCH, VISIT, RESUME = 0, 1, 2
+DONE, CALL, FLUSH = 0, 1, 2
+
+
+@inlined
+def quota_full(s, min_sz):
+    """``damos_quota_is_full``: nothing left, or less than one minimal region."""
+    if s.quota_set == _U0:
+        return False
+    return s.charged_sz >= s.esz or s.esz - s.charged_sz < min_sz
+
+
+@inlined
+def is_last(cur, ptr):
+    """Is the current region the last one of its target, counting pieces still to be visited?"""
+    return cur.depth == 0 and cur.next == ptr[cur.target + 1]
+
+
+@inlined
+def skip_charged(cur, ptr, s, stack, min_sz):
+    """``damos_skip_charged_region``: pass over what the last window already handled; may cut the region."""
+    if s.charge_target == _U0:
+        return False
+    if np.uint64(cur.target + 1) != s.charge_target:
+        return True
+    skip, addr = False, s.charge_addr
+    if addr != _U0 and cur.end <= addr:
+        skip = True
+    elif addr != _U0 and cur.start < addr:
+        skip = True
+        size = align_down(addr - cur.start, min_sz)
+        if size == _U0 and cur.end - cur.start > min_sz:
+            size = min_sz
+        if size != _U0:
+            push_right(cur, stack, size)
+    if is_last(cur, ptr):
+        s.charge_target = _U0
+        s.charge_addr = _U0
+    return skip
+
+
+@inlined
+def page_passes(s, filters, memory, access, frame, tick, core_allowed):
+    """Do the operations filters let the page on `frame` pass? The first hit decides; a young page is made old."""
+    if core_allowed:
+        return True
+    record = memory.rec[frame]
+    cls = np.int64((record >> SHIFT32) & CLASS_MASK)
+    for k in range(s.ops_first, s.ops_last):
+        f = filters[k]
+        if f.type == ANON:
+            hit = access.anon[cls] != 0
+        elif f.type == IS_ACTIVE:
+            hit = (record >> ACTIVE_SHIFT) & _U1 != _U0
+        elif f.type == MEMCG:
+            hit = access.memcg[cls] != 0 and access.memcg[cls] == f.index
+        elif f.type == YOUNG:
+            hit = young(access, memory, record, tick)
+            if hit:
+                memory.seen[np.int64(record & LOW32) - 1] = np.uint32(tick + 1)
+        elif f.type == HUGEPAGE_SIZE:
+            hit = f.start <= _U4096 <= f.end
+        else:
+            hit = False
+        if hit == (f.matching != _U0):
+            return f.allow != _U0
+    return s.ops_reject == _U0
+
+
+@inlined
+def passing_frames(s, filters, memory, access, a, b, tick, core_allowed, out):
+    """Write the frames of [a, b) whose pages pass, in address order, to `out`; return how many."""
+    n = 0
+    for word in range(a // 64, (b + 63) // 64):
+        bits = memory.lru_bits[word]
+        while bits != _U0:
+            frame = word * 64 + np.int64(ctz(bits))
+            bits &= bits - _U1
+            if a <= frame < b and page_passes(s, filters, memory, access, frame, tick, core_allowed):
+                out[n] = frame
+                n += 1
+    return n
+
+
+@inlined
+def act_on_pages(s, memory, source, chosen, n):
+    """Carry the action out on n chosen frames of one node, migration from the highest frame down; pages handled."""
+    if s.action == MIGRATE:
+        moved = np.int64(0)
+        if source == s.target:
+            return moved
+        for k in range(n - 1, -1, -1):
+            if move_page(memory, source, chosen[k], s.target):
+                moved += 1
+            elif not memory.node[s.target].try_all:
+                return moved
+        return moved
+    if s.action == LRU_PRIO or s.action == LRU_DEPRIO:
+        flag = _U1 if s.action == LRU_PRIO else _U0
+        for k in range(n):
+            record = memory.rec[chosen[k]]
+            memory.node[source].active += np.int64(flag) - np.int64((record >> ACTIVE_SHIFT) & _U1)
+            memory.rec[chosen[k]] = (record & ~(_U1 << ACTIVE_SHIFT)) | (flag << ACTIVE_SHIFT)
+        return np.int64(n)
+    return np.int64(n) if s.action == PAGEOUT else np.int64(0)
+
+
+@inlined
+def apply_paddr(cur, s, filters, space, memory, access, tick):
+    """Built-in paddr actions on the current region: walk, filter, act; sets applied, passed and elapsed."""
+    cur.applied = cur.passed = cur.elapsed = _U0
+    if s.action == UNSUPPORTED or (s.action == STAT and s.ops_first == s.ops_last):
+        return
+    from_page = np.int64((cur.start * space.unit) // _U4096)
+    to_page = np.int64((cur.end * space.unit + _U4096 - _U1) // _U4096)
+    simple = s.action == MIGRATE and (cur.core_allowed or (s.ops_first == s.ops_last and s.ops_reject == _U0))
+    passed, done = np.int64(0), np.int64(0)
+    for k in range(space.first.size):
+        a, b = max(from_page, space.first[k]), min(to_page, space.last[k])
+        if a >= b:
+            continue
+        a, b = a + space.base[k] - space.first[k], b + space.base[k] - space.first[k]
+        here = count_resident(memory, a, b)
+        if here == 0:
+            continue
+        if simple:
+            passed += here
+            if s.target >= 0 and k != s.target:
+                done += migrate_run(memory, k, a, b, s.target)
+        else:
+            chosen = np.empty(here, np.int64)
+            n = passing_frames(s, filters, memory, access, a, b, tick, cur.core_allowed != 0, chosen)
+            passed += n
+            if s.action != MIGRATE or s.target >= 0:
+                done += act_on_pages(s, memory, k, chosen, n)
+    cur.passed = np.uint64(passed) * _U4096 // space.unit
+    cur.applied = np.uint64(done) * _U4096 // space.unit
+    if s.action == MIGRATE:
+        cur.elapsed = charge_clock(memory, done)
+
+
+@inlined
+def account(cur, ptr, s, size, window):
+    """After the action: time, charge, resume pointer, age (``damos_apply_scheme``)."""
+    s.total_charged_ns += cur.elapsed
+    if s.fail_denom == _U0 or cur.applied > size:
+        s.charged_sz += size
+    else:
+        s.charged_sz += cur.applied + mult_frac(size - cur.applied, s.fail_num, s.fail_denom)
+    if quota_full(s, window.min_sz):
+        s.charge_target = np.uint64(cur.target + 1)
+        s.charge_addr = cur.end
+
+
+@inlined
+def count_try(cur, s, size):
+    """Update the scheme's statistics for one try."""
+    s.nr_tried += _U1
+    s.sz_tried += size
+    if cur.applied > _U0:
+        s.nr_applied += _U1
+    s.sz_applied += cur.applied
+    s.sz_ops_filter_passed += cur.passed
+
+
+@inlined
+def begin_action(cur, ptr, s, filters, stack, window):
+    """Fit the current region into the quota and pass it through the core filters; True if the action shall run."""
+    size = cur.end - cur.start
+    if s.quota_set != _U0 and s.charged_sz + size > s.esz:
+        room = align_down(s.esz - s.charged_sz, window.min_sz)
+        if room == _U0:
+            cur.applied = cur.passed = _U0
+            count_try(cur, s, _U0)
+            return False
+        push_right(cur, stack, room)
+    return not core_drops(cur, s, filters, stack, window.min_sz)
+
+
+@inlined
+def eligible(cur, s, window):
+    """Pattern and priority threshold; remembers moving sum and score in the cursor."""
+    cur.mvsum = mvsum(cur.nr, cur.last, window.left_bp)
+    if not pattern_ok(s, cur.end - cur.start, cur.mvsum, np.uint64(cur.age)):
+        return False
+    cur.score = region_score(s, cur.mvsum, cur.age, window)
+    return s.quota_set == _U0 or s.score == NO_SCORE or cur.score >= s.min_score
+
+
+@inlined
+def finish_region(cur, out, merge_limit):
+    """Append the current region to the output, or merge it into an equal left neighbour."""
+    n = cur.n_out
+    store(cur, out, n)
+    if (
+        n > cur.first_out
+        and out.end[n - 1] == cur.start
+        and out.age[n - 1] == cur.age
+        and out.last[n - 1] == cur.last
+        and out.nr[n - 1] == cur.nr
+        and cur.end - out.start[n - 1] <= merge_limit
+    ):
+        merge_two(out, n - 1, n)
+    else:
+        cur.n_out = n + 1
+    cur.phase = FETCH
+
+
+@inlined
+def next_region(cur, r, ptr, out_ptr):
+    """Advance to the next piece, region or target; False at the end."""
+    while True:
+        if cur.depth > 0:
+            cur.depth -= 1
+            return True
+        if cur.next < ptr[cur.target + 1]:
+            cur.next += 1
+            return True
+        out_ptr[cur.target + 1] = cur.n_out
+        cur.target += 1
+        cur.first_out = cur.n_out
+        if cur.target == ptr.size - 1:
+            return False
+
+
+@kernel
+def apply_pass(cur, r, ptr, out, out_ptr, stack, schemes, filters, window, merge_limit, space, memory, access, events):
+    """Run (or resume) the pass over all regions and due schemes.
+
+    Returns `DONE`; `CALL` when ``schemes[cur.scheme]`` needs its action carried out on ``[cur.start, cur.end)``; `FLUSH`
+    when `events` is full and must be emptied (``cur.n_events = 0``).
+    """
+    while True:
+        if cur.phase == FETCH:
+            from_stack = cur.depth > 0
+            if not next_region(cur, r, ptr, out_ptr):
+                return DONE
+            if from_stack:
+                fetch(cur, stack, cur.depth)
+            else:
+                fetch(cur, r, cur.next - 1)
+            cur.scheme = 0
+            cur.phase = VISIT
+        while cur.scheme < schemes.size:
+            s = schemes[cur.scheme]
+            if cur.phase == VISIT:
+                if cur.n_events == events.size:
+                    return FLUSH
+                if (
+                    s.due == _U0
+                    or s.active == _U0
+                    or quota_full(s, window.min_sz)
+                    or skip_charged(cur, ptr, s, stack, window.min_sz)
+                    or (s.max_nr_snapshots != _U0 and s.nr_snapshots >= s.max_nr_snapshots)
+                ):
+                    cur.scheme += 1
+                    continue
+                act = eligible(cur, s, window) and begin_action(cur, ptr, s, filters, stack, window)
+                cur.early_exit = 0
+                if act and s.action == EXTERNAL:
+                    cur.phase = RESUME
+                    return CALL
+                if act:
+                    apply_paddr(cur, s, filters, space, memory, access, window.tick)
+            else:
+                cur.phase = VISIT
+                act = True
+            if act:
+                size = cur.end - cur.start
+                e = events[cur.n_events]
+                e.scheme, e.target, e.start, e.end = cur.scheme, cur.target, cur.start, cur.end
+                e.mvsum, e.age, e.score = np.uint32(cur.mvsum), cur.age, cur.score
+                e.sz_applied, e.sz_filter_passed, e.early_exit = cur.applied, cur.passed, cur.early_exit
+                cur.n_events += 1
+                account(cur, ptr, s, size, window)
+                if s.keep_age == _U0:
+                    cur.age = np.uint32(0)
+                count_try(cur, s, size)
+            if is_last(cur, ptr):
+                s.nr_snapshots += _U1
+            cur.scheme += 1
+        finish_region(cur, out, merge_limit)
+
+
+@kernel
+def apply_one(cur, s, filters, space, memory, access, tick):
+    """Carry out one built-in action on the cursor's region, for callers that decide region by region."""
+    apply_paddr(cur, s, filters, space, memory, access, tick)

@@ -1,0 +1,157 @@
+"""Bit counting on 64-bit words, and counting set bits in a range of frames through three levels."""
+
+from __future__ import annotations
+
+import numba
+import numpy as np
+from numba.core import types
+from numba.extending import intrinsic
+
+from ._jit import inlined, kernel
+
+if numba.config.DISABLE_JIT:
+
+    def popcount(x):
+        """Number of set bits of a u64."""
+        return np.uint64(int(x).bit_count())
+
+    def ctz(x):
+        """Index of the lowest set bit of a non-zero u64."""
+        return np.uint64((int(x) & -int(x)).bit_length() - 1)
+
+    def clz(x):
+        """Number of zero bits above the highest set bit of a non-zero u64."""
+        return np.uint64(64 - int(x).bit_length())
+
+else:
+
+    @intrinsic
+    def popcount(typingctx, x):
+        """Number of set bits of a u64."""
+        return types.uint64(types.uint64), lambda context, builder, sig, args: builder.ctpop(args[0])
+
+    @intrinsic
+    def ctz(typingctx, x):
+        """Index of the lowest set bit of a non-zero u64."""
+        return types.uint64(types.uint64), lambda context, builder, sig, args: builder.cttz(args[0], types_false(context))
+
+    @intrinsic
+    def clz(typingctx, x):
+        """Number of zero bits above the highest set bit of a non-zero u64."""
+        return types.uint64(types.uint64), lambda context, builder, sig, args: builder.ctlz(args[0], types_false(context))
+
+    def types_false(context):
+        """Return the LLVM constant that says: zero is a defined input."""
+        return context.get_constant(types.boolean, False)
+
+
+ALL = np.uint64(2**64 - 1)
+_64 = np.uint64(64)
+BLOCK = 512
+SUPER = 1 << 18
+
+
+@inlined
+def set_bit(bits, i):
+    """Set bit `i` of a bitmap of u64 words."""
+    bits[i >> 6] |= np.uint64(1) << np.uint64(i & 63)
+
+
+@inlined
+def clear_bit(bits, i):
+    """Clear bit `i` of a bitmap of u64 words."""
+    bits[i >> 6] &= ~(np.uint64(1) << np.uint64(i & 63))
+
+
+@inlined
+def get_bit(bits, i):
+    """Return whether bit `i` is set."""
+    return (bits[i >> 6] >> np.uint64(i & 63)) & np.uint64(1) != np.uint64(0)
+
+
+@inlined
+def _count_words(bits, a, b):
+    """Set bits with index in [a, b), by words."""
+    if a >= b:
+        return np.int64(0)
+    first, last = a >> 6, (b - 1) >> 6
+    head = ALL << np.uint64(a & 63)
+    tail = ALL >> np.uint64(63 - ((b - 1) & 63))
+    if first == last:
+        return np.int64(popcount(bits[first] & head & tail))
+    total = np.int64(popcount(bits[first] & head)) + np.int64(popcount(bits[last] & tail))
+    for w in range(first + 1, last):
+        total += np.int64(popcount(bits[w]))
+    return total
+
+
+@inlined
+def count_range(bits, per_block, per_super, a, b):
+    """Set bits with index in [a, b) through per-512 and per-2**18 counts (a, b int64): O(edges), not O(b - a)."""
+    total = np.int64(0)
+    while a < b and a % BLOCK:
+        edge = min(b, (a // BLOCK + 1) * BLOCK)
+        total += _count_words(bits, a, edge)
+        a = edge
+    while a + BLOCK <= b and a % SUPER:
+        total += np.int64(per_block[a // BLOCK])
+        a += BLOCK
+    while a + SUPER <= b:
+        total += per_super[a // SUPER]
+        a += SUPER
+    while a + BLOCK <= b:
+        total += np.int64(per_block[a // BLOCK])
+        a += BLOCK
+    return total + _count_words(bits, a, b)
+
+
+@kernel
+def recount(bits, per_block, per_super):
+    """Recompute both count levels from the bitmap (the full scan that checks the incremental counters)."""
+    per_super[:] = 0
+    for block in range(per_block.size):
+        total = np.uint64(0)
+        for w in range(block * 8, block * 8 + 8):
+            total += popcount(bits[w])
+        per_block[block] = np.uint16(total)
+        per_super[block * BLOCK // SUPER] += np.int64(total)
+
+
+@kernel
+def fill_bits(bits, a, b, value):
+    """Set or clear all bits with index in [a, b)."""
+    i = a
+    while i < b and i % 64:
+        if value:
+            set_bit(bits, i)
+        else:
+            clear_bit(bits, i)
+        i += 1
+    while i + 64 <= b:
+        bits[i >> 6] = ALL if value else np.uint64(0)
+        i += 64
+    while i < b:
+        if value:
+            set_bit(bits, i)
+        else:
+            clear_bit(bits, i)
+        i += 1
+
+
+_ONES = np.uint64(0x0101010101010101)
+_LOW7 = np.uint64(0x7F7F7F7F7F7F7F7F)
+_HIGH = np.uint64(0x8080808080808080)
+
+
+@kernel
+def count_equal_u8(words, value):
+    """Count bytes equal to `value` in a u64 view of a u8 array, eight at a time.
+
+    A byte of ``word ^ pattern`` is zero iff it matches; ``((x & 0x7f..) + 0x7f..) | x`` has its top bit set iff not.
+    """
+    pattern = _ONES * np.uint64(value)
+    total = np.uint64(0)
+    for word in words:
+        x = word ^ pattern
+        total += popcount(~(((x & _LOW7) + _LOW7) | x) & _HIGH)
+    return np.int64(total)

@@ -1,0 +1,247 @@
+"""Frames: allocation, release, migration. Counters and bitmaps are kept up to date page by page."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ._jit import inlined, kernel
+from .bits import BLOCK, SUPER, clear_bit, clz, count_range, ctz, set_bit
+from .layout import ACTIVE_SHIFT, FIFO, LIFO, LOW32, LOWEST, SHIFT32
+from .random import below
+
+_U0, _U1 = np.uint64(0), np.uint64(1)
+
+
+@inlined
+def _lowest_free(memory, node, i):
+    """Lowest free frame of node i; `hint` never lies above a block with a free frame."""
+    block = node.hint
+    while memory.free_512[block] == 0:
+        block += 1
+    node.hint = block
+    word = block * 8
+    while memory.free_bits[word] == _U0:
+        word += 1
+    return word * 64 + np.int64(ctz(memory.free_bits[word]))
+
+
+@inlined
+def _nth_free(memory, i, k):
+    """The k-th free frame (from 0) of node i, in address order."""
+    frame = memory.base[i]
+    while frame % SUPER:
+        here = np.int64(memory.free_512[frame // BLOCK])
+        if k < here:
+            break
+        k -= here
+        frame += BLOCK
+    else:
+        while k >= memory.free_256k[frame // SUPER]:
+            k -= memory.free_256k[frame // SUPER]
+            frame += SUPER
+    while k >= np.int64(memory.free_512[frame // BLOCK]):
+        k -= np.int64(memory.free_512[frame // BLOCK])
+        frame += BLOCK
+    word = frame // 64
+    bits = memory.free_bits[word]
+    while True:
+        while bits == _U0:
+            word += 1
+            bits = memory.free_bits[word]
+        if k == 0:
+            return word * 64 + np.int64(ctz(bits))
+        bits &= bits - _U1
+        k -= 1
+
+
+@inlined
+def take_frame(memory, i):
+    """Take a free frame of node i by its policy, or return -1 at the watermark."""
+    node = memory.node[i]
+    if node.free <= node.reserve or node.free <= 0:
+        return np.int64(-1)
+    if node.policy == LOWEST:
+        frame = _lowest_free(memory, node, i)
+    elif node.policy == FIFO or node.policy == LIFO:
+        frame = node.head
+        node.head = np.int64(memory.rec[frame] >> SHIFT32) - 1
+        if node.head < 0:
+            node.tail = -1
+    else:
+        frame = _nth_free(memory, i, np.int64(below(node.key, np.uint64(memory.clock[3]), np.uint64(node.free))))
+        memory.clock[3] += 1
+    node.free -= 1
+    clear_bit(memory.free_bits, frame)
+    memory.free_512[frame // BLOCK] -= np.uint16(1)
+    memory.free_256k[frame // SUPER] -= 1
+    return frame
+
+
+@inlined
+def give_frame(memory, i, frame):
+    """Return a frame to node i's free frames."""
+    node = memory.node[i]
+    node.free += 1
+    set_bit(memory.free_bits, frame)
+    block = frame // BLOCK
+    memory.free_512[block] += np.uint16(1)
+    memory.free_256k[frame // SUPER] += 1
+    node.hint = min(node.hint, block)
+    memory.rec[frame] = _U0
+    if node.policy == FIFO:
+        if node.tail >= 0:
+            memory.rec[node.tail] = np.uint64(frame + 1) << SHIFT32
+        else:
+            node.head = frame
+        node.tail = frame
+    elif node.policy == LIFO:
+        memory.rec[frame] = np.uint64(node.head + 1) << SHIFT32
+        node.head = frame
+
+
+@inlined
+def put_page(memory, i, frame, record):
+    """Store a page on a frame that was taken, and count it."""
+    memory.rec[frame] = record
+    memory.frame_of[np.int64(record & LOW32) - 1] = np.uint32(frame)
+    set_bit(memory.lru_bits, frame)
+    memory.lru_512[frame // BLOCK] += np.uint16(1)
+    memory.lru_256k[frame // SUPER] += 1
+    memory.node[i].lru += 1
+    memory.node[i].active += np.int64((record >> ACTIVE_SHIFT) & _U1)
+
+
+@inlined
+def drop_page(memory, i, frame):
+    """Remove the page from its frame and free the frame."""
+    clear_bit(memory.lru_bits, frame)
+    memory.lru_512[frame // BLOCK] -= np.uint16(1)
+    memory.lru_256k[frame // SUPER] -= 1
+    memory.node[i].lru -= 1
+    memory.node[i].active -= np.int64((memory.rec[frame] >> ACTIVE_SHIFT) & _U1)
+    give_frame(memory, i, frame)
+
+
+@inlined
+def move_page(memory, source, frame, target):
+    """Migrate one page to a frame of node `target`: the frame changes, the logical page stays. False if none is free."""
+    new = take_frame(memory, target)
+    if new < 0:
+        memory.node[target].alloc_failed += 1
+        return False
+    record = memory.rec[frame]
+    drop_page(memory, source, frame)
+    put_page(memory, target, new, record)
+    memory.node[target].migrated_in += 1
+    memory.node[source].migrated_out += 1
+    return True
+
+
+@inlined
+def charge_clock(memory, pages):
+    """Let `pages` copies pass on the clock; return the charged time in ns as the kernel's jiffy clock would read it."""
+    before = memory.clock[0]
+    memory.clock[0] = before + pages * memory.clock[1]
+    jiffy = memory.clock[2]
+    return np.uint64((memory.clock[0] // jiffy - before // jiffy) * jiffy)
+
+
+@inlined
+def migrate_run(memory, source, a, b, target):
+    """Migrate the LRU pages on frames [a, b) of node `source`, from the highest frame down; return how many moved.
+
+    The order, and what happens when the target is full, are those of one source-node run of ``migrate_pages``.
+    """
+    moved = np.int64(0)
+    block = (b - 1) // BLOCK
+    while block >= a // BLOCK:
+        if memory.lru_512[block] != 0:
+            for w in range(block * 8 + 7, block * 8 - 1, -1):
+                bits = memory.lru_bits[w]
+                low = w * 64
+                if low + 64 > b:
+                    keep = b - low
+                    bits = bits & ((_U1 << np.uint64(keep)) - _U1) if keep > 0 else _U0
+                if low < a:
+                    skip = a - low
+                    bits = (bits >> np.uint64(skip)) << np.uint64(skip) if skip < 64 else _U0
+                while bits != _U0:
+                    top = np.int64(63) - np.int64(clz(bits))
+                    bits ^= _U1 << np.uint64(top)
+                    if move_page(memory, source, low + top, target):
+                        moved += 1
+                    elif memory.node[target].try_all:
+                        rest = count_range(memory.lru_bits, memory.lru_512, memory.lru_256k, a, low + top)
+                        memory.node[target].alloc_failed += rest
+                        return moved
+                    else:
+                        return moved
+        block -= 1
+    return moved
+
+
+@kernel
+def build_free_lists(memory):
+    """Thread the free frames of every node, lowest first, through their records (FIFO and LIFO only)."""
+    for i in range(memory.base.size):
+        node = memory.node[i]
+        node.head = np.int64(-1)
+        node.tail = np.int64(-1)
+        if node.policy != FIFO and node.policy != LIFO:
+            continue
+        for word in range((memory.base[i] + memory.frames[i] + 63) // 64 - 1, memory.base[i] // 64 - 1, -1):
+            bits = memory.free_bits[word]
+            while bits != _U0:
+                top = np.int64(63) - np.int64(clz(bits))
+                bits ^= _U1 << np.uint64(top)
+                frame = word * 64 + top
+                memory.rec[frame] = np.uint64(node.head + 1) << SHIFT32
+                if node.head < 0:
+                    node.tail = frame
+                node.head = frame
+
+
+@kernel
+def place_lowest(memory, lo, hi, order, records):
+    """Put logical pages lo … hi - 1 on the lowest free frames of the first node in `order` that has any."""
+    k = 0
+    for page in range(lo, hi):
+        while k < order.size and memory.node[order[k]].free == 0:
+            k += 1
+        if k == order.size:
+            return page
+        i = order[k]
+        frame = _lowest_free(memory, memory.node[i], i)
+        memory.node[i].free -= 1
+        clear_bit(memory.free_bits, frame)
+        memory.free_512[frame // BLOCK] -= np.uint16(1)
+        memory.free_256k[frame // SUPER] -= 1
+        put_page(memory, i, frame, (np.uint64(records[page]) << SHIFT32) | np.uint64(page + 1))
+    return hi
+
+
+@kernel
+def place_at(memory, i, lo, hi, frame, records):
+    """Put logical pages lo … hi - 1 on consecutive frames of node i; return the first page whose frame is taken."""
+    for page in range(lo, hi):
+        word, bit = frame >> 6, np.uint64(frame & 63)
+        if (memory.free_bits[word] >> bit) & _U1 == _U0:
+            return page
+        memory.node[i].free -= 1
+        clear_bit(memory.free_bits, frame)
+        memory.free_512[frame // BLOCK] -= np.uint16(1)
+        memory.free_256k[frame // SUPER] -= 1
+        put_page(memory, i, frame, (np.uint64(records[page]) << SHIFT32) | np.uint64(page + 1))
+        frame += 1
+    return hi
+
+
+@kernel
+def occupy_lowest(memory, i, n):
+    """Take the n lowest free frames of node i out of circulation (no page, no LRU)."""
+    for _ in range(n):
+        frame = _lowest_free(memory, memory.node[i], i)
+        memory.node[i].free -= 1
+        clear_bit(memory.free_bits, frame)
+        memory.free_512[frame // BLOCK] -= np.uint16(1)
+        memory.free_256k[frame // SUPER] -= 1

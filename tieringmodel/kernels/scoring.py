@@ -1,0 +1,213 @@
+"""Scores, access patterns and core filters: what a scheme thinks of a region before it acts."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ._jit import inlined, kernel
+from .bits import clz, count_range
+from .integer import mult_frac
+from .layout import ADDR, COLD, HOT
+from .regions import align_down
+
+_U0, _U1, _U10000 = np.uint64(0), np.uint64(1), np.uint64(10_000)
+_U99, _U100 = np.uint64(99), np.uint64(100)
+_MASK32 = np.uint64(0xFFFFFFFF)
+
+
+@inlined
+def mvsum(nr, last, left_bp):
+    """``damon_nr_accesses_mvsum``: this window's count plus the part of the last one still inside the sliding window."""
+    if left_bp == _U10000:
+        return np.uint64(last)
+    return (np.uint64(nr) + mult_frac(np.uint64(last), left_bp, _U10000)) & _MASK32
+
+
+@inlined
+def hot_score(moving_sum, age, samples, aggr_us, weight_nr, weight_age):
+    """``damon_hot_score``: weighted access share and log2 of the age in seconds, 0 … 99 (u64)."""
+    frequency = mult_frac(moving_sum, _U100, samples) & _MASK32
+    seconds = np.uint64(age) * aggr_us // np.uint64(1_000_000)
+    log_age = np.int64(0)
+    if seconds > _U0:
+        log_age = min(np.int64(64) - np.int64(clz(seconds)), np.int64(32))
+    if frequency == _U0:
+        log_age = -log_age
+    recency = np.uint64((log_age + 32) * 100 // 32 // 2)
+    score = (weight_nr * frequency + weight_age * recency) & _MASK32
+    total = (weight_nr + weight_age) & _MASK32
+    if total != _U0:
+        score = score // total
+    return min(score * _U99 // _U100, _U99)
+
+
+@inlined
+def region_score(scheme, moving_sum, age, window):
+    """Score of a region for a scheme's action: hot, cold (99 - hot), or 99 where the operations set has no opinion."""
+    if scheme.score == HOT or scheme.score == COLD:
+        hot = hot_score(moving_sum, age, window.samples, window.aggr_us, scheme.weight_nr, scheme.weight_age)
+        return hot if scheme.score == HOT else _U99 - hot
+    return _U99
+
+
+@inlined
+def pattern_ok(scheme, size, moving_sum, age):
+    """Six inclusive bounds of the access pattern."""
+    return (
+        scheme.min_sz <= size <= scheme.max_sz
+        and scheme.min_nr <= moving_sum <= scheme.max_nr
+        and scheme.min_age <= age <= scheme.max_age
+    )
+
+
+@inlined
+def push_right(cur, stack, size):
+    """Cut the current region after `size` bytes; the right part is visited next."""
+    k = cur.depth
+    stack.start[k], stack.end[k] = cur.start + size, cur.end
+    stack.nr[k], stack.last[k], stack.age[k] = cur.nr, cur.last, cur.age
+    cur.end = cur.start + size
+    cur.depth = k + 1
+
+
+@inlined
+def core_drops(cur, scheme, filters, stack, min_sz):
+    """Whether the core filters drop the current region. An address filter cuts regions that straddle its borders."""
+    cur.core_allowed = 0
+    for k in range(scheme.core_first, scheme.core_last):
+        f = filters[k]
+        if f.type == ADDR:
+            start, end = align_down(f.start, min_sz), align_down(f.end, min_sz)
+            if start <= cur.start and cur.end <= end:
+                inside = True
+            elif cur.end <= start or end <= cur.start:
+                inside = False
+            elif cur.start < start:
+                push_right(cur, stack, start - cur.start)
+                inside = False
+            else:
+                push_right(cur, stack, end - cur.start)
+                inside = True
+        else:
+            inside = f.index == cur.target
+        if inside == (f.matching != _U0):
+            cur.core_allowed = np.int64(f.allow)
+            return f.allow == _U0
+    return scheme.core_reject != _U0
+
+
+@inlined
+def fetch(cur, r, i):
+    """Make region i the current one."""
+    cur.start, cur.end = r.start[i], r.end[i]
+    cur.nr, cur.last, cur.age = r.nr[i], r.last[i], r.age[i]
+
+
+@inlined
+def store(cur, out, n):
+    """Write the current region to entry n."""
+    out.start[n], out.end[n] = cur.start, cur.end
+    out.nr[n], out.last[n], out.age[n] = cur.nr, cur.last, cur.age
+
+
+@kernel
+def score_histogram(cur, r, ptr, out, out_ptr, stack, scheme, filters, window, histogram):
+    """Bytes by score over regions that match the pattern and pass the core filters; returns ``min_score``.
+
+    Writes the regions, cut where an address filter cuts them, to `out`. The threshold is the highest score at which the
+    regions scoring at least that much fill the effective quota (part 2 of ``damos_adjust_quota``).
+    """
+    histogram[:] = _U0
+    n, top = np.int64(0), _U0
+    out_ptr[0] = 0
+    for t in range(ptr.size - 1):
+        cur.target = t
+        for i in range(ptr[t], ptr[t + 1]):
+            fetch(cur, r, i)
+            cur.depth = 0
+            while True:
+                moving_sum = mvsum(cur.nr, cur.last, window.left_bp)
+                if pattern_ok(scheme, cur.end - cur.start, moving_sum, np.uint64(cur.age)) and not core_drops(
+                    cur, scheme, filters, stack, window.min_sz
+                ):
+                    score = region_score(scheme, moving_sum, cur.age, window)
+                    histogram[np.int64(score)] += cur.end - cur.start
+                    top = max(top, score)
+                store(cur, out, n)
+                n += 1
+                if cur.depth == 0:
+                    break
+                cur.depth -= 1
+                fetch(cur, stack, cur.depth)
+        out_ptr[t + 1] = n
+    score, total = top, _U0
+    while True:
+        total += histogram[np.int64(score)]
+        if total >= scheme.esz or score == _U0:
+            return score
+        score -= _U1
+
+
+@kernel
+def eligible_bytes(r, n, scheme, window, space, memory, counts):
+    """LRU bytes of each node in regions that match the pattern (``node_eligible_mem_bp`` looks at nothing else).
+
+    `counts` (i64[nodes]) receives bytes; a page that a region covers in part counts with the covered bytes.
+    """
+    counts[:] = 0
+    for i in range(n):
+        size = r.end[i] - r.start[i]
+        if pattern_ok(scheme, size, mvsum(r.nr[i], r.last[i], window.left_bp), np.uint64(r.age[i])):
+            add_resident(counts, memory, space, r.start[i], r.end[i])
+
+
+@inlined
+def add_resident(counts, memory, space, start, end):
+    """Add the LRU bytes of [start, end), core addresses, to `counts` by node."""
+    from_byte, to_byte = np.int64(start * space.unit), np.int64(end * space.unit)
+    for k in range(space.first.size):
+        low, high = max(from_byte, space.first[k] * 4096), min(to_byte, space.last[k] * 4096)
+        if low >= high:
+            continue
+        shift = space.base[k] - space.first[k]
+        first, last = low // 4096, (high + 4095) // 4096
+        total = 4096 * count_resident(memory, first + shift, last + shift)
+        if low % 4096 and count_resident(memory, first + shift, first + shift + 1):
+            total -= low % 4096
+        if high % 4096 and count_resident(memory, last - 1 + shift, last + shift):
+            total -= 4096 - high % 4096
+        counts[k] += total
+
+
+@inlined
+def count_resident(memory, a, b):
+    """LRU pages on frames [a, b)."""
+    return count_range(memory.lru_bits, memory.lru_512, memory.lru_256k, a, b)
+
+
+@kernel
+def resident_bytes(r, n, space, memory, counts):
+    """LRU bytes by node in all regions, whatever their pattern."""
+    counts[:] = 0
+    for i in range(n):
+        add_resident(counts, memory, space, r.start[i], r.end[i])
+
+
+@kernel
+def online_bytes(r, n, space, counts):
+    """Bytes by node of frames that exist in all regions, occupied or not: the literal reading of the RFC's metric."""
+    counts[:] = 0
+    for i in range(n):
+        from_byte, to_byte = np.int64(r.start[i] * space.unit), np.int64(r.end[i] * space.unit)
+        for k in range(space.first.size):
+            low, high = max(from_byte, space.first[k] * 4096), min(to_byte, space.last[k] * 4096)
+            counts[k] += max(high - low, 0)
+
+
+@kernel
+def scores_of(nr, last, age, left_bp, samples, aggr_us, weight_nr, weight_age, out):
+    """Moving sum, hot and cold score of equally long arrays into `out` (u64[n, 3]), for tests and replays."""
+    for i in range(nr.size):
+        moving_sum = mvsum(nr[i], last[i], left_bp[i])
+        hot = hot_score(moving_sum, age[i], samples[i], aggr_us[i], weight_nr[i], weight_age[i])
+        out[i, 0], out[i, 1], out[i, 2] = moving_sum, hot, _U99 - hot

@@ -1,0 +1,231 @@
+"""A machine's memory as flat arrays: frames, logical pages, and counters that migration keeps up to date."""
+
+from __future__ import annotations
+
+import zlib
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from ..errors import InputError
+from ..kernels import bits, frames
+from ..kernels.layout import FIFO, LIFO, LOW32, LOWEST, NODE, RANDOM, Memory, Space
+from ..kernels.random import mix64
+from ..scenario import Machine, Placement, Workload
+from ..units import PAGE_SZ
+
+_POLICY = {"lowest": LOWEST, "fifo": FIFO, "lifo": LIFO, "random": RANDOM}
+BYTES_PER_PAGE = 8 + 4 + 2 / 8 + 4 / 512
+
+
+class PhysicalMemory:
+    """Frames and pages of one run.
+
+    Parameters
+    ----------
+    machine : Machine
+        Nodes, allocator, watermarks.
+    workload : Workload
+        How many logical pages there are and where they start.
+    page_class : ndarray of uint16, shape (n_pages,)
+        Access class of each logical page (see `tieringmodel.workload`).
+    seed : int
+        Key of the ``random`` allocator.
+    track_young : bool
+        Keep for every page when its accessed state was last cleared (4 bytes a page); needed by several contexts on the
+        same memory and by ``young`` filters.
+
+    Attributes
+    ----------
+    arrays : Memory
+        The arrays that kernels work on.
+    space : Space
+        Where physical core addresses lead (``addr_unit`` 1).
+    n_pages : int
+        Logical pages: the workload's, then the nodes' ``cache_bytes``.
+
+    Raises
+    ------
+    InputError
+        If an explicit placement names a frame outside the machine or one that is taken.
+    """
+
+    def __init__(
+        self,
+        machine: Machine,
+        workload: Workload,
+        page_class: npt.NDArray[np.uint16],
+        seed: int = 0,
+        track_young: bool = False,
+    ) -> None:
+        self.machine = machine
+        self.nids = np.array([n.nid for n in machine.nodes], np.int64)
+        sizes = np.array([n.sz_bytes // PAGE_SZ for n in machine.nodes], np.int64)
+        rounded = -(-sizes // bits.BLOCK) * bits.BLOCK
+        base = np.concatenate(([0], np.cumsum(rounded)))[:-1].astype(np.int64)
+        n_frames = int(rounded.sum())
+        cache = [n.cache_bytes // PAGE_SZ for n in machine.nodes]
+        self.workload_pages = workload.n_pages
+        self.n_pages = workload.n_pages + sum(cache)
+        nodes = np.zeros(len(machine.nodes), NODE)
+        nodes["policy"], nodes["try_all"] = _POLICY[machine.allocator], machine.on_full == "try_all"
+        nodes["hint"] = base // bits.BLOCK
+        nodes["key"] = [int(mix64(np.uint64(seed) ^ np.uint64(i + 1))) for i in range(len(nodes))]
+        clock = np.array([0, machine.migrate_ns_per_page, 1_000_000_000 // machine.hz, 0], np.int64)
+        self.arrays = Memory(
+            rec=np.zeros(n_frames, np.uint64),
+            frame_of=np.zeros(self.n_pages, np.uint32),
+            seen=np.zeros(self.n_pages if track_young else 0, np.uint32),
+            free_bits=np.zeros(n_frames // 64, np.uint64),
+            lru_bits=np.zeros(n_frames // 64, np.uint64),
+            free_512=np.zeros(n_frames // bits.BLOCK, np.uint16),
+            lru_512=np.zeros(n_frames // bits.BLOCK, np.uint16),
+            lru_256k=np.zeros(n_frames // bits.SUPER + 1, np.int64),
+            free_256k=np.zeros(n_frames // bits.SUPER + 1, np.int64),
+            base=base,
+            frames=sizes,
+            pfn=np.array([n.start_bytes // PAGE_SZ for n in machine.nodes], np.int64),
+            node=nodes,
+            clock=clock,
+        )
+        self.space = self.space_for(1)
+        self._populate(workload, page_class, cache)
+
+    def _populate(self, workload: Workload, page_class: npt.NDArray[np.uint16], cache: list[int]) -> None:
+        m = self.arrays
+        for i, node in enumerate(self.machine.nodes):
+            bits.fill_bits(m.free_bits, m.base[i], m.base[i] + m.frames[i], True)
+            m.node["free"][i] = m.frames[i]
+            m.node["total"][i] = m.frames[i] - node.unmanaged_bytes // PAGE_SZ
+            m.node["reserve"][i] = node.reserve_pages
+        bits.recount(m.free_bits, m.free_512, m.free_256k)
+        classes = page_class
+        if self.n_pages > workload.n_pages:
+            classes = np.concatenate((page_class, np.zeros(self.n_pages - workload.n_pages, np.uint16)))
+        places = list(workload.placement) or [Placement(0, workload.n_pages, int(self.nids[0]))]
+        for k, place in enumerate(places):
+            if place.start_bytes is not None and place.hi > place.lo:
+                self._place_at(place, classes, f"workload.placement[{k}]")
+        for i, node in enumerate(self.machine.nodes):
+            frames.occupy_lowest(m, i, (node.unmanaged_bytes + node.kernel_bytes) // PAGE_SZ)
+        for place in places:
+            if place.start_bytes is None:
+                first = self.index_of(place.nid)
+                order = np.array([first, *(i for i in range(len(self.nids)) if i != first)], np.int64)
+                frames.place_lowest(m, place.lo, place.hi, order, classes)
+        page = workload.n_pages
+        for i, n in enumerate(cache):
+            frames.place_lowest(m, page, page + n, np.array([i], np.int64), classes)
+            page += n
+        frames.build_free_lists(m)
+
+    def _place_at(self, place: Placement, classes: npt.NDArray[np.uint16], where: str) -> None:
+        m = self.arrays
+        pfn = int(place.start_bytes or 0) // PAGE_SZ
+        n = place.hi - place.lo
+        for i in range(len(self.nids)):
+            if m.pfn[i] <= pfn and pfn + n <= m.pfn[i] + m.frames[i]:
+                taken = frames.place_at(m, i, place.lo, place.hi, int(m.base[i]) + pfn - int(m.pfn[i]), classes)
+                if taken != place.hi:
+                    raise InputError(where, f"the frame for page {taken} is already taken", "place pages on free frames")
+                return
+        text = f"bytes {place.start_bytes} … +{n * PAGE_SZ} are not inside one node"
+        raise InputError(f"{where}.start_bytes", text, "choose an address range of the machine")
+
+    def space_for(self, addr_unit: int) -> Space:
+        """Return the paddr address space for core addresses of `addr_unit` bytes."""
+        m = self.arrays
+        return Space(m.pfn, m.pfn + m.frames, m.base, False, np.uint64(addr_unit))
+
+    def index_of(self, nid: int) -> int:
+        """Return the index of node `nid`, or -1 if the machine has no such node."""
+        found = np.flatnonzero(self.nids == nid)
+        return int(found[0]) if found.size else -1
+
+    @property
+    def now_ns(self) -> int:
+        """The machine's clock in nanoseconds."""
+        return int(self.arrays.clock[0])
+
+    def used_pages(self) -> npt.NDArray[np.int64]:
+        """Return managed pages in use per node, int64 (n_nodes,)."""
+        return np.asarray(self.arrays.node["total"] - self.arrays.node["free"])
+
+    def free_pages(self) -> npt.NDArray[np.int64]:
+        """Return free pages per node, int64 (n_nodes,); reserves are not subtracted."""
+        return np.array(self.arrays.node["free"])
+
+    def migrated_pages(self) -> npt.NDArray[np.int64]:
+        """Return pages migrated into each node since the start, int64 (n_nodes,)."""
+        return np.array(self.arrays.node["migrated_in"])
+
+    def node_of_pages(self) -> npt.NDArray[np.uint8]:
+        """Return the node index of every workload page, uint8 (workload_pages,)."""
+        frame = self.arrays.frame_of[: self.workload_pages]
+        return (np.searchsorted(self.arrays.base, frame, side="right") - 1).astype(np.uint8)
+
+    def pfn_of_pages(self) -> npt.NDArray[np.int64]:
+        """Return the page frame number of every workload page, int64 (workload_pages,)."""
+        node, m = self.node_of_pages(), self.arrays
+        return np.asarray(m.frame_of[: self.workload_pages] - m.base[node] + m.pfn[node])
+
+    def owners(self) -> npt.NDArray[np.uint32]:
+        """Return logical page + 1 by page frame from the first node's start to the last one's end, 0 where there is none."""
+        m = self.arrays
+        out = np.zeros(int(m.pfn[-1] + m.frames[-1] - m.pfn[0]), np.uint32)
+        for i in range(len(self.nids)):
+            at = int(m.pfn[i] - m.pfn[0])
+            out[at : at + int(m.frames[i])] = m.rec[m.base[i] : m.base[i] + m.frames[i]] & LOW32
+        return out
+
+    def owner_crc32(self) -> int:
+        """Return the CRC-32 of `owners` as little-endian bytes: a checksum of the whole placement."""
+        return zlib.crc32(self.owners().astype("<u4").tobytes())
+
+    def recount(self) -> dict[str, Any]:
+        """Recompute every counter by a full scan, without changing anything.
+
+        Returns
+        -------
+        dict
+            ``lru_512``, ``free_512`` (uint16), ``lru_256k``, ``free_256k`` (int64), and per node ``lru``, ``free``.
+        """
+        m = self.arrays
+        out: dict[str, Any] = {}
+        for name in ("lru", "free"):
+            blocks = np.zeros_like(m.lru_512)
+            supers = np.zeros_like(m.lru_256k)
+            bits.recount(getattr(m, f"{name}_bits"), blocks, supers)
+            out[f"{name}_512"], out[f"{name}_256k"] = blocks, supers
+            out[name] = np.add.reduceat(blocks.astype(np.int64), m.base // bits.BLOCK)
+        return out
+
+
+def count_on_node(node: npt.NDArray[np.uint8], nid: int) -> int:
+    """Count pages on a node by a full scan of a uint8 node column, eight pages per step.
+
+    Parameters
+    ----------
+    node : ndarray of uint8, shape (n_pages,)
+        Node of every page.
+    nid : int
+        Node to count, 0 … 255.
+
+    Returns
+    -------
+    int
+        Pages whose entry equals `nid`.
+
+    Raises
+    ------
+    InputError
+        If `nid` is outside 0 … 255 or the column is not a contiguous uint8 array.
+    """
+    if not 0 <= nid <= 255:
+        raise InputError("nid", f"{nid} is outside 0..255", "a uint8 column holds node ids up to 255")
+    if node.dtype != np.uint8 or not node.flags.c_contiguous or node.ndim != 1:
+        raise InputError("node", "is not a contiguous one-dimensional uint8 array", "pass np.ascontiguousarray(…, np.uint8)")
+    body = node.size - node.size % 8
+    total = int(bits.count_equal_u8(node[:body].view(np.uint64), nid))
+    return total + int(np.count_nonzero(node[body:] == nid))

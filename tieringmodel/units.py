@@ -1,0 +1,164 @@
+"""Quantities in and out: bytes, microseconds, basis points. The unit of a number is in its name."""
+
+from __future__ import annotations
+
+import math
+import re
+from decimal import Decimal, InvalidOperation
+
+from .errors import InputError
+
+PAGE_SZ = 4096
+ULONG_MAX = 2**64 - 1
+UINT_MAX = 2**32 - 1
+MIB = 1 << 20
+GIB = 1 << 30
+
+_BYTES = {"": 1, "b": 1, "byte": 1, "bytes": 1}
+for _i, _letter in enumerate("kmgtp", 1):
+    _BYTES |= {f"{_letter}ib": 1024**_i, f"{_letter}b": 1000**_i, _letter: 1024**_i}
+_TIME_US = {
+    "ns": Decimal("0.001"), "us": 1, "µs": 1, "usec": 1, "ms": 1_000, "msec": 1_000, "": 1, "s": 1_000_000,
+    "sec": 1_000_000, "m": 60_000_000, "min": 60_000_000, "h": 3_600_000_000, "hour": 3_600_000_000,
+}  # fmt: skip
+_BP = {"": 1, "bp": 1, "%": 100}
+_QUANTITY = re.compile(r"\s*([-+0-9.,_eE]*?[0-9.])\s*([a-zA-Zµ%]*)\s*")
+
+
+def _quantity(text: str, scale: dict[str, Decimal | int], where: str, example: str) -> int:
+    found = _QUANTITY.fullmatch(text)
+    if not found or found[2].lower() not in scale:
+        raise InputError(where, f"{text!r} is not understood", f"write it like {example}")
+    try:
+        value = Decimal(found[1].replace(",", "").replace("_", "")) * scale[found[2].lower()]
+    except InvalidOperation:
+        raise InputError(where, f"{text!r} is not a number with a unit", f"write it like {example}") from None
+    if value != value.to_integral_value():
+        raise InputError(where, f"{text!r} is not a whole number of the base unit", f"write it like {example}")
+    return int(value)
+
+
+def integer(value: object, where: str) -> int:
+    """Return `value` as an int: an int, an integral float, a decimal or 0x string, or ``"max"`` (2**64 - 1).
+
+    Raises
+    ------
+    InputError
+        If it is anything else (booleans, NaN and fractions included).
+    """
+    if isinstance(value, str):
+        if value.strip().lower() == "max":
+            return ULONG_MAX
+        try:
+            return int(value.replace(",", "").replace("_", ""), 0)
+        except ValueError:
+            pass
+    elif not isinstance(value, bool):
+        try:
+            if value == (whole := int(value)):  # type: ignore[call-overload]
+                return int(whole)
+        except (TypeError, ValueError, OverflowError):
+            pass
+    raise InputError(where, f"{value!r} is not a whole number", "write an integer, or 'max' for 2**64 - 1")
+
+
+def number(value: object, where: str) -> float:
+    """Return `value` as a finite float.
+
+    Raises
+    ------
+    InputError
+        If it is not a finite number.
+    """
+    try:
+        if isinstance(value, (bool, bytes)):
+            raise TypeError
+        result = float(value)  # type: ignore[arg-type]
+    except (TypeError, ValueError):
+        raise InputError(where, f"{value!r} is not a number", "write a finite number") from None
+    if not math.isfinite(result):
+        raise InputError(where, f"{value!r} is not finite", "write a finite number")
+    return result
+
+
+def parse_bytes(value: object, where: str = "bytes") -> int:
+    """Return a size in bytes from an int or text such as ``"16 GiB"`` (1024s), ``"200 MB"`` (1000s) or ``"max"``.
+
+    Raises
+    ------
+    InputError
+        If the text is not a size.
+    """
+    if isinstance(value, str) and not re.fullmatch(r"\s*(max|0x[0-9a-fA-F_]+)\s*", value, re.IGNORECASE):
+        return _quantity(value, _BYTES, where, "'16 GiB', '200 MB' or an integer")
+    return integer(value, where)
+
+
+def parse_us(value: object, where: str = "us") -> int:
+    """Return a time in microseconds from an int or text such as ``"5 ms"``, ``"1.5 s"`` or ``"10 min"``.
+
+    Raises
+    ------
+    InputError
+        If the text is not a time.
+    """
+    if isinstance(value, str) and value.strip().lower() != "max":
+        return _quantity(value, _TIME_US, where, "'5 ms', '2 s' or an integer of microseconds")
+    return integer(value, where)
+
+
+def parse_ms(value: object, where: str = "ms") -> int:
+    """Return a time in milliseconds from an int (ms) or text with a unit (``"1 s"``).
+
+    Raises
+    ------
+    InputError
+        If the text is not a whole number of milliseconds.
+    """
+    if isinstance(value, str) and re.search(r"[a-zA-Zµ]", value) and value.strip().lower() != "max":
+        us = _quantity(value, _TIME_US, where, "'500 ms', '1 s' or an integer of milliseconds")
+        if us % 1000:
+            raise InputError(where, f"{value!r} is not a whole number of milliseconds", "write e.g. '500 ms'")
+        return us // 1000
+    return integer(value, where)
+
+
+def parse_bp(value: object, where: str = "bp") -> int:
+    """Return basis points from an int (bp) or text such as ``"99.7 %"``.
+
+    Raises
+    ------
+    InputError
+        If the text is not a share.
+    """
+    if isinstance(value, str) and value.strip().lower() != "max":
+        return _quantity(value, _BP, where, "'40 %' or an integer of basis points")
+    return integer(value, where)
+
+
+def parse_duration_us(value: object, where: str = "duration") -> int:
+    """Return a simulated duration in microseconds; bare numbers are seconds.
+
+    Raises
+    ------
+    InputError
+        If it is not a positive time.
+    """
+    if isinstance(value, (int, float)) and not isinstance(value, bool):
+        us = round(number(value, where) * 1e6)
+    else:
+        text = str(value)
+        us = parse_us(text if re.search(r"[a-zA-Zµ]", text) else text + " s", where)
+    if us <= 0:
+        raise InputError(where, f"{value!r} is not a positive time", "write it like '120 s'")
+    return us
+
+
+def format_bytes(n: float) -> str:
+    """Return a size in words, binary units, at most one decimal."""
+    value = float(n)
+    for unit in ("B", "KiB", "MiB", "GiB", "TiB"):
+        if abs(value) < 1024 or unit == "TiB":
+            return f"{value:.0f} {unit}" if value == int(value) else f"{value:.1f} {unit}"
+        value /= 1024
+    raise AssertionError("unreachable")

@@ -1,0 +1,34 @@
+"""What one piece of evidence says about this build."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+
+
+@dataclass(frozen=True)
+class Case:
+    """Outcome of replaying one vector file, run, anchor case or recording.
+
+    Attributes
+    ----------
+    kind : str
+        ``"vector"``, ``"e2e"``, ``"anchor"``, ``"recording"`` or ``"hardware"``.
+    name : str
+        File or case name.
+    ok : bool
+        Whether everything that was checked agrees.
+    checked : int
+        How many values were compared.
+    detail : str
+        The first difference (where, expected, got), or what was measured.
+    """
+
+    kind: str
+    name: str
+    ok: bool
+    checked: int
+    detail: str = ""
+
+    def as_dict(self) -> dict[str, object]:
+        """Return the case as the JSON object that ``tieringmodel validate --json`` prints."""
+        return asdict(self)

@@ -1,0 +1,319 @@
+"""Golden whole runs of ``kdamond_fn``: the model repeats them and every recorded value is compared."""
+
+from __future__ import annotations
+
+import json
+import zlib
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from ..damon.kdamond import STAT_FIELDS, Kdamond
+from ..damon.rng import Rng, kernel_rng, replay_rng
+from ..errors import InputError
+from ..experiment.engine import Engine
+from ..scenario import Scenario
+from ..units import PAGE_SZ
+from .case import Case
+
+_SYSBP = {(0, 0): "v1-literal", (1, 0): "v1-intent-resident", (1, 1): "v1-intent-share", (0, 1): "frames-share"}
+_END = 10**9
+
+
+def _goal(g: Mapping[str, Any]) -> dict[str, Any]:
+    course = [list(pair) for pair in g.get("user_input", [])]
+    return {"metric": g["metric"], "target_value": g["target"], "nid": g["nid"], "current_values": course}
+
+
+def _sysbp(g: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        "metric": "node_sys_bp:" + _SYSBP[g["count"], g["denom"]],
+        "target_value": g["target"],
+        "nid": g["nid"],
+        "complement": bool(g["complement"]),
+        "clamp": "none" if g["denom"] else "tuner",
+        "early_exit": "both_fresh" if g["early_exit"] else "none",
+    }
+
+
+def _scheme(s: Mapping[str, Any]) -> dict[str, Any]:
+    names = ("min_sz_bytes", "max_sz_bytes", "min_nr_accesses", "max_nr_accesses", "min_age", "max_age")
+    filters = []
+    for f in s["filters"]:
+        row = {"type": f["type"], "matching": f["matching"], "allow": f["allow"]}
+        if f["type"] == "addr":
+            row |= {"start_bytes": f["start"], "end_bytes": f["end"]}
+        filters.append(row)
+    weights = dict(zip(("sz", "nr_accesses", "age"), s["weights"], strict=True))
+    return {
+        "action": s["action"],
+        "target_nid": s["target_nid"],
+        "access_pattern": dict(zip(names, s["pattern"], strict=True)),
+        "apply_interval_us": s["apply_interval_us"],
+        "quota": {
+            "ms": s["ms"],
+            "sz_bytes": s["sz"],
+            "reset_interval_ms": s["reset_interval_ms"],
+            "goal_tuner": s["tuner"],
+            "weights": weights,
+            "fail_charge_num": s["fail_charge"][0],
+            "fail_charge_denom": s["fail_charge"][1],
+            "goals": [_goal(g) for g in s["goals"]] + [_sysbp(g) for g in s["sysbp"]],
+        },
+        "filters": filters,
+    }
+
+
+def _context(c: Mapping[str, Any]) -> dict[str, Any]:
+    goal = dict(zip(("access_bp", "aggrs", "min_sample_us", "max_sample_us"), c["intervals_goal"], strict=True))
+    return {
+        "attrs": {
+            "sample_us": c["sample_us"],
+            "aggr_us": c["aggr_us"],
+            "update_us": c["ops_update_us"],
+            "min_nr_regions": c["min_nr_regions"],
+            "max_nr_regions": c["max_nr_regions"],
+            "intervals_goal": goal,
+        },
+        "targets": [{"regions": [list(r) for r in c["ranges"]]}],
+        "min_region_sz": c["min_region_sz"],
+        "schemes": [_scheme(s) for s in c["schemes"]],
+        "rng_seed": c["seed"],
+    }
+
+
+def _group(g: Mapping[str, Any]) -> dict[str, Any]:
+    row = {"lo": g["lo"], "hi": g["hi"], "kind": g["kind"], "start_tick": g["t0"], "end_tick": min(g["t1"], 2**62)}
+    if g["kind"] == "period":
+        return row | {"period": g["period"], "phase": g["phase"], "stride": g["stride"]}
+    return row | {"threshold": g["thr"], "salt": g["salt"]}
+
+
+def scenario_of(run: Mapping[str, Any]) -> Scenario:
+    """Return the scenario that a golden run's JSON describes."""
+    mem = run["mem"]
+    base = mem["base_pfn"] * PAGE_SZ
+    size0, size1 = mem["node0_pages"] * PAGE_SZ, mem["node1_pages"] * PAGE_SZ
+    reserve = run["reserve"]
+    nodes = [
+        {"nid": 0, "start_bytes": base, "sz_bytes": size0, "reserve_pages": reserve[0]},
+        {
+            "nid": 1,
+            "start_bytes": base + size0 + mem["hole_pages"] * PAGE_SZ,
+            "sz_bytes": size1,
+            "reserve_pages": reserve[1],
+        },
+    ]
+    machine = {"nodes": nodes, "hz": run["hz"], "on_full": "try_all", "migrate_ns_per_page": run["cost_ns_per_page"]}
+    workload = {
+        "n_pages": run["logical"],
+        "groups": [_group(g) for g in run["groups"]],
+        "placement": [{"lo": lo, "hi": hi, "nid": nid} for lo, hi, nid in run["place"] if hi > lo],
+    }
+    contexts = [_context(c) for c in run["ctxs"]]
+    return Scenario.from_dict({"machine": machine, "workload": workload, "contexts": contexts, "name": run["name"]})
+
+
+class Trace:
+    """An observer that writes down what a golden run's arrays hold."""
+
+    def __init__(self) -> None:
+        self.tick = 0
+        self.rows: dict[str, list[dict[str, npt.NDArray[Any] | int]]] = {
+            k: [] for k in ("regA", "regB", "scheme", "goal", "node", "events")
+        }
+
+    def regions(self, name: str, k: Kdamond) -> None:
+        """Append the context's regions."""
+        r, n = k.regions, k.regions.n
+        target = np.repeat(np.arange(r.ptr.size - 1), np.diff(r.ptr))
+        self.rows[name].append(
+            {
+                "tick": np.full(n, self.tick), "ctx": np.full(n, k.index), "target": target,
+                "start": r.now.start[:n] // np.uint64(PAGE_SZ), "end": r.now.end[:n] // np.uint64(PAGE_SZ),
+                "nr_accesses": r.now.nr[:n].copy(), "last_nr_accesses": r.now.last[:n].copy(), "age": r.now.age[:n].copy(),
+            }
+        )  # fmt: skip
+
+    def aggregated(self, kdamond: Kdamond) -> None:
+        """Record the regions after merging."""
+        self.regions("regA", kdamond)
+
+    def applied(self, kdamond: Kdamond, events: npt.NDArray[Any]) -> None:
+        """Record the regions handed to actions."""
+        n = len(events)
+        self.rows["events"].append(
+            {
+                "tick": np.full(n, self.tick), "ctx": np.full(n, kdamond.index), "scheme": events["scheme"].copy(),
+                "target": events["target"].copy(),
+                "start": events["start"].copy(), "end": events["end"].copy(),
+                "nr_accesses_mvsum": events["mvsum"].copy(), "age": events["age"].copy(), "score": events["score"].copy(),
+                "sz_applied": events["sz_applied"].copy(), "sz_filter_passed": events["sz_filter_passed"].copy(),
+                "early_exit": events["early_exit"].copy(),
+            }
+        )  # fmt: skip
+
+    def finished(self, kdamond: Kdamond, aggregation: bool) -> None:
+        """Record schemes, goals and nodes at the end of the body."""
+        k = kdamond
+        if aggregation:
+            self.regions("regB", k)
+        for i, (row, quota) in enumerate(zip(k.schemes, k.quotas, strict=True)):
+            self.rows["scheme"].append(
+                {
+                    "tick": self.tick, "ctx": k.index, "scheme": i, "esz": row["esz"], "esz_bp": quota.esz_bp,
+                    "charged_sz": row["charged_sz"], "total_charged_sz": quota.total_charged_sz,
+                    "total_charged_ns": row["total_charged_ns"], "charged_from_jiffies": quota.charged_from,
+                    "charge_target_plus1": row["charge_target"], "charge_addr_from": row["charge_addr"],
+                    "min_score": row["min_score"], **{f: row[f] for f in STAT_FIELDS},
+                    "next_apply_sis": k.next_apply[i], "sample_us": k.attrs.sample_us, "aggr_us": k.attrs.aggr_us,
+                }
+            )  # fmt: skip
+            for j, (value, target) in enumerate(quota.goals):
+                self.rows["goal"].append(
+                    {
+                        "tick": self.tick, "ctx": k.index, "scheme": i, "goal": j,
+                        "current": value, "target": target,
+                    }
+                )  # fmt: skip
+        self._node(k)
+
+    def _node(self, k: Kdamond) -> None:
+        memory = k.memory
+        used, node = memory.used_pages(), memory.arrays.node
+        self.rows["node"].append(
+            {
+                "tick": self.tick, "ctx": k.index, "used0": used[0], "used1": used[1],
+                "migrated_total": int(node["migrated_in"].sum()), "alloc_failed_total": int(node["alloc_failed"].sum()),
+                "owner_crc32": memory.owner_crc32(), "jiffies": k.jiffies, "clock_ns": memory.now_ns,
+            }
+        )  # fmt: skip
+
+    def column(self, name: str, column: str) -> npt.NDArray[np.uint64] | None:
+        """Return a recorded column as uint64, or None if the model has no such column."""
+        rows = self.rows[name]
+        if rows and column not in rows[0]:
+            return None
+        if not rows:
+            return np.zeros(0, np.uint64)
+        return np.concatenate([np.atleast_1d(np.asarray(r[column])).astype(np.uint64) for r in rows])
+
+
+class _TickEngine(Engine):
+    """The engine with `Trace` told of ticks, and user input read by tick number."""
+
+    def run(self, ticks: int, trace: Trace) -> None:
+        for k in self.kdamonds:
+            k.input_now = lambda k=k: k.tick  # type: ignore[method-assign,misc]
+            trace.regions("regB", k)
+
+        def begin(tick: int) -> None:
+            trace.tick = tick
+
+        self.run_lockstep(ticks, begin)
+
+
+def replay(run: Mapping[str, Any], rngs: list[Rng] | None = None) -> tuple[_TickEngine, Trace]:
+    """Run a golden run's scenario; returns the engine after the last tick and what was recorded.
+
+    Parameters
+    ----------
+    run : mapping
+        The run's JSON.
+    rngs : list of Rng, optional
+        Recorded draws per context; by default the kernel's generator seeded as the file says.
+    """
+    trace = Trace()
+    streams = rngs or [kernel_rng(c["seed"]) for c in run["ctxs"]]
+    engine = _TickEngine(scenario_of(run), rngs=streams, observer=trace)
+    engine.run(run["ticks"], trace)
+    return engine, trace
+
+
+def _differences(trace: Trace, arrays: Mapping[str, npt.NDArray[Any]], file: str) -> Iterator[tuple[int, str]]:
+    """Yield (values compared, first difference or "") per column."""
+    for key, expected in arrays.items():
+        name, _, column = key.partition(".")
+        if name not in trace.rows:
+            continue
+        got = trace.column(name, column)
+        if got is None:
+            yield 0, f"{file}: {key}: the model records no such column"
+            continue
+        want = expected.astype(np.uint64)
+        n = min(got.size, want.size)
+        bad = np.flatnonzero(got[:n] != want[:n])
+        if bad.size:
+            i = int(bad[0])
+            tick = int(arrays[f"{name}.tick"][i])
+            yield n, f"{file}: step {tick}, {key}[{i}]: expected {want[i]}, got {got[i]}"
+        elif got.size != want.size:
+            yield n, f"{file}: {key}: expected {want.size} rows, got {got.size}"
+        else:
+            yield n, ""
+
+
+def _streams(run: Mapping[str, Any], arrays: Mapping[str, npt.NDArray[Any]]) -> list[Rng]:
+    """Return the recorded draws of each context."""
+    counts, owner = arrays["runs.count"].astype(np.int64), arrays["runs.ctx"]
+    ctx_of_draw = np.repeat(owner, counts)
+    return [replay_rng(arrays["rng_raw"][ctx_of_draw == i]) for i in range(len(run["ctxs"]))]
+
+
+def case(path: Path) -> list[Case]:
+    """Replay one ``e2e_*.json`` from the recorded draws and from the kernel's generator.
+
+    Parameters
+    ----------
+    path : Path
+        The JSON file; the trace is the ``.npz`` beside it.
+
+    Returns
+    -------
+    list of Case
+        One case per source of draws.
+
+    Raises
+    ------
+    InputError
+        If a file is missing or broken.
+    """
+    try:
+        run = json.loads(path.read_text())
+        with np.load(path.with_suffix(".npz"), allow_pickle=False) as stored:
+            arrays = {k: stored[k] for k in stored.files}
+    except (OSError, ValueError, KeyError, zlib.error) as error:
+        raise InputError(str(path), f"cannot be read: {error}", "give the JSON and the NPZ of a golden run") from None
+    cases = []
+    recorded = run.get("rng_raw_complete", True) and "rng_raw" in arrays
+    sources = ["lfsr113", *(["recorded draws"] if recorded else [])]
+    for source in sources:
+        rngs = _streams(run, arrays) if source == "recorded draws" else None
+        engine, trace = replay(run, rngs)
+        checked, first = 0, ""
+        results = [*_differences(trace, arrays, path.name), *_finals(engine, run, arrays, path.name)]
+        for n, difference in results:
+            checked += n
+            first = first or difference
+        cases.append(Case("e2e", f"{path.stem} ({source})", not first, checked, first))
+    return cases
+
+
+def _finals(
+    engine: Engine, run: Mapping[str, Any], arrays: Mapping[str, npt.NDArray[Any]], file: str
+) -> Iterator[tuple[int, str]]:
+    taken = [k.rng.taken for k in engine.kdamonds]
+    if "runs.count" in arrays:
+        want = [int(arrays["runs.count"][arrays["runs.ctx"] == i].sum()) for i in range(len(taken))]
+        yield len(taken), "" if taken == want else f"{file}: draws per context: expected {want}, got {taken}"
+    if "owner_final" in arrays:
+        got, final = engine.memory.owners(), arrays["owner_final"]
+        if got.size != final.size:
+            yield 0, f"{file}: owner_final: expected {final.size} frames, got {got.size}"
+        else:
+            bad = np.flatnonzero(got != final)
+            text = f"{file}: owner_final[{bad[0]}]: expected {final[bad[0]]}, got {got[bad[0]]}" if bad.size else ""
+            yield final.size, text
