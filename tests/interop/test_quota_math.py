@@ -52,7 +52,8 @@ FEED = [
     ]),
     *((10_000, s, r) for s, r in [(0, 20_000), (5_000, 15_000), (9_999, 10_001), (10_001, 10_000), (15_000, 10_000)]),
     *((ULONG_MAX, s, r) for s, r in [
-        (5_000, ULONG_MAX), (9_999, ULONG_MAX), (10_001, 18_444_899_399_302_180_660), (15_000, 9_223_372_036_854_776_615),
+        (5_000, ULONG_MAX), (9_999, ULONG_MAX), (10_001, 18_444_899_399_302_180_660),
+        (15_000, 9_223_372_036_854_776_615),
     ]),
 ]  # fmt: skip
 
@@ -102,7 +103,7 @@ def test_consist_winds_up_under_a_cap():
     for _ in range(80):
         esz_bp = qm.consist_esz_bp(esz_bp, 0)
     assert esz_bp == ULONG_MAX
-    # From there the specification counts about 72 windows of factor 0.8 down to 200 MB: log(1.8447e15 / 2e8) / log 1.25.
+    # From there it takes log(1.8447e15 / 2e8) / log 1.25 = 71.9 windows of factor 0.8 to come down to 200 MB.
     falls = 0
     while esz_bp // 10_000 > 200_000_000:
         esz_bp, falls = qm.consist_esz_bp(esz_bp, 12_000), falls + 1

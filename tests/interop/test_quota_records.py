@@ -71,7 +71,7 @@ def test_a_score_that_no_share_gives_is_named(run):
 
 
 def test_a_changed_cap_is_found(run):
-    (case,) = run("C1_tier_temporal", "damon_config.txt", 39, "quotas/bytes 16777216", "quotas/bytes 8388608")
+    (case,) = run("C1_tier_temporal", "damon_config.txt", 36, "quotas/bytes 16777216", "quotas/bytes 8388608")
     assert case.detail == "C1_tier_temporal/resets.csv:2 (scheme 0): esz: expected 16777216, got 8388608"
 
 

@@ -20,7 +20,7 @@ from ..workload.access import AccessTable
 from . import goals, table
 from .quota import QuotaState
 from .quota_math import feed_loop_next_input, mult_frac
-from .regions import RegionSet, empty, set_regions
+from .regions import RegionSet, SplitState, empty, set_regions
 from .rng import Rng
 
 STAT_FIELDS = (
@@ -53,23 +53,20 @@ class Action(Protocol):
         """Act on ``[cursor.start, cursor.end)``; return bytes applied, bytes passing filters, elapsed ns."""
 
 
-class SplitState:
-    """The two function-static variables of the split code; Linux 7.3 shares them between all contexts."""
-
-    def __init__(self) -> None:
-        self.last_nr_regions = 0
-        self.rotation = 0
-
-
 def adapt_intervals(score: int) -> int:
     """Return the factor of ``damon_get_intervals_adaptation_bp`` for an intervals score, in bp."""
     factor = feed_loop_next_input(100_000_000, score) // 10_000
     return 5_000 + factor // 2 if factor <= 10_000 else factor
 
 
-def nr_samples(attrs: Attrs) -> int:
+def nr_samples(sample_us: int, aggr_us: int) -> int:
     """Return the largest possible nr_accesses of a region."""
-    return max(1, min(attrs.aggr_us // max(attrs.sample_us, 1), UINT_MAX))
+    return max(1, min(aggr_us // max(sample_us, 1), UINT_MAX))
+
+
+def left_window_bp(passed: int, next_aggregation: int, sample_us: int, aggr_us: int) -> int:
+    """Return the share of the last aggregation still inside the sliding window, in bp (section b.5)."""
+    return mult_frac(max(next_aggregation - passed, 0), 10_000, max(aggr_us, 1) // max(sample_us, 1))
 
 
 class Kdamond:
@@ -121,7 +118,7 @@ class Kdamond:
             if any(g.early_exit != "none" for g in scheme.quota.goals):
                 self.actions[i] = EarlyExit(self.actions.get(i))
         self.attrs = context.attrs
-        self.aggr_samples = nr_samples(self.attrs)
+        self.aggr_samples = nr_samples(self.attrs.sample_us, self.attrs.aggr_us)
         self.min_sz = context.min_region_sz
         self.regions = RegionSet([set_regions([], r, self.min_sz) for r in ranges])
         self.schemes, self.filters = table.build(context, memory.index_of, set(self.actions))
@@ -138,7 +135,7 @@ class Kdamond:
         self._cursor = self._cursors[0]
         self._stack = empty(16 + 4 * (len(context.schemes) + len(self.filters)))
         self._events = np.zeros(1024, L.EVENT)
-        self._histogram = np.zeros(100, np.uint64)
+        self.histogram = np.zeros(100, np.uint64)
         self._frames, self._records = np.zeros(0, np.int64), np.zeros(0, np.uint64)
 
     # ---- sampling -------------------------------------------------------------------------------------------------
@@ -196,33 +193,16 @@ class Kdamond:
             latched = self.next_aggregation
             if self.attrs.intervals_goal.aggrs and self.passed >= self.next_tune:
                 self.next_tune += self.aggr_samples * self.attrs.intervals_goal.aggrs
-                self._tune_intervals()
+                self.tune_intervals()
             self.next_aggregation = latched + self.attrs.aggr_us // self.attrs.sample_us
             rk.reset_aggregated(regions.now, regions.n)
-            self.split()
+            regions.split(self.split_state, self.attrs.max_nr_regions, self.min_sz, self.rng)
             self.aggregations += 1
         if aggregation or due:
             self.observer.finished(self, aggregation)
 
-    def split(self) -> None:
-        """Split regions at random (``kdamond_split_regions``)."""
-        regions, state, limit = self.regions, self.split_state, self.attrs.max_nr_regions
-        nr = regions.n
-        if nr < limit:
-            regions.reserve(4 * nr + 16)
-            arguments = (np.uint64(self.min_sz), self.rng.state, self.rng.buffer, regions.spare, regions.spare_ptr)
-            if nr > limit // 2:
-                step = limit // (limit - nr)
-                offset = state.rotation % step
-                state.rotation += 1
-                rk.split_some(regions.now, regions.ptr, step, offset, *arguments)
-            else:
-                pieces = 3 if state.last_nr_regions == nr and nr < limit // 3 else 2
-                rk.split_all(regions.now, regions.ptr, pieces, *arguments)
-            regions.swap()
-        state.last_nr_regions = nr
-
-    def _tune_intervals(self) -> None:
+    def tune_intervals(self) -> None:
+        """Adapt the sampling interval to the observed access events (``kdamond_tune_intervals``)."""
         attrs, goal = self.attrs, self.attrs.intervals_goal
         score = intervals_score(self.regions, self.aggr_samples, goal.access_bp)
         adapt = adapt_intervals(score)
@@ -239,8 +219,8 @@ class Kdamond:
         self.next_aggregation = self.passed + new.aggr_us // new.sample_us
         self.next_ops_update = self.passed + new.update_us // new.sample_us
         rk.rescale(
-            self.regions.now, self.regions.n, np.uint64(nr_samples(old)), np.uint64(nr_samples(new)),
-            np.uint64(old.aggr_us), np.uint64(new.aggr_us), aggregating,
+            self.regions.now, self.regions.n, np.uint64(nr_samples(old.sample_us, old.aggr_us)),
+            np.uint64(nr_samples(new.sample_us, new.aggr_us)), np.uint64(old.aggr_us), np.uint64(new.aggr_us), aggregating,
         )  # fmt: skip
         self.attrs = new
         self.next_apply = [self.passed + self._apply_period(i) for i in range(len(self.schemes))]
@@ -253,10 +233,8 @@ class Kdamond:
     def window(self) -> Any:
         """Return the moving-sum window of the present tick (a WINDOW record)."""
         w, attrs = self._window, self.attrs
-        length = max(attrs.aggr_us, 1) // max(attrs.sample_us, 1)
-        left = max(self.next_aggregation - self.passed, 0)
-        w["left_bp"] = mult_frac(left, 10_000, length)
-        w["samples"], w["aggr_us"] = nr_samples(attrs), attrs.aggr_us
+        w["left_bp"] = left_window_bp(self.passed, self.next_aggregation, attrs.sample_us, attrs.aggr_us)
+        w["samples"], w["aggr_us"] = nr_samples(attrs.sample_us, attrs.aggr_us), attrs.aggr_us
         w["min_sz"], w["tick"] = self.min_sz, self.tick
         return w
 
@@ -290,11 +268,9 @@ class Kdamond:
         ready = [i for i in range(len(rows)) if due[i] and rows[i]["active"]]
         if not ready:
             return any(due)
-        window, jiffies = self.window(), self.jiffies
+        window = self.window()
         for i in ready:
-            self.quotas[i].adjust(rows[i], jiffies, self.min_sz, lambda i=i: self.measure_goals(i))  # type: ignore[misc]
-            if rows[i]["quota_set"] and rows[i]["score"] != L.NO_SCORE:
-                rows[i]["min_score"] = self.min_score(i)
+            self.adjust_quota(i)
         for i in ready:
             if i in self.actions:
                 self.actions[i].begin(self, i)
@@ -304,13 +280,20 @@ class Kdamond:
                 self.next_apply[i] = self.passed + self._apply_period(i)
         return True
 
+    def adjust_quota(self, i: int) -> None:
+        """Start a charge window where due and set the priority threshold of scheme i (``damos_adjust_quota``)."""
+        row = self.schemes[i]
+        self.quotas[i].adjust(row, self.jiffies, self.min_sz, lambda: self.measure_goals(i))
+        if row["quota_set"] and row["score"] != L.NO_SCORE:
+            row["min_score"] = self.min_score(i)
+
     def min_score(self, i: int) -> int:
         """Build the priority histogram of scheme i and return its threshold; address filters may cut regions."""
         regions = self.regions
         regions.reserve(regions.n + 4 * len(self.filters) * max(len(regions.ptr) - 1, 1) + 16)
         score = scoring.score_histogram(
             self._cursor, regions.now, regions.ptr, regions.spare, regions.spare_ptr, self._stack, self.schemes[i],
-            self.filters, self.window(), self._histogram,
+            self.filters, self.window(), self.histogram,
         )  # fmt: skip
         regions.swap()
         return int(score)

@@ -11,9 +11,18 @@ from ..errors import KernelRefusal
 from ..kernels import regions as rk
 from ..kernels.layout import Regions
 from ..units import ULONG_MAX
+from .rng import Rng
 
 COLUMNS = ("start", "end", "nr", "last", "age")
 Row = Sequence[int]
+
+
+class SplitState:
+    """The two function-static variables of the split code; Linux 7.3 shares them between all contexts."""
+
+    def __init__(self) -> None:
+        self.last_nr_regions = 0
+        self.rotation = 0
 
 
 def empty(capacity: int) -> Regions:
@@ -134,3 +143,29 @@ class RegionSet:
         rk.merge_regions(
             self.now, self.ptr, np.uint64(threshold), np.uint64(min(sz_limit, ULONG_MAX)), np.uint64(max_thres), max_nr_regions
         )
+
+    def split_each(self, pieces: int, min_region_sz: int, rng: Rng) -> None:
+        """Split every region at random into up to that many pieces (``damon_split_regions_of`` on all targets)."""
+        self.reserve(pieces * self.n + 16)
+        rk.split_all(
+            self.now, self.ptr, pieces, np.uint64(min_region_sz), rng.state, rng.buffer, self.spare, self.spare_ptr
+        )
+        self.swap()
+
+    def split(self, state: SplitState, max_nr_regions: int, min_region_sz: int, rng: Rng) -> None:
+        """Split regions at random where the maximum count leaves room (``kdamond_split_regions``)."""
+        nr = self.n
+        if max_nr_regions // 2 < nr < max_nr_regions:
+            step = max_nr_regions // (max_nr_regions - nr)
+            offset = state.rotation % step
+            state.rotation += 1
+            self.reserve(2 * nr + 16)
+            rk.split_some(
+                self.now, self.ptr, step, offset, np.uint64(min_region_sz), rng.state, rng.buffer,
+                self.spare, self.spare_ptr,
+            )  # fmt: skip
+            self.swap()
+        elif nr < max_nr_regions:
+            steady = state.last_nr_regions == nr and nr < max_nr_regions // 3
+            self.split_each(3 if steady else 2, min_region_sz, rng)
+        state.last_nr_regions = nr

@@ -55,6 +55,8 @@ class Engine:
         Told what happens.
     actions : callable, optional
         ``actions(engine, context_index)`` returns the actions, by scheme, that are not built in.
+    log_moves : int
+        Room for moves in the memory's log; 0 keeps none.
     """
 
     def __init__(
@@ -64,14 +66,16 @@ class Engine:
         rngs: Sequence[Rng] | None = None,
         observer: Observer | None = None,
         actions: Callable[[Engine, int], dict[int, Action]] | None = None,
+        log_moves: int = 0,
     ) -> None:
         self.scenario, self.seed = scenario, seed
         self.tick_us = scenario.workload.tick_us or min((_base_us(c) for c in scenario.contexts), default=5_000)
-        self.access = AccessTable(scenario.workload, self.tick_us, seed)
         self.tracked = needs_young(scenario)
+        self.access = AccessTable(scenario.workload, self.tick_us, seed, plain=not self.tracked)
         self.memory = PhysicalMemory(
-            scenario.machine, scenario.workload, self.access.page_class, seed, track_young=self.tracked
-        )
+            scenario.machine, scenario.workload, self.access.page_class, seed, track_young=self.tracked,
+            n_classes=len(self.access.groups_of_class), log_moves=log_moves,
+        )  # fmt: skip
         self.observer = observer or Silent()
         shared = SplitState()
         self.kdamonds: list[Kdamond] = []
@@ -130,6 +134,62 @@ class Engine:
                 if tick < ticks:
                     self._prepare(k)
 
+    def run(self, duration_us: int, progress: Callable[[float], None] | None = None) -> None:
+        """Run for a simulated time, each context on its own clock.
+
+        Parameters
+        ----------
+        duration_us : int
+            Simulated microseconds from now.
+        progress : callable, optional
+            Called with the simulated seconds that have passed.
+        """
+        end_ns = self.memory.now_ns + duration_us * 1000
+        clocks = [ContextClock(k, self.tick_us * 1000, self.memory.now_ns) for k in self.kdamonds]
+        queue = [(c.next_wake(), i) for i, c in enumerate(clocks)]
+        heapq.heapify(queue)
+        for k in self.kdamonds:
+            self._prepare(k)
+        while queue and queue[0][0] <= end_ns:
+            _, i = heapq.heappop(queue)
+            if self.tracked:
+                self._one_tick(clocks[i])
+            else:
+                self._batch(clocks[i], end_ns)
+            heapq.heappush(queue, (clocks[i].next_wake(), i))
+            if progress:
+                progress(self.memory.now_ns * 1e-9)
+        self.memory.arrays.clock[0] = max(end_ns, self.memory.now_ns)
+
+    def _body(self, c: ContextClock) -> None:
+        c.kdamond.body()
+        c.finished(self.memory.now_ns)
+
+    def _one_tick(self, c: ContextClock) -> None:
+        """One sampling tick of one of several contexts that share the pages' accessed state."""
+        k = c.kdamond
+        times, _, until = c.ahead(1)
+        self.memory.arrays.clock[0] = times[0]
+        self.access.enter(int(until[0]))
+        k.check(int(until[0]))
+        c.advance(times)
+        self._body(c)
+        k.prepare()
+
+    def _batch(self, c: ContextClock, end_ns: int) -> None:
+        """All sampling ticks of the only context up to its next event, a change of access rules, or the end."""
+        k = c.kdamond
+        times, after, until = c.ahead(min(k.ticks_to_event(), MAX_BATCH))
+        n = max(int(np.searchsorted(times, end_ns, side="right")), 1)
+        change = self.access.enter(int(after[0]) + 1)
+        n = min(n, max(int(np.searchsorted(until, change - 1, side="right")), 1))
+        if until[0] >= change:
+            self.access.general()
+        self.memory.arrays.clock[0] = times[n - 1]
+        k.sample(after[:n], until[:n])
+        c.advance(times[:n])
+        self._body(c)
+
     def _prepare(self, k: Kdamond) -> None:
         if self.tracked:
             k.prepare()
@@ -139,6 +199,49 @@ class Engine:
             k.check(tick)
         else:
             k.sample(np.array([tick - 1]), np.array([tick]))
+
+
+class ContextClock:
+    """When a context's sampling ticks happen: nominal intervals, or recorded ends of aggregations.
+
+    With ``aggr_times_us`` the ticks of aggregation j are evenly spaced between the recorded ends of j - 1 and j; beyond
+    the recording its intervals repeat.
+    """
+
+    def __init__(self, kdamond: Kdamond, tick_ns: int, start_ns: int) -> None:
+        self.kdamond, self.tick_ns, self.last_ns, self.start_ns = kdamond, tick_ns, start_ns, start_ns
+        recorded = kdamond.context.aggr_times_us
+        self.ends = np.array((0, *recorded), np.int64) * 1000 if recorded else None
+        self.delay_ns = 0
+
+    def _times(self, n: int) -> npt.NDArray[np.int64]:
+        k = self.kdamond
+        if self.ends is None:
+            return self.last_ns + k.attrs.sample_us * 1000 * np.arange(1, n + 1)
+        per, laps = k.attrs.aggr_us // k.attrs.sample_us, self.ends.size - 1
+        aggregation, step = np.divmod(np.arange(k.passed, k.passed + n), per)
+        lap, j = np.divmod(aggregation, laps)
+        left, right = self.ends[j], self.ends[j + 1]
+        return np.asarray(self.start_ns + lap * self.ends[-1] + left + (right - left) * (step + 1) // per)
+
+    def next_wake(self) -> int:
+        """Return the time of the next sampling tick in ns."""
+        return int(self._times(1)[0])
+
+    def ahead(self, n: int) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+        """Return the next n tick times (ns) and the workload ticks (after, until] that each looks back on."""
+        times = self._times(n)
+        until = times // self.tick_ns
+        after = np.concatenate(([self.last_ns // self.tick_ns], until[:-1]))
+        return times, after, until
+
+    def advance(self, times: npt.NDArray[np.int64]) -> None:
+        """Note that these ticks are done."""
+        self.last_ns = int(times[-1])
+
+    def finished(self, now_ns: int) -> None:
+        """Note when the loop body ended; the next sleep starts there."""
+        self.last_ns = max(self.last_ns, now_ns)
 
 
 def _base_us(context: Context) -> int:

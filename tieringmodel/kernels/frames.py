@@ -6,10 +6,10 @@ import numpy as np
 
 from ._jit import inlined, kernel
 from .bits import BLOCK, SUPER, clear_bit, clz, count_range, ctz, set_bit
-from .layout import ACTIVE_SHIFT, FIFO, LIFO, LOW32, LOWEST, SHIFT32
+from .layout import ACTIVE_SHIFT, CLASS_MASK, FIFO, LIFO, LOG_LENGTH, LOW32, LOWEST, MOVES, SHIFT32
 from .random import below
 
-_U0, _U1 = np.uint64(0), np.uint64(1)
+_U0, _U1, _U48 = np.uint64(0), np.uint64(1), np.uint64(48)
 
 
 @inlined
@@ -109,6 +109,7 @@ def put_page(memory, i, frame, record):
     memory.lru_256k[frame // SUPER] += 1
     memory.node[i].lru += 1
     memory.node[i].active += np.int64((record >> ACTIVE_SHIFT) & _U1)
+    memory.by_class[i, np.int64((record >> SHIFT32) & CLASS_MASK)] += 1
 
 
 @inlined
@@ -118,7 +119,9 @@ def drop_page(memory, i, frame):
     memory.lru_512[frame // BLOCK] -= np.uint16(1)
     memory.lru_256k[frame // SUPER] -= 1
     memory.node[i].lru -= 1
-    memory.node[i].active -= np.int64((memory.rec[frame] >> ACTIVE_SHIFT) & _U1)
+    record = memory.rec[frame]
+    memory.node[i].active -= np.int64((record >> ACTIVE_SHIFT) & _U1)
+    memory.by_class[i, np.int64((record >> SHIFT32) & CLASS_MASK)] -= 1
     give_frame(memory, i, frame)
 
 
@@ -134,6 +137,11 @@ def move_page(memory, source, frame, target):
     put_page(memory, target, new, record)
     memory.node[target].migrated_in += 1
     memory.node[source].migrated_out += 1
+    at = memory.clock[LOG_LENGTH]
+    if at < memory.log.size:
+        memory.log[at] = ((record & LOW32) - _U1) | (np.uint64(source) << SHIFT32) | (np.uint64(target) << _U48)
+        memory.clock[LOG_LENGTH] = at + 1
+    memory.clock[MOVES] += 1
     return True
 
 
@@ -245,3 +253,36 @@ def occupy_lowest(memory, i, n):
         clear_bit(memory.free_bits, frame)
         memory.free_512[frame // BLOCK] -= np.uint16(1)
         memory.free_256k[frame // SUPER] -= 1
+
+
+@kernel
+def lru_frames(memory, a, b):
+    """Frames of the LRU pages on [a, b), ascending (i64)."""
+    n = count_range(memory.lru_bits, memory.lru_512, memory.lru_256k, a, b)
+    out = np.empty(n, np.int64)
+    k = 0
+    for word in range(a // 64, (b + 63) // 64):
+        bits = memory.lru_bits[word]
+        while bits != _U0:
+            frame = word * 64 + np.int64(ctz(bits))
+            bits &= bits - _U1
+            if a <= frame < b:
+                out[k] = frame
+                k += 1
+    return out
+
+
+@kernel
+def migrate_chosen(memory, chosen, source, target):
+    """Migrate each chosen frame's page from node source[k] to node target[k]; pages already there or without one stay."""
+    moved = np.int64(0)
+    for k in range(chosen.size):
+        if target[k] >= 0 and target[k] != source[k] and move_page(memory, source[k], chosen[k], target[k]):
+            moved += 1
+    return moved
+
+
+@kernel
+def charge_moves(memory, pages):
+    """`charge_clock` for callers outside the kernels."""
+    return charge_clock(memory, pages)

@@ -44,7 +44,9 @@ class Memory(NamedTuple):
     frames: Any  # i64[nodes]
     pfn: Any  # i64[nodes], first page frame number
     node: Any  # NODE records[nodes]
-    clock: Any  # i64[4]: now in ns, migration cost in ns per page, jiffy in ns, allocation counter
+    by_class: Any  # i64[nodes, classes], LRU pages of each access class
+    log: Any  # u64[capacity], moves since the log was last read: page | from << 32 | to << 48; empty = not kept
+    clock: Any  # i64[6]: now in ns, migration cost in ns per page, jiffy in ns, allocation counter, log length, moves
 
 
 NODE = np.dtype(
@@ -55,6 +57,9 @@ NODE = np.dtype(
     ]
 )  # fmt: skip
 LOWEST, FIFO, LIFO, RANDOM = 0, 1, 2, 3
+
+
+NOW, COST, JIFFY, DRAWS, LOG_LENGTH, MOVES = 0, 1, 2, 3, 4, 5
 
 
 class Space(NamedTuple):

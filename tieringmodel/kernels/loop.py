@@ -22,7 +22,7 @@ _UNIT = 2.0**-53
 
 @inlined
 def rounded_normal(scale, seed, k):
-    """``rint(scale * Z)`` with Z standard normal, a pure function of (seed, k): Box-Muller on two counter-based draws."""
+    """``rint(scale * Z)``, Z standard normal, a pure function of (seed, k): Box-Muller on two counter-based draws."""
     key = mix64(seed)
     first = (float(bits64(key, _U2 * k) >> _S11) + 0.5) * _UNIT
     second = (float(bits64(key, _U2 * k + np.uint64(1)) >> _S11) + 0.5) * _UNIT
@@ -62,23 +62,72 @@ def window(n, cur, consist, esz_bp, goal_bp, cap, ceiling, inward, early_exit, l
 
 
 @kernel
-def trace(consist, goal_bp, n_pages, n, cap, ceiling, inward, early_exit, delay, leak_pages, leak_rate, noise_bp, seed,
-          esz_bp, pages, moved, leaked, esz, measured, score):
+def trace(
+    consist,
+    goal_bp,
+    n_pages,
+    n,
+    cap,
+    ceiling,
+    inward,
+    early_exit,
+    delay,
+    leak_pages,
+    leak_rate,
+    noise_bp,
+    seed,
+    esz_bp,
+    pages,
+    moved,
+    leaked,
+    esz,
+    measured,
+    score,
+):
     """Fill the per-window arrays of one run; the result is the page count after the last window."""
     for k in range(pages.size):
         pages[k] = n
         cur = measured_bp(pages[max(k - delay, 0)], n_pages, noise_bp, seed, k)
         measured[k] = cur
         n, moved[k], leaked[k], esz_bp, esz[k], score[k] = window(
-            n, cur, consist, esz_bp, goal_bp, cap, ceiling, inward, early_exit, leak_pages, leak_rate)
+            n, cur, consist, esz_bp, goal_bp, cap, ceiling, inward, early_exit, leak_pages, leak_rate
+        )
     return n
 
 
 @kernel
-def grid(consist, inward, windows, goal_bp, n_pages, start, cap, ceiling, early_exit, delay, leak_pages, leak_rate,
-         noise_bp, seed, esz_bp0, low, high, tail, final, peak, trough, last_move, last_outside, moved_sum, tail_pages,
-         tail_low, tail_high, tail_moved, final_esz):
-    """Many runs at once without traces: every argument after `inward` is one value per run, the last eleven are filled."""
+def grid(
+    consist,
+    inward,
+    windows,
+    goal_bp,
+    n_pages,
+    start,
+    cap,
+    ceiling,
+    early_exit,
+    delay,
+    leak_pages,
+    leak_rate,
+    noise_bp,
+    seed,
+    esz_bp0,
+    low,
+    high,
+    tail,
+    final,
+    peak,
+    trough,
+    last_move,
+    last_outside,
+    moved_sum,
+    tail_pages,
+    tail_low,
+    tail_high,
+    tail_moved,
+    final_esz,
+):
+    """Many runs without traces: every argument after `inward` has one value per run, the last eleven are filled."""
     ring = np.empty(delay.max() + 1, np.int64)
     for i in range(final.size):
         n, esz_bp, esz, lag = start[i], esz_bp0[i], np.uint64(0), delay[i]
@@ -100,7 +149,18 @@ def grid(consist, inward, windows, goal_bp, n_pages, start, cap, ceiling, early_
                 last_outside[i] = k
             cur = measured_bp(seen, n_pages[i], noise_bp[i], seed[i], k)
             n, moved, _, esz_bp, esz, _ = window(
-                n, cur, consist, esz_bp, goal_bp[i], cap[i], ceiling[i], inward, early_exit[i], leak_pages[i], leak_rate[i])
+                n,
+                cur,
+                consist,
+                esz_bp,
+                goal_bp[i],
+                cap[i],
+                ceiling[i],
+                inward,
+                early_exit[i],
+                leak_pages[i],
+                leak_rate[i],
+            )
             top, bottom = max(top, n), min(bottom, n)
             total += moved
             if moved > 0:
@@ -117,7 +177,7 @@ def grid(consist, inward, windows, goal_bp, n_pages, start, cap, ceiling, early_
 
 @kernel
 def pair_trace(consist, goal_bp, n_pages, n, cap, delay, pages, moved, esz):
-    """Two opposing schemes: scheme 0 fills node 0, scheme 1 empties it. Both measure, then both move from that state."""
+    """Two opposing schemes: scheme 0 fills node 0, scheme 1 empties it. Both measure, then both move from there."""
     esz_bp = np.zeros(2, np.uint64)
     for k in range(pages.size):
         pages[k] = n

@@ -1,4 +1,4 @@
-"""The two quota-goal tuners as pure functions of (state, score): both controllers, page-level and reduced, call these."""
+"""The two quota-goal tuners as pure functions of state and score; the page-level and the reduced loop call both."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def consist_esz_bp(esz_bp, score):
 
 @kernel
 def temporal_esz_bp(score, sz_cap):
-    """TEMPORAL (u64, u64) -> u64: nothing at or above the goal, below it the size quota, or all there is without one."""
+    """TEMPORAL (u64, u64) -> u64: nothing at or above the goal; below it the size quota, or all there is without one."""
     if score >= U10000:
         return U0
     if U0 < sz_cap <= ESZ_MAX:

@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from ..errors import InputError
 from ..kernels import bits, frames
-from ..kernels.layout import FIFO, LIFO, LOW32, LOWEST, NODE, RANDOM, Memory, Space
+from ..kernels.layout import FIFO, LIFO, LOG_LENGTH, LOW32, LOWEST, MOVES, NODE, RANDOM, Memory, Space
 from ..kernels.random import mix64
 from ..scenario import Machine, Placement, Workload
 from ..units import PAGE_SZ
@@ -35,6 +35,10 @@ class PhysicalMemory:
     track_young : bool
         Keep for every page when its accessed state was last cleared (4 bytes a page); needed by several contexts on the
         same memory and by ``young`` filters.
+    n_classes : int
+        Number of access classes.
+    log_moves : int
+        Room for that many moves in the log that `take_log` empties; 0 keeps none.
 
     Attributes
     ----------
@@ -58,6 +62,8 @@ class PhysicalMemory:
         page_class: npt.NDArray[np.uint16],
         seed: int = 0,
         track_young: bool = False,
+        n_classes: int = 1,
+        log_moves: int = 0,
     ) -> None:
         self.machine = machine
         self.nids = np.array([n.nid for n in machine.nodes], np.int64)
@@ -72,7 +78,7 @@ class PhysicalMemory:
         nodes["policy"], nodes["try_all"] = _POLICY[machine.allocator], machine.on_full == "try_all"
         nodes["hint"] = base // bits.BLOCK
         nodes["key"] = [int(mix64(np.uint64(seed) ^ np.uint64(i + 1))) for i in range(len(nodes))]
-        clock = np.array([0, machine.migrate_ns_per_page, 1_000_000_000 // machine.hz, 0], np.int64)
+        clock = np.array([0, machine.migrate_ns_per_page, 1_000_000_000 // machine.hz, 0, 0, 0], np.int64)
         self.arrays = Memory(
             rec=np.zeros(n_frames, np.uint64),
             frame_of=np.zeros(self.n_pages, np.uint32),
@@ -87,6 +93,8 @@ class PhysicalMemory:
             frames=sizes,
             pfn=np.array([n.start_bytes // PAGE_SZ for n in machine.nodes], np.int64),
             node=nodes,
+            by_class=np.zeros((len(machine.nodes), n_classes), np.int64),
+            log=np.zeros(log_moves, np.uint64),
             clock=clock,
         )
         self.space = self.space_for(1)
@@ -159,6 +167,32 @@ class PhysicalMemory:
     def migrated_pages(self) -> npt.NDArray[np.int64]:
         """Return pages migrated into each node since the start, int64 (n_nodes,)."""
         return np.array(self.arrays.node["migrated_in"])
+
+    def class_pages(self) -> npt.NDArray[np.int64]:
+        """Return LRU pages per node and access class, int64 (n_nodes, n_classes)."""
+        return self.arrays.by_class.copy()
+
+    def take_log(self) -> tuple[npt.NDArray[np.uint64], int]:
+        """Return the moves logged since the last call, in order, and how many did not fit; empties the log.
+
+        Returns
+        -------
+        moves : ndarray of uint64
+            ``page | from << 32 | to << 48`` with node indices.
+        lost : int
+        """
+        clock = self.arrays.clock
+        n, moves = int(clock[LOG_LENGTH]), int(clock[MOVES])
+        clock[LOG_LENGTH] = clock[MOVES] = 0
+        return self.arrays.log[:n].copy(), moves - n
+
+    def put_back(self, moves: npt.NDArray[np.uint64]) -> None:
+        """Put moves that were taken from the log back in front of it."""
+        m, n = self.arrays, int(self.arrays.clock[LOG_LENGTH])
+        room = min(moves.size + n, m.log.size)
+        m.log[:room] = np.concatenate((moves, m.log[:n]))[:room]
+        m.clock[LOG_LENGTH] = room
+        m.clock[MOVES] += moves.size
 
     def node_of_pages(self) -> npt.NDArray[np.uint8]:
         """Return the node index of every workload page, uint8 (workload_pages,)."""

@@ -39,6 +39,17 @@ class AccessTable:
     Pages touched by the same groups share a class; class 0 is touched by nobody. A phase change is a change of rules,
     not of pages.
 
+    Parameters
+    ----------
+    workload : Workload
+        Pages and groups.
+    tick_us : int
+        Length of a workload tick.
+    seed : int
+        Key of all touches.
+    plain : bool
+        Allow the one-load shortcut although rules change over time; checks must then not reach across a change.
+
     Attributes
     ----------
     page_class : ndarray of uint16, shape (n_pages,)
@@ -46,7 +57,7 @@ class AccessTable:
         Indices of the groups that touch a class.
     """
 
-    def __init__(self, workload: Workload, tick_us: int, seed: int) -> None:
+    def __init__(self, workload: Workload, tick_us: int, seed: int, plain: bool = True) -> None:
         self.workload, self.tick_us = workload, tick_us
         edges = sorted({0, workload.n_pages, *(e for g in workload.groups for e in (g.lo, g.hi))})
         self.groups_of_class: list[tuple[int, ...]] = [()]
@@ -72,7 +83,7 @@ class AccessTable:
             table[i] = row
         n = len(self.groups_of_class)
         self._changes = sorted({t for g in workload.groups for t in (g.start_tick, g.end_tick) if 0 < t < 2**62})
-        self._plain_possible = all(
+        self._plain_possible = (plain or not self._changes) and all(
             g.kind == "rate" or (g.kind == "period" and g.period == g.stride == 1) for g in workload.groups
         )
         anon, memcg = np.ones(n, np.uint8), np.zeros(n, np.int64)
@@ -103,6 +114,19 @@ class AccessTable:
                 threshold[c] = 2**32 if group.kind == "period" else rate_threshold(group.rate_hz, self.tick_us)
         self.arrays = a._replace(threshold=threshold, plain=plain)
         return until
+
+    def general(self) -> None:
+        """Prepare for checks that reach across a change of rules."""
+        self.arrays = self.arrays._replace(plain=False)
+
+    @property
+    def class_names(self) -> list[str]:
+        """Name of each class: its groups' names joined, ``"untouched"`` for class 0."""
+        groups = self.workload.groups
+        return ["untouched"] + [
+            "+".join(dict.fromkeys(groups[i].name or f"group{i}" for i in members))
+            for members in self.groups_of_class[1:]
+        ]
 
     def touch_rate_hz(self, tick: int) -> npt.NDArray[np.float64]:
         """Expected touches per second of a page of each class around `tick`, float64 (n_classes,)."""

@@ -1,0 +1,267 @@
+"""Recordings: what is read from the shipped runs, the scenario made of them, and how broken files are named."""
+
+import gzip
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tieringmodel.errors import InputError
+from tieringmodel.interop.recorded_setup import three_regions
+from tieringmodel.interop.recording import read_recording
+from tieringmodel.scenario import Group, Machine, Node, Scenario, Target
+from tieringmodel.units import MIB, PAGE_SZ
+
+RECORDINGS = Path(__file__).parents[2] / "data" / "recordings"
+RUNS = sorted(p.parent.name for p in RECORDINGS.glob("*/layout.csv"))
+# MemTotal of both nodes, in kB, as the recorded machine's description gives it.
+TOTAL_KB = (599_760, 902_832)
+
+
+def test_reads_what_a_run_has_and_nothing_else():
+    run = read_recording(RECORDINGS / "C3_pullpush_temporal")
+    assert run.name == "C3_pullpush_temporal"
+    assert run.snapshots is run.intervals is run.quota_steps is run.weights_changed_ms is None
+    assert run.info["tick_ms"] == 20
+    assert run.info["t0_mono_ms"] == 235887.785
+    assert run.layout["segment"].tolist() == ["hot", "cold0", "cold1"]
+    assert run.record.n_rows == 120
+    assert run.record["hot_n0_pages"][-1] == 26928
+    assert run.record["s1_sz_applied"].dtype == np.uint64
+    assert run.resets["score"][:3].tolist() == [0, 25000, 1841]
+    assert run.applies.n_rows == 178
+    assert run.aggregated.n_rows == 8118
+    assert run.aggregation_rows.size == 90
+    assert run.aggregation_rows[:2].tolist() == [0, 41]
+    assert run.aggregation_times_us[[0, 1]].tolist() == [1_344_964, 2_714_696]
+    assert len(run.contexts) == 1
+    auto = read_recording(RECORDINGS / "B4_intervals_autotune")
+    assert auto.intervals["sample_us"][:2].tolist() == [8925, 13058]
+    assert auto.snapshots.n_rows == 3611
+    steps = read_recording(RECORDINGS / "A_quota_steps")
+    assert steps.layout is None
+    assert steps.contexts == ()
+    assert steps.quota_steps.n_rows == 772
+
+
+@pytest.mark.parametrize("name", RUNS)
+def test_every_run_becomes_a_scenario(name):
+    run = read_recording(RECORDINGS / name)
+    scenario = run.to_scenario()
+    assert Scenario.from_toml(scenario.to_toml()) == scenario
+    assert scenario.name == name
+    low, high = scenario.machine.nodes
+    assert (low.start_bytes, low.sz_bytes, high.start_bytes, high.sz_bytes) == (0, 640 * MIB, 640 * MIB, 896 * MIB)
+    assert scenario.machine.hz == 250
+    # What the first periodic row says about a node is what the scenario gives it.
+    on_node = [0, 0]
+    for place in scenario.workload.placement:
+        assert place.start_bytes is not None, "every page's frame was recorded"
+        on_node[place.start_bytes >= 640 * MIB] += place.hi - place.lo
+    for node, pages in zip(scenario.machine.nodes, on_node, strict=True):
+        assert node.sz_bytes - node.unmanaged_bytes == TOTAL_KB[node.nid] * 1024
+        used = node.kernel_bytes + pages * PAGE_SZ
+        free_kb = int(run.record[f"n{node.nid}_free_kb"][0])
+        assert used == (TOTAL_KB[node.nid] - free_kb) * 1024
+        assert node.cache_bytes == 0
+    counted = [sum(int(run.record[f"{s}_n{i}_pages"][0]) for s in run.layout["segment"]) for i in (0, 1)]
+    assert on_node == counted
+    assert scenario.workload.n_pages == sum(counted)
+    times = scenario.contexts[0].aggr_times_us
+    assert len(times) == run.aggregation_rows.size - 1
+    assert run.to_scenario(recorded_intervals=False).contexts[0].aggr_times_us == ()
+
+
+def test_workload_of_a_run():
+    workload = read_recording(RECORDINGS / "B2_paddr").to_scenario().workload
+    assert workload.tick_us == 20_000
+    hot, warm, late, cool = 4096, 16384, 40960, 51200
+    assert [g for g in workload.groups if g.name in ("hot", "late")] == [
+        Group(hot, 8192, "period", period=1, end_tick=2250, name="hot"),
+        Group(late, 47104, "period", period=1, start_tick=2250, name="late"),
+    ]
+    assert [(g.lo, g.rate_hz, g.start_tick, g.end_tick) for g in workload.groups if g.kind == "rate"] == [
+        (warm, 10.0, 0, 2250), (warm, 10.0, 2250, 2**62), (cool, 1.0, 0, 2250), (cool, 1.0, 2250, 2**62),
+    ]  # fmt: skip
+    # 20 Hz are 0.4 touches per tick of 20 ms: random, not periodic.
+    auto = read_recording(RECORDINGS / "B4_intervals_autotune").to_scenario().workload
+    assert {(g.kind, g.rate_hz) for g in auto.groups if g.name == "hot"} == {("rate", 20.0)}
+    vma = workload.vmas[1]
+    assert (vma.lo, vma.hi, vma.start_bytes, vma.pgoff) == (4096, 8192, 17592202821632, 17592202821632 // 4096)
+
+
+def test_contexts_of_a_run():
+    run = read_recording(RECORDINGS / "D1_dests_3_2_noquota")
+    context = run.to_scenario(recorded_intervals=False).contexts[0]
+    assert context == run.contexts[0]
+    assert context.ops == "fvaddr"
+    assert context.targets == (Target(((17592186044416, 17592404148224),)),)
+    assert [(d.id, d.weight) for d in context.schemes[0].dests] == [(0, 1), (1, 1)]
+    assert run.weights_changed_ms == pytest.approx(60_292.977)
+    assert "after the change" in run.notes[0]
+
+
+def test_arguments():
+    run = read_recording(RECORDINGS / "C1_tier_temporal")
+    half = run.to_scenario(lru_share_of_other=0.5).machine.nodes[0]
+    none = run.to_scenario().machine.nodes[0]
+    assert half.cache_bytes + half.kernel_bytes == none.kernel_bytes
+    assert abs(half.cache_bytes - none.kernel_bytes / 2) < PAGE_SZ
+    with pytest.raises(InputError, match="lru_share_of_other"):
+        run.to_scenario(lru_share_of_other=1.5)
+    mine = Machine((Node(0, 0, 2048 * MIB),), hz=100)
+    assert run.to_scenario(machine=mine).machine == mine
+    with pytest.raises(InputError, match=r"no layout\.csv, info\.txt, damon_config\.txt"):
+        read_recording(RECORDINGS / "A_quota_steps").to_scenario()
+
+
+@pytest.fixture
+def copy(tmp_path):
+    """Return a function that copies a run and edits one of its files."""
+
+    def edit(run, file, change):
+        target = tmp_path / run
+        shutil.copytree(RECORDINGS / run, target, dirs_exist_ok=True)
+        path = target / file
+        raw = path.read_bytes()
+        text = (gzip.decompress(raw) if file.endswith(".gz") else raw).decode()
+        edited = change(text)
+        assert edited != text
+        path.write_bytes(gzip.compress(edited.encode()) if file.endswith(".gz") else edited.encode())
+        return target
+
+    return edit
+
+
+def on_line(number, old, new):
+    def change(text):
+        lines = text.split("\n")
+        assert old in lines[number - 1]
+        lines[number - 1] = lines[number - 1].replace(old, new, 1)
+        return "\n".join(lines)
+
+    return change
+
+
+C3 = "C3_pullpush_temporal"
+
+
+@pytest.mark.parametrize(
+    ("run", "file", "change", "where", "words"),
+    [
+        (C3, "record.csv", on_line(17, ",599760", ",5997x0"), "record.csv:17", "n0_total_kb is '5997x0'"),
+        (C3, "record.csv", on_line(17, ",599760", ""), "record.csv:17", "has 34 cells"),
+        (C3, "record.csv", on_line(1, "hot_touches", "warm_touches"), "record.csv:1", "'warm_touches' is not known"),
+        (C3, "record.csv", on_line(1, "s1_effective_bytes,", ""), "record.csv:1", "'s1_effective_bytes' is missing"),
+        (C3, "layout.csv", on_line(1, "init_node", "node"), "layout.csv:1", "'node' is not known"),
+        (C3, "layout.csv", on_line(3, "32768", "32767"), "layout.csv:3", "32767 pages"),
+        (C3, "layout.csv", on_line(4, "cold1", "cold0"), "layout.csv:4", "twice"),
+        (C3, "layout.csv", lambda text: text.replace("353816576,17592488034304", "353812480,17592488030208"),
+         "layout.csv:3", "overlaps"),
+        (C3, "layout.csv", on_line(2, ",50", ",-50"), "layout.csv:2", "-50"),
+        ("C1_tier_temporal", "layout.csv", on_line(1, "from_0ms", "from_90000ms"), "layout.csv:1", "phases"),
+        (C3, "physmap_start.csv", on_line(5, "hot", "hut"), "physmap_start.csv:5", "did you mean 'hot'"),
+        (C3, "physmap_start.csv", on_line(2, ",4096", ",4097"), "physmap_start.csv:2", "not whole pages"),
+        (C3, "physmap_start.csv", on_line(2, "17592186044416", "17592186040320"), "physmap_start.csv:2", "outside"),
+        (C3, "physmap_start.csv", on_line(3, "948060160", "724733952"), "physmap_start.csv:3", "overlaps another run"),
+        (C3, "aggregated.csv.gz", on_line(43, "1,", "3,"), "aggregated.csv.gz:43", "agg is 3 after 0"),
+        (C3, "resets.csv", on_line(3, "25000", ""), "resets.csv:3", "score is ''"),
+        (C3, "info.txt", on_line(4, "tick_ms 20", "tick_ms twenty"), "info.txt:4", "'twenty' is not a number"),
+        (C3, "info.txt", on_line(4, "tick_ms 20", "stride 20"), "info.txt:5", "no new 'key value' line"),
+        (C3, "damon_config.txt", on_line(21, "migrate_hot", "migrate_hut"), "damon_config.txt:21", "EINVAL"),
+        ("D1_dests_3_2_noquota", "weights_changed.txt", lambda t: "never\n", "weights_changed.txt:1", "no time"),
+    ],
+)  # fmt: skip
+def test_broken_files_are_named_with_their_line(copy, run, file, change, where, words):
+    target = copy(run, file, change)
+    with pytest.raises(InputError) as caught:
+        read_recording(target)
+    assert caught.value.where == f"{target}/{where}"
+    assert words in str(caught.value)
+
+
+def test_cut_off_compression(tmp_path):
+    target = tmp_path / C3
+    shutil.copytree(RECORDINGS / C3, target)
+    raw = (target / "aggregated.csv.gz").read_bytes()
+    (target / "aggregated.csv.gz").write_bytes(raw[:-1000])
+    with pytest.raises(InputError, match=r"aggregated\.csv\.gz: its compressed data end too early"):
+        read_recording(target)
+
+
+def test_incomplete_aggregations_are_noted(copy):
+    run = read_recording(copy(C3, "aggregated.csv.gz", lambda text: text[: text.rindex("\n88,")] + "\n"))
+    assert run.aggregated.n_rows == 8117
+    assert "aggregation 88 holds 90 of 91 regions" in run.notes[0]
+
+
+def test_folders_without_a_recording(tmp_path):
+    with pytest.raises(InputError, match="no recording"):
+        read_recording(tmp_path)
+    with pytest.raises(InputError, match="not a directory"):
+        read_recording(tmp_path / "none")
+
+
+def test_pages_without_a_recorded_frame_lie_on_their_node(copy):
+    def drop_second_run(text):
+        lines = text.split("\n")
+        return "\n".join(lines[:2] + lines[3:])
+
+    scenario = read_recording(copy(C3, "physmap_start.csv", drop_second_run)).to_scenario()
+    first, second = scenario.workload.placement[:2]
+    assert (first.lo, first.hi, first.start_bytes) == (0, 1, 724733952)
+    assert (second.lo, second.hi, second.nid, second.start_bytes) == (1, 2, 1, None)
+    whole = read_recording(RECORDINGS / C3).to_scenario()
+    assert scenario.machine == whole.machine, "the page still counts on its node"
+
+
+def test_node_bounds_follow_the_filters(copy):
+    text = (RECORDINGS / C3 / "damon_config.txt").read_text()
+    moved = text.replace("671088640", str(642 * MIB))
+    nodes = read_recording(copy(C3, "damon_config.txt", lambda _: moved)).to_scenario().machine.nodes
+    # 642 MiB puts no page on the wrong node, and the configuration names it.
+    assert [(n.start_bytes, n.sz_bytes) for n in nodes] == [(0, 642 * MIB), (642 * MIB, 894 * MIB)]
+
+
+def test_machines_that_cannot_be_found_are_asked_for(copy, tmp_path):
+    target = copy(C3, "record.csv", lambda text: text.replace("n1_", "n2_"))
+    with pytest.raises(InputError, match="nodes 0, 2"):
+        read_recording(target).to_scenario()
+    (target / "record.csv").unlink()
+    with pytest.raises(InputError, match="pass machine="):
+        read_recording(target).to_scenario()
+    target = copy(C3, "record.csv", on_line(2, "395716", "595716"))
+    with pytest.raises(InputError, match=r"record\.csv:2: node 0 has"):
+        read_recording(target).to_scenario()
+
+
+def test_three_regions():
+    maps = [(10, 20), (20, 25), (200, 210), (210, 220), (300, 305), (307, 330)]
+    assert three_regions(maps) == ((10, 25), (200, 220), (300, 330))
+    # Equal gaps: the earlier ones stay.
+    assert three_regions([(0, 1), (3, 4), (6, 7), (9, 10)]) == ((0, 1), (3, 4), (6, 10))
+    assert three_regions([(0, 1), (2, 3), (5, 6), (9, 10)]) == ((0, 3), (5, 6), (9, 10))
+    for few in ([], [(0, 5)], [(0, 5), (5, 6), (8, 9)]):
+        with pytest.raises(InputError, match="fewer than two gaps"):
+            three_regions(few)
+    with pytest.raises(InputError, match=r"ranges\[1\]"):
+        three_regions([(5, 6), (1, 2)])
+
+
+def test_virtual_contexts_without_ranges(copy):
+    drop = (RECORDINGS / "D1_dests_3_2_noquota/damon_config.txt").read_text()
+    kept = [line for line in drop.splitlines(True) if "targets/0/regions" not in line]
+    kept_text = "".join(kept).replace("operations fvaddr", "operations vaddr")
+    target = copy("D1_dests_3_2_noquota", "damon_config.txt", lambda _: kept_text)
+    run = read_recording(target)
+    assert run.contexts[0].targets == (Target(),)
+    # Adjacent segments have no gaps for the kernel's rule: all of them are monitored.
+    assert run.to_scenario().contexts[0].targets == (Target(((17592186044416, 17592404148224),)),)
+    (target / "physmap_start.csv").unlink()
+    (target / "record.csv").unlink()
+    layout = "segment,va_start,va_end,pages,init_node,rate_hz_from_0ms\n"
+    layout += "".join(f"s{a},{a},{a + 8192},2,0,0\n" for a in (8192, 32768, 77824, 122880))
+    (target / "layout.csv").write_text(layout)
+    scenario = read_recording(target).to_scenario(machine=Machine((Node(0, 0, MIB),)))
+    assert scenario.contexts[0].targets[0].regions == ((8192, 40960), (77824, 86016), (122880, 131072))

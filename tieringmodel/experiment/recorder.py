@@ -1,0 +1,189 @@
+"""From what kdamonds report to one dataset: rows are appended while running, arrays are made once at the end."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from ..damon.kdamond import STAT_FIELDS, Kdamond
+from .schema import COORDINATES, VARIABLES
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+    from .engine import Engine
+
+MAX_LAG = 32
+
+
+class Returns:
+    """Which moves are undone, and after how many records.
+
+    A page that leaves a for b has an open departure from a; when it comes back to a, the departure ends with the number
+    of records in between. Departures are kept per page only while they are open.
+    """
+
+    def __init__(self) -> None:
+        self.moves: list[npt.NDArray[np.uint64]] = []
+        self.lost = 0
+
+    def add(self, log: npt.NDArray[np.uint64], lost: int) -> None:
+        """Append the moves of one record."""
+        self.moves.append(log)
+        self.lost += lost
+
+    def table(self, n_pages: int) -> npt.NDArray[np.int64]:
+        """Return counts by record and lag, int64 (n_records, MAX_LAG + 1); -1 everywhere if moves were lost."""
+        out = np.zeros((len(self.moves), MAX_LAG + 1), np.int64)
+        if self.lost:
+            out[:] = -1
+            return out
+        sizes = [m.size for m in self.moves]
+        log = np.concatenate(self.moves) if self.moves else np.zeros(0, np.uint64)
+        if not log.size:
+            return out
+        record = np.repeat(np.arange(len(self.moves)), sizes)
+        page = (log & np.uint64(0xFFFFFFFF)).astype(np.int64)
+        source = ((log >> np.uint64(32)) & np.uint64(0xFFFF)).astype(np.int64)
+        target = (log >> np.uint64(48)).astype(np.int64)
+        order = np.argsort(page, kind="stable")
+        page, record, source, target = page[order], record[order], source[order], target[order]
+        open_move = np.ones(page.size, bool)
+        for step in range(1, MAX_LAG + 2):
+            if step >= page.size:
+                break
+            same = page[:-step] == page[step:]
+            back = same & (target[step:] == source[:-step]) & open_move[:-step]
+            lag = record[step:] - record[:-step]
+            hit = back & (lag <= MAX_LAG)
+            np.add.at(out, (record[:-step][hit], lag[hit]), 1)
+            open_move[:-step] &= same & ~back
+        return out
+
+
+class Recorder:
+    """An observer that keeps what `VARIABLES` lists.
+
+    Parameters
+    ----------
+    snapshots : int
+        Keep at most about this many region snapshots per context.
+    expected_aggregations : int
+        Used to thin the snapshots evenly.
+    """
+
+    def __init__(self, snapshots: int, expected_aggregations: int) -> None:
+        self.every = max(1, -(-expected_aggregations // max(snapshots, 1))) if snapshots else 0
+        self.engine: Engine | None = None
+        self.rows: dict[str, list[Any]] = {}
+        self.time: list[float] = []
+        self.returns = Returns()
+        self.snapshots: list[tuple[float, int, dict[str, npt.NDArray[Any]]]] = []
+        self.moved_before = 0
+        self.thinned = 0
+
+    def aggregated(self, kdamond: Kdamond) -> None:
+        """Keep a region snapshot now and then."""
+        if self.every and kdamond.aggregations % self.every == 0:
+            now = kdamond.memory.now_ns * 1e-9
+            columns = kdamond.regions.columns()
+            self.snapshots.append((now, kdamond.index, columns))
+
+    def applied(self, kdamond: Kdamond, events: npt.NDArray[Any]) -> None:
+        """Ignore single regions."""
+
+    def finished(self, kdamond: Kdamond, aggregation: bool) -> None:
+        """Keep one record of everything."""
+        engine = self.engine
+        assert engine is not None
+        memory = engine.memory
+        node = memory.arrays.node
+        now = memory.now_ns * 1e-9
+        if self.time and self.time[-1] == now:
+            self._drop_last()
+        self.time.append(now)
+        row: dict[str, Any] = {
+            "used_pages": memory.used_pages(),
+            "free_pages": memory.free_pages(),
+            "migrated_in_pages": node["migrated_in"].copy(),
+            "alloc_failed": node["alloc_failed"].copy(),
+            "class_pages": memory.class_pages(),
+            "class_rate_hz": engine.access.touch_rate_hz(kdamond.tick),
+        }
+        for name, source in (("esz_bytes", "esz"), ("charged_bytes", "charged_sz"), ("min_score", "min_score")):
+            row[name] = self._schemes(source)
+        for name in STAT_FIELDS:
+            row[name] = self._schemes(name)
+        quotas = [q for k in engine.kdamonds for q in k.quotas]
+        row["esz_bp"] = np.array([q.esz_bp for q in quotas], np.uint64)
+        row["score"] = np.array([q.score for q in quotas], np.uint64)
+        row["resets"] = np.array([q.resets for q in quotas], np.int64)
+        row["goal_current"] = np.array([v for q in quotas for v, _ in q.goals], np.uint64)
+        row["goal_target"] = np.array([t for q in quotas for _, t in q.goals], np.uint64)
+        row["nr_regions"] = np.array([k.regions.n for k in engine.kdamonds], np.int64)
+        row["sample_us"] = np.array([k.attrs.sample_us for k in engine.kdamonds], np.int64)
+        self.returns.add(*memory.take_log())
+        for name, value in row.items():
+            self.rows.setdefault(name, []).append(value)
+
+    def _drop_last(self) -> None:
+        """Two contexts that finish at the same moment make one record."""
+        self.time.pop()
+        for values in self.rows.values():
+            values.pop()
+        log = self.returns.moves.pop()
+        if log.size:
+            self.engine.memory.put_back(log)  # type: ignore[union-attr]
+
+    def _schemes(self, column: str) -> npt.NDArray[np.uint64]:
+        assert self.engine is not None
+        return np.concatenate([k.schemes[column] for k in self.engine.kdamonds] or [np.zeros(0, np.uint64)])
+
+    def dataset(self) -> xr.Dataset:
+        """Return everything kept, as one dataset described by `VARIABLES`."""
+        import xarray as xr
+
+        engine = self.engine
+        assert engine is not None
+        data = {name: np.array(values) for name, values in self.rows.items()}
+        if data:
+            weight = data["class_pages"] * data["class_rate_hz"][:, None, :]
+            by_node = weight.sum(axis=2)
+            total = by_node.sum(axis=1, keepdims=True)
+            data["access_share_bp"] = 1e4 * np.divide(by_node, total, out=np.full(by_node.shape, np.nan), where=total > 0)
+            moved = data["migrated_in_pages"].sum(axis=1)
+            data["migrated_pages"] = np.diff(moved, prepend=0)
+            data["returns"] = self.returns.table(engine.memory.n_pages)
+        columns = [c for _, _, c in self.snapshots]
+        data["region_count"] = np.array([c["start"].size for c in columns], np.int64)
+        for name, source in (("start", "start"), ("end", "end"), ("nr_accesses", "nr"), ("age", "age")):
+            data[f"region_{name}"] = np.concatenate([c[source] for c in columns] or [np.zeros(0, np.uint64)])
+        variables = {}
+        for name, values in data.items():
+            v = VARIABLES[name]
+            variables[name] = (v.dims, values, {"units": v.units, "long_name": v.long_name, "source": v.source})
+        contexts = engine.scenario.contexts
+        schemes = [(i, s) for i, c in enumerate(contexts) for s in c.schemes]
+        goals = [k for k, (_, s) in enumerate(schemes) for _ in s.quota.goals]
+        coords: dict[str, Any] = {
+            "time": ("time", np.array(self.time)),
+            "node": ("node", engine.memory.nids),
+            "scheme": ("scheme", np.arange(len(schemes))),
+            "scheme_context": ("scheme", np.array([i for i, _ in schemes], np.int64)),
+            "scheme_action": ("scheme", np.array([s.action for _, s in schemes], dtype=str)),
+            "goal": ("goal", np.arange(len(goals))),
+            "goal_scheme": ("goal", np.array(goals, np.int64)),
+            "goal_metric": ("goal", np.array([g.metric for _, s in schemes for g in s.quota.goals], dtype=str)),
+            "context": ("context", np.arange(len(contexts))),
+            "page_class": ("page_class", np.array(engine.access.class_names, dtype=str)),
+            "lag": ("lag", np.arange(MAX_LAG + 1)),
+            "snapshot_time": ("snapshot", np.array([t for t, _, _ in self.snapshots])),
+            "snapshot_context": ("snapshot", np.array([i for _, i, _ in self.snapshots], np.int64)),
+        }
+        ds = xr.Dataset(variables, coords=coords)
+        for name, (units, long_name) in COORDINATES.items():
+            if name in ds.coords:
+                ds[name].attrs = {"units": units, "long_name": long_name}
+        return ds

@@ -1,0 +1,72 @@
+"""The variables of a run's dataset: dims, units, meaning and source, in one table that writers and docs share."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+
+class Variable(NamedTuple):
+    """One output variable."""
+
+    dims: tuple[str, ...]
+    units: str
+    long_name: str
+    source: str
+
+
+_NODE, _SCHEME, _GOAL = ("time", "node"), ("time", "scheme"), ("time", "goal")
+_KERNEL = "Linux 7.3.4 mm/damon/core.c"
+_MODEL = "tieringmodel memory counters"
+
+VARIABLES: dict[str, Variable] = {
+    "used_pages": Variable(_NODE, "pages", "managed pages in use", _MODEL),
+    "free_pages": Variable(_NODE, "pages", "free pages", _MODEL),
+    "migrated_in_pages": Variable(_NODE, "pages", "pages migrated into the node since the start", _MODEL),
+    "alloc_failed": Variable(_NODE, "1", "failed target allocations on the node since the start", _MODEL),
+    "class_pages": Variable(("time", "node", "page_class"), "pages", "LRU pages of an access class", _MODEL),
+    "class_rate_hz": Variable(("time", "page_class"), "Hz", "expected touches per page", "workload groups"),
+    "access_share_bp": Variable(
+        _NODE, "bp", "share of all expected accesses that the node serves", "class_pages weighted by class_rate_hz"
+    ),
+    "migrated_pages": Variable(("time",), "pages", "pages migrated since the previous record", _MODEL),
+    "returns": Variable(
+        ("time", "lag"), "pages", "pages moved in this record that were first back at their old node `lag` records later",
+        "log of moves",
+    ),
+    "esz_bytes": Variable(_SCHEME, "bytes", "effective quota", f"{_KERNEL} damos_set_effective_quota"),
+    "esz_bp": Variable(_SCHEME, "bytes/10000", "tuner state", f"{_KERNEL} damos_goal_tune_esz_bp_*"),
+    "score": Variable(_SCHEME, "bp", "quota score at the last evaluation", f"{_KERNEL} damos_quota_score"),
+    "resets": Variable(_SCHEME, "1", "quota evaluations since the start", f"{_KERNEL} damos_adjust_quota"),
+    "charged_bytes": Variable(_SCHEME, "bytes", "charged in the present window", f"{_KERNEL} damos_charge_quota"),
+    "min_score": Variable(_SCHEME, "1", "priority threshold", f"{_KERNEL} damos_adjust_quota"),
+    "nr_tried": Variable(_SCHEME, "1", "regions tried", "DAMOS statistics"),
+    "sz_tried": Variable(_SCHEME, "bytes", "bytes tried", "DAMOS statistics"),
+    "nr_applied": Variable(_SCHEME, "1", "regions applied", "DAMOS statistics"),
+    "sz_applied": Variable(_SCHEME, "bytes", "bytes applied", "DAMOS statistics"),
+    "sz_ops_filter_passed": Variable(_SCHEME, "bytes", "bytes passing operations filters", "DAMOS statistics"),
+    "qt_exceeds": Variable(_SCHEME, "1", "windows that ended with the quota full", "DAMOS statistics"),
+    "nr_snapshots": Variable(_SCHEME, "1", "complete passes", "DAMOS statistics"),
+    "goal_current": Variable(_GOAL, "metric's own", "goal value at the last evaluation", "damos_quota_goal"),
+    "goal_target": Variable(_GOAL, "metric's own", "goal target in force", "damos_quota_goal"),
+    "nr_regions": Variable(("time", "context"), "1", "monitoring regions", _KERNEL),
+    "sample_us": Variable(("time", "context"), "us", "sampling interval in force", _KERNEL),
+    "region_count": Variable(("snapshot",), "1", "rows of `region` that belong to the snapshot", "after merging"),
+    "region_start": Variable(("region",), "bytes", "first core address", "after merging"),
+    "region_end": Variable(("region",), "bytes", "one past the last core address", "after merging"),
+    "region_nr_accesses": Variable(("region",), "samples", "nr_accesses of the finished aggregation", "after merging"),
+    "region_age": Variable(("region",), "aggregations", "age", "after merging"),
+}
+
+COORDINATES: dict[str, tuple[str, str]] = {
+    "time": ("s", "simulated time since DAMON was turned on"),
+    "node": ("1", "NUMA node id"),
+    "scheme": ("1", "scheme, numbered over all contexts"),
+    "goal": ("1", "goal, numbered over all schemes"),
+    "context": ("1", "context"),
+    "page_class": ("1", "pages touched by the same groups"),
+    "lag": ("records", "records until a page was back"),
+    "snapshot_time": ("s", "time of a region snapshot"),
+    "snapshot_context": ("1", "context of a region snapshot"),
+    "scheme_context": ("1", "context of a scheme"),
+    "goal_scheme": ("1", "scheme of a goal"),
+}

@@ -1,0 +1,105 @@
+"""One run: a scenario, a duration, a seed; one dataset."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from ..damon.kdamond import Action
+from ..damon.weighted import WeightedMigrate
+from ..errors import InputError
+from ..progress import Progress
+from ..scenario import Scenario
+from ..units import parse_duration_us
+from .engine import Engine
+from .recorder import Recorder
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+LOG_MOVES = 1 << 21
+
+
+def scheme_actions(engine: Engine, context: int) -> dict[int, Action]:
+    """Return the actions that are not built in: schemes with weighted destinations."""
+    scenario = engine.scenario
+    out: dict[int, Action] = {}
+    for i, scheme in enumerate(scenario.contexts[context].schemes):
+        if scheme.dests and scheme.action in ("migrate_hot", "migrate_cold"):
+            seed = engine.seed * 1_000_003 + context * 1009 + i
+            out[i] = WeightedMigrate(scheme.dests, scheme.dest_rule, scenario.workload.vmas, seed)
+        elif scenario.contexts[context].ops != "paddr" and scheme.action.startswith("migrate"):
+            from ..scenario import Dest
+
+            out[i] = WeightedMigrate((Dest(max(scheme.target_nid, 0), 1),), "vma_offset", (), 0)
+    return out
+
+
+def simulate(
+    scenario: Scenario,
+    *,
+    duration: str | float,
+    seed: int = 0,
+    progress: bool | None = None,
+    snapshots: int = 200,
+    log_moves: bool = True,
+) -> xr.Dataset:
+    """Run a scenario.
+
+    Parameters
+    ----------
+    scenario : Scenario
+        What to run.
+    duration : str or float
+        Simulated time: ``"120 s"``, ``"10 min"``, or seconds.
+    seed : int
+        Everything random follows from it: the same seed gives the same bits.
+    progress : bool, optional
+        Show a progress bar on stderr; by default only on a terminal.
+    snapshots : int
+        Keep about this many region snapshots per context, evenly spaced; 0 keeps none.
+    log_moves : bool
+        Keep track of every page's moves, for the ping-pong ratio.
+
+    Returns
+    -------
+    xarray.Dataset
+        One record per aggregation or application, see `tieringmodel.experiment.schema.VARIABLES`. Attributes:
+        ``scenario`` (JSON, from which the run can be repeated), ``duration_s``, ``seed``, ``kind`` and the package's
+        version.
+
+    Raises
+    ------
+    InputError
+        If an argument is out of range.
+    """
+    duration_us = parse_duration_us(duration)
+    if not isinstance(seed, int) or isinstance(seed, bool) or seed < 0:
+        raise InputError("seed", f"{seed!r} is not a non-negative integer", "write e.g. 1")
+    if snapshots < 0:
+        raise InputError("snapshots", f"{snapshots} is negative", "write 0 or more")
+    shortest = min((c.attrs.aggr_us for c in scenario.contexts), default=duration_us)
+    recorder = Recorder(snapshots, duration_us // max(shortest, 1))
+    engine = Engine(
+        scenario, seed, observer=recorder, actions=scheme_actions, log_moves=LOG_MOVES if log_moves else 0
+    )
+    recorder.engine = engine
+    with Progress(scenario.name or "simulate", duration_us * 1e-6, "s", progress) as bar:
+        engine.run(duration_us, bar.update)
+    ds = recorder.dataset()
+    ds.attrs.update(attributes(scenario, duration_us, seed))
+    return ds
+
+
+def attributes(scenario: Scenario, duration_us: int, seed: int) -> dict[str, Any]:
+    """Return the attributes that make a run repeatable."""
+    from .._version import __version__
+
+    return {
+        "kind": "simulation",
+        "name": scenario.name,
+        "scenario": scenario.to_json(),
+        "duration_s": duration_us * 1e-6,
+        "seed": seed,
+        "tieringmodel": __version__,
+        "n_pages": scenario.workload.n_pages,
+    }

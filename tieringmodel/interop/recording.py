@@ -1,0 +1,280 @@
+"""Read recordings of a real kernel that drives DAMON: one directory of tables and settings for each run.
+
+The format is described in ``data/recordings/README.md``. A broken file is refused with its name and line.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import InputError
+from ..fields import suggest
+from ..scenario import Context, Machine, Scenario
+from ..units import PAGE_SZ, number
+from .sysfs import read_dump
+from .tables import Schema, Table, read_csv, read_text
+
+PHASE = re.compile(r"rate_hz_from_(\d+)ms")
+_STATS = ("nr_tried", "sz_tried", "nr_applied", "sz_applied", "sz_ops_filter_passed", "qt_exceeds", "nr_snapshots")
+_PHYSMAP: Schema = {"segment": "text", "va_start": "u64", "pa_start": "u64", "bytes": "u64"}
+_RESETS: Schema = {"t_ms": "f64", "scheme": "i64", "score": "u64", "esz": "u64", "esz_changed": "u64"}
+_APPLIES: Schema = {"t_ms": "f64", "scheme": "i64"} | dict.fromkeys(_STATS, "u64")
+_REGION = {"start": "u64", "end": "u64", "nr_accesses": "u64", "age": "u64"}
+_AGGREGATED: Schema = {"agg": "i64", "t_ms": "f64", "nr_regions": "u64"} | _REGION
+_SNAPSHOTS: Schema = {"snap": "i64", "t_request_ms": "f64", "t_done_ms": "f64"} | _REGION | {"sz_filter_passed": "u64"}
+_INTERVALS: Schema = {"t_ms": "f64", "sample_us": "u64"}
+_QUOTA_STEPS: Schema = (
+    {"seq": "text", "tuner": "text", "step": "i64", "t_ms": "f64", "n_goals": "u64"}
+    | {f"{name}{i}": "u64?" for i in range(3) for name in ("target", "current")}
+    | dict.fromkeys(("bytes_cap", "ms_cap", "n_resets_seen", "score_kprobe"), "u64")
+    | {"esz_trace": "u64?"}
+    | dict.fromkeys(("effective_bytes", "nr_tried", "sz_tried", "qt_exceeds", "nr_snapshots"), "u64")
+)
+
+
+@dataclass(frozen=True, eq=False)
+class Recording:
+    """One run. A table that the run does not have is None.
+
+    All ``t_ms`` count from the moment DAMON was turned on (``info["t0_mono_ms"]`` of the guest's monotonic clock).
+
+    Attributes
+    ----------
+    path : Path
+        The run's directory.
+    layout, physmap : Table or None
+        Segments of the workload with their access rates by phase; physical runs of each at the start.
+    record, resets, applies, snapshots, intervals : Table or None
+        Periodic counters, quota resets, statistics events, snapshots of regions, tuned sampling intervals.
+    aggregated : Table or None
+        Regions after every aggregation; rows of aggregation ``k`` are ``aggregation_rows[k]`` up to
+        ``aggregation_rows[k + 1]``.
+    aggregation_rows : array of int64 or None
+        First row of each aggregation, and the number of rows.
+    quota_steps : Table or None
+        Quota resets driven in lock-step.
+    info : mapping of str to float
+        Settings of the recorder.
+    contexts : tuple of Context
+        From the dump of DAMON's sysfs tree, taken at the end of the run.
+    weights_changed_ms : float or None
+        When the schemes' destination weights were changed; the contexts hold those after the change.
+    notes : tuple of str
+        What the files say beyond the attributes.
+    """
+
+    path: Path
+    layout: Table | None = None
+    physmap: Table | None = None
+    record: Table | None = None
+    resets: Table | None = None
+    applies: Table | None = None
+    aggregated: Table | None = None
+    aggregation_rows: NDArray[np.int64] | None = None
+    snapshots: Table | None = None
+    intervals: Table | None = None
+    quota_steps: Table | None = None
+    info: Mapping[str, float] | None = None
+    contexts: tuple[Context, ...] = ()
+    weights_changed_ms: float | None = None
+    notes: tuple[str, ...] = ()
+
+    @property
+    def name(self) -> str:
+        """Name of the run, that of its directory."""
+        return self.path.resolve().name
+
+    @property
+    def aggregation_times_us(self) -> NDArray[np.int64] | None:
+        """End of each aggregation in microseconds since DAMON was turned on (time of its first event)."""
+        if self.aggregated is None or self.aggregation_rows is None:
+            return None
+        starts_ms: NDArray[np.float64] = self.aggregated["t_ms"][self.aggregation_rows[:-1]]
+        return np.rint(starts_ms * 1_000).astype(np.int64)
+
+    def to_scenario(
+        self,
+        *,
+        recorded_intervals: bool = True,
+        lru_share_of_other: float = 0.0,
+        machine: Machine | None = None,
+    ) -> Scenario:
+        """Return the run's set-up as a scenario; see `tieringmodel.interop.recorded_setup.scenario_of`."""
+        from .recorded_setup import scenario_of
+
+        return scenario_of(
+            self, recorded_intervals=recorded_intervals, lru_share_of_other=lru_share_of_other, machine=machine
+        )
+
+
+def read_recording(directory: str | Path) -> Recording:
+    """Read the files of a run.
+
+    Parameters
+    ----------
+    directory : str or Path
+        Holds any of ``layout.csv``, ``physmap_start.csv``, ``record.csv``, ``resets.csv``, ``applies.csv``,
+        ``aggregated.csv``, ``snapshots.csv``, ``intervals.csv``, ``quota_steps.csv`` (each also as ``.csv.gz``),
+        ``info.txt``, ``damon_config.txt`` and ``weights_changed.txt``. Other files are left alone.
+
+    Returns
+    -------
+    Recording
+        Arrays are read-only.
+
+    Raises
+    ------
+    InputError
+        If the directory holds none of these, or naming file and line for whatever is broken: cut-off compression,
+        missing or unknown columns, rows of another length, cells that are no numbers, unknown segments.
+    """
+    path = Path(directory)
+    if not path.is_dir():
+        raise InputError(str(path), "is not a directory", "give the directory of a run")
+
+    def table(name: str, schema: Schema | Callable[[Sequence[str]], Schema]) -> Table | None:
+        found = [p for p in (path / f"{name}.csv", path / f"{name}.csv.gz") if p.exists()]
+        return read_csv(found[0], schema) if found else None
+
+    notes: list[str] = []
+    layout = table("layout", _layout_schema)
+    segments = list(layout["segment"]) if layout is not None else None
+    if layout is not None:
+        _check_layout(layout)
+    physmap = table("physmap_start", _PHYSMAP)
+    if physmap is not None and layout is not None:
+        _check_physmap(physmap, layout)
+    aggregated = table("aggregated", _AGGREGATED)
+    info = _read_info(path / "info.txt")
+    contexts: tuple[Context, ...] = ()
+    if (path / "damon_config.txt").exists():
+        dump = read_dump(path / "damon_config.txt")
+        contexts, notes = dump.contexts, list(dump.notes)
+    recording = Recording(
+        path, layout, physmap, table("record", lambda header: _record_schema(header, segments)),
+        table("resets", _RESETS), table("applies", _APPLIES), aggregated,
+        None if aggregated is None else _first_rows(aggregated, notes), table("snapshots", _SNAPSHOTS),
+        table("intervals", _INTERVALS), table("quota_steps", _QUOTA_STEPS), info, contexts,
+        _read_weights_changed(path / "weights_changed.txt", info, notes), tuple(notes),
+    )  # fmt: skip
+    if all(getattr(recording, name) is None for name in ("layout", "record", "resets", "quota_steps", "info")):
+        raise InputError(str(path), "holds no recording", "expected layout.csv, record.csv, info.txt, …")
+    return recording
+
+
+def _layout_schema(header: Sequence[str]) -> Schema:
+    phases = [name for name in header if PHASE.fullmatch(name)] or ["rate_hz_from_0ms"]
+    fixed = {"segment": "text", "va_start": "u64", "va_end": "u64", "pages": "u64", "init_node": "i64"}
+    return fixed | dict.fromkeys(phases, "f64")
+
+
+def _record_schema(header: Sequence[str], segments: Sequence[str] | None) -> Schema:
+    """Return the columns for as many nodes and schemes as the header names, and for every segment."""
+
+    def ids(pattern: str) -> list[int]:
+        return sorted({int(m[1]) for m in (re.fullmatch(pattern, name) for name in header) if m}) or [0]
+
+    nodes = ids(r"n(\d+)_(?:total|free)_kb")
+    kinds = {"t_ms": "f64"} | {f"n{i}_{part}_kb": "u64" for i in nodes for part in ("total", "free")}
+    kinds |= {"pgmigrate_success": "u64", "pgmigrate_fail": "u64"}
+    for i in ids(r"s(\d+)_(?:" + "|".join((*_STATS, "effective_bytes")) + ")"):
+        kinds |= {f"s{i}_{name}": "u64" for name in (*_STATS, "effective_bytes")}
+    if segments is None:
+        found = (re.fullmatch(r"(.+)_touches", name) for name in header)
+        segments = [m[1] for m in found if m]
+    for name in segments:
+        kinds |= {f"{name}_n{i}_pages": "u64" for i in nodes} | {f"{name}_touches": "u64"}
+    return kinds | {"ticks": "u64", "missed_ticks": "u64", "rec_cost_ms": "f64"}
+
+
+def _check_layout(layout: Table) -> None:
+    """Refuse segments that are empty, unaligned, overlapping, named twice, or of another size than their pages."""
+    starts, ends, pages = (layout[name] for name in ("va_start", "va_end", "pages"))
+    names = list(layout["segment"])
+    if not names:
+        raise InputError(f"{layout.path}:1", "lists no segment", "give one row for each segment")
+    for i, (start, end, count) in enumerate(zip(starts.tolist(), ends.tolist(), pages.tolist(), strict=True)):
+        if count == 0 or end - start != count * PAGE_SZ or start % PAGE_SZ:
+            text = f"va_end {end} is not {count} pages (1 or more) after the page address va_start {start}"
+            raise InputError(layout.where(i), text, "correct the row")
+        if names[i] in names[:i]:
+            raise InputError(layout.where(i), f"segment {names[i]!r} stands twice", "name segments differently")
+        if any(start < ends[j] and starts[j] < end for j in range(i)):
+            raise InputError(layout.where(i), f"segment {names[i]!r} overlaps another", "correct the addresses")
+    phases = [int(m[1]) for m in map(PHASE.fullmatch, layout) if m]
+    if phases[0] != 0 or phases != sorted(set(phases)):
+        text = f"phases start at {', '.join(map(str, phases))} ms"
+        raise InputError(f"{layout.path}:1", text, "let the first start at 0 and each later one after it")
+    for name in layout:
+        if PHASE.fullmatch(name) and (layout[name] < 0).any():
+            row = int(np.argmax(layout[name] < 0))
+            raise InputError(layout.where(row), f"{name} is {layout[name][row]}", "write accesses per second")
+
+
+def _check_physmap(physmap: Table, layout: Table) -> None:
+    """Refuse runs of unknown segments, outside of them, unaligned, or overlapping in either address space."""
+    index = {name: i for i, name in enumerate(layout["segment"])}
+    bounds = list(zip(layout["va_start"].tolist(), layout["va_end"].tolist(), strict=True))
+    for row, name in enumerate(physmap["segment"]):
+        if name not in index:
+            raise InputError(physmap.where(row), f"segment {name!r} is unknown", suggest(name, index))
+        va, pa, size = (int(physmap[column][row]) for column in ("va_start", "pa_start", "bytes"))
+        low, high = bounds[index[name]]
+        if size == 0 or any(value % PAGE_SZ for value in (va, pa, size)) or va < low or va + size > high:
+            text = f"run of {size} bytes at {va} is empty, not whole pages, or outside segment {name!r}"
+            raise InputError(physmap.where(row), text, f"the segment is {low}..{high}")
+    for column in ("va_start", "pa_start"):
+        order = np.argsort(physmap[column], kind="stable")
+        starts, sizes = physmap[column][order], physmap["bytes"][order]
+        clash = np.flatnonzero(starts[:-1] + sizes[:-1] > starts[1:])
+        if clash.size:
+            row = int(order[clash[0] + 1])
+            raise InputError(physmap.where(row), f"{column} {physmap[column][row]} overlaps another run", "remove one")
+
+
+def _first_rows(aggregated: Table, notes: list[str]) -> NDArray[np.int64]:
+    """Return the first row of each aggregation, and the number of rows; note aggregations that are not whole."""
+    agg = aggregated["agg"]
+    steps = np.diff(agg, prepend=-1)
+    if ((steps != 0) & (steps != 1)).any():
+        row = int(np.argmax((steps != 0) & (steps != 1)))
+        text = f"agg is {agg[row]} after {agg[row - 1] if row else 'the header'}"
+        raise InputError(aggregated.where(row), text, "number aggregations 0, 1, 2, …")
+    rows = np.append(np.flatnonzero(steps), agg.size).astype(np.int64)
+    for k, (first, count) in enumerate(zip(rows[:-1], np.diff(rows), strict=True)):
+        if aggregated["nr_regions"][first] != count:
+            told = aggregated["nr_regions"][first]
+            notes.append(f"{aggregated.where(int(first))}: aggregation {k} holds {count} of {told} regions")
+    rows.setflags(write=False)
+    return rows
+
+
+def _read_info(path: Path) -> dict[str, float] | None:
+    """Return ``key value`` lines as numbers."""
+    if not path.exists():
+        return None
+    info: dict[str, float] = {}
+    for i, line in enumerate(read_text(path).splitlines(), start=1):
+        words = line.split()
+        if len(words) != 2 or words[0] in info:
+            raise InputError(f"{path}:{i}", f"{line!r} is no new 'key value' line", "write e.g. tick_ms 20")
+        info[words[0]] = number(words[1], f"{path}:{i}")
+    return info
+
+
+def _read_weights_changed(path: Path, info: Mapping[str, float] | None, notes: list[str]) -> float | None:
+    """Return the time of a change of weights; the file quotes ``/proc/uptime`` (seconds since boot, and idle)."""
+    if not path.exists():
+        return None
+    found = re.search(r"weights changed at (\d+(?:\.\d+)?)(?:\s|$)", read_text(path))
+    if not found or not info or "t0_mono_ms" not in info:
+        raise InputError(f"{path}:1", "gives no time since boot, or info.txt no t0_mono_ms", "write both")
+    changed_ms = float(found[1]) * 1_000 - info["t0_mono_ms"]
+    notes.append(f"{path}: weights were changed at {changed_ms:.0f} ms; the contexts hold those after the change")
+    return changed_ms

@@ -1,0 +1,53 @@
+"""A progress line on stderr: nothing when piped, nothing for the first two seconds."""
+
+from __future__ import annotations
+
+import sys
+import time
+from types import TracebackType
+from typing import Self
+
+
+class Progress:
+    """Show how far a job is, how fast it goes and how long it will take.
+
+    Parameters
+    ----------
+    label : str
+        What is running.
+    total : float
+        The job's size.
+    unit : str
+        Unit of the size.
+    show : bool, optional
+        Force the line on or off; by default it is shown on terminals only.
+    """
+
+    def __init__(self, label: str, total: float, unit: str, show: bool | None = None) -> None:
+        self.label, self.total, self.unit = label, total, unit
+        self.on = sys.stderr.isatty() if show is None else show
+        self.start = self.last = time.monotonic()
+        self.shown = False
+
+    def __enter__(self) -> Self:
+        """Start the clock."""
+        return self
+
+    def update(self, done: float) -> None:
+        """Report that `done` of the total is finished."""
+        now = time.monotonic()
+        if not self.on or now - self.last < 0.2 or now - self.start < 2.0:
+            return
+        self.last, self.shown = now, True
+        rate = done / (now - self.start)
+        left = (self.total - done) / rate if rate > 0 else float("inf")
+        share = done / self.total if self.total else 1.0
+        text = f"\r{self.label}: {share:4.0%}  {done:.0f}/{self.total:.0f} {self.unit}  {rate:.1f} {self.unit}/s  {left:.0f} s left "
+        sys.stderr.write(text)
+        sys.stderr.flush()
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        """Clear the line."""
+        if self.shown:
+            sys.stderr.write("\r\x1b[K")
+            sys.stderr.flush()
