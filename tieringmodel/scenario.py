@@ -134,13 +134,15 @@ class Placement(Checked):
     """Where logical pages ``lo`` … ``hi`` - 1 lie at the start.
 
     With ``start_bytes``: on consecutive frames from that physical address. Otherwise each page in turn takes the lowest
-    free frame of node ``nid`` (of the other nodes, in order, if it is full).
+    free frame of node ``nid`` (of the other nodes, in order, if it is full). ``weights``, one per node of the machine,
+    replaces ``nid`` by static interleaving: page lo + k belongs to the node whose interval holds k mod the weights' sum.
     """
 
     lo: int
     hi: int
     nid: int = 0
     start_bytes: int | None = None
+    weights: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -430,6 +432,9 @@ class Scenario(Checked):
             raise InputError("workload.n_pages", text, "shrink the workload or enlarge a node")
         nids = [n.nid for n in self.machine.nodes]
         for i, place in enumerate(self.workload.placement):
+            if place.weights and (len(place.weights) != len(nids) or not sum(place.weights)):
+                text = f"{list(place.weights)} are not one weight per node"
+                raise InputError(f"workload.placement[{i}].weights", text, f"give {len(nids)} weights, not all 0")
             if place.start_bytes is None and place.nid not in nids:
                 text = f"node {place.nid} is not in the machine"
                 raise InputError(f"workload.placement[{i}].nid", text, suggest(str(place.nid), map(str, nids)))

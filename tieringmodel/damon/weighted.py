@@ -37,6 +37,20 @@ def vma_index(vmas: tuple[Vma, ...], pages: npt.NDArray[np.int64]) -> npt.NDArra
     return out.astype(np.uint64)
 
 
+class _Ranks:
+    """Eligible pages on lower addresses than a region's start, counted when the pass began."""
+
+    def __init__(self, start: npt.NDArray[np.uint64], counts: npt.NDArray[np.int64]) -> None:
+        self.start, self.counts = start, counts
+        self.total = int(counts[-1]) if counts.size else 0
+
+    def below(self, kdamond: Kdamond, address: int) -> int:
+        if not self.start.size:
+            return 0
+        i = max(int(np.searchsorted(self.start, np.uint64(address), side="right")) - 1, 0)
+        return int(self.counts[i]) + resident_frames(kdamond, int(self.start[i]), address).size
+
+
 class WeightedMigrate:
     """An action that deals a region's pages to weighted destinations.
 
@@ -72,18 +86,19 @@ class WeightedMigrate:
         cumulated = np.cumsum([d.weight for d in dests])[:-1] if total else []
         self.cuts = np.array([(int(c) << 63) // total for c in cumulated], np.uint64)
         self.passes = 0
-        self.rank = self.total = 0
+        self.ranks = _Ranks(np.zeros(0, np.uint64), np.zeros(0, np.int64))
 
     def begin(self, kdamond: Kdamond, scheme: int) -> None:
         """Count the pass, and the pages that rank rules rank."""
         self.passes += 1
-        self.rank = self.total = 0
         if self.rule in ("first", "last"):
             view = kdamond.view(scheme)
-            by_node = view.bytes_by_node(
-                scoring.eligible_bytes, view.scheme, view.window, view.space, view.memory.arrays
+            counts = np.zeros(view.n, np.int64)
+            scoring.eligible_pages(
+                view.regions, view.n, view.scheme, view.window, view.space, view.memory.arrays, counts
             )
-            self.total = int(by_node.sum()) // PAGE_SZ
+            below = np.concatenate(([0], np.cumsum(counts)))
+            self.ranks = _Ranks(view.regions.start[: view.n].copy(), below)
 
     def __call__(self, kdamond: Kdamond, scheme: int, cursor: Any) -> tuple[int, int, int]:
         """Deal the region's pages and migrate those that are not where they were dealt to."""
@@ -97,26 +112,43 @@ class WeightedMigrate:
         if not pages.size:
             return 0, 0, 0
         source = np.searchsorted(memory.arrays.base, chosen, side="right") - 1
-        dealt = self.destinations(memory.arrays.pfn[source] + chosen - memory.arrays.base[source], pages)
+        rank = self.ranks.below(kdamond, int(cursor["start"]))
+        dealt = self.destinations(memory.arrays.pfn[source] + chosen - memory.arrays.base[source], pages, rank)
         target = np.array([memory.index_of(d.id) for d in self.dests], np.int64)[dealt]
         moved = int(frames.migrate_chosen(memory.arrays, chosen, source.astype(np.int64), target))
         return moved * PAGE_SZ, pages.size * PAGE_SZ, int(frames.charge_moves(memory.arrays, moved))
 
-    def destinations(self, pfn: npt.NDArray[np.int64], pages: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
-        """Return the index of each page's destination, by the rule; pages in ascending frame order."""
+    def destinations(
+        self, pfn: npt.NDArray[np.int64], pages: npt.NDArray[np.int64], rank: int = 0
+    ) -> npt.NDArray[np.int64]:
+        """Return the index of each page's destination, by the rule.
+
+        Parameters
+        ----------
+        pfn : ndarray of int64, shape (n,)
+            Ascending page frame numbers.
+        pages : ndarray of int64, shape (n,)
+            The logical pages on them; only ``vma_offset`` and the draws of ``iid`` look at these.
+        rank : int
+            Eligible pages on lower frames, for the rank rules.
+
+        Returns
+        -------
+        ndarray of int64, shape (n,)
+        """
         out = np.zeros(pages.size, np.int64)
         if self.rule == "vma_offset":
             placement.dest_by_interval(vma_index(self.vmas, pages), self.weights, out)
         elif self.rule == "pfn_mod":
             placement.dest_by_interval(pfn.astype(np.uint64), self.weights, out)
         elif self.rule == "iid":
-            key = placement.round_key(self.seed, np.uint64(0x1D), np.uint64(0))
+            key = np.uint64(placement.round_key(self.seed, np.uint64(0x1D), np.uint64(0)))
             placement.iid_redraw(key, pages.astype(np.uint64), np.uint64(self.passes), self.cuts, out)
         else:
             w1, total_weight = int(self.weights[1]), int(self.weights.sum())
-            to_node1 = (2 * w1 * self.total + total_weight) // (2 * total_weight)
-            placement.rank_dest(self.rank, self.total, to_node1, self.rule == "last", out)
-            self.rank += pages.size
+            total = self.ranks.total
+            to_node1 = (2 * w1 * total + total_weight) // (2 * total_weight)
+            placement.rank_dest(rank, total, to_node1, self.rule == "last", out)
         return out
 
 

@@ -134,7 +134,15 @@ class Engine:
                 if tick < ticks:
                     self._prepare(k)
 
-    def run(self, duration_us: int, progress: Callable[[float], None] | None = None) -> None:
+    def run(
+        self,
+        duration_us: int,
+        progress: Callable[[float], None] | None = None,
+        *,
+        every_us: int = 1_000_000,
+        sampled: Callable[[], None] | None = None,
+        phase: Callable[[], None] | None = None,
+    ) -> None:
         """Run for a simulated time, each context on its own clock.
 
         Parameters
@@ -143,7 +151,14 @@ class Engine:
             Simulated microseconds from now.
         progress : callable, optional
             Called with the simulated seconds that have passed.
+        every_us, sampled : int, callable, optional
+            Without contexts nothing happens by itself: `sampled` is called every `every_us`.
+        phase : callable, optional
+            Without contexts: called at the start and whenever access rules change.
         """
+        if not self.kdamonds:
+            self._idle(duration_us, every_us, sampled, phase)
+            return
         end_ns = self.memory.now_ns + duration_us * 1000
         clocks = [ContextClock(k, self.tick_us * 1000, self.memory.now_ns) for k in self.kdamonds]
         queue = [(c.next_wake(), i) for i, c in enumerate(clocks)]
@@ -160,6 +175,22 @@ class Engine:
             if progress:
                 progress(self.memory.now_ns * 1e-9)
         self.memory.arrays.clock[0] = max(end_ns, self.memory.now_ns)
+
+    def _idle(
+        self, duration_us: int, every_us: int, sampled: Callable[[], None] | None, phase: Callable[[], None] | None
+    ) -> None:
+        clock, tick_us, change = self.memory.arrays.clock, self.tick_us, 0
+        start = int(clock[0]) // 1000
+        stops = {*range(every_us, duration_us + 1, every_us), duration_us}
+        stops |= {t * tick_us - start for t in self.access.changes if 0 < t * tick_us - start <= duration_us}
+        for at in sorted({0, *stops}):
+            clock[0] = (start + at) * 1000
+            if clock[0] // 1000 // tick_us >= change:
+                change = self.access.enter(int(clock[0]) // 1000 // tick_us)
+                if phase:
+                    phase()
+            if at and sampled:
+                sampled()
 
     def _body(self, c: ContextClock) -> None:
         c.kdamond.body()

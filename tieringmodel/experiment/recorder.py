@@ -19,13 +19,13 @@ MAX_LAG = 32
 
 
 class Returns:
-    """Which moves are undone, and after how many records.
+    """Which moves are undone, and after how many windows.
 
-    A page that leaves a for b has an open departure from a; when it comes back to a, the departure ends with the number
-    of records in between. Departures are kept per page only while they are open.
+    A page that leaves a for b is back when it next reaches a; the time in between, in windows and rounded, is the lag.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, window_s: float) -> None:
+        self.window_s = window_s
         self.moves: list[npt.NDArray[np.uint64]] = []
         self.lost = 0
 
@@ -34,32 +34,31 @@ class Returns:
         self.moves.append(log)
         self.lost += lost
 
-    def table(self, n_pages: int) -> npt.NDArray[np.int64]:
+    def table(self, time: npt.NDArray[np.float64]) -> npt.NDArray[np.int64]:
         """Return counts by record and lag, int64 (n_records, MAX_LAG + 1); -1 everywhere if moves were lost."""
         out = np.zeros((len(self.moves), MAX_LAG + 1), np.int64)
         if self.lost:
             out[:] = -1
             return out
-        sizes = [m.size for m in self.moves]
         log = np.concatenate(self.moves) if self.moves else np.zeros(0, np.uint64)
-        if not log.size:
-            return out
-        record = np.repeat(np.arange(len(self.moves)), sizes)
+        record = np.repeat(np.arange(len(self.moves)), [m.size for m in self.moves])
         page = (log & np.uint64(0xFFFFFFFF)).astype(np.int64)
         source = ((log >> np.uint64(32)) & np.uint64(0xFFFF)).astype(np.int64)
         target = (log >> np.uint64(48)).astype(np.int64)
         order = np.argsort(page, kind="stable")
         page, record, source, target = page[order], record[order], source[order], target[order]
-        open_move = np.ones(page.size, bool)
-        for step in range(1, MAX_LAG + 2):
-            if step >= page.size:
-                break
-            same = page[:-step] == page[step:]
-            back = same & (target[step:] == source[:-step]) & open_move[:-step]
-            lag = record[step:] - record[:-step]
-            hit = back & (lag <= MAX_LAG)
-            np.add.at(out, (record[:-step][hit], lag[hit]), 1)
-            open_move[:-step] &= same & ~back
+        away = np.arange(page.size)
+        step = 1
+        while away.size and step < page.size:
+            away = away[away + step < page.size]
+            away = away[page[away] == page[away + step]]
+            lag = np.rint((time[record[away + step]] - time[record[away]]) / self.window_s).astype(np.int64)
+            near = lag <= MAX_LAG
+            away, lag = away[near], lag[near]
+            back = target[away + step] == source[away]
+            np.add.at(out, (record[away[back]], lag[back]), 1)
+            away = away[~back]
+            step += 1
         return out
 
 
@@ -72,17 +71,17 @@ class Recorder:
         Keep at most about this many region snapshots per context.
     expected_aggregations : int
         Used to thin the snapshots evenly.
+    window_s : float
+        Length of a quota window, the unit of `lag`.
     """
 
-    def __init__(self, snapshots: int, expected_aggregations: int) -> None:
+    def __init__(self, snapshots: int, expected_aggregations: int, window_s: float = 1.0) -> None:
         self.every = max(1, -(-expected_aggregations // max(snapshots, 1))) if snapshots else 0
         self.engine: Engine | None = None
         self.rows: dict[str, list[Any]] = {}
         self.time: list[float] = []
-        self.returns = Returns()
+        self.returns = Returns(window_s)
         self.snapshots: list[tuple[float, int, dict[str, npt.NDArray[Any]]]] = []
-        self.moved_before = 0
-        self.thinned = 0
 
     def aggregated(self, kdamond: Kdamond) -> None:
         """Keep a region snapshot now and then."""
@@ -96,6 +95,10 @@ class Recorder:
 
     def finished(self, kdamond: Kdamond, aggregation: bool) -> None:
         """Keep one record of everything."""
+        self.record()
+
+    def record(self) -> None:
+        """Keep one record of everything, at the machine's present time."""
         engine = self.engine
         assert engine is not None
         memory = engine.memory
@@ -110,7 +113,7 @@ class Recorder:
             "migrated_in_pages": node["migrated_in"].copy(),
             "alloc_failed": node["alloc_failed"].copy(),
             "class_pages": memory.class_pages(),
-            "class_rate_hz": engine.access.touch_rate_hz(kdamond.tick),
+            "class_rate_hz": engine.access.touch_rate_hz(memory.now_ns // (engine.tick_us * 1000)),
         }
         for name, source in (("esz_bytes", "esz"), ("charged_bytes", "charged_sz"), ("min_score", "min_score")):
             row[name] = self._schemes(source)
@@ -155,7 +158,7 @@ class Recorder:
             data["access_share_bp"] = 1e4 * np.divide(by_node, total, out=np.full(by_node.shape, np.nan), where=total > 0)
             moved = data["migrated_in_pages"].sum(axis=1)
             data["migrated_pages"] = np.diff(moved, prepend=0)
-            data["returns"] = self.returns.table(engine.memory.n_pages)
+            data["returns"] = self.returns.table(np.array(self.time))
         columns = [c for _, _, c in self.snapshots]
         data["region_count"] = np.array([c["start"].size for c in columns], np.int64)
         for name, source in (("start", "start"), ("end", "end"), ("nr_accesses", "nr"), ("age", "age")):

@@ -30,7 +30,7 @@ VARIABLES: dict[str, Variable] = {
     ),
     "migrated_pages": Variable(("time",), "pages", "pages migrated since the previous record", _MODEL),
     "returns": Variable(
-        ("time", "lag"), "pages", "pages moved in this record that were first back at their old node `lag` records later",
+        ("time", "lag"), "pages", "pages moved in this record that were back at their old node `lag` windows later",
         "log of moves",
     ),
     "esz_bytes": Variable(_SCHEME, "bytes", "effective quota", f"{_KERNEL} damos_set_effective_quota"),
@@ -64,7 +64,7 @@ COORDINATES: dict[str, tuple[str, str]] = {
     "goal": ("1", "goal, numbered over all schemes"),
     "context": ("1", "context"),
     "page_class": ("1", "pages touched by the same groups"),
-    "lag": ("records", "records until a page was back"),
+    "lag": ("windows", "quota windows until a page was back"),
     "snapshot_time": ("s", "time of a region snapshot"),
     "snapshot_context": ("1", "context of a region snapshot"),
     "scheme_context": ("1", "context of a scheme"),

@@ -11,6 +11,8 @@ from ..progress import Progress
 from ..scenario import Scenario
 from ..units import parse_duration_us
 from .engine import Engine
+from .oracle import Oracle
+from .policies import Controlled
 from .recorder import Recorder
 
 if TYPE_CHECKING:
@@ -42,6 +44,7 @@ def simulate(
     progress: bool | None = None,
     snapshots: int = 200,
     log_moves: bool = True,
+    oracle: Controlled | None = None,
 ) -> xr.Dataset:
     """Run a scenario.
 
@@ -59,6 +62,8 @@ def simulate(
         Keep about this many region snapshots per context, evenly spaced; 0 keeps none.
     log_moves : bool
         Keep track of every page's moves, for the ping-pong ratio.
+    oracle : Controlled, optional
+        For a scenario without contexts: let an oracle bring this share to its target at every change of accesses.
 
     Returns
     -------
@@ -78,16 +83,36 @@ def simulate(
     if snapshots < 0:
         raise InputError("snapshots", f"{snapshots} is negative", "write 0 or more")
     shortest = min((c.attrs.aggr_us for c in scenario.contexts), default=duration_us)
-    recorder = Recorder(snapshots, duration_us // max(shortest, 1))
+    window = window_s(scenario)
+    recorder = Recorder(snapshots, duration_us // max(shortest, 1), window)
     engine = Engine(
         scenario, seed, observer=recorder, actions=scheme_actions, log_moves=LOG_MOVES if log_moves else 0
     )
     recorder.engine = engine
     with Progress(scenario.name or "simulate", duration_us * 1e-6, "s", progress) as bar:
-        engine.run(duration_us, bar.update)
+        recorder.record()
+        engine.run(
+            duration_us, bar.update, every_us=min(round(window * 1e6), duration_us), sampled=recorder.record,
+            phase=Oracle(engine, oracle) if oracle else None,
+        )  # fmt: skip
     ds = recorder.dataset()
     ds.attrs.update(attributes(scenario, duration_us, seed))
+    ds.attrs["window_s"] = window
     return ds
+
+
+def window_s(scenario: Scenario) -> float:
+    """Return the longest control period of the scenario's schemes: aggregation, application or quota reset, in seconds."""
+    periods = [1.0] if not scenario.contexts else []
+    for c in scenario.contexts:
+        times = (0, *c.aggr_times_us)
+        actual = times[-1] * 1e-6 / (len(times) - 1) if len(times) > 1 else c.attrs.aggr_us * 1e-6
+        periods.append(actual)
+        for s in c.schemes:
+            apply_s = (s.apply_interval_us or c.attrs.aggr_us) / c.attrs.aggr_us * actual
+            finite = s.quota.reset_interval_ms < 2**31
+            periods += [apply_s, s.quota.reset_interval_ms * 1e-3 if finite else 0.0]
+    return max(periods)
 
 
 def attributes(scenario: Scenario, duration_us: int, seed: int) -> dict[str, Any]:

@@ -229,6 +229,21 @@ def place_lowest(memory, lo, hi, order, records):
 
 
 @kernel
+def place_interleaved(memory, lo, hi, weights, records):
+    """Put page lo + k on the node whose interval of cumulated weights holds k mod their sum (the next one if full)."""
+    total = weights.sum()
+    order = np.empty(weights.size, np.int64)
+    for page in range(lo, hi):
+        x, i = (page - lo) % total, 0
+        while x >= weights[i]:
+            x -= weights[i]
+            i += 1
+        for k in range(weights.size):
+            order[k] = (i + k) % weights.size
+        place_lowest(memory, page, page + 1, order, records)
+
+
+@kernel
 def place_at(memory, i, lo, hi, frame, records):
     """Put logical pages lo … hi - 1 on consecutive frames of node i; return the first page whose frame is taken."""
     for page in range(lo, hi):

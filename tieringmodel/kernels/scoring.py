@@ -25,9 +25,13 @@ def mvsum(nr, last, left_bp):
 
 @inlined
 def hot_score(moving_sum, age, samples, aggr_us, weight_nr, weight_age):
-    """``damon_hot_score``: weighted access share and log2 of the age in seconds, 0 … 99 (u64)."""
-    frequency = mult_frac(moving_sum, _U100, samples) & _MASK32
-    seconds = np.uint64(age) * aggr_us // np.uint64(1_000_000)
+    """``damon_hot_score``: weighted access share and log2 of the age in seconds, 0 … 99 (u64).
+
+    Share and seconds are 32 bits wide in the kernel: 136 years of age start anew at 0.
+    """
+    whole, rest = moving_sum // samples, moving_sum % samples
+    frequency = (whole * _U100 + (rest * _U100 & _MASK32) // samples) & _MASK32
+    seconds = (np.uint64(age) * aggr_us // np.uint64(1_000_000)) & _MASK32
     log_age = np.int64(0)
     if seconds > _U0:
         log_age = min(np.int64(64) - np.int64(clz(seconds)), np.int64(32))
@@ -159,6 +163,19 @@ def eligible_bytes(r, n, scheme, window, space, memory, counts):
         size = r.end[i] - r.start[i]
         if pattern_ok(scheme, size, mvsum(r.nr[i], r.last[i], window.left_bp), np.uint64(r.age[i])):
             add_resident(counts, memory, space, r.start[i], r.end[i])
+
+
+@kernel
+def eligible_pages(r, n, scheme, window, space, memory, out):
+    """LRU pages of every region that matches the pattern, 0 for the others (i64[n])."""
+    by_node = np.zeros(space.first.size, np.int64)
+    for i in range(n):
+        out[i] = 0
+        size = r.end[i] - r.start[i]
+        if pattern_ok(scheme, size, mvsum(r.nr[i], r.last[i], window.left_bp), np.uint64(r.age[i])):
+            by_node[:] = 0
+            add_resident(by_node, memory, space, r.start[i], r.end[i])
+            out[i] = by_node.sum() // 4096
 
 
 @inlined

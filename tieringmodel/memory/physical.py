@@ -113,12 +113,14 @@ class PhysicalMemory:
             classes = np.concatenate((page_class, np.zeros(self.n_pages - workload.n_pages, np.uint16)))
         places = list(workload.placement) or [Placement(0, workload.n_pages, int(self.nids[0]))]
         for k, place in enumerate(places):
-            if place.start_bytes is not None and place.hi > place.lo:
+            if place.start_bytes is not None:
                 self._place_at(place, classes, f"workload.placement[{k}]")
         for i, node in enumerate(self.machine.nodes):
             frames.occupy_lowest(m, i, (node.unmanaged_bytes + node.kernel_bytes) // PAGE_SZ)
         for place in places:
-            if place.start_bytes is None:
+            if place.weights:
+                frames.place_interleaved(m, place.lo, place.hi, np.array(place.weights, np.int64), classes)
+            elif place.start_bytes is None:
                 first = self.index_of(place.nid)
                 order = np.array([first, *(i for i in range(len(self.nids)) if i != first)], np.int64)
                 frames.place_lowest(m, place.lo, place.hi, order, classes)

@@ -82,8 +82,8 @@ class AccessTable:
         for i, row in enumerate(rules):
             table[i] = row
         n = len(self.groups_of_class)
-        self._changes = sorted({t for g in workload.groups for t in (g.start_tick, g.end_tick) if 0 < t < 2**62})
-        self._plain_possible = (plain or not self._changes) and all(
+        self.changes = sorted({t for g in workload.groups for t in (g.start_tick, g.end_tick) if 0 < t < 2**62})
+        self._plain_possible = (plain or not self.changes) and all(
             g.kind == "rate" or (g.kind == "period" and g.period == g.stride == 1) for g in workload.groups
         )
         anon, memcg = np.ones(n, np.uint8), np.zeros(n, np.int64)
@@ -100,7 +100,7 @@ class AccessTable:
         While each class has at most one plain rate in force the kernels need a single table look-up per check. The
         shortcut answers as the general rules do: the first rule in force always has slot 0.
         """
-        until = next((t for t in self._changes if t > tick), 2**62)
+        until = next((t for t in self.changes if t > tick), 2**62)
         a = self.arrays
         threshold = np.zeros_like(a.threshold)
         plain = self._plain_possible

@@ -1,0 +1,205 @@
+"""The verdict line of one policy in a comparison: the numbers of a page-level run and the mechanism behind them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from ..scenario import Scenario, Scheme
+from ..units import PAGE_SZ, format_bytes
+
+BAND = 0.02
+RESIDUAL_PER_PAGE = 1e-4
+PING_PONG = 0.01
+WITHIN = 10
+
+
+@dataclass(frozen=True)
+class Summary:
+    """One row of the comparison table; see `tieringmodel.compare` for the columns."""
+
+    settled: bool
+    settling_s: float
+    share_error_bp: float
+    residual_mib_s: float
+    ping_pong: float
+    moves_per_page: float
+    kind: str
+    cause: str
+    fix: str
+
+
+def ping_pong_ratio(returns: npt.NDArray[np.int64] | None, moved: npt.NDArray[np.int64], within: int) -> float:
+    """Return the share of moves after which the page was back within that many windows; nan if not known or no moves.
+
+    Moves too close to the end for a return to be seen count as moves all the same, so the ratio is a lower bound.
+    """
+    if returns is None or (returns < 0).any() or not moved.sum():
+        return 0.0 if returns is not None and not moved.sum() else float("nan")
+    return float(returns[:, : within + 1].sum() / moved.sum())
+
+
+def judge(
+    time: npt.NDArray[np.float64],
+    share_bp: npt.NDArray[np.float64],
+    moved: npt.NDArray[np.int64],
+    returns: npt.NDArray[np.int64] | None,
+    *,
+    window_s: float,
+    n_pages: int,
+    target_bp: float,
+    policy: str,
+    scenario: Scenario,
+) -> Summary:
+    """Judge one policy by share, migration and returning pages together.
+
+    Parameters
+    ----------
+    time : ndarray of float64, shape (n,)
+        Seconds.
+    share_bp : ndarray of float64, shape (n,)
+        Controlled share at those times.
+    moved : ndarray of int64, shape (n,)
+        Pages migrated since the previous time.
+    returns : ndarray of int64, shape (n, lags), or None
+        Moves undone, by lag in windows; None where pages were not followed.
+    window_s : float
+        Length of a quota window.
+    n_pages : int
+        Pages that are ever touched.
+    target_bp : float
+        Where the share shall be.
+    policy : str
+        Name of the policy.
+    scenario : Scenario
+        What was run.
+
+    Returns
+    -------
+    Summary
+        ``settled`` needs all three: within 2 % of the target from some time in the first two thirds on, at most 1e-4 of
+        the pages moved per window in the second half, at most 1 % of moves undone within 10 windows.
+    """
+    late = time >= time[-1] / 2
+    span = max(time[-1] - time[late][0], 1e-9)
+    inside = np.abs(share_bp - target_bp) <= BAND * target_bp + 1e-9
+    outside = np.flatnonzero(~inside)
+    settling = 0.0 if not outside.size else float("inf") if outside[-1] == time.size - 1 else float(time[outside[-1] + 1])
+    if settling > 2 / 3 * time[-1]:
+        settling = float("inf")
+    pages_late = float(moved[late][1:].sum())
+    residual = pages_late * PAGE_SZ / 2**20 / span
+    per_window = pages_late / span * window_s / max(n_pages, 1)
+    bounce = ping_pong_ratio(returns, moved, WITHIN)
+    error = float(np.nanmean(share_bp[late]) - target_bp)
+    swing = float(np.nanmax(share_bp[late]) - np.nanmin(share_bp[late]))
+    quiet = per_window <= RESIDUAL_PER_PAGE
+    settled = bool(np.isfinite(settling) and quiet and not bounce > PING_PONG)
+    kind = _kind(settled, quiet, error, swing, target_bp, moved)
+    cause, fix = _cause(kind, policy, scenario, error, swing, per_window, residual, bounce)
+    return Summary(
+        settled, settling, error, residual, bounce, float(moved.sum()) / max(n_pages, 1), kind, cause, fix
+    )  # fmt: skip
+
+
+def _kind(
+    settled: bool, quiet: bool, error: float, swing: float, target_bp: float, moved: npt.NDArray[np.int64]
+) -> str:
+    if settled:
+        return "converged"
+    if quiet:
+        return "stuck" if not moved.sum() and abs(error) > BAND * target_bp else "wrong-point"
+    return "limit-cycle" if swing > 2 * BAND * target_bp else "ripple"
+
+
+def _migrating(scenario: Scenario) -> list[Scheme]:
+    return [s for c in scenario.contexts for s in c.schemes if s.action.startswith("migrate")]
+
+
+def _cause(
+    kind: str, policy: str, scenario: Scenario, error: float, swing: float, per_window: float, residual: float,
+    bounce: float,
+) -> tuple[str, str]:  # fmt: skip
+    schemes = _migrating(scenario)
+    if not schemes or (policy.startswith("weights") and not schemes[0].dests):
+        return _baseline_cause(policy, kind, error)
+    if schemes[0].dests and not policy.startswith("recorded"):
+        return _weights_cause(schemes[0].dest_rule, kind, error, per_window, scenario)
+    return _goal_cause(schemes, kind, error, swing, residual, scenario)
+
+
+def _baseline_cause(policy: str, kind: str, error: float) -> tuple[str, str]:
+    if "oracle" in policy:
+        return "knows the workload and moves just the missing pages, once per change of accesses", ""
+    if kind == "converged":
+        return "placed at the target from the start and never moved", ""
+    return f"nothing migrates; the initial placement is {error:+.0f} bp off the target", ""
+
+
+_NO_IDENTITY = "the frame number changes with every move, so no page can be recognised as handled"
+
+
+def _weights_cause(rule: str, kind: str, error: float, per_window: float, scenario: Scenario) -> tuple[str, str]:
+    share = f"{per_window:.2%} of the touched pages move per window"
+    fix = "use destinations by VMA offset (vaddr), or a target-state goal with a small quota"
+    if rule == "vma_offset":
+        if kind == "converged":
+            return "each page's place in its mapping names its node: moved once, then left alone", ""
+        return (
+            "each page's place in its mapping names its node, but quota and detection have not reached every page yet, "
+            f"or hot offsets are not evenly spread over the weights ({error:+.0f} bp)",
+            "raise the size quota; reduce the weights by their common divisor",
+        )
+    if rule == "iid":
+        return f"every visit draws the node anew; {_NO_IDENTITY}: {share} for ever", fix
+    if rule == "pfn_mod":
+        lifo = scenario.machine.allocator == "lifo"
+        how = (
+            "freed frames are reused first, so moved pages land on frames that send them back"
+            if lifo
+            else "a page stops on the first frame that agrees with its node"
+        )
+        return f"the node follows from the frame number: {how}; {error:+.0f} bp, {share}", fix
+    which = "lowest" if rule == "first" else "highest"
+    return f"the {which} frames are sent to the other node; moving changes who ranks there: {share}", fix
+
+
+def _goal_cause(
+    schemes: list[Scheme], kind: str, error: float, swing: float, residual: float, scenario: Scenario
+) -> tuple[str, str]:
+    goals = [g for s in schemes for g in s.quota.goals]
+    tuner = schemes[0].quota.goal_tuner
+    cap = schemes[0].quota.sz_bytes
+    complementary = len({g.nid for g in goals}) > 1 and len(schemes) > 1
+    total = sum(g.target_value for g in goals) if complementary else 0
+    cap_text = format_bytes(cap) if cap else "no cap"
+    if kind == "converged":
+        return f"the {tuner.upper()} tuner stopped at the goal", ""
+    if kind == "stuck":
+        if tuner == "consist":
+            return (
+                "CONSIST starts at 1 byte and nothing moves until the quota exceeds one region of 4 KiB "
+                "(12 evaluations at full error, far more near the goal)",
+                "use the temporal tuner with a size quota",
+            )
+        return "the goals are met as measured, or no region matches the pattern: no quota is granted", "check the pattern"
+    if complementary and total >= 10_000 and kind in ("limit-cycle", "ripple"):
+        return (
+            f"two opposing goals sum to {total} bp: whichever is below its target moves its whole quota ({cap_text}), "
+            f"the moved pages leave the metric until they are sampled again, and the other scheme answers; "
+            f"swing {swing:.0f} bp, {residual:.1f} MiB/s for ever",
+            f"leave a gap between the targets wider than the quota, or lower the quota (swing follows it) from {cap_text}",
+        )
+    if kind in ("limit-cycle", "ripple"):
+        return (
+            f"{tuner.upper()} keeps acting around the goal: swing {swing:.0f} bp, {residual:.1f} MiB/s for ever",
+            f"lower the quota (now {cap_text})",
+        )
+    side = "above" if error > 0 else "below"
+    return (
+        f"migration ended {abs(error):.0f} bp {side} the target: the last window's quota ({cap_text}) overshot, "
+        "or the measured share differs from the true one",
+        f"lower the quota (now {cap_text})",
+    )

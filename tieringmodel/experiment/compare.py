@@ -1,0 +1,234 @@
+"""Several policies on the same accesses, judged alike, in one dataset."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from ..analysis.summary import Summary, judge
+from ..errors import InputError
+from ..scenario import Scenario
+from ..units import PAGE_SZ, parse_duration_us
+from .policies import Controlled, Policy, controlled, goal_name
+from .simulate import attributes, simulate
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+    from ..interop.recording import Recording
+
+MIB_PER_PAGE = PAGE_SZ / 2**20
+RECORDED = "recorded kernel"
+
+
+def share_bp(ds: xr.Dataset, what: Controlled) -> npt.NDArray[np.float64]:
+    """Return the controlled share of a simulation at its records, bp, float64 (n_records,)."""
+    if what.kind == "access":
+        return np.asarray(ds["access_share_bp"].sel(node=what.nid).values, float)
+    used, free = ds["used_pages"].sel(node=what.nid).values, ds["free_pages"].sel(node=what.nid).values
+    return np.asarray(1e4 * used / (used + free), float)
+
+
+def eligible_pages(scenario: Scenario) -> int:
+    """Return the workload pages that are touched at any time."""
+    touched = np.zeros(scenario.workload.n_pages, bool)
+    for g in scenario.workload.groups:
+        if g.rate_hz or g.kind != "rate":
+            touched[g.lo : g.hi] = True
+    return int(touched.sum())
+
+
+def compare(
+    scenarios: Mapping[str, Scenario | Policy],
+    *,
+    duration: str | float,
+    seed: int = 0,
+    what: Controlled | None = None,
+    recording: Recording | None = None,
+    progress: bool | None = None,
+    title: str = "",
+    question: str = "",
+) -> xr.Dataset:
+    """Run several scenarios with the same random numbers and put them side by side.
+
+    Parameters
+    ----------
+    scenarios : mapping of str to Scenario or Policy
+        What to compare, by name; region snapshots of the first are kept.
+    duration : str or float
+        Simulated time, as in `simulate`.
+    seed : int
+        The same for every policy.
+    what : Controlled, optional
+        The share to judge by; by default what the first scenario's goals control.
+    recording : Recording, optional
+        A real kernel's run of the same scenario, shown as policy ``"recorded kernel"``.
+    progress : bool, optional
+        As in `simulate`.
+    title, question : str
+        For reports.
+
+    Returns
+    -------
+    xarray.Dataset
+        Dims ``policy`` and ``time`` (s): ``share_bp``, ``migrated_mib_s``; per policy ``settled``, ``settling_s``,
+        ``share_error_bp`` (mean of the second half minus target), ``residual_mib_s`` (second half), ``ping_pong`` (share
+        of moves undone within 10 windows), ``moves_per_page`` (per page ever touched), ``kind``, ``cause``, ``fix``.
+
+    Raises
+    ------
+    InputError
+        If there is nothing to compare, or no share to judge by.
+    """
+    import xarray as xr
+
+    if not scenarios:
+        raise InputError("scenarios", "is empty", "give at least one scenario")
+    duration_s = parse_duration_us(duration) * 1e-6
+    runs = {name: s if isinstance(s, Policy) else Policy(s) for name, s in scenarios.items()}
+    first = next(iter(runs.values())).scenario
+    what = what or controlled(first)
+    n_eligible = eligible_pages(first) if what.kind == "access" else first.workload.n_pages
+    grid = np.linspace(0.0, duration_s, 1 + min(1000, max(60, int(duration_s))))
+    shares, rates, summaries = [], [], []
+    snapshots: xr.Dataset | None = None
+    for name, policy in runs.items():
+        ds = simulate(
+            policy.scenario, duration=duration, seed=seed, progress=progress,
+            snapshots=200 if snapshots is None else 0, oracle=what if policy.oracle else None,
+        )  # fmt: skip
+        snapshots = ds if snapshots is None else snapshots
+        y, time, moved = share_bp(ds, what), ds["time"].values, ds["migrated_pages"].values
+        shares.append(y[np.searchsorted(time, grid, side="right") - 1])
+        rates.append(_rate(time, np.cumsum(moved), grid))
+        summaries.append(
+            judge(
+                time, y, moved, ds["returns"].values, window_s=float(ds.attrs["window_s"]), n_pages=n_eligible,
+                target_bp=what.target_bp, policy=name, scenario=policy.scenario,
+            )
+        )  # fmt: skip
+    names = list(runs)
+    if recording is not None and recording.record is not None:
+        time, y, moved = recorded_series(recording, first, what)
+        inside = time <= duration_s
+        time, y, moved = time[inside], y[inside], moved[inside]
+        names.insert(1, RECORDED)
+        at = np.searchsorted(time, grid, side="right") - 1
+        shares.insert(1, np.where((at >= 0) & (grid <= time[-1]), y[np.maximum(at, 0)], np.nan))
+        rates.insert(1, _rate(time, np.cumsum(moved), grid))
+        window = float(np.median(np.diff(time)))
+        summaries.insert(
+            1,
+            judge(
+                time, y, moved, None, window_s=window, n_pages=n_eligible, target_bp=what.target_bp, policy=RECORDED,
+                scenario=first,
+            ),
+        )  # fmt: skip
+    data = _table(summaries)
+    data["share_bp"] = (("policy", "time"), np.array(shares), {"units": "bp", "long_name": _share_name(what)})
+    data["migrated_mib_s"] = (
+        ("policy", "time"),
+        np.array(rates),
+        {"units": "MiB s-1", "long_name": "migrated since the previous point"},
+    )
+    data["target_bp"] = ((), float(what.target_bp), {"units": "bp", "long_name": "target"})
+    assert snapshots is not None
+    for name in ("region_count", "region_start", "region_end", "region_nr_accesses", "region_age"):
+        data[name] = snapshots[name]
+    ds = xr.Dataset(
+        data,
+        coords={
+            "policy": ("policy", np.array(names, dtype=str)),
+            "time": ("time", grid, {"units": "s", "long_name": "simulated time"}),
+            "snapshot_time": ("snapshot", snapshots["snapshot_time"].values, {"units": "s"}),
+        },
+    )
+    for name in data:
+        ds[name].attrs.setdefault("source", "tieringmodel.compare")
+    ds.attrs.update(attributes(first, round(duration_s * 1e6), seed))
+    attrs = first.contexts[0].attrs if first.contexts else None
+    ds.attrs.update(
+        kind="comparison", title=title or first.name or goal_name(first), question=question,
+        samples_per_aggr=attrs.aggr_us // attrs.sample_us if attrs else 0,
+        controlled=f"{what.kind} share of node {what.nid}",
+    )  # fmt: skip
+    return ds
+
+
+def _share_name(what: Controlled) -> str:
+    if what.kind == "access":
+        return f"share of accesses served by node {what.nid}"
+    return f"used share of node {what.nid}"
+
+
+def _rate(
+    time: npt.NDArray[np.float64], moved: npt.NDArray[Any], grid: npt.NDArray[np.float64]
+) -> npt.NDArray[np.float64]:
+    """Migrated MiB/s between the points of `grid`; NaN beyond the series."""
+    at = np.searchsorted(time, grid, side="right") - 1
+    total = np.where(at >= 0, moved[np.maximum(at, 0)], 0) * MIB_PER_PAGE
+    rate = np.diff(total, prepend=total[0]) / np.diff(grid, prepend=grid[0] - (grid[1] - grid[0]))
+    rate[grid > time[-1] + (grid[1] - grid[0])] = np.nan
+    return np.asarray(rate)
+
+
+_UNITS = {
+    "settled": "1", "settling_s": "s", "share_error_bp": "bp", "residual_mib_s": "MiB s-1", "ping_pong": "1",
+    "moves_per_page": "1", "kind": "1", "cause": "1", "fix": "1",
+}  # fmt: skip
+_LONG = {
+    "settled": "within 2 % of the target to the end, quiet, and not bouncing",
+    "settling_s": "time from which the share stays within 2 % of the target; inf = never",
+    "share_error_bp": "mean share of the second half minus target",
+    "residual_mib_s": "migration in the second half",
+    "ping_pong": "share of moves undone within 10 windows",
+    "moves_per_page": "migrations per page that is ever touched",
+    "kind": "verdict",
+    "cause": "mechanism behind the verdict",
+    "fix": "nearest knob",
+}
+
+
+def _table(summaries: list[Summary]) -> dict[str, Any]:
+    rows = [asdict(s) for s in summaries]
+    return {
+        name: ("policy", np.array([r[name] for r in rows]), {"units": units, "long_name": _LONG[name]})
+        for name, units in _UNITS.items()
+    }
+
+
+def recorded_series(
+    recording: Recording, scenario: Scenario, what: Controlled
+) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64], npt.NDArray[np.int64]]:
+    """Return what the real kernel did: time (s), controlled share (bp), pages migrated since the previous row.
+
+    Raises
+    ------
+    InputError
+        If the recording lacks the columns.
+    """
+    record = recording.record
+    if record is None:
+        raise InputError(recording.name, "has no record.csv", "give a complete recording")
+    time = np.asarray(record["t_ms"], float) * 1e-3
+    moved = np.diff(np.asarray(record["pgmigrate_success"], np.int64), prepend=int(record["pgmigrate_success"][0]))
+    if what.kind == "used":
+        total = np.asarray(record[f"n{what.nid}_total_kb"], float)
+        return time, 1e4 * (total - np.asarray(record[f"n{what.nid}_free_kb"], float)) / total, moved
+    tick_ms = (scenario.workload.tick_us or 1) / 1e3
+    served, total = np.zeros(time.size), np.zeros(time.size)
+    segments = dict.fromkeys(g.name for g in scenario.workload.groups)
+    for name in segments:
+        rate = np.zeros(time.size)
+        for g in (g for g in scenario.workload.groups if g.name == name):
+            inside = (time * 1e3 / tick_ms >= g.start_tick) & (time * 1e3 / tick_ms < g.end_tick)
+            rate[inside] = g.rate_hz if g.kind == "rate" else 1e3 / tick_ms / g.period
+        for nid in (n.nid for n in scenario.machine.nodes):
+            pages = np.asarray(record[f"{name}_n{nid}_pages"], float) * rate
+            total += pages
+            served += pages if nid == what.nid else 0
+    return time, 1e4 * np.divide(served, total, out=np.full(time.size, np.nan), where=total > 0), moved

@@ -1,0 +1,164 @@
+"""What a scenario is compared with: weights on the same monitoring, and the baselines that need none."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import gcd
+
+from ..errors import InputError
+from ..scenario import Context, Dest, Placement, Quota, Scenario, Scheme
+from ..units import PAGE_SZ
+
+WEIGHT_POLICIES: dict[str, tuple[str, str]] = {
+    "weights: vma_offset": ("vma_offset", ""),
+    "weights: iid redraw": ("iid", ""),
+    "weights: pfn_mod, fresh frames": ("pfn_mod", "fifo"),
+    "weights: pfn_mod, lifo frames": ("pfn_mod", "lifo"),
+    "weights: first share": ("first", ""),
+    "weights: last share": ("last", ""),
+}
+"""Rule and frame allocator ("" = the scenario's own) of each weight policy."""
+
+BASELINES = ("all-fast", "all-slow", "static interleave", "oracle")
+
+
+@dataclass(frozen=True)
+class Controlled:
+    """The quantity that a scenario's goals are about.
+
+    Attributes
+    ----------
+    kind : str
+        ``"access"``: share of accesses served by the node; ``"used"``: used share of the node's memory.
+    nid : int
+        The node.
+    target_bp : int
+        Where it shall be.
+    """
+
+    kind: str
+    nid: int
+    target_bp: int
+
+
+@dataclass(frozen=True)
+class Policy:
+    """A scenario to run, and whether an oracle places its pages."""
+
+    scenario: Scenario
+    oracle: bool = False
+
+
+def controlled(scenario: Scenario) -> Controlled:
+    """Return what the scenario's first share goal controls.
+
+    Raises
+    ------
+    InputError
+        If no scheme has such a goal.
+    """
+    for context in scenario.contexts:
+        for scheme in context.schemes:
+            for goal in scheme.quota.goals:
+                metric = goal.metric.partition(":")[0]
+                if metric in ("node_eligible_mem_bp", "node_sys_bp"):
+                    return Controlled("access", goal.nid, goal.target_value)
+                if metric in ("node_mem_used_bp", "node_mem_free_bp"):
+                    used = goal.target_value if metric == "node_mem_used_bp" else 10_000 - goal.target_value
+                    return Controlled("used", goal.nid, used)
+    remedy = "add a node_eligible_mem_bp, node_mem_used_bp or node_mem_free_bp goal"
+    raise InputError("contexts", "no scheme has a goal about a node's share", remedy)
+
+
+def weights_of(scenario: Scenario, what: Controlled) -> tuple[int, int]:
+    """Return the (controlled node, other node) weights that ask for the same share, reduced as a user would write them."""
+    share = what.target_bp
+    if what.kind == "used":
+        node = next(n for n in scenario.machine.nodes if n.nid == what.nid)
+        total = (node.sz_bytes - node.unmanaged_bytes) // PAGE_SZ
+        other = (node.kernel_bytes + node.cache_bytes) // PAGE_SZ
+        wanted = total * what.target_bp // 10_000 - other
+        share = min(max(wanted * 10_000 // scenario.workload.n_pages, 0), 10_000)
+    divisor = gcd(share, 10_000 - share) or 1
+    return share // divisor, (10_000 - share) // divisor
+
+
+def _other_node(scenario: Scenario, nid: int) -> int:
+    others = [n.nid for n in scenario.machine.nodes if n.nid != nid]
+    if not others:
+        raise InputError("machine.nodes", "has one node", "give two to compare placements")
+    return others[0]
+
+
+def _weighted_context(context: Context, dests: tuple[Dest, ...], rule: str) -> Context:
+    migrating = [s for s in context.schemes if s.action.startswith("migrate")]
+    if not migrating:
+        return context
+    model = next((s for s in migrating if s.action == "migrate_hot"), migrating[0])
+    quota = Quota(
+        ms=model.quota.ms,
+        sz_bytes=model.quota.sz_bytes,
+        reset_interval_ms=model.quota.reset_interval_ms,
+        weights=model.quota.weights,
+    )
+    scheme = Scheme(
+        action="migrate_hot",
+        access_pattern=model.access_pattern,
+        apply_interval_us=model.apply_interval_us,
+        quota=quota,
+        dests=dests,
+        dest_rule=rule,
+    )
+    return context.replace(schemes=(scheme,))
+
+
+def weighted(scenario: Scenario, rule: str, allocator: str = "") -> Scenario:
+    """Return the scenario with its migrating schemes replaced by one that deals the same pages by weights.
+
+    Monitoring, access pattern, size quota and intervals stay. In several contexts only the first keeps a scheme, so that
+    pages are dealt once.
+    """
+    what = controlled(scenario)
+    mine, theirs = weights_of(scenario, what)
+    dests = tuple(sorted((Dest(what.nid, mine), Dest(_other_node(scenario, what.nid), theirs)), key=lambda d: d.id))
+    first = _weighted_context(scenario.contexts[0], dests, rule)
+    rest = tuple(c.replace(schemes=()) for c in scenario.contexts[1:])
+    machine = scenario.machine.replace(allocator=allocator) if allocator else scenario.machine
+    return scenario.replace(machine=machine, contexts=(first, *rest), name=f"{scenario.name}: {rule}".strip(": "))
+
+
+def placed(scenario: Scenario, placement: tuple[Placement, ...], name: str) -> Scenario:
+    """Return the scenario without DAMON and with other initial places."""
+    return scenario.replace(
+        workload=scenario.workload.replace(placement=placement), contexts=(), name=f"{scenario.name}: {name}"
+    )
+
+
+def policies(scenario: Scenario) -> dict[str, Policy]:
+    """Return everything that ``tieringmodel compare`` runs for a scenario, by name; the scenario itself comes first.
+
+    ``fast`` is the machine's first node. Every policy sees the same accesses: they depend on seed, page and tick alone.
+    """
+    n = scenario.workload.n_pages
+    fast, slow = scenario.machine.nodes[0].nid, _other_node(scenario, scenario.machine.nodes[0].nid)
+    what = controlled(scenario)
+    mine, theirs = weights_of(scenario, what)
+    by_node = tuple(mine if m.nid == what.nid else theirs if m.nid == _other_node(scenario, what.nid) else 0
+                    for m in scenario.machine.nodes)  # fmt: skip
+    out = {goal_name(scenario): Policy(scenario)}
+    for name, (rule, allocator) in WEIGHT_POLICIES.items():
+        out[name] = Policy(weighted(scenario, rule, allocator))
+    out["all-fast"] = Policy(placed(scenario, (Placement(0, n, fast),), "all-fast"))
+    out["all-slow"] = Policy(placed(scenario, (Placement(0, n, slow),), "all-slow"))
+    out["static interleave"] = Policy(placed(scenario, (Placement(0, n, fast, weights=by_node),), "static interleave"))
+    out["oracle"] = Policy(scenario.replace(contexts=(), name=f"{scenario.name}: oracle"), oracle=True)
+    return out
+
+
+def goal_name(scenario: Scenario) -> str:
+    """Return the name under which the scenario's own controller appears: metric and tuner."""
+    for context in scenario.contexts:
+        for scheme in context.schemes:
+            if scheme.quota.goals:
+                return f"goal: {scheme.quota.goals[0].metric} {scheme.quota.goal_tuner}"
+    return "as configured"
