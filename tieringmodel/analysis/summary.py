@@ -82,13 +82,13 @@ def judge(
         ``settled`` needs all three: within 2 % of the target from some time in the first two thirds on, at most 1e-4 of
         the pages moved per window in the second half, at most 1 % of moves undone within 10 windows.
     """
-    late = time >= time[-1] / 2
-    span = max(time[-1] - time[late][0], 1e-9)
     inside = np.abs(share_bp - target_bp) <= BAND * target_bp + 1e-9
     outside = np.flatnonzero(~inside)
     settling = 0.0 if not outside.size else float("inf") if outside[-1] == time.size - 1 else float(time[outside[-1] + 1])
     if settling > 2 / 3 * time[-1]:
         settling = float("inf")
+    late = time >= (settling if np.isfinite(settling) else time[-1] / 2)
+    span = max(time[-1] - time[late][0], 1e-9)
     pages_late = float(moved[late][1:].sum())
     residual = pages_late * PAGE_SZ / 2**20 / span
     per_window = pages_late / span * window_s / max(n_pages, 1)
@@ -97,20 +97,23 @@ def judge(
     swing = float(np.nanmax(share_bp[late]) - np.nanmin(share_bp[late]))
     quiet = per_window <= RESIDUAL_PER_PAGE
     settled = bool(np.isfinite(settling) and quiet and not bounce > PING_PONG)
-    kind = _kind(settled, quiet, error, swing, target_bp, moved)
-    cause, fix = _cause(kind, policy, scenario, error, swing, per_window, residual, bounce)
+    drift = abs(float(share_bp[late][-1] - share_bp[late][0])) / 1e4 * n_pages
+    kind = _kind(settled, quiet, error, swing, target_bp, moved, drift > pages_late / 2)
+    cause, fix = _cause(kind, policy, scenario, error, swing, per_window, residual)
     return Summary(
         settled, settling, error, residual, bounce, float(moved.sum()) / max(n_pages, 1), kind, cause, fix
     )  # fmt: skip
 
 
 def _kind(
-    settled: bool, quiet: bool, error: float, swing: float, target_bp: float, moved: npt.NDArray[np.int64]
+    settled: bool, quiet: bool, error: float, swing: float, target_bp: float, moved: npt.NDArray[np.int64], drifts: bool
 ) -> str:
     if settled:
         return "converged"
     if quiet:
         return "stuck" if not moved.sum() and abs(error) > BAND * target_bp else "wrong-point"
+    if drifts:
+        return "drifting"
     return "limit-cycle" if swing > 2 * BAND * target_bp else "ripple"
 
 
@@ -119,9 +122,8 @@ def _migrating(scenario: Scenario) -> list[Scheme]:
 
 
 def _cause(
-    kind: str, policy: str, scenario: Scenario, error: float, swing: float, per_window: float, residual: float,
-    bounce: float,
-) -> tuple[str, str]:  # fmt: skip
+    kind: str, policy: str, scenario: Scenario, error: float, swing: float, per_window: float, residual: float
+) -> tuple[str, str]:
     schemes = _migrating(scenario)
     if not schemes or (policy.startswith("weights") and not schemes[0].dests):
         return _baseline_cause(policy, kind, error)
@@ -175,6 +177,18 @@ def _goal_cause(
     complementary = len({g.nid for g in goals}) > 1 and len(schemes) > 1
     total = sum(g.target_value for g in goals) if complementary else 0
     cap_text = format_bytes(cap) if cap else "no cap"
+    if any(g.metric in ("node_sys_bp", "node_sys_bp:v1-literal") for g in goals):
+        return (
+            "the metric counts frames of a node, which migration cannot change: a goal above that constant lets its quota "
+            f"grow for ever, one below it never acts; {error:+.0f} bp",
+            "measure resident memory instead: node_eligible_mem_bp",
+        )
+    if kind == "drifting":
+        return (
+            f"still on the way: {abs(error):.0f} bp {'above' if error > 0 else 'below'} the target on average, "
+            f"{residual:.1f} MiB/s",
+            "run longer, or raise the quota",
+        )
     if kind == "converged":
         return f"the {tuner.upper()} tuner stopped at the goal", ""
     if kind == "stuck":

@@ -20,7 +20,7 @@ from ..workload.access import AccessTable
 from . import goals, table
 from .quota import QuotaState
 from .quota_math import feed_loop_next_input, mult_frac
-from .regions import RegionSet, SplitState, empty, set_regions
+from .regions import RegionSet, SplitState, empty, grown, set_regions
 from .rng import Rng
 
 STAT_FIELDS = (
@@ -301,8 +301,7 @@ class Kdamond:
     def _apply_pass(self, window: Any) -> None:
         regions, cursor = self.regions, self._cursor
         limit = np.uint64(regions.size_limit(self.attrs.min_nr_regions, self.min_sz))
-        extra = 4 * (len(self.schemes) + len(self.filters)) * max(len(regions.ptr) - 1, 1)
-        regions.reserve(regions.n + extra + 16)
+        regions.reserve(regions.n + 4 * (len(self.schemes) + len(self.filters)) + 16)
         self._cursors[0] = _NEW_PASS
         regions.spare_ptr[0] = 0
         while True:
@@ -310,6 +309,9 @@ class Kdamond:
                 cursor, regions.now, regions.ptr, regions.spare, regions.spare_ptr, self._stack, self.schemes,
                 self.filters, window, limit, self.space, self.memory.arrays, self.access.arrays, self._events,
             )  # fmt: skip
+            if code == apply.ROOM:
+                regions.spare, self._stack = grown(regions.spare), grown(self._stack)
+                continue
             if code == apply.CALL:
                 i = int(cursor["scheme"])
                 cursor["applied"], cursor["passed"], cursor["elapsed"] = self.actions[i](self, i, cursor)

@@ -30,6 +30,14 @@ def empty(capacity: int) -> Regions:
     return Regions(*(np.zeros(capacity, np.uint64) for _ in range(2)), *(np.zeros(capacity, np.uint32) for _ in range(3)))
 
 
+def grown(r: Regions) -> Regions:
+    """Return region arrays of twice the capacity with the same entries."""
+    larger = empty(2 * r.start.size)
+    for to, column in zip(larger, r, strict=True):
+        to[: column.size] = column
+    return larger
+
+
 def set_regions(rows: Sequence[Row], ranges: Sequence[tuple[int, int]], min_region_sz: int) -> list[list[int]]:
     """Fit one target's regions to new ranges (``damon_set_regions``).
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -76,7 +77,7 @@ def compare(
     -------
     xarray.Dataset
         Dims ``policy`` and ``time`` (s): ``share_bp``, ``migrated_mib_s``; per policy ``settled``, ``settling_s``,
-        ``share_error_bp`` (mean of the second half minus target), ``residual_mib_s`` (second half), ``ping_pong`` (share
+        ``share_error_bp`` (mean after settling, else of the second half, minus target), ``residual_mib_s`` (after settling, else second half), ``ping_pong`` (share
         of moves undone within 10 windows), ``moves_per_page`` (per page ever touched), ``kind``, ``cause``, ``fix``.
 
     Raises
@@ -183,8 +184,8 @@ _UNITS = {
 _LONG = {
     "settled": "within 2 % of the target to the end, quiet, and not bouncing",
     "settling_s": "time from which the share stays within 2 % of the target; inf = never",
-    "share_error_bp": "mean share of the second half minus target",
-    "residual_mib_s": "migration in the second half",
+    "share_error_bp": "mean share after settling (else of the second half) minus target",
+    "residual_mib_s": "migration after settling (else in the second half)",
     "ping_pong": "share of moves undone within 10 windows",
     "moves_per_page": "migrations per page that is ever touched",
     "kind": "verdict",
@@ -232,3 +233,34 @@ def recorded_series(
             total += pages
             served += pages if nid == what.nid else 0
     return time, 1e4 * np.divide(served, total, out=np.full(time.size, np.nan), where=total > 0), moved
+
+
+def write_comparison(results: list[xr.Dataset], path: Path) -> Path:
+    """Write comparisons to one netCDF file: the verdict table of all in the root, each one in a group of its name.
+
+    Parameters
+    ----------
+    results : list of xarray.Dataset
+        What `compare` returned.
+    path : Path
+        File to write; replaced if it exists.
+
+    Returns
+    -------
+    Path
+    """
+    import xarray as xr
+
+    table = xr.concat(
+        [ds[[*_UNITS, "target_bp"]].drop_attrs() for ds in results],
+        dim=xr.DataArray([ds.attrs["name"] for ds in results], dims="scenario", name="scenario"),
+        join="outer",
+        fill_value={"kind": "", "cause": "", "fix": "", "settled": False},
+    )
+    table.attrs = {"title": "tieringmodel comparison", "tieringmodel": results[0].attrs["tieringmodel"]}
+    temporary = path.with_suffix(".part")
+    table.to_netcdf(temporary, mode="w", engine="h5netcdf")
+    for ds in results:
+        ds.to_netcdf(temporary, mode="a", group=ds.attrs["name"], engine="h5netcdf")
+    temporary.replace(path)
+    return path

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from math import gcd
 
 from ..errors import InputError
-from ..scenario import Context, Dest, Placement, Quota, Scenario, Scheme
+from ..scenario import Context, Dest, Placement, Quota, Scenario, Scheme, Target, Vma
 from ..units import PAGE_SZ
 
 WEIGHT_POLICIES: dict[str, tuple[str, str]] = {
@@ -19,6 +19,7 @@ WEIGHT_POLICIES: dict[str, tuple[str, str]] = {
 }
 """Rule and frame allocator ("" = the scenario's own) of each weight policy."""
 
+_SHARES = ("node_eligible_mem_bp",)
 BASELINES = ("all-fast", "all-slow", "static interleave", "oracle")
 
 
@@ -50,12 +51,12 @@ class Policy:
 
 
 def controlled(scenario: Scenario) -> Controlled:
-    """Return what the scenario's first share goal controls.
+    """Return what the scenario's first share goal controls; without one, what its first weighted destinations ask for.
 
     Raises
     ------
     InputError
-        If no scheme has such a goal.
+        If no scheme has a share goal or weighted destinations.
     """
     for context in scenario.contexts:
         for scheme in context.schemes:
@@ -66,8 +67,13 @@ def controlled(scenario: Scenario) -> Controlled:
                 if metric in ("node_mem_used_bp", "node_mem_free_bp"):
                     used = goal.target_value if metric == "node_mem_used_bp" else 10_000 - goal.target_value
                     return Controlled("used", goal.nid, used)
-    remedy = "add a node_eligible_mem_bp, node_mem_used_bp or node_mem_free_bp goal"
-    raise InputError("contexts", "no scheme has a goal about a node's share", remedy)
+    for context in scenario.contexts:
+        for scheme in context.schemes:
+            if total := sum(d.weight for d in scheme.dests):
+                first = scheme.dests[0]
+                return Controlled("access", first.id, first.weight * 10_000 // total)
+    remedy = "add a node_eligible_mem_bp, node_mem_used_bp or node_mem_free_bp goal, or weighted destinations"
+    raise InputError("contexts", "no scheme has a goal about a node's share or weighted destinations", remedy)
 
 
 def weights_of(scenario: Scenario, what: Controlled) -> tuple[int, int]:
@@ -99,7 +105,6 @@ def _weighted_context(context: Context, dests: tuple[Dest, ...], rule: str) -> C
         ms=model.quota.ms,
         sz_bytes=model.quota.sz_bytes,
         reset_interval_ms=model.quota.reset_interval_ms,
-        weights=model.quota.weights,
     )
     scheme = Scheme(
         action="migrate_hot",
@@ -115,16 +120,70 @@ def _weighted_context(context: Context, dests: tuple[Dest, ...], rule: str) -> C
 def weighted(scenario: Scenario, rule: str, allocator: str = "") -> Scenario:
     """Return the scenario with its migrating schemes replaced by one that deals the same pages by weights.
 
-    Monitoring, access pattern, size quota and intervals stay. In several contexts only the first keeps a scheme, so that
-    pages are dealt once.
+    Access pattern, size quota and intervals stay; in several contexts only the first keeps a scheme, so that pages are
+    dealt once. Priority weights go: with them, pieces left over at the end of a window can stay below the threshold for
+    ever, and a deal by weights has no use for priorities. ``vma_offset`` monitors virtual addresses, as vaddr does it; the
+    other rules keep monitoring frames.
     """
     what = controlled(scenario)
     mine, theirs = weights_of(scenario, what)
     dests = tuple(sorted((Dest(what.nid, mine), Dest(_other_node(scenario, what.nid), theirs)), key=lambda d: d.id))
     first = _weighted_context(scenario.contexts[0], dests, rule)
+    workload = scenario.workload
+    if rule == "vma_offset" and first.ops == "paddr":
+        first = first.replace(ops="vaddr", targets=(Target(),))
+        workload = workload if workload.vmas else workload.replace(vmas=(Vma(0, workload.n_pages, 1 << 40),))
     rest = tuple(c.replace(schemes=()) for c in scenario.contexts[1:])
     machine = scenario.machine.replace(allocator=allocator) if allocator else scenario.machine
-    return scenario.replace(machine=machine, contexts=(first, *rest), name=f"{scenario.name}: {rule}".strip(": "))
+    return scenario.replace(
+        machine=machine, workload=workload, contexts=(first, *rest), name=f"{scenario.name}: {rule}".strip(": ")
+    )
+
+
+def with_gap(scenario: Scenario, gap_bp: int = 200) -> Scenario | None:
+    """Return the scenario with the nearest change that lets two opposing share goals rest, or None if it has no such pair.
+
+    Targets that sum to 10000 or more are never met together; here each is lowered until `gap_bp` lies between them, and
+    the size quotas are cut to the power of two that moves less than the gap in one window, so that no step can cross it.
+    """
+    schemes = [s for c in scenario.contexts for s in c.schemes if s.quota.goals]
+    goals = [g for s in schemes for g in s.quota.goals]
+    if len(goals) != 2 or len({g.nid for g in goals}) != 2 or not all(g.metric in _SHARES for g in goals):
+        return None
+    surplus = sum(g.target_value for g in goals) - (10_000 - gap_bp)
+    touched = sum(g.hi - g.lo for g in scenario.workload.groups if g.rate_hz or g.kind != "rate")
+    step = max(touched * PAGE_SZ * gap_bp // 10_000, PAGE_SZ)
+    cap = 1 << (step.bit_length() - 1)
+    surplus = max(surplus, 0)
+    lowered = {goals[0].nid: goals[0].target_value - surplus // 2}
+    lowered[goals[1].nid] = goals[1].target_value - (surplus - surplus // 2)
+
+    def change(s: Scheme) -> Scheme:
+        if not s.quota.goals:
+            return s
+        size = min(s.quota.sz_bytes, cap) if s.quota.sz_bytes else cap
+        changed = tuple(g.replace(target_value=lowered[g.nid]) for g in s.quota.goals)
+        return s.replace(quota=s.quota.replace(goals=changed, sz_bytes=size, goal_tuner="temporal"))
+
+    contexts = tuple(c.replace(schemes=tuple(change(s) for s in c.schemes)) for c in scenario.contexts)
+    return scenario.replace(contexts=contexts, name=f"{scenario.name}: gap".strip(": "))
+
+
+def as_posted(scenario: Scenario) -> Scenario | None:
+    """Return the scenario with its share goals replaced by the RFC's patches as posted, or None if it has none.
+
+    ``node_sys_bp`` counts frames over system memory, CONSIST tunes it, and a migration into the goal's node is skipped
+    while the last value is at or above the target.
+    """
+    if not any(g.metric in _SHARES for c in scenario.contexts for s in c.schemes for g in s.quota.goals):
+        return None
+
+    def change(s: Scheme) -> Scheme:
+        goals = tuple(g.replace(metric="node_sys_bp:v1-literal", early_exit="v1") for g in s.quota.goals)
+        return s.replace(quota=s.quota.replace(goals=goals, goal_tuner="consist")) if goals else s
+
+    contexts = tuple(c.replace(schemes=tuple(change(s) for s in c.schemes)) for c in scenario.contexts)
+    return scenario.replace(contexts=contexts, name=f"{scenario.name}: as posted".strip(": "))
 
 
 def placed(scenario: Scenario, placement: tuple[Placement, ...], name: str) -> Scenario:
@@ -146,6 +205,10 @@ def policies(scenario: Scenario) -> dict[str, Policy]:
     by_node = tuple(mine if m.nid == what.nid else theirs if m.nid == _other_node(scenario, what.nid) else 0
                     for m in scenario.machine.nodes)  # fmt: skip
     out = {goal_name(scenario): Policy(scenario)}
+    if (gap := with_gap(scenario)) is not None:
+        out["goal: gap and small quota"] = Policy(gap)
+    if (posted := as_posted(scenario)) is not None:
+        out["goal: node_sys_bp as posted"] = Policy(posted)
     for name, (rule, allocator) in WEIGHT_POLICIES.items():
         out[name] = Policy(weighted(scenario, rule, allocator))
     out["all-fast"] = Policy(placed(scenario, (Placement(0, n, fast),), "all-fast"))

@@ -22,7 +22,7 @@ from .scoring import core_drops, count_resident, fetch, mvsum, pattern_ok, push_
 
 _U0, _U1, _U4096 = np.uint64(0), np.uint64(1), np.uint64(4096)
 FETCH, VISIT, RESUME = 0, 1, 2
-DONE, CALL, FLUSH = 0, 1, 2
+DONE, CALL, FLUSH, ROOM = 0, 1, 2, 3
 
 
 @inlined
@@ -251,10 +251,13 @@ def apply_pass(cur, r, ptr, out, out_ptr, stack, schemes, filters, window, merge
     """Run (or resume) the pass over all regions and due schemes.
 
     Returns `DONE`; `CALL` when ``schemes[cur.scheme]`` needs its action carried out on ``[cur.start, cur.end)``; `FLUSH`
-    when `events` is full and must be emptied (``cur.n_events = 0``).
+    when `events` is full and must be emptied (``cur.n_events = 0``); `ROOM` when `out` or `stack` must grow. How often
+    a pass cuts regions has no simple bound: with a fail charge a quota may cut again and again without filling up.
     """
     while True:
         if cur.phase == FETCH:
+            if cur.n_out == out.start.size:
+                return ROOM
             from_stack = cur.depth > 0
             if not next_region(cur, r, ptr, out_ptr):
                 return DONE
@@ -269,6 +272,8 @@ def apply_pass(cur, r, ptr, out, out_ptr, stack, schemes, filters, window, merge
             if cur.phase == VISIT:
                 if cur.n_events == events.size:
                     return FLUSH
+                if cur.depth + 1 + np.int64(s.core_last - s.core_first) > stack.start.size:
+                    return ROOM
                 if (
                     s.due == _U0
                     or s.active == _U0

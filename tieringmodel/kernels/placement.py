@@ -144,17 +144,18 @@ def count_returns(before, after, round_number, left_in, returns):
     A page that moves from a to b has left a in this round (``left_in[page, a]``, i32, 0 = no open departure); if it
     had left b in round t, that departure ends with lag ``round_number - t`` and ``returns[t, lag]`` (u32) grows,
     unless the lag is beyond the last column.
+
+    Half of the pages may move, at random, so there is no branch: no departure is open to the node a page is on, and
+    what has no departure to end is booked to round 0, which is cleared.
     """
     for k in range(before.size):
         a, b = before[k], after[k]
-        if a != b:
-            t = left_in[k, b]
-            if t > 0:
-                lag = round_number - t
-                if lag < returns.shape[1]:
-                    returns[t, lag] += 1
-                left_in[k, b] = 0
-            left_in[k, a] = round_number
+        t = left_in[k, b]
+        lag = round_number - t
+        returns[t, lag if lag < returns.shape[1] else 0] += 1
+        left_in[k, b] = 0
+        left_in[k, a] = round_number if a != b else 0
+    returns[0, :] = 0
 
 
 @kernel

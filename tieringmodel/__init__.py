@@ -1,0 +1,72 @@
+"""What happens if this DAMON memory-tiering scheme runs on this machine with this workload?
+
+The names below are the package's front door. Importing the package costs next to nothing: rooms that need numba, xarray or
+matplotlib are imported when one of their names is first used.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from ._version import __version__
+from .errors import InputError, KernelRefusal, TieringError
+from .scenario import (
+    AccessPattern,
+    Attrs,
+    Context,
+    Dest,
+    Filter,
+    Goal,
+    Group,
+    IntervalsGoal,
+    Machine,
+    Node,
+    Placement,
+    Quota,
+    Scenario,
+    Scheme,
+    Target,
+    Vma,
+    Watermarks,
+    Weights,
+    Workload,
+)
+
+if TYPE_CHECKING:
+    from . import analysis, damon, interleave, loop, plot
+    from .experiment.compare import compare
+    from .experiment.policies import policies
+    from .experiment.simulate import simulate
+    from .interop.load import load
+    from .interop.recording import read_recording
+    from .warmup import warmup
+
+_ROOMS = ("analysis", "damon", "interleave", "loop", "plot")
+_HOME = {
+    "compare": "experiment.compare",
+    "load": "interop.load",
+    "policies": "experiment.policies",
+    "read_recording": "interop.recording",
+    "simulate": "experiment.simulate",
+    "warmup": "warmup",
+}
+
+__all__ = [
+    "AccessPattern", "Attrs", "Context", "Dest", "Filter", "Goal", "Group", "InputError", "IntervalsGoal", "KernelRefusal",
+    "Machine", "Node", "Placement", "Quota", "Scenario", "Scheme", "Target", "TieringError", "Vma", "Watermarks",
+    "Weights", "Workload", "__version__", "analysis", "compare", "damon", "interleave", "load", "loop", "plot", "policies",
+    "read_recording", "simulate", "warmup",
+]  # fmt: skip
+
+
+def __getattr__(name: str) -> Any:
+    if name in _ROOMS:
+        return import_module(f".{name}", __name__)
+    if name in _HOME:
+        return getattr(import_module(f".{_HOME[name]}", __name__), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return __all__

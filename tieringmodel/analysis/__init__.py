@@ -1,0 +1,32 @@
+"""What a run is worth: measures, linear analysis, closed forms and a verdict in words.
+
+The modules imported here need numpy alone; scipy, xarray and the loop's kernels are imported by the calls that use
+them.
+"""
+
+from __future__ import annotations
+
+from . import closed_forms
+from .exponents import NoiseFloor, lyapunov, noise_floor
+from .linear import LinearLoop, linear
+from .markov import MarkovMixing, markov_mixing
+from .measures import measure, measures
+from .series import Series, series
+from .verdict import Verdict, verdict
+
+__all__ = [
+    "LinearLoop",
+    "MarkovMixing",
+    "NoiseFloor",
+    "Series",
+    "Verdict",
+    "closed_forms",
+    "linear",
+    "lyapunov",
+    "markov_mixing",
+    "measure",
+    "measures",
+    "noise_floor",
+    "series",
+    "verdict",
+]

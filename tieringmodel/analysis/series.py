@@ -1,0 +1,165 @@
+"""One view of every kind of run: goal-node share, moves per window, occupancy. One adapter per dataset kind."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from ..errors import InputError
+from .bounces import pair_ping_pong, single_ping_pong
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+Floats = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Series:
+    """A run as the measures see it; T windows have T + 1 edges.
+
+    Attributes
+    ----------
+    kind : str
+        The dataset's ``kind``.
+    y_bp : float64 array, T + 1
+        Goal-node share at the edges, in basis points, not floored.
+    moved : float64 array, T
+        Pages moved between edge k and edge k + 1.
+    n_pages : float
+        Eligible pages.
+    x : float64 array, (T + 1, nodes)
+        Share of the eligible pages per node at the edges.
+    window_s : float or None
+        Seconds per window, where the run knows it.
+    ping_pong : callable or None
+        ``ping_pong(within)``: share of moves undone within that many windows; None where pages cannot be told apart.
+    target_bp : float or None
+        The goal in force, where the run knows it.
+    parameters : dict
+        The parameters that the dataset carries.
+    """
+
+    kind: str
+    y_bp: Floats
+    moved: Floats
+    n_pages: float
+    x: Floats
+    window_s: float | None = None
+    ping_pong: Callable[[int], float] | None = None
+    target_bp: float | None = None
+    parameters: dict[str, Any] = field(default_factory=dict)
+
+
+def _two_nodes(share: Floats) -> Floats:
+    return np.column_stack([share, 1.0 - share])
+
+
+def _edges(ds: xr.Dataset) -> npt.NDArray[np.int64]:
+    return np.append(ds["pages"].values, ds["final_pages"].values).astype(np.int64)
+
+
+def _loop(ds: xr.Dataset, parameters: dict[str, Any], node: int) -> Series:
+    n = int(parameters["n_pages"])
+    share = _edges(ds) / n
+    pages, moved, leaked = (ds[name].values for name in ("pages", "moved", "leaked"))
+    inward = parameters["direction"] == "in"
+    clamp = parameters["clamp_bp"]
+    return Series(
+        "loop",
+        1e4 * share,
+        moved.astype(float),
+        n,
+        _two_nodes(share),
+        ping_pong=lambda within: single_ping_pong(pages, moved, leaked, inward, within),
+        target_bp=float(parameters["target_bp"] if clamp is None else min(parameters["target_bp"], clamp)),
+        parameters=parameters,
+    )
+
+
+def _loop_pair(ds: xr.Dataset, parameters: dict[str, Any], node: int) -> Series:
+    n = int(parameters["n_pages"])
+    share = _edges(ds) / n
+    pages, moved = ds["pages"].values, ds["moved"].values
+    low, high = float(parameters["targets_bp"][0]), 1e4 - parameters["targets_bp"][1]
+    # Between the two goals both are met: the reference is the point of that band next to where the run ends.
+    target = min(max(1e4 * float(share[-1]), low), high) if low <= high else low
+    return Series(
+        "loop_pair",
+        1e4 * share,
+        moved.sum(axis=1).astype(float),
+        n,
+        _two_nodes(share),
+        ping_pong=lambda within: pair_ping_pong(pages, moved, n, within),
+        target_bp=target,
+        parameters=parameters,
+    )
+
+
+def _interleave(ds: xr.Dataset, parameters: dict[str, Any], node: int) -> Series:
+    occupancy = ds["occupancy"].transpose("round", "node").values
+    n = float(occupancy[0].sum())
+    if not 0 <= node < occupancy.shape[1]:
+        raise InputError("node", f"{node} is not among {occupancy.shape[1]} nodes", "name a node of the dataset")
+
+    def bounced(within: int) -> float:
+        from ..interleave import ping_pong
+
+        # The definition counts the first round's moves as well; too short a run has no ratio.
+        return float(ping_pong(ds, within, skip=0)) if within < ds.sizes["round"] - 1 else float("nan")
+
+    weights = parameters.get("weights")
+    target = None if weights is None else 1e4 * weights[node] / sum(weights)
+    return Series(
+        "interleave",
+        1e4 * occupancy[:, node] / n,
+        ds["moved"].values[1:].astype(float),
+        n,
+        occupancy / n,
+        ping_pong=bounced,
+        target_bp=target,
+        parameters=parameters,
+    )
+
+
+ADAPTERS: dict[str, Callable[[xr.Dataset, dict[str, Any], int], Series]] = {
+    "loop": _loop,
+    "loop_pair": _loop_pair,
+    "interleave": _interleave,
+}
+"""Adapter per dataset ``kind``; a new kind of run adds its own."""
+
+
+def series(ds: xr.Dataset, *, node: int = 0) -> Series:
+    """Return a run's share, moves and occupancy in one form.
+
+    Parameters
+    ----------
+    ds : xarray.Dataset
+        A run with a ``kind`` that has an adapter: "loop", "loop_pair", "interleave", and those added to `ADAPTERS`.
+    node : int
+        Goal node, where the run does not name one itself (interleave).
+
+    Returns
+    -------
+    Series
+        See there.
+
+    Raises
+    ------
+    InputError
+        When the dataset's kind is not known, or has too few windows to measure anything.
+    """
+    kind = ds.attrs.get("kind")
+    if kind not in ADAPTERS:
+        raise InputError("ds.attrs['kind']", f"{kind!r} has no adapter", f"give a run of kind {', '.join(ADAPTERS)}")
+    parameters = json.loads(ds.attrs.get("parameters", "{}"))
+    result = ADAPTERS[kind](ds, parameters, node)
+    if result.moved.size < 1:
+        raise InputError("ds", "has no window", "run at least one")
+    return result

@@ -1,0 +1,177 @@
+"""The command line. Nothing heavy is imported before it is known what to do."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ._version import __version__
+from .errors import InputError, TieringError
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+DEFAULT_SCENARIOS = ("C3_pullpush_temporal", "rfc-40-60")
+
+
+def parser() -> argparse.ArgumentParser:
+    """Return the argument parser of all commands."""
+    top = argparse.ArgumentParser(
+        prog="tieringmodel",
+        description="Predict what a DAMON memory-tiering scheme does on a machine with a workload.",
+        epilog="Exit status: 0 fine, 1 a check failed, 2 wrong input.",
+    )
+    top.add_argument("--version", action="version", version=f"tieringmodel {__version__}")
+    commands = top.add_subparsers(dest="command", metavar="COMMAND", required=True)
+
+    c = commands.add_parser(
+        "compare",
+        help="goals against weights and baselines on the same accesses",
+        description="Run a scenario's goals, weights with and without page identity, and baselines on the same accesses; "
+        "print a verdict table; write comparison.nc, figures and report.html.",
+    )
+    c.add_argument(
+        "scenario", nargs="*", metavar="SCENARIO",
+        help="TOML file, recording directory or shipped name (default: " + " ".join(DEFAULT_SCENARIOS) + ")",
+    )  # fmt: skip
+    _common(c)
+
+    r = commands.add_parser("run", help="one scenario, one dataset", description="Run one scenario; write run.nc.")
+    r.add_argument("scenario", metavar="SCENARIO", help="TOML file, recording directory or shipped name")
+    _common(r)
+
+    v = commands.add_parser(
+        "validate",
+        help="replay the evidence against this build",
+        description="Replay golden vectors, recordings and anchor cases against this build; without options everything "
+        "that ships. Exit status 1 if a case fails.",
+    )
+    v.add_argument("--vectors", metavar="DIR", type=Path, help="a folder of golden vectors")
+    v.add_argument("--recordings", metavar="DIR", type=Path, help="a folder of recordings")
+    v.add_argument("--anchors", action="store_true", help="the anchor cases")
+    v.add_argument("--json", action="store_true", help="print one JSON object")
+    return top
+
+
+def _common(command: argparse.ArgumentParser) -> None:
+    command.add_argument("-o", "--output", metavar="DIR", type=Path, default=Path("tieringmodel-out"), help="where to write")
+    command.add_argument("--duration", metavar="T", default=None, help="simulated time, e.g. '120 s' (bare numbers: seconds)")
+    command.add_argument("--seed", metavar="N", type=int, default=1, help="everything random follows from it (default 1)")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run a command; return the exit status.
+
+    Parameters
+    ----------
+    argv : sequence of str, optional
+        Arguments without the program's name; by default those of the process.
+    """
+    arguments = parser().parse_args(argv)
+    commands = {"compare": _compare, "run": _run, "validate": _validate}
+    try:
+        return commands[arguments.command](arguments)
+    except TieringError as error:
+        print(f"tieringmodel: {error}", file=sys.stderr)
+        return 2
+    except OSError as error:
+        print(f"tieringmodel: {error.filename or 'output'}: {error.strerror or error}", file=sys.stderr)
+        return 2
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except KeyboardInterrupt:
+        print("tieringmodel: interrupted", file=sys.stderr)
+        return 130
+
+
+def _duration(given: str | None, recorded_s: float | None) -> str | float:
+    return given if given is not None else (recorded_s or 120.0)
+
+
+def _compare(arguments: argparse.Namespace) -> int:
+    from .experiment.compare import compare, write_comparison
+    from .experiment.policies import policies
+    from .interop.load import load, resolve
+    from .interop.recording import read_recording
+    from .report import save_figures, write_report
+    from .report_text import table
+
+    results: list[xr.Dataset] = []
+    for name in arguments.scenario or DEFAULT_SCENARIOS:
+        path = resolve(name)
+        recording = read_recording(path) if path.is_dir() else None
+        scenario = recording.to_scenario() if recording else load(path)
+        recorded_s = float(recording.record["t_ms"][-1]) * 1e-3 if recording and recording.record is not None else None
+        label = recording.name if recording else scenario.name or path.stem
+        result = compare(
+            policies(scenario),
+            duration=_duration(arguments.duration, recorded_s),
+            seed=arguments.seed,
+            recording=recording,
+            title=label,
+            question=f"Which way of placing pages reaches {_target(scenario)} and then keeps still?",
+        )
+        result.attrs["name"] = label
+        results.append(result)
+        print(f"\n{label}: {result.attrs['controlled']}, target {float(result['target_bp']):.0f} bp, "
+              f"{result.attrs['duration_s']:.0f} s, seed {arguments.seed}")  # fmt: skip
+        print(table(result), flush=True)
+    arguments.output.mkdir(parents=True, exist_ok=True)
+    write_comparison(results, arguments.output / "comparison.nc")
+    for result in results:
+        save_figures(result, arguments.output)
+    command = "tieringmodel compare " + " ".join([*arguments.scenario, f"--seed {arguments.seed}"])
+    if arguments.duration is not None:
+        command += f" --duration {arguments.duration!r}"
+    report = write_report(results, arguments.output / "report.html", command=command)
+    print(f"\nwrote {arguments.output / 'comparison.nc'}, figures and {report}")
+    return 0
+
+
+def _target(scenario: object) -> str:
+    from .experiment.policies import controlled
+
+    what = controlled(scenario)  # type: ignore[arg-type]
+    kind = "of accesses on" if what.kind == "access" else "used on"
+    return f"{what.target_bp / 100:g} % {kind} node {what.nid}"
+
+
+def _run(arguments: argparse.Namespace) -> int:
+    from .experiment.simulate import simulate
+    from .interop.load import load
+
+    scenario = load(arguments.scenario)
+    ds = simulate(scenario, duration=_duration(arguments.duration, None), seed=arguments.seed)
+    arguments.output.mkdir(parents=True, exist_ok=True)
+    path = arguments.output / "run.nc"
+    ds.to_netcdf(path, engine="h5netcdf")
+    moved = int(ds["migrated_pages"].sum())
+    print(f"{ds.sizes['time']} records over {ds.attrs['duration_s']:g} s, {moved} pages migrated; wrote {path}")
+    return 0
+
+
+def _validate(arguments: argparse.Namespace) -> int:
+    from .validate.replay import replay
+
+    cases = []
+    for case in replay(arguments.vectors, arguments.recordings, arguments.anchors):
+        cases.append(case)
+        if not arguments.json:
+            mark = "ok  " if case.ok else "FAIL"
+            print(f"{mark} {case.kind:9s} {case.name}: {case.checked} values" + (f"; {case.detail}" if case.detail else ""))
+            sys.stdout.flush()
+    if not cases:
+        raise InputError("validate", "found nothing to check", "name a folder with vectors or recordings")
+    ok = all(c.ok for c in cases)
+    if arguments.json:
+        print(json.dumps({"cases": [c.as_dict() for c in cases], "ok": ok}))
+    else:
+        failed = sum(not c.ok for c in cases)
+        print(f"{len(cases)} cases, {sum(c.checked for c in cases)} values, {failed} failed")
+    return 0 if ok else 1

@@ -1,0 +1,111 @@
+"""Figures without a window: one by name, or all of a comparison in a folder."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from ..errors import InputError
+from . import flows, run, shares, snapshots
+from .style import Sheet
+
+if TYPE_CHECKING:
+    import xarray as xr
+    from matplotlib.figure import Figure
+
+DPI = 150
+
+
+class Kind(NamedTuple):
+    """A figure: its function and the sheet that it needs for a dataset."""
+
+    draw: Callable[..., Any]
+    sheet: Callable[[Any], Sheet]
+
+
+KINDS = {
+    "share": Kind(shares.share, shares.share_sheet),
+    "share_panels": Kind(shares.share_panels, shares.panels_sheet),
+    "migration_rate": Kind(flows.migration_rate, flows.rate_sheet),
+    "regions": Kind(snapshots.heatmap, snapshots.heatmap_sheet),
+    "summary": Kind(flows.summary, flows.summary_sheet),
+    "esz": Kind(run.esz, run.esz_sheet),
+    "occupancy": Kind(run.occupancy, run.occupancy_sheet),
+}
+OF_A_COMPARISON = ("share", "migration_rate", "regions", "summary")
+
+
+def figure(name: str, ds: xr.Dataset, **options: Any) -> Figure:
+    """Return a figure that pyplot does not know, for writing it to a file.
+
+    Parameters
+    ----------
+    name : str
+        One of ``share``, ``share_panels``, ``migration_rate``, ``regions``, ``summary``, ``esz``, ``occupancy``.
+    ds : xarray.Dataset
+        What to draw.
+    **options
+        Keyword arguments of the figure's function.
+
+    Returns
+    -------
+    matplotlib Figure
+
+    Raises
+    ------
+    InputError
+        If the name is unknown or the dataset does not fit.
+    """
+    if name not in KINDS:
+        raise InputError("name", f"{name!r} is no figure", "known: " + ", ".join(KINDS))
+    kind = KINDS[name]
+    made, axes = kind.sheet(ds).figure()
+    kind.draw(ds, ax=axes if axes.size > 1 else axes[0], **options)
+    return made
+
+
+def has_regions(ds: xr.Dataset) -> bool:
+    """Return whether there is a region snapshot to draw."""
+    return "region_count" in ds and bool((ds["region_count"] > 0).any())
+
+
+def slug(text: str) -> str:
+    """Return a name that every file system takes."""
+    return re.sub(r"[^A-Za-z0-9]+", "-", text).strip("-").lower() or "comparison"
+
+
+def save_figures(cmp: xr.Dataset, folder: str | Path) -> list[Path]:
+    """Write the figures of a comparison as PNG files.
+
+    Parameters
+    ----------
+    cmp : xarray.Dataset
+        A comparison; its ``name`` attribute begins the files' names.
+    folder : str or Path
+        Is made if it does not exist.
+
+    Returns
+    -------
+    list of Path
+        ``<name>-share.png``, ``-migration_rate.png``, ``-regions.png`` (only with region snapshots), ``-summary.png``.
+
+    Raises
+    ------
+    InputError
+        If the folder is a file, or the dataset does not fit.
+    """
+    place = Path(folder)
+    if place.exists() and not place.is_dir():
+        raise InputError("folder", f"{place} is a file", "name a folder")
+    place.mkdir(parents=True, exist_ok=True)
+    prefix = slug(str(cmp.attrs.get("name", "")))
+    written = []
+    for name in OF_A_COMPARISON:
+        if name == "regions" and not has_regions(cmp):
+            continue
+        path = place / f"{prefix}-{name}.png"
+        figure(name, cmp).savefig(path, dpi=DPI)
+        written.append(path)
+    return written

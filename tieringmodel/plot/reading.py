@@ -1,0 +1,89 @@
+"""What figures and tables read from a dataset, in plain types, whether it was just made or comes from a file."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from ..errors import InputError
+from .roles import BASELINE, listed, role_of
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+RUN, COMPARISON = "tieringmodel.simulate", "tieringmodel.compare"
+TIME = "Time since DAMON was turned on [s]"
+
+
+def names(ds: xr.Dataset) -> list[str]:
+    """Return the policies of a comparison as text."""
+    return [str(p) for p in ds["policy"].values]
+
+
+def need(ds: xr.Dataset, where: str, variables: Sequence[str], maker: str) -> None:
+    """Refuse a dataset without the variables that a figure or table shows.
+
+    Raises
+    ------
+    InputError
+        Naming the first variable that is missing, or what was passed instead of a dataset.
+    """
+    if not hasattr(ds, "data_vars"):
+        raise InputError(where, f"a {type(ds).__name__} is not a dataset", f"pass what {maker} returns")
+    for name in variables:
+        if name not in ds:
+            raise InputError(where, f"the dataset has no variable {name!r}", f"pass what {maker} returns")
+
+
+def numbers(ds: xr.Dataset, name: str) -> npt.NDArray[np.float64]:
+    """Return a variable as float64, NaN where it has no value."""
+    return np.asarray(ds[name].values, np.float64)
+
+
+def settled(ds: xr.Dataset) -> npt.NDArray[np.bool_]:
+    """Return which policies settled, bool (policy,); a file may hold them as 0 and 1."""
+    return np.asarray(ds["settled"].values) == 1
+
+
+def scenario(ds: xr.Dataset) -> dict[str, Any]:
+    """Return the ``scenario`` attribute as a plain mapping; empty if there is none."""
+    try:
+        found = json.loads(str(ds.attrs.get("scenario", "{}")))
+    except json.JSONDecodeError:
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def context(ds: xr.Dataset, index: int) -> dict[str, Any]:
+    """Return one context of the scenario; empty if it is unknown."""
+    contexts = scenario(ds).get("contexts", [])
+    return contexts[index] if index < len(contexts) else {}
+
+
+def schemes(ds: xr.Dataset) -> list[str]:
+    """Return a name for every scheme of a run: its number, its action and where it moves pages to."""
+    known = [s for c in scenario(ds).get("contexts", []) for s in c.get("schemes", [])]
+    actions = ds["scheme_action"].values if "scheme_action" in ds else [""] * ds.sizes["scheme"]
+    out = []
+    for k, action in zip(ds["scheme"].values, actions, strict=True):
+        nid = known[int(k)].get("target_nid") if int(k) < len(known) else None
+        out.append(f"{int(k)}: {action}" + (f" to node {nid}" if nid is not None else ""))
+    return out
+
+
+def verdict(cmp: xr.Dataset) -> str:
+    """Return how many of the policies that are no baseline came to rest at the target, and which."""
+    judged = [(p, ok) for p, ok in zip(names(cmp), settled(cmp), strict=True) if role_of(p) != BASELINE]
+    rest = [p.removeprefix("weights: ") for p, ok in judged if ok]
+    if not judged:
+        return "No policy besides the baselines"
+    if len(rest) == len(judged) > 1:
+        return f"All {len(rest)} policies come to rest at the target"
+    if not rest:
+        return f"None of {len(judged)} policies comes to rest at the target"
+    verb = "comes" if len(rest) == 1 else "come"
+    return f"{len(rest)} of {len(judged)} policies {verb} to rest at the target: {listed(rest)}"

@@ -1,0 +1,126 @@
+"""Figures of one run: what the quotas do, and what fills the nodes."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from ..units import MIB, PAGE_SZ, format_bytes
+from .reading import RUN, TIME, need, numbers, schemes
+from .roles import GREY, listed, series_colours
+from .style import Sheet, dress, headline, headline_all, label_ends
+
+if TYPE_CHECKING:
+    import xarray as xr
+    from matplotlib.axes import Axes
+
+
+def esz_sheet(ds: xr.Dataset) -> Sheet:
+    """Return the sheet of `esz`: two axes, one above the other."""
+    return Sheet(4.6, 2, 1, sharex=True)
+
+
+def occupancy_sheet(ds: xr.Dataset) -> Sheet:
+    """Return the sheet of `occupancy`."""
+    return Sheet(3.4)
+
+
+def esz(ds: xr.Dataset, *, ax: Any = None) -> npt.NDArray[Any]:
+    """Draw every scheme's effective quota and, below it, the score that steers it.
+
+    Parameters
+    ----------
+    ds : xarray.Dataset
+        A run: ``esz_bytes``, ``score`` (time, scheme).
+    ax : pair of matplotlib Axes, optional
+        Upper for the quota, lower for the score; by default a new figure.
+
+    Returns
+    -------
+    ndarray of two matplotlib Axes
+
+    Raises
+    ------
+    InputError
+        If the dataset lacks a variable or fewer than two axes are given.
+    """
+    need(ds, "ds", ("esz_bytes", "score"), RUN)
+    upper, lower = axes = esz_sheet(ds).axes(ax)[:2]
+    time, quota, score = numbers(ds, "time"), numbers(ds, "esz_bytes") / MIB, numbers(ds, "score")
+    if "resets" in ds:
+        score = np.where(numbers(ds, "resets") > 0, score, np.nan)
+    labels, colours = schemes(ds), series_colours(ds.sizes["scheme"])
+    dress(upper, "", "Effective quota [MiB]")
+    dress(lower, TIME, "Score [bp of the goal]")
+    # Without a cap the temporal tuner asks for 2**64 / 10000 bytes: such a quota needs decades.
+    positive = quota[quota > 0]
+    if positive.size and positive.max() > 1000 * np.median(positive):
+        upper.set_yscale("symlog", linthresh=float(np.median(positive)))
+    lower.axhline(10_000, color=GREY, linewidth=1.0, linestyle=(0, (4, 2)), gid="goal reached")
+    for k, colour in enumerate(colours):
+        upper.fill_between(time, quota[:, k], step="post", color=colour, alpha=0.3, linewidth=0)
+    for panel, values in ((upper, quota), (lower, score)):
+        panel.set_xlim(0, time[-1])
+        ends = []
+        for k, colour in enumerate(colours):
+            panel.plot(time, values[:, k], color=colour, linewidth=1.0, drawstyle="steps-post", label=labels[k])
+            if np.isfinite(values[-1, k]):
+                ends.append((float(time[-1]), float(values[-1, k]), labels[k], colour))
+        panel.set_ylim(bottom=0)
+        if panel is lower:
+            ends.append((float(time[-1]), 10_000.0, "goal reached", GREY))
+        label_ends(panel, ends)
+    headline_all(axes, _open_message(quota))
+    return np.asarray(axes, dtype=object)
+
+
+def _open_message(quota: npt.NDArray[np.float64]) -> str:
+    shares = [f"scheme {k} in {100 * float(column.mean()):.0f} %" for k, column in enumerate((quota > 0).T)]
+    return f"Quotas are open: {listed(shares, 6)} of the records" if shares else "There is no scheme"
+
+
+def occupancy(ds: xr.Dataset, *, ax: Axes | None = None) -> Axes:
+    """Draw how many pages of each node are in use.
+
+    Parameters
+    ----------
+    ds : xarray.Dataset
+        A run: ``used_pages``, ``free_pages`` (time, node).
+    ax : matplotlib Axes, optional
+        Where to draw; by default a new figure.
+
+    Returns
+    -------
+    matplotlib Axes
+        Dashed lines are the nodes' sizes.
+
+    Raises
+    ------
+    InputError
+        If the dataset lacks a variable.
+    """
+    from matplotlib.ticker import StrMethodFormatter
+
+    need(ds, "ds", ("used_pages", "free_pages"), RUN)
+    target = occupancy_sheet(ds).axes(ax)[0]
+    time, used, free = (numbers(ds, name) for name in ("time", "used_pages", "free_pages"))
+    nids = [int(n) for n in ds["node"].values]
+    dress(target, TIME, "Used [pages of 4 KiB]")
+    target.set_xlim(0, time[-1])
+    target.set_ylim(0, 1.05 * float((used + free).max()))
+    target.yaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
+    ends = []
+    for k, colour in enumerate(series_colours(len(nids))):
+        full = used[:, k] + free[:, k]
+        target.plot(time, full, color=colour, linewidth=0.9, linestyle=(0, (4, 2)))
+        target.plot(time, used[:, k], color=colour, linewidth=1.8, label=f"node {nids[k]}")
+        for word, pages in (("used", used[-1, k]), ("size", full[-1])):
+            text = f"node {nids[k]} {word}: {format_bytes(pages * PAGE_SZ)}"
+            ends.append((float(time[-1]), float(pages), text, colour))
+    gain = used[-1, 0] - used[0, 0]
+    word = "gains" if gain >= 0 else "loses"
+    headline(target, f"Node {nids[0]} {word} {abs(gain):,.0f} pages ({format_bytes(abs(gain) * PAGE_SZ)})")
+    label_ends(target, ends)
+    return target  # type: ignore[no-any-return]

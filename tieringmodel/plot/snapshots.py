@@ -1,0 +1,196 @@
+"""Region snapshots as a picture: a ragged list of regions becomes a grid, and the grid a heatmap."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from ..errors import InputError
+from ..units import GIB, MIB
+from . import reading
+from .style import SMALL_PT, Sheet, dress, headline, ink
+
+if TYPE_CHECKING:
+    import xarray as xr
+    from matplotlib.axes import Axes
+
+REGIONS = ("region_count", "region_start", "region_end", "region_nr_accesses", "snapshot_time")
+_HOT = "(hot: accessed in half of the samples or more)"
+Floats = npt.NDArray[np.float64]
+
+
+class Ragged(NamedTuple):
+    """Regions of consecutive snapshots: row ``r`` belongs to snapshot ``snapshot[r]``; addresses in bytes."""
+
+    snapshot: npt.NDArray[np.int64]
+    start: Floats
+    end: Floats
+    value: Floats
+    time: Floats
+
+
+def heatmap_sheet(ds: xr.Dataset) -> Sheet:
+    """Return the sheet of `heatmap`."""
+    return Sheet(4.2)
+
+
+def rasterise(regions: Ragged, edges: Floats) -> Floats:
+    """Return the mean of the regions' value over each cell, weighted by bytes; NaN where no region lies.
+
+    Parameters
+    ----------
+    regions : Ragged
+        Regions of one snapshot do not overlap.
+    edges : ndarray of float64, shape (cells + 1,)
+        Evenly spaced addresses, bytes.
+
+    Returns
+    -------
+    ndarray of float64, shape (cells, snapshots)
+        Each region is a step up at its start and a step down at its end; the part of a cell behind a step is booked
+        in that cell, the rest in the next one, and a cumulated sum along addresses does the cells between.
+    """
+    cells, snapshots = edges.size - 1, regions.time.size
+    size = (edges[-1] - edges[0]) / cells
+    steps = np.zeros((2, snapshots * (cells + 2)))
+    for address, sign in ((regions.start, 1.0), (regions.end, -1.0)):
+        at = np.clip((address - edges[0]) / size, 0, cells)
+        cell = np.floor(at).astype(np.int64)
+        part = at - cell
+        slot = regions.snapshot * (cells + 2) + cell
+        for shift, weight in ((0, sign * (1 - part)), (1, sign * part)):
+            for k, value in enumerate((weight, weight * regions.value)):
+                steps[k] += np.bincount(slot + shift, value, steps.shape[1])
+    covered, heat = np.cumsum(steps.reshape(2, snapshots, cells + 2), axis=2)[:, :, :cells]
+    mean: Floats = np.divide(heat, covered, out=np.full(heat.shape, np.nan), where=covered > 1e-6)
+    return mean.T
+
+
+def time_edges(time: Floats) -> Floats:
+    """Return the edges of columns that each end with their snapshot: a snapshot tells of the time before it."""
+    first = time[0] - (time[1] - time[0] if time.size > 1 else time[0])
+    return np.concatenate([[max(0.0, float(first))], time])
+
+
+def regions_of(ds: xr.Dataset, context: int) -> Ragged:
+    """Return the regions that one context's snapshots hold.
+
+    Raises
+    ------
+    InputError
+        If the dataset lacks a variable, its counts do not add up, or the context has no snapshot.
+    """
+    reading.need(ds, "ds", REGIONS, f"{reading.RUN} or {reading.COMPARISON}")
+    count = np.asarray(ds["region_count"].values, np.int64)
+    if count.sum() != ds.sizes["region"] or (count < 0).any():
+        text = f"region_count adds up to {count.sum()}, but there are {ds.sizes['region']} regions"
+        raise InputError("ds", text, "do not cut `snapshot` or `region` alone")
+    owner = np.asarray(ds["snapshot_context"].values) if "snapshot_context" in ds else np.zeros(count.size, np.int64)
+    mine = owner == context
+    if not (mine & (count > 0)).any():
+        raise InputError("context", f"{context} has no region snapshot", "simulate with snapshots=200")
+    rows = np.repeat(mine, count)
+    number = np.repeat(np.cumsum(mine) - 1, count)[rows]
+    # A core address is a physical one divided by the context's addr_unit.
+    unit = float(reading.context(ds, context).get("addr_unit", 1))
+    start, end, value = (ds[f"region_{k}"].values[rows].astype(np.float64) for k in ("start", "end", "nr_accesses"))
+    return Ragged(number, start * unit, end * unit, value, np.asarray(ds["snapshot_time"].values, np.float64)[mine])
+
+
+def most_accesses(ds: xr.Dataset, regions: Ragged, context: int) -> float:
+    """Return the number of samples per aggregation, the most accesses a region can have."""
+    if "samples_per_aggr" in ds.attrs:
+        return float(ds.attrs["samples_per_aggr"])
+    found = reading.context(ds, context)
+    if found:
+        attrs = found.get("attrs", {})
+        return max(1.0, float(attrs.get("aggr_us", 100_000) // attrs.get("sample_us", 5_000)))
+    return max(1.0, float(regions.value.max()))
+
+
+def physical(ds: xr.Dataset, context: int) -> bool:
+    """Return whether the context watches physical addresses."""
+    return bool(reading.context(ds, context).get("ops", "paddr") == "paddr")
+
+
+def node_ranges(ds: xr.Dataset, context: int) -> list[tuple[int, int, int]]:
+    """Return (nid, first byte, one past the last) of the scenario's nodes; none for virtual addresses."""
+    if not physical(ds, context):
+        return []
+    nodes = reading.scenario(ds).get("machine", {}).get("nodes", [])
+    return [(n["nid"], n["start_bytes"], n["start_bytes"] + n["sz_bytes"]) for n in nodes]
+
+
+def _message(regions: Ragged, nodes: list[tuple[int, int, int]], most: float) -> str:
+    """Return how much is hot in the first and the last snapshot, and where."""
+    hot = regions.value >= most / 2
+    first, last = (hot & (regions.snapshot == k) for k in (0, regions.time.size - 1))
+    size = np.array([(regions.end - regions.start)[k].sum() for k in (first, last)])
+    if len(nodes) < 2:
+        return f"{size[0] / MIB:.0f} MiB are hot at first, {size[1] / MIB:.0f} MiB at last {_HOT}"
+    nid, low, high = nodes[0]
+    here = np.maximum(np.minimum(regions.end, high) - np.maximum(regions.start, low), 0)
+    share = [f"{100 * here[k].sum() / s:.0f} %" if s else "none" for k, s in zip((first, last), size, strict=True)]
+    return f"Node {nid} holds {share[0]} of the hot bytes at first, {share[1]} at last {_HOT}"
+
+
+def heatmap(ds: xr.Dataset, *, context: int = 0, rows: int = 400, ax: Axes | None = None) -> Axes:
+    """Draw how often regions were found accessed, over time and address.
+
+    Parameters
+    ----------
+    ds : xarray.Dataset
+        A run or a comparison (then of its first policy) with region snapshots. Node boundaries come from its
+        ``scenario`` attribute.
+    context : int
+        Whose regions.
+    rows : int
+        Cells along the addresses.
+    ax : matplotlib Axes, optional
+        Where to draw; by default a new figure.
+
+    Returns
+    -------
+    matplotlib Axes
+
+    Raises
+    ------
+    InputError
+        If there are no snapshots to draw or `rows` is not positive.
+    """
+    if rows < 1:
+        raise InputError("rows", f"{rows} is not positive", "write e.g. 400")
+    regions = regions_of(ds, context)
+    nodes, most = node_ranges(ds, context), most_accesses(ds, regions, context)
+    low, high = float(regions.start.min()), float(regions.end.max())
+    for _, first, last in nodes:
+        if first < high and last > low:
+            low, high = min(low, first), max(high, last)
+    edges = np.linspace(low, high, rows + 1)
+    scale, unit = (MIB, "MiB") if high - low < 8 * GIB else (GIB, "GiB")
+    target = heatmap_sheet(ds).axes(ax)[0]
+    share = rasterise(regions, edges) / most
+    time = time_edges(regions.time)
+    mesh = target.pcolormesh(time, edges / scale, share, cmap="inferno", vmin=0, vmax=1, rasterized=True)
+    kind = "Physical" if physical(ds, context) else "Virtual"
+    dress(target, reading.TIME, f"{kind} address [{unit}]")
+    target.grid(visible=False)
+    target.set_ylim(low / scale, high / scale)
+    for k, (nid, first, last) in enumerate(nodes):
+        if last <= low or first >= high:
+            continue
+        if k:
+            target.axhline(first / scale, color="white", linewidth=2.2, gid="node boundary")
+            target.axhline(first / scale, color=ink(), linewidth=1.0, linestyle=(0, (4, 2)), gid="node boundary")
+        middle = (max(first, low) + min(last, high)) / 2 / scale
+        target.annotate(
+            f"node {nid}", (1, middle), (4, 0), xycoords=("axes fraction", "data"), textcoords="offset points",
+            va="center", rotation=270, fontsize=SMALL_PT,
+        )  # fmt: skip
+    headline(target, _message(regions, nodes, most))
+    bar = target.figure.colorbar(mesh, ax=target, pad=0.035, fraction=0.05)
+    bar.set_label(f"nr_accesses / {most:.0f} samples [1]", fontsize=SMALL_PT)
+    bar.ax.tick_params(labelsize=SMALL_PT)
+    return target  # type: ignore[no-any-return]

@@ -1,0 +1,179 @@
+"""What all figures share: sheets of axes, titles that wrap, labels at the ends of lines."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from ..errors import InputError
+from .roles import Look, looks
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+WIDTH_IN = 8.0
+LONGEST_LABEL = 40
+TITLE_PT, LABEL_PT, SMALL_PT = 11.0, 9.0, 8.0
+
+
+class Sheet(NamedTuple):
+    """The axes of one figure, `WIDTH_IN` wide."""
+
+    height_in: float
+    rows: int = 1
+    cols: int = 1
+    sharex: bool = False
+    sharey: bool = False
+
+    def _options(self) -> dict[str, Any]:
+        return {"sharex": self.sharex, "sharey": self.sharey, "squeeze": False}
+
+    def figure(self) -> tuple[Figure, npt.NDArray[Any]]:
+        """Return a figure that no window and no pyplot knows, and its axes (row by row)."""
+        from matplotlib.backends.backend_agg import FigureCanvasAgg
+        from matplotlib.figure import Figure
+
+        figure = Figure(figsize=(WIDTH_IN, self.height_in), layout="constrained")
+        FigureCanvasAgg(figure)
+        return figure, figure.subplots(self.rows, self.cols, **self._options()).ravel()
+
+    def axes(self, ax: Any) -> npt.NDArray[Any]:
+        """Return the axes to draw on: those given, or new ones from pyplot.
+
+        Raises
+        ------
+        InputError
+            If fewer axes are given than the figure needs.
+        """
+        if ax is None:
+            from matplotlib import pyplot as plt
+
+            size = (WIDTH_IN, self.height_in)
+            made: npt.NDArray[Any]
+            _, made = plt.subplots(self.rows, self.cols, figsize=size, layout="constrained", **self._options())
+            return made.ravel()
+        given: npt.NDArray[Any] = np.atleast_1d(np.asarray(ax, dtype=object)).ravel()
+        if not all(hasattr(a, "pcolormesh") for a in given):
+            raise InputError("ax", f"{ax!r} holds something that is not an Axes", "pass axes of matplotlib")
+        if given.size < self.rows * self.cols:
+            raise InputError("ax", f"{given.size} axes are too few", f"pass {self.rows * self.cols}")
+        return given
+
+
+def ink() -> str:
+    """Return the colour of text, which is also that of what must stand out."""
+    from matplotlib import rcParams
+
+    return str(rcParams["text.color"])
+
+
+def dress(ax: Axes, x: str = "", y: str = "", grid: str = "y") -> None:
+    """Label both axes and leave only the lines that help reading."""
+    ax.spines[["top", "right"]].set_visible(False)
+    ax.tick_params(labelsize=SMALL_PT)
+    ax.grid(visible=True, axis=grid, alpha=0.25, linewidth=0.6)  # type: ignore[arg-type]
+    ax.set_axisbelow(True)
+    if x:
+        ax.set_xlabel(x, fontsize=LABEL_PT)
+    if y:
+        ax.set_ylabel(y, fontsize=LABEL_PT)
+
+
+def headline(ax: Axes, text: str) -> None:
+    """Put the figure's message over the axes; over the whole figure if it has no other axes."""
+    figure = ax.figure
+    alone = len(figure.axes) == 1
+    width_in = figure.get_figwidth() * (0.95 if alone else ax.get_position().width)  # type: ignore[union-attr]
+    lines = textwrap.fill(text, max(24, int(width_in * 72 / (0.6 * TITLE_PT))))
+    ax.set_title(lines, loc="left", fontsize=TITLE_PT, fontweight="bold")
+
+
+def headline_all(axes: Sequence[Any] | npt.NDArray[Any], text: str) -> None:
+    """Put one message over several axes of one figure."""
+    figure = axes[0].figure
+    lines = textwrap.fill(text, max(24, int(figure.get_figwidth() * 72 / (0.6 * TITLE_PT))))
+    figure.suptitle(lines, x=0.01, ha="left", fontsize=TITLE_PT, fontweight="bold")
+
+
+def spread(wanted: npt.NDArray[np.float64], gap: float, top: float = 1.0) -> npt.NDArray[np.float64]:
+    """Return positions at least `gap` apart, in the order of `wanted` and as near to it as least squares allow.
+
+    Parameters
+    ----------
+    wanted : ndarray of float64, shape (n,)
+        Ascending.
+    gap : float
+        Smallest distance.
+    top : float
+        Largest position, as long as everything fits between 0 and `top`.
+
+    Returns
+    -------
+    ndarray of float64, shape (n,)
+        By pooling adjacent violators: positions less ``k * gap`` must not decrease.
+    """
+    steps = gap * np.arange(wanted.size)
+    pools: list[tuple[float, int]] = []
+    for value in wanted - steps:
+        mean, size = float(value), 1
+        while pools and pools[-1][0] > mean:
+            last, count = pools.pop()
+            mean, size = (last * count + mean * size) / (count + size), count + size
+        pools.append((mean, size))
+    flat = np.repeat([mean for mean, _ in pools], [size for _, size in pools]) if pools else np.zeros(0)
+    low, high = 0.0, top - (steps[-1] if steps.size else 0.0)
+    return np.asarray(np.clip(flat, low, max(high, low)) + steps, np.float64)
+
+
+def label_ends(ax: Axes, ends: Sequence[tuple[float, float, str, str]]) -> None:
+    """Write each line's name right of the axes, without overlaps, with a leader from the line's end.
+
+    Parameters
+    ----------
+    ax : Axes
+        With its final limits.
+    ends : sequence of (x, y, name, colour)
+        Last point of each line in data coordinates.
+    """
+    figure = ax.figure
+    height_pt = figure.get_figheight() * 72 * ax.get_position().height  # type: ignore[union-attr]
+    heights = ax.transAxes.inverted().transform(ax.transData.transform([(x, y) for x, y, _, _ in ends]))[:, 1]
+    order = np.argsort(heights, kind="stable")
+    places = spread(heights[order], 1.4 * SMALL_PT / height_pt)
+    for k, place in zip(order, places, strict=True):
+        x, y, name, colour = ends[k]
+        leader = {"arrowstyle": "-", "color": colour, "linewidth": 1.0, "shrinkA": 1, "shrinkB": 0, "relpos": (0, 0.5)}
+        ax.annotate(
+            name if len(name) <= LONGEST_LABEL else name[: LONGEST_LABEL - 1] + "…", (x, y), (1.05, float(place)),
+            textcoords="axes fraction", va="center", fontsize=SMALL_PT, annotation_clip=False, arrowprops=leader,
+        )  # fmt: skip
+
+
+def colour_of(look: Look) -> str:
+    """Return the colour to draw with."""
+    return ink() if look.colour == "ink" else look.colour
+
+
+def lines(
+    ax: Axes, time: npt.NDArray[np.float64], values: npt.NDArray[np.float64], policies: list[str]
+) -> list[tuple[float, float, str, str]]:
+    """Draw a line per policy that has values; return the ends for their labels."""
+    ends = []
+    for policy, look, row in zip(policies, looks(policies), values, strict=True):
+        finite = np.flatnonzero(np.isfinite(row))
+        if not finite.size:
+            continue
+        colour = colour_of(look)
+        ax.plot(time, row, color=colour, linewidth=look.width, linestyle=look.dashes, zorder=look.order, label=policy)
+        ends.append((float(time[finite[-1]]), float(row[finite[-1]]), policy, colour))
+    return ends
+
+
+def number(value: float) -> str:
+    """Return a positive number for people: three digits, no exponent for what they meet."""
+    return f"{value:.0f}" if value >= 100 else f"{value:.3g}"

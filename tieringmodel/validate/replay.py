@@ -1,0 +1,48 @@
+"""All evidence through one door: vectors, anchors and recordings become cases."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from ..datafiles import data_path
+from .case import Case
+
+
+def replay(
+    vectors: Path | None = None,
+    recordings: Path | None = None,
+    anchors: bool = False,
+) -> Iterator[Case]:
+    """Replay the named evidence, or with no argument everything that ships with the package.
+
+    Parameters
+    ----------
+    vectors : Path, optional
+        Folder in the format of ``data/golden``.
+    recordings : Path, optional
+        Folder in the format of ``data/recordings``, or a single run of it.
+    anchors : bool
+        The anchor cases of weights and of the reduced loop.
+
+    Yields
+    ------
+    Case
+        One per file, run or case, as soon as it is done.
+
+    Raises
+    ------
+    InputError
+        If a folder or a file in it is not of the format.
+    """
+    from . import anchors_loop, anchors_weights, quota_records
+    from . import vectors as vector_files
+
+    everything = vectors is None and recordings is None and not anchors
+    if everything or vectors is not None:
+        yield from vector_files.cases(vectors or data_path("golden"))
+    if everything or recordings is not None:
+        yield from quota_records.cases(recordings or data_path("recordings"))
+    if everything or anchors:
+        yield from anchors_weights.cases()
+        yield from anchors_loop.cases()

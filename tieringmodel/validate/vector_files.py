@@ -1,0 +1,173 @@
+"""Files of golden vectors: reading them with the place of every error, and comparing with what the build computes."""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import json
+import zlib
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from ..errors import InputError
+from .case import Case
+
+FORMAT = "the formats are described in data/golden/README.md"
+
+
+class Record(dict[str, Any]):
+    """A JSON object that knows where it stands; a missing key is an `InputError`."""
+
+    where = ""
+
+    def __missing__(self, key: str) -> Any:
+        raise InputError(self.where, f"has no {key!r}", FORMAT)
+
+
+class Difference(Exception):
+    """The first value that differs; its text is the case's detail."""
+
+
+class VectorFile:
+    """One file of vectors, plain or gzip.
+
+    Parameters
+    ----------
+    path : Path
+        The file.
+
+    Attributes
+    ----------
+    checked : int
+        Values compared so far.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path, self.checked = path, 0
+
+    # ---- reading --------------------------------------------------------------------------------------------------
+
+    def lines(self) -> Iterator[tuple[str, str]]:
+        """Yield (``file:line``, text) for every line that is not empty."""
+        number = 0
+        try:
+            with (gzip.open if self.path.suffix == ".gz" else open)(self.path, "rt", encoding="utf-8") as file:
+                for number, line in enumerate(file, 1):
+                    if line.strip():
+                        yield f"{self.path}:{number}", line
+        except (OSError, EOFError, UnicodeDecodeError, zlib.error) as error:
+            raise InputError(f"{self.path}:{number + 1}", f"cannot be read: {error}", FORMAT) from None
+        if number == 0:
+            raise InputError(f"{self.path}:1", "is empty", FORMAT)
+
+    def _json(self, where: str, text: str) -> Any:
+        def keep(pairs: dict[str, Any]) -> Record:
+            record = Record(pairs)
+            record.where = where
+            return record
+
+        try:
+            return json.loads(text, object_hook=keep, parse_float=_whole_only, parse_constant=_whole_only)
+        except (ValueError, RecursionError) as error:
+            raise InputError(where, f"is not valid JSON of whole numbers: {error}", FORMAT) from None
+
+    def records(self) -> Iterator[Record]:
+        """Yield the objects of a JSON-lines file, or of the list that a ``.json`` file holds."""
+        for where, line in self.lines():
+            value = self._json(where, line)
+            for item in value if isinstance(value, list) else [value]:
+                if not isinstance(item, Record):
+                    raise InputError(where, f"holds {item!r:.40} in place of an object", FORMAT)
+                yield item
+
+    def table(self, *names: str) -> Table:
+        """Return the rows of a CSV file that has at least these columns."""
+        lines = self.lines()
+        where, line = next(lines)
+        header = next(csv.reader([line]))
+        for name in names:
+            if name not in header:
+                raise InputError(where, f"has no column {name!r}", FORMAT)
+        cells: list[list[str]] = []
+        places: list[str] = []
+        for where, line in lines:
+            row = next(csv.reader([line]))
+            if len(row) != len(header):
+                raise InputError(where, f"has {len(row)} columns, the header has {len(header)}", FORMAT)
+            cells.append(row)
+            places.append(where)
+        return Table(dict(zip(header, zip(*cells, strict=True), strict=True)) if cells else {}, places)
+
+    @contextmanager
+    def reading(self, where: str) -> Iterator[None]:
+        """Turn what a value of the wrong form provokes inside the block into an `InputError` at `where`."""
+        try:
+            yield
+        except InputError as error:
+            if error.where.startswith(str(self.path)):
+                raise
+            raise InputError(where, str(error), FORMAT) from None
+        except (TypeError, ValueError, IndexError, ArithmeticError) as error:
+            raise InputError(where, f"holds a value of the wrong form: {error}", FORMAT) from None
+
+    # ---- comparing ------------------------------------------------------------------------------------------------
+
+    def equal(self, where: str, column: str, got: Any, expected: Any) -> None:
+        """Compare two numbers or nested lists of them; count them, and raise `Difference` at the first that differs."""
+        if isinstance(expected, (list, tuple)) and isinstance(got, (list, tuple)):
+            for i, (g, e) in enumerate(zip(got, expected, strict=False)):
+                self.equal(where, f"{column}[{i}]", g, e)
+            got, expected, column = len(got), len(expected), f"length of {column}"
+        elif got == expected:
+            self.checked += 1
+        if got != expected:
+            raise Difference(f"{where}, {column}: expected {expected}, got {got}")
+
+    def equal_column(self, table: Table, column: str, got: npt.NDArray[Any], expected: npt.NDArray[Any]) -> None:
+        """Compare a computed column with the file's."""
+        bad = np.flatnonzero(got != expected)
+        if bad.size:
+            i = int(bad[0])
+            self.checked += i
+            raise Difference(f"{table.places[i]}, {column}: expected {expected[i]}, got {got[i]}")
+        self.checked += expected.size
+
+    def case(self, replay: Callable[[VectorFile], None]) -> Case:
+        """Return the outcome of a replay that raises `Difference` where it stops."""
+        try:
+            replay(self)
+        except Difference as difference:
+            return Case("vector", self.path.name, False, self.checked, str(difference))
+        if not self.checked:
+            raise InputError(f"{self.path}:1", "holds nothing to compare", FORMAT)
+        return Case("vector", self.path.name, True, self.checked)
+
+
+class Table:
+    """Columns of a CSV file as text, and the place of each row."""
+
+    def __init__(self, cells: dict[str, Sequence[str]], places: list[str]) -> None:
+        self.cells, self.places = cells, places
+
+    def column(self, name: str, dtype: type[np.unsignedinteger[Any]] = np.uint64) -> npt.NDArray[Any]:
+        """Return a column of whole numbers that fit `dtype`."""
+        out = np.zeros(len(self.places), dtype)
+        top = int(np.iinfo(dtype).max)
+        for i, (text, where) in enumerate(zip(self.cells.get(name, ()), self.places, strict=True)):
+            try:
+                value = int(text)
+            except ValueError:
+                raise InputError(where, f"{name}: {text!r} is not a whole number", FORMAT) from None
+            if not 0 <= value <= top:
+                raise InputError(where, f"{name}: {value} is outside 0..{top}", FORMAT)
+            out[i] = value
+        return out
+
+
+def _whole_only(text: str) -> Any:
+    raise ValueError(f"{text} is not a whole number")

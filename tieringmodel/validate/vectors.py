@@ -1,0 +1,83 @@
+"""Replay a folder of golden vectors: unit files and whole runs, each against the code that simulations use."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from ..errors import InputError
+from . import e2e, unit_numbers, unit_regions, unit_schemes
+from .case import Case
+from .vector_files import VectorFile
+
+REPLAYS: dict[str, Callable[[VectorFile], None]] = {
+    "prandom.json": unit_numbers.prandom,
+    "rand.csv": unit_numbers.rand,
+    "feed_loop.csv": unit_numbers.feed_loop,
+    "scores.csv": unit_numbers.scores,
+    "mvsum.csv": unit_numbers.mvsum,
+    "vaddr_dests.csv": unit_numbers.vaddr_dests,
+    "merge.jsonl": unit_regions.merge,
+    "split.jsonl": unit_regions.split,
+    "min_nr_regions.jsonl": unit_regions.min_nr_regions,
+    "set_regions.jsonl": unit_regions.refit,
+    "tune_intervals.jsonl": unit_regions.tune_intervals,
+    "goals.jsonl": unit_schemes.goals,
+    "min_score.jsonl": unit_schemes.min_score,
+    "apply.jsonl": unit_schemes.apply,
+}
+"""What replays a unit file, by its name without ``.gz``."""
+
+
+def is_whole_run(path: Path) -> bool:
+    """Whether a file is the description of a whole run."""
+    return path.name.startswith("e2e_") and path.suffix == ".json"
+
+
+def recognised(folder: Path) -> list[Path]:
+    """Return the files of a folder that hold vectors, by name.
+
+    Raises
+    ------
+    InputError
+        If there is no such folder, or nothing in it is recognised.
+    """
+    if not folder.is_dir():
+        raise InputError(str(folder), "is not a folder", "give a folder of golden vectors")
+    found = [p for p in folder.iterdir() if p.name.removesuffix(".gz") in REPLAYS or is_whole_run(p)]
+    if not found:
+        known = ", ".join(sorted(REPLAYS)) + " (each plain or .gz) or e2e_NAME.json"
+        raise InputError(str(folder), "holds no vector files", f"known names: {known}")
+    return sorted(found)
+
+
+def iter_cases(folder: Path) -> Iterator[Case]:
+    """Yield the cases of `cases` as they are done."""
+    for path in recognised(folder):
+        if is_whole_run(path):
+            yield from e2e.case(path)
+        else:
+            yield VectorFile(path).case(REPLAYS[path.name.removesuffix(".gz")])
+
+
+def cases(folder: Path) -> list[Case]:
+    """Replay all vectors of a folder; nothing is tolerated, every value must be equal.
+
+    Parameters
+    ----------
+    folder : Path
+        Unit files by the names and formats of ``data/golden/README.md``, plain or gzip, and whole runs
+        (``e2e_NAME.json`` with ``e2e_NAME.npz``). Other files are left alone.
+
+    Returns
+    -------
+    list of Case
+        Kind ``"vector"`` for each unit file and ``"e2e"`` for each whole run and source of draws; `checked` counts
+        compared values, `detail` names the first difference (file and line, id and step, column, expected, got).
+
+    Raises
+    ------
+    InputError
+        If nothing is recognised, or a file is broken; file and line are named.
+    """
+    return list(iter_cases(Path(folder)))
