@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import zipfile
 import zlib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -281,17 +282,33 @@ def case(path: Path) -> list[Case]:
     InputError
         If a file is missing or broken.
     """
+    remedy = "give the JSON and the NPZ of a golden run"
     try:
-        run = json.loads(path.read_text())
-        with np.load(path.with_suffix(".npz"), allow_pickle=False) as stored:
+        run = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(str(path), f"cannot be read: {error}", remedy) from None
+    except ValueError as error:
+        line = getattr(error, "lineno", 1)
+        raise InputError(f"{path}:{line}", f"is not valid JSON: {error}", remedy) from None
+    npz = path.with_suffix(".npz")
+    try:
+        with np.load(npz, allow_pickle=False) as stored:
             arrays = {k: stored[k] for k in stored.files}
-    except (OSError, ValueError, KeyError, zlib.error) as error:
-        raise InputError(str(path), f"cannot be read: {error}", "give the JSON and the NPZ of a golden run") from None
+    except (OSError, EOFError, ValueError, KeyError, zlib.error, zipfile.BadZipFile) as error:
+        raise InputError(str(npz), f"cannot be read: {error}", remedy) from None
+    try:
+        sources: dict[str, list[Rng] | None] = {"lfsr113": None}
+        if run.get("rng_raw_complete", True) and "rng_raw" in arrays:
+            sources["recorded draws"] = _streams(run, arrays)
+        scenario_of(run), run["ticks"]
+    except InputError as error:
+        raise error.under(f"{path}:1") from None
+    except KeyError as error:
+        raise InputError(f"{path}:1", f"run or trace has no {error}", remedy) from None
+    except (AttributeError, TypeError, ValueError, IndexError) as error:
+        raise InputError(f"{path}:1", f"holds a value of the wrong form: {error}", remedy) from None
     cases = []
-    recorded = run.get("rng_raw_complete", True) and "rng_raw" in arrays
-    sources = ["lfsr113", *(["recorded draws"] if recorded else [])]
-    for source in sources:
-        rngs = _streams(run, arrays) if source == "recorded draws" else None
+    for source, rngs in sources.items():
         engine, trace = replay(run, rngs)
         checked, first = 0, ""
         results = [*_differences(trace, arrays, path.name), *_finals(engine, run, arrays, path.name)]
