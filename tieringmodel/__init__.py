@@ -1,4 +1,4 @@
-"""What happens if this DAMON memory-tiering scheme runs on this machine with this workload?
+"""Answers what happens if this DAMON memory-tiering scheme runs on this machine with this workload.
 
 The names below are the package's front door. Importing the package costs next to nothing: rooms that need numba, xarray or
 matplotlib are imported when one of their names is first used.
@@ -35,6 +35,7 @@ from .scenario import (
 
 if TYPE_CHECKING:
     from . import analysis, damon, interleave, loop, plot
+    from .datafiles import data_path
     from .experiment.compare import compare
     from .experiment.policies import policies
     from .experiment.simulate import simulate
@@ -45,6 +46,7 @@ if TYPE_CHECKING:
 _ROOMS = ("analysis", "damon", "interleave", "loop", "plot")
 _HOME = {
     "compare": "experiment.compare",
+    "data_path": "datafiles",
     "load": "interop.load",
     "policies": "experiment.policies",
     "read_recording": "interop.recording",
@@ -55,8 +57,8 @@ _HOME = {
 __all__ = [
     "AccessPattern", "Attrs", "Context", "Dest", "Filter", "Goal", "Group", "InputError", "IntervalsGoal", "KernelRefusal",
     "Machine", "Node", "Placement", "Quota", "Scenario", "Scheme", "Target", "TieringError", "Vma", "Watermarks",
-    "Weights", "Workload", "__version__", "analysis", "compare", "damon", "interleave", "load", "loop", "plot", "policies",
-    "read_recording", "simulate", "warmup",
+    "Weights", "Workload", "__version__", "analysis", "compare", "damon", "data_path", "interleave", "load", "loop",
+    "plot", "policies", "read_recording", "simulate", "warmup",
 ]  # fmt: skip
 
 

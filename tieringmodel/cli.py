@@ -5,10 +5,12 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import shlex
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from itertools import count
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 from ._version import __version__
 from .errors import InputError, TieringError
@@ -19,9 +21,16 @@ if TYPE_CHECKING:
 DEFAULT_SCENARIOS = ("C3_pullpush_temporal", "rfc-40-60")
 
 
+class _Parser(argparse.ArgumentParser):
+    """Says what is wrong in one sentence; the usage is one ``--help`` away."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(2, f"{self.prog}: {message}; see '{self.prog} --help'\n")
+
+
 def parser() -> argparse.ArgumentParser:
     """Return the argument parser of all commands."""
-    top = argparse.ArgumentParser(
+    top = _Parser(
         prog="tieringmodel",
         description="Predict what a DAMON memory-tiering scheme does on a machine with a workload.",
         epilog="Exit status: 0 fine, 1 a check failed, 2 wrong input.",
@@ -32,8 +41,8 @@ def parser() -> argparse.ArgumentParser:
     c = commands.add_parser(
         "compare",
         help="goals against weights and baselines on the same accesses",
-        description="Run a scenario's goals, weights with and without page identity, and baselines on the same accesses; "
-        "print a verdict table; write comparison.nc, figures and report.html.",
+        description="Run a scenario's goals, weights with and without page identity, and baselines on the same "
+        "accesses; print a verdict table; write comparison.nc, figures and report.html.",
     )
     c.add_argument(
         "scenario", nargs="*", metavar="SCENARIO",
@@ -59,9 +68,10 @@ def parser() -> argparse.ArgumentParser:
 
 
 def _common(command: argparse.ArgumentParser) -> None:
-    command.add_argument("-o", "--output", metavar="DIR", type=Path, default=Path("tieringmodel-out"), help="where to write")
-    command.add_argument("--duration", metavar="T", default=None, help="simulated time, e.g. '120 s' (bare numbers: seconds)")
-    command.add_argument("--seed", metavar="N", type=int, default=1, help="everything random follows from it (default 1)")
+    add = command.add_argument
+    add("-o", "--output", metavar="DIR", type=Path, default=Path("tieringmodel-out"), help="where to write")
+    add("--duration", metavar="T", default=None, help="simulated time, e.g. '120 s' (bare numbers: seconds)")
+    add("--seed", metavar="N", type=int, default=1, help="everything random follows from it (default 1)")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -79,15 +89,26 @@ def main(argv: Sequence[str] | None = None) -> int:
     except TieringError as error:
         print(f"tieringmodel: {error}", file=sys.stderr)
         return 2
+    except BrokenPipeError:  # whoever read the output has seen enough; nothing is left to flush at exit
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
     except OSError as error:
         print(f"tieringmodel: {error.filename or 'output'}: {error.strerror or error}", file=sys.stderr)
         return 2
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
+    except MemoryError:
+        print("tieringmodel: out of memory; make the machine's nodes or the workload smaller", file=sys.stderr)
+        return 2
     except KeyboardInterrupt:
         print("tieringmodel: interrupted", file=sys.stderr)
         return 130
+
+
+def _writable(folder: Path) -> Path:
+    """Return the folder, made if it does not exist; say so before the work begins if nothing can be written there."""
+    folder.mkdir(parents=True, exist_ok=True)
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise InputError(str(folder), "is not writable", "name another folder with -o")
+    return folder
 
 
 def _duration(given: str | None, recorded_s: float | None) -> str | float:
@@ -102,13 +123,14 @@ def _compare(arguments: argparse.Namespace) -> int:
     from .report import save_figures, write_report
     from .report_text import table
 
-    results: list[xr.Dataset] = []
+    folder = _writable(arguments.output)
+    results: dict[str, xr.Dataset] = {}
     for name in arguments.scenario or DEFAULT_SCENARIOS:
         path = resolve(name)
         recording = read_recording(path) if path.is_dir() else None
         scenario = recording.to_scenario() if recording else load(path)
         recorded_s = float(recording.record["t_ms"][-1]) * 1e-3 if recording and recording.record is not None else None
-        label = recording.name if recording else scenario.name or path.stem
+        label = _distinct(recording.name if recording else scenario.name or path.stem, results)
         result = compare(
             policies(scenario),
             duration=_duration(arguments.duration, recorded_s),
@@ -118,20 +140,29 @@ def _compare(arguments: argparse.Namespace) -> int:
             question=f"Which way of placing pages reaches {_target(scenario)} and then keeps still?",
         )
         result.attrs["name"] = label
-        results.append(result)
+        results[label] = result
         print(f"\n{label}: {result.attrs['controlled']}, target {float(result['target_bp']):.0f} bp, "
-              f"{result.attrs['duration_s']:.0f} s, seed {arguments.seed}")  # fmt: skip
+              f"{result.attrs['duration_s']:g} s, seed {arguments.seed}")  # fmt: skip
         print(table(result), flush=True)
-    arguments.output.mkdir(parents=True, exist_ok=True)
-    write_comparison(results, arguments.output / "comparison.nc")
-    for result in results:
-        save_figures(result, arguments.output)
-    command = "tieringmodel compare " + " ".join([*arguments.scenario, f"--seed {arguments.seed}"])
+    data = write_comparison([*results.values()], folder / "comparison.nc")
+    for result in results.values():
+        save_figures(result, folder)
+    words = ["tieringmodel", "compare", *arguments.scenario, "--seed", str(arguments.seed)]
     if arguments.duration is not None:
-        command += f" --duration {arguments.duration!r}"
-    report = write_report(results, arguments.output / "report.html", command=command)
-    print(f"\nwrote {arguments.output / 'comparison.nc'}, figures and {report}")
+        words += ["--duration", arguments.duration]
+    report = write_report([*results.values()], folder / "report.html", command=shlex.join(words))
+    print(f"\nwrote {data}, figures and {report}")
     return 0
+
+
+def _distinct(label: str, taken: Iterable[str]) -> str:
+    """Return a label whose files and group overwrite nobody else's."""
+    from .plot.files import slug
+
+    known = {slug(name) for name in taken}
+    return next(
+        text for k in count(1) if slug(text := label if k == 1 else f"{label} ({k})") not in known
+    )  # fmt: skip
 
 
 def _target(scenario: object) -> str:
@@ -146,10 +177,9 @@ def _run(arguments: argparse.Namespace) -> int:
     from .experiment.simulate import simulate
     from .interop.load import load
 
-    scenario = load(arguments.scenario)
+    folder, scenario = _writable(arguments.output), load(arguments.scenario)
     ds = simulate(scenario, duration=_duration(arguments.duration, None), seed=arguments.seed)
-    arguments.output.mkdir(parents=True, exist_ok=True)
-    path = arguments.output / "run.nc"
+    path = folder / "run.nc"
     ds.to_netcdf(path, engine="h5netcdf")
     moved = int(ds["migrated_pages"].sum())
     print(f"{ds.sizes['time']} records over {ds.attrs['duration_s']:g} s, {moved} pages migrated; wrote {path}")
@@ -164,8 +194,8 @@ def _validate(arguments: argparse.Namespace) -> int:
         cases.append(case)
         if not arguments.json:
             mark = "ok  " if case.ok else "FAIL"
-            print(f"{mark} {case.kind:9s} {case.name}: {case.checked} values" + (f"; {case.detail}" if case.detail else ""))
-            sys.stdout.flush()
+            detail = f"; {case.detail}" if case.detail else ""
+            print(f"{mark} {case.kind:9s} {case.name}: {case.checked} values{detail}", flush=True)
     if not cases:
         raise InputError("validate", "found nothing to check", "name a folder with vectors or recordings")
     ok = all(c.ok for c in cases)

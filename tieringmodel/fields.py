@@ -80,7 +80,7 @@ class Checked:
     _choices: typing.ClassVar[Mapping[str, tuple[str, ...]]] = {}
 
     def __post_init__(self) -> None:
-        hints = _hints(type(self))
+        hints = _hints(type(self))  # type: ignore[arg-type]
         for field in dataclasses.fields(self):  # type: ignore[arg-type]
             value = _convert(getattr(self, field.name), hints[field.name], field.name, field.name)
             if isinstance(value, int) and not isinstance(value, bool):

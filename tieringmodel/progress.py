@@ -42,8 +42,8 @@ class Progress:
         rate = done / (now - self.start)
         left = (self.total - done) / rate if rate > 0 else float("inf")
         share = done / self.total if self.total else 1.0
-        text = f"\r{self.label}: {share:4.0%}  {done:.0f}/{self.total:.0f} {self.unit}  {rate:.1f} {self.unit}/s  {left:.0f} s left "
-        sys.stderr.write(text)
+        done_text = f"{share:4.0%}  {done:.0f}/{self.total:.0f} {self.unit}"
+        sys.stderr.write(f"\r{self.label}: {done_text}  {rate:.1f} {self.unit}/s  {left:.0f} s left ")
         sys.stderr.flush()
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:

@@ -156,8 +156,19 @@ class Vma(Checked):
 
 
 @dataclass(frozen=True)
+class Memcg(Checked):
+    """Logical pages ``lo`` … ``hi`` - 1 belong to memory cgroup ``memcg_id``, a child of ``parent_id`` (0: of the root)."""
+
+    memcg_id: int
+    lo: int
+    hi: int
+    parent_id: int = 0
+    _max: ClassVar = {"memcg_id": 2**63 - 1, "parent_id": 2**63 - 1}
+
+
+@dataclass(frozen=True)
 class Workload(Checked):
-    """Logical pages, who touches them, where they start and where they are mapped.
+    """Logical pages, who touches them, where they start, where they are mapped and which memory cgroup they belong to.
 
     ``tick_us`` is the grain of access decisions: a page is touched or not in each tick, and the answer depends only on
     (seed, page, tick). Left out, it is the shortest sampling interval of the contexts.
@@ -168,11 +179,12 @@ class Workload(Checked):
     placement: tuple[Placement, ...] = ()
     vmas: tuple[Vma, ...] = ()
     tick_us: int | None = None
+    memcgs: tuple[Memcg, ...] = ()
     _max: ClassVar = {"n_pages": 2**32 - 2}
 
     def check(self) -> None:
         """Refuse page ranges beyond the workload and pages placed twice or never."""
-        for name in ("groups", "placement", "vmas"):
+        for name in ("groups", "placement", "vmas", "memcgs"):
             for i, item in enumerate(getattr(self, name)):
                 if item.hi > self.n_pages or item.hi <= item.lo:
                     text = f"{item.lo}..{item.hi} is empty or beyond the workload's {self.n_pages} pages"
@@ -423,6 +435,13 @@ class Scenario(Checked):
     workload: Workload
     contexts: tuple[Context, ...] = ()
     name: str = ""
+
+    @property
+    def tick_us(self) -> int:
+        """Length of a workload tick: what the workload says, else the shortest sampling interval of the contexts."""
+        shortest = [c.attrs.intervals_goal.min_sample_us if c.attrs.intervals_goal.aggrs else c.attrs.sample_us
+                    for c in self.contexts]  # fmt: skip
+        return self.workload.tick_us or max(min(shortest, default=Attrs.sample_us), 1)
 
     def check(self) -> None:
         """Refuse workloads that do not fit and ids that the machine does not have."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Mapping
 from decimal import Decimal, InvalidOperation
 
 from .errors import InputError
@@ -14,18 +15,18 @@ UINT_MAX = 2**32 - 1
 MIB = 1 << 20
 GIB = 1 << 30
 
-_BYTES = {"": 1, "b": 1, "byte": 1, "bytes": 1}
+_BYTES: dict[str, int] = {"": 1, "b": 1, "byte": 1, "bytes": 1}
 for _i, _letter in enumerate("kmgtp", 1):
     _BYTES |= {f"{_letter}ib": 1024**_i, f"{_letter}b": 1000**_i, _letter: 1024**_i}
-_TIME_US = {
+_TIME_US: dict[str, Decimal | int] = {
     "ns": Decimal("0.001"), "us": 1, "µs": 1, "usec": 1, "ms": 1_000, "msec": 1_000, "": 1, "s": 1_000_000,
     "sec": 1_000_000, "m": 60_000_000, "min": 60_000_000, "h": 3_600_000_000, "hour": 3_600_000_000,
 }  # fmt: skip
-_BP = {"": 1, "bp": 1, "%": 100}
+_BP: dict[str, int] = {"": 1, "bp": 1, "%": 100}
 _QUANTITY = re.compile(r"\s*([-+0-9.,_eE]*?[0-9.])\s*([a-zA-Zµ%]*)\s*")
 
 
-def _quantity(text: str, scale: dict[str, Decimal | int], where: str, example: str) -> int:
+def _quantity(text: str, scale: Mapping[str, Decimal | int], where: str, example: str) -> int:
     found = _QUANTITY.fullmatch(text)
     if not found or found[2].lower() not in scale:
         raise InputError(where, f"{text!r} is not understood", f"write it like {example}")

@@ -45,8 +45,13 @@ def test_consist_without_stop_ends_at_the_mirror_point(target, start):
     assert 1e4 * int(ds.final_pages) / pages == pytest.approx(theory.consist_end_bp(target, start), abs=2.0)
 
 
-@given(n_pages=st.integers(1, 10**7), start=st.floats(0, 1), target=st.integers(1, 10_000), cap=st.integers(1, 10**6),
-       delay=st.integers(0, 9))  # fmt: skip
+@given(
+    n_pages=st.integers(1, 10**7),
+    start=st.floats(0, 1),
+    target=st.integers(1, 10_000),
+    cap=st.integers(1, 10**6),
+    delay=st.integers(0, 9),
+)
 def test_temporal_stops_where_the_count_says(n_pages, start, target, cap, delay):
     first = int(start * n_pages)
     stop = theory.temporal_stop(n_pages, first, target, cap, delay)
@@ -154,9 +159,13 @@ def test_two_goals_rest_in_their_gap_or_swap_for_ever(first, second, caps):
 
 def test_refusals():
     for call in (
-        lambda: theory.mirror_overshoot(0.5), lambda: theory.mirror_potential(2.0), lambda: theory.stop_overshoot_bound(-0.1),
-        lambda: theory.temporal_stop(0, 0, 1, 1), lambda: theory.relay_cycle(1, 5, 5), lambda: theory.relay_cycle(1, 5, 2, delay=1),
+        lambda: theory.mirror_overshoot(0.5),
+        lambda: theory.mirror_potential(2.0),
+        lambda: theory.stop_overshoot_bound(-0.1),
+        lambda: theory.temporal_stop(0, 0, 1, 1),
+        lambda: theory.relay_cycle(1, 5, 5),
+        lambda: theory.relay_cycle(1, 5, 2, delay=1),
         lambda: theory.windup_growth(1, 0),
-    ):  # fmt: skip
+    ):
         with pytest.raises(InputError):
             call()

@@ -57,10 +57,19 @@ def test_the_noise_floor_equals_its_closed_form(leak, noise, target):
 
 def test_the_noise_floor_of_the_integer_loop():
     noise, leak = 30.0, 0.2
-    ds = loop.run("consist", 4000, 10**8, 4 * 10**7, leak_rate=leak, noise_bp=noise, windows=60_000, seed=3,
-                  esz_bp0=8 * 10**6 * 4096 * 10_000)  # fmt: skip
+    ds = loop.run(
+        "consist",
+        4000,
+        10**8,
+        4 * 10**7,
+        leak_rate=leak,
+        noise_bp=noise,
+        windows=60_000,
+        seed=3,
+        esz_bp0=8 * 10**6 * 4096 * 10_000,
+    )
     floor = analysis.noise_floor(leak, noise, 4000)
-    # About 60000 * (1 - rho^2) / 2 = 6000 independent samples: a standard error of 1 %, and 1 % for the nonlinear terms.
+    # About 60000 * (1 - rho^2) / 2 = 6000 independent samples: a standard error of 1 %, and 1 % for what is not linear.
     assert float(ds.pages.values[500:].std()) / 1e4 == pytest.approx(floor.share_sd_bp, rel=0.04)
     assert float(np.log(ds.esz.values[500:].astype(float)).std()) == pytest.approx(floor.log_quota_sd, rel=0.04)
 
@@ -111,9 +120,14 @@ def test_what_is_not_a_chain_is_refused(matrix):
 
 @pytest.mark.parametrize(
     ("arguments", "message"),
-    [((0.0, 4000, 10), "leak_rate"), ((0.1, 0, 10), "target_bp"), ((0.1, "x", 10), "target_bp"), ((0.1, 4000, 0), "windows"),
-     ((0.1, 4000, 1.5), "windows")],
-)  # fmt: skip
+    [
+        ((0.0, 4000, 10), "leak_rate"),
+        ((0.1, 0, 10), "target_bp"),
+        ((0.1, "x", 10), "target_bp"),
+        ((0.1, 4000, 0), "windows"),
+        ((0.1, 4000, 1.5), "windows"),
+    ],
+)
 def test_refusals(arguments, message):
     with pytest.raises(InputError, match=message):
         analysis.lyapunov(*arguments)

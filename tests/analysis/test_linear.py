@@ -109,7 +109,7 @@ def test_delays_beyond_the_margin_do_not_settle():
                 esz_bp0=20_000 * 4096 * 10_000,
             ),
             check_fix=False,
-        ).kind  # fmt: skip
+        ).kind
         for delay in (0, 2)
     ]
     assert kinds == ["ripple", "limit-cycle"]
@@ -117,9 +117,16 @@ def test_delays_beyond_the_margin_do_not_settle():
 
 @pytest.mark.parametrize(
     ("arguments", "message"),
-    [((0.0,), "leak_rate: 0 is outside 1e-09"), ((1.1,), "leak_rate: 1.1"), ((0.1, 0.0), "gain: 0"), ((0.1, math.inf), "gain: inf"),
-     ((0.1, 1.0, -1), "delay: -1"), ((0.1, 1.0, 0.5), "two numbers and a count"), (("x",), "two numbers and a count")],
-)  # fmt: skip
+    [
+        ((0.0,), "leak_rate: 0 is outside 1e-09"),
+        ((1.1,), "leak_rate: 1.1"),
+        ((0.1, 0.0), "gain: 0"),
+        ((0.1, math.inf), "gain: inf"),
+        ((0.1, 1.0, -1), "delay: -1"),
+        ((0.1, 1.0, 0.5), "two numbers and a count"),
+        (("x",), "two numbers and a count"),
+    ],
+)
 def test_refusals(arguments, message):
     with pytest.raises(InputError, match=message):
         analysis.linear(*arguments)

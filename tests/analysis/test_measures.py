@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 
 import numpy as np
@@ -17,9 +18,16 @@ from tieringmodel.errors import InputError
 M = 1_000_000
 PAGE = 4096
 API = (
-    "settling_windows", "quiescence_windows", "overshoot_bp", "steady_state_error_bp", "residual_pages_per_window", "ping_pong",
-    "waste_ratio", "limit_cycle_period_windows", "limit_cycle_amplitude_bp",
-)  # fmt: skip
+    "settling_windows",
+    "quiescence_windows",
+    "overshoot_bp",
+    "steady_state_error_bp",
+    "residual_pages_per_window",
+    "ping_pong",
+    "waste_ratio",
+    "limit_cycle_period_windows",
+    "limit_cycle_amplitude_bp",
+)
 
 
 def run_of(y, moved=None, n_pages=1000):
@@ -200,12 +208,88 @@ def test_one_scheme_bounces_only_through_a_leak():
     assert single_ping_pong(pages, moved, np.full(50, 11), False, 2) == 0
 
 
+def simulation(goals, returns=None):
+    """Return a page-level run of 300 s with two records per second: 10000 pages go to node 0 in four steps of 1 s."""
+    import xarray as xr
+
+    time = np.arange(601) * 0.5
+    on_0 = 1000 * np.minimum(np.floor(time + 1e-9), 4).astype(int)
+    pages = np.column_stack([on_0, 10_000 - on_0])
+    lags = np.arange(4)
+    shape = (time.size, lags.size)
+    return xr.Dataset(
+        {
+            "access_share_bp": (("time", "node"), pages.astype(float)),
+            "class_pages": (("time", "node", "page_class"), pages[:, :, None]),
+            "migrated_pages": ("time", np.diff(on_0, prepend=0)),
+            "used_pages": (("time", "node"), pages + 2000),
+            "free_pages": (("time", "node"), 18_000 - pages),
+            "returns": (("time", "lag"), np.zeros(shape, int) if returns is None else np.full(shape, returns)),
+        },
+        coords={"time": time, "node": [0, 1], "lag": lags},
+        attrs={
+            "kind": "simulation",
+            "window_s": 1.0,
+            "n_pages": 10_000,
+            "scenario": json.dumps({"contexts": [{"schemes": [{"quota": {"goals": goals}}]}]}),
+        },
+    )
+
+
+def test_a_page_level_run_is_read_in_quota_windows():
+    ds = simulation([{"metric": "node_eligible_mem_bp", "target_value": 4000}])
+    view = analysis.series(ds)
+    assert view.y_bp[:6].tolist() == [0, 1000, 2000, 3000, 4000, 4000]
+    assert view.moved[:6].tolist() == [1000, 1000, 1000, 1000, 0, 0]
+    assert (view.moved.size, view.target_bp, view.window_s) == (300, 4000, 1.0)
+    got = analysis.measures(ds)
+    assert (got["settling_windows"], got["settling_s"], got["quiescence_s"]) == (4, 4.0, 4.0)
+    assert (got["ping_pong"], got["waste_ratio"], got["moves_per_page"]) == (0, 0, 0.4)
+    assert analysis.verdict(ds).kind == "converged"
+    assert analysis.verdict(ds, node=1, target_bp=7000).kind == "wrong-point"
+
+
+@pytest.mark.parametrize(
+    ("goal", "target", "last"),
+    [
+        ({"metric": "node_mem_used_bp", "target_value": 3000}, 3000, 3000),
+        ({"metric": "node_mem_free_bp", "target_value": 7000}, 3000, 3000),
+        ({"metric": "node_eligible_mem_bp", "target_value": 6000, "complement": True}, 4000, 4000),
+        ({"metric": "node_sys_bp:literal", "target_value": 4000}, 4000, 4000),
+        ({"metric": "node_eligible_mem_bp", "target_value": 6000, "nid": 1}, None, 4000),
+        ({"metric": "user_input", "target_value": 4000}, None, 4000),
+    ],
+)
+def test_the_goal_of_a_page_level_run(goal, target, last):
+    view = analysis.series(simulation([goal]))
+    assert view.target_bp == target
+    assert view.y_bp[-1] == last
+
+
+def test_a_page_level_run_without_a_log_of_moves_or_a_goal():
+    ds = simulation([], returns=-1)
+    assert math.isnan(analysis.measures(ds, target_bp=4000)["ping_pong"])
+    with pytest.raises(InputError, match="target_bp: is missing"):
+        analysis.measures(ds)
+    with pytest.raises(InputError, match="target_bp: is missing"):
+        analysis.verdict(ds)
+    with pytest.raises(InputError, match=r"node: 2 is not among the nodes \[0, 1\]"):
+        analysis.measures(ds, node=2)
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
-    [({"target_bp": 0}, "target_bp: 0"), ({"band_bp": -1}, "band_bp: -1"), ({"within": 0}, "within"),
-     ({"hold_windows": -1}, "hold_windows"), ({"tail_windows": 0}, "tail_windows: 0 is outside"),
-     ({"tail_windows": 401}, "tail_windows: 401"), ({"confidence": 1.0}, "confidence"), ({"window_s": 0}, "window_s: 0")],
-)  # fmt: skip
+    [
+        ({"target_bp": 0}, "target_bp: 0"),
+        ({"band_bp": -1}, "band_bp: -1"),
+        ({"within": 0}, "within"),
+        ({"hold_windows": -1}, "hold_windows"),
+        ({"tail_windows": 0}, "tail_windows: 0 is outside"),
+        ({"tail_windows": 401}, "tail_windows: 401"),
+        ({"confidence": 1.0}, "confidence"),
+        ({"window_s": 0}, "window_s: 0"),
+    ],
+)
 def test_refusals(options, message):
     ds = loop.run("temporal", 4000, M, 0)
     with pytest.raises(InputError, match=message):
@@ -215,7 +299,8 @@ def test_refusals(options, message):
 def test_what_is_no_run_is_refused():
     ds = loop.run("temporal", 4000, M, 0)
     with pytest.raises(
-        InputError, match=r"kind.*'loop_grid' has no adapter; give a run of kind loop, loop_pair, interleave"
+        InputError,
+        match=r"kind.*'loop_grid' has no adapter; give a run of kind loop, loop_pair, interleave, simulation",
     ):
         analysis.measures(loop.run_many("temporal", 4000, M, 0))
     with pytest.raises(InputError, match="has no window"):

@@ -23,8 +23,8 @@ def autoregression(rho, size, seed):
 
 @pytest.mark.parametrize(("rho", "least"), [(0.0, 0.89), (0.6, 0.78)])
 def test_intervals_cover_the_mean(rho, least):
-    # 200 trials have a standard error of 1.5-3 %; block bootstrap of 100 correlated points is known to fall short of 95 %,
-    # but must beat the 66 % that ignoring a correlation of 0.6 gives.
+    # 200 trials have a standard error of 1.5-3 %; a block bootstrap of 100 correlated points is known to fall short of
+    # 95 %, but must beat the 66 % that ignoring a correlation of 0.6 gives.
     hits = 0
     for seed in range(200):
         low, high = mean_interval(autoregression(rho, 100, seed), n_resamples=199, seed=seed)

@@ -14,25 +14,52 @@ M = 1_000_000
 def test_every_cell_of_a_grid_is_a_run():
     targets, delays, seeds = np.array([1000, 4000, 9000])[:, None, None], np.array([0, 1, 5])[:, None], np.arange(2)
     many = loop.run_many(
-        "consist", targets, M, 0, delay=delays, seed=seeds, leak_rate=0.03, noise_bp=20.0, windows=150,
-        cap_bytes=np.array(50_000 * 4096), esz_bp0=10**9,
-    )  # fmt: skip
+        "consist",
+        targets,
+        M,
+        0,
+        delay=delays,
+        seed=seeds,
+        leak_rate=0.03,
+        noise_bp=20.0,
+        windows=150,
+        cap_bytes=np.array(50_000 * 4096),
+        esz_bp0=10**9,
+    )
     assert many.final_pages.dims == ("grid_0", "grid_1", "grid_2")
     assert many.final_pages.shape == (3, 3, 2)
     assert many.target_bp.dims == many.final_pages.dims
     for i, target in enumerate(targets.ravel()):
         for j, delay in enumerate(delays.ravel()):
             for k, seed in enumerate(seeds):
-                one = loop.run("consist", target, M, 0, delay=delay, seed=seed, leak_rate=0.03, noise_bp=20.0, windows=150,
-                               cap_bytes=50_000 * 4096, esz_bp0=10**9)  # fmt: skip
+                one = loop.run(
+                    "consist",
+                    target,
+                    M,
+                    0,
+                    delay=delay,
+                    seed=seed,
+                    leak_rate=0.03,
+                    noise_bp=20.0,
+                    windows=150,
+                    cap_bytes=50_000 * 4096,
+                    esz_bp0=10**9,
+                )
                 cell = many.isel(grid_0=i, grid_1=j, grid_2=k)
                 assert int(cell.final_pages) == int(one.final_pages)
                 assert float(cell.tail_moved_pages) == float(one.moved[-100:].mean())
 
 
 def test_limits_inside_arrays_have_numbers_for_none():
-    many = loop.run_many("temporal", 4000, M, 0, cap_bytes=np.array([2**64 - 1, 4096 * 10_000], np.uint64),
-                         capacity_pages=np.array([M, 300_000]), clamp_bp=np.array([10_000, 2000]))  # fmt: skip
+    many = loop.run_many(
+        "temporal",
+        4000,
+        M,
+        0,
+        cap_bytes=np.array([2**64 - 1, 4096 * 10_000], np.uint64),
+        capacity_pages=np.array([M, 300_000]),
+        clamp_bp=np.array([10_000, 2000]),
+    )
     bare = loop.run("temporal", 4000, M, 0)
     limited = loop.run("temporal", 4000, M, 0, cap_bytes=4096 * 10_000, capacity_pages=300_000, clamp_bp=2000)
     assert many.final_pages.values.tolist() == [int(bare.final_pages), int(limited.final_pages)] == [M, 200_000]

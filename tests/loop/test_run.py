@@ -18,10 +18,18 @@ ULONG_MAX = 2**64 - 1
 
 @pytest.mark.parametrize(
     ("last", "score", "following"),
-    [(10_000, 0, 20_000), (900_000, 200, 1_782_000), (900_000, 250_000_000, 10_000), (50_000, 15_000, 25_000),
-     (10_000, 19_999, 10_000), (123_456_789, 9_999, 123_469_134), (2**63, 5_000, 13_835_058_055_282_160_808),
-     (ULONG_MAX, 12_500, 13_835_058_055_282_164_115), (ULONG_MAX, 9_999, ULONG_MAX)],
-)  # fmt: skip
+    [
+        (10_000, 0, 20_000),
+        (900_000, 200, 1_782_000),
+        (900_000, 250_000_000, 10_000),
+        (50_000, 15_000, 25_000),
+        (10_000, 19_999, 10_000),
+        (123_456_789, 9_999, 123_469_134),
+        (2**63, 5_000, 13_835_058_055_282_160_808),
+        (ULONG_MAX, 12_500, 13_835_058_055_282_164_115),
+        (ULONG_MAX, 9_999, ULONG_MAX),
+    ],
+)
 def test_feed_unit_values(last, score, following):
     assert int(feed_loop_next_input(np.uint64(last), np.uint64(score))) == following
     assert int(consist_esz_bp(np.uint64(last), np.uint64(score))) == following
@@ -34,9 +42,15 @@ def test_consist_starts_from_one_byte():
 
 @pytest.mark.parametrize(
     ("score", "cap", "state"),
-    [(9_999, 0, ULONG_MAX), (9_999, 200 * MIB, 200 * MIB * 10_000), (10_000, 200 * MIB, 0), (25_000, 0, 0),
-     (0, ULONG_MAX // 10_000, ULONG_MAX // 10_000 * 10_000), (0, ULONG_MAX // 10_000 + 1, ULONG_MAX)],
-)  # fmt: skip
+    [
+        (9_999, 0, ULONG_MAX),
+        (9_999, 200 * MIB, 200 * MIB * 10_000),
+        (10_000, 200 * MIB, 0),
+        (25_000, 0, 0),
+        (0, ULONG_MAX // 10_000, ULONG_MAX // 10_000 * 10_000),
+        (0, ULONG_MAX // 10_000 + 1, ULONG_MAX),
+    ],
+)
 def test_temporal_states(score, cap, state):
     assert int(temporal_esz_bp(np.uint64(score), np.uint64(cap))) == state
 

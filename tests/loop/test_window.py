@@ -49,9 +49,25 @@ def tune(tuner: str, state: int, score: int, cap: int | None) -> int:
     return cap * 10_000 if cap is not None and cap <= ULONG_MAX // 10_000 else ULONG_MAX
 
 
-def reference(tuner, target_bp, n_pages, start_pages, *, cap_bytes=None, delay=0, leak_pages=0, leak_rate=0.0,
-              capacity_pages=None, clamp_bp=None, early_exit=False, noise_bp=0.0, direction="in", windows=400, esz_bp0=0,
-              seed=0):  # fmt: skip
+def reference(
+    tuner,
+    target_bp,
+    n_pages,
+    start_pages,
+    *,
+    cap_bytes=None,
+    delay=0,
+    leak_pages=0,
+    leak_rate=0.0,
+    capacity_pages=None,
+    clamp_bp=None,
+    early_exit=False,
+    noise_bp=0.0,
+    direction="in",
+    windows=400,
+    esz_bp0=0,
+    seed=0,
+):
     pages, moves, quotas, state = [start_pages], [], [], esz_bp0
     for k in range(windows):
         n = pages[k]

@@ -1,0 +1,1 @@
+"""Runs and comparisons: the event loop, recorders, policies, datasets."""

@@ -1,0 +1,1 @@
+"""Where access information comes from."""

@@ -1,0 +1,1 @@
+"""Formats of other tools: sysfs dumps, recordings of real kernels, scenario files."""

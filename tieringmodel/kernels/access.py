@@ -16,13 +16,14 @@ _RULE_KEY = np.uint64(0xD1342543DE82EF95)
 
 
 @inlined
-def _touch_bits(key, page, tick):
+def touch_bits(key, page, tick):
+    """Hash a logical page and a workload tick to 32 bits; below a plain rate's threshold the page is touched."""
     return mix64(key + ((np.uint64(tick) << SHIFT32) | np.uint64(page)) * GAMMA) >> SHIFT32
 
 
 @inlined
 def _mixed32(page, tick, salt):
-    """The golden workloads' 32-bit hash: a xorshift-multiply mix of page, tick and salt."""
+    """Return the golden workloads' 32-bit hash: a xorshift-multiply mix of page, tick and salt."""
     h = (np.uint64(page) * np.uint64(_C1) + np.uint64(tick) * np.uint64(_C2) + salt) & LOW32
     h ^= h >> np.uint64(16)
     h = (h * _M1) & LOW32
@@ -33,20 +34,20 @@ def _mixed32(page, tick, salt):
 
 @inlined
 def plain_touched(threshold, key, page, after, until):
-    """Touched by a plain rate in any tick of (after, until]?"""
+    """Tell whether a plain rate touched the page in any tick of (after, until]."""
     if threshold == _U0:
         return False
     if threshold >= _FULL:
         return until > after
     for tick in range(after + 1, until + 1):
-        if _touch_bits(key, page, tick) < threshold:
+        if touch_bits(key, page, tick) < threshold:
             return True
     return False
 
 
 @inlined
 def rules_touched(access, cls, page, after, until):
-    """Touched under any rule of the page's class in any tick of (after, until]?"""
+    """Tell whether any rule of its class touched the page in any tick of (after, until]."""
     for r in range(access.first[cls], access.first[cls + 1]):
         rule = access.rule[r]
         a, b = max(after, rule.start - 1), min(until, rule.end - 1)

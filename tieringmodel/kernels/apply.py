@@ -14,8 +14,23 @@ from .bits import ctz
 from .frames import charge_clock, migrate_run, move_page
 from .integer import mult_frac
 from .layout import (
-    ACTIVE_SHIFT, ANON, CLASS_MASK, EXTERNAL, HUGEPAGE_SIZE, IS_ACTIVE, LOW32, LRU_DEPRIO, LRU_PRIO, MEMCG, MIGRATE,
-    NO_SCORE, PAGEOUT, SHIFT32, STAT, UNSUPPORTED, YOUNG,
+    ACTIVE_SHIFT,
+    ANON,
+    CLASS_MASK,
+    EXTERNAL,
+    HUGEPAGE_SIZE,
+    IS_ACTIVE,
+    LOW32,
+    LRU_DEPRIO,
+    LRU_PRIO,
+    MEMCG,
+    MIGRATE,
+    NO_SCORE,
+    PAGEOUT,
+    SHIFT32,
+    STAT,
+    UNSUPPORTED,
+    YOUNG,
 )  # fmt: skip
 from .regions import align_down, merge_two
 from .scoring import core_drops, count_resident, fetch, mvsum, pattern_ok, push_right, region_score, store
@@ -35,7 +50,7 @@ def quota_full(s, min_sz):
 
 @inlined
 def is_last(cur, ptr):
-    """Is the current region the last one of its target, counting pieces still to be visited?"""
+    """Whether the current region is the last one of its target, counting pieces still to be visited."""
     return cur.depth == 0 and cur.next == ptr[cur.target + 1]
 
 
@@ -103,6 +118,15 @@ def passing_frames(s, filters, memory, access, a, b, tick, core_allowed, out):
                 out[n] = frame
                 n += 1
     return n
+
+
+@kernel
+def passing(s, filters, memory, access, chosen, tick, core_allowed):
+    """Tell which of the chosen frames' pages the operations filters let pass, for actions carried out by the caller."""
+    out = np.empty(chosen.size, np.bool_)
+    for k in range(chosen.size):
+        out[k] = page_passes(s, filters, memory, access, chosen[k], tick, core_allowed)
+    return out
 
 
 @inlined

@@ -15,13 +15,19 @@ _U1 = np.uint64(1)
 
 
 @inlined
+def _tausworthe(s, mask, left, fold, right):
+    """One step of one register: the masked part moves up, the folded word's top comes in below."""
+    return (((s & mask) << left) & _MASK32) ^ ((((s << fold) & _MASK32) ^ s) >> right)
+
+
+@inlined
 def _lfsr113(state):
     """Four combined Tausworthe registers (L'Ecuyer 1999), all in 32 bits."""
     s1, s2, s3, s4 = state[3], state[4], state[5], state[6]
-    s1 = (((s1 & np.uint64(0xFFFFFFFE)) << np.uint64(18)) & _MASK32) ^ ((((s1 << np.uint64(6)) & _MASK32) ^ s1) >> np.uint64(13))
-    s2 = (((s2 & np.uint64(0xFFFFFFF8)) << np.uint64(2)) & _MASK32) ^ ((((s2 << np.uint64(2)) & _MASK32) ^ s2) >> np.uint64(27))
-    s3 = (((s3 & np.uint64(0xFFFFFFF0)) << np.uint64(7)) & _MASK32) ^ ((((s3 << np.uint64(13)) & _MASK32) ^ s3) >> np.uint64(21))
-    s4 = (((s4 & np.uint64(0xFFFFFF80)) << np.uint64(13)) & _MASK32) ^ ((((s4 << np.uint64(3)) & _MASK32) ^ s4) >> np.uint64(12))
+    s1 = _tausworthe(s1, np.uint64(0xFFFFFFFE), np.uint64(18), np.uint64(6), np.uint64(13))
+    s2 = _tausworthe(s2, np.uint64(0xFFFFFFF8), np.uint64(2), np.uint64(2), np.uint64(27))
+    s3 = _tausworthe(s3, np.uint64(0xFFFFFFF0), np.uint64(7), np.uint64(13), np.uint64(21))
+    s4 = _tausworthe(s4, np.uint64(0xFFFFFF80), np.uint64(13), np.uint64(3), np.uint64(12))
     state[3], state[4], state[5], state[6] = s1, s2, s3, s4
     return s1 ^ s2 ^ s3 ^ s4
 

@@ -166,16 +166,11 @@ def eligible_bytes(r, n, scheme, window, space, memory, counts):
 
 
 @kernel
-def eligible_pages(r, n, scheme, window, space, memory, out):
-    """LRU pages of every region that matches the pattern, 0 for the others (i64[n])."""
-    by_node = np.zeros(space.first.size, np.int64)
+def matching_regions(r, n, scheme, window, out):
+    """Tell which of n regions match the pattern (bool[n])."""
     for i in range(n):
-        out[i] = 0
         size = r.end[i] - r.start[i]
-        if pattern_ok(scheme, size, mvsum(r.nr[i], r.last[i], window.left_bp), np.uint64(r.age[i])):
-            by_node[:] = 0
-            add_resident(by_node, memory, space, r.start[i], r.end[i])
-            out[i] = by_node.sum() // 4096
+        out[i] = pattern_ok(scheme, size, mvsum(r.nr[i], r.last[i], window.left_bp), np.uint64(r.age[i]))
 
 
 @inlined

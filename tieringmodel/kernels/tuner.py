@@ -18,7 +18,7 @@ def consist_esz_bp(esz_bp, score):
 
 @kernel
 def temporal_esz_bp(score, sz_cap):
-    """TEMPORAL (u64, u64) -> u64: nothing at or above the goal; below it the size quota, or all there is without one."""
+    """TEMPORAL (u64, u64) -> u64: nothing at or above the goal; below it the size quota, or all there is if 0."""
     if score >= U10000:
         return U0
     if U0 < sz_cap <= ESZ_MAX:

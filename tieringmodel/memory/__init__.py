@@ -1,0 +1,1 @@
+"""The machine's memory: pages as numpy arrays, frame allocators, migration."""

@@ -8,9 +8,9 @@ import numpy as np
 import numpy.typing as npt
 
 from ..errors import InputError
-from .reading import COMPARISON, TIME, names, need, numbers, settled, verdict
-from .roles import BASELINE, looks, role_of
-from .style import SMALL_PT, Sheet, colour_of, dress, headline, headline_all, label_ends, lines, number
+from .reading import COMPARISON, TIME, names, need, numbers, settled
+from .roles import BASELINE, listed, looks, role_of, short
+from .style import SMALL_PT, Sheet, colour_of, dress, headline, headline_all, label_ends, lines, literal, number
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -108,6 +108,12 @@ def _still_moving(last: list[tuple[float, str]]) -> str:
     return f"{len(moving)} of {len(last)} policies still {verb} at the end, {name} most: {number(rate)} MiB/s"
 
 
+def _both_small(rest: list[str]) -> str:
+    if not rest:
+        return "No policy combines a small error with little migration"
+    return f"Small error and little migration together (filled dots): {listed([short(p) for p in rest])}"
+
+
 def _rate_scale(ax: Axes, values: npt.NDArray[np.float64], which: str) -> None:
     """Scale an axis of rates: linear from 0 to 0.1 MiB/s, logarithmic above."""
     from matplotlib.ticker import FuncFormatter, NullLocator
@@ -168,10 +174,10 @@ def summary(cmp: xr.Dataset, *, ax: Any = None) -> npt.NDArray[Any]:
             )  # fmt: skip
     dress(left, "Residual migration [MiB/s]", grid="x")
     dress(right, "Distance from the target share [bp]", grid="x")
-    left.set_yticks(rows, policies, fontsize=SMALL_PT)
+    left.set_yticks(rows, [literal(p) for p in policies], fontsize=SMALL_PT)
     left.set_ylim(-0.7, len(policies) - 0.3)
     right.set_ylim(-0.7, len(policies) - 0.3)
     for panel in axes:
         panel.tick_params(axis="y", length=0)
-    headline_all(axes, verdict(cmp) + " (filled dots: settled)")
+    headline_all(axes, _both_small([p for p, ok in zip(policies, rest, strict=True) if ok and role_of(p) != BASELINE]))
     return np.asarray(axes, dtype=object)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import unicodedata
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -10,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..errors import InputError
-from .roles import BASELINE, listed, role_of
+from .roles import BASELINE, listed, role_of, short
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -19,9 +20,15 @@ RUN, COMPARISON = "tieringmodel.simulate", "tieringmodel.compare"
 TIME = "Time since DAMON was turned on [s]"
 
 
+def plain(value: object) -> str:
+    """Return text on one line, with control characters (a terminal might obey them) made visible."""
+    text = " ".join(str(value).split())
+    return "".join("\N{REPLACEMENT CHARACTER}" if unicodedata.category(c).startswith("C") else c for c in text)
+
+
 def names(ds: xr.Dataset) -> list[str]:
-    """Return the policies of a comparison as text."""
-    return [str(p) for p in ds["policy"].values]
+    """Return the policies of a comparison as plain text."""
+    return [plain(p) for p in ds["policy"].values]
 
 
 def need(ds: xr.Dataset, where: str, variables: Sequence[str], maker: str) -> None:
@@ -46,7 +53,7 @@ def numbers(ds: xr.Dataset, name: str) -> npt.NDArray[np.float64]:
 
 def settled(ds: xr.Dataset) -> npt.NDArray[np.bool_]:
     """Return which policies settled, bool (policy,); a file may hold them as 0 and 1."""
-    return np.asarray(ds["settled"].values) == 1
+    return np.asarray(np.asarray(ds["settled"].values) == 1, np.bool_)
 
 
 def scenario(ds: xr.Dataset) -> dict[str, Any]:
@@ -78,7 +85,7 @@ def schemes(ds: xr.Dataset) -> list[str]:
 def verdict(cmp: xr.Dataset) -> str:
     """Return how many of the policies that are no baseline came to rest at the target, and which."""
     judged = [(p, ok) for p, ok in zip(names(cmp), settled(cmp), strict=True) if role_of(p) != BASELINE]
-    rest = [p.removeprefix("weights: ") for p, ok in judged if ok]
+    rest = [short(p) for p, ok in judged if ok]
     if not judged:
         return "No policy besides the baselines"
     if len(rest) == len(judged) > 1:

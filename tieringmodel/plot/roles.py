@@ -16,7 +16,7 @@ _BY_ROLE = {
     WEIGHTS: (GREEN, VERMILLION, ORANGE, PURPLE, SKY),
     BASELINE: (GREY,),
 }
-_WIDTH = {RECORDED: 2.4, GOAL: 1.9, WEIGHTS: 1.3, BASELINE: 1.0}
+_WIDTH = {RECORDED: 2.2, GOAL: 1.7, WEIGHTS: 1.2, BASELINE: 1.0}
 _ORDER = {RECORDED: 6.0, GOAL: 5.0, WEIGHTS: 4.0, BASELINE: 3.0}
 Dashes = tuple[float, tuple[float, ...]]
 _DASHES: tuple[Dashes, ...] = ((0, ()), (0, (5, 1.5)), (0, (1.5, 1.5)), (0, (6, 1.5, 1.5, 1.5)))
@@ -40,6 +40,11 @@ def role_of(policy: str) -> str:
     return BASELINE
 
 
+def short(policy: str) -> str:
+    """Return a policy's name for a sentence about policies."""
+    return policy.removeprefix("weights: ").removeprefix("goal: ")
+
+
 def looks(policies: Sequence[str]) -> list[Look]:
     """Return a look for each policy; the same list gets the same looks in every figure."""
     seen = dict.fromkeys(_BY_ROLE, 0)
@@ -53,7 +58,8 @@ def looks(policies: Sequence[str]) -> list[Look]:
         turn, place = (k, 0) if role == BASELINE else divmod(k, len(colours))
         # Every other turn backwards: the colour that comes twice in a row differs by its dashes, as a pair should.
         colour = colours[-1 - place if turn % 2 else place]
-        out.append(Look(colour, _WIDTH[role], dashes[turn % len(dashes)], _ORDER[role]))
+        width = _WIDTH[WEIGHTS] if role == GOAL and k else _WIDTH[role]
+        out.append(Look(colour, width, dashes[turn % len(dashes)], _ORDER[role]))
     return out
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from ..units import MIB, PAGE_SZ, format_bytes
+from ..units import PAGE_SZ, format_bytes
 from .reading import RUN, TIME, need, numbers, schemes
 from .roles import GREY, listed, series_colours
 from .style import Sheet, dress, headline, headline_all, label_ends
@@ -48,17 +48,14 @@ def esz(ds: xr.Dataset, *, ax: Any = None) -> npt.NDArray[Any]:
     """
     need(ds, "ds", ("esz_bytes", "score"), RUN)
     upper, lower = axes = esz_sheet(ds).axes(ax)[:2]
-    time, quota, score = numbers(ds, "time"), numbers(ds, "esz_bytes") / MIB, numbers(ds, "score")
+    time, quota, score = numbers(ds, "time"), numbers(ds, "esz_bytes"), numbers(ds, "score")
     if "resets" in ds:
         score = np.where(numbers(ds, "resets") > 0, score, np.nan)
     labels, colours = schemes(ds), series_colours(ds.sizes["scheme"])
-    dress(upper, "", "Effective quota [MiB]")
+    dress(upper, "", "Effective quota [bytes]")
     dress(lower, TIME, "Score [bp of the goal]")
-    # Without a cap the temporal tuner asks for 2**64 / 10000 bytes: such a quota needs decades.
-    positive = quota[quota > 0]
-    if positive.size and positive.max() > 1000 * np.median(positive):
-        upper.set_yscale("symlog", linthresh=float(np.median(positive)))
-    lower.axhline(10_000, color=GREY, linewidth=1.0, linestyle=(0, (4, 2)), gid="goal reached")
+    _quota_scale(upper, quota)
+    lower.axhline(10_000, color=GREY, linewidth=1.0, linestyle=(0, (4, 2)), label="_goal reached")
     for k, colour in enumerate(colours):
         upper.fill_between(time, quota[:, k], step="post", color=colour, alpha=0.3, linewidth=0)
     for panel, values in ((upper, quota), (lower, score)):
@@ -76,9 +73,27 @@ def esz(ds: xr.Dataset, *, ax: Any = None) -> npt.NDArray[Any]:
     return np.asarray(axes, dtype=object)
 
 
+def _quota_scale(ax: Axes, quota: npt.NDArray[np.float64]) -> None:
+    """Scale and label an axis of bytes; logarithmic from one page on where quotas differ by orders of magnitude."""
+    from matplotlib.ticker import FuncFormatter, NullLocator
+
+    positive, highest = quota[quota > 0], float(quota.max(initial=PAGE_SZ))
+    # CONSIST starts at one byte; without a cap TEMPORAL asks for 2**64 / 10000.
+    if positive.size and highest > 100 * positive.min():
+        ax.set_yscale("symlog", linthresh=PAGE_SZ)
+        decades = int(np.ceil(np.log2(highest / PAGE_SZ) / 4)) + 1
+        every = max(1, decades // 5)
+        ax.yaxis.set_ticks([0.0] + [float(PAGE_SZ * 16**k) for k in range(0, decades, every)])
+        ax.yaxis.set_minor_locator(NullLocator())
+    else:
+        step = 2.0 ** np.floor(np.log2(highest / 4))
+        ax.yaxis.set_ticks(np.arange(0, highest + step, step))
+    ax.yaxis.set_major_formatter(FuncFormatter(lambda value, _: format_bytes(value)))
+
+
 def _open_message(quota: npt.NDArray[np.float64]) -> str:
-    shares = [f"scheme {k} in {100 * float(column.mean()):.0f} %" for k, column in enumerate((quota > 0).T)]
-    return f"Quotas are open: {listed(shares, 6)} of the records" if shares else "There is no scheme"
+    shares = [f"scheme {k} in {100 * float(column.mean()):.0f} %" for k, column in enumerate((quota >= PAGE_SZ).T)]
+    return f"Quotas of a page or more: {listed(shares, 6)} of the records" if shares else "There is no scheme"
 
 
 def occupancy(ds: xr.Dataset, *, ax: Axes | None = None) -> Axes:

@@ -10,8 +10,21 @@ import numpy.typing as npt
 
 from ..errors import InputError
 from .reading import COMPARISON, TIME, names, need, numbers, settled, verdict
-from .roles import BASELINE, GREY, looks, role_of
-from .style import LABEL_PT, SMALL_PT, Sheet, colour_of, dress, headline, headline_all, ink, label_ends, lines, number
+from .roles import BASELINE, GREY, RECORDED, listed, looks, role_of
+from .style import (
+    LABEL_PT,
+    SMALL_PT,
+    Sheet,
+    colour_of,
+    dress,
+    headline,
+    headline_all,
+    ink,
+    label_ends,
+    lines,
+    literal,
+    number,
+)
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -29,7 +42,7 @@ def panels_sheet(cmp: xr.Dataset) -> Sheet:
     """Return the sheet of `share_panels`: one row for every three panels."""
     count = max(1, len(_with_panel(cmp)))
     rows = -(-count // PANEL_COLUMNS)
-    return Sheet(0.9 + 1.45 * rows, rows, min(count, PANEL_COLUMNS), sharex=True, sharey=True)
+    return Sheet(0.9 + 1.6 * rows, rows, min(count, PANEL_COLUMNS), sharex=True, sharey=True)
 
 
 def _with_panel(cmp: xr.Dataset) -> list[int]:
@@ -49,7 +62,7 @@ def _target(ax: Axes, cmp: xr.Dataset) -> list[tuple[float, float, str, str]]:
     target = float(cmp["target_bp"])
     if not np.isfinite(target):
         return []
-    ax.axhline(target, color=ink(), linewidth=0.9, alpha=0.55, zorder=2, gid="target")
+    ax.axhline(target, color=ink(), linewidth=0.9, alpha=0.55, zorder=2, label="_target")
     return [(ax.get_xlim()[1], target, f"TARGET {target:.0f} bp", ink())]
 
 
@@ -92,7 +105,9 @@ def share(cmp: xr.Dataset, *, ax: Axes | None = None) -> Axes:
 
 
 def share_panels(cmp: xr.Dataset, *, ax: Any = None) -> npt.NDArray[Any]:
-    """Draw every policy's share in a panel of its own, with the others behind it in grey.
+    """Draw every policy's share in a panel of its own, with the recorded kernel's behind it in grey.
+
+    Where nothing was recorded, the first policy is behind the others.
 
     Parameters
     ----------
@@ -104,7 +119,7 @@ def share_panels(cmp: xr.Dataset, *, ax: Any = None) -> npt.NDArray[Any]:
     Returns
     -------
     ndarray of matplotlib Axes, shape (n,)
-        One for each policy that has a share, in the order of the dataset; baselines are only drawn behind them.
+        One for each policy that has a share, in the order of the dataset; baselines have none.
 
     Raises
     ------
@@ -119,16 +134,17 @@ def share_panels(cmp: xr.Dataset, *, ax: Any = None) -> npt.NDArray[Any]:
     sheet = panels_sheet(cmp)
     axes = (sheet if ax is None else Sheet(sheet.height_in, 1, len(shown))).axes(ax)
     style, rest = looks(policies), settled(cmp)
+    behind = next((k for k in shown if role_of(policies[k]) == RECORDED), shown[0])
     for panel, k in zip(axes, shown, strict=False):
         look = style[k]
         dress(panel)
         _share_axis(panel, values, time)
-        panel.plot(time, np.delete(values, k, axis=0).T, color=GREY, linewidth=0.5, alpha=0.35)
+        if k != behind:
+            panel.plot(time, values[behind], color=GREY, linewidth=0.7, alpha=0.8)
         panel.plot(time, values[k], color=colour_of(look), linewidth=max(1.4, look.width * 0.8), zorder=5)
         _target(panel, cmp)
-        panel.set_title(policies[k], loc="left", fontsize=SMALL_PT, pad=3)
-        outcome = _outcome(cmp, k, bool(rest[k]))
-        panel.text(0.98, 0.04, outcome, transform=panel.transAxes, ha="right", fontsize=SMALL_PT - 1)
+        title = f"{literal(policies[k])}\n{_outcome(cmp, k, bool(rest[k]))}"
+        panel.set_title(title, loc="left", fontsize=SMALL_PT, pad=3)
         grid = panel.get_subplotspec()
         if grid is None or grid.is_first_col():
             panel.set_ylabel("Share [bp]", fontsize=LABEL_PT)
@@ -142,10 +158,18 @@ def share_panels(cmp: xr.Dataset, *, ax: Any = None) -> npt.NDArray[Any]:
         spare.tick_params(left=False)
     if len(axes) > len(shown):
         text = f"straight line: target {target:.0f} bp\n" if np.isfinite(target) else ""
-        text += "grey: the other policies\nand the baselines"
+        text += literal(f"grey: {policies[behind]}")
         axes[len(shown)].text(0, 10_000, text, va="top", fontsize=SMALL_PT)
-    headline_all(axes, verdict(cmp))
+    headline_all(axes, "Outcomes: " + listed(_tally(cmp, shown), most=6))
     return axes[: len(shown)]
+
+
+def _tally(cmp: xr.Dataset, shown: list[int]) -> list[str]:
+    """Return each outcome with its number of policies, the settled first, then the most frequent."""
+    rest = settled(cmp)
+    words = ["settled" if rest[k] else _outcome(cmp, k, False) for k in shown]
+    kinds = sorted(set(words), key=lambda w: (w != "settled", -words.count(w), w))
+    return [f"{words.count(w)} {w}" for w in kinds]
 
 
 def _outcome(cmp: xr.Dataset, k: int, rest: bool) -> str:

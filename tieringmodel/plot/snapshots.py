@@ -10,7 +10,7 @@ import numpy.typing as npt
 from ..errors import InputError
 from ..units import GIB, MIB
 from . import reading
-from .style import SMALL_PT, Sheet, dress, headline, ink
+from .style import SMALL_PT, Sheet, dress, headline
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -123,6 +123,21 @@ def node_ranges(ds: xr.Dataset, context: int) -> list[tuple[int, int, int]]:
     return [(n["nid"], n["start_bytes"], n["start_bytes"] + n["sz_bytes"]) for n in nodes]
 
 
+def widest_area(regions: Ragged) -> tuple[float, float]:
+    """Return the start and end of the largest area; areas are apart by more than all regions are wide.
+
+    Heap, mappings and stack of a process are separated by holes that would leave nothing to see of them.
+    """
+    order = np.argsort(regions.start, kind="stable")
+    start, end = regions.start[order], np.maximum.accumulate(regions.end[order])
+    holes = np.maximum(start[1:] - end[:-1], 0)
+    covered = end[-1] - start[0] - holes.sum()
+    cuts = np.flatnonzero(holes > covered)
+    lows, highs = start[np.concatenate([[0], cuts + 1])], end[np.concatenate([cuts, [-1]])]
+    best = int(np.argmax(highs - lows))
+    return float(lows[best]), float(highs[best])
+
+
 def _message(regions: Ragged, nodes: list[tuple[int, int, int]], most: float) -> str:
     """Return how much is hot in the first and the last snapshot, and where."""
     hot = regions.value >= most / 2
@@ -165,6 +180,11 @@ def heatmap(ds: xr.Dataset, *, context: int = 0, rows: int = 400, ax: Axes | Non
     regions = regions_of(ds, context)
     nodes, most = node_ranges(ds, context), most_accesses(ds, regions, context)
     low, high = float(regions.start.min()), float(regions.end.max())
+    zero, label = 0.0, "Physical address"
+    if not physical(ds, context):
+        low, high = widest_area(regions)
+        # Mappings lie so high that their distance from 0 would hide the distances between them.
+        zero, label = low, f"Virtual address above {int(low):#x}"
     for _, first, last in nodes:
         if first < high and last > low:
             low, high = min(low, first), max(high, last)
@@ -173,17 +193,16 @@ def heatmap(ds: xr.Dataset, *, context: int = 0, rows: int = 400, ax: Axes | Non
     target = heatmap_sheet(ds).axes(ax)[0]
     share = rasterise(regions, edges) / most
     time = time_edges(regions.time)
-    mesh = target.pcolormesh(time, edges / scale, share, cmap="inferno", vmin=0, vmax=1, rasterized=True)
-    kind = "Physical" if physical(ds, context) else "Virtual"
-    dress(target, reading.TIME, f"{kind} address [{unit}]")
+    mesh = target.pcolormesh(time, (edges - zero) / scale, share, cmap="inferno", vmin=0, vmax=1, rasterized=True)
+    dress(target, reading.TIME, f"{label} [{unit}]")
     target.grid(visible=False)
-    target.set_ylim(low / scale, high / scale)
+    target.set_ylim((low - zero) / scale, (high - zero) / scale)
     for k, (nid, first, last) in enumerate(nodes):
         if last <= low or first >= high:
             continue
         if k:
-            target.axhline(first / scale, color="white", linewidth=2.2, gid="node boundary")
-            target.axhline(first / scale, color=ink(), linewidth=1.0, linestyle=(0, (4, 2)), gid="node boundary")
+            target.axhline(first / scale, color="white", linewidth=2.2, label="_node boundary")
+            target.axhline(first / scale, color="black", linewidth=1.0, linestyle=(0, (4, 2)), label="_node boundary")
         middle = (max(first, low) + min(last, high)) / 2 / scale
         target.annotate(
             f"node {nid}", (1, middle), (4, 0), xycoords=("axes fraction", "data"), textcoords="offset points",

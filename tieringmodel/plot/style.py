@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..errors import InputError
-from .roles import Look, looks
+from .roles import GREY, Look, looks
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -72,16 +72,21 @@ def ink() -> str:
     return str(rcParams["text.color"])
 
 
+def literal(text: str) -> str:
+    """Return text that matplotlib shows as it is: a dollar sign begins no formula."""
+    return text.replace("$", r"\$")
+
+
 def dress(ax: Axes, x: str = "", y: str = "", grid: str = "y") -> None:
     """Label both axes and leave only the lines that help reading."""
     ax.spines[["top", "right"]].set_visible(False)
     ax.tick_params(labelsize=SMALL_PT)
-    ax.grid(visible=True, axis=grid, alpha=0.25, linewidth=0.6)  # type: ignore[arg-type]
+    ax.grid(visible=True, axis=grid, color=GREY, alpha=0.3, linewidth=0.6)  # type: ignore[arg-type]
     ax.set_axisbelow(True)
     if x:
-        ax.set_xlabel(x, fontsize=LABEL_PT)
+        ax.set_xlabel(literal(x), fontsize=LABEL_PT)
     if y:
-        ax.set_ylabel(y, fontsize=LABEL_PT)
+        ax.set_ylabel(literal(y), fontsize=LABEL_PT)
 
 
 def headline(ax: Axes, text: str) -> None:
@@ -90,14 +95,14 @@ def headline(ax: Axes, text: str) -> None:
     alone = len(figure.axes) == 1
     width_in = figure.get_figwidth() * (0.95 if alone else ax.get_position().width)  # type: ignore[union-attr]
     lines = textwrap.fill(text, max(24, int(width_in * 72 / (0.6 * TITLE_PT))))
-    ax.set_title(lines, loc="left", fontsize=TITLE_PT, fontweight="bold")
+    ax.set_title(literal(lines), loc="left", fontsize=TITLE_PT, fontweight="bold", pad=8)
 
 
 def headline_all(axes: Sequence[Any] | npt.NDArray[Any], text: str) -> None:
     """Put one message over several axes of one figure."""
     figure = axes[0].figure
     lines = textwrap.fill(text, max(24, int(figure.get_figwidth() * 72 / (0.6 * TITLE_PT))))
-    figure.suptitle(lines, x=0.01, ha="left", fontsize=TITLE_PT, fontweight="bold")
+    figure.suptitle(literal(lines), x=0.01, ha="left", fontsize=TITLE_PT, fontweight="bold")
 
 
 def spread(wanted: npt.NDArray[np.float64], gap: float, top: float = 1.0) -> npt.NDArray[np.float64]:
@@ -144,13 +149,14 @@ def label_ends(ax: Axes, ends: Sequence[tuple[float, float, str, str]]) -> None:
     height_pt = figure.get_figheight() * 72 * ax.get_position().height  # type: ignore[union-attr]
     heights = ax.transAxes.inverted().transform(ax.transData.transform([(x, y) for x, y, _, _ in ends]))[:, 1]
     order = np.argsort(heights, kind="stable")
-    places = spread(heights[order], 1.4 * SMALL_PT / height_pt)
+    places = spread(heights[order], 1.4 * SMALL_PT / height_pt, top=0.98)
     for k, place in zip(order, places, strict=True):
         x, y, name, colour = ends[k]
         leader = {"arrowstyle": "-", "color": colour, "linewidth": 1.0, "shrinkA": 1, "shrinkB": 0, "relpos": (0, 0.5)}
+        text = name if len(name) <= LONGEST_LABEL else name[: LONGEST_LABEL - 1] + "…"
         ax.annotate(
-            name if len(name) <= LONGEST_LABEL else name[: LONGEST_LABEL - 1] + "…", (x, y), (1.05, float(place)),
-            textcoords="axes fraction", va="center", fontsize=SMALL_PT, annotation_clip=False, arrowprops=leader,
+            literal(text), (x, y), (1.05, float(place)), textcoords="axes fraction", va="center", fontsize=SMALL_PT,
+            annotation_clip=False, arrowprops=leader,
         )  # fmt: skip
 
 
@@ -169,7 +175,8 @@ def lines(
         if not finite.size:
             continue
         colour = colour_of(look)
-        ax.plot(time, row, color=colour, linewidth=look.width, linestyle=look.dashes, zorder=look.order, label=policy)
+        dashes = look.dashes if look.dashes[1] else "-"
+        ax.plot(time, row, color=colour, linewidth=look.width, linestyle=dashes, zorder=look.order, label=policy)
         ends.append((float(time[finite[-1]]), float(row[finite[-1]]), policy, colour))
     return ends
 

@@ -1,0 +1,1 @@
+"""The evidence that holds this build: golden vectors, recordings, anchor cases."""

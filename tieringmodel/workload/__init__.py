@@ -1,0 +1,1 @@
+"""Who touches which page and when."""

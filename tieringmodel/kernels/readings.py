@@ -1,0 +1,36 @@
+"""Byte counts behind the earlier readings of the goal metric (RFC v2 and v3)."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ._jit import kernel
+from .scoring import mvsum, pattern_ok
+
+_U0 = np.uint64(0)
+
+
+@kernel
+def matching_frame_bytes(r, n, scheme, window, space, counts):
+    """Bytes by node of existing frames, occupied or not, in regions that match the pattern (i64[nodes])."""
+    counts[:] = 0
+    for i in range(n):
+        size = r.end[i] - r.start[i]
+        if pattern_ok(scheme, size, mvsum(r.nr[i], r.last[i], window.left_bp), np.uint64(r.age[i])):
+            from_byte, to_byte = np.int64(r.start[i] * space.unit), np.int64(r.end[i] * space.unit)
+            for k in range(space.first.size):
+                low, high = max(from_byte, space.first[k] * 4096), min(to_byte, space.last[k] * 4096)
+                counts[k] += max(high - low, 0)
+
+
+@kernel
+def first_frame_bytes(r, n, scheme, window, space, counts):
+    """Whole size of every matching region, booked on the node of its first frame (i64[nodes])."""
+    counts[:] = 0
+    for i in range(n):
+        size = r.end[i] - r.start[i]
+        if pattern_ok(scheme, size, mvsum(r.nr[i], r.last[i], window.left_bp), np.uint64(r.age[i])):
+            page = np.int64(r.start[i] * space.unit) // 4096
+            for k in range(space.first.size):
+                if space.first[k] <= page < space.last[k]:
+                    counts[k] += np.int64(size * space.unit)

@@ -1,0 +1,100 @@
+"""The verdict of a comparison in words, read off its table."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from ..plot.reading import names, verdict
+from ..plot.roles import BASELINE, RECORDED, listed, role_of
+from ..report_text import MISSING, Row, rows
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+
+class Words(NamedTuple):
+    """Sentences about one comparison; the lists hold (policy, sentence), `fixes` (fix, policies that it is for)."""
+
+    headline: str
+    recorded: str
+    settled: list[tuple[str, str]]
+    unsettled: list[tuple[str, str]]
+    fixes: list[tuple[str, str]]
+    baselines: str
+
+
+def _end(text: str) -> str:
+    return text if not text or text[-1] in ".!?" else text + "."
+
+
+def _facts(row: Row) -> list[str]:
+    if row.settled:
+        when = "" if row.settling in (MISSING, "∞") else f"after {row.settling} s"
+        moves = "" if row.numbers[3] == MISSING else f"{row.numbers[3]} moves per page"
+        return [when, moves]
+    kind = row.kind if row.kind != "converged" else ""
+    error = "" if row.numbers[0] == MISSING else f"{row.numbers[0]} bp from the target"
+    rate = {MISSING: "", "0": "moves nothing"}.get(row.numbers[1], f"{row.numbers[1]} MiB/s go on")
+    return [kind, error, rate]
+
+
+def _sentence(row: Row) -> str:
+    facts = ", ".join(text for text in _facts(row) if text)
+    return _end((f"({facts})" if facts else "") + (f": {row.cause}" if row.cause else ""))
+
+
+def _baselines(table: list[Row]) -> str:
+    rest = [r.policy for r in table if r.settled]
+    away = [f"{r.policy} by {r.numbers[0]} bp" for r in table if not r.settled]
+    parts = [f"{listed(rest, len(rest))} at rest at the target"] if rest else []
+    return _end("; ".join([*parts, f"off the target: {listed(away, len(away))}"] if away else parts))
+
+
+def _recorded(table: list[Row]) -> str:
+    """Return how the measured run compares with the first policy, which is the model of its set-up."""
+    measured = next((r for r in table if role_of(r.policy) == RECORDED), None)
+    if measured is None or measured is table[0]:
+        return ""
+
+    def facts(row: Row) -> str:
+        kind = "settled" if row.settled else row.kind or "not settled"
+        return f"{kind}, share error {row.numbers[0]} bp, {row.numbers[1]} MiB/s"
+
+    model = table[0]
+    same = "the same verdict" if (measured.settled, measured.kind) == (model.settled, model.kind) else "another verdict"
+    return f"Measured ({measured.policy}): {facts(measured)}. Modelled ({model.policy}): {facts(model)}; {same}."
+
+
+def words(cmp: xr.Dataset) -> Words:
+    """Return the verdict of a comparison.
+
+    Parameters
+    ----------
+    cmp : xarray.Dataset
+        As for `tieringmodel.report_text.table`.
+
+    Returns
+    -------
+    Words
+        Which policies settled at the target, which did not and why, how the baselines stand, and what would help whom.
+
+    Raises
+    ------
+    InputError
+        If the dataset lacks a variable.
+    """
+    table = rows(cmp)
+    roles = [role_of(p) for p in names(cmp)]
+    judged = [r for r, role in zip(table, roles, strict=True) if role != BASELINE]
+    fixes: dict[str, list[str]] = {}
+    for row in judged:
+        if row.fix and not row.settled:
+            fixes.setdefault(row.fix, []).append(row.policy)
+    return Words(
+        _end(verdict(cmp)),
+        _recorded(table),
+        [(r.policy, _sentence(r)) for r in judged if r.settled],
+        [(r.policy, _sentence(r)) for r in judged if not r.settled],
+        [(_end(fix), f"(for {listed(who, len(who))})") for fix, who in fixes.items()],
+        _baselines([r for r, role in zip(table, roles, strict=True) if role == BASELINE]),
+    )

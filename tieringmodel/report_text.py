@@ -1,0 +1,165 @@
+"""The verdict table of a comparison: its columns, and its plain form for terminals."""
+
+from __future__ import annotations
+
+import shutil
+import textwrap
+from collections.abc import Callable
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from .errors import InputError
+from .plot.reading import COMPARISON, names, need, plain, settled
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+MISSING = "–"
+NARROWEST = 60
+_GAP = "  "
+_CAUSE_AT_LEAST = 28
+_POLICY_AT_LEAST = 14
+VARIABLES = (
+    "policy", "settled", "settling_s", "share_error_bp", "residual_mib_s", "ping_pong", "moves_per_page",
+    "kind", "cause", "fix",
+)  # fmt: skip
+
+
+class Column(NamedTuple):
+    """A column of numbers: its heading in lines, its name and unit, the variable, how a finite value is written."""
+
+    heading: tuple[str, ...]
+    name: str
+    unit: str
+    variable: str
+    write: Callable[[float], str]
+
+
+def significant(value: float) -> str:
+    """Return a value with three significant digits, without exponent down to 0.001."""
+    if value and abs(value) < 0.001:
+        return f"{value:.0e}"
+    return f"{value:.0f}" if abs(value) >= 100 else f"{value:.3g}"
+
+
+def ratio(value: float) -> str:
+    """Return a share of one with three decimals; what is not quite nothing does not become 0."""
+    return "0" if value == 0 else "<0.001" if 0 < value < 0.001 else f"{value:.3f}"
+
+
+def signed(value: float) -> str:
+    """Return a whole number with its sign; 0 has none."""
+    return f"{value:+.0f}" if round(value) else "0"
+
+
+NUMBERS = (
+    Column(("share", "error", "[bp]"), "share error", "bp", "share_error_bp", signed),
+    Column(("MiB/s", "after", "settling"), "after settling", "MiB/s", "residual_mib_s", significant),
+    Column(("ping-", "pong"), "ping-pong", "of moves", "ping_pong", ratio),
+    Column(("moves/", "page"), "moves", "per page", "moves_per_page", lambda v: f"{v:.2f}"),
+)
+
+
+class Row(NamedTuple):
+    """What the table says about one policy, as text without control characters."""
+
+    policy: str
+    settled: bool
+    settling: str
+    numbers: tuple[str, ...]
+    kind: str
+    cause: str
+    fix: str
+
+
+def written(value: float, write: Callable[[float], str]) -> str:
+    """Return a number, "∞", or "–" where there is none."""
+    value = float(value)
+    if np.isnan(value):
+        return MISSING
+    return write(value) if np.isfinite(value) else "∞" if value > 0 else "-∞"
+
+
+def rows(cmp: xr.Dataset) -> list[Row]:
+    """Return the table of a comparison, one row per policy.
+
+    Raises
+    ------
+    InputError
+        If the dataset lacks one of `VARIABLES`.
+    """
+    need(cmp, "cmp", VARIABLES, COMPARISON)
+    out = []
+    for k, (policy, ok) in enumerate(zip(names(cmp), settled(cmp), strict=True)):
+        kind, cause, fix = (plain(cmp[name].values[k]) for name in ("kind", "cause", "fix"))
+        values = tuple(written(cmp[c.variable].values[k], c.write) for c in NUMBERS)
+        settling = written(cmp["settling_s"].values[k], significant)
+        out.append(Row(policy, bool(ok), settling, values, kind, cause, fix))
+    return out
+
+
+def _settled_cell(row: Row, kind: bool) -> str:
+    if row.settled:
+        return "yes" if row.settling in (MISSING, "∞") else f"yes, {row.settling} s"
+    return f"no, {row.kind}" if kind and row.kind and row.kind != "converged" else "no"
+
+
+def table(cmp: xr.Dataset, width: int | None = None) -> str:
+    """Return the verdict table as plain text.
+
+    Parameters
+    ----------
+    cmp : xarray.Dataset
+        A comparison: per policy ``settled``, ``settling_s``, ``share_error_bp``, ``residual_mib_s``, ``ping_pong``,
+        ``moves_per_page``, ``kind``, ``cause``, ``fix``.
+    width : int, optional
+        Longest line; by default the terminal's. Where the cause does not fit beside the numbers, it stands below them.
+
+    Returns
+    -------
+    str
+        Lines without trailing newline. NaN is "–", infinite "∞".
+
+    Raises
+    ------
+    InputError
+        If the width is below 60 or the dataset lacks a variable.
+    """
+    if width is not None and width < NARROWEST:
+        raise InputError("width", f"{width} columns are too narrow", f"give {NARROWEST} or more")
+    width = max(NARROWEST, shutil.get_terminal_size().columns) if width is None else width
+    found = rows(cmp)
+    headings = [("settled?",), *(c.heading for c in NUMBERS)]
+    for kind in (True, False):
+        cells = [[_settled_cell(r, kind), *r.numbers] for r in found]
+        sizes = [max(map(len, (*heading, *(c[k] for c in cells)))) for k, heading in enumerate(headings)]
+        taken = sum(sizes) + len(_GAP) * len(sizes)
+        if width - taken >= _POLICY_AT_LEAST:
+            break
+    policy = max(6, *(len(r.policy) for r in found)) if found else 6
+    cause = width - taken - policy - len(_GAP)
+    beside = cause >= _CAUSE_AT_LEAST
+    if not beside:
+        policy = max(1, min(policy, width - taken))
+
+    def line(name: str, values: list[str], last: str) -> str:
+        padded = [values[0].ljust(sizes[0]), *(v.rjust(s) for v, s in zip(values[1:], sizes[1:], strict=True))]
+        return _GAP.join([name.ljust(policy), *padded, *([last] if beside else [])]).rstrip()
+
+    depth = max(len(h) for h in headings)
+    out = []
+    for k in range(depth):
+        texts = [h[k - depth] if depth - k <= len(h) else "" for h in headings]
+        last = k == depth - 1
+        out.append(line("policy" if last else "", texts, "cause" if last else ""))
+    out.append("-" * min(width, taken + policy + (len(_GAP) + cause if beside else 0)))
+    for row, values in zip(found, cells, strict=True):
+        left = textwrap.wrap(row.policy, policy) or [""]
+        right = textwrap.wrap(row.cause, cause) if beside else []
+        for k in range(max(len(left), len(right), 1)):
+            text = values if k == 0 else [""] * len(values)
+            out.append(line(left[k] if k < len(left) else "", text, right[k] if k < len(right) else ""))
+        if not beside:
+            out += textwrap.wrap(row.cause, width, initial_indent="    ", subsequent_indent="    ")
+    return "\n".join(out)
