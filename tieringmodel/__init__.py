@@ -16,11 +16,13 @@ from .scenario import (
     Attrs,
     Context,
     Dest,
+    Event,
     Filter,
     Goal,
     Group,
     IntervalsGoal,
     Machine,
+    Memcg,
     Node,
     Placement,
     Quota,
@@ -55,8 +57,8 @@ _HOME = {
 }
 
 __all__ = [
-    "AccessPattern", "Attrs", "Context", "Dest", "Filter", "Goal", "Group", "InputError", "IntervalsGoal", "KernelRefusal",
-    "Machine", "Node", "Placement", "Quota", "Scenario", "Scheme", "Target", "TieringError", "Vma", "Watermarks",
+    "AccessPattern", "Attrs", "Context", "Dest", "Event", "Filter", "Goal", "Group", "InputError", "IntervalsGoal", "KernelRefusal",
+    "Machine", "Memcg", "Node", "Placement", "Quota", "Scenario", "Scheme", "Target", "TieringError", "Vma", "Watermarks",
     "Weights", "Workload", "__version__", "analysis", "compare", "damon", "data_path", "interleave", "load", "loop",
     "plot", "policies", "read_recording", "simulate", "warmup",
 ]  # fmt: skip

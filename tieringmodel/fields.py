@@ -13,6 +13,8 @@ from typing import Any, Self
 from . import units
 from .errors import InputError
 
+T = typing.TypeVar("T")
+
 _BY_SUFFIX: tuple[tuple[str, Callable[[object, str], int]], ...] = (
     ("_bytes", units.parse_bytes),
     ("_us", units.parse_us),
@@ -130,6 +132,41 @@ class Checked:
     def replace(self, **changes: Any) -> Self:
         """Return a copy with fields changed (and checked again)."""
         return dataclasses.replace(self, **changes)  # type: ignore[type-var]
+
+
+def with_path(item: T, path: str, value: Any) -> T:
+    """Return a copy of a scenario (or a part of it) with one field changed.
+
+    Parameters
+    ----------
+    item : Checked
+        What to change a copy of.
+    path : str
+        Dotted names and list positions: ``contexts.0.schemes.0.quota.sz_bytes``. A position one past the end appends.
+    value : object
+        The new value, in any form the field accepts.
+
+    Raises
+    ------
+    InputError
+        If the path leads nowhere or the value does not fit.
+    """
+    head, _, rest = path.partition(".")
+    if isinstance(item, tuple):
+        if not head.isdigit() or int(head) > len(item) or (rest and int(head) == len(item)):
+            raise InputError(head, f"is not a position in a list of {len(item)}", f"write 0..{max(len(item) - 1, 0)}")
+        k = int(head)
+        changed = with_path(item[k], rest, value) if rest else value
+        return (*item[:k], changed, *item[k + 1 :])  # type: ignore[return-value]
+    names = [f.name for f in dataclasses.fields(item)] if isinstance(item, Checked) else []  # type: ignore[arg-type]
+    if head not in names:
+        raise InputError(head, "is not a known key", suggest(head, names) if names else "the path ends before it")
+    try:
+        return item.replace(**{head: with_path(getattr(item, head), rest, value) if rest else value})  # type: ignore[attr-defined,no-any-return]
+    except InputError as error:
+        if rest and not error.where.startswith(head):
+            raise error.under(head) from None
+        raise
 
 
 def _plain(value: Any) -> Any:

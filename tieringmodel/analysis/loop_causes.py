@@ -261,13 +261,14 @@ def _leaking(loop: Loop) -> Diagnosis:
                 )
         if loop.noise_bp > 0 and proportional:
             floor = noise_floor(loop.leak_rate, loop.noise_bp, loop.goal_bp, delay=loop.delay).share_sd_bp
-            calm = loop.noise_bp * band / (4 * floor)
-            return Diagnosis(
-                f"noise of {loop.noise_bp:g} bp shakes a weakly damped loop: it alone leaves a standard deviation "
-                f"of {floor:.0f} bp in the share",
-                f"average the metric down to noise_bp={calm:.3g}",
-                {"noise_bp": min(calm, loop.noise_bp)},
-            )
+            if floor > 0.1 * band:
+                calm = min(loop.noise_bp, loop.noise_bp * band / (4 * floor))
+                return Diagnosis(
+                    f"noise of {loop.noise_bp:g} bp shakes a weakly damped loop: it alone leaves a standard deviation "
+                    f"of {floor:.0f} bp in the share",
+                    f"average the metric down to noise_bp={calm:.3g}",
+                    {"noise_bp": calm},
+                )
         if not proportional:
             return Diagnosis(
                 f"against a constant leak of {leak} pages CONSIST is a centre: an oscillation neither fades nor "
@@ -341,6 +342,13 @@ _BY_KIND: dict[str, Callable[[Loop], Diagnosis]] = {
 
 def diagnose_loop(kind: str, loop: Loop) -> Diagnosis:
     """Return cause and remedy of a single loop that was found to be of `kind`."""
+    reference = loop.measured["target_bp"]
+    if abs(reference - loop.goal_bp) > loop.measured["band_bp"]:
+        return Diagnosis(
+            f"the loop's goal in force is {loop.goal_bp} bp, not the {reference:.0f} bp that it is judged by",
+            f"set target_bp={round(reference)} without a lower clamp",
+            {"target_bp": max(1, round(reference)), "clamp_bp": None},
+        )
     if kind == "wrong-point" and (loop.leak_at_goal > 0 and loop.view.moved[-loop.measured["tail_windows"] :].any()):
         return _leaking(loop)
     return _BY_KIND[kind](loop)

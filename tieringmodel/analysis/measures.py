@@ -198,7 +198,7 @@ def measures(
     band_bp : float, optional
         Half width of the band that counts as settled. None: 2 % of the reference.
     node : int
-        Goal node of an interleave run.
+        Goal node of an interleave run or a simulation.
     **options : Any
         within, window_s, hold_windows, tail_windows, confidence, n_resamples, seed of `measure`.
 

@@ -11,7 +11,7 @@ from .series import Series
 
 
 def _spaced(view: Series, measured: dict[str, Any]) -> dict[str, Any]:
-    """Return temporal goals and caps with a gap wider than what the caps cross unseen; empty when one page is too coarse."""
+    """Return temporal goals and caps with a gap wider than the caps cross unseen; empty when one page is too coarse."""
     p = view.parameters
     quiet = quiet_cap_pages(measured["band_bp"], p["n_pages"], p["delay"])
     caps = [min(cap_pages(own) or quiet, quiet) for own in p["caps_bytes"]]
@@ -29,7 +29,9 @@ def _spaced(view: Series, measured: dict[str, Any]) -> dict[str, Any]:
 def _pair_cause(kind: str, p: dict[str, Any], measured: dict[str, Any]) -> str:
     total = sum(p["targets_bp"])
     if kind == "stuck":
-        return f"a goal is missed, but no quota holds a page of {PAGE_BYTES} B (dead time of a cold start, or a cap below it)"
+        return (
+            f"a goal is missed, but no quota holds a page of {PAGE_BYTES} B (dead time of a cold start, or a low cap)"
+        )
     if total > 10_000:
         effect = (
             f"quotas grow by up to {2 - 10_000 / total:.4f} per window"
@@ -38,13 +40,13 @@ def _pair_cause(kind: str, p: dict[str, Any], measured: dict[str, Any]) -> str:
         )
         return f"the two goals add up to {total} bp, more than 10000: no placement meets both, {effect}"
     if p["tuner"] == "temporal":
-        return f"the gap of {10_000 - total} bp between the goals is narrower than the caps can cross before the metric shows it"
+        return f"the gap of {10_000 - total} bp between the goals is narrower than what the caps cross before it shows"
     if measured["limit_cycle_amplitude_bp"] > measured["band_bp"]:
         return (
             f"two CONSIST loops answer each other's moves around goals that add up to {total} bp: an oscillation that "
             "nothing damps"
         )
-    return f"CONSIST keeps both quotas at their goals (sum {total} bp): two equal flows cancel in the share and go on for ever"
+    return f"CONSIST keeps both quotas at their goals (sum {total} bp): two flows cancel in the share and never end"
 
 
 def diagnose_pair(kind: str, view: Series, measured: dict[str, Any]) -> Diagnosis:

@@ -127,10 +127,64 @@ def _interleave(ds: xr.Dataset, parameters: dict[str, Any], node: int) -> Series
     )
 
 
+USED_METRICS = ("node_mem_used_bp", "node_mem_free_bp")
+SHARE_METRICS = ("node_eligible_mem_bp", "node_sys_bp")
+
+
+def _goal_of(ds: xr.Dataset, node: int) -> tuple[bool, float | None]:
+    """Return whether the first node goal of a page-level run is about used memory, and its target for `node` in bp."""
+    for context in json.loads(ds.attrs.get("scenario", "{}")).get("contexts", []):
+        for scheme in context.get("schemes", []):
+            for goal in scheme.get("quota", {}).get("goals", []):
+                metric = str(goal["metric"]).partition(":")[0]
+                # A scenario's JSON leaves defaults out.
+                if goal.get("nid", 0) == node and metric in (*USED_METRICS, *SHARE_METRICS):
+                    target = float(goal["target_value"])
+                    turned = (metric == "node_mem_free_bp") != goal.get("complement", False)
+                    return metric in USED_METRICS, 1e4 - target if turned else target
+    return False, None
+
+
+def _simulation(ds: xr.Dataset, parameters: dict[str, Any], node: int) -> Series:
+    nids = ds["node"].values.tolist()
+    if node not in nids:
+        raise InputError("node", f"{node} is not among the nodes {nids}", "name a node of the run")
+    window_s, at = float(ds.attrs["window_s"]), nids.index(node)
+    time = ds["time"].values
+    # Records come with every aggregation and application; the measures count in quota windows.
+    windows = int((time[-1] + 1e-9) / window_s)
+    edge = np.searchsorted(time, np.arange(windows + 1) * window_s + 1e-9, side="right") - 1
+    used_goal, target = _goal_of(ds, node)
+    used, free = ds["used_pages"].values, ds["free_pages"].values
+    share = (1e4 * used / (used + free) if used_goal else ds["access_share_bp"].values)[:, at]
+    moved = ds["migrated_pages"].values
+    pages = ds["class_pages"].values.sum(axis=2)
+    lags, returns = ds["lag"].values, ds["returns"].values
+
+    def bounced(within: int) -> float:
+        if (returns < 0).any():  # where moves were not followed
+            return float("nan")
+        total = int(moved.sum())
+        return float(returns[:, lags <= within].sum() / total) if total else 0.0
+
+    return Series(
+        "simulation",
+        share[edge],
+        np.diff(np.cumsum(moved)[edge]).astype(float),
+        float(ds.attrs["n_pages"]),
+        (pages / pages.sum(axis=1, keepdims=True))[edge],
+        window_s=window_s,
+        ping_pong=bounced,
+        target_bp=target,
+        parameters=parameters,
+    )
+
+
 ADAPTERS: dict[str, Callable[[xr.Dataset, dict[str, Any], int], Series]] = {
     "loop": _loop,
     "loop_pair": _loop_pair,
     "interleave": _interleave,
+    "simulation": _simulation,
 }
 """Adapter per dataset ``kind``; a new kind of run adds its own."""
 
@@ -141,9 +195,11 @@ def series(ds: xr.Dataset, *, node: int = 0) -> Series:
     Parameters
     ----------
     ds : xarray.Dataset
-        A run with a ``kind`` that has an adapter: "loop", "loop_pair", "interleave", and those added to `ADAPTERS`.
+        A run with a ``kind`` that has an adapter: "loop", "loop_pair", "interleave", "simulation", and those added to
+        `ADAPTERS`.
     node : int
-        Goal node, where the run does not name one itself (interleave).
+        Goal node of an interleave run or a simulation. A simulation is read as the share of accesses that the node
+        serves, or, where its goal there is about used memory, as the used share of the node.
 
     Returns
     -------

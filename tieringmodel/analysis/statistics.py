@@ -11,7 +11,7 @@ import numpy.typing as npt
 Floats = npt.NDArray[np.float64]
 NAN_PAIR = (math.nan, math.nan)
 FEW = 1000
-"""Samples up to which a skewed mean matters; BCa takes memory of their square, and its correction fades with their root."""
+"""Most samples for BCa, which takes memory of their square; its correction fades with their root."""
 
 
 def lag1(values: Floats) -> float:

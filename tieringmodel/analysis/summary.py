@@ -80,7 +80,7 @@ def judge(
     -------
     Summary
         ``settled`` needs all three: within 2 % of the target from some time in the first two thirds on, at most 1e-4 of
-        the pages moved per window in the second half, at most 1 % of moves undone within 10 windows.
+        the pages moved per window from then on, at most 1 % of all moves undone within 10 windows.
     """
     inside = np.abs(share_bp - target_bp) <= BAND * target_bp + 1e-9
     outside = np.flatnonzero(~inside)

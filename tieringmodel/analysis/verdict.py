@@ -165,7 +165,7 @@ def verdict(
     target_bp : float, optional
         Reference in basis points. None: the goal in force in the run.
     node : int
-        Goal node of an interleave run.
+        Goal node of an interleave run or a simulation.
     error_share : float
         Converged runs stay this close to the reference in the tail, as a share of it.
     residual_per_page : float

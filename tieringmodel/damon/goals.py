@@ -5,8 +5,9 @@ The request by name with 0 for "not supported" is the RFC's ``get_goal_metric()`
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -18,6 +19,8 @@ from ..kernels import scoring
 from ..kernels.layout import Regions, Space
 from ..memory.physical import PhysicalMemory
 from ..scenario import Goal
+from ..units import ULONG_MAX
+from .lag_cache import LagCache
 from .quota_math import mult_frac
 
 
@@ -47,6 +50,14 @@ class MetricView:
         The present effective quota, bytes.
     tuner : str
         ``"consist"`` or ``"temporal"``.
+    memcg_classes : mapping of int to ndarray of bool
+        Page classes of each memory cgroup and its descendants.
+    last_total : int or None
+        What a metric that measures growth read at the goal's previous evaluation.
+    last_value : int
+        The goal's value at its previous evaluation.
+    lag : LagCache or None
+        Bytes in flight, where the goal asks for them.
     """
 
     memory: PhysicalMemory
@@ -59,6 +70,10 @@ class MetricView:
     ops: str
     esz: int
     tuner: str
+    memcg_classes: Mapping[int, npt.NDArray[np.bool_]]
+    last_total: int | None = None
+    last_value: int = 0
+    lag: LagCache | None = None
 
     def bytes_by_node(self, kernel: Callable[..., None], *arguments: Any) -> npt.NDArray[np.int64]:
         """Run one of the counting kernels over the regions; bytes per node, int64 (n_nodes,)."""
@@ -108,7 +123,10 @@ def _inactive_bp(view: MetricView, goal: Goal) -> int:
 
 
 def user_input(goal: Goal, now_us: int) -> int:
-    """Return what the user has fed in by `now_us`: the last entry of ``current_values`` that is not in the future."""
+    """Return what ``current_values`` says at `now_us`, its last entry that is not in the future; before, ``current_value``.
+
+    For ``user_input`` that is the value fed in, for ``some_mem_psi_us`` the stall time in total.
+    """
     value = goal.current_value
     for at_us, given in goal.current_values:
         if at_us <= now_us:
@@ -120,13 +138,33 @@ def _user_input(view: MetricView, goal: Goal) -> int:
     return user_input(goal, view.now_us)
 
 
-def _eligible_bp(view: MetricView, goal: Goal) -> int:
-    i = view.memory.index_of(goal.nid)
-    if i < 0:
+def _stall_us(view: MetricView, goal: Goal) -> int:
+    """``some_mem_psi_us``: growth of the stall total; the first evaluation asks the tuner to keep things as they are."""
+    if view.last_total is not None:
+        return (user_input(goal, view.now_us) - view.last_total) & ULONG_MAX
+    return 0 if view.tuner == "temporal" and view.esz else goal.target_value
+
+
+def _memcg_pages(view: MetricView, goal: Goal) -> tuple[int, int] | None:
+    """Return (LRU pages of the goal's cgroup on its node, pages of the node), None if there is no such node or cgroup."""
+    i, classes = view.memory.index_of(goal.nid), view.memcg_classes.get(goal.memcg_id)
+    if i < 0 or classes is None:
+        return None
+    return int(view.memory.arrays.by_class[i, classes].sum()), int(view.memory.arrays.node[i]["total"])
+
+
+def _memcg_used_bp(view: MetricView, goal: Goal) -> int:
+    if (pages := _memcg_pages(view, goal)) is None:
         return 0
-    by_node = view.bytes_by_node(scoring.eligible_bytes, view.scheme, view.window, view.space, view.memory.arrays)
-    total = int(by_node.sum())
-    return mult_frac(int(by_node[i]), 10_000, total) if total else 0
+    used, total = pages
+    return mult_frac(used, 10_000, total) if 0 < total >= used else 10_000
+
+
+def _memcg_free_bp(view: MetricView, goal: Goal) -> int:
+    if (pages := _memcg_pages(view, goal)) is None:
+        return 10_000
+    used, total = pages
+    return mult_frac(total - used, 10_000, total) if 0 < total >= used else 0
 
 
 def _sys_bp(count: str, denominator: str) -> Metric:
@@ -149,28 +187,46 @@ def _sys_bp(count: str, denominator: str) -> Metric:
 
 CORE_METRICS: dict[str, Metric] = {
     "user_input": _user_input,
+    "some_mem_psi_us": _stall_us,
     "node_mem_used_bp": _used_bp,
     "node_mem_free_bp": _free_bp,
+    "node_memcg_used_bp": _memcg_used_bp,
+    "node_memcg_free_bp": _memcg_free_bp,
     "active_mem_bp": _active_bp,
     "inactive_mem_bp": _inactive_bp,
 }
 PADDR_METRICS: dict[str, Metric] = {
-    "node_eligible_mem_bp": _eligible_bp,
     "node_sys_bp": _sys_bp("frames", "system"),
     "node_sys_bp:v1-literal": _sys_bp("frames", "system"),
     "node_sys_bp:v1-intent-resident": _sys_bp("resident", "system"),
     "node_sys_bp:v1-intent-share": _sys_bp("resident", "resident"),
     "node_sys_bp:frames-share": _sys_bp("frames", "frames"),
 }
-VADDR_METRICS: dict[str, Metric] = {}
-OPS_METRICS = {"paddr": PADDR_METRICS, "vaddr": VADDR_METRICS, "fvaddr": VADDR_METRICS}
+OPS_METRICS: dict[str, dict[str, Metric]] = {"paddr": PADDR_METRICS, "vaddr": {}, "fvaddr": {}}
 
 
-def check_metric(name: str, where: str) -> None:
-    """Raise `InputError` listing the known metrics if `name` is none of them."""
-    known = [*CORE_METRICS, *PADDR_METRICS, *VADDR_METRICS]
-    if name not in known:
-        raise InputError(where, f"{name!r} is not a goal metric", suggest(name, known))
+def check_goal(goal: Goal, where: str) -> None:
+    """Refuse a metric that nobody knows, and a course of values whose times do not increase or whose totals fall.
+
+    Raises
+    ------
+    InputError
+        Listing the known metrics, or naming the offending entry.
+    """
+    known = list(dict.fromkeys([*CORE_METRICS, *(name for offered in OPS_METRICS.values() for name in offered)]))
+    if goal.metric not in known:
+        raise InputError(f"{where}.metric", f"{goal.metric!r} is not a goal metric", suggest(goal.metric, known))
+    total = goal.metric == "some_mem_psi_us"
+    if total and goal.current_values and goal.current_values[0][1] < goal.current_value:
+        text = f"begins below current_value {goal.current_value}, but a total never falls"
+        raise InputError(f"{where}.current_values[0]", text, "give growing totals of stall time")
+    for k, (one, other) in enumerate(pairwise(goal.current_values), 1):
+        if other[0] <= one[0]:
+            text = f"time {other[0]} us does not follow {one[0]} us"
+            raise InputError(f"{where}.current_values[{k}]", text, "list (time, value) pairs in order of time")
+        if total and other[1] < one[1]:
+            text = f"total {other[1]} us is below {one[1]} us"
+            raise InputError(f"{where}.current_values[{k}]", text, "give growing totals of stall time")
 
 
 def current_value(view: MetricView, goal: Goal) -> int:
@@ -180,13 +236,37 @@ def current_value(view: MetricView, goal: Goal) -> int:
 
 
 def effective_target(view: MetricView, goal: Goal) -> int:
-    """Return the target after the capacity clamp: with ``clamp="tuner"`` at most the node's share of system memory."""
-    if goal.clamp == "none":
+    """Return the target that is scored, after the ``"tuner"`` and ``"reachable"`` clamps."""
+    if goal.clamp in ("none", "v1"):
         return goal.target_value
     i = view.memory.index_of(goal.nid)
-    total = view.memory.arrays.node["total"]
-    capacity_bp = mult_frac(int(total[i]), 10_000, int(total.sum())) if i >= 0 else 0
-    return min(goal.target_value, capacity_bp)
+    if i < 0:
+        return 0
+    node = view.memory.arrays.node
+    if goal.clamp == "tuner":
+        return min(goal.target_value, mult_frac(int(node["total"][i]), 10_000, int(node["total"].sum())))
+    return min(goal.target_value, max(reachable_bp(view, i), 1))
+
+
+def reachable_bp(view: MetricView, i: int) -> int:
+    """Return the largest share of eligible memory that node index i can hold now: what is there, plus its free frames."""
+    by_node = view.bytes_by_node(scoring.eligible_bytes, view.scheme, view.window, view.space, view.memory.arrays)
+    node, total = view.memory.arrays.node, int(by_node.sum())
+    room = max(int(node["free"][i] - node["reserve"][i]), 0) * 4096
+    return min(mult_frac(int(by_node[i]) + room, 10_000, total), 10_000) if total else 10_000
+
+
+def exit_target(view: MetricView, goal: Goal, scored: int) -> int | None:
+    """Return the target of the early exit; None where the first version has none (a node without capacity).
+
+    Its clamp is the node's spanned share of managed system memory, which holes can make larger than what is there.
+    """
+    if goal.clamp != "v1":
+        return scored
+    i = view.memory.index_of(goal.nid)
+    total = int(view.memory.arrays.node["total"].sum())
+    capacity = mult_frac(int(view.memory.arrays.frames[i]), 10_000, total) if i >= 0 and total else 0
+    return min(goal.target_value, capacity) if capacity else None
 
 
 def measure(view: MetricView, goal: Goal) -> tuple[int, int]:
@@ -199,5 +279,39 @@ def measure(view: MetricView, goal: Goal) -> tuple[int, int]:
 
 def satisfied(view: MetricView, goal: Goal, inflow: bool) -> bool:
     """Whether the directional early exit of the goal holds now: at least the target going in, at most it going out."""
-    value, target = current_value(view, goal), effective_target(view, goal)
+    value, target = current_value(view, goal), exit_target(view, goal, effective_target(view, goal))
+    if target is None:
+        return False
     return value >= target if inflow else value <= target
+
+
+def register_metric(name: str, metric: Metric, ops: tuple[str, ...] | None = None) -> None:
+    """Offer a goal metric by name, so that scenarios can use it (``get_goal_metric()`` of the RFC).
+
+    Parameters
+    ----------
+    name : str
+        Name in ``Goal.metric``. Names ending in ``_bp`` have targets of at most 10000.
+    metric : callable
+        ``metric(view, goal) -> int``: plain Python on a `MetricView`; 0 … 2**64 - 1.
+    ops : tuple of str, optional
+        The operations sets that can answer (``"paddr"``, ``"vaddr"``, ``"fvaddr"``); by default core answers for all.
+
+    Raises
+    ------
+    InputError
+        If the name is taken, or an operations set is unknown.
+    """
+    if name in CORE_METRICS or any(name in offered for offered in OPS_METRICS.values()):
+        raise InputError("name", f"{name!r} is taken", "choose another name")
+    for word in ops or ():
+        if word not in OPS_METRICS:
+            raise InputError("ops", f"{word!r} is not an operations set", suggest(word, OPS_METRICS))
+    for offered in [CORE_METRICS] if ops is None else [OPS_METRICS[word] for word in ops]:
+        offered[name] = metric
+
+
+def unregister_metric(name: str) -> None:
+    """Withdraw a metric that `register_metric` offered; unknown names are ignored."""
+    for offered in (CORE_METRICS, *OPS_METRICS.values()):
+        offered.pop(name, None)

@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
 from ..errors import InputError
-from ..kernels import apply, scoring
+from ..kernels import apply, sampling, scoring
 from ..kernels import layout as L
 from ..kernels import regions as rk
-from ..kernels import sampling
 from ..memory.physical import PhysicalMemory
 from ..scenario import Attrs, Context
 from ..units import UINT_MAX
 from ..workload.access import AccessTable
-from . import goals, table
+from . import goals, table, watermarks
+from . import readings as _readings  # noqa: F401  (offers its metrics)
 from .quota import QuotaState
 from .quota_math import feed_loop_next_input, mult_frac
 from .regions import RegionSet, SplitState, empty, grown, set_regions
@@ -114,7 +114,7 @@ class Kdamond:
         self.rng, self.split_state, self.actions, self.observer = rng, split_state, dict(actions), observer
         for i, scheme in enumerate(context.schemes):
             for j, goal in enumerate(scheme.quota.goals):
-                goals.check_metric(goal.metric, f"contexts[{index}].schemes[{i}].quota.goals[{j}].metric")
+                goals.check_goal(goal, f"contexts[{index}].schemes[{i}].quota.goals[{j}]")
             if any(g.early_exit != "none" for g in scheme.quota.goals):
                 self.actions[i] = EarlyExit(self.actions.get(i))
         self.attrs = context.attrs
@@ -122,47 +122,66 @@ class Kdamond:
         self.min_sz = context.min_region_sz
         self.regions = RegionSet([set_regions([], r, self.min_sz) for r in ranges])
         self.schemes, self.filters = table.build(context, memory.index_of, set(self.actions))
-        self.quotas = [QuotaState(s.quota, memory.machine.hz) for s in context.schemes]
+        self.quotas = [QuotaState(s.quota, memory.machine.hz, memory.nids.size) for s in context.schemes]
         self.passed = self.tick = 0
         self.next_aggregation = self.attrs.aggr_us // self.attrs.sample_us
         self.next_ops_update = self.attrs.update_us // self.attrs.sample_us
         self.next_tune = self.next_aggregation * self.attrs.intervals_goal.aggrs
-        self.next_apply = [self._apply_period(i) for i in range(len(context.schemes))]
+        self.next_apply = [self.apply_period(i) for i in range(len(context.schemes))]
+        self.on_due: Callable[[Kdamond], None] | None = None
+        self.pending: Callable[[Kdamond], None] | None = None
         self.sz_limit = self.regions.apply_min_nr_regions(self.attrs.min_nr_regions, self.min_sz)
         self.aggregations = 0
         self._window = np.zeros(1, L.WINDOW)[0]
+        self._window_of: tuple[Attrs, int, int, int] | None = None
         self._cursors = np.zeros(1, L.CURSOR)
         self._cursor = self._cursors[0]
-        self._stack = empty(16 + 4 * (len(context.schemes) + len(self.filters)))
+        self.fit_scratch()
         self._events = np.zeros(1024, L.EVENT)
         self.histogram = np.zeros(100, np.uint64)
-        self._frames, self._records = np.zeros(0, np.int64), np.zeros(0, np.uint64)
+        self._frames = np.zeros(0, np.int64)
+
+    def fit_scratch(self) -> None:
+        """Make room for the pieces into which the context's schemes can cut one region."""
+        self.watched = any(s.watermarks.metric != "none" or not s.enabled for s in self.context.schemes)
+        self._stack = empty(16 + 4 * (len(self.context.schemes) + len(self.filters)))
 
     # ---- sampling -------------------------------------------------------------------------------------------------
 
     def ticks_to_event(self) -> int:
         """Return how many sampling ticks lie ahead up to and including the next one with work beside sampling."""
-        upcoming = [self.next_aggregation, *self.next_apply] if self.next_apply else [self.next_aggregation]
-        return max(min(upcoming) - self.passed, 1)
+        applies = self.next_apply
+        if self.watched:
+            applies = [at for at, active in zip(applies, self.schemes["active"], strict=True) if active]
+        return max(min([self.next_aggregation, *applies]) - self.passed, 1)
 
-    def _scratch(self) -> None:
-        if self._frames.size < self.regions.n:
-            self._frames = np.zeros(2 * self.regions.n, np.int64)
-            self._records = np.zeros(2 * self.regions.n, np.uint64)
+    def watermark_wait_us(self) -> int:
+        """Evaluate the schemes' watermarks; return how long to sleep until the next look, 0 = go on (section d.2)."""
+        if not self.watched:
+            return 0
+        pairs = [(row, s) for row, s in zip(self.schemes, self.context.schemes, strict=True) if s.enabled]
+        return min((watermarks.wait_us(row, s.watermarks, self.memory) for row, s in pairs), default=0)
+
+    def take_request(self) -> None:
+        """Carry out what was asked of the kdamond, if anything."""
+        if self.pending:
+            request, self.pending = self.pending, None
+            request(self)
 
     def sample(self, after: npt.NDArray[np.int64], until: npt.NDArray[np.int64]) -> None:
         """Prepare and check once per window (`after`, `until`] of workload ticks; nobody else disturbs the pages."""
-        self._scratch()
+        memory = self.memory.arrays
         sampling.sample_ticks(
-            self.regions.now, self.regions.n, after, until, self.space, self.memory.arrays, self.access.arrays,
-            self.rng.state, self.rng.buffer, self._frames, self._records,
+            self.regions.now, self.regions.n, after, until, self.space, memory.rec, memory.frame_of,
+            self.access.arrays, self.rng.state, self.rng.buffer,
         )  # fmt: skip
         self.passed += after.size
         self.tick = int(until[-1])
 
     def prepare(self) -> None:
         """Pick sampling addresses and clear the pages' accessed state, at the end of the present tick."""
-        self._scratch()
+        if self._frames.size < self.regions.n:
+            self._frames = np.zeros(2 * self.regions.n, np.int64)
         sampling.prepare_checks(
             self.regions.now, self.regions.n, self.tick, self.space, self.memory.arrays, self.rng.state,
             self.rng.buffer, self._frames,
@@ -188,6 +207,7 @@ class Kdamond:
             regions.merge(top // 10, self.sz_limit, max_thres, self.attrs.max_nr_regions)
             self.sz_limit = regions.apply_min_nr_regions(self.attrs.min_nr_regions, self.min_sz)
             self.observer.aggregated(self)
+        self.take_request()
         due = self.apply_schemes()
         if aggregation:
             latched = self.next_aggregation
@@ -219,31 +239,39 @@ class Kdamond:
         self.next_aggregation = self.passed + new.aggr_us // new.sample_us
         self.next_ops_update = self.passed + new.update_us // new.sample_us
         rk.rescale(
-            self.regions.now, self.regions.n, np.uint64(nr_samples(old.sample_us, old.aggr_us)),
-            np.uint64(nr_samples(new.sample_us, new.aggr_us)), np.uint64(old.aggr_us), np.uint64(new.aggr_us), aggregating,
+            self.regions.now, self.regions.n,
+            np.uint64(nr_samples(old.sample_us, old.aggr_us)), np.uint64(nr_samples(new.sample_us, new.aggr_us)),
+            np.uint64(old.aggr_us), np.uint64(new.aggr_us), aggregating,
         )  # fmt: skip
         self.attrs = new
-        self.next_apply = [self.passed + self._apply_period(i) for i in range(len(self.schemes))]
+        self.next_apply = [self.passed + self.apply_period(i) for i in range(len(self.schemes))]
 
-    def _apply_period(self, i: int) -> int:
+    def apply_period(self, i: int) -> int:
+        """Return the sampling ticks between two applications of scheme i."""
         return (self.context.schemes[i].apply_interval_us or self.attrs.aggr_us) // self.attrs.sample_us
 
     # ---- schemes --------------------------------------------------------------------------------------------------
 
     def window(self) -> Any:
         """Return the moving-sum window of the present tick (a WINDOW record)."""
-        w, attrs = self._window, self.attrs
-        w["left_bp"] = left_window_bp(self.passed, self.next_aggregation, attrs.sample_us, attrs.aggr_us)
-        w["samples"], w["aggr_us"] = nr_samples(attrs.sample_us, attrs.aggr_us), attrs.aggr_us
-        w["min_sz"], w["tick"] = self.min_sz, self.tick
+        w, attrs, now = self._window, self.attrs, (self.attrs, self.passed, self.next_aggregation, self.tick)
+        if now != self._window_of:
+            w["left_bp"] = left_window_bp(self.passed, self.next_aggregation, attrs.sample_us, attrs.aggr_us)
+            w["samples"], w["aggr_us"] = nr_samples(attrs.sample_us, attrs.aggr_us), attrs.aggr_us
+            w["min_sz"], w["tick"] = self.min_sz, self.tick
+            w["length"] = w["samples"] if self.context.moving_sum == "stored" else 0
+            w["left"] = min(max(self.next_aggregation - self.passed, 0), int(w["samples"]))
+            self._window_of = now
         return w
 
-    def view(self, scheme: int) -> goals.MetricView:
-        """Return what the goal metrics of a scheme may look at now."""
-        s = self.context.schemes[scheme]
+    def view(self, scheme: int, goal: int = 0) -> goals.MetricView:
+        """Return what the metric of a scheme's goal may look at now."""
+        s, quota = self.context.schemes[scheme], self.quotas[scheme]
+        own = (quota.last_totals[goal], quota.goals[goal][0], quota.lags[goal]) if quota.goals else (None, 0, None)
         return goals.MetricView(
             self.memory, self.regions.now, self.regions.n, self.schemes[scheme], self.window(), self.space,
             self.input_now(), self.context.ops, int(self.schemes[scheme]["esz"]), s.quota.goal_tuner,
+            self.access.memcg_classes, *own,
         )  # fmt: skip
 
     def input_now(self) -> int:
@@ -252,8 +280,10 @@ class Kdamond:
 
     def measure_goals(self, scheme: int) -> list[tuple[int, int]]:
         """Return (value, target) of each goal of a scheme, measured now."""
-        view = self.view(scheme)
-        return [goals.measure(view, g) for g in self.context.schemes[scheme].quota.goals]
+        totals, configured = self.quotas[scheme].last_totals, self.context.schemes[scheme].quota.goals
+        values = [goals.measure(self.view(scheme, j), g) for j, g in enumerate(configured)]
+        totals[:] = [goals.user_input(g, self.input_now()) for g in configured]
+        return values
 
     @property
     def jiffies(self) -> int:
@@ -261,14 +291,16 @@ class Kdamond:
         return 1000 + self.memory.now_ns // int(self.memory.arrays.clock[2])
 
     def apply_schemes(self) -> bool:
-        """Adjust quotas and run the application pass (``kdamond_apply_schemes``); whether any scheme was due."""
+        """Adjust quotas and run the application pass (``kdamond_apply_schemes``); whether any active scheme was due."""
         due = [self.passed >= at for at in self.next_apply]
         rows = self.schemes
         rows["due"] = due
         ready = [i for i in range(len(rows)) if due[i] and rows[i]["active"]]
         if not ready:
-            return any(due)
+            return False
         window = self.window()
+        if self.on_due:
+            self.on_due(self)
         for i in ready:
             self.adjust_quota(i)
         for i in ready:
@@ -277,13 +309,16 @@ class Kdamond:
         self._apply_pass(window)
         for i in range(len(rows)):
             if due[i]:
-                self.next_apply[i] = self.passed + self._apply_period(i)
+                self.next_apply[i] = self.passed + self.apply_period(i)
         return True
 
     def adjust_quota(self, i: int) -> None:
         """Start a charge window where due and set the priority threshold of scheme i (``damos_adjust_quota``)."""
         row = self.schemes[i]
-        self.quotas[i].adjust(row, self.jiffies, self.min_sz, lambda: self.measure_goals(i))
+        self.quotas[i].adjust(
+            row, self.jiffies, self.min_sz, lambda: self.measure_goals(i),
+            lambda: int(rk.total_size(self.regions.now, self.regions.n)) * self.context.addr_unit,
+        )  # fmt: skip
         if row["quota_set"] and row["score"] != L.NO_SCORE:
             row["min_score"] = self.min_score(i)
 
@@ -317,18 +352,30 @@ class Kdamond:
                 cursor["applied"], cursor["passed"], cursor["elapsed"] = self.actions[i](self, i, cursor)
                 continue
             if cursor["n_events"]:
-                self.observer.applied(self, self._events[: int(cursor["n_events"])])
+                events = self._events[: int(cursor["n_events"])]
+                self._note_lag(events)
+                self.observer.applied(self, events)
                 cursor["n_events"] = 0
             if code == apply.DONE:
                 break
         regions.swap()
+
+    def _note_lag(self, events: npt.NDArray[Any]) -> None:
+        """Tell lag caches what was migrated: from the node of the region's start to the scheme's target."""
+        for i, quota in enumerate(self.quotas):
+            for lag in (cache for cache in quota.lags if cache):
+                target = int(self.schemes[i]["target"])
+                for event in events[(events["scheme"] == i) & (events["sz_applied"] > 0)]:
+                    page = int(event["start"]) * self.context.addr_unit // 4096
+                    source = int(np.searchsorted(self.space.first, page, side="right")) - 1
+                    lag.moved(source, target, int(event["sz_applied"]), self.jiffies * 1000 // quota.hz)
 
 
 class EarlyExit:
     """The RFC's directional early exit around another action: a satisfied goal makes the action do nothing.
 
     Core still charges the region and clears its age. ``both_fresh`` measures the metric again before every region and
-    stops in either direction; ``v1`` compares the value of the last quota evaluation, for inflow only.
+    stops in either direction; ``v1`` and ``both`` compare the value of the last quota evaluation, ``v1`` for inflow only.
     """
 
     def __init__(self, inner: Action | None) -> None:
@@ -345,10 +392,14 @@ class EarlyExit:
         k, goal = next((k, g) for k, g in enumerate(config.quota.goals) if g.early_exit != "none")
         inflow = config.target_nid == goal.nid
         if goal.early_exit == "both_fresh":
-            stop = goals.satisfied(kdamond.view(scheme), goal, inflow)
+            stop = goals.satisfied(kdamond.view(scheme, k), goal, inflow)
         else:
-            value, target = kdamond.quotas[scheme].goals[k]
-            stop = inflow and value >= target
+            value, scored = kdamond.quotas[scheme].goals[k]
+            target = goals.exit_target(kdamond.view(scheme, k), goal, scored)
+            if goal.complement:
+                value, target = 10_000 - value, target if target is None or goal.clamp == "v1" else 10_000 - target
+            outflow = goal.early_exit == "both" and not inflow
+            stop = target is not None and ((inflow and value >= target) or (outflow and value <= target))
         if stop:
             cursor["early_exit"] = 1
             return 0, 0, 0

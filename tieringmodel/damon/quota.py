@@ -8,6 +8,9 @@ from typing import Any
 from ..scenario import Quota
 from ..units import UINT_MAX
 from . import quota_math
+from .lag_cache import LagCache
+
+Measure = Callable[[], Sequence[tuple[int, int]]]
 
 
 def reset_interval_jiffies(ms: int, hz: int) -> int | None:
@@ -32,19 +35,31 @@ class QuotaState:
         Bytes charged in finished windows.
     goals : list of (int, int)
         Value and target per goal, as last handed to the score.
+    last_totals : list of (int or None)
+        What each goal's growing total was at its last evaluation; None before the first one.
+    lags : list of (LagCache or None)
+        Bytes in flight, for the goals that ask for them.
     """
 
-    def __init__(self, quota: Quota, hz: int) -> None:
-        self.quota = quota
+    def __init__(self, quota: Quota, hz: int, n_nodes: int = 0) -> None:
+        self.quota, self.hz, self.n_nodes = quota, hz, n_nodes
         self.reset_jiffies = reset_interval_jiffies(quota.reset_interval_ms, hz)
-        self.esz_bp = 0
+        self.esz_bp = quota.esz_bp0
         self.charged_from = 0
         self.total_charged_sz = 0
         self.score = 0
         self.resets = 0
         self.goals: list[tuple[int, int]] = [(g.current_value, g.target_value) for g in quota.goals]
+        self.last_totals: list[int | None] = [None] * len(quota.goals)
+        self.lags = self.new_lags(quota)
 
-    def set_effective(self, row: Any, min_region_sz: int, measure: Callable[[], Sequence[tuple[int, int]]]) -> None:
+    def new_lags(self, quota: Quota) -> list[LagCache | None]:
+        """Return an empty lag cache for every goal that asks for one."""
+        return [LagCache(self.n_nodes, g.lag_timeout_ms) if g.lag_cache else None for g in quota.goals]
+
+    def set_effective(
+        self, row: Any, min_region_sz: int, measure: Measure, monitored_bytes: Callable[[], int] | None = None
+    ) -> None:
         """Evaluate goals and caps into the effective quota (``damos_set_effective_quota``)."""
         quota = self.quota
         esz_bp: int | None = None
@@ -53,7 +68,7 @@ class QuotaState:
             self.score = quota_math.quota_score(self.goals)
             self.esz_bp = esz_bp = quota_math.next_esz_bp(quota.goal_tuner, self.esz_bp, self.score, quota.sz_bytes)
         self.resets += 1
-        row["esz"] = quota_math.set_effective(
+        esz = quota_math.set_effective(
             sz_bytes=quota.sz_bytes,
             ms=quota.ms,
             esz_bp=esz_bp,
@@ -61,16 +76,24 @@ class QuotaState:
             total_charged_ns=int(row["total_charged_ns"]),
             min_region_sz=min_region_sz,
         )
+        if quota.esz_cap_monitored and monitored_bytes:
+            esz = min(esz, monitored_bytes())
+        if quota.esz_floor_min_region and esz:
+            esz = max(esz, min_region_sz)
+        row["esz"] = esz
+        if quota.esz0 == "bypass":
+            row["quota_set"] = esz != 0
 
     def adjust(
-        self, row: Any, jiffies: int, min_region_sz: int, measure: Callable[[], Sequence[tuple[int, int]]]
-    ) -> None:
+        self, row: Any, jiffies: int, min_region_sz: int, measure: Measure,
+        monitored_bytes: Callable[[], int] | None = None,
+    ) -> None:  # fmt: skip
         """Start a new charge window where one is due (part 1 of ``damos_adjust_quota``)."""
-        if not row["quota_set"]:
+        if not (self.quota.sz_bytes or self.quota.ms or self.quota.goals):
             return
         if self.total_charged_sz == 0 and self.charged_from == 0:
             self.charged_from = jiffies
-            self.set_effective(row, min_region_sz, measure)
+            self.set_effective(row, min_region_sz, measure, monitored_bytes)
         if self.reset_jiffies is None or jiffies < self.charged_from + self.reset_jiffies:
             return
         charged, esz = int(row["charged_sz"]), int(row["esz"])
@@ -79,4 +102,20 @@ class QuotaState:
         self.total_charged_sz += charged
         self.charged_from = jiffies
         row["charged_sz"] = 0
-        self.set_effective(row, min_region_sz, measure)
+        for lag in self.lags:
+            if lag:
+                lag.next_window(jiffies * 1000 // self.hz)
+        self.set_effective(row, min_region_sz, measure, monitored_bytes)
+
+    def commit(self, quota: Quota) -> None:
+        """Take over new parameters; tuner state, charge window and totals survive."""
+        kept = [value for value, _ in self.goals]
+        values = [
+            g.current_value if g.metric == "user_input" or j >= len(kept) else kept[j] for j, g in enumerate(quota.goals)
+        ]
+        self.goals = [(value, g.target_value) for value, g in zip(values, quota.goals, strict=True)]
+        self.last_totals = [None] * len(quota.goals)
+        if [g.lag_cache for g in quota.goals] != [bool(lag) for lag in self.lags]:
+            self.lags = self.new_lags(quota)
+        self.quota = quota
+        self.reset_jiffies = reset_interval_jiffies(quota.reset_interval_ms, self.hz)

@@ -51,7 +51,7 @@ def builtin_action(action: str) -> int:
 
 
 def _filter_rows(filters: list[Filter]) -> list[tuple[int, ...]]:
-    rows = []
+    rows: list[tuple[int, ...]] = []
     for f in filters:
         start, end = (f.min_bytes, f.max_bytes) if f.type == "hugepage_size" else (f.start_bytes, f.end_bytes)
         index = f.memcg_id if f.type == "memcg" else f.target_idx
@@ -80,7 +80,7 @@ def build(context: Context, index_of: Any, external: set[int]) -> tuple[npt.NDAr
     rows: list[tuple[int, ...]] = []
     for i, (row, scheme) in enumerate(zip(table, context.schemes, strict=True)):
         pattern, quota = scheme.access_pattern, scheme.quota
-        row["active"] = 1
+        row["active"] = scheme.enabled
         row["min_sz"], row["max_sz"] = pattern.min_sz_bytes, pattern.max_sz_bytes
         row["min_nr"], row["max_nr"] = pattern.min_nr_accesses, pattern.max_nr_accesses
         row["min_age"], row["max_age"] = pattern.min_age, pattern.max_age

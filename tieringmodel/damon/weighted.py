@@ -8,9 +8,10 @@ import numpy as np
 import numpy.typing as npt
 
 from ..errors import InputError
-from ..kernels import frames, placement, scoring
-from ..scenario import Dest, Vma
-from ..units import PAGE_SZ
+from ..kernels import apply, frames, placement, scoring
+from ..kernels.layout import LOW32
+from ..scenario import CORE_FILTERS, Dest, Vma
+from ..units import PAGE_SZ, UINT_MAX
 from .kdamond import Kdamond
 
 
@@ -37,25 +38,12 @@ def vma_index(vmas: tuple[Vma, ...], pages: npt.NDArray[np.int64]) -> npt.NDArra
     return out.astype(np.uint64)
 
 
-class _Ranks:
-    """Eligible pages on lower addresses than a region's start, counted when the pass began."""
-
-    def __init__(self, start: npt.NDArray[np.uint64], counts: npt.NDArray[np.int64]) -> None:
-        self.start, self.counts = start, counts
-        self.total = int(counts[-1]) if counts.size else 0
-
-    def below(self, kdamond: Kdamond, address: int) -> int:
-        if not self.start.size:
-            return 0
-        i = max(int(np.searchsorted(self.start, np.uint64(address), side="right")) - 1, 0)
-        return int(self.counts[i]) + resident_frames(kdamond, int(self.start[i]), address).size
-
-
 class WeightedMigrate:
     """An action that deals a region's pages to weighted destinations.
 
     ``vma_offset`` reads the page's identity (its place in a mapping); the other rules see only the frame it lies on
-    now, which every migration changes. ``first`` and ``last`` rank the eligible pages of the whole pass by frame.
+    now, which every migration changes. ``first`` and ``last`` rank, by frame, the pages in regions that match the
+    pattern when the pass begins; a page that the pass itself has moved has no rank any more and stays.
 
     Parameters
     ----------
@@ -83,54 +71,78 @@ class WeightedMigrate:
         self.dests = dests
         self.weights = np.array([d.weight for d in dests], np.uint64)
         total = int(self.weights.sum())
-        cumulated = np.cumsum([d.weight for d in dests])[:-1] if total else []
+        cumulated = np.cumsum([d.weight for d in dests])[:-1].tolist() if total else []
         self.cuts = np.array([(int(c) << 63) // total for c in cumulated], np.uint64)
+        self.total_u32 = np.uint64(total & UINT_MAX)
         self.passes = 0
-        self.ranks = _Ranks(np.zeros(0, np.uint64), np.zeros(0, np.int64))
+        self.ranked = np.zeros(0, np.int64)
+        self.ranked_records = np.zeros(0, np.uint64)
 
     def begin(self, kdamond: Kdamond, scheme: int) -> None:
-        """Count the pass, and the pages that rank rules rank."""
+        """Count the pass, and rank the pages for rules that ask for ranks."""
         self.passes += 1
         if self.rule in ("first", "last"):
             view = kdamond.view(scheme)
-            counts = np.zeros(view.n, np.int64)
-            scoring.eligible_pages(
-                view.regions, view.n, view.scheme, view.window, view.space, view.memory.arrays, counts
-            )
-            below = np.concatenate(([0], np.cumsum(counts)))
-            self.ranks = _Ranks(view.regions.start[: view.n].copy(), below)
+            matching = np.zeros(view.n, np.bool_)
+            scoring.matching_regions(view.regions, view.n, view.scheme, view.window, matching)
+            spans = [(int(view.regions.start[i]), int(view.regions.end[i])) for i in np.flatnonzero(matching)]
+            parts = [resident_frames(kdamond, start, end) for start, end in spans]
+            self.ranked = np.unique(np.concatenate([np.zeros(0, np.int64), *parts]))
+            self.ranked_records = kdamond.memory.arrays.rec[self.ranked]
 
     def __call__(self, kdamond: Kdamond, scheme: int, cursor: Any) -> tuple[int, int, int]:
         """Deal the region's pages and migrate those that are not where they were dealt to."""
-        if not self.weights.sum():
-            return 0, 0, 0
-        memory = kdamond.memory
+        memory, space = kdamond.memory, kdamond.space
         chosen = resident_frames(kdamond, int(cursor["start"]), int(cursor["end"]))
-        pages = (memory.arrays.rec[chosen] & np.uint64(0xFFFFFFFF)).astype(np.int64) - 1
-        known = pages < memory.workload_pages
-        chosen, pages = chosen[known], pages[known]
-        if not pages.size:
-            return 0, 0, 0
+        config = kdamond.context.schemes[scheme]
+        if any(f.type not in CORE_FILTERS for f in config.filters):
+            chosen = chosen[
+                apply.passing(
+                    kdamond.schemes[scheme], kdamond.filters, memory.arrays, kdamond.access.arrays, chosen,
+                    kdamond.tick, int(cursor["core_allowed"]),
+                )
+            ]  # fmt: skip
+        passed = 0 if space.virtual else chosen.size * PAGE_SZ // int(space.unit)
+        rank = None
+        if self.rule == "vma_offset":
+            chosen = chosen[(memory.arrays.rec[chosen] & LOW32).astype(np.int64) <= memory.workload_pages]
+        elif self.rule in ("first", "last"):
+            chosen, rank = self._ranks(memory.arrays.rec, chosen)
+        if not chosen.size or not self.weights.any():
+            return 0, passed, 0
+        pages = (memory.arrays.rec[chosen] & LOW32).astype(np.int64) - 1
         source = np.searchsorted(memory.arrays.base, chosen, side="right") - 1
-        rank = self.ranks.below(kdamond, int(cursor["start"]))
         dealt = self.destinations(memory.arrays.pfn[source] + chosen - memory.arrays.base[source], pages, rank)
-        target = np.array([memory.index_of(d.id) for d in self.dests], np.int64)[dealt]
+        target = np.array([memory.index_of(d.id) for d in self.dests] + [-1], np.int64)[dealt]
         moved = int(frames.migrate_chosen(memory.arrays, chosen, source.astype(np.int64), target))
-        return moved * PAGE_SZ, pages.size * PAGE_SZ, int(frames.charge_moves(memory.arrays, moved))
+        return moved * PAGE_SZ // int(space.unit), passed, int(frames.charge_moves(memory.arrays, moved))
+
+    def _ranks(
+        self, records: npt.NDArray[np.uint64], chosen: npt.NDArray[np.int64]
+    ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+        """Return those of the chosen frames that hold the page they held when the pass began, and their ranks."""
+        if not self.ranked.size:
+            return self.ranked, self.ranked
+        at = np.minimum(np.searchsorted(self.ranked, chosen), self.ranked.size - 1)
+        same = (self.ranked[at] == chosen) & (self.ranked_records[at] == records[chosen])
+        return chosen[same], at[same]
 
     def destinations(
-        self, pfn: npt.NDArray[np.int64], pages: npt.NDArray[np.int64], rank: int = 0
+        self,
+        pfn: npt.NDArray[np.int64],
+        pages: npt.NDArray[np.int64],
+        rank: npt.NDArray[np.int64] | None = None,
     ) -> npt.NDArray[np.int64]:
-        """Return the index of each page's destination, by the rule.
+        """Return the index of each page's destination, by the rule; -1 where the kernel's 32-bit sum of weights is 0.
 
         Parameters
         ----------
         pfn : ndarray of int64, shape (n,)
-            Ascending page frame numbers.
+            Page frame numbers.
         pages : ndarray of int64, shape (n,)
             The logical pages on them; only ``vma_offset`` and the draws of ``iid`` look at these.
-        rank : int
-            Eligible pages on lower frames, for the rank rules.
+        rank : ndarray of int64, shape (n,), optional
+            For the rank rules: how many ranked pages lie on lower frames.
 
         Returns
         -------
@@ -138,17 +150,18 @@ class WeightedMigrate:
         """
         out = np.zeros(pages.size, np.int64)
         if self.rule == "vma_offset":
-            placement.dest_by_interval(vma_index(self.vmas, pages), self.weights, out)
+            if not self.total_u32:
+                return out - 1
+            placement.dest_by_interval(vma_index(self.vmas, pages) % self.total_u32, self.weights, out)
         elif self.rule == "pfn_mod":
             placement.dest_by_interval(pfn.astype(np.uint64), self.weights, out)
         elif self.rule == "iid":
             key = np.uint64(placement.round_key(self.seed, np.uint64(0x1D), np.uint64(0)))
             placement.iid_redraw(key, pages.astype(np.uint64), np.uint64(self.passes), self.cuts, out)
-        else:
-            w1, total_weight = int(self.weights[1]), int(self.weights.sum())
-            total = self.ranks.total
+        elif rank is not None:
+            w1, total_weight, total = int(self.weights[1]), int(self.weights.sum()), self.ranked.size
             to_node1 = (2 * w1 * total + total_weight) // (2 * total_weight)
-            placement.rank_dest(rank, total, to_node1, self.rule == "last", out)
+            out[rank >= total - to_node1 if self.rule == "last" else rank < to_node1] = 1
         return out
 
 
@@ -160,7 +173,8 @@ def resident_frames(kdamond: Kdamond, start: int, end: int) -> npt.NDArray[np.in
     parts = []
     for first, last, base in zip(space.first, space.last, space.base, strict=True):
         a, b = max(low, int(first)), min(high, int(last))
-        if a < b:
-            where = np.arange(a - int(first) + int(base), b - int(first) + int(base))
-            parts.append(memory.frame_of[where].astype(np.int64) if space.virtual else frames.lru_frames(memory, where[0], where[-1] + 1))
+        if a >= b:
+            continue
+        a, b = a - int(first) + int(base), b - int(first) + int(base)
+        parts.append(memory.frame_of[a:b].astype(np.int64) if space.virtual else frames.lru_frames(memory, a, b))
     return np.concatenate(parts) if parts else np.zeros(0, np.int64)

@@ -77,8 +77,9 @@ def compare(
     -------
     xarray.Dataset
         Dims ``policy`` and ``time`` (s): ``share_bp``, ``migrated_mib_s``; per policy ``settled``, ``settling_s``,
-        ``share_error_bp`` (mean after settling, else of the second half, minus target), ``residual_mib_s`` (after settling, else second half), ``ping_pong`` (share
-        of moves undone within 10 windows), ``moves_per_page`` (per page ever touched), ``kind``, ``cause``, ``fix``.
+        ``share_error_bp`` (mean after settling, else of the second half, minus target), ``residual_mib_s`` (after
+        settling, else in the second half), ``ping_pong`` (share of moves undone within 10 windows), ``moves_per_page``
+        (per page ever touched), ``kind``, ``cause``, ``fix``; region snapshots of the first policy.
 
     Raises
     ------
@@ -104,7 +105,7 @@ def compare(
         )  # fmt: skip
         snapshots = ds if snapshots is None else snapshots
         y, time, moved = share_bp(ds, what), ds["time"].values, ds["migrated_pages"].values
-        shares.append(y[np.searchsorted(time, grid, side="right") - 1])
+        shares.append(y[_records_at(time, grid)])
         rates.append(_rate(time, np.cumsum(moved), grid))
         summaries.append(
             judge(
@@ -113,12 +114,10 @@ def compare(
             )
         )  # fmt: skip
     names = list(runs)
-    if recording is not None and recording.record is not None:
-        time, y, moved = recorded_series(recording, first, what)
-        inside = time <= duration_s
-        time, y, moved = time[inside], y[inside], moved[inside]
+    time, y, moved = _recorded_until(recording, first, what, duration_s)
+    if time.size > 1:
         names.insert(1, RECORDED)
-        at = np.searchsorted(time, grid, side="right") - 1
+        at = _records_at(time, grid)
         shares.insert(1, np.where((at >= 0) & (grid <= time[-1]), y[np.maximum(at, 0)], np.nan))
         rates.insert(1, _rate(time, np.cumsum(moved), grid))
         window = float(np.median(np.diff(time)))
@@ -166,11 +165,16 @@ def _share_name(what: Controlled) -> str:
     return f"used share of node {what.nid}"
 
 
+def _records_at(time: npt.NDArray[np.float64], grid: npt.NDArray[np.float64]) -> npt.NDArray[np.int64]:
+    """Return the last record at or before each point of `grid`, -1 before the first; nanoseconds do not count."""
+    return np.asarray(np.searchsorted(time, grid + 1e-9, side="right") - 1, np.int64)
+
+
 def _rate(
     time: npt.NDArray[np.float64], moved: npt.NDArray[Any], grid: npt.NDArray[np.float64]
 ) -> npt.NDArray[np.float64]:
     """Migrated MiB/s between the points of `grid`; NaN beyond the series."""
-    at = np.searchsorted(time, grid, side="right") - 1
+    at = _records_at(time, grid)
     total = np.where(at >= 0, moved[np.maximum(at, 0)], 0) * MIB_PER_PAGE
     rate = np.diff(total, prepend=total[0]) / np.diff(grid, prepend=grid[0] - (grid[1] - grid[0]))
     rate[grid > time[-1] + (grid[1] - grid[0])] = np.nan
@@ -216,11 +220,12 @@ def recorded_series(
     if record is None:
         raise InputError(recording.name, "has no record.csv", "give a complete recording")
     time = np.asarray(record["t_ms"], float) * 1e-3
-    moved = np.diff(np.asarray(record["pgmigrate_success"], np.int64), prepend=int(record["pgmigrate_success"][0]))
+    count = np.asarray(record["pgmigrate_success"], np.int64)
+    moved = np.concatenate(([0], count[1:] - count[:-1]))
     if what.kind == "used":
         total = np.asarray(record[f"n{what.nid}_total_kb"], float)
-        return time, 1e4 * (total - np.asarray(record[f"n{what.nid}_free_kb"], float)) / total, moved
-    tick_ms = (scenario.workload.tick_us or 1) / 1e3
+        return time, np.asarray(1e4 * (total - np.asarray(record[f"n{what.nid}_free_kb"], float)) / total), moved
+    tick_ms = scenario.tick_us / 1e3
     served, total = np.zeros(time.size), np.zeros(time.size)
     segments = dict.fromkeys(g.name for g in scenario.workload.groups)
     for name in segments:
@@ -232,7 +237,18 @@ def recorded_series(
             pages = np.asarray(record[f"{name}_n{nid}_pages"], float) * rate
             total += pages
             served += pages if nid == what.nid else 0
-    return time, 1e4 * np.divide(served, total, out=np.full(time.size, np.nan), where=total > 0), moved
+    share = np.divide(served, total, out=np.full(time.size, np.nan), where=total > 0)
+    return time, np.asarray(1e4 * share), moved
+
+
+def _recorded_until(
+    recording: Recording | None, scenario: Scenario, what: Controlled, end_s: float
+) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64], npt.NDArray[np.int64]]:
+    """Return `recorded_series` up to a time; empty arrays without recording."""
+    if recording is None or recording.record is None:
+        return np.zeros(0), np.zeros(0), np.zeros(0, np.int64)
+    time, y, moved = recorded_series(recording, scenario, what)
+    return time[time <= end_s], y[time <= end_s], moved[time <= end_s]
 
 
 def write_comparison(results: list[xr.Dataset], path: Path) -> Path:
@@ -241,16 +257,24 @@ def write_comparison(results: list[xr.Dataset], path: Path) -> Path:
     Parameters
     ----------
     results : list of xarray.Dataset
-        What `compare` returned.
+        What `compare` returned, each with an attribute ``name`` of its own; a slash in it becomes a dash in the group.
     path : Path
-        File to write; replaced if it exists.
+        File to write; replaced if it exists, left alone if writing fails.
 
     Returns
     -------
     Path
+
+    Raises
+    ------
+    InputError
+        If there are no results, or two share a name.
     """
     import xarray as xr
 
+    groups = [str(ds.attrs["name"]).replace("/", "-") for ds in results]
+    if not groups or len({*groups}) != len(groups) or "" in groups:
+        raise InputError("results", f"have the names {groups}", "give each result an attribute 'name' of its own")
     table = xr.concat(
         [ds[[*_UNITS, "target_bp"]].drop_attrs() for ds in results],
         dim=xr.DataArray([ds.attrs["name"] for ds in results], dims="scenario", name="scenario"),
@@ -259,8 +283,11 @@ def write_comparison(results: list[xr.Dataset], path: Path) -> Path:
     )
     table.attrs = {"title": "tieringmodel comparison", "tieringmodel": results[0].attrs["tieringmodel"]}
     temporary = path.with_suffix(".part")
-    table.to_netcdf(temporary, mode="w", engine="h5netcdf")
-    for ds in results:
-        ds.to_netcdf(temporary, mode="a", group=ds.attrs["name"], engine="h5netcdf")
-    temporary.replace(path)
+    try:
+        table.to_netcdf(temporary, mode="w", engine="h5netcdf")
+        for ds, group in zip(results, groups, strict=True):
+            ds.to_netcdf(temporary, mode="a", group=group, engine="h5netcdf")
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
     return path

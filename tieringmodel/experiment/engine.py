@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from ..damon.kdamond import Action, Kdamond, Observer, SplitState, check_ranges
+from ..damon.commit import commit
+from ..damon.kdamond import Action, Kdamond, Observer, check_ranges
+from ..damon.regions import SplitState
 from ..damon.rng import Rng, counter_rng
 from ..kernels.layout import Space
 from ..memory.physical import PhysicalMemory
@@ -69,7 +72,7 @@ class Engine:
         log_moves: int = 0,
     ) -> None:
         self.scenario, self.seed = scenario, seed
-        self.tick_us = scenario.workload.tick_us or min((_base_us(c) for c in scenario.contexts), default=5_000)
+        self.tick_us = scenario.tick_us
         self.tracked = needs_young(scenario)
         self.access = AccessTable(scenario.workload, self.tick_us, seed, plain=not self.tracked)
         self.memory = PhysicalMemory(
@@ -90,7 +93,10 @@ class Engine:
                     self.observer,
                 )
             )  # fmt: skip
-        self.now_us = 0
+        self.clocks = [ContextClock(k, self.tick_us * 1000) for k in self.kdamonds]
+        self.started = False
+        self.make_actions = actions
+        self.stages = list(scenario.stages())
 
     def _space(self, context: Context, where: str) -> tuple[Space, list[list[tuple[int, int]]]]:
         if context.ops == "paddr":
@@ -115,7 +121,7 @@ class Engine:
         """Run `ticks` sampling ticks of all contexts in turn; workload tick t is sampling tick t.
 
         The clock advances by the last context's sampling interval per tick, and by what migration costs. Each context's
-        accessed-state clearing is seen by the next one, as in the golden runs.
+        accessed-state clearing is seen by the next one, as in the golden runs. Watermarks are not looked at.
         """
         clock = self.memory.arrays.clock
         change = 0
@@ -143,7 +149,7 @@ class Engine:
         sampled: Callable[[], None] | None = None,
         phase: Callable[[], None] | None = None,
     ) -> None:
-        """Run for a simulated time, each context on its own clock.
+        """Run for a simulated time, each context on its own clock; a further call goes on where this one ends.
 
         Parameters
         ----------
@@ -160,21 +166,35 @@ class Engine:
             self._idle(duration_us, every_us, sampled, phase)
             return
         end_ns = self.memory.now_ns + duration_us * 1000
-        clocks = [ContextClock(k, self.tick_us * 1000, self.memory.now_ns) for k in self.kdamonds]
-        queue = [(c.next_wake(), i) for i, c in enumerate(clocks)]
+        if not self.started:
+            self.started = True
+            for c in self.clocks:
+                self._begin(c)
+        queue = [(c.next_wake(), i) for i, c in enumerate(self.clocks)]
         heapq.heapify(queue)
-        for k in self.kdamonds:
-            self._prepare(k)
-        while queue and queue[0][0] <= end_ns:
+        while queue[0][0] <= end_ns:
             _, i = heapq.heappop(queue)
-            if self.tracked:
-                self._one_tick(clocks[i])
+            c = self.clocks[i]
+            if c.wait_ns:  # while asleep a kdamond still takes requests
+                self.memory.arrays.clock[0] = now_ns = c.wake()
+                self._fire(now_ns)
+                c.kdamond.take_request()
+            elif self.tracked:
+                self._one_tick(c)
             else:
-                self._batch(clocks[i], end_ns)
-            heapq.heappush(queue, (clocks[i].next_wake(), i))
+                self._batch(c, end_ns)
+            self._begin(c)
+            heapq.heappush(queue, (c.next_wake(), i))
             if progress:
                 progress(self.memory.now_ns * 1e-9)
         self.memory.arrays.clock[0] = max(end_ns, self.memory.now_ns)
+
+    def _begin(self, c: ContextClock) -> None:
+        """Begin a round of a context's loop: sleep while every scheme is inactive, else prepare the access check."""
+        c.wait_ns = c.kdamond.watermark_wait_us() * 1000
+        if self.tracked and not c.wait_ns:
+            c.kdamond.tick = c.last_ns // c.tick_ns
+            c.kdamond.prepare()
 
     def _idle(
         self, duration_us: int, every_us: int, sampled: Callable[[], None] | None, phase: Callable[[], None] | None
@@ -192,6 +212,22 @@ class Engine:
             if at and sampled:
                 sampled()
 
+    def _fire(self, now_ns: int) -> None:
+        """Carry out what was scheduled up to now: the machine changes at once, contexts commit in their next loop body."""
+        while self.stages and self.stages[0][0] * 1000 <= now_ns:
+            _, scenario = self.stages.pop(0)
+            self.scenario = scenario
+            for i, node in enumerate(scenario.machine.nodes):
+                self.memory.arrays.node["reserve"][i] = node.reserve_pages
+                self.memory.set_offline(i, node.offline_bytes // PAGE_SZ)
+            for i, k in enumerate(self.kdamonds):
+                context = scenario.contexts[i]
+                if context == k.context and not k.pending:
+                    continue
+                _, ranges = self._space(context, f"contexts[{i}].targets")
+                made = self.make_actions(self, i) if self.make_actions else {}
+                k.pending = partial(commit, context=context, actions=made, ranges=ranges)
+
     def _body(self, c: ContextClock) -> None:
         c.kdamond.body()
         c.finished(self.memory.now_ns)
@@ -204,8 +240,8 @@ class Engine:
         self.access.enter(int(until[0]))
         k.check(int(until[0]))
         c.advance(times)
+        self._fire(int(times[0]))
         self._body(c)
-        k.prepare()
 
     def _batch(self, c: ContextClock, end_ns: int) -> None:
         """All sampling ticks of the only context up to its next event, a change of access rules, or the end."""
@@ -214,11 +250,14 @@ class Engine:
         n = max(int(np.searchsorted(times, end_ns, side="right")), 1)
         change = self.access.enter(int(after[0]) + 1)
         n = min(n, max(int(np.searchsorted(until, change - 1, side="right")), 1))
+        if self.stages:
+            n = min(n, int(np.searchsorted(times, self.stages[0][0] * 1000, side="left")) + 1)
         if until[0] >= change:
             self.access.general()
         self.memory.arrays.clock[0] = times[n - 1]
         k.sample(after[:n], until[:n])
         c.advance(times[:n])
+        self._fire(int(times[n - 1]))
         self._body(c)
 
     def _prepare(self, k: Kdamond) -> None:
@@ -236,14 +275,15 @@ class ContextClock:
     """When a context's sampling ticks happen: nominal intervals, or recorded ends of aggregations.
 
     With ``aggr_times_us`` the ticks of aggregation j are evenly spaced between the recorded ends of j - 1 and j; beyond
-    the recording its intervals repeat.
+    the recording its intervals repeat. While ``wait_ns`` is not 0 the context sleeps, because all its schemes are
+    inactive; recorded times are shifted by that.
     """
 
-    def __init__(self, kdamond: Kdamond, tick_ns: int, start_ns: int) -> None:
-        self.kdamond, self.tick_ns, self.last_ns, self.start_ns = kdamond, tick_ns, start_ns, start_ns
+    def __init__(self, kdamond: Kdamond, tick_ns: int) -> None:
+        self.kdamond, self.tick_ns = kdamond, tick_ns
+        self.last_ns = self.start_ns = self.wait_ns = 0
         recorded = kdamond.context.aggr_times_us
         self.ends = np.array((0, *recorded), np.int64) * 1000 if recorded else None
-        self.delay_ns = 0
 
     def _times(self, n: int) -> npt.NDArray[np.int64]:
         k = self.kdamond
@@ -256,8 +296,14 @@ class ContextClock:
         return np.asarray(self.start_ns + lap * self.ends[-1] + left + (right - left) * (step + 1) // per)
 
     def next_wake(self) -> int:
-        """Return the time of the next sampling tick in ns."""
-        return int(self._times(1)[0])
+        """Return the time of the next sampling tick, or of the end of a sleep, in ns."""
+        return self.last_ns + self.wait_ns if self.wait_ns else int(self._times(1)[0])
+
+    def wake(self) -> int:
+        """End a sleep; return the time in ns."""
+        self.last_ns += self.wait_ns
+        self.start_ns += self.wait_ns
+        return self.last_ns
 
     def ahead(self, n: int) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64], npt.NDArray[np.int64]]:
         """Return the next n tick times (ns) and the workload ticks (after, until] that each looks back on."""
@@ -273,8 +319,3 @@ class ContextClock:
     def finished(self, now_ns: int) -> None:
         """Note when the loop body ended; the next sleep starts there."""
         self.last_ns = max(self.last_ns, now_ns)
-
-
-def _base_us(context: Context) -> int:
-    goal = context.attrs.intervals_goal
-    return goal.min_sample_us if goal.aggrs else context.attrs.sample_us

@@ -77,7 +77,11 @@ def controlled(scenario: Scenario) -> Controlled:
 
 
 def weights_of(scenario: Scenario, what: Controlled) -> tuple[int, int]:
-    """Return the (controlled node, other node) weights that ask for the same share, reduced as a user would write them."""
+    """Return the weights (controlled node, other node) that ask for the same share, reduced as a user would write them.
+
+    The used share of a node includes memory that nobody migrates; a share that no placement of the workload reaches
+    becomes all or nothing of it.
+    """
     share = what.target_bp
     if what.kind == "used":
         node = next(n for n in scenario.machine.nodes if n.nid == what.nid)
@@ -96,55 +100,84 @@ def _other_node(scenario: Scenario, nid: int) -> int:
     return others[0]
 
 
-def _weighted_context(context: Context, dests: tuple[Dest, ...], rule: str) -> Context:
-    migrating = [s for s in context.schemes if s.action.startswith("migrate")]
-    if not migrating:
-        return context
-    model = next((s for s in migrating if s.action == "migrate_hot"), migrating[0])
-    quota = Quota(
-        ms=model.quota.ms,
-        sz_bytes=model.quota.sz_bytes,
-        reset_interval_ms=model.quota.reset_interval_ms,
-    )
-    scheme = Scheme(
-        action="migrate_hot",
-        access_pattern=model.access_pattern,
-        apply_interval_us=model.apply_interval_us,
-        quota=quota,
-        dests=dests,
-        dest_rule=rule,
-    )
-    return context.replace(schemes=(scheme,))
+def _migrating(context: Context) -> list[Scheme]:
+    return [s for s in context.schemes if s.action.startswith("migrate")]
+
+
+def _migrates(scenario: Scenario) -> bool:
+    return any(_migrating(c) for c in scenario.contexts)
+
+
+def _all_targets(contexts: list[Context]) -> tuple[Target, ...]:
+    """Return everything that any of these paddr contexts monitors, in units of the first one, as one target."""
+    unit, align = contexts[0].addr_unit, contexts[0].min_region_sz
+    spans = []
+    for c in contexts:
+        if not c.targets[0].regions:
+            return (Target(),)
+        for start, end in c.targets[0].regions:
+            low, high = start * c.addr_unit // unit, -(-end * c.addr_unit // unit)
+            spans.append((low - low % align, -(-high // align) * align))
+    merged: list[tuple[int, int]] = []
+    for low, high in sorted(spans):
+        if merged and low <= merged[-1][1]:
+            low, high = merged[-1][0], max(high, merged.pop()[1])
+        merged.append((low, high))
+    return (Target(tuple(merged)),)
 
 
 def weighted(scenario: Scenario, rule: str, allocator: str = "") -> Scenario:
     """Return the scenario with its migrating schemes replaced by one that deals the same pages by weights.
 
-    Access pattern, size quota and intervals stay; in several contexts only the first keeps a scheme, so that pages are
-    dealt once. Priority weights go: with them, pieces left over at the end of a window can stay below the threshold for
-    ever, and a deal by weights has no use for priorities. ``vma_offset`` monitors virtual addresses, as vaddr does it; the
-    other rules keep monitoring frames.
+    The scheme stands in for the first ``migrate_hot`` (else the first migrating) scheme: access pattern, size quota and
+    intervals stay. It watches what all migrating contexts watch together, and the other contexts keep no scheme, so that
+    pages are dealt once. Priority weights go: with them, pieces left over at the end of a window can stay below the
+    threshold for ever, and a deal by weights has no use for priorities. Filters go too: they tell the sides of a push
+    and a pull apart. ``vma_offset`` monitors virtual addresses, as vaddr does it; the other rules keep monitoring frames.
+
+    Raises
+    ------
+    InputError
+        If no scheme migrates.
     """
     what = controlled(scenario)
     mine, theirs = weights_of(scenario, what)
     dests = tuple(sorted((Dest(what.nid, mine), Dest(_other_node(scenario, what.nid), theirs)), key=lambda d: d.id))
-    first = _weighted_context(scenario.contexts[0], dests, rule)
+    watching = [i for i, c in enumerate(scenario.contexts) if _migrating(c)]
+    hot = [i for i in watching if any(s.action == "migrate_hot" for s in scenario.contexts[i].schemes)]
+    if not watching:
+        raise InputError("contexts", "no scheme migrates, so there is nothing to deal by weights", "add a migrate scheme")
+    at = (hot or watching)[0]
+    dealing = scenario.contexts[at]
+    model = next((s for s in dealing.schemes if s.action == "migrate_hot"), _migrating(dealing)[0])
+    quota = Quota(
+        ms=model.quota.ms, sz_bytes=model.quota.sz_bytes, reset_interval_ms=model.quota.reset_interval_ms
+    )  # fmt: skip
+    scheme = Scheme(
+        action="migrate_hot", access_pattern=model.access_pattern, apply_interval_us=model.apply_interval_us,
+        quota=quota, dests=dests, dest_rule=rule,
+    )  # fmt: skip
+    dealing = dealing.replace(schemes=(scheme,))
     workload = scenario.workload
-    if rule == "vma_offset" and first.ops == "paddr":
-        first = first.replace(ops="vaddr", targets=(Target(),))
+    if dealing.ops == "paddr" and rule == "vma_offset":
+        dealing = dealing.replace(ops="vaddr", targets=(Target(),), addr_unit=1, min_region_sz=PAGE_SZ)
         workload = workload if workload.vmas else workload.replace(vmas=(Vma(0, workload.n_pages, 1 << 40),))
-    rest = tuple(c.replace(schemes=()) for c in scenario.contexts[1:])
+    elif dealing.ops == "paddr":
+        same = [scenario.contexts[at], *(scenario.contexts[i] for i in watching if scenario.contexts[i].ops == "paddr")]
+        dealing = dealing.replace(targets=_all_targets(same))
+    contexts = tuple(dealing if i == at else c.replace(schemes=()) for i, c in enumerate(scenario.contexts))
     machine = scenario.machine.replace(allocator=allocator) if allocator else scenario.machine
     return scenario.replace(
-        machine=machine, workload=workload, contexts=(first, *rest), name=f"{scenario.name}: {rule}".strip(": ")
+        machine=machine, workload=workload, contexts=contexts, name=f"{scenario.name}: {rule}".strip(": ")
     )
 
 
 def with_gap(scenario: Scenario, gap_bp: int = 200) -> Scenario | None:
-    """Return the scenario with the nearest change that lets two opposing share goals rest, or None if it has no such pair.
+    """Return the scenario with the nearest change that lets two opposing share goals rest, None if it has no such pair.
 
-    Targets that sum to 10000 or more are never met together; here each is lowered until `gap_bp` lies between them, and
-    the size quotas are cut to the power of two that moves less than the gap in one window, so that no step can cross it.
+    Targets that sum to 10000 or more are never met together; here both are lowered alike until `gap_bp` lies between
+    them (neither below 1), the size quotas are cut to the power of two that moves less than the gap in one window, so
+    that no step can cross it, and TEMPORAL tunes them.
     """
     schemes = [s for c in scenario.contexts for s in c.schemes if s.quota.goals]
     goals = [g for s in schemes for g in s.quota.goals]
@@ -155,8 +188,10 @@ def with_gap(scenario: Scenario, gap_bp: int = 200) -> Scenario | None:
     step = max(touched * PAGE_SZ * gap_bp // 10_000, PAGE_SZ)
     cap = 1 << (step.bit_length() - 1)
     surplus = max(surplus, 0)
-    lowered = {goals[0].nid: goals[0].target_value - surplus // 2}
-    lowered[goals[1].nid] = goals[1].target_value - (surplus - surplus // 2)
+    first = min(surplus // 2, goals[0].target_value - 1)
+    second = min(surplus - first, goals[1].target_value - 1)
+    first = surplus - second
+    lowered = {g.nid: g.target_value - less for g, less in zip(goals, (first, second), strict=True)}
 
     def change(s: Scheme) -> Scheme:
         if not s.quota.goals:
@@ -186,11 +221,15 @@ def as_posted(scenario: Scenario) -> Scenario | None:
     return scenario.replace(contexts=contexts, name=f"{scenario.name}: as posted".strip(": "))
 
 
-def placed(scenario: Scenario, placement: tuple[Placement, ...], name: str) -> Scenario:
-    """Return the scenario without DAMON and with other initial places."""
-    return scenario.replace(
-        workload=scenario.workload.replace(placement=placement), contexts=(), name=f"{scenario.name}: {name}"
-    )
+def unwatched(scenario: Scenario, name: str, placement: tuple[Placement, ...] | None = None) -> Scenario:
+    """Return the scenario without DAMON, maybe with other initial places.
+
+    The workload's tick is written down, because left out it follows from the contexts that go.
+    """
+    workload = scenario.workload.replace(tick_us=scenario.tick_us)
+    if placement is not None:
+        workload = workload.replace(placement=placement)
+    return scenario.replace(workload=workload, contexts=(), name=f"{scenario.name}: {name}".strip(": "))
 
 
 def policies(scenario: Scenario) -> dict[str, Policy]:
@@ -209,12 +248,13 @@ def policies(scenario: Scenario) -> dict[str, Policy]:
         out["goal: gap and small quota"] = Policy(gap)
     if (posted := as_posted(scenario)) is not None:
         out["goal: node_sys_bp as posted"] = Policy(posted)
-    for name, (rule, allocator) in WEIGHT_POLICIES.items():
+    for name, (rule, allocator) in WEIGHT_POLICIES.items() if _migrates(scenario) else ():
         out[name] = Policy(weighted(scenario, rule, allocator))
-    out["all-fast"] = Policy(placed(scenario, (Placement(0, n, fast),), "all-fast"))
-    out["all-slow"] = Policy(placed(scenario, (Placement(0, n, slow),), "all-slow"))
-    out["static interleave"] = Policy(placed(scenario, (Placement(0, n, fast, weights=by_node),), "static interleave"))
-    out["oracle"] = Policy(scenario.replace(contexts=(), name=f"{scenario.name}: oracle"), oracle=True)
+    out["all-fast"] = Policy(unwatched(scenario, "all-fast", (Placement(0, n, fast),)))
+    out["all-slow"] = Policy(unwatched(scenario, "all-slow", (Placement(0, n, slow),)))
+    dealt = (Placement(0, n, fast, weights=by_node),)
+    out["static interleave"] = Policy(unwatched(scenario, "static interleave", dealt))
+    out["oracle"] = Policy(unwatched(scenario, "oracle"), oracle=True)
     return out
 
 
@@ -224,4 +264,5 @@ def goal_name(scenario: Scenario) -> str:
         for scheme in context.schemes:
             if scheme.quota.goals:
                 return f"goal: {scheme.quota.goals[0].metric} {scheme.quota.goal_tuner}"
-    return "as configured"
+    weighted_already = any(s.dests for c in scenario.contexts for s in c.schemes)
+    return "weights: as configured" if weighted_already else "goal: as configured"

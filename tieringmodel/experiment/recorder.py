@@ -103,7 +103,8 @@ class Recorder:
         assert engine is not None
         memory = engine.memory
         node = memory.arrays.node
-        now = memory.now_ns * 1e-9
+        # A context that starts while another one is still migrating finds pages already moved: never look back.
+        now = max(memory.now_ns * 1e-9, self.time[-1] if self.time else 0.0)
         if self.time and self.time[-1] == now:
             self._drop_last()
         self.time.append(now)
@@ -155,7 +156,8 @@ class Recorder:
             weight = data["class_pages"] * data["class_rate_hz"][:, None, :]
             by_node = weight.sum(axis=2)
             total = by_node.sum(axis=1, keepdims=True)
-            data["access_share_bp"] = 1e4 * np.divide(by_node, total, out=np.full(by_node.shape, np.nan), where=total > 0)
+            share = np.divide(by_node, total, out=np.full(by_node.shape, np.nan), where=total > 0)
+            data["access_share_bp"] = 1e4 * share
             moved = data["migrated_in_pages"].sum(axis=1)
             data["migrated_pages"] = np.diff(moved, prepend=0)
             data["returns"] = self.returns.table(np.array(self.time))

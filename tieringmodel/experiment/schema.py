@@ -68,5 +68,7 @@ COORDINATES: dict[str, tuple[str, str]] = {
     "snapshot_time": ("s", "time of a region snapshot"),
     "snapshot_context": ("1", "context of a region snapshot"),
     "scheme_context": ("1", "context of a scheme"),
+    "scheme_action": ("1", "action of a scheme"),
     "goal_scheme": ("1", "scheme of a goal"),
+    "goal_metric": ("1", "metric of a goal"),
 }

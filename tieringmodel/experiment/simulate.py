@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import json
+import operator
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from ..damon.kdamond import Action
 from ..damon.weighted import WeightedMigrate
 from ..errors import InputError
 from ..progress import Progress
-from ..scenario import Scenario
+from ..scenario import Dest, Scenario
 from ..units import parse_duration_us
 from .engine import Engine
 from .oracle import Oracle
@@ -19,6 +22,7 @@ if TYPE_CHECKING:
     import xarray as xr
 
 LOG_MOVES = 1 << 21
+MAX_DURATION_US = 2**62 // 1000
 
 
 def scheme_actions(engine: Engine, context: int) -> dict[int, Action]:
@@ -30,9 +34,8 @@ def scheme_actions(engine: Engine, context: int) -> dict[int, Action]:
             seed = engine.seed * 1_000_003 + context * 1009 + i
             out[i] = WeightedMigrate(scheme.dests, scheme.dest_rule, scenario.workload.vmas, seed)
         elif scenario.contexts[context].ops != "paddr" and scheme.action.startswith("migrate"):
-            from ..scenario import Dest
-
-            out[i] = WeightedMigrate((Dest(max(scheme.target_nid, 0), 1),), "vma_offset", (), 0)
+            alone = Dest(scheme.target_nid, 1) if scheme.target_nid >= 0 else Dest(0, 0)
+            out[i] = WeightedMigrate((alone,), "vma_offset", (), 0)
     return out
 
 
@@ -55,7 +58,7 @@ def simulate(
     duration : str or float
         Simulated time: ``"120 s"``, ``"10 min"``, or seconds.
     seed : int
-        Everything random follows from it: the same seed gives the same bits.
+        0 … 2**64 - 1; everything random follows from it: the same seed gives the same bits.
     progress : bool, optional
         Show a progress bar on stderr; by default only on a terminal.
     snapshots : int
@@ -69,8 +72,8 @@ def simulate(
     -------
     xarray.Dataset
         One record per aggregation or application, see `tieringmodel.experiment.schema.VARIABLES`. Attributes:
-        ``scenario`` (JSON, from which the run can be repeated), ``duration_s``, ``seed``, ``kind`` and the package's
-        version.
+        ``scenario`` (JSON, from which the run can be repeated), ``parameters`` (JSON of the other arguments),
+        ``duration_s``, ``seed``, ``window_s``, ``n_pages``, ``kind`` and the package's version.
 
     Raises
     ------
@@ -78,10 +81,11 @@ def simulate(
         If an argument is out of range.
     """
     duration_us = parse_duration_us(duration)
-    if not isinstance(seed, int) or isinstance(seed, bool) or seed < 0:
-        raise InputError("seed", f"{seed!r} is not a non-negative integer", "write e.g. 1")
-    if snapshots < 0:
-        raise InputError("snapshots", f"{snapshots} is negative", "write 0 or more")
+    if duration_us > MAX_DURATION_US:
+        raise InputError("duration", f"{duration!r} is over a hundred years", "shorten it")
+    seed, snapshots = _whole("seed", seed, 2**64 - 1), _whole("snapshots", snapshots, 2**31)
+    if oracle and scenario.contexts:
+        raise InputError("oracle", "does not go with contexts", "pass scenario.replace(contexts=())")
     shortest = min((c.attrs.aggr_us for c in scenario.contexts), default=duration_us)
     window = window_s(scenario)
     recorder = Recorder(snapshots, duration_us // max(shortest, 1), window)
@@ -96,13 +100,26 @@ def simulate(
             phase=Oracle(engine, oracle) if oracle else None,
         )  # fmt: skip
     ds = recorder.dataset()
-    ds.attrs.update(attributes(scenario, duration_us, seed))
+    others = {"snapshots": snapshots, "log_moves": bool(log_moves), "oracle": asdict(oracle) if oracle else None}
+    ds.attrs.update(attributes(scenario, duration_us, seed, **others))
     ds.attrs["window_s"] = window
     return ds
 
 
+def _whole(where: str, value: object, top: int) -> int:
+    try:
+        if isinstance(value, bool):
+            raise TypeError
+        whole = operator.index(value)  # type: ignore[arg-type]
+    except TypeError:
+        raise InputError(where, f"{value!r} is not a whole number", "write e.g. 1") from None
+    if not 0 <= whole <= top:
+        raise InputError(where, f"{whole} is outside 0..{top}", "write a value inside that range")
+    return whole
+
+
 def window_s(scenario: Scenario) -> float:
-    """Return the longest control period of the scenario's schemes: aggregation, application or quota reset, in seconds."""
+    """Return the longest control period in seconds: of aggregations, applications and quota resets."""
     periods = [1.0] if not scenario.contexts else []
     for c in scenario.contexts:
         times = (0, *c.aggr_times_us)
@@ -115,14 +132,15 @@ def window_s(scenario: Scenario) -> float:
     return max(periods)
 
 
-def attributes(scenario: Scenario, duration_us: int, seed: int) -> dict[str, Any]:
-    """Return the attributes that make a run repeatable."""
+def attributes(scenario: Scenario, duration_us: int, seed: int, **others: Any) -> dict[str, Any]:
+    """Return the attributes that make a run repeatable; `others` are the call's further arguments."""
     from .._version import __version__
 
     return {
         "kind": "simulation",
         "name": scenario.name,
         "scenario": scenario.to_json(),
+        "parameters": json.dumps({"duration_s": duration_us * 1e-6, "seed": seed} | others, sort_keys=True),
         "duration_s": duration_us * 1e-6,
         "seed": seed,
         "tieringmodel": __version__,

@@ -32,7 +32,14 @@ def load(source: str | Path) -> Scenario:
     if path.is_dir():
         return read_recording(path).to_scenario()
     if path.suffix == ".toml":
-        return Scenario.from_toml(path)
+        try:
+            return Scenario.from_toml(path)
+        except UnicodeDecodeError as error:
+            raise InputError(str(path), f"is not UTF-8 text: {error}", "save it as UTF-8") from None
+        except InputError as error:
+            if error.where == str(path):
+                raise
+            raise type(error)(f"{path}: {error.where}", error.what, error.remedy) from None
     raise InputError(str(source), "is neither a TOML scenario nor a recording directory", "give one of these")
 
 

@@ -33,7 +33,7 @@ from .layout import (
     YOUNG,
 )  # fmt: skip
 from .regions import align_down, merge_two
-from .scoring import core_drops, count_resident, fetch, mvsum, pattern_ok, push_right, region_score, store
+from .scoring import core_drops, count_resident, fetch, moving_sum_of, pattern_ok, push_right, region_score, store
 
 _U0, _U1, _U4096 = np.uint64(0), np.uint64(1), np.uint64(4096)
 FETCH, VISIT, RESUME = 0, 1, 2
@@ -227,7 +227,7 @@ def begin_action(cur, ptr, s, filters, stack, window):
 @inlined
 def eligible(cur, s, window):
     """Pattern and priority threshold; remembers moving sum and score in the cursor."""
-    cur.mvsum = mvsum(cur.nr, cur.last, window.left_bp)
+    cur.mvsum = moving_sum_of(cur.nr, cur.last, window)
     if not pattern_ok(s, cur.end - cur.start, cur.mvsum, np.uint64(cur.age)):
         return False
     cur.score = region_score(s, cur.mvsum, cur.age, window)

@@ -55,6 +55,15 @@ def _nth_free(memory, i, k):
 
 
 @inlined
+def _claim(memory, i, frame):
+    """Count a free frame of node i as taken."""
+    memory.node[i].free -= 1
+    clear_bit(memory.free_bits, frame)
+    memory.free_512[frame // BLOCK] -= np.uint16(1)
+    memory.free_256k[frame // SUPER] -= 1
+
+
+@inlined
 def take_frame(memory, i):
     """Take a free frame of node i by its policy, or return -1 at the watermark."""
     node = memory.node[i]
@@ -70,10 +79,7 @@ def take_frame(memory, i):
     else:
         frame = _nth_free(memory, i, np.int64(below(node.key, np.uint64(memory.clock[3]), np.uint64(node.free))))
         memory.clock[3] += 1
-    node.free -= 1
-    clear_bit(memory.free_bits, frame)
-    memory.free_512[frame // BLOCK] -= np.uint16(1)
-    memory.free_256k[frame // SUPER] -= 1
+    _claim(memory, i, frame)
     return frame
 
 
@@ -220,10 +226,7 @@ def place_lowest(memory, lo, hi, order, records):
             return page
         i = order[k]
         frame = _lowest_free(memory, memory.node[i], i)
-        memory.node[i].free -= 1
-        clear_bit(memory.free_bits, frame)
-        memory.free_512[frame // BLOCK] -= np.uint16(1)
-        memory.free_256k[frame // SUPER] -= 1
+        _claim(memory, i, frame)
         put_page(memory, i, frame, (np.uint64(records[page]) << SHIFT32) | np.uint64(page + 1))
     return hi
 
@@ -250,10 +253,7 @@ def place_at(memory, i, lo, hi, frame, records):
         word, bit = frame >> 6, np.uint64(frame & 63)
         if (memory.free_bits[word] >> bit) & _U1 == _U0:
             return page
-        memory.node[i].free -= 1
-        clear_bit(memory.free_bits, frame)
-        memory.free_512[frame // BLOCK] -= np.uint16(1)
-        memory.free_256k[frame // SUPER] -= 1
+        _claim(memory, i, frame)
         put_page(memory, i, frame, (np.uint64(records[page]) << SHIFT32) | np.uint64(page + 1))
         frame += 1
     return hi
@@ -264,10 +264,7 @@ def occupy_lowest(memory, i, n):
     """Take the n lowest free frames of node i out of circulation (no page, no LRU)."""
     for _ in range(n):
         frame = _lowest_free(memory, memory.node[i], i)
-        memory.node[i].free -= 1
-        clear_bit(memory.free_bits, frame)
-        memory.free_512[frame // BLOCK] -= np.uint16(1)
-        memory.free_256k[frame // SUPER] -= 1
+        _claim(memory, i, frame)
 
 
 @kernel
@@ -301,3 +298,33 @@ def migrate_chosen(memory, chosen, source, target):
 def charge_moves(memory, pages):
     """`charge_clock` for callers outside the kernels."""
     return charge_clock(memory, pages)
+
+
+@kernel
+def take_offline(memory, i, n):
+    """Take the n highest free frames of node i out of circulation; return them (i64[n])."""
+    out = np.empty(n, np.int64)
+    k = 0
+    word = (memory.base[i] + memory.frames[i] + 63) // 64 - 1
+    while k < n:
+        bits = memory.free_bits[word]
+        while bits != _U0 and k < n:
+            top = np.int64(63) - np.int64(clz(bits))
+            bits ^= _U1 << np.uint64(top)
+            out[k] = word * 64 + top
+            memory.rec[out[k]] = _U0
+            _claim(memory, i, out[k])
+            k += 1
+        word -= 1
+    return out
+
+
+@kernel
+def bring_online(memory, i, chosen):
+    """Make frames of node i free again."""
+    for frame in chosen:
+        set_bit(memory.free_bits, frame)
+        memory.free_512[frame // BLOCK] += np.uint16(1)
+        memory.free_256k[frame // SUPER] += 1
+        memory.node[i].free += 1
+        memory.node[i].hint = min(memory.node[i].hint, frame // BLOCK)

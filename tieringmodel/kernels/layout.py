@@ -110,7 +110,12 @@ FILTER = np.dtype(
 )
 ADDR, TARGET, ANON, IS_ACTIVE, MEMCG, YOUNG, HUGEPAGE_SIZE, UNMAPPED = 0, 1, 2, 3, 4, 5, 6, 7
 
-WINDOW = np.dtype([("left_bp", "u8"), ("samples", "u8"), ("aggr_us", "u8"), ("min_sz", "u8"), ("tick", "i8")])
+WINDOW = np.dtype(
+    [
+        ("left_bp", "u8"), ("samples", "u8"), ("aggr_us", "u8"), ("min_sz", "u8"), ("tick", "i8"),
+        ("length", "u8"), ("left", "u8"),
+    ]
+)  # fmt: skip
 
 CURSOR = np.dtype(
     [

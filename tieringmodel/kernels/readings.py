@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from ._jit import kernel
-from .scoring import mvsum, pattern_ok
+from .scoring import moving_sum_of, pattern_ok
 
 _U0 = np.uint64(0)
 
@@ -16,7 +16,7 @@ def matching_frame_bytes(r, n, scheme, window, space, counts):
     counts[:] = 0
     for i in range(n):
         size = r.end[i] - r.start[i]
-        if pattern_ok(scheme, size, mvsum(r.nr[i], r.last[i], window.left_bp), np.uint64(r.age[i])):
+        if pattern_ok(scheme, size, moving_sum_of(r.nr[i], r.last[i], window), np.uint64(r.age[i])):
             from_byte, to_byte = np.int64(r.start[i] * space.unit), np.int64(r.end[i] * space.unit)
             for k in range(space.first.size):
                 low, high = max(from_byte, space.first[k] * 4096), min(to_byte, space.last[k] * 4096)
@@ -29,7 +29,7 @@ def first_frame_bytes(r, n, scheme, window, space, counts):
     counts[:] = 0
     for i in range(n):
         size = r.end[i] - r.start[i]
-        if pattern_ok(scheme, size, mvsum(r.nr[i], r.last[i], window.left_bp), np.uint64(r.age[i])):
+        if pattern_ok(scheme, size, moving_sum_of(r.nr[i], r.last[i], window), np.uint64(r.age[i])):
             page = np.int64(r.start[i] * space.unit) // 4096
             for k in range(space.first.size):
                 if space.first[k] <= page < space.last[k]:

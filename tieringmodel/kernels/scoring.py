@@ -24,6 +24,19 @@ def mvsum(nr, last, left_bp):
 
 
 @inlined
+def moving_sum_of(nr, last, window):
+    """The moving sum that schemes see: on demand (7.3), or the running value that kernels up to 7.1 stored.
+
+    The stored value starts a window at the last count and loses a length-th of it per sample, in bp and truncated.
+    """
+    if window.length == _U0:
+        return mvsum(nr, last, window.left_bp)
+    start = np.uint64(last) * _U10000
+    gone = (window.length - window.left) * (start // window.length)
+    return ((start - gone + np.uint64(nr) * _U10000) & _MASK32) // _U10000
+
+
+@inlined
 def hot_score(moving_sum, age, samples, aggr_us, weight_nr, weight_age):
     """``damon_hot_score``: weighted access share and log2 of the age in seconds, 0 … 99 (u64).
 
@@ -130,7 +143,7 @@ def score_histogram(cur, r, ptr, out, out_ptr, stack, scheme, filters, window, h
             fetch(cur, r, i)
             cur.depth = 0
             while True:
-                moving_sum = mvsum(cur.nr, cur.last, window.left_bp)
+                moving_sum = moving_sum_of(cur.nr, cur.last, window)
                 if pattern_ok(scheme, cur.end - cur.start, moving_sum, np.uint64(cur.age)) and not core_drops(
                     cur, scheme, filters, stack, window.min_sz
                 ):
@@ -161,7 +174,7 @@ def eligible_bytes(r, n, scheme, window, space, memory, counts):
     counts[:] = 0
     for i in range(n):
         size = r.end[i] - r.start[i]
-        if pattern_ok(scheme, size, mvsum(r.nr[i], r.last[i], window.left_bp), np.uint64(r.age[i])):
+        if pattern_ok(scheme, size, moving_sum_of(r.nr[i], r.last[i], window), np.uint64(r.age[i])):
             add_resident(counts, memory, space, r.start[i], r.end[i])
 
 
@@ -170,7 +183,7 @@ def matching_regions(r, n, scheme, window, out):
     """Tell which of n regions match the pattern (bool[n])."""
     for i in range(n):
         size = r.end[i] - r.start[i]
-        out[i] = pattern_ok(scheme, size, mvsum(r.nr[i], r.last[i], window.left_bp), np.uint64(r.age[i]))
+        out[i] = pattern_ok(scheme, size, moving_sum_of(r.nr[i], r.last[i], window), np.uint64(r.age[i]))
 
 
 @inlined

@@ -52,7 +52,8 @@ class PhysicalMemory:
     Raises
     ------
     InputError
-        If an explicit placement names a frame outside the machine or one that is taken.
+        If an explicit placement names a frame outside the machine or one that is taken, or the workload's placement
+        leaves no room for a node's own pages.
     """
 
     def __init__(
@@ -98,7 +99,10 @@ class PhysicalMemory:
             clock=clock,
         )
         self.space = self.space_for(1)
+        self.offline = [np.zeros(0, np.int64) for _ in machine.nodes]
         self._populate(workload, page_class, cache)
+        for i, node in enumerate(machine.nodes):
+            self.set_offline(i, node.offline_bytes // PAGE_SZ)
 
     def _populate(self, workload: Workload, page_class: npt.NDArray[np.uint16], cache: list[int]) -> None:
         m = self.arrays
@@ -116,7 +120,9 @@ class PhysicalMemory:
             if place.start_bytes is not None:
                 self._place_at(place, classes, f"workload.placement[{k}]")
         for i, node in enumerate(self.machine.nodes):
-            frames.occupy_lowest(m, i, (node.unmanaged_bytes + node.kernel_bytes) // PAGE_SZ)
+            taken = (node.unmanaged_bytes + node.kernel_bytes) // PAGE_SZ
+            self._check_room(i, taken, "unmanaged_bytes and kernel_bytes")
+            frames.occupy_lowest(m, i, taken)
         for place in places:
             if place.weights:
                 frames.place_interleaved(m, place.lo, place.hi, np.array(place.weights, np.int64), classes)
@@ -126,9 +132,16 @@ class PhysicalMemory:
                 frames.place_lowest(m, place.lo, place.hi, order, classes)
         page = workload.n_pages
         for i, n in enumerate(cache):
+            self._check_room(i, n, "cache_bytes")
             frames.place_lowest(m, page, page + n, np.array([i], np.int64), classes)
             page += n
         frames.build_free_lists(m)
+
+    def _check_room(self, i: int, n: int, what: str) -> None:
+        free = int(self.arrays.node["free"][i])
+        if n > free:
+            text = f"the workload's placement leaves {free} pages free on it, {what} need {n}"
+            raise InputError(f"machine.nodes[{i}]", text, "place fewer pages there")
 
     def _place_at(self, place: Placement, classes: npt.NDArray[np.uint16], where: str) -> None:
         m = self.arrays
@@ -142,6 +155,39 @@ class PhysicalMemory:
                 return
         text = f"bytes {place.start_bytes} … +{n * PAGE_SZ} are not inside one node"
         raise InputError(f"{where}.start_bytes", text, "choose an address range of the machine")
+
+    def set_offline(self, i: int, pages: int) -> None:
+        """Take frames of node index i offline, the highest free ones first, or bring the last ones taken back.
+
+        Free lists start again in address order.
+
+        Parameters
+        ----------
+        i : int
+            Node index.
+        pages : int
+            How many frames shall be offline.
+
+        Raises
+        ------
+        InputError
+            If the node does not have that many free frames: pages in use are not moved away.
+        """
+        m, taken = self.arrays, self.offline[i]
+        if pages == taken.size:
+            return
+        if pages < taken.size:
+            taken, back = taken[:pages], taken[pages:]
+            frames.bring_online(m, i, back)
+        else:
+            missing = pages - taken.size
+            if missing > m.node["free"][i]:
+                text = f"node {self.nids[i]} has {m.node['free'][i]} free frames, {missing} more shall go offline"
+                raise InputError("offline_bytes", text, "take less memory away")
+            taken = np.concatenate((taken, frames.take_offline(m, i, missing)))
+        m.node["total"][i] += self.offline[i].size - taken.size
+        self.offline[i] = taken
+        frames.build_free_lists(m)
 
     def space_for(self, addr_unit: int) -> Space:
         """Return the paddr address space for core addresses of `addr_unit` bytes."""
@@ -172,7 +218,7 @@ class PhysicalMemory:
 
     def class_pages(self) -> npt.NDArray[np.int64]:
         """Return LRU pages per node and access class, int64 (n_nodes, n_classes)."""
-        return self.arrays.by_class.copy()
+        return np.array(self.arrays.by_class)
 
     def take_log(self) -> tuple[npt.NDArray[np.uint64], int]:
         """Return the moves logged since the last call, in order, and how many did not fit; empties the log.
@@ -199,7 +245,7 @@ class PhysicalMemory:
     def node_of_pages(self) -> npt.NDArray[np.uint8]:
         """Return the node index of every workload page, uint8 (workload_pages,)."""
         frame = self.arrays.frame_of[: self.workload_pages]
-        return (np.searchsorted(self.arrays.base, frame, side="right") - 1).astype(np.uint8)
+        return np.asarray(np.searchsorted(self.arrays.base, frame, side="right") - 1, np.uint8)
 
     def pfn_of_pages(self) -> npt.NDArray[np.int64]:
         """Return the page frame number of every workload page, int64 (workload_pages,)."""

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from ..damon import goals
 from ..damon.kdamond import STAT_FIELDS, Kdamond
 from ..damon.rng import Rng, kernel_rng, replay_rng
 from ..errors import InputError
@@ -123,6 +124,7 @@ class Trace:
 
     def __init__(self) -> None:
         self.tick = 0
+        self.handed: dict[tuple[int, int, int], tuple[int, int]] = {}
         self.rows: dict[str, list[dict[str, npt.NDArray[Any] | int]]] = {
             k: [] for k in ("regA", "regB", "scheme", "goal", "node", "events")
         }
@@ -173,7 +175,7 @@ class Trace:
                     "next_apply_sis": k.next_apply[i], "sample_us": k.attrs.sample_us, "aggr_us": k.attrs.aggr_us,
                 }
             )  # fmt: skip
-            for j, (value, target) in enumerate(quota.goals):
+            for j, (value, target) in enumerate(self._handed(k, i, quota.goals)):
                 self.rows["goal"].append(
                     {
                         "tick": self.tick, "ctx": k.index, "scheme": i, "goal": j,
@@ -181,6 +183,21 @@ class Trace:
                     }
                 )  # fmt: skip
         self._node(k)
+
+    def due(self, k: Kdamond) -> None:
+        """Keep what the run hands to the core as ``node_sys_bp``: measured when a scheme is due, before any quota is set."""
+        for i, scheme in enumerate(k.context.schemes):
+            for j, goal in enumerate(scheme.quota.goals):
+                if goal.metric.startswith("node_sys_bp"):
+                    self.handed[k.index, i, j] = goals.measure(k.view(i, j), goal)
+
+    def _handed(self, k: Kdamond, i: int, used: list[tuple[int, int]]) -> list[tuple[int, int]]:
+        """Goal values as handed to the core: of ``user_input`` and ``node_sys_bp`` whether or not they were used yet."""
+        out = []
+        for j, goal in enumerate(k.context.schemes[i].quota.goals):
+            pair = self.handed.get((k.index, i, j), used[j])
+            out.append((goals.user_input(goal, k.tick), pair[1]) if goal.metric == "user_input" else pair)
+        return out
 
     def _node(self, k: Kdamond) -> None:
         memory = k.memory
@@ -206,9 +223,10 @@ class Trace:
 class _TickEngine(Engine):
     """The engine with `Trace` told of ticks, and user input read by tick number."""
 
-    def run(self, ticks: int, trace: Trace) -> None:
+    def replay(self, ticks: int, trace: Trace) -> None:
         for k in self.kdamonds:
             k.input_now = lambda k=k: k.tick  # type: ignore[method-assign,misc]
+            k.on_due = trace.due
             trace.regions("regB", k)
 
         def begin(tick: int) -> None:
@@ -230,7 +248,7 @@ def replay(run: Mapping[str, Any], rngs: list[Rng] | None = None) -> tuple[_Tick
     trace = Trace()
     streams = rngs or [kernel_rng(c["seed"]) for c in run["ctxs"]]
     engine = _TickEngine(scenario_of(run), rngs=streams, observer=trace)
-    engine.run(run["ticks"], trace)
+    engine.replay(run["ticks"], trace)
     return engine, trace
 
 
@@ -292,7 +310,7 @@ def case(path: Path) -> list[Case]:
         raise InputError(f"{path}:{line}", f"is not valid JSON: {error}", remedy) from None
     npz = path.with_suffix(".npz")
     try:
-        with np.load(npz, allow_pickle=False) as stored:
+        with npz.open("rb") as file, np.load(file, allow_pickle=False) as stored:
             arrays = {k: stored[k] for k in stored.files}
     except (OSError, EOFError, ValueError, KeyError, zlib.error, zipfile.BadZipFile) as error:
         raise InputError(str(npz), f"cannot be read: {error}", remedy) from None

@@ -36,11 +36,11 @@ def replay(
         If a folder or a file in it is not of the format.
     """
     from . import anchors_loop, anchors_weights, quota_records
-    from . import vectors as vector_files
+    from . import vectors as vectors_of
 
     everything = vectors is None and recordings is None and not anchors
     if everything or vectors is not None:
-        yield from vector_files.cases(vectors or data_path("golden"))
+        yield from vectors_of.iter_cases(vectors or data_path("golden"))
     if everything or recordings is not None:
         yield from quota_records.cases(recordings or data_path("recordings"))
     if everything or anchors:

@@ -89,11 +89,12 @@ def vaddr_dests(file: VectorFile) -> None:
     """Replay the destination of single folios under weights with identity."""
     numbers = ("vm_pgoff", "vm_start", "addr", "order", "folio_nid")
     table = file.table(*numbers, "nodes", "weights", "dest_index", "dest_node")
-    columns = [table.column(name).tolist() for name in numbers]
+    columns: list[list[int]] = [table.column(name).tolist() for name in numbers]
     for i, where in enumerate(table.places):
         with file.reading(where):
             nodes, weights = ([int(v) for v in table.cells[k][i].split(";") if v] for k in ("nodes", "weights"))
-            index = vaddr_dest_index(*(c[i] for c in columns), nodes, weights)
+            pgoff, start, addr, order, nid = (c[i] for c in columns)
+            index = vaddr_dest_index(pgoff, start, addr, order, nid, nodes, weights)
             file.equal(where, "dest_index", index, int(table.cells["dest_index"][i]))
             node = nodes[index] if nodes and index >= 0 else -1
             file.equal(where, "dest_node", node, int(table.cells["dest_node"][i]))

@@ -26,6 +26,7 @@ class Record(dict[str, Any]):
     where = ""
 
     def __missing__(self, key: str) -> Any:
+        """Refuse a key that is not there."""
         raise InputError(self.where, f"has no {key!r}", FORMAT)
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
+from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
@@ -10,7 +12,7 @@ import numpy.typing as npt
 from ..errors import InputError
 from ..kernels.layout import HASH, PERIOD, RATE, RULE, Access
 from ..kernels.random import mix64
-from ..scenario import Group, Workload
+from ..scenario import Group, Memcg, Workload
 
 _KIND = {"rate": RATE, "period": PERIOD, "hash": HASH}
 
@@ -33,11 +35,45 @@ def _slots(groups: list[Group]) -> list[int]:
     return slots
 
 
+def memcg_classes(memcgs: Sequence[Memcg], of_class: npt.NDArray[np.int64]) -> dict[int, npt.NDArray[np.bool_]]:
+    """Return for every memory cgroup which page classes are its own or its descendants', bool (n_classes,).
+
+    Raises
+    ------
+    InputError
+        If a page is in two cgroups, or the cgroups form no tree.
+    """
+    parent: dict[int, int] = {}
+    for i, m in enumerate(memcgs):
+        where = f"workload.memcgs[{i}]"
+        if m.memcg_id == 0:
+            raise InputError(f"{where}.memcg_id", "0 stands for no memory cgroup", "number them from 1")
+        if parent.setdefault(m.memcg_id, m.parent_id) != m.parent_id:
+            text = f"{m.parent_id} differs from the parent {parent[m.memcg_id]} given before"
+            raise InputError(f"{where}.parent_id", text, f"give memory cgroup {m.memcg_id} one parent")
+    spans = sorted((m.lo, m.hi, i) for i, m in enumerate(memcgs))
+    for (_, end, _), (lo, _, i) in pairwise(spans):
+        if lo < end:
+            text = f"page {lo} is in another memory cgroup already"
+            raise InputError(f"workload.memcgs[{i}]", text, "let page ranges not overlap; nest cgroups by parent_id")
+    out = {one: np.zeros(of_class.size, np.bool_) for one in (*parent, *parent.values()) if one}
+    for one in parent:
+        ancestor, path = one, [one]
+        while ancestor:
+            out[ancestor] |= of_class == one
+            ancestor = parent.get(ancestor, 0)
+            if ancestor in path:
+                loop = " -> ".join(map(str, [*path, ancestor]))
+                raise InputError("workload.memcgs", f"parents go in a circle: {loop}", "let a parent_id be 0")
+            path.append(ancestor)
+    return out
+
+
 class AccessTable:
     """Access classes of pages, and the rules of each class.
 
-    Pages touched by the same groups share a class; class 0 is touched by nobody. A phase change is a change of rules,
-    not of pages.
+    Pages touched by the same groups that belong to the same memory cgroup share a class; class 0 is touched by nobody
+    and in none. A phase change is a change of rules, not of pages.
 
     Parameters
     ----------
@@ -55,27 +91,31 @@ class AccessTable:
     page_class : ndarray of uint16, shape (n_pages,)
     groups_of_class : list of tuple of int
         Indices of the groups that touch a class.
+    memcg_classes : dict of int to ndarray of bool, shape (n_classes,)
+        Classes of each memory cgroup, those of its descendants included.
     """
 
     def __init__(self, workload: Workload, tick_us: int, seed: int, plain: bool = True) -> None:
         self.workload, self.tick_us = workload, tick_us
-        edges = sorted({0, workload.n_pages, *(e for g in workload.groups for e in (g.lo, g.hi))})
-        self.groups_of_class: list[tuple[int, ...]] = [()]
-        number: dict[tuple[int, ...], int] = {(): 0}
+        ranges = (*workload.groups, *workload.memcgs)
+        edges = sorted({0, workload.n_pages, *(e for r in ranges for e in (r.lo, r.hi))})
+        number: dict[tuple[tuple[int, ...], int], int] = {((), 0): 0}
         self.page_class = np.zeros(workload.n_pages, np.uint16)
-        for lo, hi in zip(edges, edges[1:], strict=False):
-            key = tuple(i for i, g in enumerate(workload.groups) if g.lo <= lo and hi <= g.hi)
-            if key not in number:
-                number[key] = len(self.groups_of_class)
-                self.groups_of_class.append(key)
-            if number[key] > 65535:
+        for lo, hi in pairwise(edges):
+            members = tuple(i for i, g in enumerate(workload.groups) if g.lo <= lo and hi <= g.hi)
+            memcg = next((m.memcg_id for m in workload.memcgs if m.lo <= lo and hi <= m.hi), 0)
+            cls = number.setdefault((members, memcg), len(number))
+            if cls > 65535:
                 raise InputError("workload.groups", "form more than 65535 classes of pages", "use fewer, larger groups")
-            self.page_class[lo:hi] = number[key]
+            self.page_class[lo:hi] = cls
+        self.groups_of_class: list[tuple[int, ...]] = [members for members, _ in number]
+        memcg_of_class = np.array([memcg for _, memcg in number], np.int64)
+        self.memcg_classes = memcg_classes(workload.memcgs, memcg_of_class)
         self.key = np.uint64(mix64(np.uint64(seed % 2**64) ^ np.uint64(0xA5A5)))
         first = np.zeros(len(self.groups_of_class) + 1, np.int64)
         rules = []
-        for c, members in enumerate(self.groups_of_class):
-            slots = _slots([workload.groups[i] for i in members])
+        self._slots = [_slots([workload.groups[i] for i in members]) for members in self.groups_of_class]
+        for c, (members, slots) in enumerate(zip(self.groups_of_class, self._slots, strict=True)):
             rules += [(*self._rule(workload.groups[i]), slot) for i, slot in zip(members, slots, strict=True)]
             first[c + 1] = len(rules)
         table = np.zeros(max(len(rules), 1), RULE)
@@ -86,8 +126,8 @@ class AccessTable:
         self._plain_possible = (plain or not self.changes) and all(
             g.kind == "rate" or (g.kind == "period" and g.period == g.stride == 1) for g in workload.groups
         )
-        anon, memcg = np.ones(n, np.uint8), np.zeros(n, np.int64)
-        self.arrays = Access(first, table, np.zeros(n, np.uint64), False, self.key, anon, memcg)
+        anon = np.ones(n, np.uint8)
+        self.arrays = Access(first, table, np.zeros(n, np.uint64), False, self.key, anon, memcg_of_class)
         self.enter(0)
 
     def _rule(self, g: Group) -> tuple[int, ...]:
@@ -98,7 +138,7 @@ class AccessTable:
         """Prepare for checks of ticks from `tick` on; return the first later tick at which rules change.
 
         While each class has at most one plain rate in force the kernels need a single table look-up per check. The
-        shortcut answers as the general rules do: the first rule in force always has slot 0.
+        shortcut answers as the general rules do, for it is taken only where that rate has slot 0.
         """
         until = next((t for t in self.changes if t > tick), 2**62)
         a = self.arrays
@@ -106,11 +146,14 @@ class AccessTable:
         plain = self._plain_possible
         for c, members in enumerate(self.groups_of_class):
             groups = self.workload.groups
-            active = [i for i in members if groups[i].start_tick <= tick < groups[i].end_tick]
-            if len(active) > 1:
+            active = [
+                (i, slot) for i, slot in zip(members, self._slots[c], strict=True)
+                if groups[i].start_tick <= tick < groups[i].end_tick
+            ]  # fmt: skip
+            if any(slot for _, slot in active):
                 plain = False
             elif active:
-                group = self.workload.groups[active[0]]
+                group = groups[active[0][0]]
                 threshold[c] = 2**32 if group.kind == "period" else rate_threshold(group.rate_hz, self.tick_us)
         self.arrays = a._replace(threshold=threshold, plain=plain)
         return until
@@ -121,11 +164,12 @@ class AccessTable:
 
     @property
     def class_names(self) -> list[str]:
-        """Name of each class: its groups' names joined, ``"untouched"`` for class 0."""
+        """Name of each class: its groups' names joined (``"untouched"`` without any), and its memory cgroup's id."""
         groups = self.workload.groups
-        return ["untouched"] + [
-            "+".join(dict.fromkeys(groups[i].name or f"group{i}" for i in members))
-            for members in self.groups_of_class[1:]
+        return [
+            ("+".join(dict.fromkeys(groups[i].name or f"group{i}" for i in members)) or "untouched")
+            + (f" in memcg {memcg}" if memcg else "")
+            for members, memcg in zip(self.groups_of_class, self.arrays.memcg.tolist(), strict=True)
         ]
 
     def touch_rate_hz(self, tick: int) -> npt.NDArray[np.float64]:

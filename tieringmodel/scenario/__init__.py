@@ -1,0 +1,27 @@
+"""A scenario says everything: the machine, who touches its memory, and the DAMON contexts that watch and move it.
+
+Names are the kernel's (``Documentation/admin-guide/mm/damon``); defaults are the kernel's unless a field says so.
+"""
+
+from .context import Attrs, Context, IntervalsGoal, Target
+from .hardware import ALLOCATORS, Machine, Node
+from .quota import CLAMPS, EARLY_EXITS, Goal, Quota, Weights
+from .scheme import (
+    ACTIONS,
+    CORE_FILTERS,
+    DEST_RULES,
+    OPS_FILTERS,
+    AccessPattern,
+    Dest,
+    Filter,
+    Scheme,
+    Watermarks,
+)
+from .whole import Event, Scenario
+from .workload import Group, Memcg, Placement, Vma, Workload
+
+__all__ = [
+    "ACTIONS", "ALLOCATORS", "CLAMPS", "CORE_FILTERS", "DEST_RULES", "EARLY_EXITS", "OPS_FILTERS", "AccessPattern", "Attrs",
+    "Context", "Dest", "Event", "Filter", "Goal", "Group", "IntervalsGoal", "Machine", "Memcg", "Node", "Placement", "Quota",
+    "Scenario", "Scheme", "Target", "Vma", "Watermarks", "Weights", "Workload",
+]  # fmt: skip

@@ -1,0 +1,105 @@
+"""DAMON contexts: what is monitored, how, and by which schemes it is acted on."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import ClassVar
+
+from ..errors import InputError, KernelRefusal
+from ..fields import Checked
+from ..units import PAGE_SZ
+from .scheme import Scheme
+
+
+@dataclass(frozen=True)
+class IntervalsGoal(Checked):
+    """Auto-tuning of the sampling interval; off while ``aggrs`` is 0."""
+
+    access_bp: int = 0
+    aggrs: int = 0
+    min_sample_us: int = 0
+    max_sample_us: int = 0
+
+
+@dataclass(frozen=True)
+class Attrs(Checked):
+    """Monitoring attributes with the kernel's defaults and its validity rules (``damon_set_attrs``)."""
+
+    sample_us: int = 5_000
+    aggr_us: int = 100_000
+    update_us: int = 60_000_000
+    min_nr_regions: int = 10
+    max_nr_regions: int = 1_000
+    intervals_goal: IntervalsGoal = field(default_factory=IntervalsGoal)
+
+    def check(self) -> None:
+        """Answer as the kernel: EINVAL for contradicting attributes."""
+        goal = self.intervals_goal
+        if self.min_nr_regions < 3:
+            raise KernelRefusal("min_nr_regions", f"{self.min_nr_regions} is below 3 (EINVAL)", "write 3 or more")
+        if self.min_nr_regions > self.max_nr_regions:
+            text = f"{self.max_nr_regions} is below min_nr_regions {self.min_nr_regions} (EINVAL)"
+            raise KernelRefusal("max_nr_regions", text, "raise it")
+        if self.sample_us > self.aggr_us:
+            text = f"{self.sample_us} us is longer than aggr_us {self.aggr_us} us (EINVAL)"
+            raise KernelRefusal("sample_us", text, "shorten it")
+        if goal.aggrs and not goal.min_sample_us <= self.sample_us <= goal.max_sample_us:
+            text = f"{self.sample_us} us is outside [{goal.min_sample_us}, {goal.max_sample_us}] us (EINVAL)"
+            raise KernelRefusal("sample_us", text, "keep it inside the intervals goal's range")
+        if self.sample_us == 0:
+            raise InputError("sample_us", "0 would never advance simulated time", "write 1 or more")
+
+
+
+
+@dataclass(frozen=True)
+class Target(Checked):
+    """Monitored address ranges in core addresses; empty means everything the machine or workload has."""
+
+    regions: tuple[tuple[int, int], ...] = ()
+
+
+@dataclass(frozen=True)
+class Context(Checked):
+    """One kdamond's context. ``aggr_times_us`` replaces nominal intervals by recorded ends of aggregations.
+
+    ``moving_sum``: ``"on_demand"`` is 7.3's way to see nr_accesses between aggregations, ``"stored"`` the running value of
+    kernels up to 7.1.
+    """
+
+    ops: str = "paddr"
+    attrs: Attrs = field(default_factory=Attrs)
+    targets: tuple[Target, ...] = (Target(),)
+    schemes: tuple[Scheme, ...] = ()
+    addr_unit: int = 1
+    min_region_sz: int = PAGE_SZ
+    aggr_times_us: tuple[int, ...] = ()
+    rng_seed: int | None = None
+    moving_sum: str = "on_demand"
+    _choices: ClassVar = {"ops": ("paddr", "vaddr", "fvaddr"), "moving_sum": ("on_demand", "stored")}
+
+    def check(self) -> None:
+        """Answer as the kernel on start and commit."""
+        if self.min_region_sz == 0 or self.min_region_sz & (self.min_region_sz - 1):
+            text = f"{self.min_region_sz} is not a power of two (EINVAL)"
+            raise KernelRefusal("min_region_sz", text, "write 4096 or another power of two")
+        if self.addr_unit == 0:
+            raise KernelRefusal("addr_unit", "0 is refused (EINVAL)", "write 1")
+        if self.ops == "paddr" and len(self.targets) != 1:
+            raise KernelRefusal("targets", f"paddr takes one target, got {len(self.targets)} (EINVAL)", "give one")
+        for i, target in enumerate(self.targets):
+            end = 0
+            for j, (start, stop) in enumerate(target.regions):
+                low = start - start % self.min_region_sz
+                if stop <= start or low < end:
+                    text = f"{start}..{stop} is empty or overlaps the range before once aligned (EINVAL)"
+                    raise KernelRefusal(f"targets[{i}].regions[{j}]", text, "sort and separate the ranges")
+                end = -(-stop // self.min_region_sz) * self.min_region_sz
+        for i, scheme in enumerate(self.schemes):
+            for j, goal in enumerate(scheme.quota.goals):
+                if goal.metric.startswith("node_eligible_mem_bp") and self.ops != "paddr":
+                    path = f"schemes[{i}].quota.goals[{j}].metric"
+                    text = f"{goal.metric} needs paddr, the context uses {self.ops} (EINVAL)"
+                    raise KernelRefusal(path, text, "use ops paddr or another metric")
+        if any(b <= a for a, b in zip(self.aggr_times_us, self.aggr_times_us[1:], strict=False)):
+            raise InputError("aggr_times_us", "does not increase", "list the ends of aggregations in order")

@@ -1,0 +1,81 @@
+"""Machines: NUMA nodes in address order, and how frames are handed out and copied."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from ..errors import InputError
+from ..fields import Checked
+from ..units import PAGE_SZ
+
+ALLOCATORS = ("lowest", "fifo", "lifo", "random")
+
+
+@dataclass(frozen=True)
+class Node(Checked):
+    """A NUMA node: `sz_bytes` of physical address space from `start_bytes`.
+
+    ``unmanaged_bytes`` are frames outside MemTotal (firmware, memory map); ``kernel_bytes`` are allocated but on no LRU
+    list; ``cache_bytes`` are LRU pages that nobody touches. Allocation from the node fails while its free pages are at
+    or below ``reserve_pages`` (the watermark). ``offline_bytes`` are taken from the top of the free memory.
+    """
+
+    nid: int
+    start_bytes: int
+    sz_bytes: int
+    reserve_pages: int = 0
+    unmanaged_bytes: int = 0
+    kernel_bytes: int = 0
+    cache_bytes: int = 0
+    offline_bytes: int = 0
+    _max: ClassVar = {"nid": 1023}
+
+    def check(self) -> None:
+        """Refuse empty, unaligned or overfull nodes."""
+        for name in ("start_bytes", "sz_bytes", "unmanaged_bytes", "kernel_bytes", "cache_bytes", "offline_bytes"):
+            if getattr(self, name) % PAGE_SZ:
+                raise InputError(name, f"{getattr(self, name)} is not a multiple of {PAGE_SZ}", "align it to a page")
+        if self.sz_bytes == 0 or self.start_bytes + self.sz_bytes >= 2**63:
+            raise InputError("sz_bytes", f"{self.sz_bytes} is empty or ends beyond 2**63", "write e.g. '16 GiB'")
+        if self.unmanaged_bytes + self.kernel_bytes + self.cache_bytes + self.offline_bytes > self.sz_bytes:
+            raise InputError("cache_bytes", "the occupied parts exceed the node", "make them smaller")
+
+
+@dataclass(frozen=True)
+class Machine(Checked):
+    """Nodes in address order, and how frames are handed out and copied.
+
+    ``on_full``: after the first failed order-0 allocation the kernel abandons the rest of a migration run
+    (``"stop_run"``); ``"try_all"`` tries every page (the golden runs' stub). ``hz`` is CONFIG_HZ: quota windows are
+    counted in jiffies.
+    """
+
+    nodes: tuple[Node, ...]
+    hz: int = 1000
+    allocator: str = "lowest"
+    on_full: str = "stop_run"
+    migrate_ns_per_page: int = 0
+    shared_split_state: bool = True
+    _choices: ClassVar = {"allocator": ALLOCATORS, "on_full": ("stop_run", "try_all")}
+    _max: ClassVar = {"hz": 1_000_000}
+
+    def check(self) -> None:
+        """Refuse machines without nodes, with repeated ids or with overlapping ranges."""
+        if not self.nodes:
+            raise InputError("nodes", "is empty", "give at least one node")
+        if self.hz == 0:
+            raise InputError("hz", "0 is no tick rate", "write 100, 250 or 1000")
+        end = 0
+        for i, node in enumerate(self.nodes):
+            if node.start_bytes < end:
+                raise InputError(f"nodes[{i}].start_bytes", "overlaps the node before", "list nodes in address order")
+            end = node.start_bytes + node.sz_bytes
+        if len({n.nid for n in self.nodes}) != len(self.nodes):
+            raise InputError("nodes", "two nodes share a nid", "number them differently")
+
+    @classmethod
+    def dram_cxl(cls, dram: int | str, cxl: int | str, start_bytes: int = 0, **options: Any) -> Machine:
+        """Return the usual pair: node 0 (DRAM) at `start_bytes`, node 1 (CXL) directly after it."""
+        first = Node(0, start_bytes, dram)  # type: ignore[arg-type]
+        return cls(nodes=(first, Node(1, start_bytes + first.sz_bytes, cxl)), **options)  # type: ignore[arg-type]

@@ -1,0 +1,91 @@
+"""Quotas and their goals, with the readings of the RFC that mainline does not have."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import ClassVar
+
+from ..errors import InputError, KernelRefusal
+from ..fields import Checked
+from ..units import UINT_MAX
+
+EARLY_EXITS = ("none", "v1", "both", "both_fresh")
+CLAMPS = ("none", "v1", "tuner", "reachable")
+
+
+@dataclass(frozen=True)
+class Goal(Checked):
+    """A quota goal. ``target_value`` and ``current_value`` are in the metric's own unit (bp for all ``*_bp``).
+
+    Beside the nine metrics of Linux 7.3.4, ``node_sys_bp`` of the RFC is offered by reading: ``node_sys_bp`` and
+    ``node_sys_bp:v1-literal`` count frames over system memory, ``:v1-intent-resident`` resident pages over system
+    memory, ``:v1-intent-share`` resident pages over resident pages of all nodes. ``complement``, ``clamp`` and
+    ``early_exit`` belong to the RFC and its successors; mainline 7.3.4 has none of them.
+
+    ``clamp``: ``"v1"`` lowers only the early exit's target, to the node's spanned share of system memory; ``"tuner"`` lowers
+    the target that is scored, to the node's share of managed memory; ``"reachable"`` lowers it to what the node can hold
+    now. ``early_exit``: ``"v1"`` looks at the last evaluated value and only when migrating into the goal's node,
+    ``"both"`` looks at it in both directions, ``"both_fresh"`` measures again before every region. ``lag_cache`` adds what
+    is in flight to the detected memory (version 3), forgotten ``lag_timeout_ms`` after the last migration.
+    ``current_values`` gives a ``user_input`` goal its course: (time in microseconds, value) pairs.
+    """
+
+    metric: str
+    target_value: int
+    current_value: int = 0
+    nid: int = 0
+    memcg_id: int = 0
+    complement: bool = False
+    clamp: str = "none"
+    early_exit: str = "none"
+    lag_cache: bool = False
+    lag_timeout_ms: int = 10_000
+    current_values: tuple[tuple[int, int], ...] = ()
+    _signed: ClassVar = frozenset({"nid"})
+    _choices: ClassVar = {"clamp": CLAMPS, "early_exit": EARLY_EXITS}
+
+    def check(self) -> None:
+        """Refuse a zero target (EINVAL) and shares beyond 10000 bp."""
+        if self.target_value == 0:
+            raise KernelRefusal("target_value", "0 is refused by the kernel (EINVAL)", "write a positive target")
+        if self.metric.partition(":")[0].endswith("_bp") and self.target_value > 10_000:
+            near = self.target_value // 10
+            hint = f"did you mean {near}?" if near <= 10_000 else "write 1..10000"
+            raise InputError("target_value", f"{self.target_value} bp is over 10000", hint)
+
+
+@dataclass(frozen=True)
+class Weights(Checked):
+    """Priority weights of a quota; ``sz`` is accepted and unused, as in the kernel."""
+
+    sz: int = 0
+    nr_accesses: int = 0
+    age: int = 0
+    _max: ClassVar = {"sz": UINT_MAX, "nr_accesses": UINT_MAX, "age": UINT_MAX}
+
+
+@dataclass(frozen=True)
+class Quota(Checked):
+    """How much a scheme may do per ``reset_interval_ms``: ``sz_bytes``, ``ms`` of time, and goals.
+
+    The last four fields are not in Linux 7.3.4: ``esz0="bypass"`` is the rule up to 7.0, an effective quota of 0 means no
+    quota; ``esz_bp0`` is the tuner's state at the start; ``esz_floor_min_region`` and ``esz_cap_monitored`` bound the
+    effective quota by one minimal region from below and by the monitored bytes from above, as proposed in May 2026.
+    """
+
+    ms: int = 0
+    sz_bytes: int = 0
+    reset_interval_ms: int = 0
+    goals: tuple[Goal, ...] = ()
+    goal_tuner: str = "consist"
+    weights: Weights = field(default_factory=Weights)
+    fail_charge_num: int = 0
+    fail_charge_denom: int = 0
+    esz0: str = "stop"
+    esz_bp0: int = 0
+    esz_floor_min_region: bool = False
+    esz_cap_monitored: bool = False
+    _choices: ClassVar = {"goal_tuner": ("consist", "temporal"), "esz0": ("stop", "bypass")}
+    _max: ClassVar = {"fail_charge_num": UINT_MAX, "fail_charge_denom": UINT_MAX}
+
+

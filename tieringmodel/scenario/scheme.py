@@ -1,0 +1,104 @@
+"""DAMOS schemes: what to do with which regions."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import ClassVar
+
+from ..errors import KernelRefusal
+from ..fields import Checked
+from ..units import UINT_MAX, ULONG_MAX
+from .quota import Quota
+
+ACTIONS = (
+    "willneed", "cold", "pageout", "hugepage", "nohugepage", "collapse",
+    "lru_prio", "lru_deprio", "migrate_hot", "migrate_cold", "stat",
+)  # fmt: skip
+CORE_FILTERS = ("addr", "target")
+OPS_FILTERS = ("anon", "active", "memcg", "young", "hugepage_size", "unmapped")
+DEST_RULES = ("vma_offset", "iid", "pfn_mod", "first", "last")
+
+
+@dataclass(frozen=True)
+class AccessPattern(Checked):
+    """Six inclusive bounds: size in bytes, nr_accesses in samples per aggregation, age in aggregations."""
+
+    min_sz_bytes: int = 0
+    max_sz_bytes: int = ULONG_MAX
+    min_nr_accesses: int = 0
+    max_nr_accesses: int = UINT_MAX
+    min_age: int = 0
+    max_age: int = UINT_MAX
+    _max: ClassVar = {k: UINT_MAX for k in ("min_nr_accesses", "max_nr_accesses", "min_age", "max_age")}
+
+
+
+
+@dataclass(frozen=True)
+class Watermarks(Checked):
+    """Activation by free memory: ``metric`` ``"none"`` or ``"free_mem_rate"`` (permil of the system's memory)."""
+
+    metric: str = "none"
+    interval_us: int = 0
+    high: int = 0
+    mid: int = 0
+    low: int = 0
+    _choices: ClassVar = {"metric": ("none", "free_mem_rate")}
+
+
+@dataclass(frozen=True)
+class Filter(Checked):
+    """A DAMOS filter; ``addr`` and ``target`` are judged by core, the others per folio by the operations set."""
+
+    type: str
+    matching: bool = True
+    allow: bool = False
+    start_bytes: int = 0
+    end_bytes: int = 0
+    target_idx: int = 0
+    memcg_id: int = 0
+    min_bytes: int = 0
+    max_bytes: int = 0
+    _choices: ClassVar = {"type": CORE_FILTERS + OPS_FILTERS}
+
+    def check(self) -> None:
+        """Answer as the kernel: EINVAL for reversed ranges."""
+        if self.type == "addr" and self.end_bytes < self.start_bytes:
+            raise KernelRefusal("end_bytes", f"{self.end_bytes} is below start_bytes (EINVAL)", "swap them")
+        if self.type == "hugepage_size" and self.max_bytes < self.min_bytes:
+            raise KernelRefusal("max_bytes", f"{self.max_bytes} is below min_bytes (EINVAL)", "swap them")
+
+
+@dataclass(frozen=True)
+class Dest(Checked):
+    """One weighted destination of a migrate action: node ``id`` and its unreduced ``weight``."""
+
+    id: int
+    weight: int
+    _max: ClassVar = {"id": 1023, "weight": UINT_MAX}
+
+
+@dataclass(frozen=True)
+class Scheme(Checked):
+    """A DAMOS scheme.
+
+    ``dest_rule`` says how ``dests`` are dealt: ``"vma_offset"`` is what vaddr does (and paddr with rmap would do);
+    the others are the RFC's counterfactual, weights without page identity. A scheme that is not ``enabled`` does nothing
+    until an event switches it on.
+    """
+
+    action: str = "stat"
+    access_pattern: AccessPattern = field(default_factory=AccessPattern)
+    apply_interval_us: int = 0
+    target_nid: int = -1
+    quota: Quota = field(default_factory=Quota)
+    watermarks: Watermarks = field(default_factory=Watermarks)
+    filters: tuple[Filter, ...] = ()
+    dests: tuple[Dest, ...] = ()
+    dest_rule: str = "vma_offset"
+    max_nr_snapshots: int = 0
+    enabled: bool = True
+    _signed: ClassVar = frozenset({"target_nid"})
+    _choices: ClassVar = {"action": ACTIONS, "dest_rule": DEST_RULES}
+
+

@@ -1,0 +1,137 @@
+"""The whole of a scenario, and its ways in and out."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ..errors import InputError
+from ..fields import Checked, suggest, with_path
+from ..units import PAGE_SZ
+from .context import Attrs, Context
+from .hardware import Machine
+from .workload import Workload
+
+
+@dataclass(frozen=True)
+class Event(Checked):
+    """Something that changes while a run goes on: from ``at_us`` on, the scenario's field `path` is `value`.
+
+    ``path`` is dotted, with list positions as numbers: ``contexts.0.schemes.1.quota.goals.0.target_value``. Changes below
+    ``contexts`` are committed as DAMON commits parameters: tuner state and charge windows survive. Of the machine, nodes'
+    ``offline_bytes`` and ``reserve_pages`` can change.
+    """
+
+    at_us: int
+    path: str
+    value: object
+
+    def check(self) -> None:
+        """Refuse paths that cannot change while running."""
+        parts = self.path.split(".")
+        node = parts[:2] == ["machine", "nodes"] and parts[-1] in ("offline_bytes", "reserve_pages")
+        if parts[0] != "contexts" and not node:
+            remedy = "change something below contexts, or machine.nodes.N.offline_bytes or .reserve_pages"
+            raise InputError("path", f"{self.path!r} cannot change while running", remedy)
+
+
+@dataclass(frozen=True)
+class Scenario(Checked):
+    """Everything a run depends on, except its duration and seed."""
+
+    machine: Machine
+    workload: Workload
+    contexts: tuple[Context, ...] = ()
+    name: str = ""
+    events: tuple[Event, ...] = ()
+
+    @property
+    def tick_us(self) -> int:
+        """Length of a workload tick: what the workload says, else the shortest sampling interval of the contexts."""
+        shortest = [c.attrs.intervals_goal.min_sample_us if c.attrs.intervals_goal.aggrs else c.attrs.sample_us
+                    for c in self.contexts]  # fmt: skip
+        return self.workload.tick_us or max(min(shortest, default=Attrs.sample_us), 1)
+
+    def check(self) -> None:
+        """Refuse workloads that do not fit and ids that the machine does not have."""
+        room = sum(n.sz_bytes - n.unmanaged_bytes - n.kernel_bytes - n.cache_bytes for n in self.machine.nodes)
+        if self.workload.n_pages * PAGE_SZ > room:
+            text = f"{self.workload.n_pages} pages exceed the machine's {room // PAGE_SZ} free frames"
+            raise InputError("workload.n_pages", text, "shrink the workload or enlarge a node")
+        nids = [n.nid for n in self.machine.nodes]
+        for i, place in enumerate(self.workload.placement):
+            if place.weights and (len(place.weights) != len(nids) or not sum(place.weights)):
+                text = f"{list(place.weights)} are not one weight per node"
+                raise InputError(f"workload.placement[{i}].weights", text, f"give {len(nids)} weights, not all 0")
+            if place.start_bytes is None and place.nid not in nids:
+                text = f"node {place.nid} is not in the machine"
+                raise InputError(f"workload.placement[{i}].nid", text, suggest(str(place.nid), map(str, nids)))
+        for i, context in enumerate(self.contexts):
+            if context.ops != "paddr" and not self.workload.vmas:
+                raise InputError(f"contexts[{i}].ops", f"{context.ops} needs mappings", "give workload.vmas")
+        for i, event in enumerate(self.events):
+            if i and event.at_us < self.events[i - 1].at_us:
+                raise InputError(f"events[{i}].at_us", "lies before the event above", "list events in order of time")
+        for _ in self.stages():
+            pass
+
+    def stages(self) -> Iterator[tuple[int, Scenario]]:
+        """Yield (microseconds, scenario from then on) for every time at which events happen.
+
+        Raises
+        ------
+        InputError
+            If an event's path or value does not fit, naming the event.
+        """
+        now = self.replace(events=()) if self.events else self
+        for i, event in enumerate(self.events):
+            try:
+                now = with_path(now, event.path, event.value)
+            except InputError as error:
+                raise error.under(f"events[{i}]") from None
+            if self._shape(now) != self._shape(self):
+                remedy = "list every scheme and goal from the start; switch schemes with 'enabled'"
+                raise InputError(f"events[{i}].path", "changes how many contexts, schemes or goals there are", remedy)
+            if i + 1 == len(self.events) or self.events[i + 1].at_us > event.at_us:
+                yield event.at_us, now
+
+    @staticmethod
+    def _shape(scenario: Scenario) -> list[list[int]]:
+        return [[len(s.quota.goals) for s in c.schemes] for c in scenario.contexts]
+
+    def to_toml(self) -> str:
+        """Return the scenario as TOML text that `tieringmodel.load` reads back to an equal scenario."""
+        import tomli_w
+
+        return tomli_w.dumps(self.to_dict())
+
+    def to_json(self) -> str:
+        """Return the scenario as one line of JSON (the ``scenario`` attribute of every dataset)."""
+        return json.dumps(self.to_dict(), sort_keys=True)
+
+    @classmethod
+    def from_toml(cls, source: str | Path) -> Scenario:
+        """Read TOML text or a TOML file.
+
+        Raises
+        ------
+        InputError
+            Naming file and line for broken TOML, path and value for a wrong field.
+        """
+        import tomllib
+
+        text = source.read_text(encoding="utf-8") if isinstance(source, Path) else source
+        where = str(source) if isinstance(source, Path) else "TOML text"
+        try:
+            data: Mapping[str, Any] = tomllib.loads(text)
+        except tomllib.TOMLDecodeError as error:
+            raise InputError(where, f"is not valid TOML: {error}", "see the message for line and column") from None
+        return cls.from_dict(data)
+
+    @classmethod
+    def from_json(cls, text: str) -> Scenario:
+        """Read what `to_json` wrote."""
+        return cls.from_dict(json.loads(text))

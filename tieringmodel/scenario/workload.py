@@ -1,0 +1,117 @@
+"""Workloads: logical pages, who touches them, where they start, where they are mapped."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from ..errors import InputError
+from ..fields import Checked
+from ..units import UINT_MAX
+
+
+@dataclass(frozen=True)
+class Group(Checked):
+    """Who touches logical pages ``lo`` … ``hi`` - 1 from workload tick ``start_tick`` up to ``end_tick``.
+
+    ``kind``: ``"rate"`` touches each page at ``rate_hz`` as a Poisson process; ``"period"`` touches every ``stride``-th
+    page whenever ``(tick + phase) % period == 0``; ``"hash"`` touches page p in tick t iff the 32-bit mix of
+    ``p * 0x9E3779B1 + t * 0x85EBCA77 + salt`` is below ``threshold`` (the golden runs' generator).
+    """
+
+    lo: int
+    hi: int
+    kind: str = "rate"
+    rate_hz: float = 0.0
+    period: int = 1
+    phase: int = 0
+    stride: int = 1
+    threshold: int = 0
+    salt: int = 0
+    start_tick: int = 0
+    end_tick: int = 2**62
+    name: str = ""
+    _choices: ClassVar = {"kind": ("rate", "period", "hash")}
+    _max: ClassVar = {"threshold": UINT_MAX, "salt": UINT_MAX, "hi": 2**32 - 2, "end_tick": 2**62, "start_tick": 2**62}
+
+    def check(self) -> None:
+        """Refuse empty ranges and impossible rates."""
+        if self.hi <= self.lo:
+            raise InputError("hi", f"{self.hi} is not above lo {self.lo}", "give a non-empty page range")
+        if self.period < 1 or self.stride < 1:
+            raise InputError("period" if self.period < 1 else "stride", "is 0", "write 1 or more")
+        if self.rate_hz < 0:
+            raise InputError("rate_hz", f"{self.rate_hz} is negative", "write accesses per second and page")
+
+
+@dataclass(frozen=True)
+class Placement(Checked):
+    """Where logical pages ``lo`` … ``hi`` - 1 lie at the start.
+
+    With ``start_bytes``: on consecutive frames from that physical address. Otherwise each page in turn takes the lowest
+    free frame of node ``nid`` (of the other nodes, in order, if it is full). ``weights``, one per node of the machine,
+    replaces ``nid`` by static interleaving: page lo + k belongs to the node whose interval holds k mod the weights' sum.
+    """
+
+    lo: int
+    hi: int
+    nid: int = 0
+    start_bytes: int | None = None
+    weights: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True)
+class Vma(Checked):
+    """A virtual mapping of logical pages ``lo`` … ``hi`` - 1 at ``start_bytes``; ``pgoff`` is vm_pgoff in pages."""
+
+    lo: int
+    hi: int
+    start_bytes: int
+    pgoff: int = 0
+
+
+@dataclass(frozen=True)
+class Memcg(Checked):
+    """Logical pages ``lo`` … ``hi`` - 1 belong to memory cgroup ``memcg_id``, a child of ``parent_id`` (0: of the root)."""
+
+    memcg_id: int
+    lo: int
+    hi: int
+    parent_id: int = 0
+    _max: ClassVar = {"memcg_id": 2**63 - 1, "parent_id": 2**63 - 1}
+
+
+@dataclass(frozen=True)
+class Workload(Checked):
+    """Logical pages, who touches them, where they start, where they are mapped and which memory cgroup they belong to.
+
+    ``tick_us`` is the grain of access decisions: a page is touched or not in each tick, and the answer depends only on
+    (seed, page, tick). Left out, it is the shortest sampling interval of the contexts.
+    """
+
+    n_pages: int
+    groups: tuple[Group, ...] = ()
+    placement: tuple[Placement, ...] = ()
+    vmas: tuple[Vma, ...] = ()
+    tick_us: int | None = None
+    memcgs: tuple[Memcg, ...] = ()
+    _max: ClassVar = {"n_pages": 2**32 - 2}
+
+    def check(self) -> None:
+        """Refuse page ranges beyond the workload and pages placed twice or never."""
+        for name in ("groups", "placement", "vmas", "memcgs"):
+            for i, item in enumerate(getattr(self, name)):
+                if item.hi > self.n_pages or item.hi <= item.lo:
+                    text = f"{item.lo}..{item.hi} is empty or beyond the workload's {self.n_pages} pages"
+                    raise InputError(f"{name}[{i}]", text, "keep 0 <= lo < hi <= n_pages")
+        if not self.placement:
+            return
+        covered = 0
+        for lo, hi in sorted((p.lo, p.hi) for p in self.placement):
+            if lo != covered:
+                word = "placed twice" if lo < covered else "placed nowhere"
+                text = f"page {min(lo, covered)} is {word}"
+                raise InputError("placement", text, "place every page once, or leave placement out")
+            covered = hi
+        if covered != self.n_pages:
+            raise InputError("placement", f"page {covered} is placed nowhere", "place every page once")
