@@ -1,0 +1,134 @@
+"""What changes while a run goes on: commits of parameters, schemes on and off, memory that comes and goes."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import tieringmodel as tm
+from tieringmodel.experiment.compare import share_bp
+from tieringmodel.experiment.policies import Controlled
+from tieringmodel.experiment.together import together
+from tieringmodel.fields import with_path
+
+MIB = 1 << 20
+GOAL = "contexts.0.schemes.0.quota.goals.0."
+
+
+def feed(events=(), **quota) -> tm.Scenario:
+    """A stat scheme whose only goal is fed by the user."""
+    limits = {"reset_interval_ms": 100, "goals": (tm.Goal("user_input", 10_000),)} | quota
+    scheme = tm.Scheme("stat", quota=tm.Quota(**limits))
+    machine = tm.Machine.dram_cxl("16 MiB", "16 MiB")
+    return tm.Scenario(machine, tm.Workload(16), (tm.Context(schemes=(scheme,)),), events=events)
+
+
+def esz(scenario: tm.Scenario, duration: float = 0.6) -> list[int]:
+    ds = tm.simulate(scenario, duration=duration, seed=0, progress=False)
+    return ds["esz_bytes"].values[1:, 0].tolist()
+
+
+def test_tuner_state_survives_a_commit():
+    assert esz(feed()) == [2, 4, 8, 16, 32, 64]
+    # From 250 ms on the value is half the target: x1.5 of what it was, not a new start.
+    half = tm.Event("250 ms", GOAL + "current_value", 5000)
+    assert esz(feed((half,))) == [2, 4, 6, 9, 13, 20]
+    # A commit that changes nothing changes nothing.
+    assert esz(feed((tm.Event("250 ms", GOAL + "target_value", 10_000),))) == [2, 4, 8, 16, 32, 64]
+
+
+def test_tuner_and_cap_can_change():
+    temporal = (
+        tm.Event("250 ms", "contexts.0.schemes.0.quota.goal_tuner", "temporal"),
+        tm.Event("250 ms", "contexts.0.schemes.0.quota.sz_bytes", "1 MiB"),
+    )
+    assert esz(feed(temporal)) == [2, 4, MIB, MIB, MIB, MIB]
+
+
+def test_a_scheme_is_switched_off_and_on():
+    events = (
+        tm.Event("250 ms", "contexts.0.schemes.0.enabled", False),
+        tm.Event("450 ms", "contexts.0.schemes.0.enabled", True),
+    )
+    # Its timer is not pushed on while nothing is active: it acts at 450 ms, and every 100 ms from then on.
+    assert esz(feed(events)) == [2, 4, 4, 4, 8, 8, 16, 16]
+
+
+def test_events_happen_at_the_first_tick_that_is_not_before_them():
+    late = tm.Event(300_000, GOAL + "current_value", 10_000)
+    later = tm.Event(300_001, GOAL + "current_value", 10_000)
+    assert esz(feed((late,))) == [2, 4, 4, 4, 4, 4]
+    assert esz(feed((later,))) == [2, 4, 8, 8, 8, 8]
+
+
+def test_attributes_and_ranges_are_committed():
+    base = feed()
+    events = (
+        tm.Event("250 ms", "contexts.0.attrs", {"sample_us": 10_000, "aggr_us": 50_000}),
+        tm.Event("250 ms", "contexts.0.targets.0.regions", [[0, 8 * MIB]]),
+    )
+    ds = tm.simulate(base.replace(events=events), duration=0.6, seed=0, progress=False)
+    assert ds["sample_us"].values[0, 0] == 5000
+    assert ds["sample_us"].values[-1, 0] == 10_000
+    last = ds["region_end"].values[-int(ds["region_count"][-1]) :]
+    assert int(last.max()) == 8 * MIB
+
+
+def test_memory_goes_offline_and_comes_back():
+    events = (
+        tm.Event("100 ms", "machine.nodes.1.offline_bytes", "4 MiB"),
+        tm.Event("300 ms", "machine.nodes.1.offline_bytes", "1 MiB"),
+    )
+    ds = tm.simulate(feed(events), duration=0.5, seed=0, progress=False)
+    assert ds["free_pages"].sel(node=1).values.tolist() == [4096, 3072, 3072, 3840, 3840, 3840]
+    assert ds["used_pages"].sel(node=1).values.tolist() == [0] * 6
+    with pytest.raises(tm.InputError, match="free frames"):
+        tm.simulate(feed((tm.Event(0, "machine.nodes.0.offline_bytes", "16 MiB"),)), duration=1, progress=False)
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "words"),
+    [
+        ("workload.n_pages", 3, "cannot change while running"),
+        ("machine.hz", 250, "cannot change while running"),
+        ("contexts.0.schemes.4.enabled", False, "not a position"),
+        ("contexts.0.schemes.0.colour", 1, "not a known key"),
+        (GOAL + "target_value", 0, "EINVAL"),
+        ("contexts.0.attrs.min_nr_regions", 2, "below 3"),
+        ("contexts.0.schemes.1", {}, "how many"),
+    ],
+)
+def test_bad_events_name_the_event(path, value, words):
+    with pytest.raises(tm.InputError, match=words) as caught:
+        feed((tm.Event(1, path, value),))
+    assert "events[0]" in str(caught.value) or path.startswith(("workload", "machine"))
+
+
+def test_events_must_be_in_order_and_round_trip():
+    ordered = (tm.Event(1, GOAL + "target_value", 5), tm.Event(2, GOAL + "target_value", 6))
+    sc = feed(ordered)
+    assert tm.Scenario.from_toml(sc.to_toml()) == sc
+    with pytest.raises(tm.InputError, match="order of time"):
+        feed(ordered[::-1])
+
+
+def test_with_path_copies():
+    sc = feed()
+    other = with_path(sc, GOAL + "target_value", 7)
+    assert other.contexts[0].schemes[0].quota.goals[0].target_value == 7
+    assert sc.contexts[0].schemes[0].quota.goals[0].target_value == 10_000
+
+
+@pytest.mark.parametrize(("weights", "rests"), [((2, 3), True), ((3, 2), False)])
+def test_interleave_and_goal_rest_only_if_they_ask_for_the_same(weights, rests):
+    """The goals want 36..44 % on node 0. Weights of 2:3 ask for 40 %; weights of 3:2 ask for 60 % and never give up."""
+    sc = together(tm.load("rfc-40-60"), weights)
+    ds = tm.simulate(sc, duration=80, seed=1, snapshots=0, progress=False)
+    late = ds["time"].values > 60
+    moved = int(ds["migrated_pages"].values[late].sum())
+    share = share_bp(ds, Controlled("access", 0, 4000))[late]
+    if rests:
+        assert moved <= 65536 // 100
+        assert np.abs(share - 4000).max() <= 80
+    else:
+        assert moved > 65536 // 4
