@@ -101,12 +101,13 @@ def test_metrics(metric):
 
 
 def test_goals_without_target_are_dropped_and_told():
-    text = "goals/nr_goals 2\ngoals/0/target_metric user_input\ngoals/1/target_value 7\ngoals/1/complement Y"
+    text = "goals/nr_goals 2\ngoals/0/target_metric user_input\ngoals/1/target_value 7\n"
+    text += "goals/1/target_metric node_mem_used_bp\ngoals/1/complement Y"
     dump = read_dump(goal(text))
-    assert dump.context.schemes[0].quota.goals == (Goal("user_input", 7, complement=True),)
+    assert dump.context.schemes[0].quota.goals == (Goal("node_mem_used_bp", 7, complement=True),)
     dropped, later = dump.notes
     assert dropped.startswith("dump: schemes/0/quotas/goals/0/target_value: the goal user_input has target 0")
-    assert later.startswith("dump:7: Linux 7.3.4 has no")
+    assert later.startswith("dump:8: Linux 7.3.4 has no")
 
 
 def test_control_groups_are_numbered_as_they_appear():

@@ -236,15 +236,17 @@ def current_value(view: MetricView, goal: Goal) -> int:
 
 
 def effective_target(view: MetricView, goal: Goal) -> int:
-    """Return the target that is scored, after the ``"tuner"`` and ``"reachable"`` clamps."""
-    if goal.clamp in ("none", "v1"):
-        return goal.target_value
+    """Return the target that is scored, after the ``"tuner"`` and ``"reachable"`` clamps.
+
+    A node that the machine does not have clamps nothing, and no clamp reaches 0, which no score could be made of.
+    """
     i = view.memory.index_of(goal.nid)
-    if i < 0:
-        return 0
+    if goal.clamp in ("none", "v1") or i < 0:
+        return goal.target_value
     node = view.memory.arrays.node
     if goal.clamp == "tuner":
-        return min(goal.target_value, mult_frac(int(node["total"][i]), 10_000, int(node["total"].sum())))
+        capacity_bp = mult_frac(int(node["total"][i]), 10_000, max(int(node["total"].sum()), 1))
+        return min(goal.target_value, max(capacity_bp, 1))
     return min(goal.target_value, max(reachable_bp(view, i), 1))
 
 

@@ -125,7 +125,7 @@ class Engine:
         """
         clock = self.memory.arrays.clock
         change = 0
-        for tick in range(1, ticks + 1):
+        for tick in range(1, ticks + 1 if self.kdamonds else 1):
             if tick == 1:
                 for k in self.kdamonds:
                     self._prepare(k)

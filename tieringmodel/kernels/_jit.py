@@ -61,5 +61,5 @@ def kernel(function: F) -> F:
 
 def inlined(function: F) -> F:
     """Compile a small helper that is only called from other kernels (always inlined by LLVM, no cache of its own)."""
-    compiled: F = numba.njit(nogil=True, error_model="numpy")(function)
+    compiled: F = numba.njit(nogil=True, error_model="numpy", forceinline=True)(function)
     return compiled

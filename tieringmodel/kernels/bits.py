@@ -147,11 +147,12 @@ _HIGH = np.uint64(0x8080808080808080)
 def count_equal_u8(words, value):
     """Count bytes equal to `value` in a u64 view of a u8 array, eight at a time.
 
-    A byte of ``word ^ pattern`` is zero iff it matches; ``((x & 0x7f..) + 0x7f..) | x`` has its top bit set iff not.
+    A byte of ``word ^ pattern`` is zero iff it matches; ``((x & 0x7f..) + 0x7f..) | x`` has its top bit set iff not. The
+    indexed loop compiles to vector code, one over the words themselves does not.
     """
     pattern = _ONES * np.uint64(value)
-    total = np.uint64(0)
-    for word in words:
-        x = word ^ pattern
-        total += popcount(~(((x & _LOW7) + _LOW7) | x) & _HIGH)
-    return np.int64(total)
+    others = np.uint64(0)
+    for i in range(words.size):
+        x = words[i] ^ pattern
+        others += popcount((((x & _LOW7) + _LOW7) | x) & _HIGH)
+    return words.size * 8 - np.int64(others)

@@ -48,7 +48,11 @@ class Goal(Checked):
         """Refuse a zero target (EINVAL) and shares beyond 10000 bp."""
         if self.target_value == 0:
             raise KernelRefusal("target_value", "0 is refused by the kernel (EINVAL)", "write a positive target")
-        if self.metric.partition(":")[0].endswith("_bp") and self.target_value > 10_000:
+        share = self.metric.partition(":")[0].endswith("_bp")
+        if self.complement and not share:
+            text = f"needs a share in bp, {self.metric!r} is none"
+            raise InputError("complement", text, "drop it, or use a metric that ends in _bp")
+        if share and self.target_value > 10_000:
             near = self.target_value // 10
             hint = f"did you mean {near}?" if near <= 10_000 else "write 1..10000"
             raise InputError("target_value", f"{self.target_value} bp is over 10000", hint)

@@ -128,6 +128,7 @@ class AccessTable:
         )
         anon = np.ones(n, np.uint8)
         self.arrays = Access(first, table, np.zeros(n, np.uint64), False, self.key, anon, memcg_of_class)
+        self._entered, self._entered_plain = (0, 0), False
         self.enter(0)
 
     def _rule(self, g: Group) -> tuple[int, ...]:
@@ -140,7 +141,11 @@ class AccessTable:
         While each class has at most one plain rate in force the kernels need a single table look-up per check. The
         shortcut answers as the general rules do, for it is taken only where that rate has slot 0.
         """
+        if self._entered[0] <= tick < self._entered[1]:
+            self.arrays = self.arrays._replace(plain=self._entered_plain)
+            return self._entered[1]
         until = next((t for t in self.changes if t > tick), 2**62)
+        since = next((t for t in reversed(self.changes) if t <= tick), -(2**62))
         a = self.arrays
         threshold = np.zeros_like(a.threshold)
         plain = self._plain_possible
@@ -156,6 +161,7 @@ class AccessTable:
                 group = groups[active[0][0]]
                 threshold[c] = 2**32 if group.kind == "period" else rate_threshold(group.rate_hz, self.tick_us)
         self.arrays = a._replace(threshold=threshold, plain=plain)
+        self._entered, self._entered_plain = (since, until), plain
         return until
 
     def general(self) -> None:
