@@ -93,6 +93,10 @@ def judge(
     residual = pages_late * PAGE_SZ / 2**20 / span
     per_window = pages_late / span * window_s / max(n_pages, 1)
     bounce = ping_pong_ratio(returns, moved, WITHIN)
+    moves_per_page = float(moved.sum()) / max(n_pages, 1)
+    if np.isnan(share_bp[late]).all():
+        cause, fix = "nothing is accessed, so the share has no value", "give the workload accesses"
+        return Summary(False, settling, float("nan"), residual, bounce, moves_per_page, "stuck", cause, fix)
     error = float(np.nanmean(share_bp[late]) - target_bp)
     swing = float(np.nanmax(share_bp[late]) - np.nanmin(share_bp[late]))
     quiet = per_window <= RESIDUAL_PER_PAGE
@@ -100,9 +104,7 @@ def judge(
     drift = abs(float(share_bp[late][-1] - share_bp[late][0])) / 1e4 * n_pages
     kind = _kind(settled, quiet, error, swing, target_bp, moved, drift > pages_late / 2)
     cause, fix = _cause(kind, policy, scenario, error, swing, per_window, residual)
-    return Summary(
-        settled, settling, error, residual, bounce, float(moved.sum()) / max(n_pages, 1), kind, cause, fix
-    )  # fmt: skip
+    return Summary(settled, settling, error, residual, bounce, moves_per_page, kind, cause, fix)
 
 
 def _kind(

@@ -1,13 +1,32 @@
 """Figures of runs and comparisons: each function takes a dataset, draws one message and returns its axes.
 
 matplotlib is imported when something is drawn. Functions of a comparison: `share`, `share_panels`, `migration_rate`,
-`summary`; of a run: `heatmap` (also of a comparison), `esz`, `occupancy`. `save_figures` writes files.
+`summary`; of a run: `heatmap` (also of a comparison), `esz`, `occupancy`. `save_figures` writes files. Of the RFC's
+experiments: `rfc_claim`, `rfc_claims`, `five_pages`; of maps over parameters: `stability_map`, `consist_or_temporal`.
 """
 
+from .claims import five_pages, rfc_claim, rfc_claims, write_readme_figures
 from .files import save_figures
 from .flows import migration_rate, summary
+from .maps import stability_map
+from .pairs import consist_or_temporal
 from .run import esz, occupancy
 from .shares import share, share_panels
 from .snapshots import heatmap
 
-__all__ = ["esz", "heatmap", "migration_rate", "occupancy", "save_figures", "share", "share_panels", "summary"]
+__all__ = [
+    "consist_or_temporal",
+    "esz",
+    "five_pages",
+    "heatmap",
+    "migration_rate",
+    "occupancy",
+    "rfc_claim",
+    "rfc_claims",
+    "save_figures",
+    "share",
+    "share_panels",
+    "stability_map",
+    "summary",
+    "write_readme_figures",
+]

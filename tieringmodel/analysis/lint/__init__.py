@@ -1,0 +1,58 @@
+"""What is known about a scenario before it runs: rules that read it, and their findings.
+
+Nothing is simulated. A rule is a function of a `Scenario` that yields `Finding`; `rule` registers one of your own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+
+from ...errors import InputError
+from ...scenario import Scenario
+from . import destinations, direction, filters, metrics, monitors, opposing, patterns, quotas, reach, tuners
+from .finding import LEVELS, RULES, Finding, Rule, format_findings, ordered, rule
+from .words import duration
+
+__all__ = ["LEVELS", "RULES", "Finding", "Rule", "format_findings", "lint", "rule"]
+
+_BUILT_IN = (destinations, direction, filters, metrics, monitors, opposing, patterns, quotas, reach, tuners)
+
+
+def lint(scenario: Scenario, *, rules: Iterable[Rule] | None = None) -> list[Finding]:
+    """Return what is wrong, doubtful or worth knowing about a scenario, without running it.
+
+    The scenario is read as it starts and, with the pages still where they start, as its events leave it. Schemes that
+    are not enabled are not judged.
+
+    Parameters
+    ----------
+    scenario : Scenario
+        What would be run.
+    rules : iterable of callable, optional
+        Rules to ask; by default every registered one.
+
+    Returns
+    -------
+    list of Finding
+        Errors first, then warnings, then infos; by path within a level. Empty if there is nothing to say.
+
+    Raises
+    ------
+    InputError
+        If `scenario` is no `Scenario`.
+    """
+    if not isinstance(scenario, Scenario):
+        raise InputError("scenario", f"{type(scenario).__name__} is not a Scenario", "load one with tieringmodel.load")
+    return ordered(_findings(scenario, list(RULES.values() if rules is None else rules)))
+
+
+def _findings(scenario: Scenario, rules: list[Rule]) -> Iterator[Finding]:
+    told: set[tuple[str, str, str]] = set()
+    for at_us, stage in [(0, scenario), *scenario.stages()]:
+        here = [f for one in rules for f in one(stage)]
+        for found in here:
+            if (found.code, found.path, found.level) not in told:
+                since = f"from {duration(at_us * 1e-6)} on: " if at_us else ""
+                yield replace(found, message=since + found.message)
+        told |= {(f.code, f.path, f.level) for f in here}

@@ -1,0 +1,249 @@
+"""What a scenario fixes before it runs: periods, sources and targets of schemes, who will look hot, who lies where.
+
+Page counts are exact; which pages match an access pattern is an expectation (`areas_of`).
+"""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+from dataclasses import dataclass
+from functools import cached_property
+
+from ...damon.quota import reset_interval_jiffies
+from ...scenario import Context, Scenario, Scheme
+from ...units import PAGE_SZ
+from .places import Places
+from .spans import Spans, clip, passing_spans
+from .touches import Area, areas_of
+
+
+@dataclass(frozen=True)
+class At:
+    """A scheme, and everything about it that does not need a run. Nodes are indices of the machine."""
+
+    facts: Facts
+    c: int
+    s: int
+
+    @property
+    def context(self) -> Context:
+        """Its context."""
+        return self.facts.scenario.contexts[self.c]
+
+    @property
+    def scheme(self) -> Scheme:
+        """The scheme itself."""
+        return self.context.schemes[self.s]
+
+    @property
+    def path(self) -> str:
+        """Where it stands in the scenario."""
+        return f"contexts[{self.c}].schemes[{self.s}]"
+
+    @property
+    def migrates(self) -> bool:
+        """Whether it moves pages between nodes."""
+        return self.scheme.action in ("migrate_hot", "migrate_cold")
+
+    @cached_property
+    def apply_us(self) -> float:
+        """Time from one application to the next: whole sampling intervals, stretched as the recorded ones are."""
+        attrs, times = self.context.attrs, self.context.aggr_times_us
+        ticks = max((self.scheme.apply_interval_us or attrs.aggr_us) // attrs.sample_us, 1)
+        nominal = attrs.aggr_us // attrs.sample_us * attrs.sample_us
+        return ticks * attrs.sample_us * (times[-1] / len(times) / nominal if times else 1.0)
+
+    @cached_property
+    def reset_us(self) -> float:
+        """Length of a charge window as configured, in whole jiffies; inf where the kernel takes it for endless."""
+        hz = self.facts.scenario.machine.hz
+        jiffies = reset_interval_jiffies(self.scheme.quota.reset_interval_ms, hz)
+        return math.inf if jiffies is None else jiffies * 1e6 / hz
+
+    @cached_property
+    def window_us(self) -> float:
+        """Time from one goal evaluation to the next: the reset interval, rounded up to applications."""
+        if math.isinf(self.reset_us):
+            return math.inf
+        return max(math.ceil(self.reset_us / self.apply_us - 1e-9), 1) * self.apply_us
+
+    def evaluation_s(self, k: int) -> float:
+        """Return when the goals are evaluated for the k-th time (k = 1 is the first), in seconds."""
+        if self.reset_us == 0:  # an expired window right at its start: two evaluations in the first application
+            k = max(k - 1, 1)
+        return (self.apply_us + (k - 1) * self.window_us if k > 1 else self.apply_us) * 1e-6
+
+    @cached_property
+    def target(self) -> int | None:
+        """The only node that it moves pages to; None if there is none, or several."""
+        named = {d.id for d in self.scheme.dests if d.weight} if self.scheme.dests else {self.scheme.target_nid}
+        index = self.facts.index_of.get(next(iter(named))) if len(named) == 1 else None
+        return index if self.migrates else None
+
+    @cached_property
+    def monitored(self) -> Spans:
+        """Monitored spans in bytes of the context's address space."""
+        return self.facts.monitored[self.c]
+
+    @cached_property
+    def passing(self) -> Spans:
+        """What of `monitored` passes the core filters."""
+        return passing_spans(self.scheme, self.monitored, self.context.addr_unit, self.context.min_region_sz)
+
+    @cached_property
+    def sources(self) -> frozenset[int]:
+        """Nodes from which it moves pages."""
+        every = range(len(self.facts.nodes))
+        if self.context.ops == "paddr":
+            return frozenset(i for i in every if i != self.target and self.facts.bytes_on(self.passing, i))
+        return frozenset(i for i in every if i != self.target)
+
+    def matches(self, area: Area, phase: int | None) -> bool:
+        """Whether the area's expected nr_accesses fit the access pattern, in a phase or (None) in any."""
+        p = self.scheme.access_pattern
+        if phase is not None:
+            return p.min_nr_accesses <= round(area.nr[phase]) <= p.max_nr_accesses
+        return any(p.min_nr_accesses <= round(nr) <= p.max_nr_accesses for nr in set(area.nr))
+
+    def eligible(self, phase: int | None = None) -> list[int]:
+        """Return pages per node of monitored memory that match the access pattern, in a phase or (None) in any."""
+        return self._pages(phase, False)
+
+    def supply(self, phase: int | None = None) -> list[int]:
+        """Return pages per node that match the access pattern and pass the core filters."""
+        return self._pages(phase, True)
+
+    @cached_property
+    def _known(self) -> dict[tuple[int | None, bool], list[int]]:
+        return {}
+
+    def _pages(self, phase: int | None, filtered: bool) -> list[int]:
+        key = phase, filtered
+        if key not in self._known:
+            self._known[key] = self.facts.pages(self, phase, self.passing if filtered else self.monitored)
+        return self._known[key]
+
+    @cached_property
+    def touched_pages(self) -> int:
+        """Eligible pages in the phase with the fewest, of those with any; 0 if there never are any."""
+        return min((n for p in range(len(self.facts.phases)) if (n := sum(self.eligible(p)))), default=0)
+
+    @cached_property
+    def cap_pages(self) -> int | None:
+        """Whole pages per window that the size quota allows; None without one."""
+        return self.scheme.quota.sz_bytes // PAGE_SZ if self.scheme.quota.sz_bytes else None
+
+
+class Facts:
+    """Everything that rules ask about a scenario, computed when first asked.
+
+    Parameters
+    ----------
+    scenario : Scenario
+        What will be run.
+    """
+
+    def __init__(self, scenario: Scenario) -> None:
+        self.scenario = scenario
+        self.nodes = scenario.machine.nodes
+        self.index_of = {n.nid: i for i, n in enumerate(self.nodes)}
+        self.total = [(n.sz_bytes - n.unmanaged_bytes - n.offline_bytes) // PAGE_SZ for n in self.nodes]
+        self.reserve = [n.reserve_pages for n in self.nodes]
+        self.schemes = [
+            At(self, c, s) for c, x in enumerate(scenario.contexts) for s, y in enumerate(x.schemes) if y.enabled
+        ]
+        changes = {t for g in scenario.workload.groups for t in (g.start_tick, g.end_tick)}
+        self.phases = (0, *sorted(t for t in changes if 0 < t < 2**62))
+        self._areas: dict[int, list[Area]] = {}
+        self._nodes_of: dict[int, list[list[int]]] = {}
+
+    @cached_property
+    def places(self) -> Places:
+        """The initial placement."""
+        return Places(self.scenario)
+
+    @cached_property
+    def monitored(self) -> list[Spans]:
+        """Monitored spans of each context in bytes of its address space."""
+        out = []
+        for context in self.scenario.contexts:
+            unit, step = context.addr_unit, context.min_region_sz
+            if context.ops == "paddr":
+                whole = [
+                    (self.nodes[0].start_bytes // unit, (self.nodes[-1].start_bytes + self.nodes[-1].sz_bytes) // unit)
+                ]
+            else:
+                whole = [(v.start_bytes, v.start_bytes + (v.hi - v.lo) * PAGE_SZ) for v in self.scenario.workload.vmas]
+            named = [r for t in context.targets for r in (t.regions or whole)]
+            out.append(sorted(((a - a % step) * unit, -(-b // step) * step * unit) for a, b in named))
+        return out
+
+    def bytes_on(self, spans: Spans, node: int) -> int:
+        """Return how many bytes of a node the physical spans cover."""
+        n = self.nodes[node]
+        return sum(b - a for a, b in clip(spans, n.start_bytes, n.start_bytes + n.sz_bytes))
+
+    def areas(self, c: int) -> list[Area]:
+        """Return the workload's areas with nr_accesses as context c will count them; they cover all logical pages."""
+        if c not in self._areas:
+            self._areas[c] = areas_of(self.scenario, c, self.phases)
+        return self._areas[c]
+
+    def pages(self, at: At, phase: int | None, spans: Spans) -> list[int]:
+        """Return pages per node inside `spans` that match a scheme's pattern; a node covered in part counts in part."""
+        out = [0] * len(self.nodes)
+        physical = at.context.ops == "paddr"
+        logical = [] if physical else self.logical(spans)
+        for area, here in zip(self.areas(at.c), self._on_nodes(at.c), strict=True):
+            if at.matches(area, phase):
+                parts = [here] if physical else [self.places.on_nodes(*x) for x in clip(logical, area.lo, area.hi)]
+                out = [sum(column) for column in zip(out, *parts, strict=True)]
+        if not physical:
+            return out
+        if at.matches(Area(0, 0, (0.0,) * len(self.phases)), phase):
+            out = [a + b for a, b in zip(out, self.places.cache, strict=True)]
+        return [n * self.bytes_on(spans, i) // self.nodes[i].sz_bytes for i, n in enumerate(out)]
+
+    def _on_nodes(self, c: int) -> list[list[int]]:
+        """Return pages per node of each area."""
+        if c not in self._nodes_of:
+            self._nodes_of[c] = [self.places.on_nodes(area.lo, area.hi) for area in self.areas(c)]
+        return self._nodes_of[c]
+
+    def logical(self, spans: Spans) -> Spans:
+        """Return the logical pages in virtual spans."""
+        out = []
+        for v in self.scenario.workload.vmas:
+            for a, b in clip(spans, v.start_bytes, v.start_bytes + (v.hi - v.lo) * PAGE_SZ):
+                out.append((v.lo + (a - v.start_bytes) // PAGE_SZ, v.lo - (v.start_bytes - b) // PAGE_SZ))
+        return sorted(out)
+
+    def resident(self, c: int) -> list[int]:
+        """Return LRU pages per node in the monitored memory of a paddr context."""
+        whole = [
+            a + b
+            for a, b in zip(self.places.on_nodes(0, self.scenario.workload.n_pages), self.places.cache, strict=True)
+        ]
+        return [n * self.bytes_on(self.monitored[c], i) // self.nodes[i].sz_bytes for i, n in enumerate(whole)]
+
+    def filled(self, node: int, but: At) -> bool:
+        """Whether another scheme moves pages into the node."""
+        return any(at.target == node and at.sources for at in self.schemes if at is not but)
+
+    def drained(self, node: int, but: At) -> bool:
+        """Whether another scheme moves pages out of the node."""
+        return any(at.migrates and node in at.sources for at in self.schemes if at is not but)
+
+
+_LAST: deque[Facts] = deque(maxlen=8)
+
+
+def facts_of(scenario: Scenario) -> Facts:
+    """Return the facts about a scenario; the same object while rules ask about the same scenario."""
+    # By identity: events may hold lists, so a scenario need not have a hash.
+    known = next((f for f in list(_LAST) if f.scenario is scenario), None)
+    if known is None:
+        known = Facts(scenario)
+        _LAST.append(known)
+    return known

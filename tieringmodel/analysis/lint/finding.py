@@ -1,0 +1,133 @@
+"""What a rule reports, and the registry of rules."""
+
+from __future__ import annotations
+
+import re
+import textwrap
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+
+from ...errors import InputError
+from ...scenario import Scenario
+
+LEVELS = ("error", "warning", "info")
+_CODE = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing about a scenario that is known before it runs.
+
+    Attributes
+    ----------
+    code : str
+        Stable name of the kind of finding, words joined by hyphens.
+    level : str
+        ``"error"``: the scheme cannot do what it is for; ``"warning"``: it does something else besides or instead, or
+        much later; ``"info"``: a number worth knowing.
+    path : str
+        Where in the scenario, as in ``contexts[0].schemes[1].quota.goals[0].nid``.
+    message : str
+        The mechanism, with numbers.
+    remedy : str
+        The nearest knob with a value; empty where there is nothing to change.
+
+    Raises
+    ------
+    InputError
+        If the level is unknown or the code is not made of lower-case words joined by hyphens.
+    """
+
+    code: str
+    level: str
+    path: str
+    message: str
+    remedy: str = ""
+
+    def __post_init__(self) -> None:
+        if self.level not in LEVELS:
+            raise InputError("level", f"{self.level!r} is unknown", f"use one of {', '.join(LEVELS)}")
+        if not _CODE.fullmatch(self.code):
+            raise InputError("code", f"{self.code!r} is not made of words joined by hyphens", "write e.g. 'no-cap'")
+
+    def __str__(self) -> str:
+        return f"{self.level}: {self.path}: {self.message}" + (f"; {self.remedy}" if self.remedy else "")
+
+
+Rule = Callable[[Scenario], Iterator[Finding]]
+
+RULES: dict[str, Rule] = {}
+"""Every registered rule by the name of its function, in order of registration."""
+
+
+def rule(function: Rule) -> Rule:
+    """Register a rule: a function of a scenario that yields findings. Use it as a decorator.
+
+    Parameters
+    ----------
+    function : callable
+        Takes a `Scenario`, yields `Finding`. A function of the same name that was registered before is replaced.
+
+    Returns
+    -------
+    callable
+        The function itself.
+
+    Raises
+    ------
+    InputError
+        If it is not callable.
+    """
+    if not callable(function):
+        raise InputError("function", f"{function!r} is not callable", "decorate a function of a scenario")
+    RULES[function.__name__] = function
+    return function
+
+
+def natural(path: str) -> tuple[tuple[int, int, str], ...]:
+    """Return a sort key under which ``contexts[10]`` follows ``contexts[2]``."""
+    parts = re.findall(r"\d+|\D+", path)
+    return tuple((0, int(p), "") if p.isdigit() else (1, 0, p) for p in parts)
+
+
+def ordered(findings: Iterable[Finding]) -> list[Finding]:
+    """Return findings by level, then path, then code."""
+    return sorted(findings, key=lambda f: (LEVELS.index(f.level), natural(f.path), f.code))
+
+
+def format_findings(findings: Iterable[Finding], width: int = 110) -> str:
+    """Return findings as plain text for a terminal, with a count at the end.
+
+    Parameters
+    ----------
+    findings : iterable of Finding
+        In the order in which they shall appear.
+    width : int
+        Longest line in characters, 40 or more; a path is never broken.
+
+    Returns
+    -------
+    str
+        Without a line break at the end.
+
+    Raises
+    ------
+    InputError
+        If `width` is below 40.
+    """
+    if width < 40:
+        raise InputError("width", f"{width} leaves no room for text", "give 40 or more")
+    items = list(findings)
+    lines: list[str] = []
+    for f in items:
+        lines.append(f"{f.level}: {f.path} [{f.code}]")
+        lines += textwrap.wrap(f.message, width, initial_indent="    ", subsequent_indent="    ")
+        if f.remedy:
+            lines += textwrap.wrap(f.remedy, width, initial_indent="    fix: ", subsequent_indent="         ")
+    counts = [sum(f.level == level for f in items) for level in LEVELS]
+    if not items:
+        return "nothing to report"
+    words = [
+        f"{n} {level}{'s' if n != 1 and level != 'info' else ''}" for n, level in zip(counts, LEVELS, strict=True) if n
+    ]
+    return "\n".join([*lines, ", ".join(words)])

@@ -1,0 +1,129 @@
+"""Rules about monitoring: intervals, regions, and contexts that look at the same memory."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import combinations
+
+from ...scenario import Context, Scenario
+from ...units import PAGE_SZ, UINT_MAX
+from .facts import Facts, facts_of
+from .finding import Finding, rule
+from .spans import Spans, clip
+from .words import size
+
+DISTURBED = 0.01
+"""Share of samples that another context spoils, above which it is worth a warning."""
+
+
+def lost_counts(samples: int) -> list[int]:
+    """Return the access counts that a conversion to basis points and back makes smaller."""
+    return [n for n in range(samples + 1) if n * 10_000 // samples * samples // 10_000 != n]
+
+
+@rule
+def lossy_intervals(scenario: Scenario) -> Iterator[Finding]:
+    """Interval tuning converts access counts through basis points, which truncates twice."""
+    for c, context in enumerate(scenario.contexts):
+        attrs = context.attrs
+        samples = max(1, min(attrs.aggr_us // attrs.sample_us, UINT_MAX))
+        if attrs.intervals_goal.aggrs and samples <= 10_000 and (lost := lost_counts(samples)):
+            shown = ", ".join(map(str, lost[:5])) + (" …" if len(lost) > 5 else "")
+            near = next((n for n in range(samples + 1, 10_001) if not lost_counts(n)), 20)
+            yield Finding(
+                "lossy-intervals",
+                "info",
+                f"contexts[{c}].attrs.aggr_us",
+                f"{samples} samples per aggregation do not divide 10000: whenever the intervals are tuned, "
+                f"{len(lost)} of the counts 0 … {samples} ({shown}) lose one although the number of samples stays",
+                f"set aggr_us = {attrs.sample_us * near} ({near} samples)",
+            )
+        if attrs.aggr_us % attrs.sample_us:
+            whole = attrs.aggr_us // attrs.sample_us * attrs.sample_us
+            text = f"an aggregation is a whole number of samples: {whole} us instead of {attrs.aggr_us} us"
+            yield Finding("interval-remainder", "info", f"contexts[{c}].attrs.aggr_us", text, f"set aggr_us = {whole}")
+
+
+@rule
+def contexts_share_memory(scenario: Scenario) -> Iterator[Finding]:
+    """Two contexts clear the accessed state that the other one is about to read."""
+    facts = facts_of(scenario)
+    for (a, one), (b, other) in combinations(enumerate(scenario.contexts), 2):
+        pages = _common(facts, a, b)
+        if not pages:
+            continue
+        # The other context picks one page per region and sampling interval, and clears it.
+        picks = other.attrs.max_nr_regions * max(one.attrs.sample_us / other.attrs.sample_us, 1.0)
+        back = one.attrs.max_nr_regions * max(other.attrs.sample_us / one.attrs.sample_us, 1.0)
+        worst = min(max(picks, back) / pages, 1.0)
+        young = any(f.type == "young" for x in (one, other) for s in x.schemes for f in s.filters)
+        text = (
+            f"contexts[{a}] and contexts[{b}] both sample {size(pages)}: each clears accessed state that the other "
+            f"is about to read; with max_nr_regions regions this spoils at most {worst:.2g} of the samples"
+        )
+        if young:
+            text += ", and young filters clear every page that they let pass as young"
+        yield Finding(
+            "two-contexts-same-memory",
+            "warning" if worst > DISTURBED or young else "info",
+            f"contexts[{b}].targets",
+            text,
+            "let one context monitor the memory and give it all schemes",
+        )
+
+
+def _common(facts: Facts, a: int, b: int) -> int:
+    """Pages that both contexts monitor."""
+    one, other = facts.monitored[a], facts.monitored[b]
+    physical = [facts.scenario.contexts[k].ops == "paddr" for k in (a, b)]
+    if all(physical):
+        return sum(y - x for lo, hi in other for x, y in clip(one, lo, hi)) // PAGE_SZ
+    if not any(physical):
+        return _pages([(x, y) for lo, hi in facts.logical(other) for x, y in clip(facts.logical(one), lo, hi)])
+    spans, pages = (one, facts.logical(other)) if physical[0] else (other, facts.logical(one))
+    n = [0] * len(facts.nodes)
+    for lo, hi in pages:
+        n = [x + y for x, y in zip(n, facts.places.on_nodes(lo, hi), strict=True)]
+    return sum(k * facts.bytes_on(spans, i) // facts.nodes[i].sz_bytes for i, k in enumerate(n))
+
+
+def _pages(spans: Spans) -> int:
+    return sum(b - a for a, b in spans)
+
+
+@rule
+def too_few_regions(scenario: Scenario) -> Iterator[Finding]:
+    """More areas of different access rate than regions to tell them apart."""
+    facts = facts_of(scenario)
+    for c, context in enumerate(scenario.contexts):
+        most = max(areas_in_phase(facts, c, context, phase) for phase in range(len(facts.phases)))
+        limit = context.attrs.max_nr_regions
+        if most > limit:
+            yield Finding(
+                "too-few-regions",
+                "warning",
+                f"contexts[{c}].attrs.max_nr_regions",
+                f"the workload has {most} neighbouring areas of different access rate, but there are at most "
+                f"{limit} regions: some average over hot and cold memory",
+                f"set max_nr_regions = {3 * most}",
+            )
+
+
+def areas_in_phase(facts: Facts, c: int, context: Context, phase: int) -> int:
+    """Return how many runs of equal access rate follow each other in the monitored address space."""
+    pieces: list[tuple[int, int, float]] = []
+    if context.ops == "paddr":
+        for area in facts.areas(c):
+            for k, run in enumerate(facts.places.runs):
+                if clip([(area.lo, area.hi)], run.lo, run.hi):
+                    for node in set(run.nodes):
+                        # Without an address, runs fill the lowest frames in order.
+                        order = run.start_bytes or facts.nodes[node].start_bytes + k
+                        pieces.append((node, order + max(area.lo - run.lo, 0) * PAGE_SZ, area.nr[phase]))
+    else:
+        for v in facts.scenario.workload.vmas:
+            for area in facts.areas(c):
+                for lo, _ in clip([(area.lo, area.hi)], v.lo, v.hi):
+                    pieces.append((0, v.start_bytes + (lo - v.lo) * PAGE_SZ, area.nr[phase]))
+    pieces.sort(key=lambda p: p[:2])
+    return sum(k == 0 or (one[0], one[2]) != (pieces[k - 1][0], pieces[k - 1][2]) for k, one in enumerate(pieces))

@@ -1,0 +1,147 @@
+"""Rules about charge windows, quota sizes and what is charged."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+
+from ...damon.quota import reset_interval_jiffies
+from ...damon.table import quota_is_set
+from ...scenario import Scenario
+from ...units import PAGE_SZ, UINT_MAX, format_bytes
+from .facts import At, facts_of
+from .finding import Finding, rule
+from .words import duration, size
+
+SPARSE = 0.9
+"""Below this share of movable memory, charging what cannot move is worth a remark."""
+
+
+@rule
+def no_reset_interval(scenario: Scenario) -> Iterator[Finding]:
+    """A quota without charge windows: evaluated once for ever, or at every application."""
+    for at in facts_of(scenario).schemes:
+        quota, path = at.scheme.quota, f"{at.path}.quota.reset_interval_ms"
+        if not quota_is_set(at.scheme):
+            continue
+        ms, set_it = quota.reset_interval_ms, "set reset_interval_ms = 1000"
+        low = ms & UINT_MAX
+        if math.isinf(at.reset_us):
+            text = f"{ms} ms counts as endless (bit 31 of its low 32 bits is set; damo's default 'max' is that): "
+            text += "the goals are evaluated once, at the first application, and " if quota.goals else ""
+            text += "the quota is never refilled"
+            yield Finding("no-reset-interval", "error" if quota.goals else "warning", path, text, set_it)
+        elif low == 0:
+            text = f"with a reset interval of {ms} ms every application starts a new charge window"
+            if quota.goals:
+                every = duration(at.apply_us * 1e-6)
+                text += f": the goals are evaluated every {every} (twice in the first application), and so is the quota"
+            yield Finding("no-reset-interval", "error" if quota.goals else "info", path, text, set_it)
+        elif low != ms:
+            text = f"Linux takes the low 32 bits of {ms} ms: the charge window is {duration(low * 1e-3)}"
+            yield Finding("no-reset-interval", "warning", path, text, f"set reset_interval_ms = {low}")
+
+
+@rule
+def reset_interval_off_grid(scenario: Scenario) -> Iterator[Finding]:
+    """A charge window can only end at an application: the control period is rounded up."""
+    for at in facts_of(scenario).schemes:
+        attrs, quota = at.context.attrs, at.scheme.quota
+        jiffies = reset_interval_jiffies(quota.reset_interval_ms, scenario.machine.hz)
+        if not quota_is_set(at.scheme) or not jiffies or at.context.aggr_times_us:
+            continue
+        wanted = (quota.reset_interval_ms & UINT_MAX) * 1000
+        if at.window_us == wanted:
+            continue
+        reasons = [f"a charge window ends only at an application, every {duration(at.apply_us * 1e-6)}"]
+        if at.reset_us != wanted:
+            reasons.append(f"HZ = {scenario.machine.hz} makes it {jiffies} jiffies of {1e3 / scenario.machine.hz:g} ms")
+        if (at.scheme.apply_interval_us or attrs.aggr_us) % attrs.sample_us:
+            reasons.append(f"applications happen after whole sampling intervals of {duration(attrs.sample_us * 1e-6)}")
+        yield Finding(
+            "reset-interval-off-grid",
+            "info",
+            f"{at.path}.quota.reset_interval_ms",
+            f"the control period is {at.window_us * 1e-3:.10g} ms instead of {wanted / 1000:g} ms: "
+            + "; ".join(reasons),
+            f"set reset_interval_ms = {at.window_us * 1e-3:.10g}",
+        )
+
+
+@rule
+def quota_size(scenario: Scenario) -> Iterator[Finding]:
+    """A size quota that holds no region, or whose last bytes are never used."""
+    for at in facts_of(scenario).schemes:
+        sz, step = at.scheme.quota.sz_bytes, at.context.min_region_sz
+        path = f"{at.path}.quota.sz_bytes"
+        if 0 < sz < step and not at.scheme.quota.esz_floor_min_region:
+            yield Finding(
+                "quota-below-region",
+                "error",
+                path,
+                f"{sz} bytes are less than the smallest region of {step} bytes: the quota counts as full at once, "
+                "nothing is ever done",
+                f"set sz_bytes = {max(2**20, step)}",
+            )
+        elif sz > step and sz % step:
+            whole = sz - sz % step
+            text = f"the last {sz % step} of {sz} bytes are less than the smallest region of {step} and never used"
+            yield Finding("quota-not-pages", "info", path, text, f"set sz_bytes = {whole}")
+
+
+@rule
+def weights_zero(scenario: Scenario) -> Iterator[Finding]:
+    """A quota without priority weights: every region scores the same."""
+    scored = ("pageout", "lru_prio", "lru_deprio", "migrate_hot", "migrate_cold")
+    for at in facts_of(scenario).schemes:
+        quota, weights = at.scheme.quota, at.scheme.quota.weights
+        by_score = scored if at.context.ops == "paddr" else ("pageout", "migrate_hot", "migrate_cold")
+        if not quota_is_set(at.scheme) or weights.nr_accesses or weights.age or at.scheme.action not in by_score:
+            continue
+        score = 0 if at.scheme.action in ("migrate_hot", "lru_prio") else 99
+        matching = sum(at.supply())
+        binding = at.cap_pages is not None and matching > at.cap_pages
+        text = f"both priority weights are 0, so every region scores {score} and regions are taken in address order"
+        if weights.sz:
+            text += f" (sz = {weights.sz} is accepted and unused)"
+        if binding:
+            text += f"; {size(matching)} match, the quota does {format_bytes(quota.sz_bytes)} per window"
+        level = "warning" if binding else "info"
+        yield Finding("weights-zero", level, f"{at.path}.quota.weights", text, "set nr_accesses = 100, age = 100")
+
+
+@rule
+def fail_charge(scenario: Scenario) -> Iterator[Finding]:
+    """Regions are charged whole, also for frames that hold nothing movable."""
+    for at in facts_of(scenario).schemes:
+        quota, pattern = at.scheme.quota, at.scheme.access_pattern
+        idle = pattern.min_nr_accesses == 0 and pattern.max_sz_bytes
+        if (
+            not at.migrates
+            or at.context.ops != "paddr"
+            or not quota_is_set(at.scheme)
+            or quota.fail_charge_denom
+            or not idle
+        ):
+            continue
+        matching, movable = _matching(at), sum(at.supply(0))
+        if not matching or movable >= SPARSE * matching:
+            continue
+        yield Finding(
+            "fail-charge",
+            "info",
+            f"{at.path}.quota.fail_charge_denom",
+            f"of {size(matching)} that look untouched, {size(movable)} are pages on an LRU list; the rest (free, "
+            f"kernel, holes) is charged in full and moves nothing: {1 - movable / matching:.0%} of the quota over "
+            "one visit of all",
+            "set fail_charge_num = 1, fail_charge_denom = 4096",
+        )
+
+
+def _matching(at: At) -> int:
+    """Frames that pass the core filters less the pages on them that do not match."""
+    facts = at.facts
+    frames = sum(facts.bytes_on(at.passing, i) for i in range(len(facts.nodes))) // PAGE_SZ
+    resident = [n * facts.bytes_on(at.passing, i) // max(facts.bytes_on(at.monitored, i), 1)
+                for i, n in enumerate(facts.resident(at.c))]  # fmt: skip
+    return frames - (sum(resident) - sum(at.supply(0)))

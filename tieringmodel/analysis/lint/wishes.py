@@ -1,0 +1,83 @@
+"""What schemes with one goal ask for, and whether two of them are about the same pages."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from ...scenario import Scenario
+from .effect import effect, family, reading
+from .facts import At, facts_of
+
+SHARES = {"eligible": "eligible", "ineligible": "eligible", "share": "share"}
+
+
+@dataclass(frozen=True)
+class Wish:
+    """A scheme whose only goal asks for a share of a node.
+
+    Attributes
+    ----------
+    at : At
+        The scheme.
+    kind : str
+        What is counted: ``"eligible"`` or ``"share"`` of all nodes' pages, ``"used"`` or ``"memcg-used"`` of one.
+    node : int
+        Index of the node whose share the scheme moves.
+    bp : int
+        The goal is met from this value on; for a scheme that empties the node it is that of the rest (free).
+    fills : bool
+        Whether the scheme moves pages into the node.
+    """
+
+    at: At
+    kind: str
+    node: int
+    bp: int
+    fills: bool
+
+    @property
+    def path(self) -> str:
+        """Where the target stands."""
+        return f"{self.at.path}.quota.goals[0].target_value"
+
+    @property
+    def nid(self) -> int:
+        """The node's id."""
+        return self.at.facts.nodes[self.node].nid
+
+
+def wishes(scenario: Scenario) -> Iterator[Wish]:
+    """Yield the schemes with one goal that they raise, complements turned into what they mean."""
+    for at in facts_of(scenario).schemes:
+        goals = at.scheme.quota.goals
+        if len(goals) != 1 or not at.migrates or at.target is None or effect(at, goals[0]) != 1:
+            continue
+        kind, now = family(goals[0]), reading(at, goals[0])
+        node = at.facts.index_of[goals[0].nid]
+        if now is None or (kind in SHARES and node != at.target and len(at.facts.nodes) != 2):
+            continue
+        if kind in SHARES:
+            yield Wish(at, SHARES[kind], at.target, now.target, True)
+        elif kind in ("used", "free", "memcg-used", "memcg-free"):
+            yield Wish(at, kind.replace("free", "used"), node, now.target, node == at.target)
+
+
+def same_pages(one: At, other: At) -> bool:
+    """Whether both schemes pick pages by the same accesses and age."""
+    a, b = (x.scheme.access_pattern for x in (one, other))
+    return all(getattr(a, f) == getattr(b, f) for f in ("min_nr_accesses", "max_nr_accesses", "min_age", "max_age"))
+
+
+def overlap(one: At, other: At) -> bool:
+    """Whether a region can match both access patterns."""
+    a, b = (x.scheme.access_pattern for x in (one, other))
+    return all(
+        max(getattr(a, f"min_{f}"), getattr(b, f"min_{f}")) <= min(getattr(a, f"max_{f}"), getattr(b, f"max_{f}"))
+        for f in ("sz_bytes", "nr_accesses", "age")
+    )
+
+
+def facing(one: At, other: At) -> bool:
+    """Whether each moves pages out of the node that the other moves them to."""
+    return one.target in other.sources and other.target in one.sources
