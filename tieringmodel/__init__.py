@@ -37,9 +37,12 @@ from .scenario import (
 
 if TYPE_CHECKING:
     from . import analysis, damon, interleave, loop, plot
+    from .analysis.lint import lint
+    from .damon.goals import register_metric
     from .datafiles import data_path
     from .experiment.compare import compare
     from .experiment.policies import policies
+    from .experiment.presets import preset
     from .experiment.simulate import simulate
     from .interop.load import load
     from .interop.recording import read_recording
@@ -49,18 +52,22 @@ _ROOMS = ("analysis", "damon", "interleave", "loop", "plot")
 _HOME = {
     "compare": "experiment.compare",
     "data_path": "datafiles",
+    "lint": "analysis.lint",
     "load": "interop.load",
     "policies": "experiment.policies",
+    "preset": "experiment.presets",
     "read_recording": "interop.recording",
+    "register_metric": "damon.goals",
     "simulate": "experiment.simulate",
     "warmup": "warmup",
 }
 
 __all__ = [
-    "AccessPattern", "Attrs", "Context", "Dest", "Event", "Filter", "Goal", "Group", "InputError", "IntervalsGoal", "KernelRefusal",
-    "Machine", "Memcg", "Node", "Placement", "Quota", "Scenario", "Scheme", "Target", "TieringError", "Vma", "Watermarks",
-    "Weights", "Workload", "__version__", "analysis", "compare", "damon", "data_path", "interleave", "load", "loop",
-    "plot", "policies", "read_recording", "simulate", "warmup",
+    "AccessPattern", "Attrs", "Context", "Dest", "Event", "Filter", "Goal", "Group", "InputError", "IntervalsGoal",
+    "KernelRefusal", "Machine", "Memcg", "Node", "Placement", "Quota", "Scenario", "Scheme", "Target",
+    "TieringError", "Vma", "Watermarks", "Weights", "Workload", "__version__", "analysis", "compare", "damon",
+    "data_path", "interleave", "lint", "load", "loop", "plot", "policies", "preset", "read_recording",
+    "register_metric", "simulate", "warmup",
 ]  # fmt: skip
 
 

@@ -18,6 +18,9 @@ from .errors import InputError, TieringError
 if TYPE_CHECKING:
     import xarray as xr
 
+    from .interop.recording import Recording
+    from .scenario import Scenario
+
 DEFAULT_SCENARIOS = ("C3_pullpush_temporal", "rfc-40-60")
 
 
@@ -54,6 +57,22 @@ def parser() -> argparse.ArgumentParser:
     r.add_argument("scenario", metavar="SCENARIO", help="TOML file, recording directory or shipped name")
     _common(r)
 
+    li = commands.add_parser(
+        "lint",
+        help="what is wrong with a scenario, without running it",
+        description="Look a scenario over without running it. Exit status 1 if there is an error-level finding.",
+    )
+    li.add_argument("scenario", metavar="SCENARIO", help="TOML file, recording directory or shipped name")
+    li.add_argument("--json", action="store_true", help="print one JSON list")
+
+    o = commands.add_parser(
+        "convert",
+        help="a scenario in another form",
+        description="Write a scenario as TOML, with every default left out.",
+    )
+    o.add_argument("source", metavar="IN", help="TOML file, recording directory or shipped name")
+    o.add_argument("target", metavar="OUT", type=Path, help="a .toml file, replaced if it exists")
+
     v = commands.add_parser(
         "validate",
         help="replay the evidence against this build",
@@ -83,7 +102,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         Arguments without the program's name; by default those of the process.
     """
     arguments = parser().parse_args(argv)
-    commands = {"compare": _compare, "run": _run, "validate": _validate}
+    commands = {"compare": _compare, "run": _run, "lint": _lint, "convert": _convert, "validate": _validate}
     try:
         return commands[arguments.command](arguments)
     except TieringError as error:
@@ -124,21 +143,21 @@ def _compare(arguments: argparse.Namespace) -> int:
     from .report_text import table
 
     folder = _writable(arguments.output)
-    results: dict[str, xr.Dataset] = {}
+    jobs: dict[str, tuple[Scenario, Recording | None]] = {}
     for name in arguments.scenario or DEFAULT_SCENARIOS:
         path = resolve(name)
         recording = read_recording(path) if path.is_dir() else None
         scenario = recording.to_scenario() if recording else load(path)
+        jobs[_distinct(recording.name if recording else scenario.name or path.stem, jobs)] = scenario, recording
+    question = "Which way of placing pages reaches {} and then keeps still?"
+    questions = {label: question.format(_target(scenario)) for label, (scenario, _) in jobs.items()}
+    results: dict[str, xr.Dataset] = {}
+    for label, (scenario, recording) in jobs.items():
         recorded_s = float(recording.record["t_ms"][-1]) * 1e-3 if recording and recording.record is not None else None
-        label = _distinct(recording.name if recording else scenario.name or path.stem, results)
         result = compare(
-            policies(scenario),
-            duration=_duration(arguments.duration, recorded_s),
-            seed=arguments.seed,
-            recording=recording,
-            title=label,
-            question=f"Which way of placing pages reaches {_target(scenario)} and then keeps still?",
-        )
+            policies(scenario), duration=_duration(arguments.duration, recorded_s), seed=arguments.seed,
+            recording=recording, title=label, question=questions[label],
+        )  # fmt: skip
         result.attrs["name"] = label
         results[label] = result
         print(f"\n{label}: {result.attrs['controlled']}, target {float(result['target_bp']):.0f} bp, "
@@ -165,10 +184,10 @@ def _distinct(label: str, taken: Iterable[str]) -> str:
     )  # fmt: skip
 
 
-def _target(scenario: object) -> str:
+def _target(scenario: Scenario) -> str:
     from .experiment.policies import controlled
 
-    what = controlled(scenario)  # type: ignore[arg-type]
+    what = controlled(scenario)
     kind = "of accesses on" if what.kind == "access" else "used on"
     return f"{what.target_bp / 100:g} % {kind} node {what.nid}"
 
@@ -183,6 +202,31 @@ def _run(arguments: argparse.Namespace) -> int:
     ds.to_netcdf(path, engine="h5netcdf")
     moved = int(ds["migrated_pages"].sum())
     print(f"{ds.sizes['time']} records over {ds.attrs['duration_s']:g} s, {moved} pages migrated; wrote {path}")
+    return 0
+
+
+def _lint(arguments: argparse.Namespace) -> int:
+    from dataclasses import asdict
+
+    from .analysis.lint import format_findings, lint
+    from .interop.load import load
+
+    findings = lint(load(arguments.scenario))
+    if arguments.json:
+        print(json.dumps([asdict(f) for f in findings]))
+    else:
+        print(format_findings(findings) if findings else "nothing found")
+    return 1 if any(f.level == "error" for f in findings) else 0
+
+
+def _convert(arguments: argparse.Namespace) -> int:
+    from .interop.load import load
+
+    if arguments.target.suffix != ".toml":
+        raise InputError(str(arguments.target), "is not a .toml file", "only TOML is written so far")
+    scenario = load(arguments.source)
+    arguments.target.write_text(scenario.to_toml(), encoding="utf-8")
+    print(f"wrote {arguments.target}")
     return 0
 
 

@@ -23,6 +23,7 @@ _TIME_US: dict[str, Decimal | int] = {
     "sec": 1_000_000, "m": 60_000_000, "min": 60_000_000, "h": 3_600_000_000, "hour": 3_600_000_000,
 }  # fmt: skip
 _BP: dict[str, int] = {"": 1, "bp": 1, "%": 100}
+_UNITLESS = re.compile(r"\s*(max|0x[0-9a-f_]+)\s*", re.IGNORECASE)
 _QUANTITY = re.compile(r"\s*([-+0-9.,_eE]*?[0-9.])\s*([a-zA-Zµ%]*)\s*")
 
 
@@ -90,7 +91,7 @@ def parse_bytes(value: object, where: str = "bytes") -> int:
     InputError
         If the text is not a size.
     """
-    if isinstance(value, str) and not re.fullmatch(r"\s*(max|0x[0-9a-fA-F_]+)\s*", value, re.IGNORECASE):
+    if isinstance(value, str) and not _UNITLESS.fullmatch(value):
         return _quantity(value, _BYTES, where, "'16 GiB', '200 MB' or an integer")
     return integer(value, where)
 
@@ -103,7 +104,7 @@ def parse_us(value: object, where: str = "us") -> int:
     InputError
         If the text is not a time.
     """
-    if isinstance(value, str) and value.strip().lower() != "max":
+    if isinstance(value, str) and not _UNITLESS.fullmatch(value):
         return _quantity(value, _TIME_US, where, "'5 ms', '2 s' or an integer of microseconds")
     return integer(value, where)
 
@@ -116,7 +117,7 @@ def parse_ms(value: object, where: str = "ms") -> int:
     InputError
         If the text is not a whole number of milliseconds.
     """
-    if isinstance(value, str) and re.search(r"[a-zA-Zµ]", value) and value.strip().lower() != "max":
+    if isinstance(value, str) and re.search(r"[a-zA-Zµ]", value) and not _UNITLESS.fullmatch(value):
         us = _quantity(value, _TIME_US, where, "'500 ms', '1 s' or an integer of milliseconds")
         if us % 1000:
             raise InputError(where, f"{value!r} is not a whole number of milliseconds", "write e.g. '500 ms'")
@@ -132,7 +133,7 @@ def parse_bp(value: object, where: str = "bp") -> int:
     InputError
         If the text is not a share.
     """
-    if isinstance(value, str) and value.strip().lower() != "max":
+    if isinstance(value, str) and not _UNITLESS.fullmatch(value):
         return _quantity(value, _BP, where, "'40 %' or an integer of basis points")
     return integer(value, where)
 

@@ -149,7 +149,7 @@ def compare(
     )
     for name in data:
         ds[name].attrs.setdefault("source", "tieringmodel.compare")
-    ds.attrs.update(attributes(first, round(duration_s * 1e6), seed))
+    ds.attrs.update(attributes(first, round(duration_s * 1e6), seed, policies=list(runs)))
     attrs = first.contexts[0].attrs if first.contexts else None
     ds.attrs.update(
         kind="comparison", title=title or first.name or goal_name(first), question=question,
@@ -254,6 +254,9 @@ def _recorded_until(
 def write_comparison(results: list[xr.Dataset], path: Path) -> Path:
     """Write comparisons to one netCDF file: the verdict table of all in the root, each one in a group of its name.
 
+    The table has a row for each scenario and policy. The file opens with ``xarray.open_datatree``, and group by group
+    with ``xarray.open_dataset(..., group=...)``.
+
     Parameters
     ----------
     results : list of xarray.Dataset
@@ -275,11 +278,13 @@ def write_comparison(results: list[xr.Dataset], path: Path) -> Path:
     groups = [str(ds.attrs["name"]).replace("/", "-") for ds in results]
     if not groups or len({*groups}) != len(groups) or "" in groups:
         raise InputError("results", f"have the names {groups}", "give each result an attribute 'name' of its own")
-    table = xr.concat(
-        [ds[[*_UNITS, "target_bp"]].drop_attrs() for ds in results],
-        dim=xr.DataArray([ds.attrs["name"] for ds in results], dims="scenario", name="scenario"),
-        join="outer",
-        fill_value={"kind": "", "cause": "", "fix": "", "settled": False},
+    columns: dict[str, list[npt.NDArray[Any]]] = {
+        "scenario": [np.repeat(str(ds.attrs["name"]), ds.sizes["policy"]) for ds in results],
+        **{name: [ds[name].values for ds in results] for name in ("policy", *_UNITS)},
+        "target_bp": [np.repeat(ds["target_bp"].values, ds.sizes["policy"]) for ds in results],
+    }
+    table = xr.Dataset(
+        {n: ("row", np.concatenate(v), results[0][n].attrs if n in results[0] else {}) for n, v in columns.items()}
     )
     table.attrs = {"title": "tieringmodel comparison", "tieringmodel": results[0].attrs["tieringmodel"]}
     temporary = path.with_suffix(".part")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from math import gcd
 
+from ..damon.goals import check_goal
 from ..errors import InputError
 from ..scenario import Context, Dest, Placement, Quota, Scenario, Scheme, Target, Vma
 from ..units import PAGE_SZ
@@ -56,7 +57,7 @@ def controlled(scenario: Scenario) -> Controlled:
     Raises
     ------
     InputError
-        If no scheme has a share goal or weighted destinations.
+        If no scheme has a share goal or weighted destinations, maybe because a metric is misspelt.
     """
     for context in scenario.contexts:
         for scheme in context.schemes:
@@ -72,6 +73,10 @@ def controlled(scenario: Scenario) -> Controlled:
             if total := sum(d.weight for d in scheme.dests):
                 first = scheme.dests[0]
                 return Controlled("access", first.id, first.weight * 10_000 // total)
+    for i, context in enumerate(scenario.contexts):
+        for j, scheme in enumerate(context.schemes):
+            for k, goal in enumerate(scheme.quota.goals):
+                check_goal(goal, f"contexts[{i}].schemes[{j}].quota.goals[{k}]")
     remedy = "add a node_eligible_mem_bp, node_mem_used_bp or node_mem_free_bp goal, or weighted destinations"
     raise InputError("contexts", "no scheme has a goal about a node's share or weighted destinations", remedy)
 

@@ -48,6 +48,8 @@ def _scheme(s: Mapping[str, Any]) -> dict[str, Any]:
         row = {"type": f["type"], "matching": f["matching"], "allow": f["allow"]}
         if f["type"] == "addr":
             row |= {"start_bytes": f["start"], "end_bytes": f["end"]}
+        if f["type"] == "target":
+            row |= {"target_idx": f["idx"]}
         filters.append(row)
     weights = dict(zip(("sz", "nr_accesses", "age"), s["weights"], strict=True))
     return {

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from ..datafiles import data_path
+from ..errors import InputError
 from .case import Case
 
 
@@ -42,7 +43,10 @@ def replay(
     if everything or vectors is not None:
         yield from vectors_of.iter_cases(vectors or data_path("golden"))
     if everything or recordings is not None:
-        yield from quota_records.cases(recordings or data_path("recordings"))
+        found = quota_records.cases(recordings or data_path("recordings"))
+        if not found:
+            raise InputError(str(recordings), "holds no recorded quota resets", "give a run's folder, or one of runs")
+        yield from found
     if everything or anchors:
         yield from anchors_weights.cases()
         yield from anchors_loop.cases()

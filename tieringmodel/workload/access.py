@@ -97,7 +97,7 @@ class AccessTable:
 
     def __init__(self, workload: Workload, tick_us: int, seed: int, plain: bool = True) -> None:
         self.workload, self.tick_us = workload, tick_us
-        ranges = (*workload.groups, *workload.memcgs)
+        ranges: tuple[Group | Memcg, ...] = (*workload.groups, *workload.memcgs)
         edges = sorted({0, workload.n_pages, *(e for r in ranges for e in (r.lo, r.hi))})
         number: dict[tuple[tuple[int, ...], int], int] = {((), 0): 0}
         self.page_class = np.zeros(workload.n_pages, np.uint16)
