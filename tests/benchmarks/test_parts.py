@@ -1,0 +1,71 @@
+"""What the benchmarks compare is equal, in the small; no test looks at a clock."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from benchmarks import counting, migration, run, sampling
+from benchmarks.measure import Spread, Table, interleaved, ratio
+
+MIB = 1 << 20
+
+
+@pytest.mark.parametrize("n_regions", [10, 137])
+def test_kernel_and_numpy_see_the_same_accesses(n_regions: int) -> None:
+    checks = sampling.Checks(64 * MIB, n_regions)
+    for seed in range(3):
+        for prepare in (checks.kernel, checks.one_tick, checks.all_ticks):
+            prepare(seed)()
+    assert checks.agree()
+
+
+def test_scan_and_counters_find_the_same_pages() -> None:
+    assert counting.Occupied(1 << 18).agree()
+
+
+@pytest.mark.parametrize("scattered", [False, True])
+def test_kernel_and_numpy_migrate_the_same_pages(scattered: bool) -> None:
+    moves = migration.Moves(64 * MIB, scattered)
+    for seed in range(4):
+        moves.kernel(seed)()
+        moves.other(seed)()
+    assert min(moves.moved["kernel"]) > 0
+    assert moves.agree()
+    recounted = moves.engine.memory.recount()
+    assert recounted["lru"].tolist() == moves.engine.memory.arrays.node["lru"].tolist()
+
+
+def test_rounds_alternate_and_have_fresh_seeds() -> None:
+    calls: list[tuple[str, int]] = []
+    programs = {name: lambda seed, name=name: lambda: calls.append((name, seed)) for name in "ab"}
+    took = interleaved(programs, 3)
+    assert calls == [("b", 0), ("a", 0), ("a", 1), ("b", 1), ("b", 2), ("a", 2), ("a", 3), ("b", 3)]
+    assert [len(v) for v in took.values()] == [3, 3]
+
+
+def test_ratios_are_taken_round_by_round() -> None:
+    assert ratio([2.0, 9.0, 4.0], [1.0, 3.0, 4.0]) == Spread(2.0, 1.0, 3.0)
+
+
+def test_tables_can_be_read_and_stored() -> None:
+    table = Table("Which?", ("a", "bb"), "A note.")
+    table.add("x", Spread(1.0, 0.5, 1234.0))
+    table.add(True, 0.25)
+    assert table.text().splitlines() == [
+        "## Which?", "A note.", "", "a    bb", "---  ------------", "x    1 [0.5-1234]", "yes  0.25",
+    ]  # fmt: skip
+    assert json.loads(json.dumps(table.data()))["rows"][0][1] == {"median": 1.0, "low": 0.5, "high": 1234.0}
+
+
+def test_one_question_from_the_command_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(run, "questions", lambda quick: {"counting": lambda: [counting.table(1 << 18, 1)]})
+    assert run.main(["--quick", "--only", "counting", "--json", str(tmp_path / "out.json")]) == 0
+    assert "count_on_node" in capsys.readouterr().out
+    stored = json.loads((tmp_path / "out.json").read_text())
+    assert stored["quick"] is True
+    assert len(stored["tables"]) == 1

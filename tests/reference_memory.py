@@ -1,0 +1,106 @@
+"""A machine's frames in slow, literal Python: lists of free frames and a dictionary of owners."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+
+@dataclass
+class RefNode:
+    first: int
+    frames: int
+    reserve: int = 0
+    free: list[int] = field(default_factory=list)  # in the order of the free list
+    owner: dict[int, int] = field(default_factory=dict)  # page frame -> logical page
+    failed: int = 0
+
+    def __post_init__(self) -> None:
+        self.free = list(range(self.first, self.first + self.frames))
+
+    @property
+    def last(self) -> int:
+        return self.first + self.frames
+
+
+class RefMemory:
+    """Nodes, an allocation policy, and migration.
+
+    ``pick(node index, draw number, n)`` gives the position of the n free frames, in address order, that a random
+    allocation takes.
+    """
+
+    def __init__(
+        self, nodes: Sequence[RefNode], policy: str, stop_run: bool, pick: Callable[[int, int, int], int]
+    ) -> None:
+        self.nodes, self.policy, self.stop_run, self.pick = list(nodes), policy, stop_run, pick
+        self.draws = 0
+        self.active: set[int] = set()
+
+    def place_at(self, page: int, frame: int) -> None:
+        node = next(n for n in self.nodes if n.first <= frame < n.last)
+        node.free.remove(frame)
+        node.owner[frame] = page
+
+    def occupy(self, i: int, n: int) -> None:
+        for _ in range(n):
+            self.nodes[i].free.remove(min(self.nodes[i].free))
+
+    def place_lowest(self, page: int, order: Sequence[int]) -> None:
+        """At the start reserves do not count; the next node serves when one is full."""
+        node = next(self.nodes[i] for i in order if self.nodes[i].free)
+        frame = min(node.free)
+        node.free.remove(frame)
+        node.owner[frame] = page
+
+    def take(self, i: int) -> int | None:
+        node = self.nodes[i]
+        if len(node.free) <= node.reserve:
+            return None
+        if self.policy == "lowest":
+            frame = min(node.free)
+        elif self.policy == "random":
+            frame = sorted(node.free)[self.pick(i, self.draws, len(node.free))]
+            self.draws += 1
+        else:
+            frame = node.free[0]
+        node.free.remove(frame)
+        return frame
+
+    def give(self, i: int, frame: int) -> None:
+        if self.policy == "lifo":
+            self.nodes[i].free.insert(0, frame)
+        else:
+            self.nodes[i].free.append(frame)
+
+    def move(self, source: int, frame: int, target: int) -> bool:
+        new = self.take(target)
+        if new is None:
+            self.nodes[target].failed += 1
+            return False
+        page = self.nodes[source].owner.pop(frame)
+        self.give(source, frame)
+        self.nodes[target].owner[new] = page
+        return True
+
+    def migrate(self, first: int, last: int, target: int) -> int:
+        """Migrate a region of page frames: node by node in address order, each run from its highest frame down."""
+        moved = 0
+        for i, node in enumerate(self.nodes):
+            if i == target:
+                continue
+            for frame in sorted((f for f in node.owner if first <= f < last), reverse=True):
+                if self.move(i, frame, target):
+                    moved += 1
+                elif self.stop_run:
+                    break
+        return moved
+
+    def mark(self, first: int, last: int, active: bool) -> int:
+        """Put a region's pages on the active or the inactive list."""
+        pages = {p for n in self.nodes for f, p in n.owner.items() if first <= f < last}
+        self.active = self.active | pages if active else self.active - pages
+        return len(pages)
+
+    def frame_of(self) -> dict[int, int]:
+        return {page: frame for n in self.nodes for frame, page in n.owner.items()}
