@@ -163,6 +163,8 @@ def _compare(arguments: argparse.Namespace) -> int:
         print(f"\n{label}: {result.attrs['controlled']}, target {float(result['target_bp']):.0f} bp, "
               f"{result.attrs['duration_s']:g} s, seed {arguments.seed}")  # fmt: skip
         print(table(result), flush=True)
+        if result.attrs["lint"]:
+            print(f"\nlint, without running:\n{result.attrs['lint']}", flush=True)
     data = write_comparison([*results.values()], folder / "comparison.nc")
     for result in results.values():
         save_figures(result, folder)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from ..analysis.lint import format_findings, lint
 from ..analysis.summary import Summary, judge
 from ..errors import InputError
 from ..scenario import Scenario
@@ -154,7 +155,7 @@ def compare(
     ds.attrs.update(
         kind="comparison", title=title or first.name or goal_name(first), question=question,
         samples_per_aggr=attrs.aggr_us // attrs.sample_us if attrs else 0,
-        controlled=f"{what.kind} share of node {what.nid}",
+        controlled=f"{what.kind} share of node {what.nid}", lint=format_findings(lint(first)) if first.contexts else "",
     )  # fmt: skip
     return ds
 

@@ -108,6 +108,8 @@ def _section(cmp: xr.Dataset, ident: str) -> str:
             continue
         drawn = svg(name, cmp, f"{ident}-{name}", caption)
         parts.append(f'<figure><div class="scroll">{drawn}</div><figcaption>{escape(caption)}</figcaption></figure>')
+    if cmp.attrs.get("lint"):
+        parts.append(f"<h3>Seen without running</h3>\n<pre>{escape(str(cmp.attrs['lint']))}</pre>")
     parts += [_scenario(cmp), "</section>"]
     return "\n".join(parts)
 
