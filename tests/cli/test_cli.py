@@ -96,19 +96,31 @@ def refused(words: list[str], capsys: pytest.CaptureFixture[str]) -> str:
 GOOD = scenario(pull()).to_toml()
 
 
+PATH = "contexts[0].schemes[0]"
+
+
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
         ("name = \nx", "x.toml: is not valid TOML: Invalid value (at line 1, column 8)"),
         ("[machine]\nnodes = [\n{ nid = 0, }\n", "at line 3"),
-        (GOOD.replace("goal_tuner", "goal_tunr"), "contexts[0].schemes[0].quota.goal_tunr: is not a known key; did you mean 'goal_tuner'?"),
-        (GOOD.replace("target_nid = 0", "target_nid = 'zero'"), "contexts[0].schemes[0].target_nid: 'zero' is not a whole number"),
+        (GOOD.replace("goal_tuner", "goal_tunr"), f"{PATH}.quota.goal_tunr: is not a known key; did you mean 'goal_tuner'?"),
+        (GOOD.replace("target_nid = 0", "target_nid = 'zero'"), f"{PATH}.target_nid: 'zero' is not a whole number"),
         (GOOD.replace('"temporal"', '"temporary"'), "goal_tuner: 'temporary' is unknown; did you mean 'temporal'?"),
-        (GOOD.replace("target_value = 6000", "target_value = 60000"), "goals[0].target_value: 60000 bp is over 10000; did you mean 6000?"),
+        (
+            GOOD.replace("target_value = 6000", "target_value = 60000"),
+            f"{PATH}.quota.goals[0].target_value: 60000 bp is over 10000; did you mean 6000?",
+        ),
         (GOOD.replace("node_eligible_mem_bp", "node_eligible_bp"), "goals[0].metric: 'node_eligible_bp' is not a goal metric"),
-        (GOOD.replace("n_pages = 4096", "n_pages = 4095"), "x.toml: workload.placement[0]: 0..4096 is empty or beyond the workload's 4095 pages"),
+        (
+            GOOD.replace("n_pages = 4096", "n_pages = 4095"),
+            "x.toml: workload.placement[0]: 0..4096 is empty or beyond the workload's 4095 pages",
+        ),
         (GOOD.replace("[workload]", "[workload]\nspeed = 3"), "workload.speed: is not a known key"),
-        (GOOD.replace("max_nr_regions = 200", "max_nr_regions = 2"), "contexts[0].attrs.max_nr_regions: 2 is below min_nr_regions 10 (EINVAL)"),
+        (
+            GOOD.replace("max_nr_regions = 200", "max_nr_regions = 2"),
+            "contexts[0].attrs.max_nr_regions: 2 is below min_nr_regions 10 (EINVAL)",
+        ),
         ("contexts = 5", "machine: is missing"),
         ("machine = 5\nworkload = {}", "x.toml: machine: 5 is not a table"),
         ("\ufeffname = 1", "at line 1"),
@@ -163,7 +175,8 @@ def test_a_folder_that_cannot_be_written_is_refused_before_the_work(
 ) -> None:
     monkeypatch.setattr(os, "access", lambda *_: False)  # permissions do not bind every user who runs tests
     for command in ("run", "compare"):
-        assert "locked: is not writable; name another folder with -o" in refused([command, "small.toml", "-o", "locked"], capsys)
+        said = refused([command, "small.toml", "-o", "locked"], capsys)
+        assert "locked: is not writable; name another folder with -o" in said
 
 
 @pytest.mark.parametrize("words", [[], ["sweep-the-floor"], ["run"], ["run", "a", "b"], ["validate", "--vectors"]])

@@ -285,17 +285,16 @@ def test_without_contexts_time_passes_and_phases_begin_on_their_tick() -> None:
     assert {*range(300_000, 2_000_001, 300_000), 2_000_000} <= {*samples}
 
 
+TUNED = tm.Attrs(sample_us=8_000, aggr_us=160_000, intervals_goal=tm.IntervalsGoal(400, 3, 2_000, 10_000))
+
+
 @pytest.mark.parametrize(
     ("tick_us", "contexts", "expected"),
     [
         (None, (), 5_000),
         (None, (tm.Context(attrs=tm.Attrs(sample_us=50_000, aggr_us=1_000_000)),), 50_000),
         (20_000, (tm.Context(),), 20_000),
-        (
-            None,
-            (tm.Context(attrs=tm.Attrs(sample_us=8_000, aggr_us=160_000, intervals_goal=tm.IntervalsGoal(400, 3, 2_000, 10_000))),),
-            2_000,
-        ),
+        (None, (tm.Context(attrs=TUNED),), 2_000),
     ],
 )
 def test_the_workload_ticks_with_the_shortest_sampling(

@@ -11,7 +11,16 @@ from tieringmodel.damon.regions import RegionSet
 from tieringmodel.damon.rng import counter_rng
 from tieringmodel.experiment.engine import Engine
 from tieringmodel.experiment.policies import (
-    WEIGHT_POLICIES, Controlled, Policy, as_posted, controlled, goal_name, policies, weighted, weights_of, with_gap,
+    WEIGHT_POLICIES,
+    Controlled,
+    Policy,
+    as_posted,
+    controlled,
+    goal_name,
+    policies,
+    weighted,
+    weights_of,
+    with_gap,
 )  # fmt: skip
 from tieringmodel.kernels import sampling
 from tieringmodel.kernels.layout import Space

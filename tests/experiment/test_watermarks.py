@@ -6,12 +6,13 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from small import PAGE, pull, push, scenario, traced
+from small import MIB, PAGE, pull, push, scenario, traced
 
 import tieringmodel as tm
 from tieringmodel.damon.kdamond import Kdamond
 from tieringmodel.damon.watermarks import free_mem_rate
 from tieringmodel.experiment.engine import Engine, Silent
+from tieringmodel.experiment.simulate import scheme_actions
 from tieringmodel.kernels import frames
 
 # 64 MiB with 16 MiB in use: 750 permil are free, and migration does not change that.
@@ -187,3 +188,22 @@ def test_recorded_intervals_wait_too() -> None:
     engine.memory.arrays.node["free"][:] = [6_000, 0]
     engine.run(600_000)
     assert seen.at_us == [750_000 + 110_000, 750_000 + 250_000, 750_000 + 360_000]
+
+
+@pytest.mark.parametrize(
+    ("event", "first_us"),
+    [
+        # 30 of 32 MiB of node 0 go: 4608 of 8704 pages are free, 529 permil, below mid.
+        (tm.Event(1_100_000, "machine.nodes.0.offline_bytes", 30 * MIB), 1_350_000),
+        (tm.Event(600_000, "contexts.0.schemes.0.watermarks.metric", "none"), 850_000),
+        (tm.Event(600_000, "contexts.0.schemes.0.watermarks.high", 800), 850_000),  # a commit activates anew
+        (tm.Event(600_000, "contexts.0.schemes.0.watermarks.high", 710), None),
+    ],
+    ids=["memory", "metric", "high", "not high enough"],
+)
+def test_what_happens_meanwhile_is_noticed_at_the_next_look(event: tm.Event, first_us: int | None) -> None:
+    scheme = tm.Scheme(watermarks=ASLEEP.replace(mid=650))
+    sc = scenario(scheme, placement=(tm.Placement(0, 4096, 1),)).replace(events=(event,))
+    seen = Ends()
+    Engine(sc, 1, observer=seen, actions=scheme_actions).run(2_000_000)
+    assert seen.at_us == ([] if first_us is None else list(range(first_us, 2_000_001, 100_000)))

@@ -27,7 +27,9 @@ def pages_run(tuner: str, sz_bytes: int, target_bp: int, windows: int) -> tuple[
     return ds["used_pages"].sel(node=0).values[:-1], ds["esz_bytes"].values[1:, 0]
 
 
-@pytest.mark.parametrize(("tuner", "cap", "target"), [("temporal", MIB, 1500), ("temporal", 3 * MIB, 2000), ("consist", 0, 1000)])
+@pytest.mark.parametrize(
+    ("tuner", "cap", "target"), [("temporal", MIB, 1500), ("temporal", 3 * MIB, 2000), ("consist", 0, 1000)]
+)
 def test_both_models_agree_to_the_page_where_the_metric_is_exact(tuner, cap, target):
     """The used share of a node needs no monitoring, and the pages lie side by side: nothing tells the models apart."""
     windows = 24

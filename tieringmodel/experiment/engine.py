@@ -14,6 +14,7 @@ from ..damon.commit import commit
 from ..damon.kdamond import Action, Kdamond, Observer, check_ranges
 from ..damon.regions import SplitState
 from ..damon.rng import Rng, counter_rng
+from ..errors import InputError
 from ..kernels.layout import Space
 from ..memory.physical import PhysicalMemory
 from ..scenario import Context, Scenario
@@ -21,6 +22,7 @@ from ..units import PAGE_SZ
 from ..workload.access import AccessTable
 
 MAX_BATCH = 4096
+MAX_TRACKED_TICK = 2**31 - 3
 
 
 class Silent:
@@ -166,6 +168,9 @@ class Engine:
             self._idle(duration_us, every_us, sampled, phase)
             return
         end_ns = self.memory.now_ns + duration_us * 1000
+        if self.tracked and end_ns // 1000 // self.tick_us > MAX_TRACKED_TICK:
+            text = f"ends after workload tick {MAX_TRACKED_TICK}, more than a page's accessed state can remember"
+            raise InputError("duration", text, "run for a shorter time, or with a longer workload.tick_us")
         if not self.started:
             self.started = True
             for c in self.clocks:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from ._jit import inlined
-from .layout import CLASS_MASK, LOW32, PERIOD, RATE, SHIFT32
+from .layout import CLASS_MASK, LOW32, PERIOD, RATE, SEEN_LOW, SEEN_SHIFT, SHIFT32
 from .random import GAMMA, mix64
 
 _FULL = np.uint64(1 << 32)
@@ -82,20 +82,28 @@ def touched(access, record, after, until):
 
 
 @inlined
-def young(access, memory, record, now):
+def clear_young(memory, frame, now):
+    """Clear the accessed state of the page on `frame` at tick `now`: remember 1 + now (31 bits) for it."""
+    record, when = memory.rec[frame], np.uint64(now + 1)
+    memory.rec[frame] = (record & ((np.uint64(1) << SEEN_SHIFT) - np.uint64(1))) | ((when & SEEN_LOW) << SEEN_SHIFT)
+    memory.seen[np.int64(record & LOW32) - 1] = np.uint16(when >> np.uint64(15))
+
+
+@inlined
+def young(access, memory, frame, now):
     """Is the page's accessed state set at tick `now`? A page whose state was never cleared counts as young.
 
     When the answer is no, the remembered clear moves up to `now`: nothing was touched since, so later answers stay the
     same and no tick is looked at twice.
     """
+    record = memory.rec[frame]
     low = record & LOW32
     if low == _U0:
         return False
-    page = np.int64(low) - 1
-    cleared = memory.seen[page]
+    cleared = np.int64((np.uint64(memory.seen[np.int64(low) - 1]) << np.uint64(15)) | (record >> SEEN_SHIFT))
     if cleared == 0:
         return True
-    if touched(access, record, np.int64(cleared) - 1, now):
+    if touched(access, record, cleared - 1, now):
         return True
-    memory.seen[page] = np.uint32(now + 1)
+    clear_young(memory, frame, now)
     return False

@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 
 from ._jit import inlined, kernel
-from .access import young
+from .access import clear_young, young
 from .bits import ctz
 from .frames import charge_clock, migrate_run, move_page
 from .integer import mult_frac
@@ -20,7 +20,6 @@ from .layout import (
     EXTERNAL,
     HUGEPAGE_SIZE,
     IS_ACTIVE,
-    LOW32,
     LRU_DEPRIO,
     LRU_PRIO,
     MEMCG,
@@ -93,9 +92,9 @@ def page_passes(s, filters, memory, access, frame, tick, core_allowed):
         elif f.type == MEMCG:
             hit = access.memcg[cls] != 0 and access.memcg[cls] == f.index
         elif f.type == YOUNG:
-            hit = young(access, memory, record, tick)
+            hit = young(access, memory, frame, tick)
             if hit:
-                memory.seen[np.int64(record & LOW32) - 1] = np.uint32(tick + 1)
+                clear_young(memory, frame, tick)
         elif f.type == HUGEPAGE_SIZE:
             hit = f.start <= _U4096 <= f.end
         else:

@@ -16,6 +16,8 @@ SHIFT32 = np.uint64(32)
 CLASS_MASK = np.uint64(0xFFFF)
 ACTIVE_SHIFT = np.uint64(48)
 ACTIVE = np.uint64(1 << 48)
+SEEN_SHIFT = np.uint64(49)
+SEEN_LOW = np.uint64(0x7FFF)
 
 
 class Regions(NamedTuple):
@@ -33,7 +35,8 @@ class Memory(NamedTuple):
 
     rec: Any  # u64[frames]
     frame_of: Any  # u32[pages], frame of a logical page
-    seen: Any  # u32[pages] or u32[0]: 1 + tick at which the page's accessed state was last cleared, 0 = never
+    seen: Any  # u16[pages] or u16[0]: high half of 1 + tick at which the accessed state was last cleared; the low 15
+    # bits are bits 49 … 63 of the page's record
     free_bits: Any  # u64[frames / 64]
     lru_bits: Any  # u64[frames / 64]
     free_512: Any  # u16[frames / 512]

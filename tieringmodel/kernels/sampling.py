@@ -8,7 +8,7 @@ from __future__ import annotations
 import numpy as np
 
 from ._jit import inlined, kernel
-from .access import rules_touched, touch_bits, young
+from .access import clear_young, rules_touched, touch_bits, young
 from .bits import get_bit
 from .draws import COUNTER, KEY, KIND, POS, rand_range
 from .layout import CLASS_MASK, LOW32, SHIFT32
@@ -117,7 +117,7 @@ def prepare_checks(r, n, now, space, memory, rng, buffer, frames):
     for i in range(n):
         frame = frame_at(space, memory.frame_of, rand_range(rng, buffer, r.start[i], r.end[i]))
         if frame >= 0 and get_bit(memory.lru_bits, frame):
-            memory.seen[np.int64(memory.rec[frame] & LOW32) - 1] = np.uint32(now + 1)
+            clear_young(memory, frame, now)
         frames[i] = frame
 
 
@@ -126,5 +126,5 @@ def check_accesses(r, n, now, memory, access, frames):
     """``young``: count the regions whose sampled frame now holds a page with its accessed state set."""
     for i in range(n):
         frame = frames[i]
-        if frame >= 0 and get_bit(memory.lru_bits, frame) and young(access, memory, memory.rec[frame], now):
+        if frame >= 0 and get_bit(memory.lru_bits, frame) and young(access, memory, frame, now):
             r.nr[i] += np.uint32(1)

@@ -33,7 +33,7 @@ class PhysicalMemory:
     seed : int
         Key of the ``random`` allocator.
     track_young : bool
-        Keep for every page when its accessed state was last cleared (4 bytes a page); needed by several contexts on the
+        Keep for every page when its accessed state was last cleared (2 bytes a page); needed by several contexts on the
         same memory and by ``young`` filters.
     n_classes : int
         Number of access classes.
@@ -83,7 +83,7 @@ class PhysicalMemory:
         self.arrays = Memory(
             rec=np.zeros(n_frames, np.uint64),
             frame_of=np.zeros(self.n_pages, np.uint32),
-            seen=np.zeros(self.n_pages if track_young else 0, np.uint32),
+            seen=np.zeros(self.n_pages if track_young else 0, np.uint16),
             free_bits=np.zeros(n_frames // 64, np.uint64),
             lru_bits=np.zeros(n_frames // 64, np.uint64),
             free_512=np.zeros(n_frames // bits.BLOCK, np.uint16),
