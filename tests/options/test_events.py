@@ -132,3 +132,16 @@ def test_interleave_and_goal_rest_only_if_they_ask_for_the_same(weights, rests):
         assert np.abs(share - 4000).max() <= 80
     else:
         assert moved > 65536 // 4
+
+
+def test_vaddr_without_ranges_leaves_the_two_biggest_gaps_out():
+    vmas = tuple(tm.Vma(256 * i, 256 * (i + 1), start) for i, start in enumerate((MIB, 3 * MIB, 900 * MIB, 5000 * MIB)))
+    base = feed()
+    sc = base.replace(workload=tm.Workload(1024, vmas=vmas), contexts=(tm.Context(ops="vaddr"),))
+    from tieringmodel.experiment.engine import Engine
+
+    rows = Engine(sc).kdamonds[0].regions.rows()[0]
+    covered = [(rows[0][0], rows[0][1])]
+    for start, end, *_ in rows[1:]:
+        covered[-1:] = [(covered[-1][0], end)] if start == covered[-1][1] else [covered[-1], (start, end)]
+    assert covered == [(MIB, 4 * MIB), (900 * MIB, 901 * MIB), (5000 * MIB, 5001 * MIB)]
