@@ -257,13 +257,15 @@ def test_the_goals_as_posted() -> None:
     made = as_posted(scenario(pull(), tm.Scheme(), push()))
     assert made is not None
     first, stat, second = made.contexts[0].schemes
-    assert first == pull().replace(
-        quota=pull().quota.replace(
-            goals=(tm.Goal("node_sys_bp:v1-literal", 6000, early_exit="v1"),), goal_tuner="consist"
-        )
-    )
-    assert stat == tm.Scheme()
-    assert second.quota.goals == (tm.Goal("node_sys_bp:v1-literal", 4000, nid=1, early_exit="v1"),)
+
+    def posted(s: tm.Scheme, target: int) -> tm.Quota:
+        goal = tm.Goal("node_sys_bp:v1-literal", target, nid=s.target_nid, early_exit="v1", clamp="v1")
+        return s.quota.replace(goals=(goal,), goal_tuner="consist", esz0="bypass")
+
+    assert first == pull().replace(quota=posted(pull(), 6000))
+    assert stat == tm.Scheme(quota=tm.Quota(goal_tuner="consist", esz0="bypass"))
+    assert second == push().replace(quota=posted(push(), 4000))
+    assert made.contexts[0].moving_sum == "stored"
     assert as_posted(scenario(goal("node_mem_used_bp", 4000))) is None
 
 

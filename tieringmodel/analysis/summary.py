@@ -182,7 +182,7 @@ def _goal_cause(
     if any(g.metric in ("node_sys_bp", "node_sys_bp:v1-literal") for g in goals):
         return (
             "the metric counts frames of a node, which migration cannot change: a goal above that constant lets its quota "
-            f"grow for ever, one below it never acts; {error:+.0f} bp",
+            f"grow for ever, one below it never acts, and the clamped early exit can take it for met; {error:+.0f} bp",
             "measure resident memory instead: node_eligible_mem_bp",
         )
     if kind == "drifting":

@@ -9,6 +9,7 @@ from ..damon.goals import check_goal
 from ..errors import InputError
 from ..scenario import Context, Dest, Placement, Quota, Scenario, Scheme, Target, Vma
 from ..units import PAGE_SZ
+from .presets import is_share, preset
 
 WEIGHT_POLICIES: dict[str, tuple[str, str]] = {
     "weights: vma_offset": ("vma_offset", ""),
@@ -210,20 +211,9 @@ def with_gap(scenario: Scenario, gap_bp: int = 200) -> Scenario | None:
 
 
 def as_posted(scenario: Scenario) -> Scenario | None:
-    """Return the scenario with its share goals replaced by the RFC's patches as posted, or None if it has none.
-
-    ``node_sys_bp`` counts frames over system memory, CONSIST tunes it, and a migration into the goal's node is skipped
-    while the last value is at or above the target.
-    """
-    if not any(g.metric in _SHARES for c in scenario.contexts for s in c.schemes for g in s.quota.goals):
-        return None
-
-    def change(s: Scheme) -> Scheme:
-        goals = tuple(g.replace(metric="node_sys_bp:v1-literal", early_exit="v1") for g in s.quota.goals)
-        return s.replace(quota=s.quota.replace(goals=goals, goal_tuner="consist")) if goals else s
-
-    contexts = tuple(c.replace(schemes=tuple(change(s) for s in c.schemes)) for c in scenario.contexts)
-    return scenario.replace(contexts=contexts, name=f"{scenario.name}: as posted".strip(": "))
+    """Return the scenario read as the RFC's patches compute it (preset ``seed-faithful``), or None without a share goal."""
+    goals = [g for c in scenario.contexts for s in c.schemes for g in s.quota.goals]
+    return preset(scenario, "seed-faithful") if any(is_share(g) for g in goals) else None
 
 
 def unwatched(scenario: Scenario, name: str, placement: tuple[Placement, ...] | None = None) -> Scenario:
