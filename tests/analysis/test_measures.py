@@ -221,6 +221,7 @@ def simulation(goals, returns=None):
         {
             "access_share_bp": (("time", "node"), pages.astype(float)),
             "class_pages": (("time", "node", "page_class"), pages[:, :, None]),
+            "class_rate_hz": (("time", "page_class"), np.full((time.size, 1), 50.0)),
             "migrated_pages": ("time", np.diff(on_0, prepend=0)),
             "used_pages": (("time", "node"), pages + 2000),
             "free_pages": (("time", "node"), 18_000 - pages),
@@ -231,7 +232,13 @@ def simulation(goals, returns=None):
             "kind": "simulation",
             "window_s": 1.0,
             "n_pages": 10_000,
-            "scenario": json.dumps({"contexts": [{"schemes": [{"quota": {"goals": goals}}]}]}),
+            "scenario": json.dumps(
+                {
+                    "machine": {"nodes": [{"nid": i, "start_bytes": i << 27, "sz_bytes": 1 << 27} for i in range(2)]},
+                    "workload": {"n_pages": 10_000, "groups": [{"lo": 0, "hi": 10_000, "rate_hz": 50.0}]},
+                    "contexts": [{"schemes": [{"action": "migrate_hot", "target_nid": 0, "quota": {"goals": goals}}]}],
+                }
+            ),
         },
     )
 
@@ -308,3 +315,25 @@ def test_what_is_no_run_is_refused():
     with pytest.raises(InputError, match=r"y_bp: shapes \(4,\)"):
         measure(np.zeros(4), np.zeros(4), 10, np.zeros((4, 2)), target_bp=1)
     assert ds.attrs["kind"] == "loop"
+
+
+def test_two_goals_leave_a_band_and_weights_name_a_share():
+    pair = [{"metric": "node_eligible_mem_bp", "target_value": 3000}]
+    pair += [{"metric": "node_eligible_mem_bp", "target_value": 5500, "nid": 1}]
+    assert analysis.series(simulation(pair)).target_bp == 4000  # inside the band 3000..4500, where the run ends
+    pair[1]["target_value"] = 6500
+    assert analysis.series(simulation(pair)).target_bp == 3500  # the near edge
+    ds = simulation([])
+    scenario = json.loads(ds.attrs["scenario"])
+    scenario["contexts"][0]["schemes"][0]["dests"] = [{"id": 0, "weight": 2}, {"id": 1, "weight": 3}]
+    ds.attrs["scenario"] = json.dumps(scenario)
+    assert analysis.series(ds).target_bp == 4000
+    assert analysis.series(ds, node=1).target_bp == 6000
+
+
+def test_the_verdict_on_a_page_level_run_names_the_mechanism():
+    goals = [{"metric": "node_sys_bp", "target_value": 7000}]
+    found = analysis.verdict(simulation(goals))
+    assert found.kind == "wrong-point"
+    assert "counts frames" in found.cause
+    assert "node_eligible_mem_bp" in found.fix

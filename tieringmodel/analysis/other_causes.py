@@ -4,10 +4,17 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
+from ..scenario import Scenario
 from .diagnosis import PAGE_BYTES, Diagnosis, cap_pages, quiet_cap_pages
 from .series import Series
+from .summary import mechanism
+
+if TYPE_CHECKING:
+    import xarray as xr
 
 
 def _spaced(view: Series, measured: dict[str, Any]) -> dict[str, Any]:
@@ -143,6 +150,20 @@ def diagnose_interleave(kind: str, view: Series, measured: dict[str, Any]) -> Di
         _vma_offset(view, measured),
         "hash the offset before the modulo, or use weights whose sum shares no factor with the stride",
     )
+
+
+def diagnose_simulation(kind: str, ds: xr.Dataset, view: Series, measured: dict[str, Any]) -> Diagnosis:
+    """Return cause and remedy of a page-level run, from its scenario and what was measured."""
+    if "scenario" not in ds.attrs:
+        return diagnose_other(kind, view, measured)
+    moved = measured["residual_pages_per_window"]
+    tail = view.y_bp[-max(len(view.y_bp) // 2, 1) :]
+    residual = moved * PAGE_BYTES / 2**20 / view.window_s if view.window_s else math.nan
+    cause, fix = mechanism(
+        kind, "", Scenario.from_json(ds.attrs["scenario"]), measured["steady_state_error_bp"], float(np.ptp(tail)),
+        moved / view.n_pages, residual,
+    )  # fmt: skip
+    return Diagnosis(cause, fix)
 
 
 def diagnose_other(kind: str, view: Series, measured: dict[str, Any]) -> Diagnosis:

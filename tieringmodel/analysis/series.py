@@ -131,18 +131,36 @@ USED_METRICS = ("node_mem_used_bp", "node_mem_free_bp")
 SHARE_METRICS = ("node_eligible_mem_bp", "node_sys_bp")
 
 
-def _goal_of(ds: xr.Dataset, node: int) -> tuple[bool, float | None]:
-    """Return whether the first node goal of a page-level run is about used memory, and its target for `node` in bp."""
+def _goals_of(ds: xr.Dataset, node: int) -> tuple[bool, float | None, float]:
+    """Return what a page-level run is to reach on `node`: whether its used memory is meant, and the band of shares in bp.
+
+    Two share goals on different nodes leave the band between them; without a goal, weighted destinations name the share.
+    """
+    goals: list[tuple[int, bool, float]] = []
+    weighted: float | None = None
     for context in json.loads(ds.attrs.get("scenario", "{}")).get("contexts", []):
         for scheme in context.get("schemes", []):
+            dests = {d["id"]: d["weight"] for d in scheme.get("dests", [])}
+            if dests and sum(dests.values()):
+                weighted = 1e4 * dests.get(node, 0) / sum(dests.values())
             for goal in scheme.get("quota", {}).get("goals", []):
                 metric = str(goal["metric"]).partition(":")[0]
-                # A scenario's JSON leaves defaults out.
-                if goal.get("nid", 0) == node and metric in (*USED_METRICS, *SHARE_METRICS):
+                if metric in (*USED_METRICS, *SHARE_METRICS):
+                    # A scenario's JSON leaves defaults out.
                     target = float(goal["target_value"])
                     turned = (metric == "node_mem_free_bp") != goal.get("complement", False)
-                    return metric in USED_METRICS, 1e4 - target if turned else target
-    return False, None
+                    goals.append((goal.get("nid", 0), metric in USED_METRICS, 1e4 - target if turned else target))
+    own = next((g for g in goals if g[0] == node), None)
+    if own is None:
+        return False, weighted, weighted or 0.0
+    other = next((g for g in goals if g[0] != node and not g[1]), None)
+    return own[1], own[2], own[2] if own[1] or other is None else 1e4 - other[2]
+
+
+def pages_of(ds: xr.Dataset) -> int:
+    """Return how many pages of a page-level run are touched at any time: those that a goal about accesses is about."""
+    touched = (ds["class_rate_hz"].values > 0).any(axis=0)
+    return int(ds["class_pages"].values[-1].sum(axis=0)[touched].sum())
 
 
 def _simulation(ds: xr.Dataset, parameters: dict[str, Any], node: int) -> Series:
@@ -154,11 +172,12 @@ def _simulation(ds: xr.Dataset, parameters: dict[str, Any], node: int) -> Series
     # Records come with every aggregation and application; the measures count in quota windows.
     windows = int((time[-1] + 1e-9) / window_s)
     edge = np.searchsorted(time, np.arange(windows + 1) * window_s + 1e-9, side="right") - 1
-    used_goal, target = _goal_of(ds, node)
+    used_goal, low, high = _goals_of(ds, node)
     used, free = ds["used_pages"].values, ds["free_pages"].values
     share = (1e4 * used / (used + free) if used_goal else ds["access_share_bp"].values)[:, at]
     moved = ds["migrated_pages"].values
     pages = ds["class_pages"].values.sum(axis=2)
+    touched = float(pages_of(ds)) if not used_goal else 0.0
     lags, returns = ds["lag"].values, ds["returns"].values
 
     def bounced(within: int) -> float:
@@ -171,11 +190,12 @@ def _simulation(ds: xr.Dataset, parameters: dict[str, Any], node: int) -> Series
         "simulation",
         share[edge],
         np.diff(np.cumsum(moved)[edge]).astype(float),
-        float(ds.attrs["n_pages"]),
+        touched or float(ds.attrs["n_pages"]),
         (pages / pages.sum(axis=1, keepdims=True))[edge],
         window_s=window_s,
         ping_pong=bounced,
-        target_bp=target,
+        # Between two goals both are met: the reference is the point of that band next to where the run ends.
+        target_bp=low if low is None or low > high else min(max(float(share[-1]), low), high),
         parameters=parameters,
     )
 

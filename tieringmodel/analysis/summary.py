@@ -103,7 +103,7 @@ def judge(
     settled = bool(np.isfinite(settling) and quiet and not bounce > PING_PONG)
     drift = abs(float(share_bp[late][-1] - share_bp[late][0])) / 1e4 * n_pages
     kind = _kind(settled, quiet, error, swing, target_bp, moved, drift > pages_late / 2)
-    cause, fix = _cause(kind, policy, scenario, error, swing, per_window, residual)
+    cause, fix = mechanism(kind, policy, scenario, error, swing, per_window, residual)
     return Summary(settled, settling, error, residual, bounce, moves_per_page, kind, cause, fix)
 
 
@@ -123,9 +123,30 @@ def _migrating(scenario: Scenario) -> list[Scheme]:
     return [s for c in scenario.contexts for s in c.schemes if s.action.startswith("migrate")]
 
 
-def _cause(
+def mechanism(
     kind: str, policy: str, scenario: Scenario, error: float, swing: float, per_window: float, residual: float
 ) -> tuple[str, str]:
+    """Return what causes a verdict on a page-level run, in words, and the nearest knob.
+
+    Parameters
+    ----------
+    kind : str
+        The verdict.
+    policy : str
+        Name of the policy in a comparison, or "".
+    scenario : Scenario
+        What was run.
+    error, swing : float
+        Mean distance from the target and range of the share at the end, bp.
+    per_window : float
+        Share of the pages that moves per quota window at the end.
+    residual : float
+        Migration at the end, MiB/s.
+
+    Returns
+    -------
+    cause, fix : str
+    """
     schemes = _migrating(scenario)
     if not schemes or (policy.startswith("weights") and not schemes[0].dests):
         return _baseline_cause(policy, kind, error)

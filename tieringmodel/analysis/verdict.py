@@ -12,7 +12,7 @@ from ..errors import InputError
 from .diagnosis import PAGE_BYTES, Diagnosis, LoopState, Thresholds, loop_state
 from .loop_causes import Loop, diagnose_loop
 from .measures import measures, tail_of
-from .other_causes import diagnose_interleave, diagnose_other, diagnose_pair
+from .other_causes import diagnose_interleave, diagnose_other, diagnose_pair, diagnose_simulation
 from .series import Series, series
 
 if TYPE_CHECKING:
@@ -119,6 +119,8 @@ def _diagnose(
         return diagnose_loop(kind, Loop(ds, view, measured, state, limits))
     if view.kind == "loop_pair":
         return diagnose_pair(kind, view, measured)
+    if view.kind == "simulation":
+        return diagnose_simulation(kind, ds, view, measured)
     return (diagnose_interleave if view.kind == "interleave" else diagnose_other)(kind, view, measured)
 
 
