@@ -55,6 +55,13 @@ class WeightedMigrate:
         The workload's mappings.
     seed : int
         Key of ``iid``.
+    done_mark : bool
+        Mark pages that reached their destination and do not look them up again.
+
+    Attributes
+    ----------
+    rmap_walks : int
+        How many pages were looked up through rmap: a frame's page has a place in a mapping only that way.
 
     Raises
     ------
@@ -62,7 +69,9 @@ class WeightedMigrate:
         If there are no destinations, or not two of them for a rank rule.
     """
 
-    def __init__(self, dests: tuple[Dest, ...], rule: str, vmas: tuple[Vma, ...] = (), seed: int = 0) -> None:
+    def __init__(
+        self, dests: tuple[Dest, ...], rule: str, vmas: tuple[Vma, ...] = (), seed: int = 0, done_mark: bool = False
+    ) -> None:
         if not dests:
             raise InputError("dests", "is empty", "give node ids with weights")
         if rule in ("first", "last") and len(dests) != 2:
@@ -75,6 +84,8 @@ class WeightedMigrate:
         self.cuts = np.array([(int(c) << 63) // total for c in cumulated], np.uint64)
         self.total_u32 = np.uint64(total & UINT_MAX)
         self.passes = 0
+        self.done_mark, self.done = done_mark, np.zeros(0, np.bool_)
+        self.rmap_walks = 0
         self.ranked = np.zeros(0, np.int64)
         self.ranked_records = np.zeros(0, np.uint64)
 
@@ -102,6 +113,11 @@ class WeightedMigrate:
                     kdamond.tick, int(cursor["core_allowed"]),
                 )
             ]  # fmt: skip
+        walks = 0
+        if self.rule == "vma_offset" and not space.virtual:
+            chosen = self._unmarked(kdamond, chosen)
+            walks = chosen.size
+            self.rmap_walks += walks
         passed = 0 if space.virtual else chosen.size * PAGE_SZ // int(space.unit)
         rank = None
         if self.rule == "vma_offset":
@@ -115,7 +131,20 @@ class WeightedMigrate:
         dealt = self.destinations(memory.arrays.pfn[source] + chosen - memory.arrays.base[source], pages, rank)
         target = np.array([memory.index_of(d.id) for d in self.dests] + [-1], np.int64)[dealt]
         moved = int(frames.migrate_chosen(memory.arrays, chosen, source.astype(np.int64), target))
-        return moved * PAGE_SZ // int(space.unit), passed, int(frames.charge_moves(memory.arrays, moved))
+        if self.done_mark:
+            now = np.searchsorted(memory.arrays.base, memory.arrays.frame_of[pages], side="right") - 1
+            self.done[pages[now == target]] = True
+        walk_ns = walks * memory.machine.rmap_ns_per_page
+        return moved * PAGE_SZ // int(space.unit), passed, int(frames.charge_moves(memory.arrays, moved, walk_ns))
+
+    def _unmarked(self, kdamond: Kdamond, chosen: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+        """Return the frames whose pages must be looked up through rmap: all of them, unless finished pages are marked."""
+        if not self.done_mark:
+            return chosen
+        if not self.done.size:
+            self.done = np.zeros(kdamond.memory.n_pages, np.bool_)
+        pages = (kdamond.memory.arrays.rec[chosen] & LOW32).astype(np.int64) - 1
+        return np.asarray(chosen[~self.done[pages]])
 
     def _ranks(
         self, records: npt.NDArray[np.uint64], chosen: npt.NDArray[np.int64]
@@ -124,7 +153,7 @@ class WeightedMigrate:
         if not self.ranked.size:
             return self.ranked, self.ranked
         at = np.minimum(np.searchsorted(self.ranked, chosen), self.ranked.size - 1)
-        same = (self.ranked[at] == chosen) & (self.ranked_records[at] == records[chosen])
+        same = (self.ranked[at] == chosen) & ((self.ranked_records[at] ^ records[chosen]) & LOW32 == 0)
         return chosen[same], at[same]
 
     def destinations(

@@ -123,6 +123,9 @@ class Recorder:
         quotas = [q for k in engine.kdamonds for q in k.quotas]
         row["esz_bp"] = np.array([q.esz_bp for q in quotas], np.uint64)
         row["score"] = np.array([q.score for q in quotas], np.uint64)
+        row["rmap_walks"] = np.array(
+            [getattr(k.actions.get(i), "rmap_walks", 0) for k in engine.kdamonds for i in range(len(k.quotas))], np.int64
+        )
         row["resets"] = np.array([q.resets for q in quotas], np.int64)
         row["goal_current"] = np.array([v for q in quotas for v, _ in q.goals], np.uint64)
         row["goal_target"] = np.array([t for q in quotas for _, t in q.goals], np.uint64)

@@ -46,6 +46,7 @@ VARIABLES: dict[str, Variable] = {
     "sz_ops_filter_passed": Variable(_SCHEME, "bytes", "bytes passing operations filters", "DAMOS statistics"),
     "qt_exceeds": Variable(_SCHEME, "1", "windows that ended with the quota full", "DAMOS statistics"),
     "nr_snapshots": Variable(_SCHEME, "1", "complete passes", "DAMOS statistics"),
+    "rmap_walks": Variable(_SCHEME, "1", "pages looked up through rmap since the start", "weighted destinations on paddr"),
     "goal_current": Variable(_GOAL, "metric's own", "goal value at the last evaluation", "damos_quota_goal"),
     "goal_target": Variable(_GOAL, "metric's own", "goal target in force", "damos_quota_goal"),
     "nr_regions": Variable(("time", "context"), "1", "monitoring regions", _KERNEL),

@@ -7,12 +7,19 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from . import closed_forms
+    from .costs import PlacementCosts, placement_costs
     from .model import ping_pong, run
     from .vaddr import vaddr_dest_index
 
-__all__ = ["closed_forms", "ping_pong", "run", "vaddr_dest_index"]
+__all__ = ["PlacementCosts", "closed_forms", "ping_pong", "placement_costs", "run", "vaddr_dest_index"]
 
-_HOME = {"ping_pong": "model", "run": "model", "vaddr_dest_index": "vaddr"}
+_HOME = {
+    "PlacementCosts": "costs",
+    "ping_pong": "model",
+    "placement_costs": "costs",
+    "run": "model",
+    "vaddr_dest_index": "vaddr",
+}
 
 
 def __getattr__(name: str) -> Any:

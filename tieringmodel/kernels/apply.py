@@ -182,7 +182,7 @@ def apply_paddr(cur, s, filters, space, memory, access, tick):
     cur.passed = np.uint64(passed) * _U4096 // space.unit
     cur.applied = np.uint64(done) * _U4096 // space.unit
     if s.action == MIGRATE:
-        cur.elapsed = charge_clock(memory, done)
+        cur.elapsed = charge_clock(memory, done, np.int64(0))
 
 
 @inlined

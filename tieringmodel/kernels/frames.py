@@ -152,10 +152,10 @@ def move_page(memory, source, frame, target):
 
 
 @inlined
-def charge_clock(memory, pages):
-    """Let `pages` copies pass on the clock; return the charged time in ns as the kernel's jiffy clock would read it."""
+def charge_clock(memory, pages, extra_ns):
+    """Let `pages` copies and `extra_ns` pass on the clock; return the time in ns as the kernel's jiffy clock reads it."""
     before = memory.clock[0]
-    memory.clock[0] = before + pages * memory.clock[1]
+    memory.clock[0] = before + pages * memory.clock[1] + extra_ns
     jiffy = memory.clock[2]
     return np.uint64((memory.clock[0] // jiffy - before // jiffy) * jiffy)
 
@@ -295,9 +295,9 @@ def migrate_chosen(memory, chosen, source, target):
 
 
 @kernel
-def charge_moves(memory, pages):
+def charge_moves(memory, pages, extra_ns):
     """`charge_clock` for callers outside the kernels."""
-    return charge_clock(memory, pages)
+    return charge_clock(memory, pages, extra_ns)
 
 
 @kernel

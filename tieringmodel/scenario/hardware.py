@@ -56,6 +56,7 @@ class Machine(Checked):
     allocator: str = "lowest"
     on_full: str = "stop_run"
     migrate_ns_per_page: int = 0
+    rmap_ns_per_page: int = 0
     shared_split_state: bool = True
     _choices: ClassVar = {"allocator": ALLOCATORS, "on_full": ("stop_run", "try_all")}
     _max: ClassVar = {"hz": 1_000_000}

@@ -82,9 +82,10 @@ class Dest(Checked):
 class Scheme(Checked):
     """A DAMOS scheme.
 
-    ``dest_rule`` says how ``dests`` are dealt: ``"vma_offset"`` is what vaddr does (and paddr with rmap would do);
-    the others are the RFC's counterfactual, weights without page identity. A scheme that is not ``enabled`` does nothing
-    until an event switches it on.
+    ``dest_rule`` says how ``dests`` are dealt: ``"vma_offset"`` is what vaddr does; on paddr it walks rmap for every
+    candidate, which costs the machine's ``rmap_ns_per_page``, and with ``rmap_done_mark`` not for pages that arrived. The
+    others are the RFC's counterfactual, weights without page identity. A scheme that is not ``enabled`` does nothing until
+    an event switches it on.
     """
 
     action: str = "stat"
@@ -96,6 +97,7 @@ class Scheme(Checked):
     filters: tuple[Filter, ...] = ()
     dests: tuple[Dest, ...] = ()
     dest_rule: str = "vma_offset"
+    rmap_done_mark: bool = False
     max_nr_snapshots: int = 0
     enabled: bool = True
     _signed: ClassVar = frozenset({"target_nid"})

@@ -99,7 +99,7 @@ class ModuloStub:
         last = first - (-size // PAGE_SZ)
         failed = (last - 1) // self.fail_mod - (first - 1) // self.fail_mod if self.fail_mod else 0
         pages = last - first - failed
-        return pages * PAGE_SZ, size, int(frames.charge_moves(self.memory.arrays, pages))
+        return pages * PAGE_SZ, size, int(frames.charge_moves(self.memory.arrays, pages, 0))
 
 
 class _SteppedKdamond(Kdamond):
