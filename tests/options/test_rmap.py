@@ -55,3 +55,33 @@ def test_redrawing_costs_what_the_closed_form_says():
     predicted = tm.interleave.placement_costs(20_000, 10, 0.4, 1.0, walk=0, move=1, scan=0).without_identity
     # 98,400 moves expected; successive rounds are nearly independent: a standard deviation of about 220.
     assert int(ds["moved"].sum()) == pytest.approx(predicted, abs=900)
+
+
+def deal(rule: str, duration: float):
+    """1000 pages on node 0, weights 40:60, everything dealt in every window of 200 ms."""
+    scheme = tm.Scheme(
+        "migrate_hot", dests=(tm.Dest(0, 40), tm.Dest(1, 60)), dest_rule=rule, apply_interval_us=200_000,
+        quota=tm.Quota(reset_interval_ms=200),
+    )  # fmt: skip
+    scenario = tm.Scenario(
+        tm.Machine.dram_cxl("32 MiB", "32 MiB"),
+        tm.Workload(1000, groups=(tm.Group(0, 1000, rate_hz=1000.0),), placement=(tm.Placement(0, 1000, 0),)),
+        (tm.Context(schemes=(scheme,)),),
+    )
+    ds = tm.simulate(scenario, duration=duration, seed=1, snapshots=0, progress=False)
+    return ds["class_pages"].sel(node=0).sum("page_class").values[::2], ds["migrated_pages"].values[::2]
+
+
+def test_push_only_drains_as_the_page_process_does():
+    """60 % of what is left on node 0 goes in every window, never back: 1000, 400, 160, 64 …; regions round on their own."""
+    on_0, _ = deal("push_only", 1.0)
+    ideal = tm.interleave.run("push_only", (40, 60), 1000, 5)["occupancy"].sel(node=0).values
+    # The 1000 pages lie in at most two of the initial regions: each rounds by at most half a page and window.
+    assert abs(on_0[: ideal.size] - ideal).max() <= 5
+
+
+def test_per_node_keeps_the_share_and_never_rests():
+    on_0, moved = deal("per_node", 3.0)
+    assert abs(on_0[1:] - 400).max() <= 25
+    # 60 % of node 0's and 40 % of node 1's pages cross in every window: 480 of 1000.
+    assert abs(moved[2:] - 480).max() <= 25

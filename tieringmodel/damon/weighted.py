@@ -43,14 +43,16 @@ class WeightedMigrate:
 
     ``vma_offset`` reads the page's identity (its place in a mapping); the other rules see only the frame it lies on
     now, which every migration changes. ``first`` and ``last`` rank, by frame, the pages in regions that match the
-    pattern when the pass begins; a page that the pass itself has moved has no rank any more and stays.
+    pattern when the pass begins; a page that the pass itself has moved has no rank any more and stays. ``per_node`` sends
+    the weights' shares of a region's pages on each node, rounded and drawn uniformly, to the destinations; ``push_only``
+    does so for pages on the first destination's node alone.
 
     Parameters
     ----------
     dests : tuple of Dest
         Destinations with unreduced weights.
     rule : str
-        ``"vma_offset"``, ``"iid"``, ``"pfn_mod"``, ``"first"`` or ``"last"``.
+        ``"vma_offset"``, ``"iid"``, ``"pfn_mod"``, ``"first"``, ``"last"``, ``"per_node"`` or ``"push_only"``.
     vmas : tuple of Vma
         The workload's mappings.
     seed : int
@@ -86,6 +88,7 @@ class WeightedMigrate:
         self.passes = 0
         self.done_mark, self.done = done_mark, np.zeros(0, np.bool_)
         self.rmap_walks = 0
+        self.dealt_in = np.zeros(0, np.int64)
         self.ranked = np.zeros(0, np.int64)
         self.ranked_records = np.zeros(0, np.uint64)
 
@@ -128,7 +131,10 @@ class WeightedMigrate:
             return 0, passed, 0
         pages = (memory.arrays.rec[chosen] & LOW32).astype(np.int64) - 1
         source = np.searchsorted(memory.arrays.base, chosen, side="right") - 1
-        dealt = self.destinations(memory.arrays.pfn[source] + chosen - memory.arrays.base[source], pages, rank)
+        if self.rule in ("per_node", "push_only"):
+            dealt = self._shares(kdamond, pages, source, memory.index_of(self.dests[0].id))
+        else:
+            dealt = self.destinations(memory.arrays.pfn[source] + chosen - memory.arrays.base[source], pages, rank)
         target = np.array([memory.index_of(d.id) for d in self.dests] + [-1], np.int64)[dealt]
         moved = int(frames.migrate_chosen(memory.arrays, chosen, source.astype(np.int64), target))
         if self.done_mark:
@@ -145,6 +151,30 @@ class WeightedMigrate:
             self.done = np.zeros(kdamond.memory.n_pages, np.bool_)
         pages = (kdamond.memory.arrays.rec[chosen] & LOW32).astype(np.int64) - 1
         return np.asarray(chosen[~self.done[pages]])
+
+    def _shares(
+        self, kdamond: Kdamond, pages: npt.NDArray[np.int64], source: npt.NDArray[np.intp], first: int
+    ) -> npt.NDArray[np.int64]:
+        """Deal each node's pages by shares, rounded half up on their cumulated sums; -1 = is not dealt.
+
+        A page that the pass moved to a frame further on is not dealt a second time.
+        """
+        if not self.dealt_in.size:
+            self.dealt_in = np.zeros(kdamond.memory.n_pages, np.int64)
+        again = self.dealt_in[pages] == self.passes
+        self.dealt_in[pages] = self.passes
+        out = np.full(pages.size, -1, np.int64)
+        drawn = np.zeros(pages.size, np.int64)
+        key = np.uint64(placement.round_key(self.seed, np.uint64(0x5A), np.uint64(self.passes)))
+        placement.draw_ranks(key, pages.astype(np.uint64), drawn)
+        cumulated = [sum(d.weight for d in self.dests[: k + 1]) for k in range(len(self.dests))]
+        for i in [first] if self.rule == "push_only" else np.unique(source).tolist():
+            here = np.flatnonzero((source == i) & ~again)
+            order = here[np.argsort(drawn[here], kind="stable")]
+            edges = [(2 * c * order.size + cumulated[-1]) // (2 * cumulated[-1]) for c in cumulated]
+            for k, (a, b) in enumerate(zip([0, *edges], edges, strict=False)):
+                out[order[a:b]] = k
+        return out
 
     def _ranks(
         self, records: npt.NDArray[np.uint64], chosen: npt.NDArray[np.int64]

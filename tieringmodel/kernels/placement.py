@@ -180,3 +180,10 @@ def merge_by_frame(order, left, pfn, arrivals, out):
         out[n] = arrivals[a]
         n += 1
         a += 1
+
+
+@kernel
+def draw_ranks(key, pages, out):
+    """``out[k]`` (i64, non-negative) = 63 random bits for (key, ``pages[k]``); sorting by them is a uniform shuffle."""
+    for k in range(pages.size):
+        out[k] = np.int64(bits64(key, pages[k]) >> U1)

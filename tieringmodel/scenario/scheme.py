@@ -16,7 +16,7 @@ ACTIONS = (
 )  # fmt: skip
 CORE_FILTERS = ("addr", "target")
 OPS_FILTERS = ("anon", "active", "memcg", "young", "hugepage_size", "unmapped")
-DEST_RULES = ("vma_offset", "iid", "pfn_mod", "first", "last")
+DEST_RULES = ("vma_offset", "iid", "pfn_mod", "first", "last", "per_node", "push_only")
 
 
 @dataclass(frozen=True)
