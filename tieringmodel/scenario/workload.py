@@ -32,7 +32,7 @@ class Group(Checked):
     end_tick: int = 2**62
     name: str = ""
     _choices: ClassVar = {"kind": ("rate", "period", "hash")}
-    _max: ClassVar = {"threshold": UINT_MAX, "salt": UINT_MAX, "hi": 2**32 - 2, "end_tick": 2**62, "start_tick": 2**62}
+    _max: ClassVar = {"threshold": 2**32, "salt": UINT_MAX, "hi": 2**32 - 2, "end_tick": 2**62, "start_tick": 2**62}
 
     def check(self) -> None:
         """Refuse empty ranges and impossible rates."""

@@ -33,7 +33,8 @@ def _goal(g: Mapping[str, Any]) -> dict[str, Any]:
 def _sysbp(g: Mapping[str, Any]) -> dict[str, Any]:
     return {
         "metric": "node_sys_bp:" + _SYSBP[g["count"], g["denom"]],
-        "target_value": g["target"],
+        # The clamp keeps the target at or below 10000 where there is one.
+        "target_value": g["target"] if g["denom"] else min(g["target"], 10_000),
         "nid": g["nid"],
         "complement": bool(g["complement"]),
         "clamp": "none" if g["denom"] else "tuner",
@@ -50,6 +51,8 @@ def _scheme(s: Mapping[str, Any]) -> dict[str, Any]:
             row |= {"start_bytes": f["start"], "end_bytes": f["end"]}
         if f["type"] == "target":
             row |= {"target_idx": f["idx"]}
+        if f["type"] == "hugepage_size":
+            row |= {"min_bytes": f["min"], "max_bytes": f["max"]}
         filters.append(row)
     weights = dict(zip(("sz", "nr_accesses", "age"), s["weights"], strict=True))
     return {
@@ -68,6 +71,7 @@ def _scheme(s: Mapping[str, Any]) -> dict[str, Any]:
             "goals": [_goal(g) for g in s["goals"]] + [_sysbp(g) for g in s["sysbp"]],
         },
         "filters": filters,
+        "max_nr_snapshots": s.get("max_nr_snapshots", 0),
     }
 
 
@@ -114,7 +118,7 @@ def scenario_of(run: Mapping[str, Any]) -> Scenario:
     machine = {"nodes": nodes, "hz": run["hz"], "on_full": "try_all", "migrate_ns_per_page": run["cost_ns_per_page"]}
     workload = {
         "n_pages": run["logical"],
-        "groups": [_group(g) for g in run["groups"]],
+        "groups": [_group(g) for g in run["groups"] if g["hi"] > g["lo"]],
         "placement": [{"lo": lo, "hi": hi, "nid": nid} for lo, hi, nid in run["place"] if hi > lo],
     }
     contexts = [_context(c) for c in run["ctxs"]]
