@@ -182,7 +182,7 @@ BAD_VALUES = [
     (("workload", "groups", 0, "rate_hz"), "fast", "workload.groups[0].rate_hz", "'fast' is not a number"),
     (("workload", "groups", 0, "period"), 0, "workload.groups[0].period", "is 0"),
     (("workload", "groups", 0, "stride"), 0, "workload.groups[0].stride", "is 0"),
-    (("workload", "groups", 0, "threshold"), 2**32, "workload.groups[0].threshold", "outside 0..4294967295"),
+    (("workload", "groups", 0, "threshold"), 2**32 + 1, "workload.groups[0].threshold", "outside 0..4294967296"),
     (("workload", "placement", 1, "lo"), 39, "workload.placement", "page 39 is placed twice"),
     (("workload", "placement", 1, "lo"), 41, "workload.placement", "page 40 is placed nowhere"),
     (("workload", "placement", 1, "hi"), 99, "workload.placement", "page 99 is placed nowhere"),
