@@ -16,7 +16,6 @@ from ..scenario import Machine, Placement, Workload
 from ..units import PAGE_SZ
 
 _POLICY = {"lowest": LOWEST, "fifo": FIFO, "lifo": LIFO, "random": RANDOM}
-BYTES_PER_PAGE = 8 + 4 + 2 / 8 + 4 / 512
 
 
 class PhysicalMemory:

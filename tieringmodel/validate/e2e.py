@@ -22,7 +22,6 @@ from ..units import PAGE_SZ
 from .case import Case
 
 _SYSBP = {(0, 0): "v1-literal", (1, 0): "v1-intent-resident", (1, 1): "v1-intent-share", (0, 1): "frames-share"}
-_END = 10**9
 
 
 def _goal(g: Mapping[str, Any]) -> dict[str, Any]:
