@@ -173,7 +173,7 @@ BAD_VALUES = [
     (("machine", "nodes"), "two", "machine.nodes", "is not a list"),
     # workload
     (("workload", "n_pages"), 129, "workload.n_pages", None),
-    (("workload", "n_pages"), 2**32, "workload.n_pages", "outside 0"),
+    (("workload", "n_pages"), 2**52 + 1, "workload.n_pages", "outside 0"),
     (("workload", "groups", 0, "hi"), 0, "workload.groups[0].hi", "not above lo"),
     (("workload", "groups", 0, "hi"), 101, "workload.groups[0]", "beyond the workload's 100 pages"),
     (("workload", "groups", 0, "kind"), "zipf", "workload.groups[0].kind", "'zipf' is unknown"),

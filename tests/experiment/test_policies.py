@@ -360,7 +360,7 @@ def _touched(access: AccessTable, cls: int, page: int, tick: int) -> bool:
     one = np.array([0]), np.array([1]), np.array([0])
     regions = RegionSet([[[0, PAGE, 0, 0, 0]]])
     sampling.sample_ticks(
-        regions.now, 1, np.array([tick - 1]), np.array([tick]), Space(*one, False, np.uint64(1)), record,
+        regions.now, 1, np.array([tick - 1]), np.array([tick]), Space(*one, False, np.uint64(1), np.uint64(12)), record,
         np.zeros(1, np.uint32), access.arrays, *counter_rng(0),
     )  # fmt: skip
     return bool(regions.now.nr[0])

@@ -43,7 +43,8 @@ def bind(memory, access):
 
 
 def act(kdamond, scheme, first, last):
-    """Carry a scheme's action out on page frames [first, last); pages handled."""
+    """Carry a scheme's action out on page frames [first, last), as a pass of its own; pages handled."""
+    kdamond.schemes["last_applied"] = 0
     cursor = np.zeros(1, L.CURSOR)[0]
     cursor["start"], cursor["end"] = first * PAGE, last * PAGE
     applied, _, _ = run_builtin(kdamond, scheme, cursor)

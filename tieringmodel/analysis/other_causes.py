@@ -158,7 +158,7 @@ def diagnose_simulation(kind: str, ds: xr.Dataset, view: Series, measured: dict[
         return diagnose_other(kind, view, measured)
     moved = measured["residual_pages_per_window"]
     tail = view.y_bp[-max(len(view.y_bp) // 2, 1) :]
-    residual = moved * PAGE_BYTES / 2**20 / view.window_s if view.window_s else math.nan
+    residual = moved * int(ds.attrs.get("page_bytes", PAGE_BYTES)) / 2**20 / view.window_s if view.window_s else math.nan
     cause, fix = mechanism(
         kind, "", Scenario.from_json(ds.attrs["scenario"]), measured["steady_state_error_bp"], float(np.ptp(tail)),
         moved / view.n_pages, residual,

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..scenario import Scenario, Scheme
-from ..units import PAGE_SZ, format_bytes
+from ..units import format_bytes
 
 BAND = 0.02
 RESIDUAL_PER_PAGE = 1e-4
@@ -90,7 +90,7 @@ def judge(
     late = time >= (settling if np.isfinite(settling) else time[-1] / 2)
     span = max(time[-1] - time[late][0], 1e-9)
     pages_late = float(moved[late][1:].sum())
-    residual = pages_late * PAGE_SZ / 2**20 / span
+    residual = pages_late * scenario.machine.folio_bytes / 2**20 / span
     per_window = pages_late / span * window_s / max(n_pages, 1)
     bounce = ping_pong_ratio(returns, moved, WITHIN)
     moves_per_page = float(moved.sum()) / max(n_pages, 1)

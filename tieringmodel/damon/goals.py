@@ -89,8 +89,7 @@ def _node_share(view: MetricView, goal: Goal, invalid: int, share: Callable[[int
     i = view.memory.index_of(goal.nid)
     if i < 0:
         return invalid
-    node = view.memory.arrays.node[i]
-    return share(int(node["total"]), int(node["free"]))
+    return share(int(view.memory.arrays.node[i]["total"]), view.memory.visible_free(i))
 
 
 def _used_bp(view: MetricView, goal: Goal) -> int:
@@ -177,7 +176,7 @@ def _sys_bp(count: str, denominator: str) -> Metric:
         else:
             by_node = view.bytes_by_node(scoring.resident_bytes, view.space, view.memory.arrays)
         if denominator == "system":
-            total = int(view.memory.arrays.node["total"].sum()) * 4096
+            total = int(view.memory.arrays.node["total"].sum()) * view.memory.page_bytes
         else:
             total = int(by_node.sum())
         return mult_frac(int(by_node[i]), 10_000, total) if total else 0
@@ -254,7 +253,7 @@ def reachable_bp(view: MetricView, i: int) -> int:
     """Return the largest share of eligible memory that node index i can hold now: what is there, plus its free frames."""
     by_node = view.bytes_by_node(scoring.eligible_bytes, view.scheme, view.window, view.space, view.memory.arrays)
     node, total = view.memory.arrays.node, int(by_node.sum())
-    room = max(int(node["free"][i] - node["reserve"][i]), 0) * 4096
+    room = max(int(node["free"][i] - node["reserve"][i]), 0) * view.memory.page_bytes
     return min(mult_frac(int(by_node[i]) + room, 10_000, total), 10_000) if total else 10_000
 
 

@@ -338,6 +338,7 @@ class Kdamond:
         limit = np.uint64(regions.size_limit(self.attrs.min_nr_regions, self.min_sz))
         regions.reserve(regions.n + 4 * (len(self.schemes) + len(self.filters)) + 16)
         self._cursors[0] = _NEW_PASS
+        self.schemes["last_applied"] = 0
         regions.spare_ptr[0] = 0
         while True:
             code = apply.apply_pass(
@@ -358,6 +359,7 @@ class Kdamond:
                 cursor["n_events"] = 0
             if code == apply.DONE:
                 break
+        self.memory.note_free()
         regions.swap()
 
     def _note_lag(self, events: npt.NDArray[Any]) -> None:
@@ -366,7 +368,7 @@ class Kdamond:
             for lag in (cache for cache in quota.lags if cache):
                 target = int(self.schemes[i]["target"])
                 for event in events[(events["scheme"] == i) & (events["sz_applied"] > 0)]:
-                    page = int(event["start"]) * self.context.addr_unit // 4096
+                    page = int(event["start"]) * self.context.addr_unit // self.memory.page_bytes
                     source = int(np.searchsorted(self.space.first, page, side="right")) - 1
                     lag.moved(source, target, int(event["sz_applied"]), self.jiffies * 1000 // quota.hz)
 
@@ -415,6 +417,7 @@ def run_builtin(kdamond: Kdamond, scheme: int, cursor: Any) -> tuple[int, int, i
     apply.apply_one(
         cursor, row, kdamond.filters, kdamond.space, kdamond.memory.arrays, kdamond.access.arrays, kdamond.tick
     )
+    kdamond.schemes[scheme]["last_applied"] = row["last_applied"]
     return int(cursor["applied"]), int(cursor["passed"]), int(cursor["elapsed"])
 
 

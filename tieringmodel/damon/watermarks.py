@@ -11,7 +11,7 @@ from ..scenario import Watermarks
 def free_mem_rate(memory: PhysicalMemory) -> int:
     """Return free pages of the whole machine in permil, truncated (``damos_get_wmark_metric_value``)."""
     node = memory.arrays.node
-    return int(node["free"].sum()) * 1000 // max(int(node["total"].sum()), 1)
+    return sum(memory.visible_free(i) for i in range(node.size)) * 1000 // max(int(node["total"].sum()), 1)
 
 
 def wait_us(row: Any, marks: Watermarks, memory: PhysicalMemory) -> int:

@@ -9,21 +9,23 @@ import numpy.typing as npt
 
 from ..errors import InputError
 from ..kernels import apply, frames, placement, scoring
-from ..kernels.layout import LOW32
+from ..kernels.layout import LOW32, Space
 from ..scenario import CORE_FILTERS, Dest, Vma
-from ..units import PAGE_SZ, UINT_MAX
+from ..units import UINT_MAX
 from .kdamond import Kdamond
 
 
-def vma_index(vmas: tuple[Vma, ...], pages: npt.NDArray[np.int64]) -> npt.NDArray[np.uint64]:
-    """Return the interleave index of logical pages: page offset in the mapping plus vm_pgoff (order 0).
+def vma_index(vmas: tuple[Vma, ...], pages: npt.NDArray[np.int64], order: int = 0) -> npt.NDArray[np.uint64]:
+    """Return the interleave index of logical pages: offset in the mapping plus vm_pgoff, in folios.
 
     Parameters
     ----------
     vmas : tuple of Vma
         Mappings; without any, a page's number is its offset.
     pages : ndarray of int64, shape (n,)
-        Logical pages.
+        Logical pages, each a folio of ``4096 << order`` bytes.
+    order : int
+        Folio order; ``vm_pgoff`` counts pages of 4096 bytes and is shifted down by it.
 
     Returns
     -------
@@ -34,7 +36,7 @@ def vma_index(vmas: tuple[Vma, ...], pages: npt.NDArray[np.int64]) -> npt.NDArra
     out = pages.copy()
     for v in vmas:
         inside = (pages >= v.lo) & (pages < v.hi)
-        out[inside] = pages[inside] - v.lo + v.pgoff
+        out[inside] = pages[inside] - v.lo + (v.pgoff >> order)
     return out.astype(np.uint64)
 
 
@@ -59,6 +61,8 @@ class WeightedMigrate:
         Key of ``iid``.
     done_mark : bool
         Mark pages that reached their destination and do not look them up again.
+    order : int
+        Folio order of the workload's pages.
 
     Attributes
     ----------
@@ -72,13 +76,14 @@ class WeightedMigrate:
     """
 
     def __init__(
-        self, dests: tuple[Dest, ...], rule: str, vmas: tuple[Vma, ...] = (), seed: int = 0, done_mark: bool = False
-    ) -> None:
+        self, dests: tuple[Dest, ...], rule: str, vmas: tuple[Vma, ...] = (), seed: int = 0, done_mark: bool = False,
+        order: int = 0,
+    ) -> None:  # fmt: skip
         if not dests:
             raise InputError("dests", "is empty", "give node ids with weights")
         if rule in ("first", "last") and len(dests) != 2:
             raise InputError("dest_rule", f"{rule!r} splits between two nodes, got {len(dests)}", "use another rule")
-        self.rule, self.vmas, self.seed = rule, vmas, np.uint64(seed % 2**64)
+        self.rule, self.vmas, self.order, self.seed = rule, vmas, order, np.uint64(seed % 2**64)
         self.dests = dests
         self.weights = np.array([d.weight for d in dests], np.uint64)
         total = int(self.weights.sum())
@@ -108,11 +113,13 @@ class WeightedMigrate:
         """Deal the region's pages and migrate those that are not where they were dealt to."""
         memory, space = kdamond.memory, kdamond.space
         chosen = resident_frames(kdamond, int(cursor["start"]), int(cursor["end"]))
+        if not space.virtual:
+            chosen = self._not_again(kdamond.schemes[scheme], chosen, int(cursor["end"]) * int(space.unit), space)
         config = kdamond.context.schemes[scheme]
         if any(f.type not in CORE_FILTERS for f in config.filters):
             chosen = chosen[
                 apply.passing(
-                    kdamond.schemes[scheme], kdamond.filters, memory.arrays, kdamond.access.arrays, chosen,
+                    kdamond.schemes[scheme], kdamond.filters, space, memory.arrays, kdamond.access.arrays, chosen,
                     kdamond.tick, int(cursor["core_allowed"]),
                 )
             ]  # fmt: skip
@@ -121,7 +128,7 @@ class WeightedMigrate:
             chosen = self._unmarked(kdamond, chosen)
             walks = chosen.size
             self.rmap_walks += walks
-        passed = 0 if space.virtual else chosen.size * PAGE_SZ // int(space.unit)
+        passed = 0 if space.virtual else (chosen.size << int(space.shift)) // int(space.unit)
         rank = None
         if self.rule == "vma_offset":
             chosen = chosen[(memory.arrays.rec[chosen] & LOW32).astype(np.int64) <= memory.workload_pages]
@@ -141,7 +148,19 @@ class WeightedMigrate:
             now = np.searchsorted(memory.arrays.base, memory.arrays.frame_of[pages], side="right") - 1
             self.done[pages[now == target]] = True
         walk_ns = walks * memory.machine.rmap_ns_per_page
-        return moved * PAGE_SZ // int(space.unit), passed, int(frames.charge_moves(memory.arrays, moved, walk_ns))
+        return (moved << int(space.shift)) // int(space.unit), passed, int(frames.charge_moves(memory.arrays, moved, walk_ns))
+
+    def _not_again(
+        self, row: Any, chosen: npt.NDArray[np.int64], end_bytes: int, space: Space
+    ) -> npt.NDArray[np.int64]:
+        """Drop a folio that the region before ended in (``last_applied``), and remember the one this region ends in."""
+        last, row["last_applied"] = int(row["last_applied"]) - 1, 0
+        if chosen.size:
+            page = (end_bytes - 1) >> int(space.shift)
+            inside = np.flatnonzero((space.first <= page) & (page < space.last))
+            if inside.size and int(chosen[-1]) == int(space.base[inside[0]]) + page - int(space.first[inside[0]]):
+                row["last_applied"] = int(chosen[-1]) + 1
+        return chosen[1:] if chosen.size and chosen[0] == last else chosen
 
     def _unmarked(self, kdamond: Kdamond, chosen: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
         """Return the frames whose pages must be looked up through rmap: all of them, unless finished pages are marked."""
@@ -211,7 +230,7 @@ class WeightedMigrate:
         if self.rule == "vma_offset":
             if not self.total_u32:
                 return out - 1
-            placement.dest_by_interval(vma_index(self.vmas, pages) % self.total_u32, self.weights, out)
+            placement.dest_by_interval(vma_index(self.vmas, pages, self.order) % self.total_u32, self.weights, out)
         elif self.rule == "pfn_mod":
             placement.dest_by_interval(pfn.astype(np.uint64), self.weights, out)
         elif self.rule == "iid":
@@ -227,8 +246,8 @@ class WeightedMigrate:
 def resident_frames(kdamond: Kdamond, start: int, end: int) -> npt.NDArray[np.int64]:
     """Return the frames of the LRU pages in [start, end), core addresses, in address order."""
     space, memory = kdamond.space, kdamond.memory.arrays
-    unit = int(space.unit)
-    low, high = start * unit // PAGE_SZ, -(-end * unit // PAGE_SZ)
+    unit, shift = int(space.unit), int(space.shift)
+    low, high = start * unit >> shift, -(-end * unit >> shift)
     parts = []
     for first, last, base in zip(space.first, space.last, space.base, strict=True):
         a, b = max(low, int(first)), min(high, int(last))

@@ -14,7 +14,7 @@ from ..analysis.lint import format_findings, lint
 from ..analysis.summary import Summary, judge
 from ..errors import InputError
 from ..scenario import Scenario
-from ..units import PAGE_SZ, parse_duration_us
+from ..units import MIB, parse_duration_us
 from .policies import Controlled, Policy, controlled, goal_name
 from .simulate import attributes, simulate
 
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 
     from ..interop.recording import Recording
 
-MIB_PER_PAGE = PAGE_SZ / 2**20
 RECORDED = "recorded kernel"
 
 
@@ -99,6 +98,7 @@ def compare(
     grid = np.linspace(0.0, duration_s, 1 + min(1000, max(60, int(duration_s))))
     shares, rates, summaries = [], [], []
     snapshots: xr.Dataset | None = None
+    page_mib = first.machine.folio_bytes / MIB
     for name, policy in runs.items():
         ds = simulate(
             policy.scenario, duration=duration, seed=seed, progress=progress,
@@ -107,7 +107,7 @@ def compare(
         snapshots = ds if snapshots is None else snapshots
         y, time, moved = share_bp(ds, what), ds["time"].values, ds["migrated_pages"].values
         shares.append(y[_records_at(time, grid)])
-        rates.append(_rate(time, np.cumsum(moved), grid))
+        rates.append(_rate(time, np.cumsum(moved) * page_mib, grid))
         summaries.append(
             judge(
                 time, y, moved, ds["returns"].values, window_s=float(ds.attrs["window_s"]), n_pages=n_eligible,
@@ -120,7 +120,7 @@ def compare(
         names.insert(1, RECORDED)
         at = _records_at(time, grid)
         shares.insert(1, np.where((at >= 0) & (grid <= time[-1]), y[np.maximum(at, 0)], np.nan))
-        rates.insert(1, _rate(time, np.cumsum(moved), grid))
+        rates.insert(1, _rate(time, np.cumsum(moved) * page_mib, grid))
         window = float(np.median(np.diff(time)))
         summaries.insert(
             1,
@@ -172,11 +172,11 @@ def _records_at(time: npt.NDArray[np.float64], grid: npt.NDArray[np.float64]) ->
 
 
 def _rate(
-    time: npt.NDArray[np.float64], moved: npt.NDArray[Any], grid: npt.NDArray[np.float64]
+    time: npt.NDArray[np.float64], moved_mib: npt.NDArray[Any], grid: npt.NDArray[np.float64]
 ) -> npt.NDArray[np.float64]:
     """Migrated MiB/s between the points of `grid`; NaN beyond the series."""
     at = _records_at(time, grid)
-    total = np.where(at >= 0, moved[np.maximum(at, 0)], 0) * MIB_PER_PAGE
+    total = np.where(at >= 0, moved_mib[np.maximum(at, 0)], 0)
     rate = np.diff(total, prepend=total[0]) / np.diff(grid, prepend=grid[0] - (grid[1] - grid[0]))
     rate[grid > time[-1] + (grid[1] - grid[0])] = np.nan
     return np.asarray(rate)

@@ -20,7 +20,6 @@ from ..interop.recorded_setup import three_regions
 from ..kernels.layout import Space
 from ..memory.physical import PhysicalMemory
 from ..scenario import Context, Scenario
-from ..units import PAGE_SZ
 from ..workload.access import AccessTable
 
 MAX_BATCH = 4096
@@ -109,11 +108,12 @@ class Engine:
             whole = [(first.start_bytes // context.addr_unit, (last.start_bytes + last.sz_bytes) // context.addr_unit)]
         else:
             vmas = sorted(self.scenario.workload.vmas, key=lambda v: v.start_bytes)
-            start = np.array([v.start_bytes // PAGE_SZ for v in vmas], np.int64)
+            size = self.memory.page_bytes
+            start = np.array([v.start_bytes // size for v in vmas], np.int64)
             pages = np.array([v.hi - v.lo for v in vmas], np.int64)
             lo = np.array([v.lo for v in vmas], np.int64)
-            space = Space(start, start + pages, lo, True, np.uint64(1))
-            whole = [(v.start_bytes, v.start_bytes + (v.hi - v.lo) * PAGE_SZ) for v in vmas]
+            space = Space(start, start + pages, lo, True, np.uint64(1), self.memory.shift)
+            whole = [(v.start_bytes, v.start_bytes + (v.hi - v.lo) * size) for v in vmas]
             if sum(b[0] > a[1] for a, b in pairwise(whole)) >= 2:
                 whole = list(three_regions(whole))  # fewer gaps and Linux monitors nothing; here, every mapping
         ranges = [list(t.regions) or whole for t in context.targets]
@@ -228,7 +228,7 @@ class Engine:
             self.scenario = scenario
             for i, node in enumerate(scenario.machine.nodes):
                 self.memory.arrays.node["reserve"][i] = node.reserve_pages
-                self.memory.set_offline(i, node.offline_bytes // PAGE_SZ)
+                self.memory.set_offline(i, node.offline_bytes // self.memory.page_bytes)
             for i, k in enumerate(self.kdamonds):
                 context = scenario.contexts[i]
                 if context == k.context and not k.pending:

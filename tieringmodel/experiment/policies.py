@@ -91,8 +91,8 @@ def weights_of(scenario: Scenario, what: Controlled) -> tuple[int, int]:
     share = what.target_bp
     if what.kind == "used":
         node = next(n for n in scenario.machine.nodes if n.nid == what.nid)
-        total = (node.sz_bytes - node.unmanaged_bytes) // PAGE_SZ
-        other = (node.kernel_bytes + node.cache_bytes) // PAGE_SZ
+        total = (node.sz_bytes - node.unmanaged_bytes) // scenario.machine.folio_bytes
+        other = (node.kernel_bytes + node.cache_bytes) // scenario.machine.folio_bytes
         wanted = total * what.target_bp // 10_000 - other
         share = min(max(wanted * 10_000 // scenario.workload.n_pages, 0), 10_000)
     divisor = gcd(share, 10_000 - share) or 1
@@ -191,7 +191,8 @@ def with_gap(scenario: Scenario, gap_bp: int = 200) -> Scenario | None:
         return None
     surplus = sum(g.target_value for g in goals) - (10_000 - gap_bp)
     touched = sum(g.hi - g.lo for g in scenario.workload.groups if g.rate_hz or g.kind != "rate")
-    step = max(touched * PAGE_SZ * gap_bp // 10_000, PAGE_SZ)
+    page = scenario.machine.folio_bytes
+    step = max(touched * page * gap_bp // 10_000, page)
     cap = 1 << (step.bit_length() - 1)
     surplus = max(surplus, 0)
     first = min(surplus // 2, goals[0].target_value - 1)

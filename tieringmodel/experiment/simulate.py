@@ -32,8 +32,9 @@ def scheme_actions(engine: Engine, context: int) -> dict[int, Action]:
     for i, scheme in enumerate(scenario.contexts[context].schemes):
         if scheme.dests and scheme.action in ("migrate_hot", "migrate_cold"):
             seed = engine.seed * 1_000_003 + context * 1009 + i
+            order = int(engine.memory.shift) - 12
             out[i] = WeightedMigrate(
-                scheme.dests, scheme.dest_rule, scenario.workload.vmas, seed, scheme.rmap_done_mark
+                scheme.dests, scheme.dest_rule, scenario.workload.vmas, seed, scheme.rmap_done_mark, order
             )
         elif scenario.contexts[context].ops != "paddr" and scheme.action.startswith("migrate"):
             alone = Dest(scheme.target_nid, 1) if scheme.target_nid >= 0 else Dest(0, 0)
@@ -147,4 +148,5 @@ def attributes(scenario: Scenario, duration_us: int, seed: int, **others: Any) -
         "seed": seed,
         "tieringmodel": __version__,
         "n_pages": scenario.workload.n_pages,
+        "page_bytes": scenario.machine.folio_bytes,
     }

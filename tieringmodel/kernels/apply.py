@@ -10,7 +10,7 @@ import numpy as np
 
 from ._jit import inlined, kernel
 from .access import clear_young, young
-from .bits import ctz
+from .bits import ctz, get_bit
 from .frames import charge_clock, migrate_run, move_page
 from .integer import mult_frac
 from .layout import (
@@ -34,7 +34,7 @@ from .layout import (
 from .regions import align_down, merge_two
 from .scoring import core_drops, count_resident, fetch, moving_sum_of, pattern_ok, push_right, region_score, store
 
-_U0, _U1, _U4096 = np.uint64(0), np.uint64(1), np.uint64(4096)
+_U0, _U1 = np.uint64(0), np.uint64(1)
 FETCH, VISIT, RESUME = 0, 1, 2
 DONE, CALL, FLUSH, ROOM = 0, 1, 2, 3
 
@@ -77,7 +77,7 @@ def skip_charged(cur, ptr, s, stack, min_sz):
 
 
 @inlined
-def page_passes(s, filters, memory, access, frame, tick, core_allowed):
+def page_passes(s, filters, space, memory, access, frame, tick, core_allowed):
     """Do the operations filters let the page on `frame` pass? The first hit decides; a young page is made old."""
     if core_allowed:
         return True
@@ -96,7 +96,7 @@ def page_passes(s, filters, memory, access, frame, tick, core_allowed):
             if hit:
                 clear_young(memory, frame, tick)
         elif f.type == HUGEPAGE_SIZE:
-            hit = f.start <= _U4096 <= f.end
+            hit = f.start <= _U1 << space.shift <= f.end
         else:
             hit = False
         if hit == (f.matching != _U0):
@@ -105,7 +105,7 @@ def page_passes(s, filters, memory, access, frame, tick, core_allowed):
 
 
 @inlined
-def passing_frames(s, filters, memory, access, a, b, tick, core_allowed, out):
+def passing_frames(s, filters, space, memory, access, a, b, tick, core_allowed, out):
     """Write the frames of [a, b) whose pages pass, in address order, to `out`; return how many."""
     n = 0
     for word in range(a // 64, (b + 63) // 64):
@@ -113,18 +113,18 @@ def passing_frames(s, filters, memory, access, a, b, tick, core_allowed, out):
         while bits != _U0:
             frame = word * 64 + np.int64(ctz(bits))
             bits &= bits - _U1
-            if a <= frame < b and page_passes(s, filters, memory, access, frame, tick, core_allowed):
+            if a <= frame < b and page_passes(s, filters, space, memory, access, frame, tick, core_allowed):
                 out[n] = frame
                 n += 1
     return n
 
 
 @kernel
-def passing(s, filters, memory, access, chosen, tick, core_allowed):
+def passing(s, filters, space, memory, access, chosen, tick, core_allowed):
     """Tell which of the chosen frames' pages the operations filters let pass, for actions carried out by the caller."""
     out = np.empty(chosen.size, np.bool_)
     for k in range(chosen.size):
-        out[k] = page_passes(s, filters, memory, access, chosen[k], tick, core_allowed)
+        out[k] = page_passes(s, filters, space, memory, access, chosen[k], tick, core_allowed)
     return out
 
 
@@ -156,13 +156,16 @@ def apply_paddr(cur, s, filters, space, memory, access, tick):
     """Built-in paddr actions on the current region: walk, filter, act; sets applied, passed and elapsed.
 
     The kernel walks the whole region before it migrates. Pages only ever arrive on the target node, so looking at that
-    node's part first comes to the same: nothing that arrives is looked at.
+    node's part first comes to the same: nothing that arrives is looked at. A folio that begins in the region before
+    and was looked up there (``last_applied``) is passed over; the last one is handled whole, however little of it the
+    region covers.
     """
     cur.applied = cur.passed = cur.elapsed = _U0
     if s.action == UNSUPPORTED or (s.action == STAT and s.ops_first == s.ops_last):
         return
-    from_page = np.int64((cur.start * space.unit) // _U4096)
-    to_page = np.int64((cur.end * space.unit + _U4096 - _U1) // _U4096)
+    from_page = np.int64((cur.start * space.unit) >> space.shift)
+    to_page = np.int64((cur.end * space.unit + (_U1 << space.shift) - _U1) >> space.shift)
+    last_applied, s.last_applied = s.last_applied, _U0
     simple = s.action == MIGRATE and (cur.core_allowed or (s.ops_first == s.ops_last and s.ops_reject == _U0))
     passed, done = np.int64(0), np.int64(0)
     ahead = s.target if s.action == MIGRATE else np.int64(-1)
@@ -174,6 +177,10 @@ def apply_paddr(cur, s, filters, space, memory, access, tick):
         if a >= b:
             continue
         a, b = a + space.base[k] - space.first[k], b + space.base[k] - space.first[k]
+        if b == to_page + space.base[k] - space.first[k] and get_bit(memory.lru_bits, b - 1):
+            s.last_applied = np.uint64(b)
+        if np.uint64(a + 1) == last_applied:
+            a += 1
         here = count_resident(memory, a, b)
         if here == 0:
             continue
@@ -183,12 +190,12 @@ def apply_paddr(cur, s, filters, space, memory, access, tick):
                 done += migrate_run(memory, k, a, b, s.target)
         else:
             chosen = np.empty(here, np.int64)
-            n = passing_frames(s, filters, memory, access, a, b, tick, cur.core_allowed != 0, chosen)
+            n = passing_frames(s, filters, space, memory, access, a, b, tick, cur.core_allowed != 0, chosen)
             passed += n
             if s.action != MIGRATE or s.target >= 0:
                 done += act_on_pages(s, memory, k, chosen, n)
-    cur.passed = np.uint64(passed) * _U4096 // space.unit
-    cur.applied = np.uint64(done) * _U4096 // space.unit
+    cur.passed = (np.uint64(passed) << space.shift) // space.unit
+    cur.applied = (np.uint64(done) << space.shift) // space.unit
     if s.action == MIGRATE:
         cur.elapsed = charge_clock(memory, done, np.int64(0))
 

@@ -73,6 +73,7 @@ class Space(NamedTuple):
     base: Any  # i64[ranges], frame or logical page of the first page
     virtual: Any  # bool: base is a logical page
     unit: Any  # u64, bytes per core address unit
+    shift: Any  # u64, binary logarithm of the bytes of a page (of a folio, where memory consists of larger ones)
 
 
 class Access(NamedTuple):
@@ -102,7 +103,7 @@ SCHEME = np.dtype(
         "quota_set", "esz", "charged_sz", "total_charged_ns", "charge_target", "charge_addr", "min_score",
         "weight_nr", "weight_age", "score", "fail_num", "fail_denom", "max_nr_snapshots",
         "nr_tried", "sz_tried", "nr_applied", "sz_applied", "sz_ops_filter_passed", "qt_exceeds", "nr_snapshots",
-        "keep_age", "core_first", "core_last", "core_reject", "ops_first", "ops_last", "ops_reject",
+        "last_applied", "keep_age", "core_first", "core_last", "core_reject", "ops_first", "ops_last", "ops_reject",
     )] + [("action", "i8"), ("target", "i8")]
 )  # fmt: skip
 NO_SCORE, HOT, COLD, TOP = 0, 1, 2, 3

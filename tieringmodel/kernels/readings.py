@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from ._jit import kernel
-from .scoring import moving_sum_of, pattern_ok
+from .scoring import covered_bytes, moving_sum_of, pattern_ok
 
 _U0 = np.uint64(0)
 
@@ -19,8 +19,7 @@ def matching_frame_bytes(r, n, scheme, window, space, counts):
         if pattern_ok(scheme, size, moving_sum_of(r.nr[i], r.last[i], window), np.uint64(r.age[i])):
             from_byte, to_byte = np.int64(r.start[i] * space.unit), np.int64(r.end[i] * space.unit)
             for k in range(space.first.size):
-                low, high = max(from_byte, space.first[k] * 4096), min(to_byte, space.last[k] * 4096)
-                counts[k] += max(high - low, 0)
+                counts[k] += covered_bytes(space, k, from_byte, to_byte)
 
 
 @kernel
@@ -30,7 +29,7 @@ def first_frame_bytes(r, n, scheme, window, space, counts):
     for i in range(n):
         size = r.end[i] - r.start[i]
         if pattern_ok(scheme, size, moving_sum_of(r.nr[i], r.last[i], window), np.uint64(r.age[i])):
-            page = np.int64(r.start[i] * space.unit) // 4096
+            page = np.int64((r.start[i] * space.unit) >> space.shift)
             for k in range(space.first.size):
                 if space.first[k] <= page < space.last[k]:
                     counts[k] += np.int64(size * space.unit)

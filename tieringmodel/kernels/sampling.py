@@ -14,13 +14,13 @@ from .draws import COUNTER, KEY, KIND, POS, rand_range
 from .layout import CLASS_MASK, LOW32, SHIFT32
 from .random import bits64
 
-_U0, _U1, _U2, _U12 = np.uint64(0), np.uint64(1), np.uint64(2), np.uint64(12)
+_U0, _U1, _U2 = np.uint64(0), np.uint64(1), np.uint64(2)
 
 
 @inlined
 def place_at(space, address):
     """Frame (paddr) or logical page (vaddr) behind a core address, -1 where there is none."""
-    page = np.int64((address * space.unit) >> _U12)
+    page = np.int64((address * space.unit) >> space.shift)
     for k in range(space.first.size):
         if space.first[k] <= page < space.last[k]:
             return space.base[k] + page - space.first[k]
@@ -43,7 +43,7 @@ def plan_draws(r, n, space, shift, first_draw, special):
     draws, special[0] = _U0, 0
     for i in range(n):
         start, end = r.start[i], r.end[i]
-        low, high = np.int64((start * space.unit) >> _U12), np.int64(((end - _U1) * space.unit) >> _U12)
+        low, high = np.int64((start * space.unit) >> space.shift), np.int64(((end - _U1) * space.unit) >> space.shift)
         wide, inside = end - start > LOW32, False
         for k in range(space.first.size):
             if space.first[k] <= low and high < space.last[k]:
@@ -67,7 +67,7 @@ def draw_places(r, n, space, rng, buffer, shift, first_draw, draws, special, pla
     for i in range(n):
         bits = bits64(key, position + first_draw[i]) >> SHIFT32
         address = r.start[i] + ((bits * (r.end[i] - r.start[i])) >> SHIFT32)
-        places[i] = np.int64((address * space.unit) >> _U12) + shift[i]
+        places[i] = np.int64((address * space.unit) >> space.shift) + shift[i]
     for k in range(1, special[0] + 1):
         i = special[k]
         rng[POS] = position + first_draw[i]

@@ -190,18 +190,28 @@ def matching_regions(r, n, scheme, window, out):
 def add_resident(counts, memory, space, start, end):
     """Add the LRU bytes of [start, end), core addresses, to `counts` by node."""
     from_byte, to_byte = np.int64(start * space.unit), np.int64(end * space.unit)
+    bits = np.int64(space.shift)
+    page = np.int64(1) << bits
     for k in range(space.first.size):
-        low, high = max(from_byte, space.first[k] * 4096), min(to_byte, space.last[k] * 4096)
+        low, high = max(from_byte, space.first[k] << bits), min(to_byte, space.last[k] << bits)
         if low >= high:
             continue
         shift = space.base[k] - space.first[k]
-        first, last = low // 4096, (high + 4095) // 4096
-        total = 4096 * count_resident(memory, first + shift, last + shift)
-        if low % 4096 and count_resident(memory, first + shift, first + shift + 1):
-            total -= low % 4096
-        if high % 4096 and count_resident(memory, last - 1 + shift, last + shift):
-            total -= 4096 - high % 4096
+        first, last = low >> bits, (high + page - 1) >> bits
+        total = page * count_resident(memory, first + shift, last + shift)
+        before, behind = low & (page - 1), high & (page - 1)
+        if before and count_resident(memory, first + shift, first + shift + 1):
+            total -= before
+        if behind and count_resident(memory, last - 1 + shift, last + shift):
+            total -= page - behind
         counts[k] += total
+
+
+@inlined
+def covered_bytes(space, k, from_byte, to_byte):
+    """Bytes of [from_byte, to_byte) that lie in range k of the space."""
+    bits = np.int64(space.shift)
+    return max(min(to_byte, space.last[k] << bits) - max(from_byte, space.first[k] << bits), 0)
 
 
 @inlined
@@ -225,8 +235,7 @@ def online_bytes(r, n, space, counts):
     for i in range(n):
         from_byte, to_byte = np.int64(r.start[i] * space.unit), np.int64(r.end[i] * space.unit)
         for k in range(space.first.size):
-            low, high = max(from_byte, space.first[k] * 4096), min(to_byte, space.last[k] * 4096)
-            counts[k] += max(high - low, 0)
+            counts[k] += covered_bytes(space, k, from_byte, to_byte)
 
 
 @kernel

@@ -13,8 +13,10 @@ from ..kernels import bits, frames
 from ..kernels.layout import FIFO, LIFO, LOG_LENGTH, LOW32, LOWEST, MOVES, NODE, RANDOM, Memory, Space
 from ..kernels.random import mix64
 from ..scenario import Machine, Placement, Workload
-from ..units import PAGE_SZ
+from .free_lag import FreeLag
 
+MAX_PAGES = 2**32 - 2
+"""Logical pages and frames are numbered in 32 bits; one number means none."""
 _POLICY = {"lowest": LOWEST, "fifo": FIFO, "lifo": LIFO, "random": RANDOM}
 
 
@@ -47,12 +49,14 @@ class PhysicalMemory:
         Where physical core addresses lead (``addr_unit`` 1).
     n_pages : int
         Logical pages: the workload's, then the nodes' ``cache_bytes``.
+    page_bytes : int
+        Size of a page, that of the machine's folios.
 
     Raises
     ------
     InputError
-        If an explicit placement names a frame outside the machine or one that is taken, or the workload's placement
-        leaves no room for a node's own pages.
+        If there are more than `MAX_PAGES` pages or frames, an explicit placement names a frame outside the machine or
+        one that is taken, or the workload's placement leaves no room for a node's own pages.
     """
 
     def __init__(
@@ -66,14 +70,18 @@ class PhysicalMemory:
         log_moves: int = 0,
     ) -> None:
         self.machine = machine
+        self.page_bytes = machine.folio_bytes
         self.nids = np.array([n.nid for n in machine.nodes], np.int64)
-        sizes = np.array([n.sz_bytes // PAGE_SZ for n in machine.nodes], np.int64)
+        sizes = np.array([n.sz_bytes // self.page_bytes for n in machine.nodes], np.int64)
         rounded = -(-sizes // bits.BLOCK) * bits.BLOCK
         base = np.concatenate(([0], np.cumsum(rounded)))[:-1].astype(np.int64)
         n_frames = int(rounded.sum())
-        cache = [n.cache_bytes // PAGE_SZ for n in machine.nodes]
+        cache = [n.cache_bytes // self.page_bytes for n in machine.nodes]
         self.workload_pages = workload.n_pages
         self.n_pages = workload.n_pages + sum(cache)
+        if max(n_frames, self.n_pages) > MAX_PAGES:
+            text = f"has {n_frames} frames of {self.page_bytes} bytes, and 32 bits number at most {MAX_PAGES}"
+            raise InputError("machine", text, "set machine.folio_bytes = '2 MiB', or make nodes smaller")
         nodes = np.zeros(len(machine.nodes), NODE)
         nodes["policy"], nodes["try_all"] = _POLICY[machine.allocator], machine.on_full == "try_all"
         nodes["hint"] = base // bits.BLOCK
@@ -91,7 +99,7 @@ class PhysicalMemory:
             free_256k=np.zeros(n_frames // bits.SUPER + 1, np.int64),
             base=base,
             frames=sizes,
-            pfn=np.array([n.start_bytes // PAGE_SZ for n in machine.nodes], np.int64),
+            pfn=np.array([n.start_bytes // self.page_bytes for n in machine.nodes], np.int64),
             node=nodes,
             by_class=np.zeros((len(machine.nodes), n_classes), np.int64),
             log=np.zeros(log_moves, np.uint64),
@@ -101,14 +109,17 @@ class PhysicalMemory:
         self.offline = [np.zeros(0, np.int64) for _ in machine.nodes]
         self._populate(workload, page_class, cache)
         for i, node in enumerate(machine.nodes):
-            self.set_offline(i, node.offline_bytes // PAGE_SZ)
+            self.set_offline(i, node.offline_bytes // self.page_bytes)
+
+        lists = machine.percpu_pages, machine.percpu_drain_ms * 1_000_000
+        self.lags = [FreeLag(*lists, free) for free in self.arrays.node["free"].tolist()] if all(lists) else []
 
     def _populate(self, workload: Workload, page_class: npt.NDArray[np.uint16], cache: list[int]) -> None:
         m = self.arrays
         for i, node in enumerate(self.machine.nodes):
             bits.fill_bits(m.free_bits, m.base[i], m.base[i] + m.frames[i], True)
             m.node["free"][i] = m.frames[i]
-            m.node["total"][i] = m.frames[i] - node.unmanaged_bytes // PAGE_SZ
+            m.node["total"][i] = m.frames[i] - node.unmanaged_bytes // self.page_bytes
             m.node["reserve"][i] = node.reserve_pages
         bits.recount(m.free_bits, m.free_512, m.free_256k)
         classes = page_class
@@ -119,7 +130,7 @@ class PhysicalMemory:
             if place.start_bytes is not None:
                 self._place_at(place, classes, f"workload.placement[{k}]")
         for i, node in enumerate(self.machine.nodes):
-            taken = (node.unmanaged_bytes + node.kernel_bytes) // PAGE_SZ
+            taken = (node.unmanaged_bytes + node.kernel_bytes) // self.page_bytes
             self._check_room(i, taken, "unmanaged_bytes and kernel_bytes")
             frames.occupy_lowest(m, i, taken)
         for place in places:
@@ -144,7 +155,7 @@ class PhysicalMemory:
 
     def _place_at(self, place: Placement, classes: npt.NDArray[np.uint16], where: str) -> None:
         m = self.arrays
-        pfn = int(place.start_bytes or 0) // PAGE_SZ
+        pfn = int(place.start_bytes or 0) // self.page_bytes
         n = place.hi - place.lo
         for i in range(len(self.nids)):
             if m.pfn[i] <= pfn and pfn + n <= m.pfn[i] + m.frames[i]:
@@ -152,7 +163,7 @@ class PhysicalMemory:
                 if taken != place.hi:
                     raise InputError(where, f"the frame for page {taken} is already taken", "place pages on free frames")
                 return
-        text = f"bytes {place.start_bytes} … +{n * PAGE_SZ} are not inside one node"
+        text = f"bytes {place.start_bytes} … +{n * self.page_bytes} are not inside one node"
         raise InputError(f"{where}.start_bytes", text, "choose an address range of the machine")
 
     def set_offline(self, i: int, pages: int) -> None:
@@ -191,7 +202,22 @@ class PhysicalMemory:
     def space_for(self, addr_unit: int) -> Space:
         """Return the paddr address space for core addresses of `addr_unit` bytes."""
         m = self.arrays
-        return Space(m.pfn, m.pfn + m.frames, m.base, False, np.uint64(addr_unit))
+        return Space(m.pfn, m.pfn + m.frames, m.base, False, np.uint64(addr_unit), self.shift)
+
+    @property
+    def shift(self) -> np.uint64:
+        """Binary logarithm of the bytes of a page."""
+        return np.uint64(self.page_bytes.bit_length() - 1)
+
+    def note_free(self) -> None:
+        """Let the per-CPU lists see what was freed and allocated up to now."""
+        for lag, free in zip(self.lags, self.arrays.node["free"].tolist(), strict=False):
+            lag.note(free, self.now_ns)
+
+    def visible_free(self, i: int) -> int:
+        """Return the free pages of node index i as ``MemFree`` counts them: without those in per-CPU lists."""
+        free = int(self.arrays.node["free"][i])
+        return self.lags[i].visible(free, self.now_ns) if self.lags else free
 
     def index_of(self, nid: int) -> int:
         """Return the index of node `nid`, or -1 if the machine has no such node."""

@@ -122,7 +122,8 @@ def occupancy(ds: xr.Dataset, *, ax: Axes | None = None) -> Axes:
     target = occupancy_sheet(ds).axes(ax)[0]
     time, used, free = (numbers(ds, name) for name in ("time", "used_pages", "free_pages"))
     nids = [int(n) for n in ds["node"].values]
-    dress(target, TIME, "Used [pages of 4 KiB]")
+    page = int(ds.attrs.get("page_bytes", PAGE_SZ))
+    dress(target, TIME, f"Used [pages of {format_bytes(page)}]")
     target.set_xlim(0, time[-1])
     target.set_ylim(0, 1.05 * float((used + free).max()))
     target.yaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
@@ -132,10 +133,10 @@ def occupancy(ds: xr.Dataset, *, ax: Axes | None = None) -> Axes:
         target.plot(time, full, color=colour, linewidth=0.9, linestyle=(0, (4, 2)))
         target.plot(time, used[:, k], color=colour, linewidth=1.8, label=f"node {nids[k]}")
         for word, pages in (("used", used[-1, k]), ("size", full[-1])):
-            text = f"node {nids[k]} {word}: {format_bytes(pages * PAGE_SZ)}"
+            text = f"node {nids[k]} {word}: {format_bytes(pages * page)}"
             ends.append((float(time[-1]), float(pages), text, colour))
     gain = used[-1, 0] - used[0, 0]
     word = "gains" if gain >= 0 else "loses"
-    headline(target, f"Node {nids[0]} {word} {abs(gain):,.0f} pages ({format_bytes(abs(gain) * PAGE_SZ)})")
+    headline(target, f"Node {nids[0]} {word} {abs(gain):,.0f} pages ({format_bytes(abs(gain) * page)})")
     label_ends(target, ends)
     return target  # type: ignore[no-any-return]

@@ -49,6 +49,12 @@ class Machine(Checked):
     ``on_full``: after the first failed order-0 allocation the kernel abandons the rest of a migration run
     (``"stop_run"``); ``"try_all"`` tries every page (the golden runs' stub). ``hz`` is CONFIG_HZ: quota windows are
     counted in jiffies.
+
+    ``folio_bytes`` is the size of every folio on an LRU list, and with it of what everything else here calls a page:
+    logical pages, frames, what is touched, migrated and counted. Core addresses, regions and quotas keep their grain.
+
+    A freed page waits ``percpu_drain_ms`` in a per-CPU list, where ``MemFree`` does not count it; the node's next
+    allocations take it first. A list holds ``percpu_pages`` at most; what exceeds them is free at once.
     """
 
     nodes: tuple[Node, ...]
@@ -58,8 +64,11 @@ class Machine(Checked):
     migrate_ns_per_page: int = 0
     rmap_ns_per_page: int = 0
     shared_split_state: bool = True
+    folio_bytes: int = PAGE_SZ
+    percpu_pages: int = 0
+    percpu_drain_ms: int = 0
     _choices: ClassVar = {"allocator": ALLOCATORS, "on_full": ("stop_run", "try_all")}
-    _max: ClassVar = {"hz": 1_000_000}
+    _max: ClassVar = {"hz": 1_000_000, "folio_bytes": 2**30}
 
     def check(self) -> None:
         """Refuse machines without nodes, with repeated ids or with overlapping ranges."""
@@ -67,10 +76,20 @@ class Machine(Checked):
             raise InputError("nodes", "is empty", "give at least one node")
         if self.hz == 0:
             raise InputError("hz", "0 is no tick rate", "write 100, 250 or 1000")
+        if self.folio_bytes < PAGE_SZ or self.folio_bytes & (self.folio_bytes - 1):
+            text = f"{self.folio_bytes} is not a power of two of {PAGE_SZ} bytes or more"
+            raise InputError("folio_bytes", text, "write '4 KiB', '64 KiB' or '2 MiB'")
+        if bool(self.percpu_pages) != bool(self.percpu_drain_ms):
+            name, other = ("percpu_drain_ms", "percpu_pages")[:: 1 if self.percpu_pages else -1]
+            raise InputError(name, f"is 0 although {other} is not", "set both, or neither")
         end = 0
         for i, node in enumerate(self.nodes):
             if node.start_bytes < end:
                 raise InputError(f"nodes[{i}].start_bytes", "overlaps the node before", "list nodes in address order")
+            for name in ("start_bytes", "sz_bytes", "unmanaged_bytes", "kernel_bytes", "cache_bytes", "offline_bytes"):
+                if getattr(node, name) % self.folio_bytes:
+                    text = f"{getattr(node, name)} is not a multiple of folio_bytes {self.folio_bytes}"
+                    raise InputError(f"nodes[{i}].{name}", text, "align it to a folio")
             end = node.start_bytes + node.sz_bytes
         if len({n.nid for n in self.nodes}) != len(self.nodes):
             raise InputError("nodes", "two nodes share a nid", "number them differently")

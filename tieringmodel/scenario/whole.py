@@ -10,7 +10,6 @@ from typing import Any
 
 from ..errors import InputError
 from ..fields import Checked, suggest, with_path
-from ..units import PAGE_SZ
 from .context import Attrs, Context
 from .hardware import Machine
 from .workload import Workload
@@ -58,9 +57,15 @@ class Scenario(Checked):
     def check(self) -> None:
         """Refuse workloads that do not fit and ids that the machine does not have."""
         room = sum(n.sz_bytes - n.unmanaged_bytes - n.kernel_bytes - n.cache_bytes for n in self.machine.nodes)
-        if self.workload.n_pages * PAGE_SZ > room:
-            text = f"{self.workload.n_pages} pages exceed the machine's {room // PAGE_SZ} free frames"
+        page = self.machine.folio_bytes
+        if self.workload.n_pages * page > room:
+            text = f"{self.workload.n_pages} pages exceed the machine's {room // page} free frames"
             raise InputError("workload.n_pages", text, "shrink the workload or enlarge a node")
+        for what in ("placement", "vmas"):
+            for i, item in enumerate(getattr(self.workload, what)):
+                if item.start_bytes is not None and item.start_bytes % page:
+                    text = f"{item.start_bytes} is not a multiple of the page size {page}"
+                    raise InputError(f"workload.{what}[{i}].start_bytes", text, "align it to machine.folio_bytes")
         nids = [n.nid for n in self.machine.nodes]
         for i, place in enumerate(self.workload.placement):
             if place.weights and (len(place.weights) != len(nids) or not sum(place.weights)):

@@ -32,7 +32,7 @@ class Group(Checked):
     end_tick: int = 2**62
     name: str = ""
     _choices: ClassVar = {"kind": ("rate", "period", "hash")}
-    _max: ClassVar = {"threshold": 2**32, "salt": UINT_MAX, "hi": 2**32 - 2, "end_tick": 2**62, "start_tick": 2**62}
+    _max: ClassVar = {"threshold": 2**32, "salt": UINT_MAX, "hi": 2**52, "end_tick": 2**62, "start_tick": 2**62}
 
     def check(self) -> None:
         """Refuse empty ranges and impossible rates."""
@@ -85,6 +85,8 @@ class Memcg(Checked):
 class Workload(Checked):
     """Logical pages, who touches them, where they start, where they are mapped and which memory cgroup they belong to.
 
+    A page is what the machine calls one: ``Machine.folio_bytes``, 4 KiB unless it says otherwise.
+
     ``tick_us`` is the grain of access decisions: a page is touched or not in each tick, and the answer depends only on
     (seed, page, tick). Left out, it is the shortest sampling interval of the contexts.
     """
@@ -95,7 +97,7 @@ class Workload(Checked):
     vmas: tuple[Vma, ...] = ()
     tick_us: int | None = None
     memcgs: tuple[Memcg, ...] = ()
-    _max: ClassVar = {"n_pages": 2**32 - 2}
+    _max: ClassVar = {"n_pages": 2**52}
 
     def check(self) -> None:
         """Refuse page ranges beyond the workload and pages placed twice or never."""

@@ -13,6 +13,7 @@ from functools import cached_property
 from ...damon.quota import reset_interval_jiffies
 from ...scenario import Context, Scenario, Scheme
 from ...units import PAGE_SZ
+from .base_pages import in_base_pages
 from .places import Places
 from .spans import Spans, clip, passing_spans
 from .touches import Area, areas_of
@@ -142,10 +143,16 @@ class Facts:
     ----------
     scenario : Scenario
         What will be run.
+
+    Attributes
+    ----------
+    original, scenario : Scenario
+        The scenario as given, and in pages of 4 KiB.
     """
 
     def __init__(self, scenario: Scenario) -> None:
-        self.scenario = scenario
+        self.original = scenario
+        self.scenario = scenario = in_base_pages(scenario)
         self.nodes = scenario.machine.nodes
         self.index_of = {n.nid: i for i, n in enumerate(self.nodes)}
         self.total = [(n.sz_bytes - n.unmanaged_bytes - n.offline_bytes) // PAGE_SZ for n in self.nodes]
@@ -242,7 +249,7 @@ _LAST: deque[Facts] = deque(maxlen=8)
 def facts_of(scenario: Scenario) -> Facts:
     """Return the facts about a scenario; the same object while rules ask about the same scenario."""
     # By identity: events may hold lists, so a scenario need not have a hash.
-    known = next((f for f in list(_LAST) if f.scenario is scenario), None)
+    known = next((f for f in list(_LAST) if f.original is scenario), None)
     if known is None:
         known = Facts(scenario)
         _LAST.append(known)

@@ -111,6 +111,24 @@ def weights_zero(scenario: Scenario) -> Iterator[Finding]:
 
 
 @rule
+def large_folios(scenario: Scenario) -> Iterator[Finding]:
+    """A folio moves whole, however little of it the quota was charged for."""
+    folio = scenario.machine.folio_bytes
+    for at in facts_of(scenario).schemes:
+        most = at.scheme.quota.sz_bytes
+        if folio > PAGE_SZ and at.migrates and at.context.ops == "paddr" and quota_is_set(at.scheme) and most < 64 * folio:
+            yield Finding(
+                "large-folios",
+                "info",
+                "machine.folio_bytes",
+                f"{at.path}: a piece of {format_bytes(at.context.min_region_sz * at.context.addr_unit)} that the quota "
+                f"lets through moves the folio of {format_bytes(folio)} it lies in: small quotas move up to "
+                f"{folio // (at.context.min_region_sz * at.context.addr_unit)} times what they are charged",
+                f"give quota.sz_bytes = {64 * folio} or more, so that it counts folios",
+            )
+
+
+@rule
 def fail_charge(scenario: Scenario) -> Iterator[Finding]:
     """Regions are charged whole, also for frames that hold nothing movable."""
     for at in facts_of(scenario).schemes:
