@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import os
 import shlex
 import sys
@@ -56,6 +57,11 @@ def parser() -> argparse.ArgumentParser:
     r = commands.add_parser("run", help="one scenario, one dataset", description="Run one scenario; write run.nc.")
     r.add_argument("scenario", metavar="SCENARIO", help="TOML file, recording directory or shipped name")
     _common(r)
+    r.add_argument(
+        "--expect", metavar="CLAUSES",
+        help="exit with 1 unless these hold, e.g. 'settling_s < 60, overshoot_bp < 200, kind == converged'",
+    )  # fmt: skip
+    r.add_argument("--json", action="store_true", help="print one JSON object: measures, clauses, file")
 
     li = commands.add_parser(
         "lint",
@@ -195,16 +201,43 @@ def _target(scenario: Scenario) -> str:
 
 
 def _run(arguments: argparse.Namespace) -> int:
+    from .analysis.expect import expect, parse, values_of
     from .experiment.simulate import simulate
     from .interop.load import load
 
+    if arguments.expect:
+        parse(arguments.expect)  # before the work begins
     folder, scenario = _writable(arguments.output), load(arguments.scenario)
     ds = simulate(scenario, duration=_duration(arguments.duration, None), seed=arguments.seed)
     path = folder / "run.nc"
     ds.to_netcdf(path, engine="h5netcdf")
     moved = int(ds["migrated_pages"].sum())
-    print(f"{ds.sizes['time']} records over {ds.attrs['duration_s']:g} s, {moved} pages migrated; wrote {path}")
-    return 0
+    clauses = expect(ds, arguments.expect) if arguments.expect else []
+    if arguments.json:
+        try:
+            values: dict[str, float] = values_of(ds)
+        except InputError:  # a run without a goal has no measures
+            values = {}
+        found = [clause._asdict() for clause in clauses]
+        print(strict_json({"file": str(path), "migrated_pages": moved, "measures": values, "expect": found}))
+    else:
+        print(f"{ds.sizes['time']} records over {ds.attrs['duration_s']:g} s, {moved} pages migrated; wrote {path}")
+        for clause in clauses:
+            print(f"{'ok  ' if clause.ok else 'FAIL'} {clause}")
+    return 0 if all(clause.ok for clause in clauses) else 1
+
+
+def strict_json(value: object) -> str:
+    """Return JSON that every reader accepts: numbers that are not finite as the words inf, -inf and nan."""
+
+    def plain(one: object) -> object:
+        if isinstance(one, dict):
+            return {key: plain(item) for key, item in one.items()}
+        if isinstance(one, (list, tuple)):
+            return [plain(item) for item in one]
+        return str(one) if isinstance(one, float) and not math.isfinite(one) else one
+
+    return json.dumps(plain(value), allow_nan=False)
 
 
 def _lint(arguments: argparse.Namespace) -> int:

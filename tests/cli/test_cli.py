@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import subprocess
@@ -364,3 +365,20 @@ def test_progress_shows_on_terminals_after_two_seconds(
 
 def test_warming_up_says_how_long_it_took() -> None:
     assert 0 < tm.warmup() < 600
+
+
+def test_run_holds_a_scenario_to_expectations(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["run", "small.toml", "--duration", "2", "--expect", "moves_per_page >= 0, settling_s < 0"]) == 1
+    out = capsys.readouterr().out
+    assert "ok   moves_per_page >= 0: moves_per_page is " in out
+    assert "FAIL settling_s < 0: settling_s is " in out
+    assert cli.main(["run", "small.toml", "--duration", "2", "--json", "--expect", "moves_per_page >= 0"]) == 0
+    said = json.loads(capsys.readouterr().out, parse_constant=pytest.fail)
+    assert said["expect"][0]["ok"] is True
+    assert said["measures"]["moves_per_page"] >= 0
+    assert Path(said["file"]).exists()
+
+
+def test_expectations_are_read_before_the_run(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert "is not understood" in refused(["run", "small.toml", "--expect", "fast"], capsys)
+    assert not (folder / "tieringmodel-out").exists()

@@ -7,6 +7,7 @@ them.
 from __future__ import annotations
 
 from . import closed_forms
+from .expect import Clause, expect
 from .exponents import NoiseFloor, lyapunov, noise_floor
 from .linear import LinearLoop, linear
 from .markov import MarkovMixing, markov_mixing
@@ -15,12 +16,14 @@ from .series import Series, series
 from .verdict import Verdict, verdict
 
 __all__ = [
+    "Clause",
     "LinearLoop",
     "MarkovMixing",
     "NoiseFloor",
     "Series",
     "Verdict",
     "closed_forms",
+    "expect",
     "linear",
     "lyapunov",
     "markov_mixing",
