@@ -63,6 +63,14 @@ def parser() -> argparse.ArgumentParser:
     )  # fmt: skip
     r.add_argument("--json", action="store_true", help="print one JSON object: measures, clauses, file")
 
+    rep = commands.add_parser(
+        "report",
+        help="one HTML page about a result",
+        description="Write a self-contained page about what 'run' or 'compare' wrote.",
+    )
+    rep.add_argument("result", metavar="RESULT", type=Path, help="run.nc, comparison.nc, or the folder with one of them")
+    rep.add_argument("-o", "--output", metavar="FILE", type=Path, default=None, help="default: report.html beside RESULT")
+
     li = commands.add_parser(
         "lint",
         help="what is wrong with a scenario, without running it",
@@ -108,7 +116,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         Arguments without the program's name; by default those of the process.
     """
     arguments = parser().parse_args(argv)
-    commands = {"compare": _compare, "run": _run, "lint": _lint, "convert": _convert, "validate": _validate}
+    commands = {"compare": _compare, "run": _run, "report": _report, "lint": _lint, "convert": _convert, "validate": _validate}
     try:
         return commands[arguments.command](arguments)
     except TieringError as error:
@@ -171,12 +179,14 @@ def _compare(arguments: argparse.Namespace) -> int:
         print(table(result), flush=True)
         if result.attrs["lint"]:
             print(f"\nlint, without running:\n{result.attrs['lint']}", flush=True)
-    data = write_comparison([*results.values()], folder / "comparison.nc")
-    for result in results.values():
-        save_figures(result, folder)
     words = ["tieringmodel", "compare", *arguments.scenario, "--seed", str(arguments.seed)]
     if arguments.duration is not None:
         words += ["--duration", arguments.duration]
+    for result in results.values():
+        result.attrs["command"] = shlex.join(words)
+    data = write_comparison([*results.values()], folder / "comparison.nc")
+    for result in results.values():
+        save_figures(result, folder)
     report = write_report([*results.values()], folder / "report.html", command=shlex.join(words))
     print(f"\nwrote {data}, figures and {report}")
     return 0
@@ -209,6 +219,9 @@ def _run(arguments: argparse.Namespace) -> int:
         parse(arguments.expect)  # before the work begins
     folder, scenario = _writable(arguments.output), load(arguments.scenario)
     ds = simulate(scenario, duration=_duration(arguments.duration, None), seed=arguments.seed)
+    words = ["tieringmodel", "run", arguments.scenario, "--seed", str(arguments.seed)]
+    words += ["--duration", arguments.duration] if arguments.duration is not None else []
+    ds.attrs["command"] = shlex.join(words)
     path = folder / "run.nc"
     ds.to_netcdf(path, engine="h5netcdf")
     moved = int(ds["migrated_pages"].sum())
@@ -225,6 +238,18 @@ def _run(arguments: argparse.Namespace) -> int:
         for clause in clauses:
             print(f"{'ok  ' if clause.ok else 'FAIL'} {clause}")
     return 0 if all(clause.ok for clause in clauses) else 1
+
+
+def _report(arguments: argparse.Namespace) -> int:
+    from .interop.results import read_results
+    from .report import write_report
+
+    results = read_results(arguments.result)
+    beside = arguments.result if arguments.result.is_dir() and arguments.result.suffix != ".zarr" else arguments.result.parent
+    made_by = dict.fromkeys(str(ds.attrs["command"]) for ds in results if "command" in ds.attrs)
+    command = "\n".join(made_by) or shlex.join(["tieringmodel", "report", str(arguments.result)])
+    print(f"wrote {write_report(results, arguments.output or beside / 'report.html', command=command)}")
+    return 0
 
 
 def strict_json(value: object) -> str:

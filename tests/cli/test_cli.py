@@ -226,6 +226,7 @@ def test_run_writes_what_simulate_returns(folder: Path, capsys: pytest.CaptureFi
     out, err = capsys.readouterr()
     expected = tm.simulate(scenario(pull(), push()), duration="3 s", seed=5)
     with xr.open_dataset(folder / "deep/er/run.nc", engine="h5netcdf") as got:
+        assert got.attrs.pop("command") == "tieringmodel run small.toml --seed 5 --duration '3 s'"
         xr.testing.assert_identical(got.load(), expected)
     moved = int(expected["migrated_pages"].sum())
     assert out == f"{expected.sizes['time']} records over 3 s, {moved} pages migrated; wrote deep/er/run.nc\n"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from functools import cache
 from pathlib import Path
 
 import matplotlib as mpl
@@ -15,7 +16,9 @@ from hypothesis import strategies as st
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.testing import assert_allclose, assert_array_equal
+from small import pull, push, scenario
 
+import tieringmodel as tm
 from tieringmodel import plot
 from tieringmodel.errors import InputError
 from tieringmodel.plot.files import KINDS, figure, slug
@@ -26,13 +29,18 @@ from tieringmodel.plot.style import spread
 POLICY_FIGURES = ("share", "share_panels", "migration_rate", "summary", "regions")
 
 
+@cache
+def simulated() -> xr.Dataset:
+    return tm.simulate(scenario(pull(), push()), duration="4 s", seed=1, progress=False)
+
+
 def drawn(name: str, comparison: xr.Dataset, run: xr.Dataset) -> Figure:
     return figure(name, comparison if name in POLICY_FIGURES else run)
 
 
 @pytest.mark.parametrize("name", KINDS)
 def test_axes_have_units_and_figures_a_message(name: str, comparison: xr.Dataset, run: xr.Dataset) -> None:
-    made = drawn(name, comparison, run)
+    made = drawn(name, comparison, simulated() if name in ("course", "returns", "spectrum") else run)
     titles = [made.get_suptitle(), *(a.get_title(loc="left") for a in made.axes)]
     assert any(len(t) > 15 for t in titles)
     for axes in made.axes:

@@ -75,7 +75,7 @@ def classify(view: Series, measured: dict[str, Any], state: LoopState, limits: T
     -------
     str
         One of `KINDS`. A moving run is a limit cycle when it swings beyond the band with a period, or to both sides of
-        the reference without randomness; a ripple when it keeps moving pages at the right share.
+        the reference without randomness; a ripple when it keeps moving pages at or around the right share.
     """
     tail, target, band = measured["tail_windows"], measured["target_bp"], measured["band_bp"]
     y = view.y_bp[-tail:]
@@ -104,7 +104,8 @@ def classify(view: Series, measured: dict[str, Any], state: LoopState, limits: T
         return "limit-cycle"
     if swings and not random and y.min() < target < y.max():
         return "limit-cycle"
-    return "ripple" if abs(y.mean() - target) <= band else "wrong-point"
+    around = swings and y.min() < target < y.max()
+    return "ripple" if around or abs(y.mean() - target) <= band else "wrong-point"
 
 
 def _diagnose(

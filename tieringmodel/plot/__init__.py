@@ -1,8 +1,9 @@
 """Figures of runs and comparisons: each function takes a dataset, draws one message and returns its axes.
 
 matplotlib is imported when something is drawn. Functions of a comparison: `share`, `share_panels`, `migration_rate`,
-`summary`; of a run: `heatmap` (also of a comparison), `esz`, `occupancy`. `save_figures` writes files. Of the RFC's
-experiments: `rfc_claim`, `rfc_claims`, `five_pages`; of maps over parameters: `stability_map`, `consist_or_temporal`.
+`summary`; of a run: `course`, `heatmap` (also of a comparison), `esz`, `occupancy`, `returns`, `spectrum`. `save_figures`
+writes files. Of the RFC's experiments: `rfc_claim`, `rfc_claims`, `five_pages`; of maps over parameters: `stability_map`,
+`consist_or_temporal`.
 """
 
 from .claims import five_pages, rfc_claim, rfc_claims, write_readme_figures
@@ -13,19 +14,23 @@ from .pairs import consist_or_temporal
 from .run import esz, occupancy
 from .shares import share, share_panels
 from .snapshots import heatmap
+from .windows import course, returns, spectrum
 
 __all__ = [
     "consist_or_temporal",
+    "course",
     "esz",
     "five_pages",
     "heatmap",
     "migration_rate",
     "occupancy",
+    "returns",
     "rfc_claim",
     "rfc_claims",
     "save_figures",
     "share",
     "share_panels",
+    "spectrum",
     "stability_map",
     "summary",
     "write_readme_figures",

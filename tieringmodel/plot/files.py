@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ..errors import InputError
-from . import flows, run, shares, snapshots
+from . import flows, run, shares, snapshots, windows
 from .style import Sheet
 
 if TYPE_CHECKING:
@@ -33,6 +33,9 @@ KINDS = {
     "summary": Kind(flows.summary, flows.summary_sheet),
     "esz": Kind(run.esz, run.esz_sheet),
     "occupancy": Kind(run.occupancy, run.occupancy_sheet),
+    "course": Kind(windows.course, windows.course_sheet),
+    "returns": Kind(windows.returns, windows.returns_sheet),
+    "spectrum": Kind(windows.spectrum, windows.spectrum_sheet),
 }
 OF_A_COMPARISON = ("share", "migration_rate", "regions", "summary")
 
@@ -43,7 +46,8 @@ def figure(name: str, ds: xr.Dataset, **options: Any) -> Figure:
     Parameters
     ----------
     name : str
-        One of ``share``, ``share_panels``, ``migration_rate``, ``regions``, ``summary``, ``esz``, ``occupancy``.
+        One of ``share``, ``share_panels``, ``migration_rate``, ``regions``, ``summary``, ``esz``, ``occupancy``,
+        ``course``, ``returns``, ``spectrum``.
     ds : xarray.Dataset
         What to draw.
     **options

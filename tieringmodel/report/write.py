@@ -1,4 +1,4 @@
-"""A report: one HTML file about one or more comparisons that needs nothing beside itself."""
+"""A report: one HTML file about one or more comparisons or runs that needs nothing beside itself."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from ..errors import InputError
 from ..plot.files import has_regions, slug
 from ..report_text import NUMBERS, Row, rows
 from ..scenario import Scenario
+from . import run_section
 from .drawing import svg
 from .page import PAGE, STYLE
 from .words import words
@@ -43,7 +44,7 @@ def write_report(comparisons: Sequence[xr.Dataset], path: str | Path, *, command
     Parameters
     ----------
     comparisons : sequence of xarray.Dataset
-        One section each; see `tieringmodel.compare` for the variables. The attributes ``name``, ``title``,
+        One section each: what `tieringmodel.compare` or `tieringmodel.simulate` returns. The attributes ``name``, ``title``,
         ``question``, ``scenario`` (JSON), ``duration_s``, ``seed`` and ``tieringmodel`` (version) are shown where
         they exist.
     path : str or Path
@@ -71,7 +72,7 @@ def write_report(comparisons: Sequence[xr.Dataset], path: str | Path, *, command
     ids = [f"s{k}-{slug(str(c.attrs.get('name', '')))}" for k, c in enumerate(comparisons)]
     sections = [_section(c, i) for c, i in zip(comparisons, ids, strict=True)]
     text = PAGE.substitute(
-        title="Tiering comparison" if len(comparisons) > 1 else escape(_title(comparisons[0])),
+        title="Tiering report" if len(comparisons) > 1 else escape(_title(comparisons[0])),
         style=STYLE,
         contents=_contents(comparisons, ids),
         sections="\n".join(sections),
@@ -92,16 +93,25 @@ def _contents(comparisons: Sequence[xr.Dataset], ids: list[str]) -> str:
     if len(comparisons) == 1:
         return ""
     items = [
-        f'<li><a href="#{i}">{escape(_title(c))}</a>: {escape(words(c).headline)}</li>'
+        f'<li><a href="#{i}">{escape(_title(c))}</a>: {escape(_headline(c))}</li>'
         for c, i in zip(comparisons, ids, strict=True)
     ]
     return "<nav><ul>\n" + "\n".join(items) + "\n</ul></nav>"
+
+
+def _headline(c: xr.Dataset) -> str:
+    if "policy" in c.dims:
+        return words(c).headline
+    found = run_section.judged(c)
+    return found.kind if found else "no goal"
 
 
 def _section(cmp: xr.Dataset, ident: str) -> str:
     parts = [f'<section id="{ident}">', f"<h2>{escape(_title(cmp))}</h2>"]
     if cmp.attrs.get("question"):
         parts.append(f'<p class="question">{escape(str(cmp.attrs["question"]))}</p>')
+    if "policy" not in cmp.dims:
+        return "\n".join([*parts, run_section.body(cmp, ident), _scenario(cmp), "</section>"])
     parts += [_verdict(cmp), "<h3>Table</h3>", _table(cmp), "<h3>Figures</h3>"]
     for name, caption in FIGURES.items():
         if name == "regions" and not has_regions(cmp):

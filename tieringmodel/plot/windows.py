@@ -1,0 +1,188 @@
+"""Figures of how one run goes: share against target, what migrates, which moves are undone, at which period it swings."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from ..analysis.series import Series, series
+from ..errors import InputError
+from ..units import MIB, PAGE_SZ
+from .reading import RUN, TIME, need, numbers
+from .roles import GREY, series_colours
+from .style import Sheet, dress, headline, headline_all, ink, label_ends, number
+
+if TYPE_CHECKING:
+    import xarray as xr
+    from matplotlib.axes import Axes
+
+BAND = 0.02
+
+
+def course_sheet(ds: xr.Dataset) -> Sheet:
+    """Return the sheet of `course`: two axes, one above the other."""
+    return Sheet(4.6, 2, 1, sharex=True)
+
+
+def returns_sheet(ds: xr.Dataset) -> Sheet:
+    """Return the sheet of `returns`."""
+    return Sheet(3.0)
+
+
+def spectrum_sheet(ds: xr.Dataset) -> Sheet:
+    """Return the sheet of `spectrum`."""
+    return Sheet(3.0)
+
+
+def _view(ds: xr.Dataset, node: int) -> Series:
+    need(ds, "ds", (), RUN)
+    return series(ds, node=node)
+
+
+def _time(view: Series) -> tuple[npt.NDArray[np.float64], str, float]:
+    """Return the edges of the windows, what the axis says, and seconds per window (1 where they are not known)."""
+    step = view.window_s or 1.0
+    return np.arange(view.y_bp.size, dtype=np.float64) * step, TIME if view.window_s else "Time [windows]", step
+
+
+def course(ds: xr.Dataset, *, node: int = 0, ax: Any = None) -> npt.NDArray[Any]:
+    """Draw the share that a run controls, its target with the band that counts as reached, and what migrates meanwhile.
+
+    Parameters
+    ----------
+    ds : xarray.Dataset
+        A run of any kind that `tieringmodel.analysis.series` knows.
+    node : int
+        Goal node of an interleave run or a simulation.
+    ax : pair of matplotlib Axes, optional
+        Upper for the share, lower for the migration; by default a new figure.
+
+    Returns
+    -------
+    ndarray of two matplotlib Axes
+
+    Raises
+    ------
+    InputError
+        If the dataset is no run, or fewer than two axes are given.
+    """
+    view = _view(ds, node)
+    upper, lower = axes = course_sheet(ds).axes(ax)[:2]
+    time, label, step = _time(view)
+    blue = series_colours(1)[0]
+    dress(upper, "", f"Share on node {node} [bp]")
+    upper.plot(time, view.y_bp, color=blue, linewidth=1.3, label="share")
+    ends = [(float(time[-1]), float(view.y_bp[-1]), "share", blue)]
+    if view.target_bp is not None:
+        band = BAND * view.target_bp
+        upper.axhspan(view.target_bp - band, view.target_bp + band, color=GREY, alpha=0.25, linewidth=0)
+        upper.axhline(view.target_bp, color=ink(), linewidth=1.0, linestyle=(0, (4, 2)), label="target")
+        ends.append((float(time[-1]), view.target_bp, "target ± 2 %", ink()))
+    page = int(ds.attrs.get("page_bytes", PAGE_SZ))
+    rate = view.moved * page / MIB / step
+    dress(lower, label, "Migrated [MiB/s]" if view.window_s else "Migrated [MiB per window]")
+    lower.stairs(rate, time, color=blue, fill=True, alpha=0.5)
+    lower.set_ylim(bottom=0)
+    upper.set_xlim(0, time[-1])
+    label_ends(upper, ends)
+    headline_all(axes, _course_message(view, rate))
+    return np.asarray(axes, dtype=object)
+
+
+def _course_message(view: Series, rate: npt.NDArray[np.float64]) -> str:
+    late = max(rate.size // 5, 1)
+    still = float(rate[-late:].mean())
+    unit = "MiB/s" if view.window_s else "MiB per window"
+    moving = f"{number(still)} {unit} still migrate" if still > 0 else "nothing migrates any more"
+    y = view.y_bp[-late - 1 :]
+    if view.target_bp is None:
+        return f"Share {y.mean():.0f} bp at the end; {moving}"
+    return f"Share {y.mean() - view.target_bp:+.0f} bp from the target at the end; {moving}"
+
+
+def returns(ds: xr.Dataset, *, ax: Axes | None = None) -> Axes:
+    """Draw which share of all moves was undone after how many windows.
+
+    Parameters
+    ----------
+    ds : xarray.Dataset
+        A page-level run: ``returns`` (time, lag), ``migrated_pages`` (time).
+    ax : matplotlib Axes, optional
+        Where to draw; by default a new figure.
+
+    Returns
+    -------
+    matplotlib Axes
+
+    Raises
+    ------
+    InputError
+        If the dataset lacks a variable, or moves were not followed (``log_moves=False``).
+    """
+    need(ds, "ds", ("returns", "migrated_pages"), RUN)
+    undone, total = numbers(ds, "returns"), float(numbers(ds, "migrated_pages").sum())
+    if (undone < 0).any():
+        raise InputError("ds", "does not follow single moves", "simulate with log_moves=True and fewer pages at a time")
+    target = returns_sheet(ds).axes(ax)[0]
+    share = undone.sum(axis=0) / max(total, 1.0)
+    dress(target, "Until a moved page was back [windows]", "Share of all moves [%]")
+    target.bar(ds["lag"].values, 100 * share, color=series_colours(1)[0], width=0.8)
+    target.set_ylim(0, max(115 * float(share.max(initial=0.0)), 1.0))
+    target.set_xlim(0.4, float(ds["lag"].values[-1]) + 0.6)
+    within = float(share.sum())
+    last = int(ds["lag"].values[-1])
+    headline(target, f"{within:.1%} of {total:,.0f} moves were undone within {last} windows")
+    return target  # type: ignore[no-any-return]
+
+
+def spectrum(ds: xr.Dataset, *, node: int = 0, ax: Axes | None = None) -> Axes:
+    """Draw at which periods the share swings in the second half of a run.
+
+    Parameters
+    ----------
+    ds : xarray.Dataset
+        A run of any kind that `tieringmodel.analysis.series` knows, of at least 16 windows.
+    node : int
+        Goal node of an interleave run or a simulation.
+    ax : matplotlib Axes, optional
+        Where to draw; by default a new figure.
+
+    Returns
+    -------
+    matplotlib Axes
+        Amplitude in basis points over the period: the periodogram of the detrended, Hann-weighted share, scaled so
+        that a sinusoid of amplitude A peaks at A.
+
+    Raises
+    ------
+    InputError
+        If the dataset is no run, or is too short.
+    """
+    from matplotlib.ticker import FuncFormatter
+    from scipy.signal import detrend
+
+    view = _view(ds, node)
+    half = view.y_bp[view.y_bp.size // 2 :]
+    if half.size < 8:
+        raise InputError("ds", f"has {view.y_bp.size - 1} windows", "run at least 16")
+    _, _, step = _time(view)
+    weight = np.hanning(half.size)
+    amplitude = 2 * np.abs(np.fft.rfft(detrend(half) * weight))[1:] / weight.sum()
+    period = half.size * step / np.arange(1, amplitude.size + 1)
+    target = spectrum_sheet(ds).axes(ax)[0]
+    unit = "s" if view.window_s else "windows"
+    dress(target, f"Period [{unit}]", "Amplitude [bp]")
+    target.plot(period, amplitude, color=series_colours(1)[0], linewidth=1.2)
+    target.set_xscale("log")
+    for axis_format in (target.xaxis.set_major_formatter, target.xaxis.set_minor_formatter):
+        axis_format(FuncFormatter(lambda value, _: f"{value:g}"))
+    target.set_xlim(float(period[-1]), float(period[0]))
+    target.set_ylim(bottom=0)
+    peak = int(np.argmax(amplitude))
+    if amplitude[peak] < 1:
+        headline(target, "No swing of a basis point or more")
+    else:
+        headline(target, f"Largest swing: ±{number(float(amplitude[peak]))} bp every {number(float(period[peak]))} {unit}")
+    return target  # type: ignore[no-any-return]
