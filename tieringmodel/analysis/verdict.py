@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..errors import InputError
+from ..rich_html import table, titled
 from .diagnosis import PAGE_BYTES, Diagnosis, LoopState, Thresholds, loop_state
 from .loop_causes import Loop, diagnose_loop
 from .measures import measures, tail_of
@@ -36,6 +37,11 @@ class Verdict(NamedTuple):
     ``fix_error_bp``, ``fix_residual_per_page_per_window``."""
     fix: str
     """The nearest knob with a value; empty for a converged run."""
+
+    def _repr_html_(self) -> str:
+        said = [("cause", self.cause), *([("fix", self.fix)] if self.fix else [])]
+        shown = [(name, f"{v:g}") for name, v in self.numbers.items() if isinstance(v, (int, float))]
+        return titled(self.kind, table((), said), table(("measure", "value"), shown))
 
 
 def _repeats(y: npt.NDArray[np.float64], period: float, share: float) -> bool:

@@ -10,6 +10,8 @@ from typing import Any
 
 from ..errors import InputError
 from ..fields import Checked, suggest, with_path
+from ..rich_html import folded, table, titled
+from ..units import format_bytes
 from .context import Attrs, Context
 from .hardware import Machine
 from .workload import Workload
@@ -112,6 +114,26 @@ class Scenario(Checked):
         import tomli_w
 
         return tomli_w.dumps(self.to_dict())
+
+    def _repr_html_(self) -> str:
+        nodes = [
+            (f"node {n.nid}", f"{format_bytes(n.sz_bytes)} at {n.start_bytes:#x}, {format_bytes(n.kernel_bytes)} kernel's")
+            for n in self.machine.nodes
+        ]
+        size = format_bytes(self.machine.folio_bytes)
+        groups = f"{self.workload.n_pages:,} pages of {size}, {len(self.workload.groups)} groups"
+        schemes = [
+            (
+                f"contexts[{c}].schemes[{s}]",
+                f"{scheme.action} to node {scheme.target_nid}, {format_bytes(scheme.quota.sz_bytes) or 'no'} cap per "
+                f"{scheme.quota.reset_interval_ms} ms, {scheme.quota.goal_tuner}: "
+                + (", ".join(f"{g.metric} of node {g.nid} = {g.target_value}" for g in scheme.quota.goals) or "no goal"),
+            )
+            for c, context in enumerate(self.contexts)
+            for s, scheme in enumerate(context.schemes)
+        ]  # fmt: skip
+        rows = [*nodes, ("workload", groups), *schemes, *((f"at {e.at_us * 1e-6:g} s", e.path) for e in self.events)]
+        return titled(self.name or "Scenario", table((), rows), folded("TOML", self.to_toml()))
 
     def to_json(self) -> str:
         """Return the scenario as one line of JSON (the ``scenario`` attribute of every dataset)."""

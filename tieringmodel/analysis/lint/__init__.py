@@ -11,15 +11,15 @@ from dataclasses import replace
 from ...errors import InputError
 from ...scenario import Scenario
 from . import destinations, direction, filters, metrics, monitors, opposing, patterns, quotas, reach, tuners
-from .finding import LEVELS, RULES, Finding, Rule, format_findings, ordered, rule
+from .finding import LEVELS, RULES, Finding, Findings, Rule, format_findings, ordered, rule
 from .words import duration
 
-__all__ = ["LEVELS", "RULES", "Finding", "Rule", "format_findings", "lint", "rule"]
+__all__ = ["LEVELS", "RULES", "Finding", "Findings", "Rule", "format_findings", "lint", "rule"]
 
 _BUILT_IN = (destinations, direction, filters, metrics, monitors, opposing, patterns, quotas, reach, tuners)
 
 
-def lint(scenario: Scenario, *, rules: Iterable[Rule] | None = None) -> list[Finding]:
+def lint(scenario: Scenario, *, rules: Iterable[Rule] | None = None) -> Findings:
     """Return what is wrong, doubtful or worth knowing about a scenario, without running it.
 
     The scenario is read as it starts and, with the pages still where they start, as its events leave it. Schemes that
@@ -34,8 +34,8 @@ def lint(scenario: Scenario, *, rules: Iterable[Rule] | None = None) -> list[Fin
 
     Returns
     -------
-    list of Finding
-        Errors first, then warnings, then infos; by path within a level. Empty if there is nothing to say.
+    Findings
+        A list of `Finding`: errors first, then warnings, then infos; by path within a level. Empty if there is nothing to say.
 
     Raises
     ------

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
 from ...errors import InputError
+from ...rich_html import table
 from ...scenario import Scenario
 
 LEVELS = ("error", "warning", "info")
@@ -90,9 +91,20 @@ def natural(path: str) -> tuple[tuple[int, int, str], ...]:
     return tuple((0, int(p), "") if p.isdigit() else (1, 0, p) for p in parts)
 
 
-def ordered(findings: Iterable[Finding]) -> list[Finding]:
+class Findings(list[Finding]):
+    """A list of findings that notebooks show as a table and `print` as text."""
+
+    def __str__(self) -> str:
+        return format_findings(self)
+
+    def _repr_html_(self) -> str:
+        rows = [(f.level, f.code, f.path, f.message, f.remedy) for f in self]
+        return table(("level", "code", "where", "what", "fix"), rows) if rows else "nothing to report"
+
+
+def ordered(findings: Iterable[Finding]) -> Findings:
     """Return findings by level, then path, then code."""
-    return sorted(findings, key=lambda f: (LEVELS.index(f.level), natural(f.path), f.code))
+    return Findings(sorted(findings, key=lambda f: (LEVELS.index(f.level), natural(f.path), f.code)))
 
 
 def format_findings(findings: Iterable[Finding], width: int = 110) -> str:
