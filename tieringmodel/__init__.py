@@ -46,7 +46,7 @@ if TYPE_CHECKING:
     from .experiment.simulate import simulate
     from .interop.load import load
     from .interop.recording import read_recording
-    from .warmup import warmup
+    from .first_use import warmup
 
 _ROOMS = ("analysis", "damon", "interleave", "loop", "plot", "testing")
 _HOME = {
@@ -59,7 +59,7 @@ _HOME = {
     "read_recording": "interop.recording",
     "register_metric": "damon.goals",
     "simulate": "experiment.simulate",
-    "warmup": "warmup",
+    "warmup": "first_use",
 }
 
 __all__ = [

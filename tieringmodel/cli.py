@@ -25,6 +25,12 @@ if TYPE_CHECKING:
 DEFAULT_SCENARIOS = ("C3_pullpush_temporal", "rfc-40-60")
 
 
+def command_names() -> list[str]:
+    """Return the names of all commands."""
+    actions = (a for a in parser()._actions if isinstance(a, argparse._SubParsersAction))
+    return [name for action in actions for name in action.choices]
+
+
 class _Parser(argparse.ArgumentParser):
     """Says what is wrong in one sentence; the usage is one ``--help`` away."""
 

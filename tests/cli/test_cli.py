@@ -366,6 +366,7 @@ def test_progress_shows_on_terminals_after_two_seconds(
 
 def test_warming_up_says_how_long_it_took() -> None:
     assert 0 < tm.warmup() < 600
+    assert 0 < tm.warmup() < 600, "the name stays a function after its module was imported"
 
 
 def test_run_holds_a_scenario_to_expectations(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -231,7 +231,21 @@ def unwatched(scenario: Scenario, name: str, placement: tuple[Placement, ...] | 
 def policies(scenario: Scenario) -> dict[str, Policy]:
     """Return everything that ``tieringmodel compare`` runs for a scenario, by name; the scenario itself comes first.
 
-    ``fast`` is the machine's first node. Every policy sees the same accesses: they depend on seed, page and tick alone.
+    Every policy sees the same accesses: they depend on seed, page and tick alone.
+
+    Parameters
+    ----------
+    scenario : Scenario
+        With two nodes or more; ``fast`` is the machine's first one.
+
+    Returns
+    -------
+    dict of str to Policy
+
+    Raises
+    ------
+    InputError
+        If the scenario does not say which share is controlled, or the machine has one node.
     """
     n = scenario.workload.n_pages
     fast, slow = scenario.machine.nodes[0].nid, _other_node(scenario, scenario.machine.nodes[0].nid)
