@@ -44,9 +44,9 @@ if TYPE_CHECKING:
     from .experiment.policies import policies
     from .experiment.presets import preset
     from .experiment.simulate import simulate
+    from .first_use import warmup
     from .interop.load import load
     from .interop.recording import read_recording
-    from .first_use import warmup
 
 _ROOMS = ("analysis", "damon", "interleave", "loop", "plot", "testing")
 _HOME = {
