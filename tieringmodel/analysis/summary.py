@@ -9,11 +9,9 @@ import numpy.typing as npt
 
 from ..scenario import Scenario, Scheme
 from ..units import format_bytes
+from .diagnosis import Thresholds
 
-BAND = 0.02
-RESIDUAL_PER_PAGE = 1e-4
-PING_PONG = 0.01
-WITHIN = 10
+BAND, RESIDUAL_PER_PAGE, PING_PONG, WITHIN = Thresholds()
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,73 @@
+"""Every command and every Python example of the documentation is carried out, page by page, in an empty folder."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from pathlib import Path
+from typing import Any
+
+import matplotlib as mpl
+import pytest
+
+from tieringmodel import cli
+from tieringmodel.analysis.lint import RULES
+from tieringmodel.damon.goals import unregister_metric
+
+ROOT = Path(__file__).parents[1]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs" / "howto").glob("*.md"))]
+BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+INSTALLS = (  # carried out by .ci/run itself
+    "python3 -m venv .venv && .venv/bin/pip install . && .venv/bin/tieringmodel compare",
+    "python3 -m venv .venv && .venv/bin/pip install -e '.[test]' && .venv/bin/python -m pytest -n 2",
+)
+LONG = "# takes longer"
+
+
+def carry_out(line: str) -> None:
+    """Run one line of shell that is a command of ours, or one of the lines that install."""
+    words = shlex.split(line, comments=True)
+    if line.strip() in INSTALLS or not words or LONG in line:
+        return
+    assert words[0] == "tieringmodel", f"not a command that can be tried: {line}"
+    try:
+        code = cli.main(words[1:])
+    except SystemExit as end:
+        code = int(end.code or 0)
+    assert code in ((0, 1) if words[1] in ("lint", "run") else (0,)), line
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+def test_a_page_does_what_it_says(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setitem(mpl.rcParams, "backend", "agg")
+    rules, names = dict(RULES), dict[str, Any]({"__name__": "page"})
+    text = page.read_text(encoding="utf-8")
+    metrics = re.findall(r'register_metric\("(\w+)"', text)
+    try:
+        for kind, body in BLOCK.findall(text):
+            if kind == "sh":
+                for line in body.replace("\\\n", " ").splitlines():
+                    carry_out(line)
+            elif kind == "python":
+                exec(compile(body, str(page), "exec"), names)
+    finally:
+        for name in metrics:
+            unregister_metric(name)
+        RULES.clear()
+        RULES.update(rules)
+        from matplotlib import pyplot as plt
+
+        plt.close("all")
+
+
+def test_external_links_have_the_form_of_links() -> None:
+    for page in [*PAGES, *(ROOT / "docs").glob("*.md"), ROOT / "MODEL.md", ROOT / "CONTRIBUTING.md"]:
+        for link in re.findall(r"\]\((http[^)]*)\)", page.read_text(encoding="utf-8")):
+            assert re.fullmatch(r"https://[\w.-]+(/[\w.@~+%/-]*)?(#[\w-]+)?", link), (page, link)
+
+
+def test_links_inside_the_project_lead_somewhere() -> None:
+    for page in [*PAGES, ROOT / "MODEL.md", ROOT / "CONTRIBUTING.md"]:
+        for link in re.findall(r"\]\((?!http|#)([^)#]+)", page.read_text(encoding="utf-8")):
+            assert (page.parent / link).exists(), (page, link)
