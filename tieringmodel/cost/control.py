@@ -107,10 +107,10 @@ def walk_budget(
     InputError
         If a size or the interval is out of range, or a frame's walk costs nothing.
     """
-    interval_s = _positive("interval_us", interval_us) * 1e-6
-    per_frame_s = _positive("frame_walk_ns", costs.frame_walk_ns.default) * 1e-9
+    interval_ns = _positive("interval_us", interval_us) * 1e3
+    frames = int(interval_ns // _positive("frame_walk_ns", costs.frame_walk_ns.default))
     taken = walk_s(extent_bytes, costs, populated_bytes=populated_bytes, skip_empty_blocks=skip_empty_blocks)
-    return WalkBudget(taken, taken / interval_s, int(interval_s / per_frame_s) * PAGE_SZ)
+    return WalkBudget(taken, taken * 1e9 / interval_ns, frames * PAGE_SZ)
 
 
 def migration_s(size_bytes: int, costs: Costs = DEFAULT, folio: str = "4 KiB") -> float:

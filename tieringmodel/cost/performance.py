@@ -123,8 +123,7 @@ def latency_time(
         latency = idle + np.array([n.queue_ns for n in nodes]) * wait
     else:
         latency = np.broadcast_to(idle, s.shape)
-    served = np.where(s > 0, s * latency, 0.0)
-    return np.asarray(1 - m + m * served.sum(axis=-1) / idle[0])
+    return np.asarray(1 - m + m * (s * latency).sum(axis=-1) / idle[0])
 
 
 def bandwidth_time(
