@@ -60,8 +60,7 @@ def hardware_v1(ds: xr.Dataset, *, ax: Any = None) -> Axes:
     axes.set_xlim(-0.5, target.size - 0.5)
     worst = float(abs(numbers(ds, "model_mean") - numbers(ds, "published_mean")).max())
     axes.legend(loc="upper right", fontsize=SMALL_PT, frameon=False)
-    late = f"{int(ds.attrs['delay'])} windows"
-    headline(axes, f"One delay, {late}, predicts the published means of all targets within {worst:.2f} points")
+    headline(axes, f"One delay, {int(ds.attrs['delay'])} windows, predicts every published mean within {worst:.2f} points")
     return axes
 
 

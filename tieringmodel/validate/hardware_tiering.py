@@ -302,8 +302,8 @@ def v11(costs: Costs = DEFAULT) -> Row:
                         (at[least]["local"], at[least]["local"], at[1.0]["local"])),
         ],
         experiments=[
-            Point("precise over NUMA balancing, repeated: a tie", precise / numab, again[3] / again[2], 0.98, 1.02, "1"),
-            Point("default over NUMA balancing, repeated: order kept", default / numab, again[1] / again[2], 1.1, 2.0, "1"),
+            Point("precise over NUMA balancing, measured again: a tie", precise / numab, again[3] / again[2], 0.98, 1.02, "1"),
+            Point("default over NUMA balancing, measured again: order kept", default / numab, again[1] / again[2], 1.1, 2.0, "1"),
             Point("on the second access over on the first, simulated", None, twice / once, 1.0, 1.1, "1"),
             Point(f"the second within {window_s:g} s over the second, simulated", None, soon / twice, 1.001, np.inf, "1"),
             Point(f"the second within {window_s:g} s over none, simulated", None, soon, 0.0, 0.999, "1"),
