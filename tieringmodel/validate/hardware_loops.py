@@ -272,7 +272,7 @@ def v10(costs: Costs = DEFAULT) -> Row:
             Sensitivity("free share at the end [%]", "delay [windows]", (0, 0, 1), (reduced[1], reduced[1], late[1])),
         ],
         experiments=[
-            Point("free share at the end, reduced loop, as at page level", None, reduced[1], share[-1] - 0.1, share[-1] + 0.1, "%"),
+            Point("the same by the reduced loop", None, reduced[1], float(share[-1]) - 0.1, float(share[-1]) + 0.1, "%"),
             Point("free share at the end, measured one window late", p["final_free_percent"], late[1], least, 100, "%"),
             Point("first visible demotion, measured one window late", p["first_visible_min"], late[0], low, high, "min"),
         ],

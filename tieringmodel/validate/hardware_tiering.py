@@ -302,14 +302,15 @@ def v11(costs: Costs = DEFAULT) -> Row:
                         (at[least]["local"], at[least]["local"], at[1.0]["local"])),
         ],
         experiments=[
-            Point("precise over NUMA balancing, measured again: a tie", precise / numab, again[3] / again[2], 0.98, 1.02, "1"),
-            Point("default over NUMA balancing, measured again: order kept", default / numab, again[1] / again[2], 1.1, 2.0, "1"),
             Point("on the second access over on the first, simulated", None, twice / once, 1.0, 1.1, "1"),
             Point(f"the second within {window_s:g} s over the second, simulated", None, soon / twice, 1.001, np.inf, "1"),
             Point(f"the second within {window_s:g} s over none, simulated", None, soon, 0.0, 0.999, "1"),
         ],
         remarks=[
             "times: " + ", ".join(f"{name} {value:g} s" for name, value in given.items()),
+            f"published again six weeks later ({p['repeat_source']}): precise over NUMA balancing {again[3] / again[2]:.3f} instead "
+            f"of {precise / numab:.3f}, a tie; default over NUMA balancing {again[1] / again[2]:.2f} instead of "
+            f"{default / numab:.2f}, the order kept",
             f"predicted over none: one node {times['one node']:.3f}, local {times['local']:.3f}, with distances for latencies "
             "and all time waiting for memory; that one node also serves all of the bandwidth is not modelled",
             f"a rank's memory is scanned once in {pass_s:.2f} s. Simulated with touches per page between 0.01 and 10 Hz "
