@@ -308,8 +308,8 @@ def v11(costs: Costs = DEFAULT) -> Row:
         ],
         remarks=[
             "times: " + ", ".join(f"{name} {value:g} s" for name, value in given.items()),
-            f"published again six weeks later ({p['repeat_source']}): precise over NUMA balancing {again[3] / again[2]:.3f} instead "
-            f"of {precise / numab:.3f}, a tie; default over NUMA balancing {again[1] / again[2]:.2f} instead of "
+            f"published again six weeks later ({p['repeat_source']}): precise over NUMA balancing {again[3] / again[2]:.3f} "
+            f"instead of {precise / numab:.3f}, a tie; default over NUMA balancing {again[1] / again[2]:.2f} instead of "
             f"{default / numab:.2f}, the order kept",
             f"predicted over none: one node {times['one node']:.3f}, local {times['local']:.3f}, with distances for latencies "
             "and all time waiting for memory; that one node also serves all of the bandwidth is not modelled",
