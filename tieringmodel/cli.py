@@ -96,12 +96,13 @@ def parser() -> argparse.ArgumentParser:
     v = commands.add_parser(
         "validate",
         help="replay the evidence against this build",
-        description="Replay golden vectors, recordings and anchor cases against this build; without options everything "
-        "that ships. Exit status 1 if a case fails.",
+        description="Replay golden vectors, recordings, anchor cases and published measurements against this build; without "
+        "options everything that ships. Exit status 1 if a case fails.",
     )
     v.add_argument("--vectors", metavar="DIR", type=Path, help="a folder of golden vectors")
     v.add_argument("--recordings", metavar="DIR", type=Path, help="a folder of recordings")
     v.add_argument("--anchors", action="store_true", help="the anchor cases")
+    v.add_argument("--hardware", action="store_true", help="published measurements of real machines, as a table")
     v.add_argument("--json", action="store_true", help="print one JSON object")
     return top
 
@@ -300,12 +301,14 @@ def _validate(arguments: argparse.Namespace) -> int:
     from .validate.replay import replay
 
     cases = []
-    for case in replay(arguments.vectors, arguments.recordings, arguments.anchors):
+    for case in replay(arguments.vectors, arguments.recordings, arguments.anchors, arguments.hardware):
         cases.append(case)
         if not arguments.json:
             mark = "ok  " if case.ok else "FAIL"
             detail = f"; {case.detail}" if case.detail else ""
             print(f"{mark} {case.kind:9s} {case.name}: {case.checked} values{detail}", flush=True)
+            if arguments.hardware and case.report:
+                print(case.report, flush=True)
     if not cases:
         raise InputError("validate", "found nothing to check", "name a folder with vectors or recordings")
     ok = all(c.ok for c in cases)

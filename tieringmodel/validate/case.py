@@ -21,6 +21,8 @@ class Case:
         How many values were compared.
     detail : str
         The first difference (where, expected, got), or what was measured.
+    report : str
+        All there is to say, in lines; empty where `detail` is all.
     """
 
     kind: str
@@ -28,7 +30,10 @@ class Case:
     ok: bool
     checked: int
     detail: str = ""
+    report: str = ""
 
     def as_dict(self) -> dict[str, object]:
-        """Return the case as the JSON object that ``tieringmodel validate --json`` prints."""
-        return asdict(self)
+        """Return the case as the JSON object that ``tieringmodel validate --json`` prints; its detail is the whole report."""
+        out = asdict(self)
+        out["detail"] = out.pop("report") or self.detail
+        return out

@@ -14,6 +14,7 @@ def replay(
     vectors: Path | None = None,
     recordings: Path | None = None,
     anchors: bool = False,
+    hardware: bool = False,
 ) -> Iterator[Case]:
     """Replay the named evidence, or with no argument everything that ships with the package.
 
@@ -25,6 +26,8 @@ def replay(
         Folder in the format of ``data/recordings``, or a single run of it.
     anchors : bool
         The anchor cases of weights and of the reduced loop.
+    hardware : bool
+        Published measurements of real machines.
 
     Yields
     ------
@@ -39,7 +42,7 @@ def replay(
     from . import anchors_loop, anchors_weights, quota_records
     from . import vectors as vectors_of
 
-    everything = vectors is None and recordings is None and not anchors
+    everything = vectors is None and recordings is None and not anchors and not hardware
     if everything or vectors is not None:
         yield from vectors_of.iter_cases(vectors or data_path("golden"))
     if everything or recordings is not None:
@@ -50,3 +53,7 @@ def replay(
     if everything or anchors:
         yield from anchors_weights.cases()
         yield from anchors_loop.cases()
+    if everything or hardware:
+        from .hardware import cases
+
+        yield from cases()

@@ -1,0 +1,295 @@
+"""CPU time of control: what a run's access checks, walks, copies and goal evaluations would have cost."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from ..errors import InputError
+from ..scenario import Scenario, Scheme
+from ..units import PAGE_SZ
+from .constants import DEFAULT, ESTIMATES, Costs
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+BLOCK_SZ = 2 << 20
+COMPONENTS = ("access checks", "region upkeep", "migration walk", "copies", "goal metrics", "rmap walks")
+FOLIOS = {"4 KiB": ("copy_4k_us", PAGE_SZ), "64 KiB": ("copy_64k_us", 64 << 10), "2 MiB": ("copy_2m_us", BLOCK_SZ)}
+_WALKED = ("node_sys_bp", "node_target_mem_bp", "node_eligible_mem_bp", "node_ineligible_mem_bp")
+
+
+def _positive(where: str, value: float) -> float:
+    if not 0 < value < float("inf"):
+        raise InputError(where, f"{value!r} is not a positive number", "write more than 0")
+    return float(value)
+
+
+def walk_s(
+    extent_bytes: int, costs: Costs = DEFAULT, *, populated_bytes: int | None = None, skip_empty_blocks: bool = False
+) -> float:
+    """Return how long one walk over physical memory takes, in seconds.
+
+    Parameters
+    ----------
+    extent_bytes : int
+        Bytes that are walked.
+    costs : Costs
+        ``frame_walk_ns`` and ``block_test_ns`` are used.
+    populated_bytes : int, optional
+        Bytes with frames to look at; by default all.
+    skip_empty_blocks : bool
+        Test each 2 MiB block and visit the frames of populated ones only. Linux 7.3.4 visits every frame.
+
+    Returns
+    -------
+    float
+        Frames times the walk per frame, plus blocks times the test per block if blocks are tested.
+
+    Raises
+    ------
+    InputError
+        If a size is negative or more is populated than there is.
+    """
+    populated = extent_bytes if populated_bytes is None else populated_bytes
+    if extent_bytes < 0 or not 0 <= populated <= extent_bytes:
+        raise InputError("populated_bytes", f"{populated} is outside 0..{extent_bytes}", "keep it within the extent")
+    if not skip_empty_blocks:
+        return extent_bytes / PAGE_SZ * costs.frame_walk_ns.default * 1e-9
+    tests = -(-extent_bytes // BLOCK_SZ) * costs.block_test_ns.default
+    return (populated / PAGE_SZ * costs.frame_walk_ns.default + tests) * 1e-9
+
+
+class WalkBudget(NamedTuple):
+    """What a walk takes of an interval.
+
+    Attributes
+    ----------
+    walk_s : float
+        Seconds of one walk.
+    share : float
+        Of the interval; above 1 the walk does not fit.
+    largest_bytes : int
+        Most memory whose walk fits into the interval, every frame visited.
+    """
+
+    walk_s: float
+    share: float
+    largest_bytes: int
+
+
+def walk_budget(
+    extent_bytes: int, interval_us: float, costs: Costs = DEFAULT, *, populated_bytes: int | None = None,
+    skip_empty_blocks: bool = False,
+) -> WalkBudget:  # fmt: skip
+    """Return what share of an interval one walk takes, and the largest memory that fits.
+
+    Parameters
+    ----------
+    extent_bytes : int
+        Bytes that are walked.
+    interval_us : float
+        A sampling interval, an application interval or a time budget, in microseconds.
+    costs : Costs
+        See `walk_s`.
+    populated_bytes, skip_empty_blocks : int, bool
+        See `walk_s`.
+
+    Returns
+    -------
+    WalkBudget
+
+    Raises
+    ------
+    InputError
+        If a size or the interval is out of range, or a frame's walk costs nothing.
+    """
+    interval_ns = _positive("interval_us", interval_us) * 1e3
+    frames = int(interval_ns // _positive("frame_walk_ns", costs.frame_walk_ns.default))
+    taken = walk_s(extent_bytes, costs, populated_bytes=populated_bytes, skip_empty_blocks=skip_empty_blocks)
+    return WalkBudget(taken, taken * 1e9 / interval_ns, frames * PAGE_SZ)
+
+
+def migration_s(size_bytes: int, costs: Costs = DEFAULT, folio: str = "4 KiB") -> float:
+    """Return how long one thread takes to migrate some memory.
+
+    Parameters
+    ----------
+    size_bytes : int
+        How much; a folio begun is a folio moved.
+    costs : Costs
+        Time per folio.
+    folio : str
+        ``"4 KiB"``, ``"64 KiB"`` or ``"2 MiB"``.
+
+    Returns
+    -------
+    float
+        Seconds.
+
+    Raises
+    ------
+    InputError
+        If the folio size has no published time.
+    """
+    if folio not in FOLIOS:
+        raise InputError("folio", f"{folio!r} is unknown", "known: " + ", ".join(FOLIOS))
+    name, size = FOLIOS[folio]
+    return float(-(-size_bytes // size) * getattr(costs, name).default * 1e-6)
+
+
+def control_window_s(reset_s: float, apply_s: float, busy_s: float = 0.0) -> float:
+    """Return the real distance of two quota evaluations when each application keeps the kdamond busy.
+
+    Parameters
+    ----------
+    reset_s : float
+        Quota reset interval.
+    apply_s : float
+        Application interval: the grid on which a due evaluation is noticed.
+    busy_s : float
+        What the kdamond does beside sleeping in the tick of an evaluation: metric scans, walks, copies.
+
+    Returns
+    -------
+    float
+        ``busy + k * apply`` for the smallest k ≥ 1 with which that is at least the reset interval.
+    """
+    apply_s = _positive("apply_s", apply_s)
+    steps = max(1, int(np.ceil((reset_s - busy_s) / apply_s - 1e-9)))
+    return busy_s + steps * apply_s
+
+
+def control_cost(
+    ds: xr.Dataset, costs: Costs = DEFAULT, *, metrics: str = "walk", mappings: int = 1, folio: str = "4 KiB"
+) -> xr.Dataset:
+    """Return what a run's control would have cost, in CPU seconds by component.
+
+    Parameters
+    ----------
+    ds : xarray.Dataset
+        From `tieringmodel.simulate`.
+    costs : Costs
+        Constants; the result has one column for each end of their ranges.
+    metrics : {"walk", "counters"}
+        Whether share goals (``node_eligible_mem_bp`` and its relatives) visit the page frames of matching regions, as
+        Linux does, or read counters, as this model does. Other goals always read counters.
+    mappings : int
+        Page-table mappings per page: what one rmap walk visits.
+    folio : str
+        Folio size of the copies.
+
+    Returns
+    -------
+    xarray.Dataset
+        ``cpu_s(component, estimate)`` and ``cpu_share(component, estimate)`` of one CPU over the run, and their sums
+        ``total_cpu_s(estimate)``, ``total_cpu_share(estimate)``; `estimate` is low, default, high. Attributes
+        ``matching_bytes`` says how the frames of share goals were counted.
+
+    Raises
+    ------
+    InputError
+        If the dataset is no run of `simulate`, or an argument is out of range.
+
+    Notes
+    -----
+    Access check: a frame look-up and an rmap walk, when the accessed state is cleared and when it is read. Migration walk:
+    every frame of the regions tried. Copies: pages migrated. The matching memory of a share goal is the mean over the
+    run's region snapshots; without snapshots, all that its context monitors, which is an upper bound.
+    """
+    import xarray as xr
+
+    if ds.attrs.get("kind") != "simulation" or "scenario" not in ds.attrs:
+        raise InputError("ds", "is no run of simulate()", "pass what tieringmodel.simulate returned")
+    if metrics not in ("walk", "counters"):
+        raise InputError("metrics", f"{metrics!r} is unknown", "write walk or counters")
+    if folio not in FOLIOS:
+        raise InputError("folio", f"{folio!r} is unknown", "known: " + ", ".join(FOLIOS))
+    if mappings < 1:
+        raise InputError("mappings", f"{mappings} is below 1", "write 1 or more")
+    counts, how = _counts(ds, metrics)
+    seconds = np.array([[_seconds(counts, costs.at(e), mappings, folio)[c] for e in ESTIMATES] for c in COMPONENTS])
+    duration = float(ds.attrs["duration_s"])
+    over = ("component", "estimate")
+    share = {"units": "1", "long_name": "share of one CPU"}
+    return xr.Dataset(
+        {
+            "cpu_s": (over, seconds, {"units": "s", "long_name": "CPU time of control"}),
+            "cpu_share": (over, seconds / duration, share),
+            "total_cpu_s": (over[1:], seconds.sum(axis=0), {"units": "s", "long_name": "CPU time of control, all components"}),
+            "total_cpu_share": (over[1:], seconds.sum(axis=0) / duration, share),
+        },
+        coords={"component": list(COMPONENTS), "estimate": list(ESTIMATES)},
+        attrs={"kind": "control_cost", "matching_bytes": how, "mappings": mappings, "folio": folio, "metrics": metrics},
+    )
+
+
+def _seconds(counts: dict[str, float], costs: Costs, mappings: int, folio: str) -> dict[str, float]:
+    frame_s, rmap_s = costs.frame_walk_ns.default * 1e-9, mappings * costs.rmap_walk_us.default * 1e-6
+    name, size = FOLIOS[folio]
+    return {
+        "access checks": counts["checks"] * 2 * (frame_s + rmap_s),
+        "region upkeep": counts["region_records"] * costs.region_upkeep_ns.default * 1e-9,
+        "migration walk": counts["tried_frames"] * frame_s,
+        "copies": counts["migrated_pages"] * PAGE_SZ / size * getattr(costs, name).default * 1e-6,
+        "goal metrics": counts["metric_frames"] * frame_s + counts["counter_reads"] * costs.counter_read_us.default * 1e-6,
+        "rmap walks": counts["rmap_walks"] * rmap_s,
+    }
+
+
+def _counts(ds: xr.Dataset, metrics: str) -> tuple[dict[str, float], str]:
+    scenario = Scenario.from_dict(json.loads(ds.attrs["scenario"]))
+    step_us = np.diff(ds["time"].values, prepend=0.0)[:, None] * 1e6
+    checks = (step_us / ds["sample_us"].values * ds["nr_regions"].values).sum() if ds.sizes["context"] else 0.0
+    schemes = [(i, s) for i, c in enumerate(scenario.contexts) for s in c.schemes]
+    tried = ds["sz_tried"].values[-1] if schemes else np.zeros(0)
+    walks = [not s.action.startswith("stat") for _, s in schemes]
+    frames, reads, how = 0.0, 0.0, "no share goal"
+    for k, (context, scheme) in enumerate(schemes):
+        resets = float(ds["resets"].values[-1, k])
+        for goal in scheme.quota.goals:
+            if metrics == "walk" and goal.metric.partition(":")[0] in _WALKED:
+                matching, how = _matching_bytes(ds, scenario, context, scheme, goal.metric)
+                frames += resets * matching / PAGE_SZ
+            else:
+                reads += resets
+    return {
+        "checks": float(checks),
+        "region_records": float(ds["nr_regions"].values.sum()),
+        "tried_frames": float(tried[walks].sum()) / PAGE_SZ if schemes else 0.0,
+        "migrated_pages": float(ds["migrated_pages"].values.sum()),
+        "metric_frames": frames,
+        "counter_reads": reads,
+        "rmap_walks": float(ds["rmap_walks"].values[-1].sum()) if schemes else 0.0,
+    }, how
+
+
+def _matching_bytes(ds: xr.Dataset, scenario: Scenario, context: int, scheme: Scheme, metric: str) -> tuple[float, str]:
+    """Mean bytes of the regions a share goal walks; ``node_sys_bp`` looks at all monitored regions."""
+    monitored = _monitored_bytes(scenario, context)
+    if metric.partition(":")[0] == "node_sys_bp":
+        return monitored, "all monitored memory, which node_sys_bp counts"
+    mine = np.flatnonzero(ds["snapshot_context"].values == context)
+    if not mine.size:
+        return monitored, "all monitored memory: an upper bound, the run kept no region snapshots"
+    ends = np.cumsum(ds["region_count"].values)
+    rows = np.concatenate([np.arange(ends[k] - ds["region_count"].values[k], ends[k]) for k in mine])
+    size: npt.NDArray[Any] = (ds["region_end"].values - ds["region_start"].values)[rows].astype(np.float64)
+    nr, age, p = ds["region_nr_accesses"].values[rows], ds["region_age"].values[rows], scheme.access_pattern
+    fits = (size >= p.min_sz_bytes) & (size <= float(p.max_sz_bytes)) & (nr >= p.min_nr_accesses)
+    fits &= (nr <= p.max_nr_accesses) & (age >= p.min_age) & (age <= p.max_age)
+    unit = scenario.contexts[context].addr_unit
+    return float(size[fits].sum()) * unit / mine.size, f"mean over {mine.size} region snapshots"
+
+
+def _monitored_bytes(scenario: Scenario, context: int) -> float:
+    c = scenario.contexts[context]
+    ranges = [r for t in c.targets for r in t.regions]
+    if ranges:
+        return float(sum(b - a for a, b in ranges)) * c.addr_unit
+    if c.ops == "paddr":
+        return float(sum(n.sz_bytes for n in scenario.machine.nodes))
+    return float(sum(v.hi - v.lo for v in scenario.workload.vmas)) * PAGE_SZ
