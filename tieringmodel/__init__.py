@@ -36,7 +36,7 @@ from .scenario import (
 )
 
 if TYPE_CHECKING:
-    from . import analysis, damon, interleave, loop, plot
+    from . import analysis, damon, hotness, interleave, loop, plot
     from .analysis.lint import lint
     from .damon.goals import register_metric
     from .datafiles import data_path
@@ -48,7 +48,7 @@ if TYPE_CHECKING:
     from .interop.recording import read_recording
     from .warmup import warmup
 
-_ROOMS = ("analysis", "damon", "interleave", "loop", "plot")
+_ROOMS = ("analysis", "damon", "hotness", "interleave", "loop", "plot")
 _HOME = {
     "compare": "experiment.compare",
     "data_path": "datafiles",
@@ -66,7 +66,7 @@ __all__ = [
     "AccessPattern", "Attrs", "Context", "Dest", "Event", "Filter", "Goal", "Group", "InputError", "IntervalsGoal",
     "KernelRefusal", "Machine", "Memcg", "Node", "Placement", "Quota", "Scenario", "Scheme", "Target",
     "TieringError", "Vma", "Watermarks", "Weights", "Workload", "__version__", "analysis", "compare", "damon",
-    "data_path", "interleave", "lint", "load", "loop", "plot", "policies", "preset", "read_recording",
+    "data_path", "hotness", "interleave", "lint", "load", "loop", "plot", "policies", "preset", "read_recording",
     "register_metric", "simulate", "warmup",
 ]  # fmt: skip
 
