@@ -93,7 +93,8 @@ def fuse(
 def _within(where: str, value: npt.ArrayLike, top: float, shape: tuple[int, ...]) -> Floats:
     array = np.asarray(value, np.float64)
     if array.shape not in ((), shape) or not ((array >= 0) & (array <= top) & np.isfinite(array)).all():
-        raise InputError(where, "does not fit the pages, is negative or too large", f"give one number 0..{top:g}, or one per page")
+        remedy = f"give one number 0..{top:g}" + (", or one per page" if shape else "")
+        raise InputError(where, "does not fit the pages, is negative or too large", remedy)
     return array
 
 

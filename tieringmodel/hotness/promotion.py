@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from itertools import pairwise
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -201,7 +202,7 @@ _SUMMED = np.array([name == "promoted_pages" for name in VARIABLES if name != "r
 def _order(names: list[str], relative: Floats) -> str:
     ranked = sorted(zip(relative.tolist(), names, strict=True))
     out = ranked[0][1]
-    for (before, _), (now, name) in zip(ranked[:-1], ranked[1:], strict=True):
+    for (before, _), (now, name) in pairwise(ranked):
         out += (" < " if now > 1.01 * before else " = ") + name
     return out
 

@@ -1,4 +1,4 @@
-"""One protocol for every source of access information: what the workload did in an interval goes in, reports come out, at a cost."""
+"""One protocol for every source of access information: what the workload did goes in, reports come out, at a cost."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..errors import InputError
-from ..fields import Checked, suggest
+from ..fields import suggest
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
@@ -213,8 +213,6 @@ def source(name: str, /, **parameters: Any) -> HotnessSource:
     if name not in _OWN:
         raise InputError("source", f"{name!r} is unknown", suggest(name, sources()))
     factory = _OWN[name]
-    if isinstance(factory, type) and issubclass(factory, Checked):
-        return factory.from_dict(parameters, name)  # type: ignore[return-value]
     try:
         inspect.signature(factory).bind(**parameters)
     except TypeError as error:

@@ -9,6 +9,8 @@ iff the gap before it exceeds τ. One TLB is assumed for all CPUs together; cont
 
 from __future__ import annotations
 
+from math import factorial
+
 import numpy as np
 
 from .protocol import Floats
@@ -36,7 +38,7 @@ def characteristic_time_s(rate_hz: Floats, reach: int) -> float:
         return 0.0
     if count.sum() <= reach:
         return float("inf")
-    low, high = 0.0, 1.0 / rates[0]
+    low, high = 0.0, 1.0 / float(rates[0])
     while -(np.expm1(-rates * high) * count).sum() < reach:
         high *= 2
     for _ in range(80):
@@ -77,16 +79,11 @@ def set_probability(rate_hz: Floats, window_s: float, tau_s: float = 0.0) -> Flo
     mu = rate * np.exp(-rate * tau_s)
     # Beyond, the bit stays clear with less than exp(-20); below, the alternating sum keeps eight digits or more.
     easy = np.minimum(mu, _NEVER_CLEAR / window_s)
-    total, power = np.zeros_like(rate), np.ones_like(rate)
+    total = np.zeros_like(rate)
     for k in range(int(window_s / tau_s) + 1):
         left = window_s - k * tau_s
-        power = easy**k / _factorial(k + 1)
-        term = (-1) ** k * power * easy * left ** (k + 1)
+        term = (-1) ** k * (easy * left) ** (k + 1) / factorial(k + 1)
         total += term
         if not np.any(np.abs(term) > 1e-18):
             break
     return np.where(mu * window_s > _NEVER_CLEAR, 1.0, np.clip(total, 0.0, 1.0))
-
-
-def _factorial(k: int) -> float:
-    return float(np.prod(np.arange(1.0, k + 1)))

@@ -46,9 +46,8 @@ def cost_message(ds: xr.Dataset) -> str:
         best = int(recall[:, column].argmax())
         ties = [name for name, value in zip(names, recall[:, column], strict=True) if value > recall[best, column] - 0.01]
         who = " and ".join(ties) if len(ties) < 3 else f"{len(ties)} of {len(names)} sources"
-        part = f"with {100 * shares[column]:.3g} % of a CPU {who} find{'' if len(ties) > 1 else 's'} most"
-        parts.append(f"{part}, {100 * recall[best, column]:.0f} % of the hot pages")
-    return "; ".join(parts)
+        parts.append(f"at {100 * shares[column]:.3g} % of a CPU: {who}, {100 * recall[best, column]:.0f} %")
+    return "Most hot pages " + "; ".join(parts)
 
 
 def sources_at_equal_cost(ds: xr.Dataset, *, ax: Any = None) -> npt.NDArray[Any]:
@@ -103,8 +102,8 @@ def sources_at_equal_cost(ds: xr.Dataset, *, ax: Any = None) -> npt.NDArray[Any]
     chance = float(ds.attrs["chance"])
     axes[0].axhline(chance, color="0.5", linewidth=1.0, linestyle=(0, (2, 2)))
     axes[0].annotate(
-        "picked at random", (1.0, chance), (-2, 2), xycoords=("axes fraction", "data"), textcoords="offset points",
-        ha="right", fontsize=SMALL_PT, color="0.35",
+        "picked at random", (0.0, chance), (3, -3), xycoords=("axes fraction", "data"), textcoords="offset points",
+        ha="left", va="top", fontsize=SMALL_PT, color="0.35",
     )  # fmt: skip
     handles, labels = axes[1].get_legend_handles_labels()
     axes[0].figure.legend(
@@ -134,10 +133,11 @@ def write_hotness_figure(folder: str | Path) -> Path:
 
     rate_hz = np.full(1 << 18, 0.1)
     rate_hz[50_000:60_000] = 50.0
-    rate_hz[np.random.default_rng(0).choice(np.arange(100_000, rate_hz.size), 10_000, replace=False)] = 50.0
+    others = np.r_[0:50_000, 60_000 : rate_hz.size]
+    rate_hz[np.random.default_rng(0).choice(others, 10_000, replace=False)] = 50.0
     ds = compare_sources(
         {
-            "accessed bits, DAMON regions": "accessed_bits",
+            "accessed bits (DAMON)": "accessed_bits",
             "hint faults, first access": ("hint_faults", {"accesses": 1}),
             "hint faults, second access": ("hint_faults", {"accesses": 2}),
             "device counters (CHMU)": "chmu",
