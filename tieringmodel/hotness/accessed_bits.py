@@ -9,7 +9,7 @@ import numpy as np
 from ..errors import InputError
 from ..fields import Checked
 from .costs import CHECK
-from .protocol import Activity, Floats, Ints, Reports, joined
+from .protocol import Activity, Floats, Ints, Reports, check_share, joined
 from .regions import AdaptiveRegions
 from .tlb import characteristic_time_s, set_probability
 
@@ -109,7 +109,8 @@ class AccessedBits(Checked):
             raise InputError("edges", "fix the cost", "leave them out to compare at equal cost")
         # Below twice the minimum DAMON could not split its first regions.
         least = 2 * self.min_nr_regions
-        bearable = share * 1e9 / (self.check_ns * 1e6 / self.sample_us) if self.check_ns else float(activity.n_pages)
+        bearable = check_share(share)
+        bearable = bearable / (self.check_ns * 1e6 / self.sample_us) if self.check_ns else float(activity.n_pages)
         most = int(min(max(bearable, least), max(least, activity.n_pages // self.folio_pages)))
         stretch = max(1.0, least / bearable)
         sample_us = int(np.ceil(self.sample_us * stretch))

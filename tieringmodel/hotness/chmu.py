@@ -10,7 +10,7 @@ import numpy as np
 from ..errors import InputError
 from ..fields import Checked
 from .costs import LIST_ENTRY
-from .protocol import Activity, Floats, Ints, Reports, joined
+from .protocol import Activity, Floats, Ints, Reports, check_held, check_share, joined
 
 
 @dataclass(eq=False)
@@ -103,9 +103,12 @@ class Chmu(Checked):
 
     def at_cost(self, share: float, activity: Activity) -> Chmu:
         """Return a fresh source whose list is as long as this share of a CPU can read."""
-        bearable = share * 1e9 / (self.entry_ns * 1e6 / self.epoch_us) if self.entry_ns else float(activity.n_pages)
+        bearable = check_share(share)
         units = -(-activity.n_pages // self.unit_pages)
-        return self.replace(list_entries=int(min(max(bearable, 1), units)))
+        entries = bearable / (self.entry_ns * 1e6 / self.epoch_us) if self.entry_ns else float(units)
+        held = self.replace(list_entries=int(min(max(entries, 1), units)))
+        check_held(held.cost_ns_per_s(activity), bearable, "a list of one entry")
+        return held
 
     def observe(self, activity: Activity, rng: np.random.Generator) -> Reports:
         """Count the interval's accesses and read the list at the ends of epochs in it."""

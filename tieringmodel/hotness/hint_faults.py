@@ -11,7 +11,7 @@ from ..errors import InputError
 from ..fields import Checked
 from ..units import MIB, PAGE_SZ
 from .costs import FAULT, SCAN_PAGE
-from .protocol import Activity, Floats, Ints, Reports, joined, page_reports
+from .protocol import Activity, Floats, Ints, Reports, check_held, check_share, joined, page_reports
 
 _TICK_US = 1000.0
 
@@ -157,17 +157,19 @@ class HintFaults(Checked):
 
     def at_cost(self, share: float, activity: Activity) -> HintFaults:
         """Return a fresh source whose scan size makes it take this share of a CPU; at a full scan, more often."""
-        low, high = 1, activity.n_pages
-        full = self.replace(scan_bytes=high * PAGE_SZ)
-        if full.cost_ns_per_s(activity) <= share * 1e9:
-            period_us = self.scan_period_us
-            while period_us > 1000 and full.cost_ns_per_s(activity) < share * 1e9:
-                period_us = max(int(period_us * 0.9), 1000)
-                full = full.replace(scan_period_us=period_us)
-            return full
+        bearable, low, high = check_share(share), 1, activity.n_pages
+        held = self.replace(scan_bytes=high * PAGE_SZ)
+        if held.cost_ns_per_s(activity) <= bearable:
+            while held.scan_period_us > 1000:
+                faster = held.replace(scan_period_us=max(int(held.scan_period_us * 0.9), 1000))
+                if faster.cost_ns_per_s(activity) > bearable:
+                    break
+                held = faster
+            return held
+        check_held(self.replace(scan_bytes=PAGE_SZ).cost_ns_per_s(activity), bearable, "a scan of one page")
         while high - low > max(1, low // 100):
             middle = (low + high) // 2
-            if self.replace(scan_bytes=middle * PAGE_SZ).cost_ns_per_s(activity) <= share * 1e9:
+            if self.replace(scan_bytes=middle * PAGE_SZ).cost_ns_per_s(activity) <= bearable:
                 low = middle
             else:
                 high = middle

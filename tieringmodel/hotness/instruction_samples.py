@@ -10,7 +10,7 @@ import numpy.typing as npt
 from ..errors import InputError
 from ..fields import Checked
 from .costs import SAMPLE
-from .protocol import Activity, Floats, Ints, Reports, joined, page_reports
+from .protocol import Activity, Floats, Ints, Reports, check_share, joined, page_reports
 
 
 @dataclass(eq=False)
@@ -109,7 +109,7 @@ class InstructionSamples(Checked):
 
     def at_cost(self, share: float, activity: Activity) -> InstructionSamples:
         """Return a fresh source whose period makes it take this share of a CPU; at least every operation is sampled."""
-        period = self.period_ops * self.cost_ns_per_s(activity) / (share * 1e9)
+        period = self.period_ops * self.cost_ns_per_s(activity) / check_share(share)
         return self.replace(period_ops=max(int(np.ceil(period)), 1))
 
     def observe(self, activity: Activity, rng: np.random.Generator) -> Reports:

@@ -231,6 +231,7 @@ def _run(
         assert policy is not None
         page = np.unique(reports.first)
         page = page[node[page] == CXL]
+        node = node.copy()
         node[page] = socket if policy.to_accessing_node else 0
         promoted += page.size
         cost_ns = reports.cost_ns + page.size * migrate_ns

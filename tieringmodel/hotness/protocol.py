@@ -21,7 +21,8 @@ class Activity(NamedTuple):
     """What the workload did from `start_us` on for `length_us`: pages are touched as independent Poisson processes.
 
     Arrays are indexed by page in the order of the addresses that the source sees: an aligned run of indices is a folio or
-    a unit of a device's counters. Build it with `activity`, which checks, or `activities`, which reads a scenario.
+    a unit of a device's counters. They must not be changed in place: a source takes the same object for the same numbers.
+    Build it with `activity`, which checks, or `activities`, which reads a scenario.
 
     Attributes
     ----------
@@ -121,6 +122,31 @@ def page_reports(
         first, np.ones_like(first), np.broadcast_to(np.asarray(touches, np.float64), first.shape),
         np.broadcast_to(np.asarray(time_us, np.int64), first.shape), cost_ns, lost, covered,
     )  # fmt: skip
+
+
+def check_share(share: float) -> float:
+    """Return a share of a CPU in nanoseconds per second.
+
+    Raises
+    ------
+    InputError
+        If it is not positive and finite.
+    """
+    if not 0 < share < float("inf"):
+        raise InputError("share", f"{share} of a CPU is not positive", "write e.g. 0.001")
+    return share * 1e9
+
+
+def check_held(cost_ns_per_s: float, bearable: float, what: str) -> None:
+    """Refuse a share of a CPU that the cheapest setting exceeds.
+
+    Raises
+    ------
+    InputError
+        If it does.
+    """
+    if cost_ns_per_s > bearable:
+        raise InputError("share", f"{what} costs more than {bearable * 1e-9:g} of a CPU", "allow more")
 
 
 def joined(parts: list[Reports], cost_ns: float, lost: int = 0, covered: float = 1.0) -> Reports:

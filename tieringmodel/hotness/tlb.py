@@ -33,21 +33,19 @@ def characteristic_time_s(rate_hz: Floats, reach: int) -> float:
     float
         Seconds; 0 without a TLB, inf if every touched translation fits.
     """
-    rates, count = np.unique(rate_hz[rate_hz > 0], return_counts=True)
+    rates = rate_hz[rate_hz > 0]
     if reach <= 0:
         return 0.0
-    if count.sum() <= reach:
+    if rates.size <= reach:
         return float("inf")
-    low, high = 0.0, 1.0 / float(rates[0])
-    while -(np.expm1(-rates * high) * count).sum() < reach:
-        high *= 2
-    for _ in range(80):
-        middle = (low + high) / 2
-        if -(np.expm1(-rates * middle) * count).sum() < reach:
-            low = middle
-        else:
-            high = middle
-    return high
+    # The sum rises and is concave in τ, so Newton's steps from below never pass the root.
+    tau_s = reach / float(rates.sum())
+    while True:
+        gone = np.exp(-rates * tau_s)
+        step = (reach - rates.size + float(gone.sum())) / float(rates @ gone)
+        if not step > 1e-13 * tau_s:
+            return tau_s
+        tau_s += step
 
 
 def set_probability(rate_hz: Floats, window_s: float, tau_s: float = 0.0) -> Floats:

@@ -65,12 +65,9 @@ def per_page(reports: Reports, weight: Floats, n_pages: int) -> Floats:
     """
     one = reports.pages == 1
     out = np.bincount(reports.first[one], weights=weight[one], minlength=n_pages).astype(np.float64)
-    if not one.all():
-        first, end, w = reports.first[~one], (reports.first + reports.pages)[~one], weight[~one]
-        steps = np.bincount(first, w, n_pages + 1) - np.bincount(end, w, n_pages + 1)
-        # Sums of floats do not return to exactly 0 behind a run of pages; counts do.
-        inside = np.cumsum(np.bincount(first, minlength=n_pages + 1) - np.bincount(end, minlength=n_pages + 1)) > 0
-        out += np.where(inside, np.maximum(np.cumsum(steps), 0.0), 0.0)[:n_pages]
+    # Run by run: a sum of steps would be off by rounding behind every run.
+    for k in np.flatnonzero(~one).tolist():
+        out[reports.first[k] : reports.first[k] + reports.pages[k]] += weight[k]
     return out
 
 
@@ -141,9 +138,7 @@ def _note(first_us: Ints, last_us: Ints, reports: Reports, time_us: Ints) -> Non
     last_us[page] = np.maximum(last_us[page], at)
     page, at = page[::-1], at[::-1]
     first_us[page] = np.where(first_us[page] < 0, at, np.minimum(first_us[page], at))
-    for now in np.unique(time_us[~one]).tolist():
-        rows = ~one & (time_us == now)
-        then = reports._replace(first=reports.first[rows], pages=reports.pages[rows])
-        inside = per_page(then, np.ones(then.first.size), first_us.size) > 0
-        last_us[inside] = np.maximum(last_us[inside], now)
-        first_us[inside] = np.where(first_us[inside] < 0, now, np.minimum(first_us[inside], now))
+    for k in np.flatnonzero(~one).tolist():
+        run, now = slice(reports.first[k], reports.first[k] + reports.pages[k]), time_us[k]
+        np.maximum(last_us[run], now, out=last_us[run])
+        first_us[run] = np.where(first_us[run] < 0, now, np.minimum(first_us[run], now))

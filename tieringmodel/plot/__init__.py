@@ -2,12 +2,14 @@
 
 matplotlib is imported when something is drawn. Functions of a comparison: `share`, `share_panels`, `migration_rate`,
 `summary`; of a run: `heatmap` (also of a comparison), `esz`, `occupancy`. `save_figures` writes files. Of the RFC's
-experiments: `rfc_claim`, `rfc_claims`, `five_pages`; of maps over parameters: `stability_map`, `consist_or_temporal`.
+experiments: `rfc_claim`, `rfc_claims`, `five_pages`; of maps over parameters: `stability_map`, `consist_or_temporal`. Of
+hotness sources: `sources_at_equal_cost`.
 """
 
 from .claims import five_pages, rfc_claim, rfc_claims, write_readme_figures
 from .files import save_figures
 from .flows import migration_rate, summary
+from .hotness import sources_at_equal_cost
 from .maps import stability_map
 from .pairs import consist_or_temporal
 from .run import esz, occupancy
@@ -26,6 +28,7 @@ __all__ = [
     "save_figures",
     "share",
     "share_panels",
+    "sources_at_equal_cost",
     "stability_map",
     "summary",
     "write_readme_figures",
