@@ -36,7 +36,7 @@ from .scenario import (
 )
 
 if TYPE_CHECKING:
-    from . import analysis, cost, damon, interleave, loop, plot, testing
+    from . import analysis, cost, damon, hotness, interleave, loop, plot, testing
     from .analysis.lint import lint
     from .damon.goals import register_metric
     from .datafiles import data_path
@@ -48,7 +48,7 @@ if TYPE_CHECKING:
     from .interop.load import load
     from .interop.recording import read_recording
 
-_ROOMS = ("analysis", "cost", "damon", "interleave", "loop", "plot", "testing")
+_ROOMS = ("analysis", "cost", "damon", "hotness", "interleave", "loop", "plot", "testing")
 _HOME = {
     "compare": "experiment.compare",
     "data_path": "datafiles",
@@ -65,9 +65,9 @@ _HOME = {
 __all__ = [
     "AccessPattern", "Attrs", "Context", "Dest", "Event", "Filter", "Goal", "Group", "InputError", "IntervalsGoal",
     "KernelRefusal", "Machine", "Memcg", "Node", "Placement", "Quota", "Scenario", "Scheme", "Target",
-    "TieringError", "Vma", "Watermarks", "Weights", "Workload", "__version__", "analysis", "compare", "cost", "damon",
-    "data_path", "interleave", "lint", "load", "loop", "plot", "policies", "preset", "read_recording",
-    "register_metric", "simulate", "testing", "warmup",
+    "TieringError", "Vma", "Watermarks", "Weights", "Workload", "__version__", "analysis", "compare", "cost",
+    "damon", "data_path", "hotness", "interleave", "lint", "load", "loop", "plot", "policies", "preset",
+    "read_recording", "register_metric", "simulate", "testing", "warmup",
 ]  # fmt: skip
 
 

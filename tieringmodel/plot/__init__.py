@@ -3,12 +3,14 @@
 matplotlib is imported when something is drawn. Functions of a comparison: `share`, `share_panels`, `migration_rate`,
 `summary`; of a run: `course`, `heatmap` (also of a comparison), `esz`, `occupancy`, `returns`, `spectrum`. `save_figures`
 writes files. Of the RFC's experiments: `rfc_claim`, `rfc_claims`, `five_pages`; of maps over parameters: `stability_map`,
-`consist_or_temporal`.
+`consist_or_temporal`; of published measurements: `hardware_v1`, `hardware_v4`; of hotness sources: `sources_at_equal_cost`.
 """
 
 from .claims import five_pages, rfc_claim, rfc_claims, write_readme_figures
 from .files import save_figures
 from .flows import migration_rate, summary
+from .hardware import hardware_v1, hardware_v4
+from .hotness import sources_at_equal_cost
 from .maps import stability_map
 from .pairs import consist_or_temporal
 from .run import esz, occupancy
@@ -21,6 +23,8 @@ __all__ = [
     "course",
     "esz",
     "five_pages",
+    "hardware_v1",
+    "hardware_v4",
     "heatmap",
     "migration_rate",
     "occupancy",
@@ -30,6 +34,7 @@ __all__ = [
     "save_figures",
     "share",
     "share_panels",
+    "sources_at_equal_cost",
     "spectrum",
     "stability_map",
     "summary",
