@@ -35,12 +35,14 @@ def _slots(groups: Sequence[Group]) -> list[int]:
     slots: list[int] = []
     taken: list[tuple[list[int], list[int]]] = []
     for g in groups:
-        for slot, (starts, ends) in enumerate(taken):
+        slot, at = 0, 0
+        for starts, ends in taken:
             at = bisect_left(starts, g.end_tick)
             if at == 0 or ends[at - 1] <= g.start_tick:
                 break
+            slot += 1
         else:
-            slot, at = len(taken), 0
+            at = 0
             taken.append(([], []))
         taken[slot][0].insert(at, g.start_tick)
         taken[slot][1].insert(at, g.end_tick)
@@ -67,7 +69,8 @@ def _intervals(workload: Workload) -> Iterator[tuple[int, int, tuple[int, ...], 
     """
     starts: dict[int, list[tuple[int, int]]] = {}
     ends: dict[int, list[tuple[int, int]]] = {}
-    for which, ranges in enumerate((workload.groups, workload.memcgs)):
+    kinds: tuple[Sequence[Group | Memcg], ...] = (workload.groups, workload.memcgs)
+    for which, ranges in enumerate(kinds):
         for i, r in enumerate(ranges):
             starts.setdefault(r.lo, []).append((which, i))
             ends.setdefault(r.hi, []).append((which, i))
@@ -163,7 +166,10 @@ class AccessTable:
         table[: len(rules)] = np.array(rules, RULE)
         self._rules = table[: len(rules)]
         self._class_of_rule = np.repeat(np.arange(first.size - 1), np.diff(first))
-        self._rate_of_rule = np.array([self._rate_hz(workload.groups[i]) for ms in self.groups_of_class for i in ms])
+        of_rule = [workload.groups[i] for members in self.groups_of_class for i in members]
+        always = [2**32 if g.kind == "period" else rate_threshold(g.rate_hz, tick_us) for g in of_rule]
+        self._plain_of_rule = np.array(always, np.uint64)
+        self._rate_of_rule = np.array([self._rate_hz(g) for g in of_rule])
         n = len(self.groups_of_class)
         self.changes = sorted({t for g in workload.groups for t in (g.start_tick, g.end_tick) if 0 < t < 2**62})
         self._plain_possible = (plain or not self.changes) and all(
@@ -195,10 +201,7 @@ class AccessTable:
         active = (rules["start"] <= tick) & (tick < rules["end"])
         first, other = active & (rules["slot"] == 0), active & (rules["slot"] != 0)
         plain = self._plain_possible and not bool(other.any())
-        full = np.uint64(2**32)
-        threshold[self._class_of_rule[first]] = np.where(
-            rules["kind"] == PERIOD, full, np.where(rules["kind"] == RATE, rules["threshold"], np.uint64(0))
-        )[first]
+        threshold[self._class_of_rule[first]] = self._plain_of_rule[first]
         threshold[self._class_of_rule[other]] = 0
         self.arrays = a._replace(threshold=threshold, plain=plain)
         self._entered, self._entered_plain = (since, until), plain
