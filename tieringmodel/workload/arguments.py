@@ -76,9 +76,8 @@ def few_enough(where: str, n_groups: int, remedy: str) -> None:
 
 def draws(n: int, seed: int) -> npt.NDArray[np.uint64]:
     """Return `n` random 64-bit numbers, uint64 (n,): splitmix64 (Steele, Lea and Flood 2014) of a counter from `seed` on."""
-    z = (np.arange(1, n + 1, dtype=np.uint64) + np.uint64(seed) * np.uint64(0xD1342543DE82EF95)) * np.uint64(
-        0x9E3779B97F4A7C15
-    )
+    start = np.uint64(seed * 0xD1342543DE82EF95 % 2**64)
+    z = (np.arange(1, n + 1, dtype=np.uint64) + start) * np.uint64(0x9E3779B97F4A7C15)
     z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
     return np.asarray(z ^ (z >> np.uint64(31)))

@@ -87,9 +87,9 @@ NAMED: dict[str, NamedCase] = {
     "V4": NamedCase(
         "Redis, YCSB-C zipfian", "20240614030010.751-1",
         "51.4 GB of Redis, YCSB workload C (reads only), zipfian",
-        "GB is GiB; YCSB's constant 0.99 and four 1 KB records a page, placed by hash: the page of rank r has the record of rank "
-        "r, the colder records are spread evenly; pages of like rank lie in runs of 16 MiB; 200 000 reads per second at full "
-        "size; one touch a read",
+        "GB is GiB; YCSB's constant 0.99 and four 1 KB records a page, placed by hash: the page of rank r has the record of "
+        "rank r, the colder records are spread evenly; pages of like rank lie in runs of 16 MiB; 200 000 reads per "
+        "second at full size; one touch a read",
         _redis,
     ),
     "V5": NamedCase(

@@ -5,7 +5,9 @@ All of them go on for ever: what is in force when the last change is done stays 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
+from fractions import Fraction
 from itertools import pairwise
 
 from ..errors import InputError
@@ -48,13 +50,13 @@ class _Hot:
         return block, self.n // block, self.pages // block
 
     def changes(self, block: int, bytes_per_s: float | str, duration_us: int | str) -> list[int]:
-        """Return the ticks at which the next block changes, the first being 0, the last for ever away."""
+        """Return the first ticks after each block's change, before them 0 and after them one for ever away."""
         where = f"{self.family}.bytes_per_s"
         speed = bytes_per_s if isinstance(bytes_per_s, float) else parse_bytes(bytes_per_s, where)
-        each_us = 1e6 * block * PAGE_SZ / check.positive(where, speed)
-        n = int(self.us("duration_us", duration_us) / each_us)
+        each_us = 1_000_000 * block * PAGE_SZ / Fraction(check.positive(where, speed))
+        n = self.us("duration_us", duration_us) // each_us
         check.few_enough(where, n, "use larger blocks or a shorter duration")
-        return [*(round(k * each_us / self.tick_us) for k in range(n + 1)), FOREVER]
+        return [*(math.ceil(k * each_us / self.tick_us) for k in range(n + 1)), FOREVER]
 
 
 def step(

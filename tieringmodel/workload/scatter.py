@@ -45,27 +45,29 @@ def scatter(workload: Workload, *, run_pages: int = 512, seed: int = 0) -> Workl
     for i, g in enumerate(workload.groups):
         if g.kind == "hash":
             raise InputError(f"scatter.groups[{i}].kind", "'hash' depends on page numbers", "use rates or periods")
-        pieces += _pieces(g, run, home)
-        check.few_enough("scatter.run_pages", len(pieces), "use longer runs")
+        ranges = _pieces(g, run, home)
+        check.few_enough("scatter.run_pages", len(pieces) + len(ranges), "use longer runs")
+        pieces += [g.replace(lo=lo, hi=hi) for lo, hi in ranges]
     return workload.replace(groups=tuple(pieces))
 
 
-def _pieces(g: Group, run: int, home: np.ndarray[tuple[int], np.dtype[np.int64]]) -> list[Group]:
+def _pieces(g: Group, run: int, home: np.ndarray[tuple[int], np.dtype[np.int64]]) -> list[list[int]]:
     """Cut a group at the borders of runs, move each part to its run's new home, and join neighbours."""
+    stride = g.stride if g.kind == "period" else 1
     parts = []
     for k in range(g.lo // run, (g.hi - 1) // run + 1):
         a, b = max(g.lo, k * run), min(g.hi, (k + 1) * run)
-        a += -(a - g.lo) % g.stride  # a part begins with a page that is touched
+        a += -(a - g.lo) % stride  # a part begins with a page that is touched
         if a < b:
             shift = (int(home[k]) - k) * run
             parts.append((a + shift, b + shift))
     joined: list[list[int]] = []
     for a, b in sorted(parts):
-        if joined and joined[-1][1] == a and (a - joined[-1][0]) % g.stride == 0:
+        if joined and joined[-1][1] == a and (a - joined[-1][0]) % stride == 0:
             joined[-1][1] = b
         else:
             joined.append([a, b])
-    return [g.replace(lo=a, hi=b) for a, b in joined]
+    return joined
 
 
 def scattered(workload: Workload, run_pages: int, seed: int) -> Workload:
