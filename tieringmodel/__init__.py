@@ -36,7 +36,7 @@ from .scenario import (
 )
 
 if TYPE_CHECKING:
-    from . import analysis, damon, interleave, loop, plot
+    from . import analysis, damon, interleave, loop, plot, workload
     from .analysis.lint import lint
     from .damon.goals import register_metric
     from .datafiles import data_path
@@ -45,10 +45,13 @@ if TYPE_CHECKING:
     from .experiment.presets import preset
     from .experiment.simulate import simulate
     from .interop.load import load
+    from .interop.masim import read_masim
     from .interop.recording import read_recording
+    from .interop.trace_workload import trace_workload
+    from .interop.traces import read_perf, read_trace
     from .warmup import warmup
 
-_ROOMS = ("analysis", "damon", "interleave", "loop", "plot")
+_ROOMS = ("analysis", "damon", "interleave", "loop", "plot", "workload")
 _HOME = {
     "compare": "experiment.compare",
     "data_path": "datafiles",
@@ -56,9 +59,13 @@ _HOME = {
     "load": "interop.load",
     "policies": "experiment.policies",
     "preset": "experiment.presets",
+    "read_masim": "interop.masim",
+    "read_perf": "interop.traces",
     "read_recording": "interop.recording",
+    "read_trace": "interop.traces",
     "register_metric": "damon.goals",
     "simulate": "experiment.simulate",
+    "trace_workload": "interop.trace_workload",
     "warmup": "warmup",
 }
 
@@ -66,8 +73,8 @@ __all__ = [
     "AccessPattern", "Attrs", "Context", "Dest", "Event", "Filter", "Goal", "Group", "InputError", "IntervalsGoal",
     "KernelRefusal", "Machine", "Memcg", "Node", "Placement", "Quota", "Scenario", "Scheme", "Target",
     "TieringError", "Vma", "Watermarks", "Weights", "Workload", "__version__", "analysis", "compare", "damon",
-    "data_path", "interleave", "lint", "load", "loop", "plot", "policies", "preset", "read_recording",
-    "register_metric", "simulate", "warmup",
+    "data_path", "interleave", "lint", "load", "loop", "plot", "policies", "preset", "read_masim", "read_perf",
+    "read_recording", "read_trace", "register_metric", "simulate", "trace_workload", "warmup", "workload",
 ]  # fmt: skip
 
 
