@@ -19,7 +19,7 @@ from ..units import MIB
 MAX_BYTES = 256 * MIB
 _REMEDY = "print samples with perf script -F comm,pid,tid,cpu,time,period,event,addr"
 _NUMBER = r"[0-9]+(?:\.[0-9]*)?(?:[eE][-+]?[0-9]+)?"
-_TRACE = re.compile(rf"\s*({_NUMBER})\s*,\s*(0[xX][0-9a-fA-F]{1,20}|[0-9]{1,20})\s*(?:,\s*({_NUMBER})\s*)?")
+_TRACE = re.compile(rf"\s*({_NUMBER})\s*,\s*(0[xX][0-9a-fA-F]{{1,20}}|[0-9]{{1,20}})\s*(?:,\s*({_NUMBER})\s*)?")
 _PID = re.compile(r"(?:-?\d{1,20}/)?-?\d{1,20}")
 _CPU = re.compile(r"\[\d{1,20}\]")
 _TIME = re.compile(r"\d{1,20}\.\d{1,20}:")

@@ -56,7 +56,9 @@ def build(spec: Mapping[str, Any], where: str = "workload.family") -> Workload:
     if kind == "mix" and isinstance(arguments.get("tenants"), Mapping):
         tenants = arguments["tenants"].items()
         arguments["tenants"] = {k: build(_table(v, f"{where}.tenants.{k}"), f"{where}.tenants.{k}") for k, v in tenants}
-    elif kind == "sequence" and isinstance(arguments.get("phases"), list):
+    elif kind == "sequence" and "phases" in arguments:
+        if not isinstance(arguments["phases"], list):
+            raise InputError(f"{where}.phases", f"{arguments['phases']!r} is not a list", "write a list of tables")
         arguments["phases"] = [_phase(v, f"{where}.phases[{i}]") for i, v in enumerate(arguments["phases"])]
     functions = FAMILIES | {"mix": mix, "sequence": sequence}
     if not isinstance(kind, str) or kind not in functions:

@@ -149,7 +149,7 @@ def named(name: str, scale: float = 1.0) -> Workload:
     factor = check.positive("named.scale", scale)
     if factor > 4:
         raise InputError("named.scale", f"{factor:g} is over 4", "write a factor up to 4")
-    key = _ALIASES.get(name.lower(), name.upper())
+    key = _ALIASES.get(str(name).lower(), str(name).upper())
     if key not in NAMED:
-        raise InputError("named.name", f"{name!r} is unknown", suggest(name, [*NAMED, *_ALIASES]))
+        raise InputError("named.name", f"{name!r} is unknown", suggest(str(name), [*NAMED, *_ALIASES]))
     return NAMED[key].build(factor)

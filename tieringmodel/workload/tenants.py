@@ -34,6 +34,9 @@ def mix(tenants: Mapping[str, Workload], *, memcg_ids: Mapping[str, int] | None 
     InputError
         If there are no tenants, ticks differ where they matter, or memory cgroups clash.
     """
+    for name, table in (("tenants", tenants), ("memcg_ids", memcg_ids or {})):
+        if not isinstance(table, Mapping):
+            raise InputError(f"mix.{name}", f"{table!r} is not a table", "write one entry for each tenant by name")
     if not tenants:
         raise InputError("mix.tenants", "is empty", "give at least one workload")
     ids = {name: k for k, name in enumerate(tenants, 1)} if memcg_ids is None else dict(memcg_ids)
