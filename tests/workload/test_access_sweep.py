@@ -93,6 +93,9 @@ def test_ten_thousand_groups_over_each_other_in_time():
 
 
 def test_too_many_classes():
-    groups = tuple(Group(k, k + 1, rate_hz=1.0) for k in range(65_536))
+    """Each group shares a page with the one before and has a page of its own: two classes a group."""
+    groups = tuple(Group(2 * k, 2 * k + 3, rate_hz=1.0) for k in range(32_769))
     with pytest.raises(InputError, match="65535 classes"):
-        AccessTable(Workload(65_536, groups), TICK_US, 1)
+        AccessTable(Workload(65_540, groups), TICK_US, 1)
+    table = AccessTable(Workload(65_540, groups[:-1]), TICK_US, 1)
+    assert len(table.groups_of_class) == 65_536
