@@ -36,7 +36,7 @@ from .scenario import (
 )
 
 if TYPE_CHECKING:
-    from . import analysis, cost, damon, hotness, interleave, loop, plot, testing
+    from . import analysis, cost, damon, hotness, interleave, loop, plot, testing, workload
     from .analysis.lint import lint
     from .damon.goals import register_metric
     from .datafiles import data_path
@@ -46,9 +46,12 @@ if TYPE_CHECKING:
     from .experiment.simulate import simulate
     from .first_use import warmup
     from .interop.load import load
+    from .interop.masim import read_masim
     from .interop.recording import read_recording
+    from .interop.trace_workload import trace_workload
+    from .interop.traces import read_perf, read_trace
 
-_ROOMS = ("analysis", "cost", "damon", "hotness", "interleave", "loop", "plot", "testing")
+_ROOMS = ("analysis", "cost", "damon", "hotness", "interleave", "loop", "plot", "testing", "workload")
 _HOME = {
     "compare": "experiment.compare",
     "data_path": "datafiles",
@@ -56,9 +59,13 @@ _HOME = {
     "load": "interop.load",
     "policies": "experiment.policies",
     "preset": "experiment.presets",
+    "read_masim": "interop.masim",
+    "read_perf": "interop.traces",
     "read_recording": "interop.recording",
+    "read_trace": "interop.traces",
     "register_metric": "damon.goals",
     "simulate": "experiment.simulate",
+    "trace_workload": "interop.trace_workload",
     "warmup": "first_use",
 }
 
@@ -67,7 +74,8 @@ __all__ = [
     "KernelRefusal", "Machine", "Memcg", "Node", "Placement", "Quota", "Scenario", "Scheme", "Target",
     "TieringError", "Vma", "Watermarks", "Weights", "Workload", "__version__", "analysis", "compare", "cost",
     "damon", "data_path", "hotness", "interleave", "lint", "load", "loop", "plot", "policies", "preset",
-    "read_recording", "register_metric", "simulate", "testing", "warmup",
+    "read_masim", "read_perf", "read_recording", "read_trace", "register_metric", "simulate", "testing",
+    "trace_workload", "warmup", "workload",
 ]  # fmt: skip
 
 

@@ -7,6 +7,8 @@ from pathlib import Path
 from ..datafiles import data_path
 from ..errors import InputError
 from ..scenario import Scenario
+from ..scenario.whole import read_toml
+from .family import with_family
 from .recording import read_recording
 
 
@@ -22,6 +24,7 @@ def load(source: str | Path) -> Scenario:
     Returns
     -------
     Scenario
+        A workload given as a family (`with_family`) is expanded to its groups, and written out as these.
 
     Raises
     ------
@@ -33,7 +36,7 @@ def load(source: str | Path) -> Scenario:
         return read_recording(path).to_scenario()
     if path.suffix == ".toml":
         try:
-            return Scenario.from_toml(path)
+            return Scenario.from_dict(with_family(read_toml(path), path.parent))
         except UnicodeDecodeError as error:
             raise InputError(str(path), f"is not UTF-8 text: {error}", "save it as UTF-8") from None
         except InputError as error:

@@ -148,17 +148,27 @@ class Scenario(Checked):
         InputError
             Naming file and line for broken TOML, path and value for a wrong field.
         """
-        import tomllib
-
-        text = source.read_text(encoding="utf-8") if isinstance(source, Path) else source
-        where = str(source) if isinstance(source, Path) else "TOML text"
-        try:
-            data: Mapping[str, Any] = tomllib.loads(text)
-        except tomllib.TOMLDecodeError as error:
-            raise InputError(where, f"is not valid TOML: {error}", "see the message for line and column") from None
-        return cls.from_dict(data)
+        return cls.from_dict(read_toml(source))
 
     @classmethod
     def from_json(cls, text: str) -> Scenario:
         """Read what `to_json` wrote."""
         return cls.from_dict(json.loads(text))
+
+
+def read_toml(source: str | Path) -> Mapping[str, Any]:
+    """Return the tables of TOML text or of a TOML file.
+
+    Raises
+    ------
+    InputError
+        If it is not TOML, naming file and line.
+    """
+    import tomllib
+
+    text = source.read_text(encoding="utf-8") if isinstance(source, Path) else source
+    where = str(source) if isinstance(source, Path) else "TOML text"
+    try:
+        return tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise InputError(where, f"is not valid TOML: {error}", "see the message for line and column") from None

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from bisect import bisect_left, bisect_right, insort
+from collections.abc import Iterator, Sequence
 from itertools import pairwise
 
 import numpy as np
@@ -22,8 +23,34 @@ def rate_threshold(rate_hz: float, tick_us: int) -> int:
     return round(-math.expm1(-rate_hz * tick_us * 1e-6) * 2**32)
 
 
-def _slots(groups: list[Group]) -> list[int]:
-    """Number groups so that those in force at the same time differ; a group that is alone gets 0."""
+def _slots(groups: Sequence[Group]) -> list[int]:
+    """Number groups so that those in force at the same time differ; a group that is alone gets 0.
+
+    Each group takes the least number that no earlier group in force at the same time has. Groups of one number never
+    overlap, so their starts and ends are sorted alike and one search finds the only group that could be in the way. A group
+    that ends before it starts can overlap several others of one number; with such groups every pair is compared.
+    """
+    if any(g.end_tick <= g.start_tick for g in groups):
+        return _slots_by_pairs(groups)
+    slots: list[int] = []
+    taken: list[tuple[list[int], list[int]]] = []
+    for g in groups:
+        slot, at = 0, 0
+        for starts, ends in taken:
+            at = bisect_left(starts, g.end_tick)
+            if at == 0 or ends[at - 1] <= g.start_tick:
+                break
+            slot += 1
+        else:
+            at = 0
+            taken.append(([], []))
+        taken[slot][0].insert(at, g.start_tick)
+        taken[slot][1].insert(at, g.end_tick)
+        slots.append(slot)
+    return slots
+
+
+def _slots_by_pairs(groups: Sequence[Group]) -> list[int]:
     slots: list[int] = []
     for g in groups:
         busy = {
@@ -33,6 +60,27 @@ def _slots(groups: list[Group]) -> list[int]:
         }
         slots.append(next(k for k in range(len(groups)) if k not in busy))
     return slots
+
+
+def _intervals(workload: Workload) -> Iterator[tuple[int, int, tuple[int, ...], int]]:
+    """Yield (first page, end, indices of the groups that touch it, memory cgroup) from one edge of a range to the next.
+
+    One sweep over the edges keeps the ranges in force as sorted lists of indices.
+    """
+    starts: dict[int, list[tuple[int, int]]] = {}
+    ends: dict[int, list[tuple[int, int]]] = {}
+    kinds: tuple[Sequence[Group | Memcg], ...] = (workload.groups, workload.memcgs)
+    for which, ranges in enumerate(kinds):
+        for i, r in enumerate(ranges):
+            starts.setdefault(r.lo, []).append((which, i))
+            ends.setdefault(r.hi, []).append((which, i))
+    active: tuple[list[int], list[int]] = ([], [])
+    for lo, hi in pairwise(sorted({0, workload.n_pages, *starts, *ends})):
+        for which, i in ends.get(lo, ()):
+            del active[which][bisect_left(active[which], i)]
+        for which, i in starts.get(lo, ()):
+            insort(active[which], i)
+        yield lo, hi, tuple(active[0]), workload.memcgs[active[1][0]].memcg_id if active[1] else 0
 
 
 def memcg_classes(memcgs: Sequence[Memcg], of_class: npt.NDArray[np.int64]) -> dict[int, npt.NDArray[np.bool_]]:
@@ -97,13 +145,9 @@ class AccessTable:
 
     def __init__(self, workload: Workload, tick_us: int, seed: int, plain: bool = True) -> None:
         self.workload, self.tick_us = workload, tick_us
-        ranges: tuple[Group | Memcg, ...] = (*workload.groups, *workload.memcgs)
-        edges = sorted({0, workload.n_pages, *(e for r in ranges for e in (r.lo, r.hi))})
         number: dict[tuple[tuple[int, ...], int], int] = {((), 0): 0}
         self.page_class = np.zeros(workload.n_pages, np.uint16)
-        for lo, hi in pairwise(edges):
-            members = tuple(i for i, g in enumerate(workload.groups) if g.lo <= lo and hi <= g.hi)
-            memcg = next((m.memcg_id for m in workload.memcgs if m.lo <= lo and hi <= m.hi), 0)
+        for lo, hi, members, memcg in _intervals(workload):
             cls = number.setdefault((members, memcg), len(number))
             if cls > 65535:
                 raise InputError("workload.groups", "form more than 65535 classes of pages", "use fewer, larger groups")
@@ -114,13 +158,18 @@ class AccessTable:
         self.key = np.uint64(mix64(np.uint64(seed % 2**64) ^ np.uint64(0xA5A5)))
         first = np.zeros(len(self.groups_of_class) + 1, np.int64)
         rules = []
-        self._slots = [_slots([workload.groups[i] for i in members]) for members in self.groups_of_class]
-        for c, (members, slots) in enumerate(zip(self.groups_of_class, self._slots, strict=True)):
+        for c, members in enumerate(self.groups_of_class):
+            slots = _slots([workload.groups[i] for i in members])
             rules += [(*self._rule(workload.groups[i]), slot) for i, slot in zip(members, slots, strict=True)]
             first[c + 1] = len(rules)
         table = np.zeros(max(len(rules), 1), RULE)
-        for i, row in enumerate(rules):
-            table[i] = row
+        table[: len(rules)] = np.array(rules, RULE)
+        self._rules = table[: len(rules)]
+        self._class_of_rule = np.repeat(np.arange(first.size - 1), np.diff(first))
+        of_rule = [workload.groups[i] for members in self.groups_of_class for i in members]
+        always = [2**32 if g.kind == "period" else rate_threshold(g.rate_hz, tick_us) for g in of_rule]
+        self._plain_of_rule = np.array(always, np.uint64)
+        self._rate_of_rule = np.array([self._rate_hz(g) for g in of_rule])
         n = len(self.groups_of_class)
         self.changes = sorted({t for g in workload.groups for t in (g.start_tick, g.end_tick) if 0 < t < 2**62})
         self._plain_possible = (plain or not self.changes) and all(
@@ -144,22 +193,16 @@ class AccessTable:
         if self._entered[0] <= tick < self._entered[1]:
             self.arrays = self.arrays._replace(plain=self._entered_plain)
             return self._entered[1]
-        until = next((t for t in self.changes if t > tick), 2**62)
-        since = next((t for t in reversed(self.changes) if t <= tick), -(2**62))
-        a = self.arrays
+        at = bisect_right(self.changes, tick)
+        until = self.changes[at] if at < len(self.changes) else 2**62
+        since = self.changes[at - 1] if at else -(2**62)
+        a, rules = self.arrays, self._rules
         threshold = np.zeros_like(a.threshold)
-        plain = self._plain_possible
-        for c, members in enumerate(self.groups_of_class):
-            groups = self.workload.groups
-            active = [
-                (i, slot) for i, slot in zip(members, self._slots[c], strict=True)
-                if groups[i].start_tick <= tick < groups[i].end_tick
-            ]  # fmt: skip
-            if any(slot for _, slot in active):
-                plain = False
-            elif active:
-                group = groups[active[0][0]]
-                threshold[c] = 2**32 if group.kind == "period" else rate_threshold(group.rate_hz, self.tick_us)
+        active = (rules["start"] <= tick) & (tick < rules["end"])
+        first, other = active & (rules["slot"] == 0), active & (rules["slot"] != 0)
+        plain = self._plain_possible and not bool(other.any())
+        threshold[self._class_of_rule[first]] = self._plain_of_rule[first]
+        threshold[self._class_of_rule[other]] = 0
         self.arrays = a._replace(threshold=threshold, plain=plain)
         self._entered, self._entered_plain = (since, until), plain
         return until
@@ -180,16 +223,14 @@ class AccessTable:
 
     def touch_rate_hz(self, tick: int) -> npt.NDArray[np.float64]:
         """Expected touches per second of a page of each class around `tick`, float64 (n_classes,)."""
-        out = np.zeros(len(self.groups_of_class))
-        for c, members in enumerate(self.groups_of_class):
-            for i in members:
-                g = self.workload.groups[i]
-                if not g.start_tick <= tick < g.end_tick:
-                    continue
-                if g.kind == "rate":
-                    out[c] += g.rate_hz
-                elif g.kind == "period":
-                    out[c] += 1e6 / self.tick_us / g.period / g.stride
-                else:
-                    out[c] += 1e6 / self.tick_us * g.threshold / 2**32
-        return out
+        active = (self._rules["start"] <= tick) & (tick < self._rules["end"])
+        n = len(self.groups_of_class)
+        # bincount adds in the order of the rules, one after the other: the sum does not depend on how many there are.
+        return np.bincount(self._class_of_rule[active], self._rate_of_rule[active], n).astype(np.float64)
+
+    def _rate_hz(self, g: Group) -> float:
+        if g.kind == "rate":
+            return g.rate_hz
+        if g.kind == "period":
+            return 1e6 / self.tick_us / g.period / g.stride
+        return 1e6 / self.tick_us * g.threshold / 2**32

@@ -1,0 +1,65 @@
+"""Workloads of scenario files that are given as a family: ``[workload.family]`` with ``kind`` and its arguments."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from ..errors import InputError
+from ..fields import suggest
+from ..scenario import Workload
+from ..workload.families import build
+from .masim import read_masim
+
+_BESIDE = ("placement", "vmas", "tick_us", "memcgs")
+_MASIM = ("kind", "file", "accesses_per_s", "tick_us", "repeat", "max_groups")
+
+
+def with_family(data: Mapping[str, Any], folder: Path) -> Mapping[str, Any]:
+    """Return a scenario's tables with the family of its workload, if there is one, replaced by what it stands for.
+
+    Parameters
+    ----------
+    data : mapping
+        Tables of a scenario file. ``workload.family`` has a ``kind``: one of `tieringmodel.workload.FAMILIES`, ``"mix"``,
+        ``"sequence"`` or ``"masim"`` (with ``file`` and the arguments of `read_masim`). Beside it, ``workload`` may give
+        placement, vmas, memcgs and tick_us, which replace the family's.
+    folder : Path
+        Where relative names of files start.
+
+    Returns
+    -------
+    mapping
+        The same tables with a `Workload`; scenarios keep the groups, not the family, so that a file that was written out
+        does not change when a family does.
+
+    Raises
+    ------
+    InputError
+        If the family or one of its arguments is unknown or out of range.
+    """
+    given = data.get("workload")
+    if not isinstance(given, Mapping) or "family" not in given:
+        return data
+    spec, beside = given["family"], {k: v for k, v in given.items() if k != "family"}
+    for key in beside:
+        if key not in _BESIDE:
+            raise InputError(f"workload.{key}", "does not go with a family", suggest(key, _BESIDE))
+    if not isinstance(spec, Mapping):
+        raise InputError("workload.family", f"{spec!r} is not a table", "write a table with kind and its arguments")
+    made = _masim(spec, folder) if spec.get("kind") == "masim" else build(spec)
+    if beside.get("tick_us") is not None and made.tick_us:
+        raise InputError("workload.tick_us", "the family has a tick of its own", "write workload.family.tick_us")
+    workload = Workload.from_dict({**made.to_dict(), **beside, "groups": made.groups}, "workload")
+    return {**data, "workload": workload}
+
+
+def _masim(spec: Mapping[str, Any], folder: Path) -> Workload:
+    for key in spec:
+        if key not in _MASIM:
+            raise InputError(f"workload.family.{key}", "is not an argument of masim", suggest(key, _MASIM))
+    name = spec.get("file")
+    if not isinstance(name, str) or "\n" in name:
+        raise InputError("workload.family.file", f"{name!r} names no file", "write the name of a masim configuration")
+    return read_masim(folder / name, **{k: v for k, v in spec.items() if k not in ("kind", "file")})

@@ -1,0 +1,182 @@
+"""Recorded accesses as workloads: text of ``perf script`` with data addresses, and tables of times and addresses."""
+
+from __future__ import annotations
+
+import gzip
+import math
+import re
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from ..errors import InputError
+from ..units import MIB
+
+MAX_BYTES = 256 * MIB
+_REMEDY = "print samples with perf script -F comm,pid,tid,cpu,time,period,event,addr"
+_NUMBER = r"[0-9]+(?:\.[0-9]*)?(?:[eE][-+]?[0-9]+)?"
+_TRACE = re.compile(rf"\s*({_NUMBER})\s*,\s*(0[xX][0-9a-fA-F]{{1,20}}|[0-9]{{1,20}})\s*(?:,\s*({_NUMBER})\s*)?")
+_PID = re.compile(r"(?:-?\d{1,20}/)?-?\d{1,20}")
+_CPU = re.compile(r"\[\d{1,20}\]")
+_TIME = re.compile(r"\d{1,20}\.\d{1,20}:")
+_HEX = re.compile(r"(?:0x)?[0-9a-f]{1,20}")
+
+
+class Trace(NamedTuple):
+    """Accesses in the order of the file.
+
+    ``time_s``: float64 (n,); ``address``: uint64 (n,), bytes; ``accesses``: float64 (n,), how many accesses each entry
+    stands for; ``skipped``: entries without a data address (0), which are left out.
+    """
+
+    time_s: npt.NDArray[np.float64]
+    address: npt.NDArray[np.uint64]
+    accesses: npt.NDArray[np.float64]
+    skipped: int = 0
+
+
+def read_trace(source: str | Path, *, max_bytes: int = MAX_BYTES) -> Trace:
+    """Read a table of accesses: lines ``time_s,address[,weight]``, below a line with just these names.
+
+    Parameters
+    ----------
+    source : str or Path
+        A ``.csv`` or ``.csv.gz`` file. Addresses are decimal or begin with 0x; the weight says how many accesses a line
+        stands for, by default 1.
+    max_bytes : int
+        Refuse files that are longer, decompressed.
+
+    Returns
+    -------
+    Trace
+
+    Raises
+    ------
+    InputError
+        Naming file and line of what cannot be read.
+    """
+    path = Path(source)
+    rows: list[tuple[float, int, float]] = []
+    n_columns = 0
+    for number, line in _lines(path, max_bytes):
+        where = f"{path}:{number}"
+        if not n_columns:
+            header = [c.strip() for c in line.split(",")]
+            if header not in (["time_s", "address"], ["time_s", "address", "weight"]):
+                raise InputError(where, f"the first line is {line!r}", "write time_s,address or time_s,address,weight")
+            n_columns = len(header)
+            continue
+        found = _TRACE.fullmatch(line)
+        if not found or (found[3] is None) != (n_columns == 2):
+            raise InputError(where, f"{line[:80]!r} is no line of {n_columns} columns", "write e.g. 0.25,0x7f0000001000")
+        rows.append((_finite(found[1], where), _address(found[2], where), _finite(found[3] or "1", where)))
+    return _trace(path, rows, 0)
+
+
+def read_perf(source: str | Path, *, period: int | None = None, max_bytes: int = MAX_BYTES) -> Trace:
+    """Read samples of memory accesses as ``perf script`` prints them (PEBS, IBS or SPE, by ``perf mem record``).
+
+    A line is ``[comm] pid[/tid] [cpu] time: [period] event: address …`` in perf's order; the address is the first field
+    after the event's name, as with ``-F comm,pid,tid,cpu,time,period,event,addr``. What follows is not read, except that
+    a lone address followed by a symbol, which is where the program was and not what it accessed, and a data source
+    in its place are refused. Lines of comments (``#``) and empty ones are passed over.
+
+    Parameters
+    ----------
+    source : str or Path
+        A text file, or one compressed to ``.gz``.
+    period : int, optional
+        Accesses that a sample stands for where its line does not say.
+    max_bytes : int
+        Refuse files that are longer, decompressed.
+
+    Returns
+    -------
+    Trace
+        Samples whose address is 0, which hit no memory, are counted in ``skipped``.
+
+    Raises
+    ------
+    InputError
+        Naming file and line of what cannot be read.
+    """
+    path = Path(source)
+    if period is not None and period < 1:
+        raise InputError("period", f"{period} is below 1", "write how many accesses there are to a sample")
+    rows: list[tuple[float, int, float]] = []
+    skipped = 0
+    for number, line in _lines(path, max_bytes):
+        if not line.strip() or line.lstrip().startswith("#"):
+            continue
+        where = f"{path}:{number}"
+        time_s, stated, address, after = _sample(line.split(), where)
+        each = stated or period
+        if each is None:
+            raise InputError(where, "does not say how many accesses the sample stands for", "pass period=…")
+        if after and not _HEX.fullmatch(after):
+            what = "a data source" if after.startswith("|") else "the address of code"
+            raise InputError(where, f"{address:x} before {after[:40]!r} is {what}, not of data", _REMEDY)
+        if address:
+            rows.append((time_s, address, float(each)))
+        else:
+            skipped += 1
+    return _trace(path, rows, skipped)
+
+
+def _sample(words: list[str], where: str) -> tuple[float, int, int, str]:
+    """Return time, period (0 where the line has none), address and the word after it."""
+    at = next((k for k, word in enumerate(words) if _TIME.fullmatch(word)), 0)
+    before, after = words[:at], words[at + 1 :]
+    if before and _CPU.fullmatch(before[-1]):
+        before.pop()
+    period = after.pop(0) if len(after) > 1 and after[0].isdecimal() and len(after[0]) <= 20 else "0"
+    if not (before and _PID.fullmatch(before[-1]) and len(after) > 1 and after[0].endswith(":") and _HEX.fullmatch(after[1])):
+        raise InputError(where, f"{' '.join(words)[:80]!r} is no sample with a data address", _REMEDY)
+    return float(words[at][:-1]), int(period), _address("0x" + after[1].removeprefix("0x"), where), "".join(after[2:3])
+
+
+def _trace(path: Path, rows: list[tuple[float, int, float]], skipped: int) -> Trace:
+    if not rows:
+        raise InputError(str(path), f"holds no access ({skipped} entries without an address)", "give a longer recording")
+    time_s, address, accesses = zip(*rows, strict=True)
+    return Trace(np.array(time_s), np.array(address, np.uint64), np.array(accesses), skipped)
+
+
+def _finite(text: str, where: str) -> float:
+    value = float(text)
+    if not math.isfinite(value):
+        raise InputError(where, f"{text} is beyond what a number can hold", "write a smaller one")
+    return value
+
+
+def _address(text: str, where: str) -> int:
+    value = int(text, 0) if text[:2].lower() == "0x" else int(text)
+    if value >= 2**64:
+        raise InputError(where, f"address {text} has more than 64 bits", "correct it")
+    return value
+
+
+def _lines(path: Path, max_bytes: int) -> Iterator[tuple[int, str]]:
+    """Yield (line number, line) of a text file, decompressed if its name ends in ``.gz``, up to a size."""
+    number, size = 0, 0
+    try:
+        with gzip.open(path, "rb") if path.suffix == ".gz" else path.open("rb") as file:
+            while raw := file.readline(1 << 16):
+                number, size = number + 1, size + len(raw)
+                if size > max_bytes:
+                    raise InputError(f"{path}:{number}", f"the file goes on beyond {max_bytes} bytes", "raise max_bytes")
+                if len(raw) == 1 << 16:
+                    raise InputError(f"{path}:{number}", "the line is longer than 64 KiB", "give a text file of lines")
+                yield number, raw.decode("utf-8").rstrip("\r\n")
+    except EOFError:
+        raise InputError(f"{path}:{number + 1}", "its compressed data end too early", "copy the whole file again") from None
+    except (zlib.error, gzip.BadGzipFile) as error:
+        raise InputError(f"{path}:{number + 1}", f"is not intact gzip data ({error})", "copy the file again") from None
+    except UnicodeDecodeError:
+        raise InputError(f"{path}:{number}", "is not UTF-8 text", "give a text file") from None
+    except OSError as error:
+        raise InputError(str(path), f"cannot be read ({error.strerror})", "check name and permissions") from None
