@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import re
 from collections.abc import Sequence
 from pathlib import PurePath
@@ -61,7 +62,7 @@ def read_damo_line(words: Sequence[str], machine: Machine) -> Dump:
     Returns
     -------
     Dump
-        A paddr target without ranges monitors the whole machine.
+        A paddr target without ranges monitors the whole machine (told in ``notes``).
 
     Raises
     ------
@@ -76,10 +77,11 @@ def read_damo_line(words: Sequence[str], machine: Machine) -> Dump:
               for o in split(words) if o.name in _LEFT_OUT]  # fmt: skip
     _check_alone(options)
     options = _with_ranges(options, machine)
-    data = parse_json(damo_args([w for o in options for w in (o.name, *o.values) if w]), f"damo {damo_version()}")
+    checked = [w for o in options for w in ((o.name, *o.values) if o.name else o.values)]
+    data = parse_json(damo_args(checked), f"damo {damo_version()}")
     contexts = [c for k in data.get("kdamonds", []) for c in k.get("contexts", [])]
     schemes = [s for c in contexts for s in c.get("schemes", [])]
-    _whole_machine(contexts, sum(o.name in ("-r", "--regions") for o in options))
+    _whole_machine(contexts, sum(o.name in ("-r", "--regions") for o in options), machine, notes)
     for scheme in schemes:
         _from_ns(scheme)
     _access_rates(schemes, [o for o in options if o.name == "--damos_access_rate"])
@@ -110,8 +112,11 @@ def split(words: Sequence[str]) -> list[Option]:
             found.append(Option("", (word,)))
             continue
         if word not in known:
-            raise InputError(f"{WHERE} {word}", "is no option that can be translated", suggest(word, known))
-        wanted, values = known[word], []
+            near = difflib.get_close_matches(word, known, 1)
+            remedy = f"did you mean {near[0]}?" if near else "remove it, or give damo's parameter file"
+            raise InputError(f"{WHERE} {word}", "is no option that can be translated", remedy)
+        wanted = known[word]
+        values: list[str] = []
         while todo and len(values) != wanted and not re.match(r"-[-a-zA-Z]", todo[0]):
             values.append(todo.pop(0))
         if len(values) < max(wanted, wanted == _MANY):
@@ -159,12 +164,14 @@ def _with_ranges(options: list[Option], machine: Machine) -> list[Option]:
     return out
 
 
-def _whole_machine(contexts: list[dict[str, Any]], given: int) -> None:
-    """Forget the ranges of the machine that damo runs on: targets beyond the given ranges got them."""
+def _whole_machine(contexts: list[dict[str, Any]], given: int, machine: Machine, notes: list[str]) -> None:
+    """Replace the ranges of the machine that damo runs on: targets beyond the given ranges got them."""
     targets = [(c, t) for c in contexts for t in c.get("targets", [])]
     for context, target in targets[given:]:
         if context.get("ops") == "paddr":
-            target["regions"] = []
+            ranges = ranges_of(machine, v.size_bytes(context.get("addr_unit", 1), WHERE) or 1)
+            target["regions"] = [{"start": start, "end": end} for start, end in ranges]
+            notes.append(f"{WHERE}: no range is given; damo would take the memory it runs on, here it is the whole machine")
 
 
 def _from_ns(scheme: dict[str, Any]) -> None:

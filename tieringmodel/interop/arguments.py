@@ -1,0 +1,62 @@
+"""What every command that takes a scenario has in common: its options, and a ``damo start …`` line after ``--``."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ..errors import InputError
+
+if TYPE_CHECKING:
+    from .load import Loaded
+
+SCENARIO_HELP = (
+    "TOML, damo's JSON or YAML, a dump of DAMON's sysfs tree, a recording directory, or a shipped name; "
+    "or none and '-- damo start …' at the end"
+)
+
+
+def add_surroundings(command: argparse.ArgumentParser) -> None:
+    """Add ``--machine`` and ``--workload``."""
+    command.add_argument(
+        "--machine", metavar="FILE", type=Path,
+        help="TOML with a [machine]; for what describes DAMON only (default: a DRAM and CXL pair that fits the addresses)",
+    )  # fmt: skip
+    command.add_argument(
+        "--workload", metavar="FILE", type=Path,
+        help="TOML with a [workload], or a damo record (default: half of the memory in use, a quarter of it hot)",
+    )  # fmt: skip
+
+
+def split_line(argv: Sequence[str]) -> tuple[list[str], list[str]]:
+    """Return the arguments before ``--`` and the damo line after it; without such a line, everything and nothing."""
+    words = list(argv)
+    if "--" in words:
+        at = words.index("--")
+        tail = words[at + 1 :]
+        if tail and Path(tail[0]).name in ("damo", "sudo"):
+            return words[:at], tail
+    return words, []
+
+
+def open_given(source: str | None, arguments: argparse.Namespace) -> Loaded:
+    """Open the scenario that a command names, or its damo line; print notes on stderr.
+
+    Raises
+    ------
+    InputError
+        If there is neither or both, or it cannot be read.
+    """
+    from .load import open_scenario
+
+    line: list[str] = getattr(arguments, "line", [])
+    if (source is None) == (not line):
+        text = "is named twice, before and after --" if line else "is missing"
+        raise InputError("SCENARIO", text, "name a file, a shipped name, or write -- damo start …")
+    loaded = open_scenario(line or str(source), machine=arguments.machine, workload=arguments.workload)
+    for note in loaded.notes:
+        print(f"tieringmodel: {note}", file=sys.stderr)
+    return loaded
