@@ -100,6 +100,14 @@ def open_scenario(
     """
     hardware = None if machine is None else read_machine(machine)
     work = None if workload is None else read_workload(workload)
+    loaded = _open(source, hardware, work)
+    if work is None or isinstance(workload, Workload) or Path(str(workload)).suffix == ".toml" or work.vmas:
+        return loaded
+    text = f"{workload}: physical addresses that the record never saw touched are left out, they may be free memory"
+    return Loaded(loaded.scenario, (text, *loaded.notes), loaded.memcg_paths, loaded.pids)
+
+
+def _open(source: str | Path | Sequence[str], hardware: Machine | None, work: Workload | None) -> Loaded:
     if isinstance(source, str) and source.startswith(("damo ", "sudo damo ")):
         source = _words(source, "damo line")
     if not isinstance(source, (str, Path)):
