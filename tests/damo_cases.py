@@ -58,7 +58,8 @@ def scheme(draw: st.DrawFn, paddr: bool) -> tm.Scheme:
         goals=tuple(draw(st.lists(goal(paddr), max_size=3))), goal_tuner=draw(st.sampled_from(("consist", "temporal"))),
         weights=draw(weights), fail_charge_num=draw(_u32), fail_charge_denom=draw(_u32),
     )  # fmt: skip
-    marks = tm.Watermarks(draw(st.sampled_from(("none", "free_mem_rate"))), draw(_small), draw(_small), draw(_small), draw(_small))
+    metric = draw(st.sampled_from(("none", "free_mem_rate")))
+    marks = tm.Watermarks(metric, *draw(st.tuples(_small, _small, _small, _small)))
     dests = () if paddr else tuple(tm.Dest(i, draw(_u32)) for i in range(draw(st.integers(0, 2))))
     return tm.Scheme(
         draw(st.sampled_from(ACTIONS)), draw(pattern()), draw(_small), draw(st.integers(-1, 3)), quota, marks,

@@ -14,7 +14,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Sequence
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 
 from ..errors import InputError
@@ -91,6 +91,11 @@ def damo_args(words: Sequence[str]) -> str:
     InputError
         With damo's own words if it refuses the options.
     """
+    return _translated(tuple(words))
+
+
+@lru_cache(maxsize=64)
+def _translated(words: tuple[str, ...]) -> str:
     done = run_damo("args", "damon", "--format", "json", "--raw", *words, root=True)
     if done.returncode or not done.stdout.lstrip().startswith("{"):
         said = done.stdout.strip() or done.stderr.strip()

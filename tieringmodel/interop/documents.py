@@ -11,6 +11,9 @@ from ..errors import InputError
 MAX_TEXT_BYTES = 64 << 20
 """Parameter files are kilobytes; records have a limit of their own."""
 
+MAX_YAML_DEPTH = 64
+"""damo nests 12 deep; a YAML scanner's time grows with the square of the depth."""
+
 
 def read_bytes(path: Path, max_bytes: int) -> bytes:
     """Return a file's content.
@@ -89,8 +92,15 @@ def parse_yaml(text: str, where: str) -> Any:
         import yaml
     except ImportError:
         raise InputError(where, "is YAML, and no reader is installed", "pip install 'tieringmodel[damo]'") from None
+    opening = (yaml.FlowSequenceStartToken, yaml.FlowMappingStartToken, yaml.BlockMappingStartToken,
+               yaml.BlockSequenceStartToken)  # fmt: skip
+    closing = (yaml.FlowSequenceEndToken, yaml.FlowMappingEndToken, yaml.BlockEndToken)
+    depth = 0
     try:
         for token in yaml.scan(text, Loader=yaml.SafeLoader):
+            depth += isinstance(token, opening) - isinstance(token, closing)
+            if depth > MAX_YAML_DEPTH:
+                raise RecursionError
             if isinstance(token, (yaml.AliasToken, yaml.AnchorToken, yaml.TagToken)):
                 kind = type(token).__name__.removesuffix("Token").lower()
                 line = token.start_mark.line + 1

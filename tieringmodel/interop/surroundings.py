@@ -104,7 +104,8 @@ def surround(
         workload = default_workload(contexts, machine)
         text = f"{format_bytes(workload.n_pages * PAGE_SZ)} dealt evenly over the nodes"
         guesses.append(f"workload {text}, a quarter touched at {HOT_HZ:g} Hz, the rest at {COLD_HZ:g} Hz")
-    said = (f"assumed: {'; '.join(guesses)} (--machine and --workload replace it)",) if guesses else ()
+    options = " and ".join(f"--{g.partition(' ')[0]}" for g in guesses)
+    said = (f"assumed: {'; '.join(guesses)} (to replace by {options})",) if guesses else ()
     return Scenario(machine, workload, contexts, name), said
 
 
