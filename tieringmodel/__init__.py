@@ -44,6 +44,8 @@ if TYPE_CHECKING:
     from .experiment.policies import policies
     from .experiment.presets import preset
     from .experiment.simulate import simulate
+    from .interop.damo_record_write import to_damo_record
+    from .interop.damo_records import read_damo_record
     from .interop.load import load
     from .interop.recording import read_recording
     from .warmup import warmup
@@ -56,9 +58,11 @@ _HOME = {
     "load": "interop.load",
     "policies": "experiment.policies",
     "preset": "experiment.presets",
+    "read_damo_record": "interop.damo_records",
     "read_recording": "interop.recording",
     "register_metric": "damon.goals",
     "simulate": "experiment.simulate",
+    "to_damo_record": "interop.damo_record_write",
     "warmup": "warmup",
 }
 
@@ -66,8 +70,8 @@ __all__ = [
     "AccessPattern", "Attrs", "Context", "Dest", "Event", "Filter", "Goal", "Group", "InputError", "IntervalsGoal",
     "KernelRefusal", "Machine", "Memcg", "Node", "Placement", "Quota", "Scenario", "Scheme", "Target",
     "TieringError", "Vma", "Watermarks", "Weights", "Workload", "__version__", "analysis", "compare", "damon",
-    "data_path", "interleave", "lint", "load", "loop", "plot", "policies", "preset", "read_recording",
-    "register_metric", "simulate", "warmup",
+    "data_path", "interleave", "lint", "load", "loop", "plot", "policies", "preset", "read_damo_record",
+    "read_recording", "register_metric", "simulate", "to_damo_record", "warmup",
 ]  # fmt: skip
 
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 from ._version import __version__
 from .errors import InputError, TieringError
-from .interop.arguments import SCENARIO_HELP, add_surroundings, open_given, split_line
+from .interop.arguments import SCENARIO_HELP, add_surroundings, check_words, open_given, split_line
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -111,9 +111,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     words, line = split_line(sys.argv[1:] if argv is None else argv)
     top = parser()
     arguments = top.parse_args(words)
-    if line and arguments.command == "validate":
-        top.error("validate takes no damo line")
     arguments.line = line
+    check_words(top, arguments)
     commands = {"compare": _compare, "run": _run, "lint": _lint, "convert": _convert, "validate": _validate}
     try:
         return commands[arguments.command](arguments)
@@ -238,10 +237,6 @@ def _lint(arguments: argparse.Namespace) -> int:
 def _convert(arguments: argparse.Namespace) -> int:
     from .interop.convert import write_converted
 
-    wanted = 1 if arguments.line else 2
-    if len(arguments.files) != wanted:
-        form = "OUT -- damo start …" if arguments.line else "IN OUT"
-        raise InputError("convert", f"has {len(arguments.files)} files", f"write: convert {form}")
     target = Path(arguments.files[-1])
     loaded = open_given(None if arguments.line else arguments.files[0], arguments)
     for note in write_converted(loaded, target, pid=arguments.pid):

@@ -137,11 +137,12 @@ def test_commands_take_a_line_and_say_what_is_assumed(folder: Path, capsys: pyte
 
 def test_compare_takes_a_line_and_its_surroundings(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     import tieringmodel.experiment.compare as module
+    from tieringmodel.experiment.policies import Policy
 
     seen: list[tm.Scenario] = []
 
-    def stop(jobs: dict[str, tm.Scenario], **_: object) -> None:
-        seen.extend(jobs.values())
+    def stop(jobs: dict[str, Policy], **_: object) -> None:
+        seen.extend(policy.scenario for policy in jobs.values())
         raise tm.InputError("stop", "here")
 
     monkeypatch.setattr(module, "compare", stop)
@@ -154,10 +155,6 @@ def test_compare_takes_a_line_and_its_surroundings(folder: Path, monkeypatch: py
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (["run"], "SCENARIO: is missing"),
-        (["run", "sc.toml", "--", "damo", "start"], "named twice"),
-        (["convert", "sc.toml"], "convert IN OUT"),
-        (["convert", "a", "b", "--", "damo", "start"], "OUT -- damo start"),
         (["convert", "sc.toml", "x.xyz"], "no form"),
         (["convert", "sc.toml", "x"], "no suffix"),
         (["convert", "sc.toml", "x.damo"], "drops the nid"),
@@ -176,6 +173,25 @@ def test_mistakes_are_one_sentence_and_status_2(
     assert said in err
     assert "Traceback" not in err
     assert not (folder / "EXECUTED").exists()
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["run"], "SCENARIO is missing"),
+        (["run", "sc.toml", "--", "damo", "start"], "given twice"),
+        (["compare", "sc.toml", "--", "damo", "start"], "given twice"),
+        (["validate", "--", "damo", "start"], "takes no damo line"),
+        (["convert", "sc.toml"], "convert IN OUT"),
+        (["convert", "a", "b", "--", "damo", "start"], "OUT -- damo start"),
+    ],
+)
+def test_wrong_words_end_before_anything_is_read(
+    words: list[str], said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit, match="2"):
+        cli.main(words)
+    assert said in capsys.readouterr().err
 
 
 def test_the_surroundings_of_a_scenario_can_be_replaced(folder: Path) -> None:

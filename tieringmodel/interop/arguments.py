@@ -8,8 +8,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..errors import InputError
-
 if TYPE_CHECKING:
     from .load import Loaded
 
@@ -42,21 +40,34 @@ def split_line(argv: Sequence[str]) -> tuple[list[str], list[str]]:
     return words, []
 
 
+def check_words(top: argparse.ArgumentParser, arguments: argparse.Namespace) -> None:
+    """End with one sentence if a command has no scenario, or two where it takes one, or a damo line it has no use for."""
+    line, command = arguments.line, arguments.command
+    if line and command == "validate":
+        top.error("validate takes no damo line")
+    if command == "convert":
+        wanted, form = (1, "OUT -- damo start …") if line else (2, "IN OUT")
+        if len(arguments.files) != wanted:
+            top.error(f"convert has {len(arguments.files)} files, write: convert {form}")
+    elif command in ("run", "lint") and (arguments.scenario is None) != bool(line):
+        top.error("SCENARIO is " + ("given twice, before and after --" if line else "missing"))
+    elif command == "compare" and line and arguments.scenario:
+        top.error("SCENARIO is given twice, before and after --")
+
+
 def open_given(source: str | None, arguments: argparse.Namespace) -> Loaded:
     """Open the scenario that a command names, or its damo line; print notes on stderr.
 
     Raises
     ------
     InputError
-        If there is neither or both, or it cannot be read.
+        If it cannot be read.
     """
     from .load import open_scenario
 
-    line: list[str] = getattr(arguments, "line", [])
-    if (source is None) == (not line):
-        text = "is named twice, before and after --" if line else "is missing"
-        raise InputError("SCENARIO", text, "name a file, a shipped name, or write -- damo start …")
-    loaded = open_scenario(line or str(source), machine=arguments.machine, workload=arguments.workload)
+    line: list[str] = arguments.line
+    given = line if line and source is None else str(source)
+    loaded = open_scenario(given, machine=arguments.machine, workload=arguments.workload)
     for note in loaded.notes:
         print(f"tieringmodel: {note}", file=sys.stderr)
     return loaded

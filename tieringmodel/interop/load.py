@@ -17,6 +17,7 @@ from .recording import read_recording
 from .surroundings import default_machine, equal_nodes, nids_of, read_machine, read_workload, surround
 from .sysfs import Dump, read_dump
 
+_IN_A_DUMP = ("operations", "monitoring_attrs/", "targets/", "schemes/", "nr_contexts", "nr_kdamonds")
 _RECORDED = ("layout", "record", "resets", "quota_steps", "info")
 
 
@@ -133,6 +134,9 @@ def _open(source: str | Path | Sequence[str], hardware: Machine | None, work: Wo
         return _line(_words(code, str(path)), hardware, work)
     if text.startswith("#!"):
         raise InputError(str(path), "is a script, and scripts are not run", "dump the sysfs tree after running it")
+    if not any(word in text for word in _IN_A_DUMP):
+        what = "is neither a TOML scenario, damo's parameters, a damo line, a dump of DAMON's sysfs tree nor a recording"
+        raise InputError(str(source), what, "give one of these")
     return _surrounded(read_dump(path), hardware, work, path.stem)
 
 
