@@ -146,6 +146,20 @@ def test_who_is_not_root_gets_a_namespace_or_the_reason(monkeypatch: pytest.Monk
         damo_program.damo_args(["--ops", "paddr", "--damos_action", "cold"])
 
 
+def test_a_namespace_hides_this_kernel_s_damon(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    seen = tmp_path / "seen"
+    fake = tmp_path / "unshare"
+    fake.write_text(f'#!/bin/sh\nprintf "%s\\n" "$@" > {seen}\necho "{{}}"\n')
+    fake.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    monkeypatch.setattr(os, "geteuid", lambda: 1000)
+    assert damo_program.run_damo("args", "damon", root=True).stdout == "{}\n"
+    words = seen.read_text().splitlines()
+    assert words[:3] == ["--user", "--map-root-user", "--mount"]
+    assert "mount -t tmpfs none /sys/kernel/mm" in words[5]
+    assert words[-2:] == ["args", "damon"]
+
+
 def test_a_line_without_machine_assumes_one_that_has_its_nodes_and_addresses() -> None:
     loaded = open_scenario("damo start --numa_node 2 --damos_action migrate_hot 0")
     assert [n.nid for n in loaded.scenario.machine.nodes] == [0, 1, 2]

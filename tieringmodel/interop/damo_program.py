@@ -21,6 +21,9 @@ from ..errors import InputError
 from .damo_write import PINNED
 
 TIMEOUT_S = 60
+# The namespace's root may not read DAMON's files either, and damo ends where it finds files that it cannot read.
+_HIDE = 'if [ -d /sys/kernel/mm ]; then mount -t tmpfs none /sys/kernel/mm; fi && exec "$0" "$@"'
+_AS_ROOT = ("unshare", "--user", "--map-root-user", "--mount", "sh", "-c", _HIDE)
 _HINT = "pip install 'tieringmodel[damo]'"
 
 
@@ -39,7 +42,8 @@ def run_damo(*words: str, root: bool = False) -> subprocess.CompletedProcess[str
     *words : str
         Its arguments. Nothing is checked here: never pass a stranger's words that were not.
     root : bool
-        Run as root of a new user namespace unless we are root: damo demands it, also for what needs no rights.
+        Run as root of a new user namespace, without the files of this kernel's DAMON, unless we are root: damo demands it,
+        also for what needs no rights.
 
     Raises
     ------
@@ -51,7 +55,7 @@ def run_damo(*words: str, root: bool = False) -> subprocess.CompletedProcess[str
         raise InputError("damo", "is not installed", _HINT)
     command = [program, *words]
     if root and os.geteuid() != 0:
-        command = ["unshare", "--user", "--map-root-user", *command]
+        command = [*_AS_ROOT, *command]
     remedy = "run as root, or write the JSON with 'damo args damon --format json …' where you are root and give that file"
     with tempfile.TemporaryDirectory() as empty:
         try:
@@ -63,7 +67,7 @@ def run_damo(*words: str, root: bool = False) -> subprocess.CompletedProcess[str
             raise InputError("damo", f"has not answered within {TIMEOUT_S} s", "give its JSON instead") from None
         except OSError as error:
             raise InputError("damo", f"cannot be run ({error.strerror})", remedy) from None
-    if command[0] == "unshare" and done.returncode and done.stderr.startswith("unshare:"):
+    if command[0] == "unshare" and done.returncode and done.stderr.startswith(("unshare:", "mount:")):
         raise InputError("damo", "demands root, and this system allows no user namespace", remedy)
     return done
 
