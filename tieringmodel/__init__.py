@@ -45,6 +45,8 @@ if TYPE_CHECKING:
     from .experiment.presets import preset
     from .experiment.simulate import simulate
     from .first_use import warmup
+    from .interop.damo_record_write import to_damo_record
+    from .interop.damo_records import read_damo_record
     from .interop.load import load
     from .interop.masim import read_masim
     from .interop.recording import read_recording
@@ -59,12 +61,14 @@ _HOME = {
     "load": "interop.load",
     "policies": "experiment.policies",
     "preset": "experiment.presets",
+    "read_damo_record": "interop.damo_records",
     "read_masim": "interop.masim",
     "read_perf": "interop.traces",
     "read_recording": "interop.recording",
     "read_trace": "interop.traces",
     "register_metric": "damon.goals",
     "simulate": "experiment.simulate",
+    "to_damo_record": "interop.damo_record_write",
     "trace_workload": "interop.trace_workload",
     "warmup": "first_use",
 }
@@ -74,8 +78,8 @@ __all__ = [
     "KernelRefusal", "Machine", "Memcg", "Node", "Placement", "Quota", "Scenario", "Scheme", "Target",
     "TieringError", "Vma", "Watermarks", "Weights", "Workload", "__version__", "analysis", "compare", "cost",
     "damon", "data_path", "hotness", "interleave", "lint", "load", "loop", "plot", "policies", "preset",
-    "read_masim", "read_perf", "read_recording", "read_trace", "register_metric", "simulate", "testing",
-    "trace_workload", "warmup", "workload",
+    "read_damo_record", "read_masim", "read_perf", "read_recording", "read_trace", "register_metric", "simulate",
+    "testing", "to_damo_record", "trace_workload", "warmup", "workload",
 ]  # fmt: skip
 
 

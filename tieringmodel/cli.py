@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 from ._version import __version__
 from .errors import InputError, TieringError
+from .interop.arguments import SCENARIO_HELP, add_surroundings, check_words, open_given, split_line
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -55,13 +56,12 @@ def parser() -> argparse.ArgumentParser:
         "accesses; print a verdict table; write comparison.nc, figures and report.html.",
     )
     c.add_argument(
-        "scenario", nargs="*", metavar="SCENARIO",
-        help="TOML file, recording directory or shipped name (default: " + " ".join(DEFAULT_SCENARIOS) + ")",
-    )  # fmt: skip
+        "scenario", nargs="*", metavar="SCENARIO", help=SCENARIO_HELP + " (default: " + " ".join(DEFAULT_SCENARIOS) + ")"
+    )
     _common(c)
 
     r = commands.add_parser("run", help="one scenario, one dataset", description="Run one scenario; write run.nc.")
-    r.add_argument("scenario", metavar="SCENARIO", help="TOML file, recording directory or shipped name")
+    r.add_argument("scenario", nargs="?", metavar="SCENARIO", help=SCENARIO_HELP)
     _common(r)
     r.add_argument(
         "--expect", metavar="CLAUSES",
@@ -82,16 +82,22 @@ def parser() -> argparse.ArgumentParser:
         help="what is wrong with a scenario, without running it",
         description="Look a scenario over without running it. Exit status 1 if there is an error-level finding.",
     )
-    li.add_argument("scenario", metavar="SCENARIO", help="TOML file, recording directory or shipped name")
+    li.add_argument("scenario", nargs="?", metavar="SCENARIO", help=SCENARIO_HELP)
+    add_surroundings(li)
     li.add_argument("--json", action="store_true", help="print one JSON list")
 
     o = commands.add_parser(
         "convert",
         help="a scenario in another form",
-        description="Write a scenario as TOML, with every default left out.",
+        description="Write a scenario in the form that OUT's suffix asks for: .toml the scenario with every default left "
+        "out; .json damo's parameters; .sh writes to DAMON's sysfs files, to review and run; .damo a damo start command. "
+        "What Linux 7.3.4 cannot be told is refused.",
     )
-    o.add_argument("source", metavar="IN", help="TOML file, recording directory or shipped name")
-    o.add_argument("target", metavar="OUT", type=Path, help="a .toml file, replaced if it exists")
+    o.add_argument(
+        "files", nargs="+", metavar="FILE", help="IN OUT, or OUT alone before '-- damo start …'; IN: " + SCENARIO_HELP
+    )
+    o.add_argument("--pid", metavar="N", type=int, help="the process of virtual targets, for .json and .damo")
+    add_surroundings(o)
 
     v = commands.add_parser(
         "validate",
@@ -112,6 +118,7 @@ def _common(command: argparse.ArgumentParser) -> None:
     add("-o", "--output", metavar="DIR", type=Path, default=Path("tieringmodel-out"), help="where to write")
     add("--duration", metavar="T", default=None, help="simulated time, e.g. '120 s' (bare numbers: seconds)")
     add("--seed", metavar="N", type=int, default=1, help="everything random follows from it (default 1)")
+    add_surroundings(command)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -122,8 +129,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     argv : sequence of str, optional
         Arguments without the program's name; by default those of the process.
     """
-    arguments = parser().parse_args(argv)
-    commands = {"compare": _compare, "run": _run, "report": _report, "lint": _lint, "convert": _convert, "validate": _validate}
+    words, line = split_line(sys.argv[1:] if argv is None else argv)
+    top = parser()
+    arguments = top.parse_args(words)
+    arguments.line = line
+    check_words(top, arguments)
+    commands = {
+        "compare": _compare, "run": _run, "report": _report, "lint": _lint, "convert": _convert, "validate": _validate,
+    }  # fmt: skip
     try:
         return commands[arguments.command](arguments)
     except TieringError as error:
@@ -155,21 +168,32 @@ def _duration(given: str | None, recorded_s: float | None) -> str | float:
     return given if given is not None else (recorded_s or 120.0)
 
 
+def _repeat(arguments: argparse.Namespace, scenarios: Sequence[str]) -> str:
+    """Return the command line that makes the same result again."""
+    words = ["tieringmodel", arguments.command, *scenarios, "--seed", str(arguments.seed)]
+    for option in ("duration", "machine", "workload"):
+        if getattr(arguments, option) is not None:
+            words += [f"--{option}", str(getattr(arguments, option))]
+    return shlex.join([*words, "--", *arguments.line] if arguments.line else words)
+
+
 def _compare(arguments: argparse.Namespace) -> int:
     from .experiment.compare import compare, write_comparison
     from .experiment.policies import policies
-    from .interop.load import load, resolve
+    from .interop.load import is_recording, resolve
     from .interop.recording import read_recording
     from .report import save_figures, write_report
     from .report_text import table
 
     folder = _writable(arguments.output)
     jobs: dict[str, tuple[Scenario, Recording | None]] = {}
-    for name in arguments.scenario or DEFAULT_SCENARIOS:
-        path = resolve(name)
-        recording = read_recording(path) if path.is_dir() else None
-        scenario = recording.to_scenario() if recording else load(path)
-        jobs[_distinct(recording.name if recording else scenario.name or path.stem, jobs)] = scenario, recording
+    names = arguments.scenario or ([None] if arguments.line else DEFAULT_SCENARIOS)
+    for name in names:
+        path = resolve(name) if name is not None else None
+        recording = read_recording(path) if path is not None and path.is_dir() and is_recording(path) else None
+        scenario = open_given(name, arguments).scenario
+        label = recording.name if recording else scenario.name or (path.stem if path else "damo")
+        jobs[_distinct(label, jobs)] = scenario, recording
     question = "Which way of placing pages reaches {} and then keeps still?"
     questions = {label: question.format(_target(scenario)) for label, (scenario, _) in jobs.items()}
     results: dict[str, xr.Dataset] = {}
@@ -186,15 +210,13 @@ def _compare(arguments: argparse.Namespace) -> int:
         print(table(result), flush=True)
         if result.attrs["lint"]:
             print(f"\nlint, without running:\n{result.attrs['lint']}", flush=True)
-    words = ["tieringmodel", "compare", *arguments.scenario, "--seed", str(arguments.seed)]
-    if arguments.duration is not None:
-        words += ["--duration", arguments.duration]
+    command = _repeat(arguments, arguments.scenario)
     for result in results.values():
-        result.attrs["command"] = shlex.join(words)
+        result.attrs["command"] = command
     data = write_comparison([*results.values()], folder / "comparison.nc")
     for result in results.values():
         save_figures(result, folder)
-    report = write_report([*results.values()], folder / "report.html", command=shlex.join(words))
+    report = write_report([*results.values()], folder / "report.html", command=command)
     print(f"\nwrote {data}, figures and {report}")
     return 0
 
@@ -220,15 +242,12 @@ def _target(scenario: Scenario) -> str:
 def _run(arguments: argparse.Namespace) -> int:
     from .analysis.expect import expect, parse, values_of
     from .experiment.simulate import simulate
-    from .interop.load import load
 
     if arguments.expect:
         parse(arguments.expect)  # before the work begins
-    folder, scenario = _writable(arguments.output), load(arguments.scenario)
+    folder, scenario = _writable(arguments.output), open_given(arguments.scenario, arguments).scenario
     ds = simulate(scenario, duration=_duration(arguments.duration, None), seed=arguments.seed)
-    words = ["tieringmodel", "run", arguments.scenario, "--seed", str(arguments.seed)]
-    words += ["--duration", arguments.duration] if arguments.duration is not None else []
-    ds.attrs["command"] = shlex.join(words)
+    ds.attrs["command"] = _repeat(arguments, [arguments.scenario] if arguments.scenario else [])
     path = folder / "run.nc"
     ds.to_netcdf(path, engine="h5netcdf")
     moved = int(ds["migrated_pages"].sum())
@@ -276,9 +295,8 @@ def _lint(arguments: argparse.Namespace) -> int:
     from dataclasses import asdict
 
     from .analysis.lint import format_findings, lint
-    from .interop.load import load
 
-    findings = lint(load(arguments.scenario))
+    findings = lint(open_given(arguments.scenario, arguments).scenario)
     if arguments.json:
         print(json.dumps([asdict(f) for f in findings]))
     else:
@@ -287,13 +305,13 @@ def _lint(arguments: argparse.Namespace) -> int:
 
 
 def _convert(arguments: argparse.Namespace) -> int:
-    from .interop.load import load
+    from .interop.convert import write_converted
 
-    if arguments.target.suffix != ".toml":
-        raise InputError(str(arguments.target), "is not a .toml file", "only TOML is written so far")
-    scenario = load(arguments.source)
-    arguments.target.write_text(scenario.to_toml(), encoding="utf-8")
-    print(f"wrote {arguments.target}")
+    target = Path(arguments.files[-1])
+    loaded = open_given(None if arguments.line else arguments.files[0], arguments)
+    for note in write_converted(loaded, target, pid=arguments.pid):
+        print(f"tieringmodel: {note}", file=sys.stderr)
+    print(f"wrote {target}")
     return 0
 
 

@@ -200,10 +200,10 @@ def test_interrupting_ends_with_a_sentence(
 ) -> None:
     from tieringmodel.interop import load
 
-    def interrupted(_: object) -> None:
+    def interrupted(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(load, "load", interrupted)
+    monkeypatch.setattr(load, "open_scenario", interrupted)
     assert cli.main(["run", "small.toml"]) == 130
     assert capsys.readouterr().err == "tieringmodel: interrupted\n"
 

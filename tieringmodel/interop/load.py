@@ -2,48 +2,214 @@
 
 from __future__ import annotations
 
+import json
+import shlex
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from ..datafiles import data_path
 from ..errors import InputError
-from ..scenario import Scenario
+from ..scenario import Machine, Scenario, Target, Workload
 from ..scenario.whole import read_toml
+from .documents import MAX_TEXT_BYTES, decode, parse_json, parse_yaml, read_bytes
 from .family import with_family
 from .recording import read_recording
+from .surroundings import default_machine, equal_nodes, nids_of, read_machine, read_workload, surround
+from .sysfs import Dump, read_dump
+
+_IN_A_DUMP = ("operations", "monitoring_attrs/", "targets/", "schemes/", "nr_contexts", "nr_kdamonds")
+_RECORDED = ("layout", "record", "resets", "quota_steps", "info")
 
 
-def load(source: str | Path) -> Scenario:
-    """Return the scenario in a TOML file, a recording directory, or the name of one that ships with the package.
+@dataclass(frozen=True)
+class Loaded:
+    """A scenario and what reading it had to say.
+
+    Attributes
+    ----------
+    scenario : Scenario
+        The scenario.
+    notes : tuple of str
+        What was assumed, left out or changed on the way in.
+    memcg_paths : tuple of str
+        Control groups 1, 2, … that the source names by path.
+    pids : tuple of tuple of int
+        Process of each target of each context, 0 where there is none.
+    """
+
+    scenario: Scenario
+    notes: tuple[str, ...] = ()
+    memcg_paths: tuple[str, ...] = ()
+    pids: tuple[tuple[int, ...], ...] = ()
+
+
+def load(
+    source: str | Path, *, machine: Machine | str | Path | None = None, workload: Workload | str | Path | None = None
+) -> Scenario:
+    """Return the scenario in a file of any known form, a recording, a command line, or one that ships with the package.
 
     Parameters
     ----------
     source : str or Path
-        A ``.toml`` file, a directory with a recording (``damon_config.txt``, ``layout.csv``, …), or a name such as
-        ``"rfc-40-60"`` or ``"C3_pullpush_temporal"``.
+        A ``.toml`` file; damo's parameters as ``.json``, ``.yaml`` or ``.yml``; a dump of DAMON's sysfs tree (a
+        directory, or text of ``path value`` lines); a ``damo start …`` line or a ``.damo`` file with one; a directory
+        with a recording (``layout.csv``, …); or a name such as ``"rfc-40-60"`` or ``"C3_pullpush_temporal"``.
+    machine : Machine, str or Path, optional
+        The machine, or a TOML file with a ``[machine]``. Forms that describe DAMON only need one; left out, one that fits
+        the addresses is assumed. A scenario's own machine is replaced.
+    workload : Workload, str or Path, optional
+        The workload, a TOML file with a ``[workload]``, or a damo record. Left out, half of the memory is assumed, a
+        quarter of it hot.
 
     Returns
     -------
     Scenario
         A workload given as a family (`with_family`) is expanded to its groups, and written out as these.
 
+    Warns
+    -----
+    UserWarning
+        With everything that was assumed or left out.
+
     Raises
     ------
     InputError
         If there is nothing of that name, or what is there is not a scenario.
     """
+    loaded = open_scenario(source, machine=machine, workload=workload)
+    if loaded.notes:
+        warnings.warn("; ".join(loaded.notes), stacklevel=2)
+    return loaded.scenario
+
+
+def open_scenario(
+    source: str | Path | Sequence[str], *,
+    machine: Machine | str | Path | None = None, workload: Workload | str | Path | None = None,
+) -> Loaded:  # fmt: skip
+    """Return what `load` returns, with the notes that it turns into warnings.
+
+    Parameters
+    ----------
+    source : str, Path or sequence of str
+        As for `load`, or the words of a ``damo start …`` line.
+    machine, workload
+        As for `load`.
+
+    Raises
+    ------
+    InputError
+        As for `load`.
+    """
+    hardware = None if machine is None else read_machine(machine)
+    work = None if workload is None else read_workload(workload)
+    loaded = _open(source, hardware, work)
+    if work is None or isinstance(workload, Workload) or Path(str(workload)).suffix == ".toml" or work.vmas:
+        return loaded
+    text = f"{workload}: physical addresses that the record never saw touched are left out, they may be free memory"
+    return Loaded(loaded.scenario, (text, *loaded.notes), loaded.memcg_paths, loaded.pids)
+
+
+def _open(source: str | Path | Sequence[str], hardware: Machine | None, work: Workload | None) -> Loaded:
+    if isinstance(source, str) and source.startswith(("damo ", "sudo damo ")):
+        source = _words(source, "damo line")
+    if not isinstance(source, (str, Path)):
+        return _line(source, hardware, work)
     path = resolve(source)
-    if path.is_dir():
-        return read_recording(path).to_scenario()
+    if path.is_dir() and is_recording(path):
+        # What replaces the machine must be known before: a recording without MemTotal has none of its own.
+        return Loaded(_replaced(read_recording(path).to_scenario(machine=hardware), None, work))
     if path.suffix == ".toml":
-        try:
-            return Scenario.from_dict(with_family(read_toml(path), path.parent))
-        except UnicodeDecodeError as error:
-            raise InputError(str(path), f"is not UTF-8 text: {error}", "save it as UTF-8") from None
-        except InputError as error:
-            if error.where == str(path):
-                raise
-            raise type(error)(f"{path}: {error.where}", error.what, error.remedy) from None
-    raise InputError(str(source), "is neither a TOML scenario nor a recording directory", "give one of these")
+        return Loaded(_replaced(_toml(path), hardware, work))
+    if path.is_dir():
+        return _surrounded(read_dump(path), hardware, work, path.name)
+    text = decode(read_bytes(path, MAX_TEXT_BYTES), str(path))
+    if path.suffix == ".json" or text.lstrip().startswith("{"):
+        data = parse_json(text, str(path))
+        if isinstance(data, dict) and "machine" in data:
+            return Loaded(_replaced(Scenario.from_dict(data), hardware, work))
+        return _damo(data, path, hardware, work)
+    if path.suffix in (".yaml", ".yml"):
+        return _damo(parse_yaml(text, str(path)), path, hardware, work)
+    code = " ".join(line.rstrip().removesuffix("\\") for line in text.splitlines() if not line.lstrip().startswith("#"))
+    if path.suffix == ".damo" or code.lstrip().startswith(("damo ", "sudo damo ")):
+        return _line(_words(code, str(path)), hardware, work)
+    if text.startswith("#!"):
+        raise InputError(str(path), "is a script, and scripts are not run", "dump the sysfs tree after running it")
+    if not any(word in text for word in _IN_A_DUMP):
+        what = "is neither a TOML scenario, damo's parameters, a damo line, a dump of DAMON's sysfs tree nor a recording"
+        raise InputError(str(source), what, "give one of these")
+    return _surrounded(read_dump(path), hardware, work, path.stem)
+
+
+def _toml(path: Path) -> Scenario:
+    try:
+        return Scenario.from_dict(with_family(read_toml(path), path.parent))
+    except UnicodeDecodeError as error:
+        raise InputError(str(path), f"is not UTF-8 text: {error}", "save it as UTF-8") from None
+    except RecursionError:
+        raise InputError(str(path), "is nested too deeply", "no scenario is") from None
+    except InputError as error:
+        if error.where == str(path):
+            raise
+        raise type(error)(f"{path}: {error.where}", error.what, error.remedy) from None
+
+
+def _replaced(scenario: Scenario, machine: Machine | None, workload: Workload | None) -> Scenario:
+    changes = {k: v for k, v in (("machine", machine), ("workload", workload)) if v is not None}
+    return scenario.replace(**changes) if changes else scenario
+
+
+def _surrounded(
+    dump: Dump, machine: Machine | None, workload: Workload | None, name: str, assumed: bool = False
+) -> Loaded:
+    scenario, said = surround(dump.contexts, machine, workload, name, assumed=assumed)
+    notes = [*said, *dump.notes]
+    if dump.memcg_paths:
+        ids = ", ".join(f"{i} is {json.dumps(p)}" for i, p in enumerate(dump.memcg_paths, start=1))
+        notes.append(f"control groups: memcg_id {ids}; say in workload.memcgs which pages belong to them")
+    if len({pid for pids in dump.pids for pid in pids if pid}) > 1:
+        notes.append("targets name several processes; all of them are the one workload here")
+    return Loaded(scenario, tuple(notes), dump.memcg_paths, dump.pids)
+
+
+def _damo(data: object, path: Path, machine: Machine | None, workload: Workload | None) -> Loaded:
+    from .damo_json import read_damo
+
+    return _surrounded(read_damo(data, str(path)), machine, workload, path.stem)
+
+
+def _words(text: str, where: str) -> list[str]:
+    try:
+        return shlex.split(text)
+    except ValueError as error:
+        raise InputError(where, f"cannot be split into words ({error})", "close every quote") from None
+
+
+def _line(words: Sequence[str], machine: Machine | None, workload: Workload | None) -> Loaded:
+    from .damo_line import read_damo_line, split
+
+    options = split(words)
+    given = any(o.name in ("-r", "--regions") for o in options)
+    by_node = [int(v) for o in options if o.name == "--numa_node" for v in o.values if v.isdecimal() and len(v) < 3]
+    guess = machine or equal_nodes(max([1, *by_node]) + 1)
+    dump = read_damo_line(words, guess)
+    if machine is None:
+        told = dump.contexts if given else tuple(c.replace(targets=(Target(),) * len(c.targets)) for c in dump.contexts)
+        fitting = equal_nodes(max(nids_of(told) | {*by_node}) + 1) if by_node else default_machine(told)
+        if fitting != guess:
+            guess, dump = fitting, read_damo_line(words, fitting)
+    return _surrounded(dump, guess, workload, "damo start", assumed=machine is None)
+
+
+def is_recording(path: Path) -> bool:
+    """Tell whether a directory holds a recording rather than DAMON's sysfs tree."""
+    tables = any((path / f"{n}.{end}").exists() for n in _RECORDED for end in ("csv", "csv.gz", "txt"))
+    return tables or not any(
+        (path / n).exists()
+        for n in ("kdamonds", "nr_kdamonds", "contexts", "operations", "monitoring_attrs", "0", "admin", "sys")
+    )
 
 
 def resolve(source: str | Path) -> Path:

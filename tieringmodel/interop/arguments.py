@@ -1,0 +1,73 @@
+"""What every command that takes a scenario has in common: its options, and a ``damo start …`` line after ``--``."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from .load import Loaded
+
+SCENARIO_HELP = (
+    "TOML, damo's JSON or YAML, a dump of DAMON's sysfs tree, a recording directory, or a shipped name; "
+    "or none and '-- damo start …' at the end"
+)
+
+
+def add_surroundings(command: argparse.ArgumentParser) -> None:
+    """Add ``--machine`` and ``--workload``."""
+    command.add_argument(
+        "--machine", metavar="FILE", type=Path,
+        help="TOML with a [machine]; for what describes DAMON only (default: a DRAM and CXL pair that fits the addresses)",
+    )  # fmt: skip
+    command.add_argument(
+        "--workload", metavar="FILE", type=Path,
+        help="TOML with a [workload], or a damo record (default: half of the memory in use, a quarter of it hot)",
+    )  # fmt: skip
+
+
+def split_line(argv: Sequence[str]) -> tuple[list[str], list[str]]:
+    """Return the arguments before ``--`` and the damo line after it; without such a line, everything and nothing."""
+    words = list(argv)
+    if "--" in words:
+        at = words.index("--")
+        tail = words[at + 1 :]
+        if tail and Path(tail[0]).name in ("damo", "sudo"):
+            return words[:at], tail
+    return words, []
+
+
+def check_words(top: argparse.ArgumentParser, arguments: argparse.Namespace) -> None:
+    """End with one sentence if a command has no scenario, or two where it takes one, or a damo line it has no use for."""
+    line, command = arguments.line, arguments.command
+    if line and command == "validate":
+        top.error("validate takes no damo line")
+    if command == "convert":
+        wanted, form = (1, "OUT -- damo start …") if line else (2, "IN OUT")
+        if len(arguments.files) != wanted:
+            top.error(f"convert has {len(arguments.files)} files, write: convert {form}")
+    elif command in ("run", "lint") and (arguments.scenario is None) != bool(line):
+        top.error("SCENARIO is " + ("given twice, before and after --" if line else "missing"))
+    elif command == "compare" and line and arguments.scenario:
+        top.error("SCENARIO is given twice, before and after --")
+
+
+def open_given(source: str | None, arguments: argparse.Namespace) -> Loaded:
+    """Open the scenario that a command names, or its damo line; print notes on stderr.
+
+    Raises
+    ------
+    InputError
+        If it cannot be read.
+    """
+    from .load import open_scenario
+
+    line: list[str] = arguments.line
+    given = line if line and source is None else str(source)
+    loaded = open_scenario(given, machine=arguments.machine, workload=arguments.workload)
+    for note in loaded.notes:
+        print(f"tieringmodel: {note}", file=sys.stderr)
+    return loaded

@@ -1,0 +1,88 @@
+"""Write a scenario in the form that a file name asks for."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from ..errors import InputError
+from .load import Loaded
+
+FORMS = {
+    ".toml": "the scenario, defaults left out",
+    ".json": "damo's parameters",
+    ".sh": "writes to DAMON's sysfs files",
+    ".damo": "a damo start command",
+}
+
+
+def converted(loaded: Loaded, suffix: str, *, pid: int | None = None) -> tuple[str, tuple[str, ...]]:
+    """Return a scenario as text, and what of it the text does not say.
+
+    Parameters
+    ----------
+    loaded : Loaded
+        What to write.
+    suffix : str
+        ``".toml"`` (everything), ``".json"``, ``".sh"`` or ``".damo"`` (the contexts only).
+    pid : int, optional
+        Process of every virtual target whose process is not known.
+
+    Returns
+    -------
+    text : str
+        Content of the file.
+    notes : tuple of str
+        What is left behind, one sentence each; ``.sh`` and ``.damo`` hold them as comments too.
+
+    Raises
+    ------
+    InputError
+        For an unknown suffix, or what the form cannot say: the RFC's metric, clamps and so on outside of TOML.
+    """
+    if suffix == ".toml":
+        return loaded.scenario.to_toml(), ()
+    if suffix not in FORMS:
+        raise InputError(f"*{suffix}", "is no form that can be written", "end the name in " + ", ".join(FORMS))
+    from .damo_write import PINNED, damo_command, damo_text
+    from .mainline import portable
+    from .sysfs_write import sysfs_script
+
+    scenario = loaded.scenario
+    pids = loaded.pids or tuple((0,) * len(c.targets) for c in scenario.contexts)
+    if pid is not None:
+        pids = tuple(tuple(p or pid for p in row) for row in pids)
+    told = portable(scenario, memcg_paths=loaded.memcg_paths, pids=pids)
+    notes = [*told.marks, f"{suffix} holds the contexts only, neither machine nor workload"]
+    if suffix == ".sh":
+        return sysfs_script(told, scenario.name), tuple(notes)
+    if suffix == ".damo":
+        return damo_command(told), tuple(notes)
+    if any(g.metric == "node_eligible_mem_bp" and g.nid for c in told.contexts for s in c.schemes for g in s.quota.goals):
+        notes.append(f"damo {PINNED} keeps the nid of node_eligible_mem_bp in its files; its command line drops it")
+    return damo_text(told), tuple(notes)
+
+
+def write_converted(loaded: Loaded, target: Path, *, pid: int | None = None) -> tuple[str, ...]:
+    """Write a scenario to a file in the form of its suffix; return what the file does not say.
+
+    Parameters
+    ----------
+    loaded : Loaded
+        What to write.
+    target : Path
+        Replaced if it exists. A ``.sh`` script is made executable.
+    pid : int, optional
+        As for `converted`.
+
+    Raises
+    ------
+    InputError
+        As `converted`; nothing is written then.
+    """
+    if not target.suffix:
+        raise InputError(str(target), "has no suffix that tells the form", "end the name in " + ", ".join(FORMS))
+    text, notes = converted(loaded, target.suffix, pid=pid)
+    target.write_text(text, encoding="utf-8")
+    if target.suffix == ".sh":
+        target.chmod(0o755)
+    return notes

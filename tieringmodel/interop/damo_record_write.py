@@ -1,0 +1,104 @@
+"""Write the region snapshots of a run as a damo record that ``damo report`` shows."""
+
+from __future__ import annotations
+
+import json
+import zlib
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ..errors import InputError
+from ..scenario import Scenario
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+SUFFIXES = {".data": "json_compressed", ".json": "json", ".txt": "perf_script"}
+
+
+def to_damo_record(ds: xr.Dataset, path: str | Path) -> Path:
+    """Write a run's region snapshots as a damo record.
+
+    Parameters
+    ----------
+    ds : xarray.Dataset
+        From `simulate` with ``snapshots`` above 0.
+    path : str or Path
+        ``*.data`` (what ``damo record`` writes and ``damo report --input`` reads), ``*.json`` (the same, not
+        compressed), or ``*.txt`` (``perf script`` text). Replaced if it exists.
+
+    Returns
+    -------
+    Path
+        The file: one record for each context. Regions are not told apart by target. A snapshot spans one aggregation and
+        ends at its time; the times between thinned snapshots belong to none.
+
+    Raises
+    ------
+    InputError
+        If the suffix is another one, or the dataset has no snapshots or no scenario.
+    """
+    path = Path(path)
+    if path.suffix not in SUFFIXES:
+        raise InputError(str(path), "is no name of a damo record", "end it in " + ", ".join(SUFFIXES))
+    if "scenario" not in ds.attrs or "region_count" not in ds or not ds.sizes.get("snapshot"):
+        raise InputError("ds", "holds no region snapshots of a simulation", "simulate(…, snapshots=200)")
+    records = _records(ds, Scenario.from_json(ds.attrs["scenario"]))
+    if path.suffix == ".txt":
+        path.write_text("".join(_events(records)), encoding="utf-8")
+    else:
+        text = json.dumps(records, indent=None if path.suffix == ".data" else 2)
+        path.write_bytes(zlib.compress(text.encode()) if path.suffix == ".data" else text.encode())
+    return path
+
+
+def _records(ds: xr.Dataset, scenario: Scenario) -> list[dict[str, Any]]:
+    ends = np.cumsum(ds["region_count"].values)
+    columns = [ds[f"region_{name}"].values for name in ("start", "end", "nr_accesses", "age")]
+    times_ns = np.rint(ds["snapshot_time"].values * 1e9).astype(np.int64)
+    out = []
+    for k, context in enumerate(scenario.contexts):
+        attrs = context.attrs
+        # damo takes a first snapshot's start literally, so what is before an aggregation must not be told.
+        snapshots: list[dict[str, Any]] = []
+        for i in np.flatnonzero(ds["snapshot_context"].values == k).tolist():
+            mine = slice(int(ends[i] - ds["region_count"].values[i]), int(ends[i]))
+            rows = np.stack([c[mine].astype(np.uint64) for c in columns], axis=1).tolist()
+            end_ns = int(times_ns[i])
+            regions = [_region(s, e, nr, age, attrs.aggr_us) for s, e, nr, age in rows]
+            snapshots.append({
+                "start_time": str(max(end_ns - attrs.aggr_us * 1_000, 0)), "end_time": str(end_ns), "regions": regions,
+                "total_bytes": str(sum(int(r["end"]) - int(r["start"]) for r in regions)), "damos_stats": None,
+                "sample_interval_us": str(attrs.sample_us),
+            })  # fmt: skip
+        goal = attrs.intervals_goal
+        intervals = {
+            "sample_us": attrs.sample_us, "aggr_us": attrs.aggr_us, "ops_update_us": attrs.update_us,
+            "intervals_goal": {"access_bp": goal.access_bp, "aggrs": goal.aggrs, "min_sample_us": goal.min_sample_us,
+                               "max_sample_us": goal.max_sample_us},
+        }  # fmt: skip
+        out.append({"kdamond_idx": k, "context_idx": 0, "intervals": intervals, "scheme_idx": None, "target_id": 0,
+                    "scheme_filters": [], "snapshots": snapshots, "data_source": "unknown"})  # fmt: skip
+    return out
+
+
+def _region(start: int, end: int, nr_accesses: int, age: int, aggr_us: int) -> dict[str, Any]:
+    return {
+        "start": str(start), "end": str(end), "nr_accesses": {"samples": nr_accesses, "percent": None},
+        "age": {"usec": str(age * aggr_us), "aggr_intervals": str(age)}, "probe_hits": [], "sz_filter_passed": "0",
+    }  # fmt: skip
+
+
+def _events(records: list[dict[str, Any]]) -> list[str]:
+    """Return tracepoint lines of all records in order of time; a context is a target there."""
+    lines = []
+    for k, record in enumerate(records):
+        for snapshot in record["snapshots"]:
+            end_ns, n = int(snapshot["end_time"]), len(snapshot["regions"])
+            head = f"kdamond.{k} 0 [000] {end_ns // 10**9}.{end_ns % 10**9:09d}: damon:damon_aggregated: target_id={k}"
+            for r in snapshot["regions"]:
+                text = f"{r['start']}-{r['end']}: {r['nr_accesses']['samples']} {r['age']['aggr_intervals']}"
+                lines.append((end_ns, f"{head} nr_regions={n} {text}\n"))
+    return [line for _, line in sorted(lines, key=lambda item: item[0])]

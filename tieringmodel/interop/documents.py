@@ -1,0 +1,115 @@
+"""JSON and YAML from strangers: bounded in size and depth, finite numbers only, nothing executed."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any, NoReturn
+
+from ..errors import InputError
+
+MAX_TEXT_BYTES = 64 << 20
+"""Parameter files are kilobytes; records have a limit of their own."""
+
+MAX_YAML_DEPTH = 64
+"""damo nests 12 deep; a YAML scanner's time grows with the square of the depth."""
+
+
+def read_bytes(path: Path, max_bytes: int) -> bytes:
+    """Return a file's content.
+
+    Raises
+    ------
+    InputError
+        If it cannot be read or is longer than `max_bytes`.
+    """
+    try:
+        with path.open("rb") as stream:
+            raw = stream.read(max_bytes + 1)
+    except OSError as error:
+        raise InputError(str(path), f"cannot be read ({error.strerror})", "check name and permissions") from None
+    if len(raw) > max_bytes:
+        raise InputError(str(path), f"is longer than {max_bytes} bytes", "raise the limit or cut the file")
+    return raw
+
+
+def decode(raw: bytes, where: str) -> str:
+    """Return UTF-8 text.
+
+    Raises
+    ------
+    InputError
+        If it is none.
+    """
+    try:
+        return raw.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise InputError(where, f"is not UTF-8 text (byte {error.start})", "give a text file") from None
+
+
+def parse_json(text: str, where: str) -> Any:
+    """Return what JSON text says.
+
+    Raises
+    ------
+    InputError
+        With line and column of a mistake; for NaN and infinities, repeated keys, numbers of absurd length, and nesting
+        too deep to follow.
+    """
+
+    def refuse(word: str) -> NoReturn:
+        raise InputError(where, f"holds {word}, which is no JSON number", "write finite numbers")
+
+    def once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        table = dict(pairs)
+        if len(table) < len(pairs):
+            keys = [k for k, _ in pairs]
+            twice = next(k for k in keys if keys.count(k) > 1)
+            raise InputError(where, f"key {twice!r} stands twice in one object", "keep one")
+        return table
+
+    try:
+        return json.loads(text, parse_constant=refuse, object_pairs_hook=once)
+    except json.JSONDecodeError as error:
+        raise InputError(f"{where}:{error.lineno}:{error.colno}", f"is not JSON ({error.msg})", "correct it") from None
+    except RecursionError:
+        raise InputError(where, "is nested too deeply", "no damo file is; give another") from None
+    except InputError:
+        raise
+    except ValueError:
+        raise InputError(where, "holds a number with thousands of digits", "write numbers below 2**64") from None
+
+
+def parse_yaml(text: str, where: str) -> Any:
+    """Return what YAML text says: plain data, no tags, no aliases (which can blow a line up to gigabytes).
+
+    Raises
+    ------
+    InputError
+        If it is not such YAML, or no YAML reader is installed.
+    """
+    try:
+        import yaml
+    except ImportError:
+        raise InputError(where, "is YAML, and no reader is installed", "pip install 'tieringmodel[damo]'") from None
+    opening = (yaml.FlowSequenceStartToken, yaml.FlowMappingStartToken, yaml.BlockMappingStartToken,
+               yaml.BlockSequenceStartToken)  # fmt: skip
+    closing = (yaml.FlowSequenceEndToken, yaml.FlowMappingEndToken, yaml.BlockEndToken)
+    depth = 0
+    try:
+        for token in yaml.scan(text, Loader=yaml.SafeLoader):
+            depth += isinstance(token, opening) - isinstance(token, closing)
+            if depth > MAX_YAML_DEPTH:
+                raise RecursionError
+            if isinstance(token, (yaml.AliasToken, yaml.AnchorToken, yaml.TagToken)):
+                kind = type(token).__name__.removesuffix("Token").lower()
+                line = token.start_mark.line + 1
+                raise InputError(f"{where}:{line}", f"uses a YAML {kind}", "write the value out")
+        return yaml.load(text, Loader=yaml.SafeLoader)  # safe: plain data only
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        place = f"{where}:{mark.line + 1}" if mark else where
+        what = getattr(error, "problem", None) or "broken"
+        raise InputError(place, f"is not YAML ({what})", "correct it") from None
+    except RecursionError:
+        raise InputError(where, "is nested too deeply", "no damo file is; give another") from None

@@ -1,0 +1,155 @@
+"""What a scenario's contexts say that Linux 7.3.4 cannot be told: refused or marked before anything is written."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from ..errors import InputError
+from ..fields import Checked
+from ..scenario import CORE_FILTERS, Context, Machine, Scenario, Scheme, Target
+from ..units import PAGE_SZ
+from .sysfs import METRICS
+
+
+@dataclass(frozen=True)
+class Portable:
+    """Contexts that Linux can be told, and what it is not told.
+
+    Attributes
+    ----------
+    contexts : tuple of Context
+        With explicit ranges for paddr and filters in the order in which Linux keeps them: core before operations.
+    marks : tuple of str
+        What of the scenario does not leave, one sentence each.
+    memcg_paths : mapping of int to str
+        Paths of control groups by ``memcg_id``.
+    pids : tuple of tuple of int
+        Process of each target of each context; 0 is unknown.
+    """
+
+    contexts: tuple[Context, ...]
+    marks: tuple[str, ...] = ()
+    memcg_paths: Mapping[int, str] = field(default_factory=dict)
+    pids: tuple[tuple[int, ...], ...] = ()
+
+
+def portable(
+    scenario: Scenario, *, memcg_paths: Sequence[str] = (), pids: Sequence[Sequence[int]] = ()
+) -> Portable:
+    """Return the contexts of a scenario as Linux 7.3.4 can be told them.
+
+    Parameters
+    ----------
+    scenario : Scenario
+        What to write.
+    memcg_paths : sequence of str
+        Path of memory control group 1, 2, …
+    pids : sequence of sequences of int
+        Process of each target of each context.
+
+    Returns
+    -------
+    Portable
+
+    Raises
+    ------
+    InputError
+        If the scenario has no context, or a context uses what only the model has (the RFC's metric, clamps, early
+        exits, …); lists all of it.
+    """
+    if not scenario.contexts:
+        raise InputError("contexts", "the scenario has none, there is nothing to tell Linux", "add a context")
+    refused = [text for i, context in enumerate(scenario.contexts) for text in _refused(context, f"contexts[{i}]")]
+    if refused:
+        raise InputError(refused[0].partition(":")[0], _listed(refused), "remove it, or keep the scenario as TOML")
+    marks = [*_marks(scenario)]
+    contexts = []
+    for i, context in enumerate(scenario.contexts):
+        if context.ops == "paddr" and not context.targets[0].regions:
+            marks.append(f"contexts[{i}].targets: no range was given, the nodes of the scenario's machine are written")
+            context = context.replace(targets=(Target(ranges_of(scenario.machine, context.addr_unit)),))
+        contexts.append(_ordered(context))
+    told = tuple(tuple(p) for p in pids)
+    unknown = tuple(tuple(0 for _ in c.targets) for c in contexts)
+    return Portable(
+        tuple(contexts), tuple(marks), dict(enumerate(memcg_paths, start=1)),
+        told if [len(p) for p in told] == [len(p) for p in unknown] else unknown,
+    )  # fmt: skip
+
+
+def ranges_of(machine: Machine, addr_unit: int = 1) -> tuple[tuple[int, int], ...]:
+    """Return the nodes' ranges in core addresses (bytes / `addr_unit`), adjacent ones joined."""
+    spans: list[tuple[int, int]] = []
+    for node in machine.nodes:
+        start, end = node.start_bytes // addr_unit, -(-(node.start_bytes + node.sz_bytes) // addr_unit)
+        if spans and spans[-1][1] == start:
+            start = spans.pop()[0]
+        spans.append((start, end))
+    return tuple(spans)
+
+
+def _listed(texts: Sequence[str]) -> str:
+    first = texts[0].partition(": ")[2]
+    return first if len(texts) == 1 else f"{first} (and {len(texts) - 1} more: {'; '.join(texts[1:])})"
+
+
+def _ordered(context: Context) -> Context:
+    schemes = tuple(
+        s.replace(filters=(*(f for f in s.filters if f.type in CORE_FILTERS),
+                           *(f for f in s.filters if f.type not in CORE_FILTERS)))
+        for s in context.schemes
+    )  # fmt: skip
+    return context.replace(schemes=schemes)
+
+
+def _differs(item: Checked, where: str, *names: str) -> Iterator[str]:
+    for name in names:
+        if name in item.to_dict():
+            yield f"{where}.{name}: {getattr(item, name)!r} is not in Linux 7.3.4"
+
+
+def _refused(context: Context, where: str) -> Iterator[str]:
+    """Yield what Linux 7.3.4 cannot do, as ``path: reason``."""
+    yield from _differs(context, where, "moving_sum")
+    usual = max(PAGE_SZ // context.addr_unit, 1) if context.ops == "paddr" else PAGE_SZ
+    if context.min_region_sz != usual:
+        yield f"{where}.min_region_sz: {context.min_region_sz} cannot be chosen, Linux takes {usual}"
+    for i, scheme in enumerate(context.schemes):
+        yield from _refused_scheme(scheme, context.ops, f"{where}.schemes[{i}]")
+
+
+def _refused_scheme(scheme: Scheme, ops: str, where: str) -> Iterator[str]:
+    if scheme.dests:
+        yield from _differs(scheme, where, "dest_rule", "rmap_done_mark")
+        if ops == "paddr":
+            yield f"{where}.dests: paddr in Linux 7.3.4 ignores weighted destinations"
+    if not scheme.enabled:
+        yield f"{where}.enabled: a scheme cannot be switched off, only left out"
+    yield from _differs(scheme.quota, f"{where}.quota", "esz0", "esz_floor_min_region", "esz_cap_monitored")
+    for j, goal in enumerate(scheme.quota.goals):
+        here = f"{where}.quota.goals[{j}]"
+        if goal.metric not in METRICS:
+            yield f"{here}.metric: {goal.metric!r} is not in Linux 7.3.4"
+        yield from _differs(goal, here, "complement", "clamp", "early_exit", "lag_cache")
+        if goal.nid < 0:
+            yield f"{here}.nid: {goal.nid} is no node"
+
+
+def _marks(scenario: Scenario) -> Iterator[str]:
+    """Yield what belongs to a simulation only and is left behind."""
+    if scenario.events:
+        yield f"events: {len(scenario.events)} timed changes are left out"
+    for i, context in enumerate(scenario.contexts):
+        where = f"contexts[{i}]"
+        if context.aggr_times_us:
+            yield f"{where}.aggr_times_us: recorded ends of aggregations are left out, Linux keeps to aggr_us"
+        if context.rng_seed is not None:
+            yield f"{where}.rng_seed: is left out, Linux draws its own numbers"
+        for j, scheme in enumerate(context.schemes):
+            if scheme.quota.esz_bp0:
+                yield f"{where}.schemes[{j}].quota.esz_bp0: is left out, Linux starts its tuner at 0"
+            for k, goal in enumerate(scheme.quota.goals):
+                if goal.current_values:
+                    path = f"{where}.schemes[{j}].quota.goals[{k}].current_values"
+                    yield f"{path}: the course is left out, somebody has to write current_value while Linux runs"
