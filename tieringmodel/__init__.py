@@ -28,6 +28,7 @@ from .scenario import (
     Quota,
     Scenario,
     Scheme,
+    SourceOfHotness,
     Target,
     Vma,
     Watermarks,
@@ -75,7 +76,8 @@ _HOME = {
 
 __all__ = [
     "AccessPattern", "Attrs", "Context", "Dest", "Event", "Filter", "Goal", "Group", "InputError", "IntervalsGoal",
-    "KernelRefusal", "Machine", "Memcg", "Node", "Placement", "Quota", "Scenario", "Scheme", "Target",
+    "KernelRefusal", "Machine", "Memcg", "Node", "Placement", "Quota", "Scenario", "Scheme", "SourceOfHotness",
+    "Target",
     "TieringError", "Vma", "Watermarks", "Weights", "Workload", "__version__", "analysis", "compare", "cost",
     "damon", "data_path", "hotness", "interleave", "lint", "load", "loop", "plot", "policies", "preset",
     "read_damo_record", "read_masim", "read_perf", "read_recording", "read_trace", "register_metric", "simulate",

@@ -87,8 +87,13 @@ class Engine:
         self.kdamonds: list[Kdamond] = []
         for i, context in enumerate(scenario.contexts):
             space, ranges = self._space(context, f"contexts[{i}].targets")
+            kind: Callable[..., Kdamond] = Kdamond
+            if context.sources:
+                from .reported import ReportedKdamond
+
+                kind = partial(ReportedKdamond, seed=seed, tick_us=self.tick_us)
             self.kdamonds.append(
-                Kdamond(
+                kind(
                     context, i, self.memory, self.access, space, ranges,
                     rngs[i] if rngs else counter_rng(context.rng_seed if context.rng_seed is not None else seed, i),
                     shared if scenario.machine.shared_split_state else SplitState(),

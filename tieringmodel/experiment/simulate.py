@@ -76,7 +76,8 @@ def simulate(
     xarray.Dataset
         One record per aggregation or application, see `tieringmodel.experiment.schema.VARIABLES`. Attributes:
         ``scenario`` (JSON, from which the run can be repeated), ``parameters`` (JSON of the other arguments),
-        ``duration_s``, ``seed``, ``window_s``, ``n_pages``, ``kind`` and the package's version.
+        ``sources`` (JSON: cost and reports of each, where contexts have some), ``duration_s``, ``seed``, ``window_s``,
+        ``n_pages``, ``page_bytes``, ``kind`` and the package's version.
 
     Raises
     ------
@@ -106,6 +107,10 @@ def simulate(
     others = {"snapshots": snapshots, "log_moves": bool(log_moves), "oracle": asdict(oracle) if oracle else None}
     ds.attrs.update(attributes(scenario, duration_us, seed, **others))
     ds.attrs["window_s"] = window
+    if any(c.sources for c in scenario.contexts):
+        from .reported import costs
+
+        ds.attrs["sources"] = json.dumps(costs(engine.kdamonds, scenario.contexts))
     return ds
 
 

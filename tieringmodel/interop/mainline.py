@@ -111,7 +111,7 @@ def _differs(item: Checked, where: str, *names: str) -> Iterator[str]:
 
 def _refused(context: Context, where: str) -> Iterator[str]:
     """Yield what Linux 7.3.4 cannot do, as ``path: reason``."""
-    yield from _differs(context, where, "moving_sum")
+    yield from _differs(context, where, "moving_sum", "sources")
     usual = max(PAGE_SZ // context.addr_unit, 1) if context.ops == "paddr" else PAGE_SZ
     if context.min_region_sz != usual:
         yield f"{where}.min_region_sz: {context.min_region_sz} cannot be chosen, Linux takes {usual}"

@@ -3,7 +3,7 @@
 Names are the kernel's (``Documentation/admin-guide/mm/damon``); defaults are the kernel's unless a field says so.
 """
 
-from .context import Attrs, Context, IntervalsGoal, Target
+from .context import Attrs, Context, IntervalsGoal, SourceOfHotness, Target
 from .hardware import ALLOCATORS, Machine, Node
 from .quota import CLAMPS, EARLY_EXITS, Goal, Quota, Weights
 from .scheme import (
@@ -23,5 +23,5 @@ from .workload import Group, Memcg, Placement, Vma, Workload
 __all__ = [
     "ACTIONS", "ALLOCATORS", "CLAMPS", "CORE_FILTERS", "DEST_RULES", "EARLY_EXITS", "OPS_FILTERS", "AccessPattern", "Attrs",
     "Context", "Dest", "Event", "Filter", "Goal", "Group", "IntervalsGoal", "Machine", "Memcg", "Node", "Placement", "Quota",
-    "Scenario", "Scheme", "Target", "Vma", "Watermarks", "Weights", "Workload",
+    "Scenario", "Scheme", "SourceOfHotness", "Target", "Vma", "Watermarks", "Weights", "Workload",
 ]  # fmt: skip

@@ -60,11 +60,19 @@ class Target(Checked):
 
 
 @dataclass(frozen=True)
+class SourceOfHotness(Checked):
+    """A source of access reports by its name in `tieringmodel.hotness`, with settings such as ``"scan_bytes = 256 MiB"``."""
+
+    name: str
+    settings: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
 class Context(Checked):
     """One kdamond's context. ``aggr_times_us`` replaces nominal intervals by recorded ends of aggregations.
 
     ``moving_sum``: ``"on_demand"`` is 7.3's way to see nr_accesses between aggregations, ``"stored"`` the running value of
-    kernels up to 7.1.
+    kernels up to 7.1. ``sources``: whose reports count as accesses; none means DAMON's own accessed bits.
     """
 
     ops: str = "paddr"
@@ -76,6 +84,7 @@ class Context(Checked):
     aggr_times_us: tuple[int, ...] = ()
     rng_seed: int | None = None
     moving_sum: str = "on_demand"
+    sources: tuple[SourceOfHotness, ...] = ()
     _choices: ClassVar = {"ops": ("paddr", "vaddr", "fvaddr"), "moving_sum": ("on_demand", "stored")}
 
     def check(self) -> None:
