@@ -41,15 +41,18 @@ if TYPE_CHECKING:
     from .damon.goals import register_metric
     from .datafiles import data_path
     from .experiment.compare import compare
+    from .experiment.design import Design
     from .experiment.policies import policies
     from .experiment.presets import preset
     from .experiment.simulate import simulate
+    from .experiment.sweep import sweep
     from .interop.load import load
     from .interop.recording import read_recording
     from .warmup import warmup
 
 _ROOMS = ("analysis", "damon", "interleave", "loop", "plot")
 _HOME = {
+    "Design": "experiment.design",
     "compare": "experiment.compare",
     "data_path": "datafiles",
     "lint": "analysis.lint",
@@ -59,15 +62,16 @@ _HOME = {
     "read_recording": "interop.recording",
     "register_metric": "damon.goals",
     "simulate": "experiment.simulate",
+    "sweep": "experiment.sweep",
     "warmup": "warmup",
 }
 
 __all__ = [
-    "AccessPattern", "Attrs", "Context", "Dest", "Event", "Filter", "Goal", "Group", "InputError", "IntervalsGoal",
-    "KernelRefusal", "Machine", "Memcg", "Node", "Placement", "Quota", "Scenario", "Scheme", "Target",
+    "AccessPattern", "Attrs", "Context", "Design", "Dest", "Event", "Filter", "Goal", "Group", "InputError",
+    "IntervalsGoal", "KernelRefusal", "Machine", "Memcg", "Node", "Placement", "Quota", "Scenario", "Scheme", "Target",
     "TieringError", "Vma", "Watermarks", "Weights", "Workload", "__version__", "analysis", "compare", "damon",
     "data_path", "interleave", "lint", "load", "loop", "plot", "policies", "preset", "read_recording",
-    "register_metric", "simulate", "warmup",
+    "register_metric", "simulate", "sweep", "warmup",
 ]  # fmt: skip
 
 
