@@ -12,6 +12,7 @@ from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
+from . import cli_sweep
 from ._version import __version__
 from .errors import InputError, TieringError
 
@@ -56,6 +57,8 @@ def parser() -> argparse.ArgumentParser:
     r = commands.add_parser("run", help="one scenario, one dataset", description="Run one scenario; write run.nc.")
     r.add_argument("scenario", metavar="SCENARIO", help="TOML file, recording directory or shipped name")
     _common(r)
+
+    cli_sweep.add(commands)
 
     li = commands.add_parser(
         "lint",
@@ -102,7 +105,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         Arguments without the program's name; by default those of the process.
     """
     arguments = parser().parse_args(argv)
-    commands = {"compare": _compare, "run": _run, "lint": _lint, "convert": _convert, "validate": _validate}
+    commands = {
+        "compare": _compare, "run": _run, "sweep": cli_sweep.run, "lint": _lint, "convert": _convert, "validate": _validate
+    }  # fmt: skip
     try:
         return commands[arguments.command](arguments)
     except TieringError as error:
@@ -117,8 +122,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     except MemoryError:
         print("tieringmodel: out of memory; make the machine's nodes or the workload smaller", file=sys.stderr)
         return 2
-    except KeyboardInterrupt:
-        print("tieringmodel: interrupted", file=sys.stderr)
+    except KeyboardInterrupt as stop:
+        print("; ".join(["tieringmodel: interrupted", *map(str, stop.args)]), file=sys.stderr)
         return 130
 
 

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-import operator
-import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -14,10 +12,10 @@ import numpy as np
 import numpy.typing as npt
 
 from ..errors import InputError
-from ..fields import _BY_SUFFIX, Checked, _plain, suggest
+from ..fields import _BY_SUFFIX, _plain
 from ..scenario import Scenario
+from .paths import SEED, normal, read_path, seed_of, with_paths
 
-SEED = "seed"
 RESERVED = ("time", "done", "error")
 MOST_POINTS = 1_000_000
 
@@ -212,8 +210,8 @@ class Design:
         InputError
             If a value has no form in JSON.
         """
-        plain = [{"name": a.name, "columns": {p: [_json_form(p, x) for x in v] for p, v in a.columns.items()}} for a in self.axes]
-        return json.dumps(plain)
+        columns = ({p: [_json_form(p, x) for x in v] for p, v in a.columns.items()} for a in self.axes)
+        return json.dumps([{"name": a.name, "columns": c} for a, c in zip(self.axes, columns, strict=True)])
 
     def coordinates(self, scenario: Scenario) -> dict[str, tuple[str, npt.NDArray[Any]]]:
         """Return (dimension, values) by path, values as the scenario's fields hold them.
@@ -246,8 +244,8 @@ class Design:
                     for p in axis.columns:
                         held[p][k] = read_path(changed, p) if p != SEED else None
         for axis in settings:
-            for k in np.flatnonzero(~known[axis.name]):
-                raise refused[axis.name, int(k)]
+            for missing in np.flatnonzero(~known[axis.name]):
+                raise refused[axis.name, int(missing)]
         out: dict[str, tuple[str, npt.NDArray[Any]]] = {}
         for axis in self.axes:
             for p, values in axis.columns.items():
@@ -257,80 +255,6 @@ class Design:
                     raise InputError(p, "has the same value twice", "give each value once")
                 out[p] = (axis.name, column)
         return out
-
-
-def normal(path: object) -> str:
-    """Return a path in its dotted form: ``contexts[0].ops`` is ``contexts.0.ops``."""
-    if not isinstance(path, str) or not path:
-        raise InputError("design", f"{path!r} is not a path", "write e.g. 'contexts.0.schemes.0.quota.sz_bytes'")
-    return re.sub(r"\[(\d+)\]", r".\1", path)
-
-
-def seed_of(value: Any) -> int:
-    """Return a seed as an int.
-
-    Raises
-    ------
-    InputError
-        If it is no whole number from 0 to 2**64 - 1.
-    """
-    try:
-        whole = -1 if isinstance(value, bool) else operator.index(value)
-    except TypeError:
-        whole = -1
-    if not 0 <= whole < 2**64:
-        raise InputError(SEED, f"{value!r} is not a whole number from 0 to 2**64 - 1", "write e.g. range(8)")
-    return whole
-
-
-def with_paths(item: Any, changes: Mapping[str, Any]) -> Any:
-    """Return a copy of a scenario (or a part of it) with several fields changed at once, then checked.
-
-    Parameters
-    ----------
-    item : Checked or tuple
-        What to change a copy of.
-    changes : mapping of str to object
-        New values by dotted path, in any form the field accepts.
-
-    Raises
-    ------
-    InputError
-        If a path leads nowhere or the values do not fit, alone or together.
-    """
-    deeper: dict[str, dict[str, Any]] = {}
-    for path, value in changes.items():
-        head, _, rest = path.partition(".")
-        deeper.setdefault(head, {})[rest] = value
-    if isinstance(item, tuple):
-        new = list(item)
-        for head, below in deeper.items():
-            if not head.isdigit() or int(head) >= len(item):
-                remedy = f"write 0..{len(item) - 1}" if item else "the list is empty"
-                raise InputError(f"[{head}]", f"is not a position in a list of {len(item)}", remedy)
-            new[int(head)] = _below(item[int(head)], below, f"[{head}]")
-        return tuple(new)
-    names = [*type(item).__dataclass_fields__] if isinstance(item, Checked) else []  # type: ignore[attr-defined]
-    for head in deeper:
-        if head not in names:
-            raise InputError(head, "is not a known key", suggest(head, names) if names else "the path ends before it")
-    return item.replace(**{head: _below(getattr(item, head), below, head) for head, below in deeper.items()})
-
-
-def _below(item: Any, changes: Mapping[str, Any], head: str) -> Any:
-    if "" in changes:
-        return changes[""]
-    try:
-        return with_paths(item, changes)
-    except InputError as error:
-        raise error.under(head) from None
-
-
-def read_path(item: Any, path: str) -> Any:
-    """Return what a scenario holds at a dotted path that exists."""
-    for part in path.split("."):
-        item = item[int(part)] if isinstance(item, tuple) else getattr(item, part)
-    return item
 
 
 def _list(path: str, values: Any) -> tuple[Any, ...]:
@@ -343,7 +267,7 @@ def _list(path: str, values: Any) -> tuple[Any, ...]:
 
 
 def _count(n: Any) -> int:
-    if isinstance(n, bool) or not isinstance(n, (int, np.integer)) or not 1 <= n <= MOST_POINTS:
+    if isinstance(n, bool) or not isinstance(n, int | np.integer) or not 1 <= int(n) <= MOST_POINTS:
         raise InputError("n", f"{n!r} is not a number of points", "write e.g. 64")
     return int(n)
 
@@ -406,19 +330,3 @@ def _column(values: Sequence[Any]) -> npt.NDArray[Any]:
     if kinds == {str}:
         return np.array(values, dtype=str)
     return np.array([json.dumps(_plain(v), sort_keys=True) for v in values], dtype=str)
-
-
-def blocks(shape: Sequence[int], most: int) -> tuple[int, ...]:
-    """Return the shape of boxes of at most `most` points, as long as possible along the last axes."""
-    out: list[int] = []
-    for length in reversed(shape):
-        fits = min(length, max(1, most))
-        out.append(fits)
-        most = most // fits if fits == length else 1
-    return tuple(reversed(out))
-
-
-def boxes(points: Sequence[tuple[int, ...]], block: Sequence[int]) -> list[tuple[slice, ...]]:
-    """Return the boxes, in order and each once, that hold these points."""
-    found = sorted({tuple(k // b for k, b in zip(p, block, strict=True)) for p in points})
-    return [tuple(slice(k * b, (k + 1) * b) for k, b in zip(box, block, strict=True)) for box in found]

@@ -13,7 +13,7 @@ import sys
 import threading
 import types
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from dataclasses import replace
@@ -25,7 +25,7 @@ from .points import Outcome
 Tasks = Mapping[int, tuple[Any, ...]]
 """Arguments of the work by point."""
 Work = Callable[..., Outcome]
-Finished = Iterator[tuple[int, Outcome] | None]
+Finished = Generator[tuple[int, Outcome] | None, None, None]
 
 PULSE_S = 1.0
 """Longest silence: None is yielded, so that the caller can write down what it has while points take their time."""

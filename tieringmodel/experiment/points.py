@@ -15,7 +15,7 @@ from .._version import __version__
 from ..errors import InputError, TieringError
 from ..scenario import Scenario
 from ..units import PAGE_SZ
-from .design import SEED, seed_of, with_paths
+from .paths import SEED, seed_of, with_paths
 from .policies import Controlled, controlled
 
 if TYPE_CHECKING:

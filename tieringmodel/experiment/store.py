@@ -18,13 +18,28 @@ import numpy as np
 import numpy.typing as npt
 
 from ..errors import InputError, TieringError
-from .design import blocks, boxes
 
 CHUNK_POINTS = 64
 FORMAT = 1
 Array = npt.NDArray[Any]
 Variables = Mapping[str, tuple[tuple[str, ...], Array, Mapping[str, Any]]]
 """Dimensions, values and attributes by name."""
+
+
+def blocks(shape: Sequence[int], most: int) -> tuple[int, ...]:
+    """Return the shape of boxes of at most `most` points, as long as possible along the last axes."""
+    out: list[int] = []
+    for length in reversed(shape):
+        fits = min(length, max(1, most))
+        out.append(fits)
+        most = most // fits if fits == length else 1
+    return tuple(reversed(out))
+
+
+def boxes(points: Sequence[tuple[int, ...]], block: Sequence[int]) -> list[tuple[slice, ...]]:
+    """Return the boxes, in order and each once, that hold these points."""
+    found = sorted({tuple(k // b for k, b in zip(p, block, strict=True)) for p in points})
+    return [tuple(slice(k * b, (k + 1) * b) for k, b in zip(box, block, strict=True)) for box in found]
 
 
 def fill_of(dtype: np.dtype[Any]) -> Any:
@@ -104,13 +119,17 @@ class Store:
         if found.get("tieringmodel") != self.attrs["tieringmodel"]:
             text = f"was begun by tieringmodel {found.get('tieringmodel')}, this is {self.attrs['tieringmodel']}"
             raise InputError(where, text, "go on with that version, or name another store")
-        names = ("scenario", "design", "parameters")
-        other = [n for n in names if found.get(n) != self.attrs[n]]
-        if other or found.get("digest") != self.attrs["digest"]:
-            text = f"holds a sweep of another {' and another '.join(other) or 'setting'}"
+        if found.get("digest") != self.attrs["digest"]:
+            with self._damage():
+                there, here = (json.loads(a["parameters"]) for a in (found, self.attrs))
+            other = [n for n in ("scenario", "design") if found.get(n) != self.attrs[n]]
+            other += [n for n in sorted({*there, *here}) if there.get(n) != here.get(n)]
+            text = f"holds a sweep with another {' and another '.join(other) or 'digest'}"
             raise InputError(where, text, "name another store, or remove this one")
 
-    def _declare(self, name: str, dtype: np.dtype[Any], attrs: Mapping[str, Any], extra: Sequence[tuple[str, int]] = ()) -> None:
+    def _declare(
+        self, name: str, dtype: np.dtype[Any], attrs: Mapping[str, Any], extra: Sequence[tuple[str, int]] = ()
+    ) -> None:
         dims, sizes = tuple(d for d, _ in extra), tuple(n for _, n in extra)
         self._array(name, self.dims + dims, self.shape + sizes, self.block + sizes, dtype, attrs)
 

@@ -18,8 +18,9 @@ from ..errors import InputError, TieringError
 from ..progress import Progress
 from ..scenario import Scenario
 from ..units import parse_duration_us
-from .design import SEED, Design, seed_of, with_paths
+from .design import Design
 from .executors import run_all
+from .paths import SEED, seed_of, with_paths
 from .points import Job, Measure, grid_times, run_point
 from .policies import Controlled, controlled
 from .results import Results, Variable, describe
