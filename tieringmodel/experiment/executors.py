@@ -140,19 +140,20 @@ def _in_processes(work: Work, tasks: Tasks, workers: int) -> Finished:
     waiting, suspects = deque(tasks), deque[int]()
     crashes: dict[int, int] = {}
     while waiting or suspects:
-        alone = bool(suspects)
-        queue = deque([suspects.popleft()]) if alone else waiting
-        width = 1 if alone else min(workers, len(waiting))
+        width, alone = min(workers, len(waiting) + len(suspects)), False
         with _pool(width) as pool:
             running: dict[cf.Future[Outcome], int] = {}
             with _without_main(first[0]):
                 started = pool.submit(os.getpid)
                 _warm(pool, work, first)
             try:
-                while queue or running:
+                while running or suspects or waiting:
                     with _without_main(first[0]):
-                        while queue and len(running) < 2 * width:  # one waits beside each that runs
-                            k = queue.popleft()
+                        if not running:
+                            alone = bool(suspects)
+                        source, most = (suspects, 1) if alone else (waiting, 2 * width)  # one waits beside each that runs
+                        while source and len(running) < most:
+                            k = source.popleft()
                             running[pool.submit(work, *tasks[k])] = k
                     done, _ = cf.wait(running, PULSE_S, cf.FIRST_COMPLETED)
                     if not done:
