@@ -239,7 +239,7 @@ def test_wrong_arguments(options: dict[str, Any], expected: str) -> None:
 
 def test_a_scenario_that_controls_nothing_needs_a_measure() -> None:
     idle = scenario(tm.Scheme())
-    with pytest.raises(tm.InputError, match="no scheme has a goal .* or pass measure= or what="):
+    with pytest.raises(tm.InputError, match=r"no scheme has a goal .* or pass measure= or what="):
         tm.sweep(idle, {"seed": [1]}, duration="1 s")
     found = tm.sweep(idle, {"seed": [1]}, duration="1 s", what=Controlled("used", 1, 5000))
     assert found["share_mean_bp"].item() == 5000  # 16 of 32 MiB

@@ -91,7 +91,9 @@ class Store:
         fresh = self.path.with_name(f".{self.path.name}.{os.getpid()}")
         with self._writing():
             self.path.parent.mkdir(parents=True, exist_ok=True)
-            self.group = self.zarr.open_group(fresh, mode="w", zarr_format=3, attributes=self.attrs)
+            others = " ".join(name for name, (dims, *_) in coords.items() if dims != (name,))
+            told = self.attrs | ({"coordinates": others} if others else {})  # by which xarray knows them
+            self.group = self.zarr.open_group(fresh, mode="w", zarr_format=3, attributes=told)
             try:
                 for name, (dims, values, attrs) in coords.items():
                     array = self._array(name, dims, values.shape, values.shape, values.dtype, attrs)
