@@ -57,7 +57,8 @@ def run(arguments: argparse.Namespace) -> int:
     from .experiment.sweep import sweep
     from .interop.load import load
 
-    design, scenario = _design(arguments), load(arguments.scenario)
+    scenario = load(arguments.scenario)
+    design = _design(arguments).checked(scenario)
     output = arguments.output or _default_output(scenario, design, arguments)
     if output.suffix not in (".zarr", ".nc"):
         raise InputError("-o", f"{str(output)!r} is neither a .zarr store nor a .nc file", "write e.g. -o sweep.zarr")

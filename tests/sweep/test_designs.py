@@ -40,18 +40,18 @@ def test_coordinates_are_what_the_scenario_holds() -> None:
         "contexts.0.schemes.0.quota.goals.0.nid": [0], "contexts.0.attrs.aggr_us": ["0.1 s"],
         "contexts.0.rng_seed": [2**64 - 1, 1], "seed": [2**64 - 1],
     })  # fmt: skip
-    found = {p: values.tolist() for p, (_, values) in design.coordinates(SC).items()}
+    found = {p: values.tolist() for p, (_, values) in design.checked(SC).coordinates().items()}
     assert [*found.values()] == [
         [MIB, 1024], ["consist", "temporal"], [True, False], [1.0, 2.5], ['{"age": 3}', "{}"], [16 * MIB, 32 * MIB],
         [0], [100_000], [2**64 - 1, 1], [2**64 - 1],
     ]  # fmt: skip
-    assert design.coordinates(SC)["contexts.0.rng_seed"][1].dtype == np.uint64
+    assert design.checked(SC).coordinates()["contexts.0.rng_seed"][1].dtype == np.uint64
 
 
 def test_columns_change_together_even_where_one_alone_would_be_refused() -> None:
     zipped = tm.Design.zip({LEAST: [10, 2000], MOST: [100, 4000]})
     assert zipped.shape == (2,)
-    assert {p: v.tolist() for p, (_, v) in zipped.coordinates(SC).items()} == {LEAST: [10, 2000], MOST: [100, 4000]}
+    assert {p: v.tolist() for p, (_, v) in zipped.checked(SC).coordinates().items()} == {LEAST: [10, 2000], MOST: [100, 4000]}
     same = tm.Design.grid({(LEAST, MOST): [(10, 100), (2000, 4000)], "seed": [1, 2]})
     assert same == zipped * tm.Design.grid({"seed": [1, 2]})
     two = tm.Design.grid({(LEAST, MOST): [(10, 100)], (QUOTA, TARGET): [(1, 2)]})

@@ -114,11 +114,13 @@ KILLED = """
 import sys
 from pathlib import Path
 import tieringmodel as tm
+from tieringmodel.experiment import sweep as module
 from test_stores import COMPLETE, DESIGN, SC
+module.WRITE_EVERY_S = 0.0
 if __name__ == "__main__":
     executor = sys.argv[2]
     options = {"workers": 2} if executor == "processes" else {}
-    tm.sweep(SC, DESIGN, store=sys.argv[1], executor=executor, **{**COMPLETE, "duration": "60 s"}, **options)
+    tm.sweep(SC, DESIGN, store=sys.argv[1], executor=executor, **{**COMPLETE, "duration": "30 s"}, **options)
 """
 
 
@@ -132,15 +134,15 @@ def test_a_killed_sweep_goes_on_and_ends_as_if_nothing_had_happened(executor: st
     began = subprocess.Popen([sys.executable, script, store, executor], env=environment)
     limit = time.monotonic() + 300
     while _done(store) == 0 and began.poll() is None and time.monotonic() < limit:
-        time.sleep(0.05)
+        time.sleep(0.01)
     began.send_signal(signal.SIGKILL)
     assert began.wait() == -signal.SIGKILL
     n = _done(store)
     assert 0 < n < 12
-    resumed = run(store, duration="60 s")
+    resumed = run(store, duration="30 s")
     assert resumed["done"].all()
     fresh = tmp_path / "fresh.zarr"
-    xr.testing.assert_identical(resumed, run(fresh, duration="60 s"))
+    xr.testing.assert_identical(resumed, run(fresh, duration="30 s"))
     assert files(store) == files(fresh)
 
 

@@ -213,8 +213,8 @@ class Design:
         columns = ({p: [_json_form(p, x) for x in v] for p, v in a.columns.items()} for a in self.axes)
         return json.dumps([{"name": a.name, "columns": c} for a, c in zip(self.axes, columns, strict=True)])
 
-    def coordinates(self, scenario: Scenario) -> dict[str, tuple[str, npt.NDArray[Any]]]:
-        """Return (dimension, values) by path, values as the scenario's fields hold them.
+    def checked(self, scenario: Scenario) -> Design:
+        """Return the design with its values as the scenario's fields hold them: ``"1 MiB"`` is 1048576.
 
         Every point's scenario is made once, so that mistakes show before anything runs.
 
@@ -246,11 +246,21 @@ class Design:
         for axis in settings:
             for missing in np.flatnonzero(~known[axis.name]):
                 raise refused[axis.name, int(missing)]
+        columns = ({p: held[p] if p != SEED else [*map(seed_of, v)] for p, v in a.columns.items()} for a in self.axes)
+        return Design(tuple(Axis(a.name, {p: tuple(v) for p, v in c.items()}) for a, c in zip(self.axes, columns, strict=True)))
+
+    def coordinates(self) -> dict[str, tuple[str, npt.NDArray[Any]]]:
+        """Return (dimension, values) by path; what is no number, truth value or text becomes its JSON.
+
+        Raises
+        ------
+        InputError
+            If an axis of one path has a value twice.
+        """
         out: dict[str, tuple[str, npt.NDArray[Any]]] = {}
         for axis in self.axes:
             for p, values in axis.columns.items():
-                found = [seed_of(v) for v in values] if p == SEED else held[p]
-                column = _column(found)
+                column = _column(values)
                 if len(axis.columns) == 1 and np.unique(column).size < column.size:
                     raise InputError(p, "has the same value twice", "give each value once")
                 out[p] = (axis.name, column)

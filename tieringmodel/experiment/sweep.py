@@ -104,11 +104,11 @@ def sweep(
     TieringError
         If a point fails and `on_error` is ``"raise"``, the executor's workers are gone, or the disk is full.
     """
-    made = design if isinstance(design, Design) else Design.grid(design)
+    made = (design if isinstance(design, Design) else Design.grid(design)).checked(scenario)
     if on_error not in ("keep", "raise"):
         raise InputError("on_error", f"{on_error!r} is not known", "write 'keep' or 'raise'")
     job = _job(scenario, duration, measure, what, series, every, snapshots)
-    columns = made.coordinates(scenario)
+    columns = made.coordinates()
     if measure is None:
         _controls_something(job, made)
     seed = seed_of(seed)
