@@ -154,8 +154,8 @@ def workers(footprints: list[tuple[str, int, int, float]], points: int, rounds: 
         with ProcessPoolExecutor(1, spawn) as one, ProcessPoolExecutor(2, spawn) as two:
             for pool in (one, two, two):
                 _sweep(scenario, pool, 4, seconds)
-            per_point = _wall(lambda: _sweep(scenario, one, 2, seconds)) / 2
-            loops = round(1e6 * per_point / _wall(lambda: _spins(one, 1, 10**6)))
+            per_point = _wall(partial(_sweep, scenario, one, 2, seconds)) / 2
+            loops = round(1e6 * per_point / _wall(partial(_spins, one, 1, 10**6)))
             ups: dict[str, list[float]] = {"sweep": [], "spin": []}
             for k in range(rounds):
                 pools = (one, two) if k % 2 else (two, one)
