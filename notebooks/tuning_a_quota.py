@@ -66,12 +66,15 @@ def maps(values, label, x, y, x_label, y_label, lines=()):
     figure, axes = plt.subplots(1, 2, figsize=(8.6, 3.4), sharey=True, layout="constrained")
     low, high = max(float(values.min()), 0.1), float(values.max())
     for ax, tuner in zip(axes, values.tuner.values, strict=True):
-        ax.set_facecolor("#d9d9d9")
         shown = values.sel(tuner=tuner).transpose(..., x.dims[0]).values
         mesh = ax.pcolormesh(x, y, np.maximum(shown, low), norm=LogNorm(low, high), cmap="cividis", shading="nearest")
+        ax.margins(0)
         for text, xs, ys, style in lines:
-            ax.plot(xs, ys, color="black", linestyle=style, linewidth=1.4, label=text)
-        ax.set(xscale="log", yscale="log", xlabel=x_label, title=tuner, xlim=(x.min(), x.max()), ylim=(y.min(), y.max()))
+            ax.plot(xs, ys, color="black", linestyle=style, linewidth=1.4, label=text, scalex=False, scaley=False)
+        ax.set(facecolor="#d9d9d9", xscale="log", yscale="log", xlabel=x_label, title=tuner)
+        for axis in (ax.xaxis, ax.yaxis):
+            axis.set_major_formatter("{x:g}")
+            axis.set_minor_formatter("")
     axes[0].set_ylabel(y_label)
     figure.colorbar(mesh, ax=list(axes), label=label)
     if lines:
@@ -125,9 +128,9 @@ assert in_quotas.max() <= 1.01
 # ## Two hundred runs, page by page
 #
 # Now the full model: regions, sampled accesses, frames. 64 MiB of memory, 8 MiB of it hot, and two schemes: one pulls hot
-# pages to node 0 until 60 % of them are there, the other pushes to node 1 until 38 % are. The gap between the goals is
-# 2 % of the hot pages, 164 KiB. Both schemes share quota, interval and tuner, so their paths change together; two seeds
-# per setting see the same accesses at every setting.
+# pages to node 0 until 60 % of them are there, the other pushes to node 1 until 38.8 % are. Between the goals is a gap of
+# 1.2 % of the hot pages, 98 KiB, so that a share that rests there is within 2 % of the first goal. Both schemes share
+# quota, interval and tuner, so their paths change together; two seeds per setting see the same accesses at every setting.
 
 # %%
 hot = tm.AccessPattern(min_nr_accesses=5)
@@ -142,7 +145,7 @@ def scheme(nid, target_bp):
 scenario = tm.Scenario(
     tm.Machine.dram_cxl("32 MiB", "32 MiB"),
     tm.Workload(4096, groups=(tm.Group(0, 2048, rate_hz=400.0),), placement=(tm.Placement(0, 4096, 1),)),
-    (tm.Context(attrs=tm.Attrs(max_nr_regions=100), schemes=(scheme(0, 6000), scheme(1, 3800))),),
+    (tm.Context(attrs=tm.Attrs(max_nr_regions=100), schemes=(scheme(0, 6000), scheme(1, 3880))),),
 )
 
 
@@ -153,7 +156,7 @@ def both(field, values):
 
 sizes = [2**k << 10 for k in range(4, 14)]
 design = both("goal_tuner", ["consist", "temporal"]) | both("reset_interval_ms", [100, 200, 400, 800, 1600])
-sweep = tm.sweep(scenario, {**design, **both("sz_bytes", sizes), "seed": range(2)}, duration="30 s", executor="processes")
+sweep = tm.sweep(scenario, {**design, **both("sz_bytes", sizes), "seed": range(2)}, duration="60 s", executor="processes")
 print({str(k): n for k, n in sweep.sizes.items()}, "=", sweep.done.size, "runs;", int((sweep.error != "").sum()), "failed")
 
 # %%
@@ -161,12 +164,28 @@ short = dict(zip(sweep.done.dims, ("tuner", "interval_s", "sz_mib", "seed"), str
 sweep = sweep.rename(short).assign_coords(
     tuner=["consist", "temporal"], interval_s=np.array([100, 200, 400, 800, 1600]) / 1e3, sz_mib=np.array(sizes) / MIB
 )
-mean = sweep[["settling_s", "share_sd_bp", "share_error_bp"]].mean("seed")
-gap_mib = 0.02 * 2048 * PAGE / MIB
+mean = sweep[["settling_s", "share_sd_bp"]].mean("seed")
+gap_mib = 0.012 * 2048 * PAGE / MIB
 lines = (("quota = gap between the goals", np.full(2, gap_mib), np.array([0.1, 1.6]), "--"),)
-settling = mean.settling_s.where(np.isfinite(mean.settling_s))
+settling = mean.settling_s.where(sweep.settled.all("seed"))
 maps(settling, "settling [s]", mean.sz_mib, mean.interval_s, *words, lines)
 maps(mean.share_sd_bp, "sd of the share [bp]", mean.sz_mib, mean.interval_s, *words, lines);
 
+# %% [markdown]
+# Grey cells do not settle with both seeds: the share stays off, or pages keep moving. For CONSIST that is every cell. For TEMPORAL it is two corners: small quotas that are
+# reset so rarely that they are still on their way after a minute, and large ones, whose single step leaps over the gap and
+# is answered by the other scheme. In between a quota a few times the gap may rest by luck: a step can end inside the gap.
+
 # %%
-print(sweep.kind.to_series().groupby(level="tuner").value_counts())
+cap, interval = mean.sz_mib.values[None, :], mean.interval_s.values[:, None]
+way_s = 0.6 * 2048 * PAGE / MIB / cap * interval
+small, large, late = (cap <= gap_mib) & (way_s <= 20), (cap >= 4) & (way_s > 0), way_s > 60
+found = sweep.settled.transpose("tuner", "interval_s", "sz_mib", "seed").values
+for name, where in (("small", small), ("large", large), ("late", late)):
+    shares = ", ".join(f"{t} {found[k][where].mean():.0%}" for k, t in enumerate(mean.tuner.values))
+    print(f"{name}: {where.sum()} settings, settled: {shares}")
+print(sweep.kind.to_series().groupby(level="tuner").value_counts().to_string())
+assert not found[0].any()
+assert found[1][small].all()
+assert not found[1][large].any()
+assert not found[1][late].any()
