@@ -22,6 +22,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 
 import tieringmodel as tm
+from tieringmodel.plot.maps import edges_of
 
 MIB, PAGE = 1 << 20, 4096
 
@@ -67,7 +68,8 @@ def maps(values, label, x, y, x_label, y_label, lines=()):
     low, high = max(float(values.min()), 0.1), float(values.max())
     for ax, tuner in zip(axes, values.tuner.values, strict=True):
         shown = values.sel(tuner=tuner).transpose(..., x.dims[0]).values
-        mesh = ax.pcolormesh(x, y, np.maximum(shown, low), norm=LogNorm(low, high), cmap="cividis", shading="nearest")
+        edges = edges_of(x.values, log=True), edges_of(y.values, log=True)
+        mesh = ax.pcolormesh(*edges, np.maximum(shown, low), norm=LogNorm(low, high), cmap="cividis")
         ax.margins(0)
         for text, xs, ys, style in lines:
             ax.plot(xs, ys, color="black", linestyle=style, linewidth=1.4, label=text, scalex=False, scaley=False)
@@ -91,7 +93,7 @@ above = 0.02 * target_bp / 1e4 * n_pages * PAGE
 x, y = loops.cap_bytes.astype(float) / MIB, loops.interval_s
 lines = (
     ("quota = churn per window", churn * intervals / MIB, intervals, "-"),
-    ("quota = 2 % of the goal", np.full(2, above / MIB), y.values[[0, -1]], "--"),
+    ("quota = 2 % of the goal", np.full(2, above / MIB), np.array([0.01, 10.0]), "--"),
 )
 words = ("size quota per window [MiB]", "reset interval [s]")
 maps(settling_s, "settling [s]", x, y, *words, lines)
@@ -166,15 +168,16 @@ sweep = sweep.rename(short).assign_coords(
 )
 mean = sweep[["settling_s", "share_sd_bp"]].mean("seed")
 gap_mib = 0.012 * 2048 * PAGE / MIB
-lines = (("quota = gap between the goals", np.full(2, gap_mib), np.array([0.1, 1.6]), "--"),)
+lines = (("quota = gap between the goals", np.full(2, gap_mib), np.array([0.01, 10.0]), "--"),)
 settling = mean.settling_s.where(sweep.settled.all("seed"))
 maps(settling, "settling [s]", mean.sz_mib, mean.interval_s, *words, lines)
 maps(mean.share_sd_bp, "sd of the share [bp]", mean.sz_mib, mean.interval_s, *words, lines);
 
 # %% [markdown]
-# Grey cells do not settle with both seeds: the share stays off, or pages keep moving. For CONSIST that is every cell. For TEMPORAL it is two corners: small quotas that are
-# reset so rarely that they are still on their way after a minute, and large ones, whose single step leaps over the gap and
-# is answered by the other scheme. In between a quota a few times the gap may rest by luck: a step can end inside the gap.
+# Grey cells do not settle with both seeds: the share stays off, or pages keep moving. For CONSIST that is every cell. For
+# TEMPORAL it is two corners: small quotas that are reset so rarely that they are still on their way after a minute, and
+# large ones, whose single step leaps over the gap and is answered by the other scheme. Quotas a few times the gap may rest
+# by luck: a step can end inside it.
 
 # %%
 cap, interval = mean.sz_mib.values[None, :], mean.interval_s.values[:, None]
