@@ -70,10 +70,10 @@ def maps(values, label, x, y, x_label, y_label, lines=()):
         shown = values.sel(tuner=tuner).transpose(..., x.dims[0]).values
         edges = edges_of(x.values, log=True), edges_of(y.values, log=True)
         mesh = ax.pcolormesh(*edges, np.maximum(shown, low), norm=LogNorm(low, high), cmap="cividis")
-        ax.margins(0)
         for text, xs, ys, style in lines:
-            ax.plot(xs, ys, color="black", linestyle=style, linewidth=1.4, label=text, scalex=False, scaley=False)
+            ax.plot(xs, ys, color="black", linestyle=style, linewidth=1.4, label=text)
         ax.set(facecolor="#d9d9d9", xscale="log", yscale="log", xlabel=x_label, title=tuner)
+        ax.set(xlim=edges[0][[0, -1]], ylim=edges[1][[0, -1]])
         for axis in (ax.xaxis, ax.yaxis):
             axis.set_major_formatter("{x:g}")
             axis.set_minor_formatter("")
