@@ -17,7 +17,7 @@ if __package__ in (None, ""):
 import numba
 import numpy as np
 
-from benchmarks import counting, loop, migration, sampling
+from benchmarks import counting, loop, migration, sampling, sweep
 from benchmarks.measure import Table
 
 GIB = 1 << 30
@@ -33,11 +33,14 @@ def questions(quick: bool) -> dict[str, Callable[[], list[Table]]]:
     obvious = [(*SMALL, *slow, 10, 5, 3)] if quick else [(*SMALL, *slow, 50, 10, 5), (*LARGE, *slow, 0, 1, 3)]
     defaults = [(*f, w, 1_000) for f in footprints for w in loop.WORKLOADS]
     most = [(*f, "all warm", 10_000) for f in footprints]
+    swept = [(*SMALL, 20, 1.8)] if quick else [(*SMALL, 60, 1.8), (*LARGE, 60, 1.6)]
     return {
         "sampling": lambda: sampling.tables(footprints, rounds * 3),
         "baselines": lambda: [loop.against_baselines(same + obvious)],
         "speed": lambda: [loop.speed(defaults + most, 2, 5 if quick else 20, 3 if quick else 7)],
         "counting": lambda: [counting.table(2**26 if quick else 2**28, rounds)],
+        "grids": lambda: [sweep.grids(1_000 if quick else 10_000, 400, rounds)],
+        "workers": lambda: [sweep.workers(swept, 8 if quick else 16, 1 if quick else 5)],
         "migration": lambda: [migration.table(footprints, rounds)],
     }
 

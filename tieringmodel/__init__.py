@@ -42,9 +42,11 @@ if TYPE_CHECKING:
     from .damon.goals import register_metric
     from .datafiles import data_path
     from .experiment.compare import compare
+    from .experiment.design import Design
     from .experiment.policies import policies
     from .experiment.presets import preset
     from .experiment.simulate import simulate
+    from .experiment.sweep import sweep
     from .first_use import warmup
     from .interop.damo_record_write import to_damo_record
     from .interop.damo_records import read_damo_record
@@ -56,6 +58,7 @@ if TYPE_CHECKING:
 
 _ROOMS = ("analysis", "cost", "damon", "hotness", "interleave", "loop", "plot", "testing", "workload")
 _HOME = {
+    "Design": "experiment.design",
     "compare": "experiment.compare",
     "data_path": "datafiles",
     "lint": "analysis.lint",
@@ -69,19 +72,19 @@ _HOME = {
     "read_trace": "interop.traces",
     "register_metric": "damon.goals",
     "simulate": "experiment.simulate",
+    "sweep": "experiment.sweep",
     "to_damo_record": "interop.damo_record_write",
     "trace_workload": "interop.trace_workload",
     "warmup": "first_use",
 }
 
 __all__ = [
-    "AccessPattern", "Attrs", "Context", "Dest", "Event", "Filter", "Goal", "Group", "InputError", "IntervalsGoal",
-    "KernelRefusal", "Machine", "Memcg", "Node", "Placement", "Quota", "Scenario", "Scheme", "SourceOfHotness",
-    "Target",
-    "TieringError", "Vma", "Watermarks", "Weights", "Workload", "__version__", "analysis", "compare", "cost",
-    "damon", "data_path", "hotness", "interleave", "lint", "load", "loop", "plot", "policies", "preset",
-    "read_damo_record", "read_masim", "read_perf", "read_recording", "read_trace", "register_metric", "simulate",
-    "testing", "to_damo_record", "trace_workload", "warmup", "workload",
+    "AccessPattern", "Attrs", "Context", "Design", "Dest", "Event", "Filter", "Goal", "Group", "InputError",
+    "IntervalsGoal", "KernelRefusal", "Machine", "Memcg", "Node", "Placement", "Quota", "Scenario", "Scheme",
+    "SourceOfHotness", "Target", "TieringError", "Vma", "Watermarks", "Weights", "Workload", "__version__",
+    "analysis", "compare", "cost", "damon", "data_path", "hotness", "interleave", "lint", "load", "loop", "plot",
+    "policies", "preset", "read_damo_record", "read_masim", "read_perf", "read_recording", "read_trace",
+    "register_metric", "simulate", "sweep", "testing", "to_damo_record", "trace_workload", "warmup", "workload",
 ]  # fmt: skip
 
 

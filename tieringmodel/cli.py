@@ -13,6 +13,7 @@ from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
+from . import cli_sweep
 from ._version import __version__
 from .errors import InputError, TieringError
 from .interop.arguments import SCENARIO_HELP, add_surroundings, check_words, open_given, split_line
@@ -77,6 +78,8 @@ def parser() -> argparse.ArgumentParser:
     rep.add_argument("result", metavar="RESULT", type=Path, help="run.nc, comparison.nc, or the folder with one of them")
     rep.add_argument("-o", "--output", metavar="FILE", type=Path, default=None, help="default: report.html beside RESULT")
 
+    cli_sweep.add(commands)
+
     li = commands.add_parser(
         "lint",
         help="what is wrong with a scenario, without running it",
@@ -135,7 +138,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments.line = line
     check_words(top, arguments)
     commands = {
-        "compare": _compare, "run": _run, "report": _report, "lint": _lint, "convert": _convert, "validate": _validate,
+        "compare": _compare, "run": _run, "sweep": cli_sweep.run, "report": _report, "lint": _lint, "convert": _convert,
+        "validate": _validate,
     }  # fmt: skip
     try:
         return commands[arguments.command](arguments)
@@ -151,8 +155,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     except MemoryError:
         print("tieringmodel: out of memory; make the machine's nodes or the workload smaller", file=sys.stderr)
         return 2
-    except KeyboardInterrupt:
-        print("tieringmodel: interrupted", file=sys.stderr)
+    except KeyboardInterrupt as stop:
+        print("; ".join(["tieringmodel: interrupted", *map(str, stop.args)]), file=sys.stderr)
         return 130
 
 

@@ -1,4 +1,4 @@
-"""A progress line on stderr: nothing when piped, nothing for the first two seconds."""
+"""A progress line on stderr, on terminals and in notebooks: nothing when piped, nothing for the first two seconds."""
 
 from __future__ import annotations
 
@@ -6,6 +6,16 @@ import sys
 import time
 from types import TracebackType
 from typing import Self
+
+
+def watched() -> bool:
+    """Whether somebody looks at stderr as it is written: a terminal, or a notebook's kernel."""
+    return sys.stderr.isatty() or type(sys.stderr).__module__.startswith("ipykernel")
+
+
+def _three(rate: float) -> str:
+    """Return a rate with one decimal, or three digits where that would say nothing."""
+    return f"{rate:.1f}" if rate >= 1 else f"{rate:.3g}"
 
 
 class Progress:
@@ -20,12 +30,12 @@ class Progress:
     unit : str
         Unit of the size.
     show : bool, optional
-        Force the line on or off; by default it is shown on terminals only.
+        Force the line on or off; by default it is shown on terminals and in notebooks.
     """
 
     def __init__(self, label: str, total: float, unit: str, show: bool | None = None) -> None:
         self.label, self.total, self.unit = label, total, unit
-        self.on = sys.stderr.isatty() if show is None else show
+        self.on = watched() if show is None else show
         self.start = self.last = time.monotonic()
         self.shown = False
 
@@ -43,7 +53,7 @@ class Progress:
         left = (self.total - done) / rate if rate > 0 else float("inf")
         share = done / self.total if self.total else 1.0
         done_text = f"{share:4.0%}  {done:.0f}/{self.total:.0f} {self.unit}"
-        sys.stderr.write(f"\r{self.label}: {done_text}  {rate:.1f} {self.unit}/s  {left:.0f} s left ")
+        sys.stderr.write(f"\r{self.label}: {done_text}  {_three(rate)} {self.unit}/s  {left:.0f} s left ")
         sys.stderr.flush()
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks import counting, migration, run, sampling
+from benchmarks import counting, migration, run, sampling, sweep
 from benchmarks.measure import Spread, Table, interleaved, ratio
 
 MIB = 1 << 20
@@ -36,6 +36,20 @@ def test_kernel_and_numpy_migrate_the_same_pages(scattered: bool) -> None:
     assert moves.agree()
     recounted = moves.engine.memory.recount()
     assert recounted["lru"].tolist() == moves.engine.memory.arrays.node["lru"].tolist()
+
+
+@pytest.mark.parametrize("tuner", ["consist", "temporal"])
+@pytest.mark.parametrize("delay", [0, 3])
+def test_grids_of_the_loop_and_plain_c_come_to_the_same(tuner: str, delay: int, tmp_path: Path) -> None:
+    library = sweep.compiled(tmp_path)
+    if library is None:  # without a compiler the benchmark has nothing to compare with either
+        assert sweep.grids(1, 1, 1).rows == []
+        return
+    both = sweep.Grid(tuner, 300, 150, delay, library)
+    for seed in range(3):
+        both.package(seed)()
+        both.plain(seed)()
+    assert both.agree()
 
 
 def test_rounds_alternate_and_have_fresh_seeds() -> None:

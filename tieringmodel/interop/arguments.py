@@ -43,13 +43,13 @@ def split_line(argv: Sequence[str]) -> tuple[list[str], list[str]]:
 def check_words(top: argparse.ArgumentParser, arguments: argparse.Namespace) -> None:
     """End with one sentence if a command has no scenario, or two where it takes one, or a damo line it has no use for."""
     line, command = arguments.line, arguments.command
-    if line and command == "validate":
-        top.error("validate takes no damo line")
+    if line and command in ("validate", "report"):
+        top.error(f"{command} takes no damo line")
     if command == "convert":
         wanted, form = (1, "OUT -- damo start …") if line else (2, "IN OUT")
         if len(arguments.files) != wanted:
             top.error(f"convert has {len(arguments.files)} files, write: convert {form}")
-    elif command in ("run", "lint") and (arguments.scenario is None) != bool(line):
+    elif command in ("run", "lint", "sweep") and (arguments.scenario is None) != bool(line):
         top.error("SCENARIO is " + ("given twice, before and after --" if line else "missing"))
     elif command == "compare" and line and arguments.scenario:
         top.error("SCENARIO is given twice, before and after --")

@@ -9,13 +9,14 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from .axes import sweep
     from .grid import run_many
     from .pair import run_pair
     from .single import run
 
-__all__ = ["run", "run_many", "run_pair"]
+__all__ = ["run", "run_many", "run_pair", "sweep"]
 
-_HOME = {"run": ".single", "run_pair": ".pair", "run_many": ".grid"}
+_HOME = {"run": ".single", "run_pair": ".pair", "run_many": ".grid", "sweep": ".axes"}
 
 
 def __getattr__(name: str) -> Any:

@@ -1,0 +1,243 @@
+"""The command ``tieringmodel sweep``."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from .errors import InputError
+from .interop.arguments import SCENARIO_HELP, add_surroundings, open_given
+from .units import format_bytes
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+    from .experiment.design import Design
+    from .scenario import Scenario
+
+MOST_ROWS = 20
+_SHOWN = ("settling_s", "share_mean_bp", "share_sd_bp", "overshoot_bp", "residual_mib_s", "ping_pong")
+_HEADS = ("settling s", "mean bp", "sd bp", "overshoot bp", "MiB/s", "ping-pong")
+
+
+def add(commands: Any) -> None:
+    """Add the command's parser to a set of subparsers."""
+    p = commands.add_parser(
+        "sweep",
+        help="one scenario at many settings",
+        description="Run a scenario at every combination of some settings. PATH is a field of the scenario, such as "
+        "contexts.0.schemes.0.quota.sz_bytes. The store is written as points finish: the same command goes on where an "
+        "interrupted one stopped. Exit status 1 if a point failed.",
+    )
+    o = p.add_argument
+    o("scenario", nargs="?", metavar="SCENARIO", help=SCENARIO_HELP)
+    add_surroundings(p)
+    o("--grid", metavar="PATH=V1,V2,…", action="append", default=[], help="an axis; several make a grid")
+    o("--zip", metavar="PATH=V1,V2,…", action="append", default=[], help="paths that change together, one axis for all")
+    o("--lhs", metavar="N", type=int, help="N points of a Latin hypercube over the ranges")
+    o("--sobol", metavar="N", type=int, help="N points (a power of two) of a Sobol sequence over the ranges")
+    o("--range", metavar="PATH=LOW:HIGH[:log]", action="append", default=[], help="a range for --lhs or --sobol")
+    o("--seeds", metavar="N", type=int, help="seeds 0 … N-1 at every point")
+    o("--seed", metavar="N", type=int, default=1, help="the seed without --seeds, and that of --lhs and --sobol (default 1)")
+    o("--duration", metavar="T", default="120 s", help="simulated time of each run (default '120 s')")
+    o("--executor", metavar="WHERE", default="processes", help="serial, processes (default), or a Dask scheduler: tcp://…")
+    o("--workers", metavar="N", type=int, help="number of processes (default: one per processor)")
+    o("-o", "--output", metavar="FILE", type=Path, help="STORE.zarr, resumable, or a .nc file written at the end "
+      "(default: tieringmodel-out/sweep-….zarr, a name of its own for each sweep)")  # fmt: skip
+    o("--json", action="store_true", help="print one JSON object")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Run the command; return the exit status."""
+    from .experiment.sweep import sweep
+
+    scenario = open_given(arguments.scenario, arguments).scenario
+    design = _design(arguments).checked(scenario)
+    output = arguments.output or _default_output(scenario, design, arguments)
+    if output.suffix not in (".zarr", ".nc"):
+        raise InputError("-o", f"{str(output)!r} is neither a .zarr store nor a .nc file", "write e.g. -o sweep.zarr")
+    output.parent.mkdir(parents=True, exist_ok=True)
+    if not os.access(output.parent, os.W_OK | os.X_OK):
+        raise InputError(str(output.parent), "is not writable", "name another place with -o")
+    resumable = output.suffix == ".zarr"
+    with _executor(arguments.executor) as executor:
+        ds = sweep(
+            scenario, design, duration=arguments.duration, seed=arguments.seed, executor=executor,
+            workers=arguments.workers, store=output if resumable else None,
+        )  # fmt: skip
+    if not resumable:
+        _write_netcdf(ds, output)
+    failed = int((ds["error"] != "").sum())
+    if arguments.json:
+        print(json.dumps(_summary(ds, output, failed)))
+    else:
+        print(table(ds))
+        print(f"\n{ds['done'].size} points{f', {failed} failed' if failed else ''}; wrote {output}")
+    if failed:
+        errors = ds["error"].values
+        print(f"tieringmodel: {failed} points failed; the first: {errors[errors != ''][0]}", file=sys.stderr)
+    return 1 if failed else 0
+
+
+def _design(arguments: argparse.Namespace) -> Design:
+    from .experiment.design import Design
+
+    parts = [Design.grid({p: v}) for p, v in (_assignment(text, "--grid") for text in arguments.grid)]
+    if arguments.zip:
+        columns: dict[str, list[Any]] = {}
+        for path, values in (_assignment(text, "--zip") for text in arguments.zip):
+            if path in columns:
+                raise InputError("--zip", f"names {path} twice", "name each path once")
+            columns[path] = values
+        parts.append(Design.zip(columns))
+    ranges = dict(_range(text) for text in arguments.range)
+    if len(ranges) < len(arguments.range):
+        raise InputError("--range", "names a path twice", "name each path once")
+    if arguments.lhs is not None and arguments.sobol is not None:
+        raise InputError("--sobol", "does not go with --lhs", "choose one")
+    if bool(ranges) != (arguments.lhs is not None or arguments.sobol is not None):
+        raise InputError("--range", "goes with --lhs N or --sobol N", "give both")
+    if arguments.lhs is not None:
+        parts.append(Design.latin_hypercube(ranges, arguments.lhs, seed=arguments.seed))
+    if arguments.sobol is not None:
+        parts.append(Design.sobol(ranges, arguments.sobol, seed=arguments.seed))
+    if not parts and arguments.seeds is None:
+        raise InputError("--grid", "is missing", "give at least one of --grid, --zip, --lhs, --sobol, --seeds")
+    if arguments.seeds is not None:
+        if arguments.seeds < 1:
+            raise InputError("--seeds", f"{arguments.seeds} is below 1", "write e.g. --seeds 8")
+        parts.append(Design.grid({"seed": range(arguments.seeds)}))
+    whole = parts[0]
+    for part in parts[1:]:
+        whole = whole * part
+    return whole
+
+
+def _assignment(text: str, option: str) -> tuple[str, list[Any]]:
+    path, equals, values = text.partition("=")
+    if not equals or not path.strip() or not values.strip():
+        raise InputError(option, f"{text!r} is not PATH=V1,V2,…", f"write e.g. {option} contexts.0.attrs.aggr_us=100000,200000")
+    return path.strip(), [_value(v) for v in values.split(",")]
+
+
+def _value(text: str) -> Any:
+    """Return a number or truth value as such, anything else as text."""
+    text = text.strip()
+    try:
+        value = json.loads(text)
+    except ValueError:
+        return text
+    return value if isinstance(value, (bool, int, float)) else text
+
+
+def _range(text: str) -> tuple[str, tuple[Any, ...]]:
+    path, equals, ends = text.partition("=")
+    parts = [_value(v) for v in ends.split(":")]
+    if not equals or len(parts) not in (2, 3) or parts[2:] not in ([], ["log"]):
+        raise InputError("--range", f"{text!r} is not PATH=LOW:HIGH[:log]", "write e.g. --range workload.tick_us=1000:5000")
+    return path.strip(), tuple(parts)
+
+
+def _default_output(scenario: Scenario, design: Design, arguments: argparse.Namespace) -> Path:
+    """Return a name that is the same whenever the same sweep is asked for, so that it goes on by itself."""
+    import hashlib
+
+    words = json.dumps([scenario.to_json(), design.to_json(), arguments.duration, arguments.seed])
+    return Path("tieringmodel-out") / f"sweep-{hashlib.sha256(words.encode()).hexdigest()[:8]}.zarr"
+
+
+@contextmanager
+def _executor(where: str) -> Iterator[Any]:
+    if where in ("serial", "processes"):
+        yield where
+        return
+    if "://" not in where:
+        remedy = "write serial, processes, or tcp://HOST:PORT of a Dask scheduler"
+        raise InputError("--executor", f"{where!r} is not known", remedy)
+    try:
+        from distributed import Client
+    except ImportError:
+        raise InputError("--executor", "needs the package distributed", "pip install 'tieringmodel[dask]'") from None
+    try:
+        client = Client(where, timeout=10)  # type: ignore[no-untyped-call]
+    except (OSError, ValueError) as error:
+        raise InputError("--executor", f"no Dask scheduler answers at {where} ({error})", "start one: dask scheduler") from None
+    with client:
+        yield client
+
+
+def _write_netcdf(ds: xr.Dataset, path: Path) -> None:
+    part = path.with_suffix(".part")
+    try:
+        ds.to_netcdf(part, mode="w", engine="h5netcdf")
+        part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def _rows(ds: xr.Dataset) -> tuple[list[str], list[list[Any]]]:
+    """Return a row for each setting: axis positions, verdicts over the seeds, and means over them."""
+    import numpy as np
+
+    dims = [str(d) for d in ds["done"].dims if d != "seed"]
+    axes = {d: [str(c) for c in ds.coords if ds[c].dims == (d,)] for d in dims}
+    rows = []
+    for at in np.ndindex(*(ds.sizes[d] for d in dims)):
+        place = dict(zip(dims, map(int, at), strict=True))
+        point = ds.isel(place)
+        ok = np.atleast_1d(point["error"].values == "")
+        kinds = Counter(np.atleast_1d(point["kind"].values)[ok].tolist()) if "kind" in ds else Counter()
+        kinds["failed"] = int((~ok).sum())
+        told = ", ".join(k if n == ok.size else f"{k} {n}" for k, n in kinds.most_common() if n)
+        means = [float(np.mean(np.atleast_1d(point[name].values)[ok])) if ok.any() else float("nan") for name in _SHOWN]
+        rows.append([*(point[c].values.item() for d in dims for c in axes[d]), told, *means])
+    return [c for d in dims for c in axes[d]], rows
+
+
+def table(ds: xr.Dataset) -> str:
+    """Return a short table of a sweep with the default measures: one row per setting, means over the seeds."""
+    paths, rows = _rows(ds)
+    for k, path in enumerate(paths):
+        if path.endswith("_bytes"):
+            rows = [[*row[:k], format_bytes(row[k]), *row[k + 1 :]] for row in rows]
+    heads = [*_short(paths), "verdict", *_HEADS]
+    shown = [[_cell(c) for c in row] for row in rows[:MOST_ROWS]]
+    widths = [max(map(len, column)) for column in zip(heads, *shown, strict=True)]
+    lines = ["  ".join(c.ljust(w) for c, w in zip(row, widths, strict=True)).rstrip() for row in (heads, *shown)]
+    if len(rows) > MOST_ROWS:
+        lines.append(f"… and {len(rows) - MOST_ROWS} more")
+    return "\n".join(lines)
+
+
+def _short(paths: list[str]) -> list[str]:
+    """Return the shortest endings that tell the paths apart."""
+    out = []
+    for path in paths:
+        parts = path.split(".")
+        n = next(n for n in range(1, len(parts) + 1) if sum(p.split(".")[-n:] == parts[-n:] for p in paths) == 1)
+        out.append(".".join(parts[-n:]))
+    return out
+
+
+def _cell(value: Any) -> str:
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+def _summary(ds: xr.Dataset, output: Path, failed: int) -> dict[str, Any]:
+    paths, rows = _rows(ds)
+    names = [*paths, "verdict", *_SHOWN]
+    finite = [[None if isinstance(c, float) and c - c != 0 else c for c in row] for row in rows]
+    return {
+        "output": str(output), "points": int(ds["done"].size), "failed": failed,
+        "dims": {str(d): int(n) for d, n in ds["done"].sizes.items()},
+        "rows": [dict(zip(names, row, strict=True)) for row in finite],
+    }  # fmt: skip
+
+

@@ -1,0 +1,89 @@
+"""Fields of a scenario by dotted path: several changed at once, or read."""
+
+from __future__ import annotations
+
+import dataclasses
+import operator
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from ..errors import InputError
+from ..fields import Checked, suggest
+
+SEED = "seed"
+"""Stands among paths for the seed of the run, which is not a field of the scenario."""
+
+
+def normal(path: object) -> str:
+    """Return a path in its dotted form: ``contexts[0].ops`` is ``contexts.0.ops``."""
+    if not isinstance(path, str) or not path:
+        raise InputError("design", f"{path!r} is not a path", "write e.g. 'contexts.0.schemes.0.quota.sz_bytes'")
+    return re.sub(r"\[(\d+)\]", r".\1", path)
+
+
+def seed_of(value: Any) -> int:
+    """Return a seed as an int.
+
+    Raises
+    ------
+    InputError
+        If it is no whole number from 0 to 2**64 - 1.
+    """
+    try:
+        whole = -1 if isinstance(value, bool) else operator.index(value)
+    except TypeError:
+        whole = -1
+    if not 0 <= whole < 2**64:
+        raise InputError(SEED, f"{value!r} is not a whole number from 0 to 2**64 - 1", "write e.g. range(8)")
+    return whole
+
+
+def with_paths(item: Any, changes: Mapping[str, Any]) -> Any:
+    """Return a copy of a scenario (or a part of it) with several fields changed at once, then checked.
+
+    Parameters
+    ----------
+    item : Checked or tuple
+        What to change a copy of.
+    changes : mapping of str to object
+        New values by dotted path, in any form the field accepts.
+
+    Raises
+    ------
+    InputError
+        If a path leads nowhere or the values do not fit, alone or together.
+    """
+    deeper: dict[str, dict[str, Any]] = {}
+    for path, value in changes.items():
+        head, _, rest = path.partition(".")
+        deeper.setdefault(head, {})[rest] = value
+    if isinstance(item, tuple):
+        new = list(item)
+        for head, below in deeper.items():
+            if not head.isdigit() or int(head) >= len(item):
+                remedy = f"write 0..{len(item) - 1}" if item else "the list is empty"
+                raise InputError(f"[{head}]", f"is not a position in a list of {len(item)}", remedy)
+            new[int(head)] = _below(item[int(head)], below, f"[{head}]")
+        return tuple(new)
+    names = [f.name for f in dataclasses.fields(item)] if isinstance(item, Checked) else []  # type: ignore[arg-type]
+    for head in deeper:
+        if head not in names:
+            raise InputError(head, "is not a known key", suggest(head, names) if names else "the path ends before it")
+    return item.replace(**{head: _below(getattr(item, head), below, head) for head, below in deeper.items()})
+
+
+def _below(item: Any, changes: Mapping[str, Any], head: str) -> Any:
+    if "" in changes:
+        return changes[""]
+    try:
+        return with_paths(item, changes)
+    except InputError as error:
+        raise error.under(head) from None
+
+
+def read_path(item: Any, path: str) -> Any:
+    """Return what a scenario holds at a dotted path that exists."""
+    for part in path.split("."):
+        item = item[int(part)] if isinstance(item, tuple) else getattr(item, part)
+    return item

@@ -1,0 +1,258 @@
+"""Many runs of one scenario with some of its fields changed: one dataset, on any executor, resumable."""
+
+from __future__ import annotations
+
+import hashlib
+import inspect
+import json
+import time
+from collections.abc import Mapping, Sequence
+from contextlib import closing
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ..errors import InputError, TieringError
+from ..progress import Progress
+from ..scenario import Scenario
+from ..units import parse_duration_us
+from .design import Design
+from .executors import run_all
+from .paths import SEED, seed_of, with_paths
+from .points import Job, Measure, grid_times, run_point
+from .policies import Controlled, controlled
+from .results import Results, Variable, describe
+from .simulate import MAX_DURATION_US, attributes
+from .store import FORMAT, Store
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+WRITE_EVERY_S = 1.0
+_UNITS = {"_bytes": "bytes", "_us": "us", "_ms": "ms", "_bp": "bp", "_hz": "Hz", "_pages": "pages"}
+
+
+def sweep(
+    scenario: Scenario,
+    design: Mapping[Any, Any] | Design,
+    *,
+    duration: str | float = "120 s",
+    seed: int = 0,
+    executor: Any = "serial",
+    workers: int | None = None,
+    store: str | Path | None = None,
+    measure: Measure | None = None,
+    what: Controlled | None = None,
+    series: Sequence[str] = (),
+    every: str | float = "1 s",
+    snapshots: int = 0,
+    on_error: str = "keep",
+    progress: bool | None = None,
+) -> xr.Dataset:
+    """Run a scenario at many settings of some of its fields and put the results into one dataset.
+
+    Parameters
+    ----------
+    scenario : Scenario
+        What to run.
+    design : mapping or Design
+        Values by scenario path, a grid of all combinations: ``{"contexts.0.schemes.0.quota.sz_bytes": ["1 MiB",
+        "4 MiB"], "seed": range(8)}``; see `Design` for columns that change together, Latin hypercubes and Sobol designs.
+        Every point of a seed sees the same accesses and the same draws.
+    duration : str or float
+        Simulated time of each run: ``"120 s"``, or seconds.
+    seed : int
+        Seed of all runs when it is not an axis of the design.
+    executor : str, concurrent.futures.Executor or distributed.Client
+        ``"serial"``, ``"processes"`` (started for this call; those that die are replaced), or something that runs. The
+        results are the same bits on each. Goal metrics registered by `register_metric` are known to other processes only
+        if importing the measure's module registers them.
+    workers : int, optional
+        Number of ``"processes"``; by default one per processor.
+    store : str or Path, optional
+        A Zarr store that is written as points finish. If it holds a part of this same sweep, only the rest is run.
+    measure : callable, optional
+        ``measure(ds)`` returns numbers, truth values and texts by name; by default `MEASURES`, see Returns. For
+        ``"processes"`` it must stand at the top level of a module.
+    what : Controlled, optional
+        The share to judge by; by default what each point's goals control.
+    series : sequence of str
+        Variables of the runs, or ``"share_bp"``, to keep over time.
+    every : str or float
+        Step of their time grid; each value is the last one recorded at or before that time.
+    snapshots : int
+        Region snapshots in the dataset that `measure` gets, as in `simulate`.
+    on_error : {"keep", "raise"}
+        Whether a point that fails keeps its message in ``error`` and the sweep goes on, or stops it.
+    progress : bool, optional
+        Show rate and time left on stderr; by default only on a terminal or in a notebook.
+
+    Returns
+    -------
+    xarray.Dataset
+        The axes of the design are the leading dimensions, in its order, and every path is a coordinate. Unless measured
+        otherwise: kind, cause, fix, settled, settling_s, target_bp, share_mean_bp, share_sd_bp, share_error_bp,
+        overshoot_bp, residual_mib_s, migrated_mib_s, migrated_pages, ping_pong, moves_per_page. Always ``error``, empty
+        where all is well (elsewhere floats are NaN, integers -1, texts empty), and ``done``.
+
+    Raises
+    ------
+    InputError
+        If an argument is wrong, no point accepts a value, or the store is of another sweep or damaged.
+    TieringError
+        If a point fails and `on_error` is ``"raise"``, the executor's workers are gone, or the disk is full.
+    """
+    made = (design if isinstance(design, Design) else Design.grid(design)).checked(scenario)
+    if on_error not in ("keep", "raise"):
+        raise InputError("on_error", f"{on_error!r} is not known", "write 'keep' or 'raise'")
+    job = _job(scenario, duration, measure, what, series, every, snapshots)
+    columns = made.coordinates()
+    if measure is None:
+        _controls_something(job, made)
+    seed = seed_of(seed)
+    measure_name = _name_of(measure)
+    results = Results(made, grid_times(job), measure_name)
+    coords = {p: ((dim,), values, _about(p)) for p, (dim, values) in columns.items()}
+    attrs = _attributes(job, made, seed, measure_name)
+    kept = _open(store, attrs, made, coords)
+    try:
+        if kept:
+            results.restore(kept.read(), {*coords})
+        _run(job, made, seed, results, kept, executor, workers, on_error, progress)
+        if kept:
+            kept.finish()
+    finally:
+        if kept:
+            kept.close()
+    return results.dataset(coords, attrs)
+
+
+def _job(
+    scenario: Scenario, duration: str | float, measure: Measure | None, what: Controlled | None, series: Sequence[str],
+    every: str | float, snapshots: int,
+) -> Job:  # fmt: skip
+    duration_us, every_us = parse_duration_us(duration), parse_duration_us(every, "every")
+    if duration_us > MAX_DURATION_US:
+        raise InputError("duration", f"{duration!r} is over a hundred years", "shorten it")
+    if measure is not None and not callable(measure):
+        raise InputError("measure", f"{measure!r} cannot be called", "give a function of a dataset")
+    if isinstance(series, str) or not all(isinstance(s, str) for s in series):
+        raise InputError("series", f"{series!r} is not a list of names", "write e.g. ['share_bp']")
+    if len({*series}) != len(series):
+        raise InputError("series", "names a variable twice", "name each once")
+    if isinstance(snapshots, bool) or not isinstance(snapshots, int) or snapshots < 0:
+        raise InputError("snapshots", f"{snapshots!r} is not a number of snapshots", "write 0 or more")
+    return Job(scenario, duration_us, measure, what, tuple(series), every_us, snapshots)
+
+
+def _controls_something(job: Job, design: Design) -> None:
+    """Refuse a sweep whose points control no share at all: the default measures would fail in each."""
+    if job.what:
+        return
+    error: InputError | None = None
+    for point in range(min(design.size, 1000)):
+        try:
+            controlled(with_paths(job.scenario, {p: v for p, v in design.at(point).items() if p != SEED}))
+            return
+        except InputError as found:
+            error = error or found
+    assert error is not None
+    raise InputError(error.where, error.what, f"{error.remedy}; or pass measure= or what=")
+
+
+def _name_of(measure: Measure | None) -> str:
+    """Return what a measure is called."""
+    if measure is None:
+        return ""
+    return str(getattr(measure, "__qualname__", None) or type(measure).__qualname__)
+
+
+def _fingerprint(measure: Measure | None) -> str:
+    """Return a short hash of a measure's source, so that a resumed sweep does not mix two of them."""
+    try:
+        text = inspect.getsource(measure) if measure else ""
+    except (OSError, TypeError):
+        return ""
+    return hashlib.sha256(text.encode()).hexdigest()[:16] if text else ""
+
+
+def _attributes(job: Job, design: Design, seed: int, measure_name: str) -> dict[str, Any]:
+    seeded = any(SEED in a.columns for a in design.axes)
+    out = attributes(
+        job.scenario, job.duration_us, seed, measure=measure_name, measure_source=_fingerprint(job.measure),
+        what=asdict(job.what) if job.what else None, series=list(job.series), every_s=job.every_us * 1e-6,
+        snapshots=job.snapshots,
+    )  # fmt: skip
+    if seeded:
+        del out["seed"]
+        parameters = json.loads(out["parameters"])
+        del parameters["seed"]
+        out["parameters"] = json.dumps(parameters, sort_keys=True)
+    elif seed >= 2**63:
+        out["seed"] = str(seed)
+    out |= {"kind": "sweep", "design": design.to_json(), "format": FORMAT}
+    return out | {"digest": hashlib.sha256(json.dumps(out, sort_keys=True).encode()).hexdigest()[:16]}
+
+
+def _about(path: str) -> dict[str, str]:
+    units = next((u for suffix, u in _UNITS.items() if path.endswith(suffix)), "1")
+    return {"units": units, "long_name": "seed of the run" if path == SEED else path}
+
+
+def _open(
+    store: str | Path | None, attrs: Mapping[str, Any], design: Design, coords: Mapping[str, Variable]
+) -> Store | None:
+    if store is None:
+        return None
+    path = Path(store)
+    if path.suffix == ".nc":
+        raise InputError("store", f"{store} would be netCDF, which cannot be written point by point", "name it *.zarr")
+    return Store(path, attrs, design.dims, design.shape, coords)
+
+
+def _run(
+    job: Job, design: Design, seed: int, results: Results, kept: Store | None, executor: Any, workers: int | None,
+    on_error: str, progress: bool | None,
+) -> None:  # fmt: skip
+    """Run the points that are missing and write them as they come."""
+    left = np.flatnonzero(~results.done.ravel()).tolist()
+    tasks = {k: (job, design.at(k), seed) for k in left}
+    unwritten: list[int] = []
+    last = time.monotonic()
+
+    def write() -> None:
+        nonlocal last
+        points = [tuple(map(int, np.unravel_index(k, design.shape))) for k in unwritten]
+        unwritten.clear()  # first: a full disk is told once
+        if kept and points:
+            kept.declare({n: v for n, v in results.variables.items() if n not in ("done", "error")}, results.coords)
+            kept.write(points, results.arrays())
+        last = time.monotonic()
+
+    try:
+        with (
+            closing(run_all(executor, run_point, tasks, workers)) as finished,
+            Progress("sweep", len(tasks), "points", progress) as bar,
+        ):
+            count = 0
+            for item in finished:
+                if item is not None:
+                    count += 1
+                    point, outcome = item
+                    if outcome.error and on_error == "raise":
+                        error = TieringError(f"{describe(design, point)}: {outcome.error}")
+                        error.add_note(outcome.trace)
+                        raise error
+                    unwritten += results.put(point, outcome)
+                if time.monotonic() - last > WRITE_EVERY_S:
+                    write()
+                bar.update(count)
+    except KeyboardInterrupt:
+        write()
+        there = f", the same call goes on from {kept.path}" if kept else "; name a store to be able to go on"
+        n = int(results.done.sum())
+        raise KeyboardInterrupt(f"{n} of {design.size} points are finished{there}") from None
+    finally:
+        write()
