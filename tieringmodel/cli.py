@@ -81,6 +81,10 @@ def parser() -> argparse.ArgumentParser:
     )
     v.add_argument("--vectors", metavar="DIR", type=Path, help="a folder of golden vectors")
     v.add_argument("--recordings", metavar="DIR", type=Path, help="a folder of recordings")
+    v.add_argument(
+        "--seeds", metavar="N", type=int, default=None,
+        help="simulate every recorded run with N seeds (default 64; 0 replays only what is exact)",
+    )  # fmt: skip
     v.add_argument("--anchors", action="store_true", help="the anchor cases")
     v.add_argument("--json", action="store_true", help="print one JSON object")
     return top
@@ -236,7 +240,7 @@ def _validate(arguments: argparse.Namespace) -> int:
     from .validate.replay import replay
 
     cases = []
-    for case in replay(arguments.vectors, arguments.recordings, arguments.anchors):
+    for case in replay(arguments.vectors, arguments.recordings, arguments.anchors, seeds=arguments.seeds):
         cases.append(case)
         if not arguments.json:
             mark = "ok  " if case.ok else "FAIL"

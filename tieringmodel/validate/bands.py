@@ -36,6 +36,8 @@ class Pair:
     crps_still, crps_nominal : float
         The same for "nothing moves", and for the model with nominal instead of recorded intervals; nan where either
         says nothing about the measure.
+    resolution : float
+        Smallest difference that the recorder can see.
     cause : str
         For a pair outside: the mechanism that an experiment names.
     """
@@ -51,6 +53,7 @@ class Pair:
     crps: float
     crps_still: float = math.nan
     crps_nominal: float = math.nan
+    resolution: float = 0.0
     cause: str = ""
 
     @property
@@ -71,8 +74,8 @@ class Pair:
 
     @property
     def inside(self) -> bool:
-        """Whether the recorded value lies in a band that counts."""
-        return self.sharp and self.low <= self.recorded <= self.high
+        """Whether the recorded value lies in a band that counts, or so near that the recorder could not tell."""
+        return self.sharp and self.low - self.resolution <= self.recorded <= self.high + self.resolution
 
 
 def band(values: npt.ArrayLike) -> tuple[float, float]:

@@ -40,6 +40,8 @@ class Trace:
         number of regions, MiB that it calls hot. Empty without snapshots.
     moves : bool
         Whether any scheme migrates.
+    looked_at : int
+        Fewest hot pages that the recorder asked for their node in one row.
     """
 
     time_s: Floats
@@ -48,6 +50,7 @@ class Trace:
     sample_us: Floats
     snapshots: Floats
     moves: bool
+    looked_at: int = 0
 
     def second_half(self) -> Trace:
         """Return the rows of the second half of the recorded time."""
@@ -220,6 +223,11 @@ def intervals(trace: Trace, resamples: int = 400) -> dict[str, tuple[float, floa
     return out
 
 
+def resolution(trace: Trace, m: Measure) -> float:
+    """Return the smallest difference of a measure that the recorder can see: one page it looked at, for shares."""
+    return 1 / trace.looked_at if m.unit == "1" and m.kind == "share" and trace.looked_at else 0.0
+
+
 # ---- recorded --------------------------------------------------------------------------------------------------------
 
 
@@ -248,12 +256,12 @@ def recorded_trace(recording: Recording) -> Trace:
     assert record is not None and layout is not None
     t_ms = np.asarray(record["t_ms"], np.float64)
     nodes = sorted({int(name[1:].split("_")[0]) for name in record if name.endswith("_total_kb")})
-    share = np.full(t_ms.size, np.nan)
+    share, hot = np.full(t_ms.size, np.nan), np.zeros(t_ms.size)
     for k, t in enumerate(t_ms.tolist()):
         names = [layout["segment"][i] for i in hot_segments(layout, t)]
         by_node = [sum(int(record[f"{name}_n{nid}_pages"][k]) for name in names) for nid in nodes]
         if sum(by_node):
-            share[k] = by_node[0] / sum(by_node)
+            share[k], hot[k] = by_node[0] / sum(by_node), sum(by_node)
     moved = np.diff(np.asarray(record["pgmigrate_success"], np.float64), prepend=float(record["pgmigrate_success"][0]))
     sample = np.zeros(0)
     if tuned(recording):
@@ -261,7 +269,9 @@ def recorded_trace(recording: Recording) -> Trace:
         assert table is not None
         known = np.concatenate(([recording.contexts[0].attrs.sample_us], np.asarray(table["sample_us"], np.float64)))
         sample = known[np.searchsorted(np.asarray(table["t_ms"], np.float64), t_ms, side="right")]
-    return Trace(t_ms / 1e3, share, moved, sample, _recorded_snapshots(recording), migrates(recording))
+    stride = max(int((recording.info or {}).get("stride", 1)), 1)
+    looked_at = int(hot[hot > 0].min(initial=math.inf) // stride) if (hot > 0).any() else 0
+    return Trace(t_ms / 1e3, share, moved, sample, _recorded_snapshots(recording), migrates(recording), looked_at)
 
 
 def _recorded_snapshots(recording: Recording) -> Floats:

@@ -1,0 +1,176 @@
+"""Recorded runs beside the model's bands: pairs of a run and a measure, and what lies behind those outside."""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from ..errors import InputError
+from ..interop.recording import Recording, read_recording
+from .bands import Floats, Pair, band, crps, share_inside, skill
+from .case import Case
+from .recorded_causes import cause, variants
+from .recorded_measures import MEASURES, Trace, intervals, measure, recorded_trace, resolution
+from .recorded_model import Mechanisms, still_trace
+from .recorded_runs import Job, Measured, Runner
+
+SEEDS = 64
+NEEDED_INSIDE = 0.8
+_NEEDED_FILES = ("layout.csv", "record.csv", "info.txt", "damon_config.txt")
+
+
+def runs_below(folder: Path) -> list[Path]:
+    """Return the run directories in a folder, or the folder itself if it is one, that say enough to be simulated."""
+
+    def complete(run: Path) -> bool:
+        return all((run / name).exists() or (run / f"{name}.gz").exists() for name in _NEEDED_FILES)
+
+    return [run for run in (folder, *sorted(p for p in folder.iterdir() if p.is_dir())) if complete(run)]
+
+
+def run_pairs(recording: Recording, model: Measured, nominal: Measured) -> list[Pair]:
+    """Return the pairs of one run.
+
+    Parameters
+    ----------
+    recording : Recording
+        The run.
+    model, nominal : mapping of str to float array
+        Measures by seed: of the model, and of the model with nominal intervals.
+
+    Returns
+    -------
+    list of Pair
+        One per measure that the recording has.
+    """
+    trace = recorded_trace(recording)
+    recorded, still = measure(trace), measure(still_trace(recording, trace))
+    bounds = intervals(trace)
+    pairs = []
+    for m in MEASURES:
+        value = recorded[m.name]
+        if not math.isfinite(value):
+            continue
+        low, high = band(model[m.name])
+        scores = [
+            crps(_until_end(values, trace), value)
+            for values in (model[m.name], np.array([still[m.name]]), nominal.get(m.name, np.zeros(0)))
+        ]
+        pairs.append(
+            Pair(recording.name, m.name, m.unit, value, *bounds[m.name], low, high, *scores, resolution(trace, m))
+        )
+    return pairs
+
+
+def _until_end(values: Floats, trace: Trace) -> Floats:
+    """Return the values with "never" replaced by the end of the record."""
+    return np.where(np.isinf(values), trace.time_s[-1], values)
+
+
+def pairs(
+    folder: str | Path, *, seeds: int = SEEDS, workers: int | None = None, causes: bool = True
+) -> Iterator[tuple[str, list[Pair]]]:
+    """Compare every recorded run below a folder with the model; yield each one's name and pairs as they are known.
+
+    Parameters
+    ----------
+    folder : str or Path
+        A directory of runs, or a run.
+    seeds : int
+        Seeds of the model per run; a quarter of them for the baseline and for experiments.
+    workers : int, optional
+        Processes; by default one per CPU. The results do not depend on it.
+    causes : bool
+        Find out by experiment what lies behind every pair outside.
+
+    Raises
+    ------
+    InputError
+        If a run is broken or cannot be made into a scenario.
+    """
+    found = runs_below(Path(folder))
+    few = max(seeds // 4, 2)
+    with Runner(_cpus() if workers is None else workers) as runner:
+        started = [
+            (path, runner.start(Job(path, Mechanisms(), seeds)),
+             runner.start(Job(path, Mechanisms(recorded_intervals=False), few)))
+            for path in found
+        ]  # fmt: skip
+        for path, model, nominal in started:
+            recording = read_recording(path)
+            measured = model()
+            of_run = run_pairs(recording, measured, nominal())
+            outside = [p for p in of_run if not p.inside]
+            if causes and outside:
+                tries = {name: runner.start(Job(path, m, few)) for name, m in variants(recording).items()}
+                known = {name: wait() for name, wait in tries.items()}
+                named = {p.measure: cause(p, measured, known) for p in outside}
+                of_run = [replace(p, cause=named.get(p.measure, "")) for p in of_run]
+            yield recording.name, of_run
+
+
+def _cpus() -> int:
+    return min(len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1, 8)
+
+
+def number(value: float) -> str:
+    """Return a number with four significant digits."""
+    return f"{value:.4g}"
+
+
+def line(pair: Pair) -> str:
+    """Return a pair in words: recorded value and bootstrap interval, the model's band, its width and the widest allowed."""
+    unit = "" if pair.unit == "1" else f" {pair.unit}"
+    text = (
+        f"{pair.measure} {number(pair.recorded)}{unit} ({number(pair.recorded_low)} … {number(pair.recorded_high)}), "
+        f"band {number(pair.low)} … {number(pair.high)}, width {number(pair.width)} of {number(pair.widest)}"
+    )
+    return text if pair.inside else f"OUTSIDE {text}: {pair.cause or 'no experiment was made'}"
+
+
+def run_case(name: str, of_run: Sequence[Pair]) -> Case:
+    """Return the case of one run: what was found, for the verdict is on all runs together."""
+    inside = sum(p.inside for p in of_run)
+    return Case(
+        "recording", f"{name}/bands", True, len(of_run),
+        "; ".join([f"{inside} of {len(of_run)} measures inside the model's band", *map(line, of_run)]),
+    )  # fmt: skip
+
+
+def summary(everything: Sequence[Pair]) -> Case:
+    """Return the verdict on all pairs: the share inside, and whether the model is a better forecast than two baselines."""
+    share = share_inside(everything)
+    ratios: Mapping[str, float] = {
+        "nothing moves": skill(everything, "still"), "nominal intervals": skill(everything, "nominal"),
+    }  # fmt: skip
+    words = [f"{sum(p.inside for p in everything)} of {len(everything)} pairs inside ({100 * share:.0f} %)"]
+    words += [f"CRPS {ratio:.3f} of that of '{name}'" for name, ratio in ratios.items() if math.isfinite(ratio)]
+    ok = share >= NEEDED_INSIDE and all(ratio < 1 for ratio in ratios.values() if math.isfinite(ratio))
+    return Case("recording", "bands", ok, len(everything), "; ".join(words))
+
+
+def cases(
+    folder: str | Path, *, seeds: int = SEEDS, workers: int | None = None, causes: bool = True
+) -> Iterator[Case]:
+    """Yield the cases of `pairs`, one per run as it is done, and the verdict on all of them.
+
+    A run that cannot be read or simulated is a case that fails and ends the comparison. Without runs or with 0 seeds
+    there are no cases.
+    """
+    if seeds < 1 or not runs_below(Path(folder)):
+        return
+    everything: list[Pair] = []
+    try:
+        for name, of_run in pairs(folder, seeds=seeds, workers=workers, causes=causes):
+            everything += of_run
+            yield run_case(name, of_run)
+    except InputError as error:
+        yield Case("recording", "bands", False, len(everything), str(error))
+        return
+    if everything:
+        yield summary(everything)
