@@ -102,8 +102,8 @@ def low_watermark_pages(managed: int, managed_in_all: int) -> int:
 class PageLists:
     """The lists of all nodes and CPUs while a run goes on.
 
-    All CPUs belong to the first node. Which CPU carries out a pass is drawn for each pass, all being equally likely: the
-    kernel does not tell, and kdamond is bound to none.
+    All CPUs belong to the first node. Which CPU carries out a pass is drawn for each pass, all being equally likely:
+    kdamond is bound to none.
 
     Parameters
     ----------
@@ -115,10 +115,14 @@ class PageLists:
         Number of CPUs.
     seed : int
         Key of the draws.
+    roams : bool
+        False keeps all passes on one CPU.
     """
 
-    def __init__(self, memory: PhysicalMemory, held_pages: Sequence[int], cpus: int = 2, seed: int = 0) -> None:
-        self.memory = memory
+    def __init__(
+        self, memory: PhysicalMemory, held_pages: Sequence[int], cpus: int = 2, seed: int = 0, roams: bool = True
+    ) -> None:
+        self.memory, self.roams = memory, roams
         self._rng = np.random.default_rng((seed, 0x9C9))
         totals = [int(total) for total in memory.arrays.node["total"]]
         self.lists = [
@@ -143,7 +147,7 @@ class PageLists:
         self._used, self._moved_in = used, moved_in
         if not arrived.any():
             return
-        cpu = int(self._rng.integers(len(self._due_ns)))
+        cpu = int(self._rng.integers(len(self._due_ns))) if self.roams else 0
         # Regions are handled in address order, so the first node's pages go first; with two nodes they all arrive at the other.
         for source, pages in enumerate(left.tolist()):
             self.lists[source][cpu].free(pages)

@@ -140,7 +140,8 @@ def block_length(values: Floats) -> int:
     power = float(centred @ centred)
     rho = min(max(float(centred[1:] @ centred[:-1]) / power, 0.0), 0.97) if power > 0 else 0.0
     alpha = 4 * rho**2 / (1 - rho**2) ** 2
-    return max(1, min(n // 4, max(math.ceil(1.1447 * (alpha * n) ** (1 / 3)), round(n ** (1 / 3)))))
+    longest = max(math.ceil(1.1447 * (alpha * n) ** (1 / 3)), math.ceil(n ** (1 / 3)))
+    return int(max(1, min(n // 4, longest)))
 
 
 def block_rows(n: int, length: int, resamples: int, seed: int = 0) -> npt.NDArray[np.int64]:
@@ -182,11 +183,8 @@ def share_inside(pairs: Sequence[Pair]) -> float:
     return sum(p.inside for p in pairs) / len(pairs) if pairs else math.nan
 
 
-def skill(pairs: Sequence[Pair], baseline: str) -> float:
-    """Return the model's CRPS over a baseline's, both summed over the pairs that the baseline speaks about.
-
-    Every pair counts in units of its recorded value (of the recorded interval where that is wider), so that seconds and
-    shares add up; pairs recorded as exactly 0 with no interval have no unit and are left out.
+def skill(pairs: Sequence[Pair], baseline: str) -> dict[str, float]:
+    """Return the model's CRPS over a baseline's, of each measure, both summed over the runs.
 
     Parameters
     ----------
@@ -197,13 +195,15 @@ def skill(pairs: Sequence[Pair], baseline: str) -> float:
 
     Returns
     -------
-    float
-        Below 1 the model is better; nan if the baseline's sum is 0.
+    dict of str to float
+        By measure; below 1 the model is better. Measures about which the baseline says nothing, or which it gets
+        exactly right, are left out; the latter unless the model does not.
     """
-    ours = theirs = 0.0
+    sums: dict[str, list[float]] = {}
     for p in pairs:
         other = p.crps_still if baseline == "still" else p.crps_nominal
-        unit = max(abs(p.recorded), p.recorded_high - p.recorded_low)
-        if unit > 0 and math.isfinite(other) and math.isfinite(p.crps):
-            ours, theirs = ours + p.crps / unit, theirs + other / unit
-    return ours / theirs if theirs > 0 else math.nan
+        if math.isfinite(other) and math.isfinite(p.crps):
+            both = sums.setdefault(p.measure, [0.0, 0.0])
+            both[0] += max(p.crps, 0.0)
+            both[1] += max(other, 0.0)
+    return {name: a / b if b > 0 else math.inf for name, (a, b) in sums.items() if a > 0 or b > 0}

@@ -9,17 +9,18 @@ import numpy as np
 
 from ..interop.recording import Recording
 from .bands import Pair, band, crps
-from .recorded_model import Mechanisms, tuned
+from .recorded_measures import LATE, migrates, tuned
+from .recorded_model import Mechanisms
 from .recorded_runs import Measured
 
 DAMON_FIXED, CPUS_FIXED = "DAMON's draws alike in all seeds", "migrating CPUs alike in all seeds"
+_FIXED = (DAMON_FIXED, CPUS_FIXED)
 
 
 def variants(recording: Recording) -> dict[str, Mechanisms]:
     """Return the experiments of a run by what they change; those that change nothing in it are left out."""
     goals = [g for c in recording.contexts for s in c.schemes for g in s.quota.goals]
     lists = any(g.metric in ("node_mem_used_bp", "node_mem_free_bp") for g in goals)
-    moves = any(s.action.startswith("migrate") for c in recording.contexts for s in c.schemes)
     virtual = any(c.ops != "paddr" for c in recording.contexts)
     out = {
         ("sleeps as long as told" if tuned(recording) else "nominal intervals"): Mechanisms(recorded_intervals=False),
@@ -28,8 +29,9 @@ def variants(recording: Recording) -> dict[str, Mechanisms]:
     }
     if lists:
         out["MemFree without lag"] = Mechanisms(page_lists=False)
+        out["all migrations on one CPU"] = Mechanisms(roams=False)
         out[CPUS_FIXED] = Mechanisms(cpu_seed=1)
-    if moves and not virtual:
+    if migrates(recording) and not virtual:
         out["last freed frame reused first"] = Mechanisms(allocator="lifo")
         out["first freed frame reused first"] = Mechanisms(allocator="fifo")
     if not virtual:
@@ -37,13 +39,15 @@ def variants(recording: Recording) -> dict[str, Mechanisms]:
     return out
 
 
-def cause(pair: Pair, model: Measured, tried: Mapping[str, Measured]) -> str:
+def cause(pair: Pair, recorded: Mapping[str, float], model: Measured, tried: Mapping[str, Measured]) -> str:
     """Return what the experiments say about a pair outside.
 
     Parameters
     ----------
     pair : Pair
         Not inside.
+    recorded : mapping of str to float
+        The run's recorded measures.
     model : mapping of str to float array
         The run's measures by seed.
     tried : mapping of str to mapping
@@ -52,32 +56,39 @@ def cause(pair: Pair, model: Measured, tried: Mapping[str, Measured]) -> str:
     Returns
     -------
     str
-        Of a band that is too wide: the source of randomness whose removal narrows it most. Else the change under which
-        the recorded value is best predicted, with the band it gives; and how many seeds lie beyond the recorded value.
+        Of a band that is too wide: which source of randomness and which mechanism narrow it most when taken away. Else
+        the change under which the recorded value is best predicted, with the band it gives, after how many seeds lie
+        beyond the recorded value.
     """
-    bands = {name: band(measured[pair.measure]) for name, measured in tried.items()}
     if math.isnan(pair.low):
         return "most seeds do not have the measure"
+    bands = {name: band(measured[pair.measure]) for name, measured in tried.items()}
     if not pair.sharp:
-        fixed = {name: bands[name][1] - bands[name][0] for name in (DAMON_FIXED, CPUS_FIXED) if name in bands}
-        least = min(fixed, key=fixed.__getitem__)
-        others = {n: b[1] - b[0] for n, b in bands.items() if n not in fixed}
-        narrowest = min(others, key=others.__getitem__)
-        said = f"band too wide: {pair.width:.4g}, with {least} {fixed[least]:.4g}"
-        return f"{said}, with {narrowest} {others[narrowest]:.4g}"
+        return f"band too wide, {_narrowing(bands, True)}, {_narrowing(bands, False)}"
     values = model[pair.measure]
     above = pair.recorded > pair.high
     beyond = int(np.sum(values >= pair.recorded) if above else np.sum(values <= pair.recorded))
+    said = f"{beyond} of {values.size} seeds lie {'above' if above else 'below'}"
+    late = recorded.get(pair.measure + LATE, math.nan)
+    if math.isfinite(late):
+        low, high = band(model[pair.measure + LATE])
+        if low <= late <= high:
+            said += f"; the start differs, for the second half alone {late:.4g} lies in {low:.4g} … {high:.4g}"
     scores = {
         name: crps(measured[pair.measure], pair.recorded) for name, measured in tried.items()
-        if not math.isnan(bands[name][0]) and np.isfinite(measured[pair.measure]).all()
+        if name not in _FIXED and np.isfinite(measured[pair.measure]).all()
     }  # fmt: skip
-    said = f"{beyond} of {values.size} seeds lie {'above' if above else 'below'}"
     if not scores:
         return said
     best = min(scores, key=scores.__getitem__)
     low, high = bands[best]
     holds = "which holds it" if low <= pair.recorded <= high else "which does not hold it either"
-    if scores[best] >= pair.crps:
-        return f"{said}; no change predicts it better, nearest '{best}' with {low:.4g} … {high:.4g}"
-    return f"{said}; with '{best}' the band is {low:.4g} … {high:.4g}, {holds}"
+    better = f"with '{best}' the band is {low:.4g} … {high:.4g}, {holds}"
+    return f"{said}; {better}" if scores[best] < pair.crps else f"{said}; no change predicts it better"
+
+
+def _narrowing(bands: Mapping[str, tuple[float, float]], fixed: bool) -> str:
+    """Return which change gives the narrowest band, and how wide that is: of the fixed draws, or of the mechanisms."""
+    widths = {name: high - low for name, (low, high) in bands.items() if (name in _FIXED) == fixed}
+    least = min(widths, key=widths.__getitem__)
+    return f"{widths[least]:.4g} with '{least}'"

@@ -5,10 +5,12 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
 
+from ..errors import InputError
 from ..interop.recording import PHASE, Recording
 from ..interop.tables import Table
 from ..units import MIB, PAGE_SZ
@@ -18,6 +20,8 @@ HOT_SHARE_OF_RATE = 0.5
 """A segment is hot while its rate is at least this share of the highest rate in force."""
 CYCLES = 3
 """Fewer than this many whole cycles in the second half are no cycle."""
+LATE = " in the second half"
+"""Suffix of measures that tell a slow start from what comes after it."""
 Rows = npt.NDArray[np.int64]
 
 
@@ -118,7 +122,7 @@ def cycle(trace: Trace) -> tuple[float, float]:
     rises = outer[1:][(state[outer[1:]] == 1) & (state[outer[:-1]] == -1)]
     if rises.size <= CYCLES:
         return math.nan, math.nan
-    swings = [float(np.ptp(share[a : b + 1])) / 2 for a, b in zip(rises[:-1], rises[1:], strict=True)]
+    swings = [float(np.ptp(share[a : b + 1])) / 2 for a, b in pairwise(rises.tolist())]
     return float(time[rises[-1]] - time[rises[0]]) / (rises.size - 1), float(np.mean(swings))
 
 
@@ -191,12 +195,17 @@ def _has(trace: Trace, kind: str) -> bool:
 
 
 def measure(trace: Trace) -> dict[str, float]:
-    """Return every measure by name; nan for one that the run does not have."""
+    """Return every measure by name; nan for one that the run does not have.
+
+    Those of snapshots come a second time, with `LATE` after their names, over the second half of the snapshots.
+    """
     half = trace.second_half()
-    return {
+    out = {
         m.name: m.of(trace if m.kind in ("flow", "snapshot") else half) if _has(trace, m.kind) else math.nan
         for m in MEASURES
     }
+    late = replace(trace, snapshots=trace.snapshots[len(trace.snapshots) // 2 :])
+    return out | {m.name + LATE: m.of(late) for m in MEASURES if m.kind == "snapshot" and _has(late, "snapshot")}
 
 
 def intervals(trace: Trace, resamples: int = 400) -> dict[str, tuple[float, float]]:
@@ -250,18 +259,57 @@ def tuned(recording: Recording) -> bool:
     return on and recording.intervals is not None and recording.intervals.n_rows > 0
 
 
-def recorded_trace(recording: Recording) -> Trace:
-    """Return what the recorder saw. The run must have a layout and a record."""
+def tables(recording: Recording) -> tuple[Table, Table]:
+    """Return the periodic record and the layout.
+
+    Raises
+    ------
+    InputError
+        If the run lacks either, or the record has no two rows.
+    """
     record, layout = recording.record, recording.layout
-    assert record is not None and layout is not None
-    t_ms = np.asarray(record["t_ms"], np.float64)
-    nodes = sorted({int(name[1:].split("_")[0]) for name in record if name.endswith("_total_kb")})
-    share, hot = np.full(t_ms.size, np.nan), np.zeros(t_ms.size)
-    for k, t in enumerate(t_ms.tolist()):
-        names = [layout["segment"][i] for i in hot_segments(layout, t)]
-        by_node = [sum(int(record[f"{name}_n{nid}_pages"][k]) for name in names) for nid in nodes]
-        if sum(by_node):
-            share[k], hot[k] = by_node[0] / sum(by_node), sum(by_node)
+    if record is None or layout is None or record.n_rows < 2:
+        raise InputError(str(recording.path), "has no layout.csv, or no record.csv of two rows", "complete the run")
+    return record, layout
+
+
+def hot_pages(recording: Recording, row: int | None = None) -> Floats:
+    """Return the hot segments' pages on every node at every row, float64 (n_rows, n_nodes).
+
+    Parameters
+    ----------
+    recording : Recording
+        With layout and record.
+    row : int, optional
+        Where the pages are is taken from this row throughout; what is hot changes as it did.
+    """
+    record, layout = tables(recording)
+    nids = sorted(int(name[1:].split("_")[0]) for name in record if name.endswith("_total_kb"))
+    out = np.zeros((record.n_rows, len(nids)))
+    for k, t_ms in enumerate(np.asarray(record["t_ms"], np.float64).tolist()):
+        names = [layout["segment"][i] for i in hot_segments(layout, t_ms)]
+        out[k] = [sum(int(record[f"{name}_n{nid}_pages"][k if row is None else row]) for name in names) for nid in nids]
+    return out
+
+
+def first_node_share(pages: Floats) -> Floats:
+    """Return the share of the first node in pages by node, nan where there are none."""
+    total = pages.sum(axis=1)
+    return np.asarray(np.divide(pages[:, 0], total, out=np.full(total.size, np.nan), where=total > 0))
+
+
+def still_trace(recording: Recording) -> Trace:
+    """Return the recorded run as if nothing had moved: every segment stays where the first row saw it."""
+    share = first_node_share(hot_pages(recording, row=0))
+    moved, none = np.zeros(share.size), np.zeros(0)
+    return replace(recorded_trace(recording), share=share, moved=moved, sample_us=none, snapshots=np.zeros((0, 4)))
+
+
+def recorded_trace(recording: Recording) -> Trace:
+    """Return what the recorder saw."""
+    record, _ = tables(recording)
+    t_ms, pages = np.asarray(record["t_ms"], np.float64), hot_pages(recording)
+    share, hot = first_node_share(pages), pages.sum(axis=1)
     moved = np.diff(np.asarray(record["pgmigrate_success"], np.float64), prepend=float(record["pgmigrate_success"][0]))
     sample = np.zeros(0)
     if tuned(recording):

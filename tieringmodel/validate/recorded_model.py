@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -20,8 +20,7 @@ from ..memory.page_lists import PageLists
 from ..memory.physical import PhysicalMemory
 from ..scenario import Context, Dest, Event, Goal, Scenario, Scheme
 from ..units import PAGE_SZ
-from .bands import Floats
-from .recorded_measures import Trace, Truth, hot_segments, migrates, snapshot_rows, tuned, watched
+from .recorded_measures import Trace, Truth, hot_segments, migrates, snapshot_rows, tables, tuned, watched
 
 CPUS = 2
 """CPUs of the recorded machine, all on node 0 (data/recordings/README.md)."""
@@ -48,6 +47,8 @@ class Mechanisms:
         Which free frame comes next (`tieringmodel.scenario.Machine.allocator`).
     lru_share_of_other : float
         Share of the memory that is not the workload's which DAMON sees.
+    roams : bool
+        Migrations are carried out by any CPU, not always the same.
     damon_seed, cpu_seed : int or None
         Keep DAMON's draws, or the CPUs that carry out migrations, the same in every seed.
     """
@@ -57,6 +58,7 @@ class Mechanisms:
     page_lists: bool = True
     allocator: str = "lowest"
     lru_share_of_other: float = 0.0
+    roams: bool = True
     damon_seed: int | None = None
     cpu_seed: int | None = None
 
@@ -75,15 +77,15 @@ class Setup:
         Free pages per node on per-CPU lists at the start; None without such lists.
     sleeps : Sleeps or None
         Where the sampling interval is tuned: how much longer than it a sample takes.
-    cpu_seed : int or None
-        See `Mechanisms`.
+    mechanisms : Mechanisms
+        What it was made with.
     """
 
     recording: Recording
     scenario: Scenario
     held: tuple[int, ...] | None
     sleeps: Sleeps | None
-    cpu_seed: int | None
+    mechanisms: Mechanisms
 
 
 def setup(recording: Recording, mechanisms: Mechanisms | None = None) -> Setup:
@@ -113,7 +115,7 @@ def setup(recording: Recording, mechanisms: Mechanisms | None = None) -> Setup:
     held = None
     if m.page_lists and any(g.metric in _MEM_FREE for c in scenario.contexts for s in c.schemes for g in s.quota.goals):
         scenario, held = _with_page_lists(recording, scenario)
-    return Setup(recording, scenario, held, sleeps, m.cpu_seed)
+    return Setup(recording, scenario, held, sleeps, m)
 
 
 def _with_earlier_weights(recording: Recording, scenario: Scenario) -> Scenario:
@@ -150,8 +152,7 @@ def free_pages_on_lists(recording: Recording) -> tuple[int, ...]:
     lists shrink was on them. The 95 % quantile over the record stands for "all lists are empty", since rows taken in the
     middle of a migration count some pages twice.
     """
-    record, layout = recording.record, recording.layout
-    assert record is not None and layout is not None
+    record, layout = tables(recording)
     row = int(np.argmin(np.abs(record["t_ms"])))
     held = []
     for nid in sorted(int(name[1:-9]) for name in record if name.startswith("n") and name.endswith("_total_kb")):
@@ -297,21 +298,20 @@ def model_trace(model: Setup, seed: int) -> Trace:
         At the recorded times; every `stride`-th page of a segment is asked where it is, as by the recorder.
     """
     recording = model.recording
-    record, layout, info = recording.record, recording.layout, recording.info
-    assert record is not None and layout is not None and info is not None
+    record, layout = tables(recording)
     shots = list(snapshot_rows(recording.snapshots)) if watched(recording) and recording.snapshots is not None else []
     truth = Truth(recording) if shots else None
     watch = _Watch(bool(shots))
     engine = Engine(model.scenario, seed, observer=watch, actions=scheme_actions)
     memory = engine.memory
     if model.held is not None:
-        cpu_seed = seed if model.cpu_seed is None else model.cpu_seed
-        watch.lists = _LISTS[memory] = PageLists(memory, model.held, CPUS, cpu_seed)
+        cpu_seed = seed if model.mechanisms.cpu_seed is None else model.mechanisms.cpu_seed
+        watch.lists = _LISTS[memory] = PageLists(memory, model.held, CPUS, cpu_seed, model.mechanisms.roams)
     if model.sleeps is not None:
         engine.clocks[0] = _SleepClock(engine.kdamonds[0], engine.tick_us * 1000, model.sleeps)
     t_ms = np.asarray(record["t_ms"], np.float64)
     lows = np.concatenate(([0], np.cumsum(layout["pages"].astype(np.int64))))
-    stride = max(int(info.get("stride", 1)), 1)
+    stride = max(int((recording.info or {}).get("stride", 1)), 1)
     looks = sorted([(t, 0, k) for k, t in enumerate(t_ms.tolist())] + [(t, 1, k) for k, (t, _, _) in enumerate(shots)])
     share, total, sample = np.full(t_ms.size, np.nan), np.zeros(t_ms.size), np.zeros(t_ms.size)
     judged = np.full((len(shots), 4), np.nan)
@@ -329,17 +329,3 @@ def model_trace(model: Setup, seed: int) -> Trace:
             judged[k] = truth.judge(at_ms, c["start"], c["end"], c["nr"])
     moved = np.diff(total, prepend=total[0])
     return Trace(t_ms / 1e3, share, moved, sample if tuned(recording) else np.zeros(0), judged, migrates(recording))
-
-
-def still_trace(recording: Recording, trace: Trace) -> Trace:
-    """Return the recorded run as if nothing had moved: every segment stays where the first row saw it."""
-    record, layout = recording.record, recording.layout
-    assert record is not None and layout is not None
-    nodes = sorted({int(name[1:].split("_")[0]) for name in record if name.endswith("_total_kb")})
-    share: Floats = np.full(trace.share.size, np.nan)
-    for k, t in enumerate((trace.time_s * 1e3).tolist()):
-        names = [layout["segment"][i] for i in hot_segments(layout, t)]
-        by_node = [sum(int(record[f"{name}_n{nid}_pages"][0]) for name in names) for nid in nodes]
-        share[k] = by_node[0] / sum(by_node) if sum(by_node) else np.nan
-    empty = np.zeros(0)
-    return replace(trace, share=share, moved=np.zeros(share.size), sample_us=empty, snapshots=np.zeros((0, 4)))
