@@ -104,9 +104,10 @@ def setup(recording: Recording, mechanisms: Mechanisms | None = None) -> Setup:
         As `Recording.to_scenario`.
     """
     m = mechanisms or Mechanisms()
-    sleeps = Sleeps.of(recording) if m.recorded_intervals and tuned(recording) else None
+    timed = m.recorded_intervals and len(recording.contexts) == 1  # aggregations of several contexts are not told apart
+    sleeps = Sleeps.of(recording) if timed and tuned(recording) else None
     scenario = recording.to_scenario(
-        recorded_intervals=m.recorded_intervals and sleeps is None, recorded_rates=m.recorded_rates,
+        recorded_intervals=timed and sleeps is None, recorded_rates=m.recorded_rates,
         lru_share_of_other=m.lru_share_of_other,
     )  # fmt: skip
     scenario = _with_earlier_weights(recording, scenario.replace(machine=scenario.machine.replace(allocator=m.allocator)))

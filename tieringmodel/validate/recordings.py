@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -75,10 +75,19 @@ def _until_end(values: Floats, trace: Trace) -> Floats:
     return np.where(np.isinf(values), trace.time_s[-1], values)
 
 
-def pairs(
+@dataclass(frozen=True)
+class RunPairs:
+    """The pairs of one run, or why there are none."""
+
+    name: str
+    pairs: list[Pair]
+    error: str = ""
+
+
+def compare_runs(
     folder: str | Path, *, seeds: int = SEEDS, workers: int | None = None, causes: bool = True
-) -> Iterator[tuple[str, list[Pair]]]:
-    """Compare every recorded run below a folder with the model; yield each one's name and pairs as they are known.
+) -> Iterator[RunPairs]:
+    """Compare every recorded run below a folder with the model; yield each one's pairs as they are known.
 
     Parameters
     ----------
@@ -87,35 +96,44 @@ def pairs(
     seeds : int
         Seeds of the model per run; a quarter of them for the baseline and for experiments.
     workers : int, optional
-        Processes; by default one per CPU. The results do not depend on it.
+        Processes; by default one per CPU, and one for fewer than 8 seeds. The results do not depend on it.
     causes : bool
         Find out by experiment what lies behind every pair outside.
 
-    Raises
+    Yields
     ------
-    InputError
-        If a run is broken or cannot be made into a scenario.
+    RunPairs
+        A run that is broken, or cannot be made into a scenario, has an error instead of pairs.
     """
     found = runs_below(Path(folder))
     few = max(seeds // 4, 2)
-    with Runner(_cpus() if workers is None else workers) as runner:
+    with Runner((_cpus() if seeds >= 8 else 1) if workers is None else workers) as runner:
         started = [
             (path, runner.start(Job(path, Mechanisms(), seeds)),
              runner.start(Job(path, Mechanisms(recorded_intervals=False), few)))
             for path in found
         ]  # fmt: skip
         for path, model, nominal in started:
-            recording = read_recording(path)
-            measured = model()
-            of_run = run_pairs(recording, measured, nominal())
-            outside = [p for p in of_run if not p.inside]
-            if causes and outside:
-                tries = {name: runner.start(Job(path, m, few)) for name, m in variants(recording).items()}
-                known = {name: wait() for name, wait in tries.items()}
-                recorded = measure(recorded_trace(recording))
-                named = {p.measure: cause(p, recorded, measured, known) for p in outside}
-                of_run = [replace(p, cause=named.get(p.measure, "")) for p in of_run]
-            yield recording.name, of_run
+            try:
+                recording = read_recording(path)
+                measured = model()
+                of_run = run_pairs(recording, measured, nominal())
+                if causes and any(not p.inside for p in of_run):
+                    of_run = _with_causes(of_run, recording, measured, runner, few)
+            except InputError as error:
+                yield RunPairs(path.resolve().name, [], str(error))
+            else:
+                yield RunPairs(recording.name, of_run)
+
+
+def _with_causes(
+    of_run: Sequence[Pair], recording: Recording, measured: Measured, runner: Runner, seeds: int
+) -> list[Pair]:
+    """Return the pairs with a cause for those outside."""
+    tries = {name: runner.start(Job(recording.path, m, seeds)) for name, m in variants(recording).items()}
+    tried = {name: wait() for name, wait in tries.items()}
+    recorded = measure(recorded_trace(recording))
+    return [p if p.inside else replace(p, cause=cause(p, recorded, measured, tried)) for p in of_run]
 
 
 def _cpus() -> int:
@@ -168,20 +186,15 @@ def summary(everything: Sequence[Pair]) -> Case:
 def cases(
     folder: str | Path, *, seeds: int = SEEDS, workers: int | None = None, causes: bool = True
 ) -> Iterator[Case]:
-    """Yield the cases of `pairs`, one per run as it is done, and the verdict on all of them.
+    """Yield a case per run as it is done (see `compare_runs`), and the verdict on all of them, named ``"bands"``.
 
-    A run that cannot be read or simulated is a case that fails and ends the comparison. Without runs or with 0 seeds
-    there are no cases.
+    A run that cannot be read or simulated is a case that fails. Without runs or with 0 seeds there are no cases.
     """
     if seeds < 1 or not runs_below(Path(folder)):
         return
     everything: list[Pair] = []
-    try:
-        for name, of_run in pairs(folder, seeds=seeds, workers=workers, causes=causes):
-            everything += of_run
-            yield run_case(name, of_run)
-    except InputError as error:
-        yield Case("recording", "bands", False, len(everything), str(error))
-        return
+    for run in compare_runs(folder, seeds=seeds, workers=workers, causes=causes):
+        everything += run.pairs
+        yield Case("recording", f"{run.name}/bands", False, 0, run.error) if run.error else run_case(run.name, run.pairs)
     if everything:
         yield summary(everything)
