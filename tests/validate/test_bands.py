@@ -100,5 +100,5 @@ def test_shares_and_skill() -> None:
     good, bad = pair(1.0, 0.99, 1.01, crps=0.1, crps_still=1.0), pair(1.0, 2.0, 2.0, crps=0.4, crps_still=math.nan)
     assert share_inside([good, bad]) == 0.5
     assert math.isnan(share_inside([]))
-    assert skill([good, bad], "still") == {"measure": 0.1}
+    assert skill([good, bad], "still") == {"measure": pytest.approx(0.101 / 1.001)}
     assert skill([good, bad], "nominal") == {}

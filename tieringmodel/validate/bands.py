@@ -15,6 +15,8 @@ Floats = npt.NDArray[np.float64]
 LOW, HIGH = 0.05, 0.95
 WIDEST_IN_INTERVALS, WIDEST_IN_VALUES = 3.0, 0.15
 """A band says something only if it is at most this many bootstrap intervals, or this share of the value, wide."""
+NO_SKILL = 1e-3
+"""A CRPS smaller than this share of the recorded value is as good as none."""
 
 
 @dataclass(frozen=True)
@@ -196,14 +198,15 @@ def skill(pairs: Sequence[Pair], baseline: str) -> dict[str, float]:
     Returns
     -------
     dict of str to float
-        By measure; below 1 the model is better. Measures about which the baseline says nothing, or which it gets
-        exactly right, are left out; the latter unless the model does not.
+        By measure; below 1 the model is better. `NO_SKILL` of the recorded values is added to both, so that two
+        forecasts that are next to perfect count as equal. Measures about which the baseline says nothing, and those
+        recorded as 0 in all runs and forecast so by both, are left out.
     """
     sums: dict[str, list[float]] = {}
     for p in pairs:
         other = p.crps_still if baseline == "still" else p.crps_nominal
         if math.isfinite(other) and math.isfinite(p.crps):
             both = sums.setdefault(p.measure, [0.0, 0.0])
-            both[0] += max(p.crps, 0.0)
-            both[1] += max(other, 0.0)
+            for k, score in enumerate((p.crps, other)):
+                both[k] += max(score, 0.0) + NO_SKILL * abs(p.recorded)
     return {name: a / b if b > 0 else math.inf for name, (a, b) in sums.items() if a > 0 or b > 0}

@@ -168,7 +168,7 @@ def summary(everything: Sequence[Pair]) -> Case:
     """Return the verdict on all pairs: the share inside, and whether the model is a better forecast than two baselines.
 
     The CRPS of model and baseline are compared measure by measure, in the measure's own unit; the mean of these ratios
-    must be below 1.
+    must not be above 1.
     """
     share = share_inside(everything)
     words = [f"{sum(p.inside for p in everything)} of {len(everything)} pairs inside ({100 * share:.0f} %)"]
@@ -177,7 +177,7 @@ def summary(everything: Sequence[Pair]) -> Case:
         ratios = skill(everything, baseline)
         if ratios:
             mean = float(np.mean([*ratios.values()]))
-            ok = ok and mean < 1
+            ok = ok and mean <= 1
             each = ", ".join(f"{measure} {ratio:.3f}" for measure, ratio in ratios.items())
             words.append(f"CRPS is {mean:.3f} of that of '{name}' in the mean of measures ({each})")
     return Case("recording", "bands", ok, len(everything), "; ".join(words))
