@@ -110,6 +110,10 @@ def parser() -> argparse.ArgumentParser:
     )
     v.add_argument("--vectors", metavar="DIR", type=Path, help="a folder of golden vectors")
     v.add_argument("--recordings", metavar="DIR", type=Path, help="a folder of recordings")
+    v.add_argument(
+        "--seeds", metavar="N", type=int, default=None,
+        help="simulate every recorded run with N seeds (default 64; 0 replays only what is exact)",
+    )  # fmt: skip
     v.add_argument("--anchors", action="store_true", help="the anchor cases")
     v.add_argument("--hardware", action="store_true", help="published measurements of real machines, as a table")
     v.add_argument("--json", action="store_true", help="print one JSON object")
@@ -323,7 +327,8 @@ def _validate(arguments: argparse.Namespace) -> int:
     from .validate.replay import replay
 
     cases = []
-    for case in replay(arguments.vectors, arguments.recordings, arguments.anchors, arguments.hardware):
+    chosen = arguments.vectors, arguments.recordings, arguments.anchors, arguments.hardware
+    for case in replay(*chosen, seeds=arguments.seeds):
         cases.append(case)
         if not arguments.json:
             mark = "ok  " if case.ok else "FAIL"

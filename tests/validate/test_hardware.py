@@ -266,10 +266,11 @@ def test_hardware_is_part_of_everything(monkeypatch: pytest.MonkeyPatch) -> None
 
     monkeypatch.setattr("tieringmodel.validate.vectors.iter_cases", lambda folder: one("vector"))
     monkeypatch.setattr("tieringmodel.validate.quota_records.cases", lambda folder: one("recording"))
+    monkeypatch.setattr("tieringmodel.validate.recordings.cases", lambda *args, **options: one("recorded"))
     monkeypatch.setattr("tieringmodel.validate.anchors_weights.cases", lambda: one("anchor"))
     monkeypatch.setattr("tieringmodel.validate.anchors_loop.cases", lambda: one("anchor"))
     monkeypatch.setattr("tieringmodel.validate.hardware.cases", lambda: one("hardware"))
-    assert [c.kind for c in replay()] == ["vector", "recording", "anchor", "anchor", "hardware"]
+    assert [c.kind for c in replay()] == ["vector", "recording", "recorded", "anchor", "anchor", "hardware"]
     assert [c.kind for c in replay(hardware=True)] == ["hardware"]
     assert [c.kind for c in replay(anchors=True)] == ["anchor", "anchor"]
 

@@ -10,6 +10,7 @@ import numpy as np
 from ..errors import InputError
 from ..scenario import Context, Group, Machine, Node, Placement, Scenario, Target, Vma, Workload
 from ..units import MIB, PAGE_SZ
+from .recorded_rates import recorded_groups
 from .recording import PHASE
 from .tables import Table
 
@@ -63,6 +64,7 @@ def scenario_of(
     recording: Recording,
     *,
     recorded_intervals: bool = True,
+    recorded_rates: bool = False,
     lru_share_of_other: float = 0.0,
     machine: Machine | None = None,
 ) -> Scenario:
@@ -79,6 +81,9 @@ def scenario_of(
     recorded_intervals : bool
         Let aggregations end when they did (``Context.aggr_times_us``) instead of after the nominal interval, which a
         loaded machine stretches.
+    recorded_rates : bool
+        Touch segments as often as their counters say (`tieringmodel.interop.recorded_rates`) instead of at the
+        configured rates, which a loaded machine misses.
     lru_share_of_other : float
         Share (0 … 1) of the memory in use that is not the workload's which lies on LRU lists, where DAMON sees it.
         The record does not tell; the rest counts as kernel memory.
@@ -113,6 +118,8 @@ def scenario_of(
         for lo, hi, start in zip(lows[:-1], lows[1:], layout["va_start"], strict=True)
     )
     groups = tuple(_groups(layout, tick_ms))
+    if recorded_rates:
+        groups = tuple(recorded_groups(recording, groups, tick_ms))
     workload = Workload(int(lows[-1]), groups, placement, vmas, tick_us=round(tick_ms * 1_000))
     if machine is None:
         machine = _machine(recording, placement, lru_share_of_other)

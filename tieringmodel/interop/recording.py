@@ -102,6 +102,7 @@ class Recording:
         self,
         *,
         recorded_intervals: bool = True,
+        recorded_rates: bool = False,
         lru_share_of_other: float = 0.0,
         machine: Machine | None = None,
     ) -> Scenario:
@@ -109,8 +110,9 @@ class Recording:
         from .recorded_setup import scenario_of
 
         return scenario_of(
-            self, recorded_intervals=recorded_intervals, lru_share_of_other=lru_share_of_other, machine=machine
-        )
+            self, recorded_intervals=recorded_intervals, recorded_rates=recorded_rates,
+            lru_share_of_other=lru_share_of_other, machine=machine,
+        )  # fmt: skip
 
 
 def read_recording(directory: str | Path) -> Recording:

@@ -13,7 +13,7 @@ from ..kernels import bits, frames
 from ..kernels.layout import FIFO, LIFO, LOG_LENGTH, LOW32, LOWEST, MOVES, NODE, RANDOM, Memory, Space
 from ..kernels.random import mix64
 from ..scenario import Machine, Placement, Workload
-from .free_lag import FreeLag
+from .page_lists import PageLists
 
 MAX_PAGES = 2**32 - 2
 """Logical pages and frames are numbered in 32 bits; one number means none."""
@@ -111,8 +111,10 @@ class PhysicalMemory:
         for i, node in enumerate(machine.nodes):
             self.set_offline(i, node.offline_bytes // self.page_bytes)
 
-        lists = machine.percpu_pages, machine.percpu_drain_ms * 1_000_000
-        self.lags = [FreeLag(*lists, free) for free in self.arrays.node["free"].tolist()] if all(lists) else []
+        self.page_lists: PageLists | None = None
+        if machine.percpu_lists:
+            held = [n.percpu_pages for n in machine.nodes]
+            self.page_lists = PageLists(self, held, machine.percpu_lists, seed, machine.percpu_roams)
 
     def _populate(self, workload: Workload, page_class: npt.NDArray[np.uint16], cache: list[int]) -> None:
         m = self.arrays
@@ -210,14 +212,14 @@ class PhysicalMemory:
         return np.uint64(self.page_bytes.bit_length() - 1)
 
     def note_free(self) -> None:
-        """Let the per-CPU lists see what was freed and allocated up to now."""
-        for lag, free in zip(self.lags, self.arrays.node["free"].tolist(), strict=False):
-            lag.note(free, self.now_ns)
+        """Pass what was freed and allocated since the last call through the lists of one CPU."""
+        if self.page_lists:
+            self.page_lists.update()
 
     def visible_free(self, i: int) -> int:
         """Return the free pages of node index i as ``MemFree`` counts them: without those in per-CPU lists."""
         free = int(self.arrays.node["free"][i])
-        return self.lags[i].visible(free, self.now_ns) if self.lags else free
+        return max(free - int(self.page_lists.held()[i]), 0) if self.page_lists else free
 
     def index_of(self, nid: int) -> int:
         """Return the index of node `nid`, or -1 if the machine has no such node."""

@@ -19,6 +19,7 @@ class Node(Checked):
     ``unmanaged_bytes`` are frames outside MemTotal (firmware, memory map); ``kernel_bytes`` are allocated but on no LRU
     list; ``cache_bytes`` are LRU pages that nobody touches. Allocation from the node fails while its free pages are at
     or below ``reserve_pages`` (the watermark). ``offline_bytes`` are taken from the top of the free memory.
+    ``percpu_pages`` of the free pages are on per-CPU lists at the start, where the machine has such lists.
     """
 
     nid: int
@@ -29,6 +30,7 @@ class Node(Checked):
     kernel_bytes: int = 0
     cache_bytes: int = 0
     offline_bytes: int = 0
+    percpu_pages: int = 0
     _max: ClassVar = {"nid": 1023}
 
     def check(self) -> None:
@@ -53,8 +55,8 @@ class Machine(Checked):
     ``folio_bytes`` is the size of every folio on an LRU list, and with it of what everything else here calls a page:
     logical pages, frames, what is touched, migrated and counted. Core addresses, regions and quotas keep their grain.
 
-    A freed page waits ``percpu_drain_ms`` in a per-CPU list, where ``MemFree`` does not count it; the node's next
-    allocations take it first. A list holds ``percpu_pages`` at most; what exceeds them is free at once.
+    ``percpu_lists`` CPUs keep lists of freed pages, which ``MemFree`` does not count and allocations take first (0: no
+    lists; see `tieringmodel.memory.page_lists`). With ``percpu_roams`` each pass runs on any of these CPUs.
     """
 
     nodes: tuple[Node, ...]
@@ -65,10 +67,10 @@ class Machine(Checked):
     rmap_ns_per_page: int = 0
     shared_split_state: bool = True
     folio_bytes: int = PAGE_SZ
-    percpu_pages: int = 0
-    percpu_drain_ms: int = 0
+    percpu_lists: int = 0
+    percpu_roams: bool = True
     _choices: ClassVar = {"allocator": ALLOCATORS, "on_full": ("stop_run", "try_all")}
-    _max: ClassVar = {"hz": 1_000_000, "folio_bytes": 2**30}
+    _max: ClassVar = {"hz": 1_000_000, "folio_bytes": 2**30, "percpu_lists": 4096}
 
     def check(self) -> None:
         """Refuse machines without nodes, with repeated ids or with overlapping ranges."""
@@ -79,9 +81,9 @@ class Machine(Checked):
         if self.folio_bytes < PAGE_SZ or self.folio_bytes & (self.folio_bytes - 1):
             text = f"{self.folio_bytes} is not a power of two of {PAGE_SZ} bytes or more"
             raise InputError("folio_bytes", text, "write '4 KiB', '64 KiB' or '2 MiB'")
-        if bool(self.percpu_pages) != bool(self.percpu_drain_ms):
-            name, other = ("percpu_drain_ms", "percpu_pages")[:: 1 if self.percpu_pages else -1]
-            raise InputError(name, f"is 0 although {other} is not", "set both, or neither")
+        if self.percpu_lists and self.folio_bytes > PAGE_SZ:
+            text = f"lists hold pages of {PAGE_SZ} bytes, folios have {self.folio_bytes}"
+            raise InputError("percpu_lists", text, "leave it out: large folios are freed to the node")
         end = 0
         for i, node in enumerate(self.nodes):
             if node.start_bytes < end:

@@ -15,6 +15,8 @@ def replay(
     recordings: Path | None = None,
     anchors: bool = False,
     hardware: bool = False,
+    *,
+    seeds: int | None = None,
 ) -> Iterator[Case]:
     """Replay the named evidence, or with no argument everything that ships with the package.
 
@@ -28,6 +30,9 @@ def replay(
         The anchor cases of weights and of the reduced loop.
     hardware : bool
         Published measurements of real machines.
+    seeds : int, optional
+        Seeds of the model that every recorded run is compared with (by default `tieringmodel.validate.recordings.SEEDS`);
+        0 replays only what is exact.
 
     Yields
     ------
@@ -40,16 +45,19 @@ def replay(
         If a folder or a file in it is not of the format.
     """
     from . import anchors_loop, anchors_weights, quota_records
+    from . import recordings as recorded_runs
     from . import vectors as vectors_of
 
     everything = vectors is None and recordings is None and not anchors and not hardware
     if everything or vectors is not None:
         yield from vectors_of.iter_cases(vectors or data_path("golden"))
     if everything or recordings is not None:
-        found = quota_records.cases(recordings or data_path("recordings"))
-        if not found:
-            raise InputError(str(recordings), "holds no recorded quota resets", "give a run's folder, or one of runs")
+        folder = Path(recordings or data_path("recordings"))
+        found = quota_records.cases(folder)
+        if not found and not recorded_runs.runs_below(folder):
+            raise InputError(str(folder), "holds no recorded quota resets", "give a run's folder, or one of runs")
         yield from found
+        yield from recorded_runs.cases(folder, seeds=recorded_runs.SEEDS if seeds is None else seeds)
     if everything or anchors:
         yield from anchors_weights.cases()
         yield from anchors_loop.cases()

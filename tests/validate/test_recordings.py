@@ -1,0 +1,275 @@
+"""Recorded runs beside the model: what is measured, what of the machine is modelled, and what is said about it."""
+
+import math
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import tieringmodel as tm
+from tieringmodel import cli
+from tieringmodel.interop.recorded_rates import recorded_groups
+from tieringmodel.interop.recording import Recording, read_recording
+from tieringmodel.validate.bands import Pair
+from tieringmodel.validate.recorded_causes import DAMON_FIXED, cause, variants
+from tieringmodel.validate.recorded_measures import (
+    MEASURES,
+    Trace,
+    Truth,
+    cycle,
+    intervals,
+    measure,
+    recorded_trace,
+    still_trace,
+)
+from tieringmodel.validate.recorded_model import Mechanisms, Sleeps, free_pages_on_lists, model_trace, setup
+from tieringmodel.validate.recorded_runs import Job, Runner
+from tieringmodel.validate.recordings import cases, compare_runs, line, runs_below, summary
+
+C2, C8, D1, B4 = "C2_tier_consist", "C8_pullpush_temporal_q2M", "D1_dests_3_2_noquota", "B4_intervals_autotune"
+
+
+def recorded(name: str) -> Recording:
+    return read_recording(tm.data_path("recordings", name))
+
+
+def trace(share: np.ndarray, moved: np.ndarray | None = None, step_s: float = 1.0) -> Trace:
+    n = share.size
+    return Trace(
+        step_s * np.arange(n), share, np.zeros(n) if moved is None else moved, np.zeros(0), np.zeros((0, 4)), True
+    )
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    for name in (C2, D1):
+        shutil.copytree(tm.data_path("recordings", name), tmp_path / name)
+    return tmp_path
+
+
+# ---- measures ----------------------------------------------------------------------------------------------------
+
+
+def test_a_sine_has_its_period_and_amplitude() -> None:
+    period, amplitude = cycle(trace(0.5 + 0.1 * np.sin(2 * np.pi * np.arange(200) / 13)))
+    assert period == pytest.approx(13, rel=0.02)  # crossings are seen once a second, over 14 cycles
+    assert amplitude == pytest.approx(0.1, rel=0.02)
+
+
+@pytest.mark.parametrize("share", [np.full(50, 0.4), np.linspace(0, 1, 50), np.sin(np.arange(50) / 5), np.full(9, np.nan)])
+def test_what_does_not_swing_has_no_cycle(share: np.ndarray) -> None:
+    assert all(math.isnan(value) for value in cycle(trace(share)))
+
+
+def test_measures_of_a_step() -> None:
+    share = np.r_[np.zeros(10), np.ones(10)]
+    moved = np.zeros(20)
+    moved[10] = 512  # 2 MiB in 19 s
+    got = measure(trace(share, moved))
+    assert got["first move"] == 10
+    assert got["migrated"] == pytest.approx(2 / 19)
+    assert (got["hot share mean"], got["hot share sd"], got["hot share min"], got["hot share max"]) == (1, 0, 1, 1)
+    assert math.isnan(got["cycle period"])
+    assert math.isnan(got["sampling interval"])
+    assert measure(trace(share))["first move"] == math.inf
+    assert all(math.isnan(v) for v in measure(replace(trace(share), moves=False)).values())
+
+
+def test_all_rows_in_order_are_the_trace_itself() -> None:
+    one = recorded_trace(recorded(C8))
+    same = one.resampled(np.arange(one.time_s.size))
+    assert same.time_s == pytest.approx(one.time_s, abs=1e-9)
+    assert measure(same) == pytest.approx(measure(one), nan_ok=True)
+
+
+def test_every_measure_of_a_recording_has_an_interval() -> None:
+    one = recorded_trace(recorded(B4))
+    had = {name for name, value in measure(one).items() if math.isfinite(value) and name in {m.name for m in MEASURES}}
+    bounds = intervals(one, resamples=50)
+    assert set(bounds) == had == {"hot bytes found true", "true hot bytes found", "regions", "hot found", "sampling interval"}
+    assert all(low <= high for low, high in bounds.values())
+
+
+def test_snapshots_are_judged_by_where_the_hot_segments_are() -> None:
+    recording = recorded(B4)
+    layout = recording.layout
+    assert layout is not None
+    truth, names = Truth(recording), list(layout["segment"])
+    hot, late = names.index("hot"), names.index("late")
+    bounds = [(int(layout["va_start"][i]), int(layout["va_end"][i])) for i in (hot, late)]
+    start, end = (np.array(values, np.uint64) for values in zip(*bounds, strict=True))
+    mib = [(b - a) / 2**20 for a, b in bounds]
+    nr = np.array([20, 9], np.uint64)  # the second is below half of the first
+    assert truth.judge(0, start, end, nr) == (1, 1, 2, mib[0])
+    assert truth.judge(60_000, start, end, nr) == (1, mib[0] / sum(mib), 2, mib[0])
+    assert truth.judge(0, start, end, nr[::-1]) == (0, 0, 2, mib[1])
+    wide = np.array([bounds[0][0] - 2**20], np.uint64), np.array([bounds[0][1] + 2**20], np.uint64)
+    assert truth.judge(0, *wide, nr[:1]) == (mib[0] / (mib[0] + 2), 1, 1, mib[0] + 2)
+    none = truth.judge(0, start, end, np.zeros(2, np.uint64))
+    assert math.isnan(none[0])
+    assert none[1:] == (0, 2, 0)
+
+
+def test_nothing_moves_keeps_the_first_row_and_follows_the_phases() -> None:
+    recording = recorded(C2)
+    one, still = recorded_trace(recording), still_trace(recording)
+    assert np.array_equal(one.share, still.share)  # nothing did move, but what is hot changed
+    assert set(np.unique(still.share)) == {0.0, 1.0}
+    assert not still.moved.any()
+
+
+# ---- what of the machine is modelled -----------------------------------------------------------------------------
+
+
+def test_missed_ticks_are_missed() -> None:
+    recording = recorded("C10_tier_consist_farstart")
+    record = recording.record
+    assert record is not None
+    configured = [g for g in recording.to_scenario().workload.groups if g.name == "hot"]
+    groups = list(recorded_groups(recording, configured, 20.0))
+    edges = np.rint(np.asarray(record["t_ms"], float) / 20).astype(int)
+    touched = np.zeros(edges[-1] + 1, bool)
+    for g in groups:
+        ticks = np.arange(g.start_tick, min(g.end_tick, touched.size))
+        assert not touched[ticks].any()
+        touched[ticks[ticks % g.period == 0]] = True
+    pages = configured[0].hi - configured[0].lo
+    wanted = np.diff(np.asarray(record["hot_touches"], float)) / pages
+    got = np.add.reduceat(touched, edges[:-1])
+    phase = (record["t_ms"][1:] < 110_000) & (np.diff(edges) > 0)
+    # Two periods, each beginning anywhere in its cycle: one touch more or less for either, and a row's edge.
+    assert np.abs(got - np.minimum(wanted, np.diff(edges)))[phase].max() <= 3
+    assert got[phase].sum() == pytest.approx(wanted[phase].sum(), rel=0.02)
+
+
+def test_free_pages_on_lists_show_as_memfree_grows() -> None:
+    record = recorded("C10_tier_consist_farstart").record
+    assert record is not None
+    before_moves = (int(record["n0_free_kb"][21]) - int(record["n0_free_kb"][0])) // 4
+    held = free_pages_on_lists(recorded("C10_tier_consist_farstart"))
+    assert before_moves < held[0] < 2 * before_moves
+
+
+def test_short_and_long_sleeps_have_their_own_excess() -> None:
+    sleeps = Sleeps.of(recorded(B4))
+    assert sleeps is not None
+    short, long = (np.median(part) for part in sleeps.longer_ns)
+    assert 0 < short < 4e6 < long  # a timer is late by less than a jiffy of 4 ms, schedule_timeout() by more
+    assert sleeps.longer(5_000, 0) == sleeps.longer_ns[0][0]
+    assert sleeps.longer(30_000, 10**18) == sleeps.longer_ns[1][-1]
+
+
+def test_weights_change_when_they_did() -> None:
+    scenario = setup(recorded(D1)).scenario
+    assert [d.weight for d in scenario.contexts[0].schemes[0].dests] == [3, 2]
+    (at_us, later), = scenario.stages()
+    assert at_us == pytest.approx(60_292_977, abs=1_000)
+    assert [d.weight for d in later.contexts[0].schemes[0].dests] == [1, 1]
+
+
+def test_weighted_destinations_are_those_recorded() -> None:
+    recording = recorded(D1)
+    one, model = recorded_trace(recording), model_trace(setup(recording), 1)
+    # One of 28672 hot pages was somewhere else in the recording.
+    assert model.share == pytest.approx(one.share, abs=1.5 / 28672)
+    assert np.array_equal(model.moved > 0, one.moved > 0)
+
+
+def test_mechanisms_can_be_switched_off() -> None:
+    recording = recorded("C1_tier_temporal")
+    whole = setup(recording)
+    assert whole.scenario.machine.percpu_lists == 2
+    assert whole.scenario.machine.nodes[0].percpu_pages > 0
+    bare = setup(recording, Mechanisms(recorded_intervals=False, recorded_rates=False, page_lists=False))
+    assert bare.scenario.machine.percpu_lists == 0
+    assert bare.scenario == recording.to_scenario(recorded_intervals=False)
+
+
+# ---- the comparison ----------------------------------------------------------------------------------------------
+
+
+def test_runs_and_their_pairs(folder: Path) -> None:
+    one, two = compare_runs(folder, seeds=4, workers=1, causes=False)
+    assert (one.name, two.name) == (C2, D1)
+    assert [p.measure for p in one.pairs] == [
+        "hot share mean", "hot share sd", "hot share min", "hot share max", "migrated"
+    ]  # fmt: skip
+    assert all(p.inside and p.width == 0 and p.crps == 0 for p in one.pairs)
+    assert {p.measure for p in two.pairs if p.inside} >= {"hot share min", "hot share max", "first move"}
+    said = summary([*one.pairs, *two.pairs])
+    assert said.ok
+    assert "of that of 'nothing moves'" in said.detail
+
+
+def test_results_do_not_depend_on_the_processes() -> None:
+    job = Job(tm.data_path("recordings", C8), Mechanisms(), 5)
+    with Runner(2) as two:
+        elsewhere = two.start(job)()
+    here = Runner(1).start(job)()
+    assert list(here) == list(elsewhere)
+    for name, values in here.items():
+        assert np.array_equal(values, elsewhere[name], equal_nan=True)
+
+
+def test_a_broken_run_is_named_and_the_others_are_compared(folder: Path) -> None:
+    record = folder / C2 / "record.csv"
+    record.write_text(record.read_text().replace("hot_touches", "hot_touched"))
+    bad, good, verdict = cases(folder, seeds=2, workers=1, causes=False)
+    assert (bad.ok, bad.name) == (False, f"{C2}/bands")
+    assert "record.csv:1" in bad.detail
+    assert good.name == f"{D1}/bands"
+    assert verdict.name == "bands"
+    assert verdict.checked == good.checked == 6
+
+
+def test_folders_without_runs_have_no_bands(tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    assert runs_below(tmp_path) == []
+    assert list(cases(tmp_path)) == []
+    assert list(cases(tm.data_path("recordings", C2), seeds=0)) == []
+    assert runs_below(tm.data_path("recordings", C2)) == [tm.data_path("recordings", C2)]
+
+
+def test_causes() -> None:
+    names = set(variants(recorded("C1_tier_temporal")))
+    assert {"nominal intervals", "MemFree without lag", DAMON_FIXED} <= names
+    assert "MemFree without lag" not in variants(recorded(C8))
+    assert "sleeps as long as told" in variants(recorded(B4))
+    off = Pair("run", "m", "1", 1.0, 0.9, 1.1, 0.5, 0.6, crps=0.45)
+    tried = {"a": {"m": np.full(4, 0.7)}, "b": {"m": np.array([0.9, 1.1, 0.9, 1.1])}, DAMON_FIXED: {"m": np.ones(4)}}
+    model = {"m": np.array([0.5, 0.6, 0.5, 1.0])}
+    assert cause(off, {"m": 1.0}, model, tried) == "1 of 4 seeds lie above; with 'b' the band is 0.9 … 1.1, which holds it"
+    wide = Pair("run", "m", "1", 1.0, 1.0, 1.0, 0.0, 2.0, crps=0.1)
+    said = cause(wide, {"m": 1.0}, model, tried)
+    assert said == f"band too wide, 0 with '{DAMON_FIXED}', 0 with 'a'"
+    assert line(replace(off, cause=said)).startswith("OUTSIDE m 1 (0.9 … 1.1), band 0.5 … 0.6, width 0.1 of 0.6: band")
+
+
+def test_on_the_command_line(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    shutil.rmtree(folder / D1)
+    assert cli.main(["validate", "--recordings", str(folder), "--seeds", "2"]) == 0
+    exact, run, verdict, total = capsys.readouterr().out.splitlines()
+    assert exact.startswith(f"ok   recording {C2}/resets.csv: 1008 values")
+    assert run.startswith(f"ok   recording {C2}/bands: 5 values; 5 of 5 measures inside the model's band; hot share mean 0.8 (")
+    assert verdict.startswith("ok   recording bands: 5 values; 5 of 5 pairs inside (100 %); CRPS is 1.000 of ")
+    assert total == "3 cases, 1018 values, 0 failed"
+    assert cli.main(["validate", "--recordings", str(folder), "--seeds", "0"]) == 0
+    assert len(capsys.readouterr().out.splitlines()) == 2
+
+
+def test_the_figure() -> None:
+    from matplotlib.figure import Figure
+
+    from tieringmodel.plot.bands import bands_sheet, recorded_bands
+
+    good = Pair("one", "m", "s", 1.0, 0.9, 1.1, 0.95, 1.05, crps=0.0)
+    wide = Pair("two", "m", "1", 0.0, 0.0, 0.0, 0.0, 1.0, crps=0.0)
+    figure, axes = bands_sheet([good, wide]).figure()
+    assert isinstance(figure, Figure)
+    ax = recorded_bands([good, wide], ax=axes[0])
+    assert [t.get_text() for t in ax.get_yticklabels()] == ["one", "m", "two", "m"]
+    assert "1 of 2" in ax.get_title(loc="left")
+    with pytest.raises(tm.InputError, match="empty"):
+        recorded_bands([])

@@ -1,0 +1,289 @@
+"""The model in the place of the recorded kernel: the same set-up, looked at when the recorder looked."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from ..damon.kdamond import Kdamond
+from ..experiment.engine import ContextClock, Engine, Silent
+from ..experiment.simulate import scheme_actions
+from ..interop.recording import Recording
+from ..scenario import Context, Dest, Event, Scenario, Scheme
+from ..units import PAGE_SZ
+from .recorded_measures import Trace, Truth, hot_segments, migrates, snapshot_rows, tables, tuned, watched
+
+CPUS = 2
+"""CPUs of the recorded machine, all on node 0 (data/recordings/README.md)."""
+SLEEPS_IN_JIFFIES_US = 20_000
+"""Longer sampling intervals are slept in whole jiffies, shorter ones by a timer (``kdamond_usleep``)."""
+MEM_FREE = ("node_mem_used_bp", "node_mem_free_bp")
+"""Metrics that read MemFree."""
+
+
+@dataclass(frozen=True)
+class Mechanisms:
+    """What of the recorded machine the model has; each can be switched off to see what it does.
+
+    Attributes
+    ----------
+    recorded_intervals : bool
+        Aggregations last as long as they did; if the sampling interval is tuned, each sample takes longer than its
+        interval by as much as it did.
+    recorded_rates : bool
+        The workload misses ticks as it did.
+    page_lists : bool
+        MemFree does not count free pages on per-CPU lists.
+    allocator : str
+        Which free frame comes next (`tieringmodel.scenario.Machine.allocator`).
+    lru_share_of_other : float
+        Share of the memory that is not the workload's which DAMON sees.
+    roams : bool
+        Migrations are carried out by any CPU, not always the same.
+    damon_seed, cpu_seed : int or None
+        Keep DAMON's draws, or the CPUs that carry out migrations, the same in every seed.
+    """
+
+    recorded_intervals: bool = True
+    recorded_rates: bool = True
+    page_lists: bool = True
+    allocator: str = "lowest"
+    lru_share_of_other: float = 0.0
+    roams: bool = True
+    damon_seed: int | None = None
+    cpu_seed: int | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Setup:
+    """A recorded run, ready to simulate.
+
+    Attributes
+    ----------
+    recording : Recording
+        Says when and where to look.
+    scenario : Scenario
+        Pages in the order of the layout's segments.
+    sleeps : Sleeps or None
+        Where the sampling interval is tuned: how much longer than it a sample takes.
+    mechanisms : Mechanisms
+        What it was made with.
+    """
+
+    recording: Recording
+    scenario: Scenario
+    sleeps: Sleeps | None
+    mechanisms: Mechanisms
+
+
+def setup(recording: Recording, mechanisms: Mechanisms | None = None) -> Setup:
+    """Return the model of a recorded run.
+
+    Parameters
+    ----------
+    recording : Recording
+        With layout, info, record and configuration.
+    mechanisms : Mechanisms, optional
+        By default all of them.
+
+    Raises
+    ------
+    InputError
+        As `Recording.to_scenario`.
+    """
+    m = mechanisms or Mechanisms()
+    timed = m.recorded_intervals and len(recording.contexts) == 1  # aggregations of several contexts are not told apart
+    sleeps = Sleeps.of(recording) if timed and tuned(recording) else None
+    scenario = recording.to_scenario(
+        recorded_intervals=timed and sleeps is None, recorded_rates=m.recorded_rates,
+        lru_share_of_other=m.lru_share_of_other,
+    )  # fmt: skip
+    scenario = _with_earlier_weights(recording, scenario.replace(machine=scenario.machine.replace(allocator=m.allocator)))
+    if m.damon_seed is not None:
+        scenario = scenario.replace(contexts=tuple(c.replace(rng_seed=m.damon_seed) for c in scenario.contexts))
+    if m.page_lists and any(g.metric in MEM_FREE for c in scenario.contexts for s in c.schemes for g in s.quota.goals):
+        scenario = _with_page_lists(recording, scenario, m.roams)
+    return Setup(recording, scenario, sleeps, m)
+
+
+def _with_earlier_weights(recording: Recording, scenario: Scenario) -> Scenario:
+    """Return the scenario with weights that change when they did.
+
+    The files hold the weights after the change; those before stand in the run's name (``…dests_3_2…``, in the order of
+    the destinations). Where they do not, the later weights hold throughout.
+    """
+    before = re.search(r"dests((?:_\d+)+)", recording.name)
+    if recording.weights_changed_ms is None or before is None:
+        return scenario
+    weights = [int(word) for word in before[1].split("_")[1:]]
+    events: list[Event] = []
+
+    def earlier(i: int, scheme: Scheme) -> Scheme:
+        if len(scheme.dests) != len(weights):
+            return scheme
+        later = [d.to_dict() for d in scheme.dests]
+        events.append(Event(round(recording.weights_changed_ms or 0) * 1000, f"contexts.0.schemes.{i}.dests", later))
+        return scheme.replace(dests=tuple(Dest(d.id, w) for d, w in zip(scheme.dests, weights, strict=True)))
+
+    context: Context = scenario.contexts[0]
+    schemes = tuple(earlier(i, scheme) for i, scheme in enumerate(context.schemes))
+    return scenario.replace(contexts=(context.replace(schemes=schemes), *scenario.contexts[1:]), events=tuple(events))
+
+
+# ---- MemFree and per-CPU lists ---------------------------------------------------------------------------------------
+
+
+def free_pages_on_lists(recording: Recording) -> tuple[int, ...]:
+    """Return how many free pages per node were on per-CPU lists when DAMON was turned on.
+
+    MemFree plus the workload's pages on a node would not change if MemFree counted every free page; what it gains while
+    lists shrink was on them. The 95 % quantile over the record stands for "all lists are empty", since rows taken in the
+    middle of a migration count some pages twice.
+    """
+    record, layout = tables(recording)
+    row = int(np.argmin(np.abs(record["t_ms"])))
+    held = []
+    for nid in sorted(int(name[1:-9]) for name in record if name.startswith("n") and name.endswith("_total_kb")):
+        seen = np.asarray(record[f"n{nid}_free_kb"], np.float64) * 1024 / PAGE_SZ
+        seen = seen + sum(np.asarray(record[f"{name}_n{nid}_pages"], np.float64) for name in layout["segment"])
+        held.append(max(int(np.quantile(seen, 0.95) - seen[row]), 0))
+    return tuple(held)
+
+
+def _with_page_lists(recording: Recording, scenario: Scenario, roams: bool) -> Scenario:
+    """Return the scenario whose MemFree does not count pages on per-CPU lists.
+
+    Those pages are free, so they are taken out of the memory that others use.
+    """
+    held = free_pages_on_lists(recording)
+    nodes = []
+    for node, pages in zip(scenario.machine.nodes, held, strict=True):
+        kernel_bytes = node.kernel_bytes - min(pages * PAGE_SZ, node.kernel_bytes)
+        nodes.append(node.replace(kernel_bytes=kernel_bytes, percpu_pages=pages))
+
+    machine = scenario.machine.replace(nodes=tuple(nodes), percpu_lists=CPUS, percpu_roams=roams)
+    return scenario.replace(machine=machine)
+
+
+# ---- tuned sampling intervals ----------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, eq=False)
+class Sleeps:
+    """How much longer than the sampling interval a sample took in the recording, over time.
+
+    Short intervals are slept by a timer and long ones in jiffies, so each kind has its own course.
+
+    Attributes
+    ----------
+    at_ns : tuple of two int arrays
+        Middle of each aggregation; first short intervals, then long ones.
+    longer_ns : tuple of two int arrays
+        Excess of each sample in it.
+    """
+
+    at_ns: tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]
+    longer_ns: tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]
+
+    @classmethod
+    def of(cls, recording: Recording) -> Sleeps | None:
+        """Return the courses of a run that recorded its aggregations and its intervals."""
+        ends_us, table = recording.aggregation_times_us, recording.intervals
+        if ends_us is None or table is None or not ends_us.size:
+            return None
+        attrs = recording.contexts[0].attrs
+        ends = np.concatenate(([0], ends_us)).astype(np.float64)
+        middle_us = (ends[1:] + ends[:-1]) / 2
+        known = np.concatenate(([attrs.sample_us], np.asarray(table["sample_us"], np.float64)))
+        nominal = known[np.searchsorted(np.asarray(table["t_ms"], np.float64) * 1e3, middle_us)]
+        longer = np.maximum(np.diff(ends) / (attrs.aggr_us // attrs.sample_us) - nominal, 0)
+        at, excess = (np.rint(values * 1e3).astype(np.int64) for values in (middle_us, longer))
+        short = nominal <= SLEEPS_IN_JIFFIES_US
+        return cls((at[short], at[~short]), (excess[short], excess[~short]))
+
+    def longer(self, sample_us: int, now_ns: int) -> int:
+        """Return the excess of a sample that starts now: that of the nearest recorded one of its kind, or of any."""
+        kind = int(sample_us > SLEEPS_IN_JIFFIES_US)
+        kind = kind if self.at_ns[kind].size else 1 - kind
+        return int(self.longer_ns[kind][np.argmin(np.abs(self.at_ns[kind] - now_ns))])
+
+
+class _SleepClock(ContextClock):
+    """Sampling ticks by the interval in force, each longer by what the recorded machine took."""
+
+    def __init__(self, kdamond: Kdamond, tick_ns: int, sleeps: Sleeps) -> None:
+        super().__init__(kdamond, tick_ns)
+        self.sleeps = sleeps
+
+    def _times(self, n: int) -> npt.NDArray[np.int64]:
+        sample_us = self.kdamond.attrs.sample_us
+        step = sample_us * 1000 + self.sleeps.longer(sample_us, self.last_ns)
+        return np.asarray(self.last_ns + step * np.arange(1, n + 1))
+
+
+# ---- a run -----------------------------------------------------------------------------------------------------------
+
+
+class _Watch(Silent):
+    """Keeps the regions of the last aggregation."""
+
+    def __init__(self, regions: bool) -> None:
+        self.wanted = regions
+        self.columns: dict[str, npt.NDArray[Any]] | None = None
+
+    def aggregated(self, kdamond: Kdamond) -> None:
+        """Keep the regions if anybody will ask."""
+        if self.wanted:
+            self.columns = kdamond.regions.columns()
+
+
+def model_trace(model: Setup, seed: int) -> Trace:
+    """Simulate a recorded run and return what the recorder would have seen.
+
+    Parameters
+    ----------
+    model : Setup
+        From `setup`.
+    seed : int
+        Everything random follows from it.
+
+    Returns
+    -------
+    Trace
+        At the recorded times; every `stride`-th page of a segment is asked where it is, as by the recorder.
+    """
+    recording = model.recording
+    record, layout = tables(recording)
+    shots = list(snapshot_rows(recording.snapshots)) if watched(recording) and recording.snapshots is not None else []
+    truth = Truth(recording) if shots else None
+    watch = _Watch(bool(shots))
+    engine = Engine(model.scenario, seed, observer=watch, actions=scheme_actions)
+    memory = engine.memory
+    if memory.page_lists and model.mechanisms.cpu_seed is not None:
+        memory.page_lists.draw_from(model.mechanisms.cpu_seed)
+    if model.sleeps is not None:
+        engine.clocks[0] = _SleepClock(engine.kdamonds[0], engine.tick_us * 1000, model.sleeps)
+    t_ms = np.asarray(record["t_ms"], np.float64)
+    lows = np.concatenate(([0], np.cumsum(layout["pages"].astype(np.int64))))
+    stride = max(int((recording.info or {}).get("stride", 1)), 1)
+    looks = sorted([(t, 0, k) for k, t in enumerate(t_ms.tolist())] + [(t, 1, k) for k, (t, _, _) in enumerate(shots)])
+    share, total, sample = np.full(t_ms.size, np.nan), np.zeros(t_ms.size), np.zeros(t_ms.size)
+    judged = np.full((len(shots), 4), np.nan)
+    for at_ms, what, k in looks:
+        left_us = round(at_ms * 1000) - memory.now_ns // 1000
+        if left_us > 0:
+            engine.run(left_us)
+        if what == 0:
+            frames = [memory.arrays.frame_of[lows[i] : lows[i + 1] : stride] for i in hot_segments(layout, at_ms)]
+            if frames:
+                share[k] = sum(int((f < memory.arrays.base[1]).sum()) for f in frames) / sum(f.size for f in frames)
+            total[k], sample[k] = memory.migrated_pages().sum(), engine.kdamonds[0].attrs.sample_us
+        elif truth is not None and watch.columns is not None:
+            c = watch.columns
+            judged[k] = truth.judge(at_ms, c["start"], c["end"], c["nr"])
+    moved = np.diff(total, prepend=total[0])
+    return Trace(t_ms / 1e3, share, moved, sample if tuned(recording) else np.zeros(0), judged, migrates(recording))

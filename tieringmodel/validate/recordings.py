@@ -1,0 +1,200 @@
+"""Recorded runs beside the model's bands: pairs of a run and a measure, and what lies behind those outside."""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from ..errors import InputError
+from ..interop.recording import Recording, read_recording
+from .bands import Floats, Pair, band, crps, share_inside, skill
+from .case import Case
+from .recorded_causes import cause, variants
+from .recorded_measures import MEASURES, Trace, intervals, measure, recorded_trace, resolution, still_trace
+from .recorded_model import Mechanisms
+from .recorded_runs import Job, Measured, Runner
+
+SEEDS = 64
+NEEDED_INSIDE = 0.8
+_NEEDED_FILES = ("layout.csv", "record.csv", "info.txt", "damon_config.txt")
+
+
+def runs_below(folder: Path) -> list[Path]:
+    """Return the run directories in a folder, or the folder itself if it is one, that say enough to be simulated."""
+
+    def complete(run: Path) -> bool:
+        return all((run / name).exists() or (run / f"{name}.gz").exists() for name in _NEEDED_FILES)
+
+    return [run for run in (folder, *sorted(p for p in folder.iterdir() if p.is_dir())) if complete(run)]
+
+
+def run_pairs(recording: Recording, model: Measured, nominal: Measured) -> list[Pair]:
+    """Return the pairs of one run.
+
+    Parameters
+    ----------
+    recording : Recording
+        The run.
+    model, nominal : mapping of str to float array
+        Measures by seed: of the model, and of the model with nominal intervals.
+
+    Returns
+    -------
+    list of Pair
+        One per measure that the recording has.
+    """
+    trace = recorded_trace(recording)
+    recorded, still = measure(trace), measure(still_trace(recording))
+    bounds = intervals(trace)
+    pairs = []
+    for m in MEASURES:
+        value = recorded[m.name]
+        if not math.isfinite(value):
+            continue
+        low, high = band(model[m.name])
+        ours, standing, told = (
+            crps(_until_end(values, trace), value)
+            for values in (model[m.name], np.array([still[m.name]]), nominal.get(m.name, np.zeros(0)))
+        )
+        pairs.append(
+            Pair(
+                recording.name, m.name, m.unit, value, *bounds[m.name], low, high, ours, standing, told,
+                resolution(trace, m),
+            )
+        )  # fmt: skip
+    return pairs
+
+
+def _until_end(values: Floats, trace: Trace) -> Floats:
+    """Return the values with "never" replaced by the end of the record."""
+    return np.where(np.isinf(values), trace.time_s[-1], values)
+
+
+@dataclass(frozen=True)
+class RunPairs:
+    """The pairs of one run, or why there are none."""
+
+    name: str
+    pairs: list[Pair]
+    error: str = ""
+
+
+def compare_runs(
+    folder: str | Path, *, seeds: int = SEEDS, workers: int | None = None, causes: bool = True
+) -> Iterator[RunPairs]:
+    """Compare every recorded run below a folder with the model; yield each one's pairs as they are known.
+
+    Parameters
+    ----------
+    folder : str or Path
+        A directory of runs, or a run.
+    seeds : int
+        Seeds of the model per run; a quarter of them for the baseline and for experiments.
+    workers : int, optional
+        Processes; by default one per CPU, and one for fewer than 8 seeds. The results do not depend on it.
+    causes : bool
+        Find out by experiment what lies behind every pair outside.
+
+    Yields
+    ------
+    RunPairs
+        A run that is broken, or cannot be made into a scenario, has an error instead of pairs.
+    """
+    found = runs_below(Path(folder))
+    few = max(seeds // 4, 2)
+    with Runner((_cpus() if seeds >= 8 else 1) if workers is None else workers) as runner:
+        started = [
+            (path, runner.start(Job(path, Mechanisms(), seeds)),
+             runner.start(Job(path, Mechanisms(recorded_intervals=False), few)))
+            for path in found
+        ]  # fmt: skip
+        for path, model, nominal in started:
+            try:
+                recording = read_recording(path)
+                measured = model()
+                of_run = run_pairs(recording, measured, nominal())
+                if causes and any(not p.inside for p in of_run):
+                    of_run = _with_causes(of_run, recording, measured, runner, few)
+            except InputError as error:
+                yield RunPairs(path.resolve().name, [], str(error))
+            else:
+                yield RunPairs(recording.name, of_run)
+
+
+def _with_causes(
+    of_run: Sequence[Pair], recording: Recording, measured: Measured, runner: Runner, seeds: int
+) -> list[Pair]:
+    """Return the pairs with a cause for those outside."""
+    tries = {name: runner.start(Job(recording.path, m, seeds)) for name, m in variants(recording).items()}
+    tried = {name: wait() for name, wait in tries.items()}
+    recorded = measure(recorded_trace(recording))
+    return [p if p.inside else replace(p, cause=cause(p, recorded, measured, tried)) for p in of_run]
+
+
+def _cpus() -> int:
+    return min(len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1, 8)
+
+
+def number(value: float) -> str:
+    """Return a number with four significant digits."""
+    return f"{value:.4g}"
+
+
+def line(pair: Pair) -> str:
+    """Return a pair in words: recorded value and bootstrap interval, the model's band, its width and the widest allowed."""
+    unit = "" if pair.unit == "1" else f" {pair.unit}"
+    text = (
+        f"{pair.measure} {number(pair.recorded)}{unit} ({number(pair.recorded_low)} … {number(pair.recorded_high)}), "
+        f"band {number(pair.low)} … {number(pair.high)}, width {number(pair.width)} of {number(pair.widest)}"
+    )
+    return text if pair.inside else f"OUTSIDE {text}: {pair.cause or 'no experiment was made'}"
+
+
+def run_case(name: str, of_run: Sequence[Pair]) -> Case:
+    """Return the case of one run: what was found, for the verdict is on all runs together."""
+    inside = sum(p.inside for p in of_run)
+    return Case(
+        "recording", f"{name}/bands", True, len(of_run),
+        "; ".join([f"{inside} of {len(of_run)} measures inside the model's band", *map(line, of_run)]),
+    )  # fmt: skip
+
+
+def summary(everything: Sequence[Pair]) -> Case:
+    """Return the verdict on all pairs: the share inside, and whether the model is a better forecast than two baselines.
+
+    The CRPS of model and baseline are compared measure by measure, in the measure's own unit; the mean of these ratios
+    must not be above 1.
+    """
+    share = share_inside(everything)
+    words = [f"{sum(p.inside for p in everything)} of {len(everything)} pairs inside ({100 * share:.0f} %)"]
+    ok = share >= NEEDED_INSIDE
+    for name, baseline in (("nothing moves", "still"), ("nominal intervals", "nominal")):
+        ratios = skill(everything, baseline)
+        if ratios:
+            mean = float(np.mean([*ratios.values()]))
+            ok = ok and mean <= 1
+            each = ", ".join(f"{measure} {ratio:.3f}" for measure, ratio in ratios.items())
+            words.append(f"CRPS is {mean:.3f} of that of '{name}' in the mean of measures ({each})")
+    return Case("recording", "bands", ok, len(everything), "; ".join(words))
+
+
+def cases(
+    folder: str | Path, *, seeds: int = SEEDS, workers: int | None = None, causes: bool = True
+) -> Iterator[Case]:
+    """Yield a case per run as it is done (see `compare_runs`), and the verdict on all of them, named ``"bands"``.
+
+    A run that cannot be read or simulated is a case that fails. Without runs or with 0 seeds there are no cases.
+    """
+    if seeds < 1 or not runs_below(Path(folder)):
+        return
+    everything: list[Pair] = []
+    for run in compare_runs(folder, seeds=seeds, workers=workers, causes=causes):
+        everything += run.pairs
+        yield Case("recording", f"{run.name}/bands", False, 0, run.error) if run.error else run_case(run.name, run.pairs)
+    if everything:
+        yield summary(everything)
