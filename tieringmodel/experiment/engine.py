@@ -302,7 +302,8 @@ class ContextClock:
         aggregation, step = np.divmod(np.arange(k.passed, k.passed + n), per)
         lap, j = np.divmod(aggregation, laps)
         left, right = self.ends[j], self.ends[j + 1]
-        return np.asarray(self.start_ns + lap * self.ends[-1] + left + (right - left) * (step + 1) // per)
+        whole, rest = np.divmod(right - left, per)  # parts of (right - left) * (step + 1) // per that cannot overflow
+        return np.asarray(self.start_ns + lap * self.ends[-1] + left + whole * (step + 1) + rest * (step + 1) // per)
 
     def next_wake(self) -> int:
         """Return the time of the next sampling tick, or of the end of a sleep, in ns."""
@@ -316,7 +317,7 @@ class ContextClock:
 
     def ahead(self, n: int) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64], npt.NDArray[np.int64]]:
         """Return the next n tick times (ns) and the workload ticks (after, until] that each looks back on."""
-        times = self._times(n)
+        times = self._times(max(min(n, (2**63 - 1 - self.last_ns) // (self.kdamond.attrs.sample_us * 1000)), 1))
         until = times // self.tick_ns
         after = np.concatenate(([self.last_ns // self.tick_ns], until[:-1]))
         return times, after, until

@@ -12,7 +12,7 @@ from ..damon.weighted import WeightedMigrate
 from ..errors import InputError
 from ..progress import Progress
 from ..scenario import Dest, Scenario
-from ..units import parse_duration_us
+from ..units import LONGEST_US, parse_duration_us
 from .engine import Engine
 from .oracle import Oracle
 from .policies import Controlled
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     import xarray as xr
 
 LOG_MOVES = 1 << 21
-MAX_DURATION_US = 2**62 // 1000
+MAX_DURATION_US = LONGEST_US
 
 
 def scheme_actions(engine: Engine, context: int) -> dict[int, Action]:

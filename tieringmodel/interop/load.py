@@ -51,9 +51,14 @@ def resolve(source: str | Path) -> Path:
     InputError
         If there is no such thing.
     """
+    if not isinstance(source, (str, Path)) or not source:
+        raise InputError("source", f"{source!r} is not a path", "give a file, or a name as text")
     path = Path(source)
-    if path.exists():
-        return path
+    try:
+        if path.exists():
+            return path
+    except (OSError, ValueError) as error:  # no file system takes such a name
+        raise InputError(str(source), f"is no file's name: {error}", "give a file") from None
     shipped = [data_path("scenarios") / f"{source}.toml", data_path("recordings") / str(source)]
     for candidate in shipped:
         if path.name == str(source) and candidate.exists():

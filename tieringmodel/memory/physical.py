@@ -193,7 +193,7 @@ class PhysicalMemory:
             missing = pages - taken.size
             if missing > m.node["free"][i]:
                 text = f"node {self.nids[i]} has {m.node['free'][i]} free frames, {missing} more shall go offline"
-                raise InputError("offline_bytes", text, "take less memory away")
+                raise InputError(f"machine.nodes[{i}].offline_bytes", text, "take less memory away")
             taken = np.concatenate((taken, frames.take_offline(m, i, missing)))
         m.node["total"][i] += self.offline[i].size - taken.size
         self.offline[i] = taken

@@ -29,7 +29,7 @@ class Node(Checked):
     kernel_bytes: int = 0
     cache_bytes: int = 0
     offline_bytes: int = 0
-    _max: ClassVar = {"nid": 1023}
+    _max: ClassVar = {"nid": 1023, "reserve_pages": 2**52}
 
     def check(self) -> None:
         """Refuse empty, unaligned or overfull nodes."""
@@ -68,7 +68,10 @@ class Machine(Checked):
     percpu_pages: int = 0
     percpu_drain_ms: int = 0
     _choices: ClassVar = {"allocator": ALLOCATORS, "on_full": ("stop_run", "try_all")}
-    _max: ClassVar = {"hz": 1_000_000, "folio_bytes": 2**30}
+    # 2**32 pages of a second each still fit the clock beside the longest run.
+    _max: ClassVar = {
+        "hz": 1_000_000, "folio_bytes": 2**30, "migrate_ns_per_page": 10**9, "rmap_ns_per_page": 10**9,
+    }  # fmt: skip
 
     def check(self) -> None:
         """Refuse machines without nodes, with repeated ids or with overlapping ranges."""
