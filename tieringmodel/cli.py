@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
 from ._version import __version__
+from .atomic import replacing, replacing_netcdf
 from .errors import InputError, TieringError
 
 if TYPE_CHECKING:
@@ -55,6 +56,10 @@ def parser() -> argparse.ArgumentParser:
 
     r = commands.add_parser("run", help="one scenario, one dataset", description="Run one scenario; write run.nc.")
     r.add_argument("scenario", metavar="SCENARIO", help="TOML file, recording directory or shipped name")
+    r.add_argument(
+        "--resume", action="store_true",
+        help="keep the state in DIR/run.checkpoint every 10 s, and go on from there after an interruption",
+    )  # fmt: skip
     _common(r)
 
     li = commands.add_parser(
@@ -118,7 +123,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         print("tieringmodel: out of memory; make the machine's nodes or the workload smaller", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
-        print("tieringmodel: interrupted", file=sys.stderr)
+        again = "; the same command goes on from the last checkpoint" if getattr(arguments, "resume", False) else ""
+        print(f"tieringmodel: interrupted, nothing half-written is left{again}", file=sys.stderr)
         return 130
 
 
@@ -199,9 +205,15 @@ def _run(arguments: argparse.Namespace) -> int:
     from .interop.load import load
 
     folder, scenario = _writable(arguments.output), load(arguments.scenario)
-    ds = simulate(scenario, duration=_duration(arguments.duration, None), seed=arguments.seed)
-    path = folder / "run.nc"
-    ds.to_netcdf(path, engine="h5netcdf")
+    path, state = folder / "run.nc", folder / "run.checkpoint"
+    ds = simulate(
+        scenario, duration=_duration(arguments.duration, None), seed=arguments.seed,
+        checkpoint=state if arguments.resume else None,
+    )  # fmt: skip
+    with replacing_netcdf(path, ds.nbytes, len(ds.variables)) as temporary:
+        ds.to_netcdf(temporary, engine="h5netcdf")
+    if arguments.resume:
+        state.unlink(missing_ok=True)
     moved = int(ds["migrated_pages"].sum())
     print(f"{ds.sizes['time']} records over {ds.attrs['duration_s']:g} s, {moved} pages migrated; wrote {path}")
     return 0
@@ -227,7 +239,8 @@ def _convert(arguments: argparse.Namespace) -> int:
     if arguments.target.suffix != ".toml":
         raise InputError(str(arguments.target), "is not a .toml file", "only TOML is written so far")
     scenario = load(arguments.source)
-    arguments.target.write_text(scenario.to_toml(), encoding="utf-8")
+    with replacing(arguments.target) as temporary:
+        temporary.write_text(scenario.to_toml(), encoding="utf-8")
     print(f"wrote {arguments.target}")
     return 0
 

@@ -71,6 +71,7 @@ BAD_INPUTS = [
     Bad("field", ((*C, "aggr_times_us"), [1, NAN]), 'contexts[0].aggr_times_us[1]: nan is not a whole number'),
     Bad("field", ((*C, "aggr_times_us"), 7), 'contexts[0].aggr_times_us: 7 is not a list'),
     Bad("field", ((*C, "aggr_times_us"), [0]), 'contexts[0].aggr_times_us: does not increase from 0'),
+    Bad("field", ((*C, "aggr_times_us"), [10]), "contexts[0].aggr_times_us: leaves less than 1 us for each of an aggregation's 20 samples"),
     Bad("field", ((*C, "aggr_times_us"), [2**63]), 'contexts[0].aggr_times_us[0]: 9223372036854775808 is outside 0..4611686018427387'),
     Bad("field", ((*C, "rng_seed"), 2**64), 'contexts[0].rng_seed: 18446744073709551616 is outside 0..18446744073709551615'),
     Bad("field", ((*C, "rng_seed"), "seed"), "contexts[0].rng_seed: 'seed' is not a whole number"),

@@ -110,3 +110,7 @@ class Context(Checked):
                     raise KernelRefusal(path, text, "use ops paddr or another metric")
         if any(b <= a for a, b in pairwise((0, *self.aggr_times_us))):
             raise InputError("aggr_times_us", "does not increase from 0", "list the ends of aggregations in order")
+        samples = self.attrs.aggr_us // self.attrs.sample_us
+        if any(b - a < samples for a, b in pairwise((0, *self.aggr_times_us))):
+            text = f"leaves less than 1 us for each of an aggregation's {samples} samples"
+            raise InputError("aggr_times_us", text, "raise attrs.sample_us, or correct the times")
