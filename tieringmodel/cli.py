@@ -109,14 +109,17 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = parser().parse_args(argv)
     commands = {"compare": _compare, "run": _run, "lint": _lint, "convert": _convert, "validate": _validate}
     try:
-        return commands[arguments.command](arguments)
+        status = commands[arguments.command](arguments)
+        sys.stdout.flush()  # here, where a full disk is still told in one sentence
+        return status
     except TieringError as error:
         print(f"tieringmodel: {error}", file=sys.stderr)
         return 2
     except BrokenPipeError:  # whoever read the output has seen enough; nothing is left to flush at exit
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _drop_output()
         return 0
     except OSError as error:
+        _drop_output()
         print(f"tieringmodel: {error.filename or 'output'}: {error.strerror or error}", file=sys.stderr)
         return 2
     except MemoryError:
@@ -126,6 +129,14 @@ def main(argv: Sequence[str] | None = None) -> int:
         again = "; the same command goes on from the last checkpoint" if getattr(arguments, "resume", False) else ""
         print(f"tieringmodel: interrupted, nothing half-written is left{again}", file=sys.stderr)
         return 130
+
+
+def _drop_output() -> None:
+    """Let nothing that is still in the buffer of stdout be written, and fail, at exit."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _writable(folder: Path) -> Path:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-
 LONGEST = (400, 400, 1200)
 """Characters that place, finding and remedy may have; more is cut out of the middle."""
 

@@ -22,7 +22,7 @@ from tieringmodel.experiment.recorder import Recorder
 from tieringmodel.experiment.simulate import scheme_actions, simulate
 
 RUNS = settings(
-    max_examples=40,
+    max_examples=20,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.function_scoped_fixture],
 )
 
@@ -112,7 +112,7 @@ def good(tmp_path_factory: pytest.TempPathFactory) -> bytes:
 
 
 @given(st.data())
-@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
+@settings(max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 def test_damage_is_noticed(tmp_path: Path, good: bytes, data: st.DataObject) -> None:
     path, raw = tmp_path / "a.npz", bytearray(good)
     at = data.draw(st.integers(0, len(raw) - 1))
@@ -122,14 +122,13 @@ def test_damage_is_noticed(tmp_path: Path, good: bytes, data: st.DataObject) -> 
         del raw[at:]
     path.write_bytes(raw)
     try:
-        tree, arrays = checkpoint.read(path)
-    except InputError as error:
-        assert str(error).isprintable()
-    else:  # the archive's own fields that nobody reads, such as dates
-        assert json.dumps(tree)
-        engine, recorder = checkpoint.load(path, actions=scheme_actions, log_moves=1000), Recorder(50, 20)
-        assert engine.memory.now_ns == 300_000_000
-        assert recorder.rows == {}
+        engine = checkpoint.load(path, actions=scheme_actions, log_moves=1000)
+    except InputError:
+        return
+    # What is left are the archive's own fields that nobody reads, such as dates.
+    path.write_bytes(good)
+    same = checkpoint.load(path, actions=scheme_actions, log_moves=1000)
+    assert (engine.memory.owner_crc32(), engine.memory.now_ns) == (same.memory.owner_crc32(), 300_000_000)
 
 
 def forged(path: Path, good: bytes, change: Any) -> None:

@@ -95,7 +95,7 @@ PLACES = list(paths(FULL))
 
 
 @given(st.lists(st.tuples(st.sampled_from(PLACES), NASTY), min_size=1, max_size=3))
-@tries(150)
+@tries(80)
 def test_scenarios_with_damaged_fields_run_or_are_refused(changes: list[tuple[tuple[Any, ...], Any]]) -> None:
     data = copy.deepcopy(FULL)
     for path, value in changes:
@@ -115,7 +115,7 @@ def test_json_and_mappings(data: Any) -> None:
 
 
 @given(st.one_of(st.text(max_size=60), st.from_regex(r"[-+0-9.eE_ ,xa-f%]{0,12} ?(GiB|ms|us|%|bp|h|s|MB)?", fullmatch=True)))
-@tries(400)
+@tries(200)
 def test_quantities(text: str) -> None:
     for parse in (units.integer, units.number, units.parse_bytes, units.parse_us, units.parse_ms, units.parse_bp):
         with answers():
@@ -141,7 +141,7 @@ def damaged(draw: st.DrawFn, text: str) -> str:
 
 
 @given(damaged(TOML))
-@tries(200)
+@tries(100)
 def test_toml(text: str) -> None:
     with answers():
         tm.Scenario.from_toml(text)
@@ -201,8 +201,8 @@ def test_vectors(name: str) -> None:
     st.sampled_from(["consist", "temporal"]),
     st.dictionaries(
         st.sampled_from(
-            ["cap_bytes", "delay", "leak_pages", "leak_rate", "capacity_pages", "clamp_bp", "early_exit", "noise_bp"]
-            + ["direction", "esz_bp0", "seed", "target_bp", "n_pages", "start_pages"]
+            "cap_bytes delay leak_pages leak_rate capacity_pages clamp_bp early_exit noise_bp direction esz_bp0 seed "
+            "target_bp n_pages start_pages".split()
         ),
         NASTY, max_size=3,
     ),
@@ -218,8 +218,7 @@ def test_loop_arguments(tuner: str, arguments: dict[str, Any]) -> None:
     st.sampled_from(["iid", "pfn_mod", "first", "last", "per_node", "push_only", "vma_offset"]),
     st.dictionaries(
         st.sampled_from(
-            ["weights", "allocator", "frames", "start_node", "vma_start", "stride", "share_per_round", "refractory"]
-            + ["seed", "rounds"]
+            "weights allocator frames start_node vma_start stride share_per_round refractory seed rounds".split()
         ),
         NASTY.filter(lambda v: v not in (2**31, 2**32, 10**6)), max_size=3,
     ),

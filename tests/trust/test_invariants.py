@@ -21,7 +21,7 @@ from tieringmodel.experiment.simulate import scheme_actions
 from tieringmodel.kernels import integer
 
 U64 = 2**64 - 1
-RUNS = settings(max_examples=25, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
+RUNS = settings(max_examples=15, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
 u64 = st.one_of(st.integers(0, U64), st.integers(0, 10**6), st.sampled_from([0, 1, 9_999, 10_000, U64 - 1, U64, 2**63]))
 
 
@@ -211,7 +211,7 @@ def test_node_ids_are_only_names(data: dict[str, Any], names: list[int]) -> None
 
 
 @given(u64.filter(lambda x: x >= 10_000), u64, u64)
-@settings(max_examples=400)
+@settings(max_examples=200)
 def test_feed_falls_with_the_score_and_rises_with_the_input(last: int, one: int, other: int) -> None:
     low, high = sorted((one % 25_000, other % 25_000))
     assert feed_loop_next_input(last, low) >= feed_loop_next_input(last, high)

@@ -24,7 +24,7 @@ from ..damon.regions import RegionSet
 from ..damon.weighted import WeightedMigrate
 from ..errors import InputError
 from ..kernels._jit import source_digest
-from ..kernels.layout import CLASS_MASK, LOG_LENGTH, LOW32, SHIFT32
+from ..kernels.layout import CLASS_MASK, LOG_LENGTH, LOW32, SHIFT32, Memory
 from ..scenario import Attrs, Context, Scenario
 from .engine import Engine
 
@@ -72,7 +72,7 @@ def save(path: str | Path, engine: Engine, recorder: Recorder | None = None) -> 
     text = json.dumps(tree, default=int)
     named = {"digest": np.array(_digest(arrays, text)), "json": np.frombuffer(text.encode(), np.uint8), **arrays}
     with replacing(path) as temporary, temporary.open("wb") as file:
-        np.savez(file, **named)
+        np.savez(file, **named)  # type: ignore[arg-type]
     return Path(path)
 
 
@@ -198,7 +198,8 @@ def _restored(tree: dict[str, Any], arrays: Arrays, recorder: Recorder | None, o
     if any((counted[name] != getattr(engine.memory.arrays, name)).any() for name in counted if "_" in name):
         raise ValueError("the memory's counters contradict its bitmaps")
     engine.memory.offline = [arrays[f"offline{i}"] for i in range(len(engine.memory.offline))]
-    for lag, (waiting, lag.held, lag.last) in zip(engine.memory.lags, tree["memory"]["lags"], strict=True):
+    for lag, (waiting, held, last) in zip(engine.memory.lags, tree["memory"]["lags"], strict=True):
+        lag.held, lag.last = held, last
         lag.waiting.extend((at, pages) for at, pages in waiting)
     contexts = tuple(Context.from_dict(one["context"]) for one in tree["kdamonds"])
     engine.scenario = present.replace(contexts=contexts, events=())
@@ -212,8 +213,8 @@ def _restored(tree: dict[str, Any], arrays: Arrays, recorder: Recorder | None, o
         if one["pending"]:
             k.pending = engine.commit_later(i)
     engine.started = tree["started"]
-    for clock, (clock.last_ns, clock.start_ns, clock.wait_ns) in zip(engine.clocks, tree["clocks"], strict=True):
-        pass
+    for clock, times in zip(engine.clocks, tree["clocks"], strict=True):
+        clock.last_ns, clock.start_ns, clock.wait_ns = times
     if recorder:
         if "recorder" not in tree:
             raise InputError("recorder", "the checkpoint holds no records", _REMEDY)
@@ -223,14 +224,14 @@ def _restored(tree: dict[str, Any], arrays: Arrays, recorder: Recorder | None, o
 
 
 def _check_memory(engine: Engine, arrays: Arrays) -> None:
-    """Refuse arrays that kernels could not follow: of other shapes, pages on frames that do not hold them, …"""
+    """Refuse arrays that kernels could not follow: of other shapes, pages on frames that do not hold them, and so on."""
     m = engine.memory.arrays
     for name, array in m._asdict().items():
-        given = arrays[f"memory.{name}"]
-        fits = given.size <= array.size if name == "log" else given.shape == array.shape
-        if not fits or given.dtype != array.dtype:
-            raise ValueError(f"memory.{name} is {given.dtype}{given.shape}, not {array.dtype}{array.shape}")
-    given = type(m)(*(arrays[f"memory.{name}"] for name in m._fields))
+        stored = arrays[f"memory.{name}"]
+        fits = stored.size <= array.size if name == "log" else stored.shape == array.shape
+        if not fits or stored.dtype != array.dtype:
+            raise ValueError(f"memory.{name} is {stored.dtype}{stored.shape}, not {array.dtype}{array.shape}")
+    given = Memory(*(arrays[f"memory.{name}"] for name in m._fields))
     frames = m.rec.size
     if (given.frame_of >= frames).any() or (given.rec[given.frame_of] & LOW32 != np.arange(1, m.frame_of.size + 1)).any():
         raise ValueError("memory.frame_of and memory.rec contradict each other")

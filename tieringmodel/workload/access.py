@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..errors import InputError
+from ..kernels._jit import records
 from ..kernels.layout import HASH, PERIOD, RATE, RULE, Access
 from ..kernels.random import mix64
 from ..scenario import Group, Memcg, Workload
@@ -118,7 +119,7 @@ class AccessTable:
         for c, (members, slots) in enumerate(zip(self.groups_of_class, self._slots, strict=True)):
             rules += [(*self._rule(workload.groups[i]), slot) for i, slot in zip(members, slots, strict=True)]
             first[c + 1] = len(rules)
-        table = np.zeros(max(len(rules), 1), RULE)
+        table = records(max(len(rules), 1), RULE)
         for i, row in enumerate(rules):
             table[i] = row
         n = len(self.groups_of_class)
