@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import numpy as np
-
 from ..damon.kdamond import STAT_FIELDS, Kdamond
 from ..damon.quota import QuotaState
 from ..damon.regions import RegionSet
