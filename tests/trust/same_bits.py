@@ -9,25 +9,26 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-import numpy as np  # noqa: E402
-from small import pull, push, scenario  # noqa: E402
+import numpy as np
+from small import pull, push, scenario
 
-import tieringmodel as tm  # noqa: E402
-from tieringmodel.damon.rng import kernel_rng  # noqa: E402
-from tieringmodel.experiment.engine import Engine  # noqa: E402
-from tieringmodel.experiment.simulate import scheme_actions  # noqa: E402
+import tieringmodel as tm
+from tieringmodel.damon.rng import kernel_rng
+from tieringmodel.experiment.engine import Engine
+from tieringmodel.experiment.simulate import scheme_actions
 
 YOUNG = tm.Filter("young", matching=True, allow=True)
 RANGE = tm.Filter("addr", matching=True, allow=True, start_bytes=0, end_bytes=1 << 20)
 
 
 def scenarios() -> dict[str, tm.Scenario]:
-    quota = tm.Quota(sz_bytes=200_001, reset_interval_ms=100, weights=tm.Weights(0, 3, 7), fail_charge_num=1, fail_charge_denom=3)
+    charge = {"fail_charge_num": 1, "fail_charge_denom": 3}
+    quota = tm.Quota(sz_bytes=200_001, reset_interval_ms=100, weights=tm.Weights(0, 3, 7), **charge)
     small = {"pages": 300, "groups": [tm.Group(0, 150, rate_hz=300.0), tm.Group(40, 90, "period", period=3, stride=2)]}
     small |= {"machine": tm.Machine.dram_cxl("2 MiB", "2 MiB", 4096 * 7), "attrs": tm.Attrs(max_nr_regions=30)}
     fifo, lifo, drawn = (small["machine"].replace(allocator=a) for a in ("fifo", "lifo", "random"))  # type: ignore[attr-defined]
     hot = tm.Scheme("migrate_hot", target_nid=0, quota=quota)
-    cold = tm.Scheme("migrate_cold", target_nid=0, quota=quota, filters=(YOUNG,))
+    cold = tm.Scheme("migrate_hot", target_nid=0, quota=quota, filters=(YOUNG,))
     dealt = tm.Scheme("migrate_hot", dests=(tm.Dest(0, 3), tm.Dest(1, 2)), dest_rule="per_node")
     hashed = [tm.Group(0, 200, "hash", threshold=2**31, salt=5, end_tick=40), tm.Group(100, 300, rate_hz=50.0, start_tick=20)]
     two = [tm.Context(attrs=small["attrs"], schemes=(s,)) for s in (pull(sz_bytes=100_000), push(sz_bytes=100_000))]  # type: ignore[arg-type]

@@ -123,6 +123,7 @@ def simulate(
                 phase=Oracle(engine, oracle) if oracle else None,
             )  # fmt: skip
     ds = recorder.dataset()
+    recorder.engine = None  # engine and recorder know each other: without this, memory waits for the garbage collector
     ds.attrs.update(about)
     ds.attrs["window_s"] = window
     return ds
