@@ -127,7 +127,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 2
     except KeyboardInterrupt:
         again = "; the same command goes on from the last checkpoint" if getattr(arguments, "resume", False) else ""
-        print(f"tieringmodel: interrupted, nothing half-written is left{again}", file=sys.stderr)
+        print(f"tieringmodel: interrupted{again}", file=sys.stderr)
         return 130
 
 

@@ -26,7 +26,8 @@ from pathlib import Path
 from queue import Queue
 
 ROOT = Path(__file__).resolve().parents[1]
-_DAMON = "tests/damon/test_unit_cases.py tests/damon/test_scheme_cases.py tests/damon/test_reference.py"
+_BITS = "tests/trust/test_same_bits.py::test_bits_of_this_version"
+_DAMON = f"{_BITS} tests/damon/test_unit_cases.py tests/damon/test_scheme_cases.py tests/damon/test_reference.py"
 _MATH, _HERE = "tests/interop/test_quota_math.py", "tests/trust/test_invariants.py"
 TESTS = {
     "damon/quota_math.py": f"{_MATH} {_HERE}::test_saturation_and_wrap_at_64_bits",

@@ -32,8 +32,16 @@ def scenarios() -> dict[str, tm.Scenario]:
     dealt = tm.Scheme("migrate_hot", dests=(tm.Dest(0, 3), tm.Dest(1, 2)), dest_rule="per_node")
     hashed = [tm.Group(0, 200, "hash", threshold=2**31, salt=5, end_tick=40), tm.Group(100, 300, rate_hz=50.0, start_tick=20)]
     two = [tm.Context(attrs=small["attrs"], schemes=(s,)) for s in (pull(sz_bytes=100_000), push(sz_bytes=100_000))]  # type: ignore[arg-type]
+    near = tm.Placement(0, 100, 0), tm.Placement(100, 300, 1)
+    sized = tm.Filter("hugepage_size", allow=True, min_bytes=1, max_bytes=4096)
+    kinds = tm.Filter("active"), tm.Filter("memcg", memcg_id=3), sized
+    memcgs = [tm.Memcg(3, 110, 140)]
     return {
         "goals": scenario(pull(), push(), **small),
+        "active": scenario(
+            tm.Scheme("lru_prio", filters=(RANGE,)), tm.Scheme("migrate_hot", target_nid=0, filters=kinds),
+            **small | {"placement": near, "memcgs": memcgs},
+        ),  # fmt: skip
         "quota": scenario(hot, tm.Scheme("lru_prio", filters=(RANGE,)), **small | {"machine": fifo}),
         "young": scenario(cold, **small | {"machine": lifo}),
         "weights": scenario(dealt, **small | {"machine": drawn}),
