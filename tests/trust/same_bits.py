@@ -41,7 +41,7 @@ def scenarios() -> dict[str, tm.Scenario]:
         "active": scenario(
             tm.Scheme("lru_prio", filters=(RANGE,)), tm.Scheme("migrate_hot", target_nid=0, filters=kinds),
             **small | {"placement": near, "memcgs": memcgs},
-        ),  # fmt: skip
+        ),
         "quota": scenario(hot, tm.Scheme("lru_prio", filters=(RANGE,)), **small | {"machine": fifo}),
         "young": scenario(cold, **small | {"machine": lifo}),
         "weights": scenario(dealt, **small | {"machine": drawn}),
