@@ -13,7 +13,8 @@ os.environ.setdefault("MPLBACKEND", "Agg")
 
 settings.register_profile("local", deadline=None)
 settings.register_profile("repeatable", deadline=None, derandomize=True, print_blob=True)
-settings.load_profile("repeatable" if os.environ.get("CI") else "local")
+settings.register_profile("few", deadline=None, derandomize=True, max_examples=25)
+settings.load_profile(os.environ.get("TIERINGMODEL_EXAMPLES") or ("repeatable" if os.environ.get("CI") else "local"))
 
 
 @pytest.fixture(autouse=True)

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 from . import cli_sweep
 from ._version import __version__
+from .atomic import replacing_netcdf
 from .errors import InputError, TieringError
 from .interop.arguments import SCENARIO_HELP, add_surroundings, check_words, open_given, split_line
 
@@ -63,6 +64,10 @@ def parser() -> argparse.ArgumentParser:
 
     r = commands.add_parser("run", help="one scenario, one dataset", description="Run one scenario; write run.nc.")
     r.add_argument("scenario", nargs="?", metavar="SCENARIO", help=SCENARIO_HELP)
+    r.add_argument(
+        "--resume", action="store_true",
+        help="keep the state in DIR/run.checkpoint every 10 s, and go on from there after an interruption",
+    )  # fmt: skip
     _common(r)
     r.add_argument(
         "--expect", metavar="CLAUSES",
@@ -146,22 +151,34 @@ def main(argv: Sequence[str] | None = None) -> int:
         "validate": _validate,
     }  # fmt: skip
     try:
-        return commands[arguments.command](arguments)
+        status = commands[arguments.command](arguments)
+        sys.stdout.flush()  # here, where a full disk is still told in one sentence
+        return status
     except TieringError as error:
         print(f"tieringmodel: {error}", file=sys.stderr)
         return 2
     except BrokenPipeError:  # whoever read the output has seen enough; nothing is left to flush at exit
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _drop_output()
         return 0
     except OSError as error:
+        _drop_output()
         print(f"tieringmodel: {error.filename or 'output'}: {error.strerror or error}", file=sys.stderr)
         return 2
     except MemoryError:
         print("tieringmodel: out of memory; make the machine's nodes or the workload smaller", file=sys.stderr)
         return 2
     except KeyboardInterrupt as stop:
-        print("; ".join(["tieringmodel: interrupted", *map(str, stop.args)]), file=sys.stderr)
+        again = ["the same command goes on from the last checkpoint"] if getattr(arguments, "resume", False) else []
+        print("; ".join(["tieringmodel: interrupted", *map(str, stop.args), *again]), file=sys.stderr)
         return 130
+
+
+def _drop_output() -> None:
+    """Let nothing that is still in the buffer of stdout be written, and fail, at exit."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _writable(folder: Path) -> Path:
@@ -254,10 +271,16 @@ def _run(arguments: argparse.Namespace) -> int:
     if arguments.expect:
         parse(arguments.expect)  # before the work begins
     folder, scenario = _writable(arguments.output), open_given(arguments.scenario, arguments).scenario
-    ds = simulate(scenario, duration=_duration(arguments.duration, None), seed=arguments.seed)
+    path, state = folder / "run.nc", folder / "run.checkpoint"
+    ds = simulate(
+        scenario, duration=_duration(arguments.duration, None), seed=arguments.seed,
+        checkpoint=state if arguments.resume else None,
+    )  # fmt: skip
     ds.attrs["command"] = _repeat(arguments, [arguments.scenario] if arguments.scenario else [])
-    path = folder / "run.nc"
-    ds.to_netcdf(path, engine="h5netcdf")
+    with replacing_netcdf(path, ds.nbytes, len(ds.variables)) as temporary:
+        ds.to_netcdf(temporary, engine="h5netcdf")
+    if arguments.resume:
+        state.unlink(missing_ok=True)
     moved = int(ds["migrated_pages"].sum())
     clauses = expect(ds, arguments.expect) if arguments.expect else []
     if arguments.json:

@@ -40,7 +40,8 @@ def data_path(*parts: str) -> Path:
         known = path.parent
         while not known.is_dir():
             known = known.parent
-        names = ", ".join(sorted(entry.name for entry in known.iterdir())) or "nothing"
+        here = sorted(entry.name for entry in known.iterdir())
+        names = (", ".join(here[:20]) + (f" and {len(here) - 20} others" if len(here) > 20 else "")) or "nothing"
         shown = "/".join(("data", *known.relative_to(root).parts))
         raise InputError("/".join(("data", *parts)), "no such shipped file", f"{shown} holds {names}")
     return path

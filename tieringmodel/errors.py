@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
+LONGEST = (400, 400, 1200)
+"""Characters that place, finding and remedy may have; more is cut out of the middle."""
+
 
 class TieringError(Exception):
     """Base of every error this package raises on purpose.
 
     The command line prints it as one sentence and exits with status 2.
     """
+
+
+def _one_line(text: str, longest: int) -> str:
+    """Return what a terminal may show of a text that quotes its input: printable, on one line, not endless."""
+    if len(text) > longest:
+        text = f"{text[: longest // 2]} … {text[-longest // 4 :]}"
+    return text if text.isprintable() else "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
 
 
 class InputError(TieringError, ValueError):
@@ -24,8 +34,8 @@ class InputError(TieringError, ValueError):
     """
 
     def __init__(self, where: str, what: str, remedy: str = "") -> None:
-        self.where, self.what, self.remedy = where, what, remedy
-        super().__init__(f"{where}: {what}" + (f"; {remedy}" if remedy else ""))
+        self.where, self.what, self.remedy = map(_one_line, (where, what, remedy), LONGEST)
+        super().__init__(f"{self.where}: {self.what}" + (f"; {self.remedy}" if self.remedy else ""))
 
     def __reduce__(self) -> tuple[type, tuple[str, str, str]]:
         return type(self), (self.where, self.what, self.remedy)

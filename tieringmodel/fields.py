@@ -14,6 +14,8 @@ from . import units
 from .errors import InputError
 
 T = typing.TypeVar("T")
+MOST_NAMES = 40
+"""How many known names a message lists."""
 
 _BY_SUFFIX: tuple[tuple[str, Callable[[object, str], int]], ...] = (
     ("_bytes", units.parse_bytes),
@@ -31,8 +33,9 @@ def _hints(cls: type) -> dict[str, Any]:
 def suggest(word: str, known: typing.Iterable[str]) -> str:
     """Return a remedy that lists the known words, the nearest first."""
     names = list(known)
-    near = difflib.get_close_matches(word, names, 1)
-    return (f"did you mean {near[0]!r}? " if near else "") + "known: " + ", ".join(names)
+    near = difflib.get_close_matches(word[:100], names, 1)
+    more = f" and {len(names) - MOST_NAMES} others" if len(names) > MOST_NAMES else ""
+    return (f"did you mean {near[0]!r}? " if near else "") + "known: " + ", ".join(names[:MOST_NAMES]) + more
 
 
 def _convert(value: Any, hint: Any, name: str, where: str) -> Any:
@@ -85,11 +88,8 @@ class Checked:
         hints = _hints(type(self))  # type: ignore[arg-type]
         for field in dataclasses.fields(self):  # type: ignore[arg-type]
             value = _convert(getattr(self, field.name), hints[field.name], field.name, field.name)
-            if isinstance(value, int) and not isinstance(value, bool):
-                top = self._max.get(field.name, units.ULONG_MAX)
-                low = -(2**31) if field.name in self._signed else 0
-                if not low <= value <= top:
-                    raise InputError(field.name, f"{value} is outside {low}..{top}", "write a value inside that range")
+            low, most = (-(2**31), 2**31 - 1) if field.name in self._signed else (0, units.ULONG_MAX)
+            _check_range(value, low, self._max.get(field.name, most), field.name)
             if field.name in self._choices and value not in self._choices[field.name]:
                 raise InputError(field.name, f"{value!r} is unknown", suggest(str(value), self._choices[field.name]))
             object.__setattr__(self, field.name, value)
@@ -101,10 +101,12 @@ class Checked:
     @classmethod
     def from_dict(cls, data: Mapping[str, Any], where: str = "") -> Self:
         """Build from a plain mapping; unknown keys and wrong values raise `InputError` naming their path."""
+        if not isinstance(data, Mapping):
+            raise InputError(where or cls.__name__, f"{data!r} is not a table", f"write a table of {cls.__name__} fields")
         known = [f.name for f in dataclasses.fields(cls)]  # type: ignore[arg-type]
         for key in data:
             if key not in known:
-                path = f"{where}.{key}" if where else str(key)
+                path = f"{where}.{key}" if where else str(key) or "''"
                 raise InputError(path, "is not a known key", suggest(str(key), known))
         required = [
             f.name
@@ -156,17 +158,28 @@ def with_path(item: T, path: str, value: Any) -> T:
         if not head.isdigit() or int(head) > len(item) or (rest and int(head) == len(item)):
             raise InputError(head, f"is not a position in a list of {len(item)}", f"write 0..{max(len(item) - 1, 0)}")
         k = int(head)
-        changed = with_path(item[k], rest, value) if rest else value
-        return (*item[:k], changed, *item[k + 1 :])  # type: ignore[return-value]
+        return (*item[:k], _inside(item[k], f"[{k}]", rest, value) if rest else value, *item[k + 1 :])  # type: ignore[return-value]
     names = [f.name for f in dataclasses.fields(item)] if isinstance(item, Checked) else []  # type: ignore[arg-type]
     if head not in names:
         raise InputError(head, "is not a known key", suggest(head, names) if names else "the path ends before it")
+    changed = _inside(getattr(item, head), head, rest, value) if rest else value
+    return item.replace(**{head: changed})  # type: ignore[attr-defined,no-any-return]
+
+
+def _inside(item: T, head: str, rest: str, value: Any) -> T:
     try:
-        return item.replace(**{head: with_path(getattr(item, head), rest, value) if rest else value})  # type: ignore[attr-defined,no-any-return]
+        return with_path(item, rest, value)
     except InputError as error:
-        if rest and not error.where.startswith(head):
-            raise error.under(head) from None
-        raise
+        raise error.under(head) from None
+
+
+def _check_range(value: Any, low: int, top: int, where: str) -> None:
+    """Refuse integers outside [low, top], those inside tuples too."""
+    if isinstance(value, tuple):
+        for i, item in enumerate(value):
+            _check_range(item, low, top, f"{where}[{i}]")
+    elif isinstance(value, int) and not isinstance(value, bool) and not low <= value <= top:
+        raise InputError(where, f"{value} is outside {low}..{top}", "write a value inside that range")
 
 
 def _plain(value: Any) -> Any:

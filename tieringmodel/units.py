@@ -5,14 +5,18 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Mapping
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal, InvalidOperation, Overflow
 
 from .errors import InputError
 
 PAGE_SZ = 4096
 ULONG_MAX = 2**64 - 1
+LONGEST_US = 2**62 // 1000
+"""146 years: the longest time that a signed 64-bit clock in ns counts, with room to add."""
 UINT_MAX = 2**32 - 1
 MIB = 1 << 20
+MOST_DIGITS = 40
+"""A number that fits 64 bits has 20; what is longer is refused before anybody calculates with it."""
 GIB = 1 << 30
 
 _BYTES: dict[str, int] = {"": 1, "b": 1, "byte": 1, "bytes": 1}
@@ -33,8 +37,10 @@ def _quantity(text: str, scale: Mapping[str, Decimal | int], where: str, example
         raise InputError(where, f"{text!r} is not understood", f"write it like {example}")
     try:
         value = Decimal(found[1].replace(",", "").replace("_", "")) * scale[found[2].lower()]
-    except InvalidOperation:
+    except (InvalidOperation, Overflow):
         raise InputError(where, f"{text!r} is not a number with a unit", f"write it like {example}") from None
+    if value.adjusted() > MOST_DIGITS:  # int() of it would be as long as its exponent says
+        raise InputError(where, f"{text!r} has more than {MOST_DIGITS} digits", f"write it like {example}")
     if value != value.to_integral_value():
         raise InputError(where, f"{text!r} is not a whole number of the base unit", f"write it like {example}")
     return int(value)
@@ -52,16 +58,27 @@ def integer(value: object, where: str) -> int:
         if value.strip().lower() == "max":
             return ULONG_MAX
         try:
-            return int(value.replace(",", "").replace("_", ""), 0)
+            return _short(int(value.replace(",", "").replace("_", ""), 0), where)
+        except InputError:
+            raise
         except ValueError:
             pass
     elif not isinstance(value, bool):
         try:
             if value == (whole := int(value)):  # type: ignore[call-overload]
-                return int(whole)
+                return _short(int(whole), where)
+        except InputError:
+            raise
         except (TypeError, ValueError, OverflowError):
             pass
     raise InputError(where, f"{value!r} is not a whole number", "write an integer, or 'max' for 2**64 - 1")
+
+
+def _short(whole: int, where: str) -> int:
+    if whole.bit_length() > 4 * MOST_DIGITS:
+        text = f"has {whole.bit_length()} bits, far more than any quantity here"
+        raise InputError(where, text, "write an integer, or 'max' for 2**64 - 1")
+    return whole
 
 
 def number(value: object, where: str) -> float:
@@ -78,6 +95,8 @@ def number(value: object, where: str) -> float:
         result = float(value)  # type: ignore[arg-type]
     except (TypeError, ValueError):
         raise InputError(where, f"{value!r} is not a number", "write a finite number") from None
+    except OverflowError:
+        raise InputError(where, "is an integer beyond every float", "write a finite number") from None
     if not math.isfinite(result):
         raise InputError(where, f"{value!r} is not finite", "write a finite number")
     return result

@@ -15,6 +15,7 @@ from tieringmodel.errors import InputError
 from tieringmodel.experiment.engine import Silent
 from tieringmodel.kernels import layout as L
 from tieringmodel.kernels import random, scoring
+from tieringmodel.kernels._jit import records
 from tieringmodel.memory.physical import PhysicalMemory
 from tieringmodel.scenario import Context, Group, Machine, Node, Placement, Workload
 from tieringmodel.workload.access import AccessTable
@@ -45,7 +46,7 @@ def bind(memory, access):
 def act(kdamond, scheme, first, last):
     """Carry a scheme's action out on page frames [first, last), as a pass of its own; pages handled."""
     kdamond.schemes["last_applied"] = 0
-    cursor = np.zeros(1, L.CURSOR)[0]
+    cursor = records(1, L.CURSOR)[0]
     cursor["start"], cursor["end"] = first * PAGE, last * PAGE
     applied, _, _ = run_builtin(kdamond, scheme, cursor)
     assert applied % PAGE == 0

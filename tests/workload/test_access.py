@@ -16,6 +16,7 @@ from tieringmodel.damon.regions import RegionSet, SplitState
 from tieringmodel.damon.rng import counter_rng, kernel_rng, replay_rng
 from tieringmodel.experiment.engine import Silent
 from tieringmodel.kernels import layout as L
+from tieringmodel.kernels._jit import records
 from tieringmodel.kernels.layout import Space
 from tieringmodel.memory.physical import PhysicalMemory
 from tieringmodel.scenario import Context, Group, Machine, Node, Workload
@@ -146,7 +147,7 @@ def test_a_longer_look_back_is_the_or_of_its_ticks(workload, seed):
 @settings(max_examples=25)
 def test_a_migrated_page_answers_as_before(workload, seed):
     expected, moved = Watch(workload, seed).touched(TICKS), Watch(workload, seed)
-    cursor = np.zeros(1, L.CURSOR)[0]
+    cursor = records(1, L.CURSOR)[0]
     cursor["start"], cursor["end"] = 3 * PAGE, 11 * PAGE
     run_builtin(moved.kdamond, 0, cursor)
     assert (moved.memory.node_of_pages() == 1).sum() == 8

@@ -231,6 +231,8 @@ def series(ds: xr.Dataset, *, node: int = 0) -> Series:
     InputError
         When the dataset's kind is not known, or has too few windows to measure anything.
     """
+    if not hasattr(ds, "attrs"):
+        raise InputError("ds", f"{ds!r} is no dataset", "pass what simulate or loop.run returned")
     kind = ds.attrs.get("kind")
     if kind not in ADAPTERS:
         raise InputError("ds.attrs['kind']", f"{kind!r} has no adapter", f"give a run of kind {', '.join(ADAPTERS)}")

@@ -12,6 +12,7 @@ from ..errors import InputError
 from ..kernels import apply, sampling, scoring
 from ..kernels import layout as L
 from ..kernels import regions as rk
+from ..kernels._jit import records
 from ..memory.physical import PhysicalMemory
 from ..scenario import Attrs, Context
 from ..units import UINT_MAX
@@ -132,12 +133,12 @@ class Kdamond:
         self.pending: Callable[[Kdamond], None] | None = None
         self.sz_limit = self.regions.apply_min_nr_regions(self.attrs.min_nr_regions, self.min_sz)
         self.aggregations = 0
-        self._window = np.zeros(1, L.WINDOW)[0]
+        self._window = records(1, L.WINDOW)[0]
         self._window_of: tuple[Attrs, int, int, int] | None = None
-        self._cursors = np.zeros(1, L.CURSOR)
+        self._cursors = records(1, L.CURSOR)
         self._cursor = self._cursors[0]
         self.fit_scratch()
-        self._events = np.zeros(1024, L.EVENT)
+        self._events = records(1024, L.EVENT)
         self.histogram = np.zeros(100, np.uint64)
         self._frames = np.zeros(0, np.int64)
 

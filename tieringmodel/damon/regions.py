@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-from ..errors import KernelRefusal
+from ..errors import InputError, KernelRefusal
 from ..kernels import regions as rk
 from ..kernels.layout import Regions
 from ..units import ULONG_MAX
@@ -15,6 +15,8 @@ from .rng import Rng
 
 COLUMNS = ("start", "end", "nr", "last", "age")
 Row = Sequence[int]
+MAX_REGIONS = 2**26
+"""Regions of a context; each takes 56 bytes in two sets of arrays. Linux would run out of memory, too."""
 
 
 class SplitState:
@@ -113,6 +115,9 @@ class RegionSet:
 
     def reserve(self, capacity: int) -> None:
         """Make sure that the spare arrays, which a kernel will fill next, hold `capacity` regions."""
+        if capacity > MAX_REGIONS:
+            text = f"up to {capacity} regions, more than {MAX_REGIONS}, would have to be kept"
+            raise InputError("regions", text, "lower min_nr_regions and max_nr_regions, or raise min_region_sz")
         if self.spare.start.size < capacity:
             self.spare = empty(2 * capacity)
 

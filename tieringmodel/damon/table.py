@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
 import numpy.typing as npt
 
 from ..kernels import layout as L
+from ..kernels._jit import records
 from ..scenario import CORE_FILTERS, Context, Filter, Scheme
 
 _FILTER = {
@@ -76,7 +76,7 @@ def build(context: Context, index_of: Any, external: set[int]) -> tuple[npt.NDAr
     schemes : ndarray of SCHEME, shape (n_schemes,)
     filters : ndarray of FILTER, shape (n_filters,)
     """
-    table = np.zeros(len(context.schemes), L.SCHEME)
+    table = records(len(context.schemes), L.SCHEME)
     rows: list[tuple[int, ...]] = []
     for i, (row, scheme) in enumerate(zip(table, context.schemes, strict=True)):
         pattern, quota = scheme.access_pattern, scheme.quota
@@ -99,7 +99,7 @@ def build(context: Context, index_of: Any, external: set[int]) -> tuple[npt.NDAr
         row["core_reject"], row["ops_reject"] = default_rejects(scheme.filters)
         row["target"] = index_of(scheme.target_nid)
         row["action"] = L.EXTERNAL if i in external else builtin_action(scheme.action)
-    filters = np.zeros(max(len(rows), 1), L.FILTER)
+    filters = records(max(len(rows), 1), L.FILTER)
     for k, values in enumerate(rows):
         filters[k] = values
     return table, filters

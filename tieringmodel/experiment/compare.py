@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from ..analysis.lint import format_findings, lint
 from ..analysis.summary import Summary, judge
+from ..atomic import replacing_netcdf
 from ..errors import InputError
 from ..scenario import Scenario
 from ..units import MIB, parse_duration_us
@@ -288,12 +289,10 @@ def write_comparison(results: list[xr.Dataset], path: Path) -> Path:
         {n: ("row", np.concatenate(v), results[0][n].attrs if n in results[0] else {}) for n, v in columns.items()}
     )
     table.attrs = {"title": "tieringmodel comparison", "tieringmodel": results[0].attrs["tieringmodel"]}
-    temporary = path.with_suffix(".part")
-    try:
+    parts = [table, *results]
+    size, variables = sum(ds.nbytes for ds in parts), sum(len(ds.variables) for ds in parts)
+    with replacing_netcdf(path, size, variables) as temporary:
         table.to_netcdf(temporary, mode="w", engine="h5netcdf")
         for ds, group in zip(results, groups, strict=True):
             ds.to_netcdf(temporary, mode="a", group=group, engine="h5netcdf")
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
     return path

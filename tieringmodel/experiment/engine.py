@@ -74,7 +74,8 @@ class Engine:
         actions: Callable[[Engine, int], dict[int, Action]] | None = None,
         log_moves: int = 0,
     ) -> None:
-        self.scenario, self.seed = scenario, seed
+        self.scenario = self.whole = scenario
+        self.seed = seed
         self.tick_us = scenario.tick_us
         self.tracked = needs_young(scenario)
         self.access = AccessTable(scenario.workload, self.tick_us, seed, plain=not self.tracked)
@@ -86,7 +87,7 @@ class Engine:
         shared = SplitState()
         self.kdamonds: list[Kdamond] = []
         for i, context in enumerate(scenario.contexts):
-            space, ranges = self._space(context, f"contexts[{i}].targets")
+            space, ranges = self.space(context, f"contexts[{i}].targets")
             kind: Callable[..., Kdamond] = Kdamond
             if context.sources:
                 from .reported import ReportedKdamond
@@ -106,7 +107,8 @@ class Engine:
         self.make_actions = actions
         self.stages = list(scenario.stages())
 
-    def _space(self, context: Context, where: str) -> tuple[Space, list[list[tuple[int, int]]]]:
+    def space(self, context: Context, where: str) -> tuple[Space, list[list[tuple[int, int]]]]:
+        """Return where a context's core addresses lead, and what it monitors by target."""
         if context.ops == "paddr":
             space = self.memory.space_for(context.addr_unit)
             first, last = self.scenario.machine.nodes[0], self.scenario.machine.nodes[-1]
@@ -176,7 +178,10 @@ class Engine:
         if not self.kdamonds:
             self._idle(duration_us, every_us, sampled, phase)
             return
-        end_ns = self.memory.now_ns + duration_us * 1000
+        self.run_to(self.memory.now_ns + duration_us * 1000, progress)
+
+    def run_to(self, end_ns: int, progress: Callable[[float], None] | None = None) -> None:
+        """Run contexts up to a simulated time in ns; in how many calls makes no difference."""
         if self.tracked and end_ns // 1000 // self.tick_us > MAX_TRACKED_TICK:
             text = f"ends after workload tick {MAX_TRACKED_TICK}, more than a page's accessed state can remember"
             raise InputError("duration", text, "run for a shorter time, or with a longer workload.tick_us")
@@ -188,7 +193,7 @@ class Engine:
         heapq.heapify(queue)
         while queue[0][0] <= end_ns:
             _, i = heapq.heappop(queue)
-            c = self.clocks[i]
+            c, ended = self.clocks[i], True
             if c.wait_ns:  # while asleep a kdamond still takes requests
                 self.memory.arrays.clock[0] = now_ns = c.wake()
                 self._fire(now_ns)
@@ -196,8 +201,9 @@ class Engine:
             elif self.tracked:
                 self._one_tick(c)
             else:
-                self._batch(c, end_ns)
-            self._begin(c)
+                ended = self._batch(c, end_ns)
+            if ended:
+                self._begin(c)
             heapq.heappush(queue, (c.next_wake(), i))
             if progress:
                 progress(self.memory.now_ns * 1e-9)
@@ -238,9 +244,14 @@ class Engine:
                 context = scenario.contexts[i]
                 if context == k.context and not k.pending:
                     continue
-                _, ranges = self._space(context, f"contexts[{i}].targets")
-                made = self.make_actions(self, i) if self.make_actions else {}
-                k.pending = partial(commit, context=context, actions=made, ranges=ranges)
+                k.pending = self.commit_later(i)
+
+    def commit_later(self, i: int) -> Callable[[Kdamond], None]:
+        """Return a request to commit context i as the scenario now has it."""
+        context = self.scenario.contexts[i]
+        _, ranges = self.space(context, f"contexts[{i}].targets")
+        made = self.make_actions(self, i) if self.make_actions else {}
+        return partial(commit, context=context, actions=made, ranges=ranges)
 
     def _body(self, c: ContextClock) -> None:
         c.kdamond.body()
@@ -257,10 +268,14 @@ class Engine:
         self._fire(int(times[0]))
         self._body(c)
 
-    def _batch(self, c: ContextClock, end_ns: int) -> None:
-        """All sampling ticks of the only context up to its next event, a change of access rules, or the end."""
+    def _batch(self, c: ContextClock, end_ns: int) -> bool:
+        """All sampling ticks of the only context up to its next event, a change of access rules, or the end.
+
+        Returns whether the loop body had anything to do: where a batch is cut otherwise leaves no trace.
+        """
         k = c.kdamond
-        times, after, until = c.ahead(min(k.ticks_to_event(), MAX_BATCH))
+        to_event, stages = k.ticks_to_event(), len(self.stages)
+        times, after, until = c.ahead(min(to_event, MAX_BATCH))
         n = max(int(np.searchsorted(times, end_ns, side="right")), 1)
         change = self.access.enter(int(after[0]) + 1)
         n = min(n, max(int(np.searchsorted(until, change - 1, side="right")), 1))
@@ -272,7 +287,10 @@ class Engine:
         k.sample(after[:n], until[:n])
         c.advance(times[:n])
         self._fire(int(times[n - 1]))
+        if n < to_event and len(self.stages) == stages:
+            return False
         self._body(c)
+        return True
 
     def _prepare(self, k: Kdamond) -> None:
         if self.tracked:
@@ -307,7 +325,8 @@ class ContextClock:
         aggregation, step = np.divmod(np.arange(k.passed, k.passed + n), per)
         lap, j = np.divmod(aggregation, laps)
         left, right = self.ends[j], self.ends[j + 1]
-        return np.asarray(self.start_ns + lap * self.ends[-1] + left + (right - left) * (step + 1) // per)
+        whole, rest = np.divmod(right - left, per)  # parts of (right - left) * (step + 1) // per that cannot overflow
+        return np.asarray(self.start_ns + lap * self.ends[-1] + left + whole * (step + 1) + rest * (step + 1) // per)
 
     def next_wake(self) -> int:
         """Return the time of the next sampling tick, or of the end of a sleep, in ns."""
@@ -321,7 +340,7 @@ class ContextClock:
 
     def ahead(self, n: int) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64], npt.NDArray[np.int64]]:
         """Return the next n tick times (ns) and the workload ticks (after, until] that each looks back on."""
-        times = self._times(n)
+        times = self._times(max(min(n, (2**63 - 1 - self.last_ns) // (self.kdamond.attrs.sample_us * 1000)), 1))
         until = times // self.tick_ns
         after = np.concatenate(([self.last_ns // self.tick_ns], until[:-1]))
         return times, after, until

@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..damon.kdamond import STAT_FIELDS, Kdamond
+from ..damon.regions import COLUMNS
 from .schema import COORDINATES, VARIABLES
 
 if TYPE_CHECKING:
@@ -73,11 +74,17 @@ class Recorder:
         Used to thin the snapshots evenly.
     window_s : float
         Length of a quota window, the unit of `lag`.
+
+    Attributes
+    ----------
+    about : dict of str to str
+        What made the records; a checkpoint keeps it.
     """
 
     def __init__(self, snapshots: int, expected_aggregations: int, window_s: float = 1.0) -> None:
         self.every = max(1, -(-expected_aggregations // max(snapshots, 1))) if snapshots else 0
         self.engine: Engine | None = None
+        self.about: dict[str, str] = {}
         self.rows: dict[str, list[Any]] = {}
         self.time: list[float] = []
         self.returns = Returns(window_s)
@@ -147,6 +154,35 @@ class Recorder:
     def _schemes(self, column: str) -> npt.NDArray[np.uint64]:
         assert self.engine is not None
         return np.concatenate([k.schemes[column] for k in self.engine.kdamonds] or [np.zeros(0, np.uint64)])
+
+    def state(self, arrays: dict[str, npt.NDArray[Any]]) -> dict[str, Any]:
+        """Put what was kept so far into `arrays`, under names of its own; return the rest as plain data."""
+        for name, values in self.rows.items():
+            arrays[f"row.{name}"] = np.array(values)
+        moves = self.returns.moves
+        arrays["moves"] = np.concatenate([np.zeros(0, np.uint64), *moves])
+        arrays["moves_of"] = np.array([m.size for m in moves], np.int64)
+        arrays["time"] = np.array(self.time)
+        arrays["snapshot_time"] = np.array([t for t, _, _ in self.snapshots])
+        for name in COLUMNS:
+            parts = [c[name] for _, _, c in self.snapshots]
+            arrays[f"snapshot.{name}"] = np.concatenate(parts) if parts else np.zeros(0, np.uint64)
+        sizes = [c["start"].size for _, _, c in self.snapshots]
+        of = [i for _, i, _ in self.snapshots]
+        return {"rows": list(self.rows), "lost": self.returns.lost, "of": of, "sizes": sizes, "about": self.about}
+
+    def restore(self, tree: dict[str, Any], arrays: dict[str, npt.NDArray[Any]]) -> None:
+        """Take up what `state` gave."""
+        self.about = dict(tree["about"])
+        self.rows = {name: list(arrays[f"row.{name}"]) for name in tree["rows"]}
+        self.returns.moves = np.split(arrays["moves"], np.cumsum(arrays["moves_of"])[:-1]) if self.rows else []
+        self.returns.lost = tree["lost"]
+        self.time = arrays["time"].tolist()
+        edges = np.cumsum([0, *tree["sizes"]]).tolist()
+        self.snapshots = [
+            (at, i, {name: arrays[f"snapshot.{name}"][a:b] for name in COLUMNS})
+            for at, i, a, b in zip(arrays["snapshot_time"].tolist(), tree["of"], edges[:-1], edges[1:], strict=True)
+        ]
 
     def dataset(self) -> xr.Dataset:
         """Return everything kept, as one dataset described by `VARIABLES`."""

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import operator
+import time
 from dataclasses import asdict
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..damon.kdamond import Action
@@ -12,7 +14,7 @@ from ..damon.weighted import WeightedMigrate
 from ..errors import InputError
 from ..progress import Progress
 from ..scenario import Dest, Scenario
-from ..units import parse_duration_us
+from ..units import LONGEST_US, parse_duration_us
 from .engine import Engine
 from .oracle import Oracle
 from .policies import Controlled
@@ -22,7 +24,8 @@ if TYPE_CHECKING:
     import xarray as xr
 
 LOG_MOVES = 1 << 21
-MAX_DURATION_US = 2**62 // 1000
+MAX_DURATION_US = LONGEST_US
+PIECES = 100
 
 
 def scheme_actions(engine: Engine, context: int) -> dict[int, Action]:
@@ -51,6 +54,8 @@ def simulate(
     snapshots: int = 200,
     log_moves: bool = True,
     oracle: Controlled | None = None,
+    checkpoint: str | Path | None = None,
+    checkpoint_s: float = 10.0,
 ) -> xr.Dataset:
     """Run a scenario.
 
@@ -70,6 +75,11 @@ def simulate(
         Keep track of every page's moves, for the ping-pong ratio.
     oracle : Controlled, optional
         For a scenario without contexts: let an oracle bring this share to its target at every change of accesses.
+    checkpoint : str or Path, optional
+        Keep the run's state in this file while it goes on, and go on from there if the file exists: a run that was
+        interrupted gives the same dataset as one that was not. The file stays; it belongs to these very arguments.
+    checkpoint_s : float
+        Write it at most that often, in seconds of real time.
 
     Returns
     -------
@@ -92,26 +102,65 @@ def simulate(
         raise InputError("oracle", "does not go with contexts", "pass scenario.replace(contexts=())")
     shortest = min((c.attrs.aggr_us for c in scenario.contexts), default=duration_us)
     window = window_s(scenario)
-    recorder = Recorder(snapshots, duration_us // max(shortest, 1), window)
-    engine = Engine(
-        scenario, seed, observer=recorder, actions=scheme_actions, log_moves=LOG_MOVES if log_moves else 0
-    )
-    recorder.engine = engine
-    with Progress(scenario.name or "simulate", duration_us * 1e-6, "s", progress) as bar:
-        recorder.record()
-        engine.run(
-            duration_us, bar.update, every_us=min(round(window * 1e6), duration_us), sampled=recorder.record,
-            phase=Oracle(engine, oracle) if oracle else None,
-        )  # fmt: skip
-    ds = recorder.dataset()
+    if checkpoint is not None and not scenario.contexts:
+        raise InputError("checkpoint", "does not go without contexts", "such a run is over at once")
     others = {"snapshots": snapshots, "log_moves": bool(log_moves), "oracle": asdict(oracle) if oracle else None}
-    ds.attrs.update(attributes(scenario, duration_us, seed, **others))
+    about = attributes(scenario, duration_us, seed, **others)
+    recorder = Recorder(snapshots, duration_us // max(shortest, 1), window)
+    options = {"observer": recorder, "actions": scheme_actions, "log_moves": LOG_MOVES if log_moves else 0}
+    engine: Engine | None = None
+    if checkpoint is not None and Path(checkpoint).exists():
+        engine = _resumed(checkpoint, recorder, about, options)
+    if engine is None:
+        engine = recorder.engine = Engine(scenario, seed, **options)  # type: ignore[arg-type]
+        recorder.about = {name: about[name] for name in ("scenario", "parameters")}
+        recorder.record()
+    with Progress(scenario.name or "simulate", duration_us * 1e-6, "s", progress) as bar:
+        if checkpoint is not None:
+            _run_in_pieces(engine, recorder, duration_us, bar, Path(checkpoint), checkpoint_s)
+        else:
+            engine.run(
+                duration_us, bar.update, every_us=min(round(window * 1e6), duration_us), sampled=recorder.record,
+                phase=Oracle(engine, oracle) if oracle else None,
+            )  # fmt: skip
+    ds = recorder.dataset()
+    recorder.engine = None  # engine and recorder know each other: without this, memory waits for the garbage collector
+    ds.attrs.update(about)
     ds.attrs["window_s"] = window
     if any(c.sources for c in scenario.contexts):
         from .reported import costs
 
         ds.attrs["sources"] = json.dumps(costs(engine.kdamonds, scenario.contexts))
     return ds
+
+
+def _resumed(path: str | Path, recorder: Recorder, about: dict[str, Any], options: dict[str, Any]) -> Engine:
+    """Return the run in a checkpoint, if that was made by the same call."""
+    from . import checkpoint
+
+    engine = checkpoint.load(path, recorder, **options)
+    different = [name for name in ("scenario", "parameters") if recorder.about.get(name) != about[name]]
+    if different:
+        text = f"belongs to a run with another {' and other '.join(different)}"
+        raise InputError(str(path), text, "name another file, or remove it to start anew")
+    return engine
+
+
+def _run_in_pieces(
+    engine: Engine, recorder: Recorder, duration_us: int, bar: Progress, path: Path, every_s: float
+) -> None:
+    """Run to the end, and write a checkpoint between pieces if the last one is old enough."""
+    from . import checkpoint
+
+    written = time.monotonic()
+    for k in range(1, PIECES + 1):
+        end_ns = duration_us * k // PIECES * 1000
+        if end_ns <= engine.memory.now_ns:
+            continue
+        engine.run_to(end_ns, bar.update)
+        if k == PIECES or time.monotonic() - written >= every_s:
+            checkpoint.save(path, engine, recorder)
+            written = time.monotonic()
 
 
 def _whole(where: str, value: object, top: int) -> int:

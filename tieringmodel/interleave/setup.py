@@ -20,13 +20,13 @@ MAX_ROUNDS = 2**31 - 1
 def integer(where: str, value: object, low: int, high: int, remedy: str = "") -> int:
     """Return `value` as an int in [low, high], or raise InputError with the path `where`."""
     if isinstance(value, bool):
-        raise InputError(where, f"{value!r} is not an integer", remedy)
+        raise InputError(where, f"{value!r} is not an integer", remedy or f"give a whole number of {low} to {high}")
     try:
         number = operator.index(value)  # type: ignore[arg-type]
     except TypeError:
-        raise InputError(where, f"{value!r} is not an integer", remedy) from None
+        raise InputError(where, f"{value!r} is not an integer", remedy or f"give a whole number of {low} to {high}") from None
     if not low <= number <= high:
-        raise InputError(where, f"{number} is outside {low} to {high}", remedy)
+        raise InputError(where, f"{number} is outside {low} to {high}", remedy or "give a number inside that range")
     return number
 
 

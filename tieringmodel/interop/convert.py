@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from ..atomic import replacing
 from ..errors import InputError
 from .load import Loaded
 
@@ -82,7 +83,8 @@ def write_converted(loaded: Loaded, target: Path, *, pid: int | None = None) -> 
     if not target.suffix:
         raise InputError(str(target), "has no suffix that tells the form", "end the name in " + ", ".join(FORMS))
     text, notes = converted(loaded, target.suffix, pid=pid)
-    target.write_text(text, encoding="utf-8")
-    if target.suffix == ".sh":
-        target.chmod(0o755)
+    with replacing(target) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+        if target.suffix == ".sh":
+            temporary.chmod(0o755)
     return notes

@@ -114,8 +114,10 @@ def open_scenario(
 def _open(source: str | Path | Sequence[str], hardware: Machine | None, work: Workload | None) -> Loaded:
     if isinstance(source, str) and source.startswith(("damo ", "sudo damo ")):
         source = _words(source, "damo line")
-    if not isinstance(source, (str, Path)):
+    if isinstance(source, (list, tuple)) and all(isinstance(word, str) for word in source):
         return _line(source, hardware, work)
+    if not isinstance(source, (str, Path)):
+        raise InputError("source", f"{source!r} is not a path", "give a file, a folder, a shipped name or the words of a line")
     path = resolve(source)
     if path.is_dir() and is_recording(path):
         # What replaces the machine must be known before: a recording without MemTotal has none of its own.
@@ -220,9 +222,14 @@ def resolve(source: str | Path) -> Path:
     InputError
         If there is no such thing.
     """
+    if not isinstance(source, (str, Path)) or not source:
+        raise InputError("source", f"{source!r} is not a path", "give a file, or a name as text")
     path = Path(source)
-    if path.exists():
-        return path
+    try:
+        if path.exists():
+            return path
+    except (OSError, ValueError) as error:  # no file system takes such a name
+        raise InputError(str(source), f"is no file's name: {error}", "give a file") from None
     shipped = [data_path("scenarios") / f"{source}.toml", data_path("recordings") / str(source)]
     for candidate in shipped:
         if path.name == str(source) and candidate.exists():

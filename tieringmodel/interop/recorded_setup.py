@@ -9,7 +9,7 @@ import numpy as np
 
 from ..errors import InputError
 from ..scenario import Context, Group, Machine, Node, Placement, Scenario, Target, Vma, Workload
-from ..units import MIB, PAGE_SZ
+from ..units import LONGEST_US, MIB, PAGE_SZ
 from .recorded_rates import recorded_groups
 from .recording import PHASE
 from .tables import Table
@@ -109,7 +109,7 @@ def scenario_of(
         missing = ", ".join(name for name, value in names if value is None)
         raise InputError(str(recording.path), f"has no {missing}", "a scenario needs layout, info and configuration")
     tick_ms = info.get("tick_ms", 0.0)
-    if tick_ms * 1_000 < 1 or tick_ms * 1_000 % 1:
+    if not 1 <= tick_ms * 1_000 <= LONGEST_US or tick_ms * 1_000 % 1:
         raise InputError(str(recording.path / "info.txt"), f"tick_ms is {tick_ms:g}", "write the workload's tick")
     placement = tuple(_placement(layout, recording.physmap))
     lows = _lows(layout)

@@ -106,7 +106,7 @@ class Folder:
     def number(self, leaf: str, default: int = 0, top: int = ULONG_MAX, low: int = 0) -> int:
         """Return an integer as ``kstrtoul`` reads it: decimal, 0x… or, with a leading 0, octal."""
         text = self.text(leaf, str(default))
-        if not _INTEGER.fullmatch(text) or (re.match(r"-?0\d", text) and re.search(r"[89]", text)):
+        if not _INTEGER.fullmatch(text) or len(text) > 70 or (re.match(r"-?0\d", text) and re.search(r"[89]", text)):
             raise KernelRefusal(self.where(leaf), f"{leaf} is {text!r}, not an integer (EINVAL)", "write an integer")
         value = int(re.sub(r"^(-?)0(\d)", r"\g<1>0o\2", text), 0)
         if not low <= value <= top:

@@ -22,7 +22,9 @@ from ..fields import suggest
 Schema = Mapping[str, str]
 """Kind of each column: ``"u64"``, ``"i64"``, ``"f64"``, ``"text"``, or ``"u64?"`` where cells may be empty."""
 
-_WHOLE, _FINITE = re.compile(r"-?[0-9]+"), re.compile(r"-?[0-9]+(\.[0-9]*)?([eE][-+]?[0-9]{1,2})?")
+MOST_BYTES = 256 << 20
+"""What a text may have, unpacked: a few kilobytes of gzip can be made to unfold to terabytes."""
+_WHOLE, _FINITE = re.compile(r"-?[0-9]{1,4000}"), re.compile(r"-?[0-9]+(\.[0-9]*)?([eE][-+]?[0-9]{1,2})?")
 _RANGES = {"u64": (0, 2**64 - 1), "u64?": (0, 2**64 - 1), "i64": (-(2**63), 2**63 - 1)}
 
 
@@ -84,8 +86,11 @@ def read_text(path: Path) -> str:
         If the file is missing, unreadable, no UTF-8, or its compression is cut off or broken.
     """
     try:
-        raw = path.read_bytes()
-        return (gzip.decompress(raw) if path.suffix == ".gz" else raw).decode("utf-8")
+        with (gzip.open if path.suffix == ".gz" else open)(path, "rb") as file:
+            raw = file.read(MOST_BYTES + 1)
+        if len(raw) > MOST_BYTES:
+            raise InputError(str(path), f"holds more than {MOST_BYTES >> 20} MiB, unpacked", "split the recording")
+        return raw.decode("utf-8")
     except EOFError:
         raise InputError(str(path), "its compressed data end too early", "copy the whole file again") from None
     except (zlib.error, gzip.BadGzipFile) as error:
@@ -157,6 +162,7 @@ def _column(path: Path, name: str, cells: Sequence[str], kind: str) -> NDArray[A
     elif kind == "f64":
         _refuse(path, name, cells, [bool(_FINITE.fullmatch(c)) for c in cells], "a finite number")
         column = np.array([float(c) for c in cells], dtype=np.float64)
+        _refuse(path, name, cells, np.isfinite(column).tolist(), "a finite number")
     else:
         low, high = _RANGES[kind]
         optional = kind.endswith("?")

@@ -14,11 +14,19 @@ from __future__ import annotations
 import hashlib
 import os
 import tempfile
-from collections.abc import Callable
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
 import numba
+import numpy as np
+
+try:
+    import fcntl
+except ImportError:  # not a Unix
+    fcntl = None  # type: ignore[assignment]
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -48,15 +56,62 @@ def _cache_root() -> Path:
 CACHE_DIR = _cache_root() / source_digest()
 
 
+def _writable(folder: Path) -> bool:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            return True
+    except OSError as error:
+        text = f"{folder} cannot be written ({error.strerror}), so every process compiles anew; name a folder in "
+        warnings.warn(text + "TIERINGMODEL_CACHE_DIR", RuntimeWarning, stacklevel=3)
+        return False
+
+
+CACHED = bool(not numba.config.DISABLE_JIT and _writable(CACHE_DIR))
+
+
+@contextmanager
+def _alone() -> Iterator[None]:
+    """Keep other processes out: numba numbers its files, and two that save at once take the same number."""
+    with open(CACHE_DIR / "lock", "ab") as file:
+        if fcntl:
+            fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+def _save_alone(save: Callable[..., None]) -> Callable[..., None]:
+    """Return numba's saving of a compiled function, one process at a time; a full disk costs time, not the run."""
+
+    def save_overload(signature: Any, data: Any) -> None:
+        with suppress(OSError), _alone():
+            save(signature, data)
+
+    return save_overload
+
+
 def kernel(function: F) -> F:
     """Compile `function` under the package's policy; its disk cache lives below `CACHE_DIR`."""
+    if not CACHED:
+        return inlined(function) if numba.config.DISABLE_JIT else numba.njit(nogil=True, error_model="numpy")(function)
     previous = numba.config.CACHE_DIR
     numba.config.CACHE_DIR = str(CACHE_DIR)
     try:
         compiled: F = numba.njit(cache=True, nogil=True, error_model="numpy")(function)
     finally:
         numba.config.CACHE_DIR = previous
+    cache = compiled._cache  # type: ignore[attr-defined]
+    cache.save_overload = _save_alone(cache.save_overload)
     return compiled
+
+
+def records(n: int, dtype: Any) -> Any:
+    """Return `n` zeroed records for kernels; plain Python reads their fields as attributes only from a record array."""
+    made = np.zeros(n, dtype)
+    return made.view(np.recarray) if numba.config.DISABLE_JIT else made
+
+
+if numba.config.DISABLE_JIT:
+    np.seterr(over="ignore")  # unsigned numbers wrap, as they do when compiled
 
 
 def inlined(function: F) -> F:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -145,6 +145,23 @@ class PageLists:
         """Draw CPUs, and when each one's lists shrink first, from a seed; to be called before the run."""
         self._rng = np.random.default_rng((seed, 0x9C9))
         self._due_ns = [int(at) for at in self._rng.integers(DECAY_NS, size=len(self._due_ns))]
+
+    def state(self) -> dict[str, Any]:
+        """Return everything that changes during a run, as plain data."""
+        return {
+            "rng": self._rng.bit_generator.state, "due_ns": self._due_ns, "used": self._used.tolist(),
+            "moved_in": self._moved_in.tolist(),
+            "lists": [[[one.count, one.high, one.alloc_factor, one.free_count] for one in node] for node in self.lists],
+        }  # fmt: skip
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Take up what `state` returned."""
+        self._rng.bit_generator.state = state["rng"]
+        self._due_ns = [int(at) for at in state["due_ns"]]
+        self._used, self._moved_in = (np.array(state[name], np.int64) for name in ("used", "moved_in"))
+        for node, rows in zip(self.lists, state["lists"], strict=True):
+            for one, (count, high, alloc_factor, free_count) in zip(node, rows, strict=True):
+                one.count, one.high, one.alloc_factor, one.free_count = count, high, alloc_factor, free_count
 
     def update(self) -> None:
         """Pass the pages that migrated since the last call through the lists of one CPU."""

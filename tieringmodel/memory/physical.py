@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from ..errors import InputError
 from ..kernels import bits, frames
+from ..kernels._jit import records
 from ..kernels.layout import FIFO, LIFO, LOG_LENGTH, LOW32, LOWEST, MOVES, NODE, RANDOM, Memory, Space
 from ..kernels.random import mix64
 from ..scenario import Machine, Placement, Workload
@@ -82,7 +83,7 @@ class PhysicalMemory:
         if max(n_frames, self.n_pages) > MAX_PAGES:
             text = f"has {n_frames} frames of {self.page_bytes} bytes, and 32 bits number at most {MAX_PAGES}"
             raise InputError("machine", text, "set machine.folio_bytes = '2 MiB', or make nodes smaller")
-        nodes = np.zeros(len(machine.nodes), NODE)
+        nodes = records(len(machine.nodes), NODE)
         nodes["policy"], nodes["try_all"] = _POLICY[machine.allocator], machine.on_full == "try_all"
         nodes["hint"] = base // bits.BLOCK
         nodes["key"] = [int(mix64(np.uint64(seed) ^ np.uint64(i + 1))) for i in range(len(nodes))]
@@ -195,7 +196,7 @@ class PhysicalMemory:
             missing = pages - taken.size
             if missing > m.node["free"][i]:
                 text = f"node {self.nids[i]} has {m.node['free'][i]} free frames, {missing} more shall go offline"
-                raise InputError("offline_bytes", text, "take less memory away")
+                raise InputError(f"machine.nodes[{i}].offline_bytes", text, "take less memory away")
             taken = np.concatenate((taken, frames.take_offline(m, i, missing)))
         m.node["total"][i] += self.offline[i].size - taken.size
         self.offline[i] = taken

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from ..atomic import replacing
 from ..errors import InputError
 from .reading import need, numbers
 from .roles import BLUE, VERMILLION, Dashes
@@ -310,6 +311,7 @@ def write_readme_figures(folder: str | Path) -> list[Path]:
         figure, axes = sheet.figure()
         draw(axes)
         path = place / f"{name}.png"
-        figure.savefig(path, dpi=DPI)
+        with replacing(path) as temporary:
+            figure.savefig(temporary, dpi=DPI, format="png")
         written.append(path)
     return written

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from ..atomic import replacing
 from ..errors import InputError
 from . import flows, run, shares, snapshots, windows
 from .style import Sheet
@@ -110,6 +111,7 @@ def save_figures(cmp: xr.Dataset, folder: str | Path) -> list[Path]:
         if name == "regions" and not has_regions(cmp):
             continue
         path = place / f"{prefix}-{name}.png"
-        figure(name, cmp).savefig(path, dpi=DPI)
+        with replacing(path) as temporary:
+            figure(name, cmp).savefig(temporary, dpi=DPI, format="png")
         written.append(path)
     return written

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from .._version import __version__
+from ..atomic import replacing
 from ..errors import InputError
 from ..plot.files import has_regions, slug
 from ..report_text import NUMBERS, Row, rows
@@ -81,7 +82,8 @@ def write_report(comparisons: Sequence[xr.Dataset], path: str | Path, *, command
         versions=_versions(comparisons),
     )
     place.parent.mkdir(parents=True, exist_ok=True)
-    place.write_text(text, encoding="utf-8")
+    with replacing(place) as temporary:
+        temporary.write_text(text, encoding="utf-8")
     return place
 
 

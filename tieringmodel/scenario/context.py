@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import ClassVar
 
 from ..errors import InputError, KernelRefusal
 from ..fields import Checked
-from ..units import PAGE_SZ
+from ..units import LONGEST_US, PAGE_SZ, ULONG_MAX
 from .scheme import Scheme
 
 
@@ -19,6 +20,7 @@ class IntervalsGoal(Checked):
     aggrs: int = 0
     min_sample_us: int = 0
     max_sample_us: int = 0
+    _max: ClassVar = {"max_sample_us": LONGEST_US}
 
 
 @dataclass(frozen=True)
@@ -31,6 +33,7 @@ class Attrs(Checked):
     min_nr_regions: int = 10
     max_nr_regions: int = 1_000
     intervals_goal: IntervalsGoal = field(default_factory=IntervalsGoal)
+    _max: ClassVar = {"sample_us": LONGEST_US}
 
     def check(self) -> None:
         """Answer as the kernel: EINVAL for contradicting attributes."""
@@ -86,6 +89,7 @@ class Context(Checked):
     moving_sum: str = "on_demand"
     sources: tuple[SourceOfHotness, ...] = ()
     _choices: ClassVar = {"ops": ("paddr", "vaddr", "fvaddr"), "moving_sum": ("on_demand", "stored")}
+    _max: ClassVar = {"aggr_times_us": LONGEST_US}
 
     def check(self) -> None:
         """Answer as the kernel on start and commit."""
@@ -104,11 +108,18 @@ class Context(Checked):
                     text = f"{start}..{stop} is empty or overlaps the range before once aligned (EINVAL)"
                     raise KernelRefusal(f"targets[{i}].regions[{j}]", text, "sort and separate the ranges")
                 end = -(-stop // self.min_region_sz) * self.min_region_sz
+                if end > ULONG_MAX:
+                    text = f"{stop} is beyond 2**64 - 1 once aligned to {self.min_region_sz}"
+                    raise InputError(f"targets[{i}].regions[{j}]", text, "end the range earlier")
         for i, scheme in enumerate(self.schemes):
             for j, goal in enumerate(scheme.quota.goals):
                 if goal.metric.startswith("node_eligible_mem_bp") and self.ops != "paddr":
                     path = f"schemes[{i}].quota.goals[{j}].metric"
                     text = f"{goal.metric} needs paddr, the context uses {self.ops} (EINVAL)"
                     raise KernelRefusal(path, text, "use ops paddr or another metric")
-        if any(b <= a for a, b in zip(self.aggr_times_us, self.aggr_times_us[1:], strict=False)):
-            raise InputError("aggr_times_us", "does not increase", "list the ends of aggregations in order")
+        if any(b <= a for a, b in pairwise((0, *self.aggr_times_us))):
+            raise InputError("aggr_times_us", "does not increase from 0", "list the ends of aggregations in order")
+        samples = self.attrs.aggr_us // self.attrs.sample_us
+        if any(b - a < samples for a, b in pairwise((0, *self.aggr_times_us))):
+            text = f"leaves less than 1 us for each of an aggregation's {samples} samples"
+            raise InputError("aggr_times_us", text, "raise attrs.sample_us, or correct the times")

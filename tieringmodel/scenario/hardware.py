@@ -31,7 +31,7 @@ class Node(Checked):
     cache_bytes: int = 0
     offline_bytes: int = 0
     percpu_pages: int = 0
-    _max: ClassVar = {"nid": 1023}
+    _max: ClassVar = {"nid": 1023, "reserve_pages": 2**52}
 
     def check(self) -> None:
         """Refuse empty, unaligned or overfull nodes."""
@@ -70,7 +70,11 @@ class Machine(Checked):
     percpu_lists: int = 0
     percpu_roams: bool = True
     _choices: ClassVar = {"allocator": ALLOCATORS, "on_full": ("stop_run", "try_all")}
-    _max: ClassVar = {"hz": 1_000_000, "folio_bytes": 2**30, "percpu_lists": 4096}
+    # 2**32 pages of a second each still fit the clock beside the longest run.
+    _max: ClassVar = {
+        "hz": 1_000_000, "folio_bytes": 2**30, "percpu_lists": 4096, "migrate_ns_per_page": 10**9,
+        "rmap_ns_per_page": 10**9,
+    }  # fmt: skip
 
     def check(self) -> None:
         """Refuse machines without nodes, with repeated ids or with overlapping ranges."""

@@ -60,6 +60,7 @@ class Filter(Checked):
     min_bytes: int = 0
     max_bytes: int = 0
     _choices: ClassVar = {"type": CORE_FILTERS + OPS_FILTERS}
+    _max: ClassVar = {"target_idx": 2**31 - 1, "memcg_id": 2**63 - 1}
 
     def check(self) -> None:
         """Answer as the kernel: EINVAL for reversed ranges."""

@@ -68,6 +68,9 @@ class Scenario(Checked):
                 if item.start_bytes is not None and item.start_bytes % page:
                     text = f"{item.start_bytes} is not a multiple of the page size {page}"
                     raise InputError(f"workload.{what}[{i}].start_bytes", text, "align it to machine.folio_bytes")
+        for i, vma in enumerate(self.workload.vmas):
+            if vma.start_bytes + (vma.hi - vma.lo) * page >= 2**63:
+                raise InputError(f"workload.vmas[{i}].start_bytes", "the mapping ends beyond 2**63", "map it lower")
         nids = [n.nid for n in self.machine.nodes]
         for i, place in enumerate(self.workload.placement):
             if place.weights and (len(place.weights) != len(nids) or not sum(place.weights)):
@@ -152,8 +155,18 @@ class Scenario(Checked):
 
     @classmethod
     def from_json(cls, text: str) -> Scenario:
-        """Read what `to_json` wrote."""
-        return cls.from_dict(json.loads(text))
+        """Read what `to_json` wrote.
+
+        Raises
+        ------
+        InputError
+            If the text is no JSON, or naming path and value for a wrong field.
+        """
+        try:
+            data = json.loads(text)
+        except (ValueError, TypeError, RecursionError) as error:
+            raise InputError("JSON text", f"is not valid JSON: {error}", "pass what to_json wrote") from None
+        return cls.from_dict(data)
 
 
 def read_toml(source: str | Path) -> Mapping[str, Any]:
@@ -170,5 +183,7 @@ def read_toml(source: str | Path) -> Mapping[str, Any]:
     where = str(source) if isinstance(source, Path) else "TOML text"
     try:
         return tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
+    except RecursionError:
+        raise InputError(where, "is nested too deeply", "write a scenario as the documentation shows it") from None
+    except ValueError as error:  # of tomllib, or of a number with thousands of digits
         raise InputError(where, f"is not valid TOML: {error}", "see the message for line and column") from None

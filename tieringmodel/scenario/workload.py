@@ -7,7 +7,7 @@ from typing import ClassVar
 
 from ..errors import InputError
 from ..fields import Checked
-from ..units import UINT_MAX
+from ..units import LONGEST_US, UINT_MAX
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,9 @@ class Group(Checked):
     end_tick: int = 2**62
     name: str = ""
     _choices: ClassVar = {"kind": ("rate", "period", "hash")}
-    _max: ClassVar = {"threshold": 2**32, "salt": UINT_MAX, "hi": 2**52, "end_tick": 2**62, "start_tick": 2**62}
+    _max: ClassVar = {"threshold": 2**32, "salt": UINT_MAX, "hi": 2**52} | dict.fromkeys(
+        ("end_tick", "start_tick", "period", "phase", "stride"), 2**62
+    )
 
     def check(self) -> None:
         """Refuse empty ranges and impossible rates."""
@@ -58,6 +60,7 @@ class Placement(Checked):
     nid: int = 0
     start_bytes: int | None = None
     weights: tuple[int, ...] = ()
+    _max: ClassVar = {"weights": UINT_MAX}
 
 
 @dataclass(frozen=True)
@@ -97,7 +100,7 @@ class Workload(Checked):
     vmas: tuple[Vma, ...] = ()
     tick_us: int | None = None
     memcgs: tuple[Memcg, ...] = ()
-    _max: ClassVar = {"n_pages": 2**52}
+    _max: ClassVar = {"n_pages": 2**52, "tick_us": LONGEST_US}
 
     def check(self) -> None:
         """Refuse page ranges beyond the workload and pages placed twice or never."""

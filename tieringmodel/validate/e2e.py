@@ -17,10 +17,12 @@ from ..damon.kdamond import STAT_FIELDS, Kdamond
 from ..damon.rng import Rng, kernel_rng, replay_rng
 from ..errors import InputError
 from ..experiment.engine import Engine
+from ..interop.tables import MOST_BYTES
 from ..scenario import Scenario
 from ..units import PAGE_SZ
 from .case import Case
 
+MOST_TICKS = 10**7
 _SYSBP = {(0, 0): "v1-literal", (1, 0): "v1-intent-resident", (1, 1): "v1-intent-share", (0, 1): "frames-share"}
 
 
@@ -287,6 +289,13 @@ def _streams(run: Mapping[str, Any], arrays: Mapping[str, npt.NDArray[Any]]) -> 
     return [replay_rng(arrays["rng_raw"][ctx_of_draw == i]) for i in range(len(run["ctxs"]))]
 
 
+def _check_size(archive: zipfile.ZipFile, path: Path) -> None:
+    """Refuse an archive that unfolds to more than memory should hold."""
+    unpacked = sum(info.file_size for info in archive.infolist())
+    if unpacked > MOST_BYTES:
+        raise InputError(str(path), f"holds {unpacked >> 20} MiB, unpacked", f"stay within {MOST_BYTES >> 20} MiB")
+
+
 def case(path: Path) -> list[Case]:
     """Replay one ``e2e_*.json`` from the recorded draws and from the kernel's generator.
 
@@ -310,20 +319,27 @@ def case(path: Path) -> list[Case]:
         run = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(str(path), f"cannot be read: {error}", remedy) from None
+    except RecursionError:
+        raise InputError(f"{path}:1", "is nested too deeply", remedy) from None
     except ValueError as error:
         line = getattr(error, "lineno", 1)
         raise InputError(f"{path}:{line}", f"is not valid JSON: {error}", remedy) from None
     npz = path.with_suffix(".npz")
     try:
         with npz.open("rb") as file, np.load(file, allow_pickle=False) as stored:
+            _check_size(stored.zip, npz)
             arrays = {k: stored[k] for k in stored.files}
-    except (OSError, EOFError, ValueError, KeyError, zlib.error, zipfile.BadZipFile) as error:
+    except InputError:
+        raise
+    except (OSError, EOFError, ValueError, KeyError, MemoryError, zlib.error, zipfile.BadZipFile) as error:
         raise InputError(str(npz), f"cannot be read: {error}", remedy) from None
     try:
         sources: dict[str, list[Rng] | None] = {"lfsr113": None}
         if run.get("rng_raw_complete", True) and "rng_raw" in arrays:
             sources["recorded draws"] = _streams(run, arrays)
-        scenario_of(run), run["ticks"]
+        scenario_of(run)
+        if type(run["ticks"]) is not int or not 0 < run["ticks"] <= MOST_TICKS:
+            raise InputError("ticks", f"{run['ticks']!r} is not a count of 1..{MOST_TICKS}", remedy)
     except InputError as error:
         raise error.under(f"{path}:1") from None
     except KeyError as error:

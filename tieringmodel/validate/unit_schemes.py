@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import numpy as np
-
 from ..damon.kdamond import STAT_FIELDS, Kdamond
 from ..damon.quota import QuotaState
 from ..damon.regions import RegionSet
 from ..kernels import frames
+from ..kernels._jit import records
 from ..kernels.layout import SCHEME
 from ..memory.physical import PhysicalMemory
 from ..scenario import Quota
@@ -29,7 +28,7 @@ def goals(file: VectorFile) -> None:
             targets = record["targets"]
             fed = [{"metric": "user_input", "target_value": t} for t in targets]
             quota = {"ms": record["ms"], "sz_bytes": record["sz"], "goal_tuner": record["tuner"], "goals": fed}
-            state, row = QuotaState(Quota.from_dict(quota), 1000), np.zeros(1, SCHEME)[0]
+            state, row = QuotaState(Quota.from_dict(quota), 1000), records(1, SCHEME)[0]
             state.esz_bp = record["esz_bp0"]
             for k, (currents, charged_sz, charged_ns, *expected) in enumerate(record["steps"]):
                 state.total_charged_sz, row["total_charged_ns"] = charged_sz, charged_ns

@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..errors import InputError
+from ..interop.tables import MOST_BYTES
 from .case import Case
 
 FORMAT = "the formats are described in data/golden/README.md"
@@ -58,7 +59,12 @@ class VectorFile:
         number = 0
         try:
             with (gzip.open if self.path.suffix == ".gz" else open)(self.path, "rt", encoding="utf-8") as file:
-                for number, line in enumerate(file, 1):
+                left = MOST_BYTES
+                while line := file.readline(left + 1):
+                    if (left := left - len(line)) < 0:
+                        text = f"holds more than {MOST_BYTES >> 20} MiB, unpacked"
+                        raise InputError(f"{self.path}:{number + 1}", text, "split the vectors")
+                    number += 1
                     if line.strip():
                         yield f"{self.path}:{number}", line
         except (OSError, EOFError, UnicodeDecodeError, zlib.error) as error:
@@ -90,19 +96,26 @@ class VectorFile:
         """Return the rows of a CSV file that has at least these columns."""
         lines = self.lines()
         where, line = next(lines)
-        header = next(csv.reader([line]))
+        header = self._cells(where, line)
         for name in names:
             if name not in header:
                 raise InputError(where, f"has no column {name!r}", FORMAT)
         cells: list[list[str]] = []
         places: list[str] = []
         for where, line in lines:
-            row = next(csv.reader([line]))
+            row = self._cells(where, line)
             if len(row) != len(header):
                 raise InputError(where, f"has {len(row)} columns, the header has {len(header)}", FORMAT)
             cells.append(row)
             places.append(where)
         return Table(dict(zip(header, zip(*cells, strict=True), strict=True)) if cells else {}, places)
+
+    @staticmethod
+    def _cells(where: str, line: str) -> list[str]:
+        try:
+            return next(csv.reader([line]))
+        except csv.Error as error:
+            raise InputError(where, f"is no line of a table: {error}", FORMAT) from None
 
     @contextmanager
     def reading(self, where: str) -> Iterator[None]:
@@ -113,7 +126,7 @@ class VectorFile:
             if error.where.startswith(str(self.path)):
                 raise
             raise InputError(where, str(error), FORMAT) from None
-        except (TypeError, ValueError, IndexError, ArithmeticError) as error:
+        except (TypeError, ValueError, IndexError, ArithmeticError, MemoryError) as error:
             raise InputError(where, f"holds a value of the wrong form: {error}", FORMAT) from None
 
     # ---- comparing ------------------------------------------------------------------------------------------------

@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..errors import InputError
+from ..kernels._jit import records
 from ..kernels.layout import HASH, PERIOD, RATE, RULE, Access
 from ..kernels.random import mix64
 from ..scenario import Group, Memcg, Workload
@@ -162,7 +163,7 @@ class AccessTable:
             slots = _slots([workload.groups[i] for i in members])
             rules += [(*self._rule(workload.groups[i]), slot) for i, slot in zip(members, slots, strict=True)]
             first[c + 1] = len(rules)
-        table = np.zeros(max(len(rules), 1), RULE)
+        table = records(max(len(rules), 1), RULE)
         table[: len(rules)] = np.array(rules, RULE)
         self._rules = table[: len(rules)]
         self._class_of_rule = np.repeat(np.arange(first.size - 1), np.diff(first))

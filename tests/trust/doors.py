@@ -1,0 +1,206 @@
+"""The doors through which users hand something in; each takes one bad input and lets the package answer."""
+
+from __future__ import annotations
+
+import copy
+import gzip
+import io
+import shutil
+import sys
+import zlib
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+import tieringmodel as tm
+from tieringmodel import cli
+from tieringmodel.damon import quota_math
+from tieringmodel.damon.regions import set_regions
+from tieringmodel.datafiles import data_path
+from tieringmodel.errors import InputError
+from tieringmodel.experiment.engine import Engine
+from tieringmodel.experiment.simulate import scheme_actions
+from tieringmodel.interop.sysfs import read_dump
+from tieringmodel.units import parse_bp, parse_bytes, parse_duration_us, parse_ms, parse_us
+from tieringmodel.validate import vectors
+
+PAGE, GIB = 4096, 1 << 30
+U64 = 2**64
+NAN, INF = float("nan"), float("inf")
+MISSING = "a value that is not there"
+
+GOOD: dict[str, Any] = {
+    "machine": {
+        "nodes": [
+            {"nid": 0, "start_bytes": 0, "sz_bytes": 64 * PAGE},
+            {"nid": 1, "start_bytes": 64 * PAGE, "sz_bytes": 64 * PAGE},
+        ]
+    },
+    "workload": {
+        "n_pages": 100,
+        "groups": [{"lo": 0, "hi": 50, "rate_hz": 10.0}],
+        "placement": [{"lo": 0, "hi": 40, "nid": 0}, {"lo": 40, "hi": 100, "nid": 1}],
+        "vmas": [{"lo": 0, "hi": 100, "start_bytes": GIB}],
+        "memcgs": [{"memcg_id": 1, "lo": 0, "hi": 50}],
+    },
+    "contexts": [
+        {
+            "attrs": {"max_nr_regions": 100},
+            "targets": [{"regions": [[0, 8 * PAGE], [8 * PAGE, 128 * PAGE]]}],
+            "schemes": [
+                {
+                    "action": "migrate_hot",
+                    "target_nid": 0,
+                    "quota": {"goals": [{"metric": "node_mem_used_bp", "target_value": 5000}]},
+                    "filters": [{"type": "addr", "start_bytes": 0, "end_bytes": PAGE}],
+                    "dests": [{"id": 0, "weight": 2}],
+                }
+            ],
+        }
+    ],
+    "events": [{"at_us": 1000, "path": "contexts.0.schemes.0.enabled", "value": False}],
+}
+N, P, W = ("machine", "nodes", 1), ("workload", "placement", 0), ("workload", "groups", 0)
+C = ("contexts", 0)
+A, S = (*C, "attrs"), (*C, "schemes", 0)
+Q, E = (*S, "quota"), ("events", 0)
+G, F, D = (*Q, "goals", 0), (*S, "filters", 0), (*S, "dests", 0)
+
+
+def changed(path: tuple[Any, ...], value: Any) -> dict[str, Any]:
+    """The good scenario with one entry replaced, added or (`MISSING`) taken away."""
+    data = copy.deepcopy(GOOD)
+    inner: Any = data
+    for step in path[:-1]:
+        inner = inner[step]
+    if isinstance(value, str) and value == MISSING:
+        del inner[path[-1]]
+    else:
+        inner[path[-1]] = value
+    return data
+
+
+def gz(text: str | bytes) -> bytes:
+    return gzip.compress(text.encode() if isinstance(text, str) else text, mtime=0)
+
+
+def zeros(mib: int) -> bytes:
+    """A gzip file that unfolds to that many MiB of zeros."""
+    packer = zlib.compressobj(1, zlib.DEFLATED, 31)
+    block = bytes(1 << 20)
+    return b"".join(packer.compress(block) for _ in range(mib)) + packer.flush()
+
+
+def npz(**arrays: Any) -> bytes:
+    file = io.BytesIO()
+    np.savez_compressed(file, **arrays)
+    return file.getvalue()
+
+
+def pickled() -> bytes:
+    """An NPZ file with a pickle in it that would make a folder if anybody ran it."""
+    import os
+
+    class Runs:
+        def __reduce__(self) -> tuple[Any, ...]:
+            return os.mkdir, ("EXECUTED",)
+
+    file = io.BytesIO()
+    np.savez(file, **{"regA.tick": np.array([Runs()], dtype=object)})
+    return file.getvalue()
+
+
+def lying_npz() -> bytes:
+    """A small NPZ file whose array says that it has 2**50 elements."""
+    import zipfile
+
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w") as archive:
+        header = b"{'descr': '<u8', 'fortran_order': False, 'shape': (1125899906842624,), }"
+        archive.writestr("regA.tick.npy", b"\x93NUMPY\x01\x00" + len(header).to_bytes(2, "little") + header + bytes(64))
+    return file.getvalue()
+
+
+# ---- doors ------------------------------------------------------------------------------------------------------------
+
+
+def field(given: tuple[tuple[Any, ...], Any], folder: Path) -> None:
+    """A scenario's field, checked alone, with the rest, or when a run begins."""
+    Engine(tm.Scenario.from_dict(changed(*given)), 1, actions=scheme_actions)
+
+
+def toml(given: str | bytes, folder: Path) -> None:
+    path = folder / "x.toml"
+    path.write_bytes(given.encode() if isinstance(given, str) else given)
+    tm.load(path)
+
+
+def dump(given: str, folder: Path) -> None:
+    """Lines of a sysfs dump."""
+    read_dump(given + "\n")
+
+
+def recording(given: tuple[Any, ...], folder: Path) -> None:
+    """A recorded run in which a file is replaced (name, bytes), or an old text in it (name, old, new)."""
+    run = folder / "run"
+    if not run.exists():
+        shutil.copytree(data_path("recordings", "C1_tier_temporal"), run)
+    name, *change = given
+    path = run / name
+    if len(change) == 2:
+        text = path.read_text()
+        assert change[0] in text
+        path.write_text(text.replace(*change, 1))
+    else:
+        path.write_bytes(change[0] if isinstance(change[0], bytes) else change[0].encode())
+    tm.read_recording(run).to_scenario()
+
+
+def golden(given: tuple[str, str | bytes], folder: Path) -> None:
+    """A folder with one file of vectors."""
+    name, content = given
+    (folder / name).write_bytes(content if isinstance(content, bytes) else content.encode())
+    list(vectors.iter_cases(folder))
+
+
+def whole_run(given: tuple[Any, ...], folder: Path) -> None:
+    """A golden run in which the trace (bytes) or a text of the description (old, new) is replaced."""
+    for end in (".json", ".npz"):
+        shutil.copy(data_path("golden", f"e2e_pull_used_consist{end}"), folder)
+    path = folder / "e2e_pull_used_consist.json"
+    if len(given) == 1:
+        path.with_suffix(".npz").write_bytes(given[0])
+    else:
+        text = path.read_text()
+        assert given[0] in text
+        path.write_text(text.replace(given[0], given[1], 1))
+    list(vectors.iter_cases(folder))
+
+
+def call(given: str, folder: Path) -> None:
+    """A call from Python."""
+    eval(given, globals() | {"folder": folder})
+
+
+def command(given: str, folder: Path) -> None:
+    """A command line: exit status 2 and one sentence on stderr."""
+    (folder / "good.toml").write_text(tm.Scenario.from_dict(GOOD).to_toml())
+    (folder / "file").write_text("a file\n")
+    err, sys.stderr = sys.stderr, io.StringIO()
+    try:
+        status = cli.main([word.replace("DIR", str(folder)) for word in given.split()])
+    except SystemExit as end:
+        status = int(end.code or 0)
+    finally:
+        said, sys.stderr = sys.stderr.getvalue(), err
+    assert status == 2, f"exit status {status}"
+    assert said.count("\n") == 1
+    raise InputError("", said.strip(), "said by the command line")
+
+
+DOORS: dict[str, Callable[[Any, Path], None]] = {
+    f.__name__: f for f in (field, toml, dump, recording, golden, whole_run, call, command)
+}
+_USED_BY_CALLS = (quota_math, set_regions, parse_bp, parse_bytes, parse_duration_us, parse_ms, parse_us)
