@@ -134,16 +134,21 @@ def runs_by_phase(facts: Facts, c: int, context: Context) -> np.ndarray:
 
 def _in_order(facts: Facts, c: int, context: Context) -> list[tuple[int, int]]:
     """Return (address space, area) of every piece of memory in order of addresses; each node is a space of its own."""
-    touches, pieces = facts.touches(c), []
+    touches, pieces, n = facts.touches(c), [], len(facts.nodes)
     edges = touches.edges.tolist()
     if context.ops == "paddr":
+        starts, lowest = [], [node.start_bytes for node in facts.nodes]
+        for run in facts.places.runs:  # without an address they fill the lowest frames in order
+            starts.append(lowest if run.start_bytes is None else [run.start_bytes] * n)
+            if run.start_bytes is None:
+                more = run.counts(run.lo, run.hi, n)
+                lowest = [start + pages * PAGE_SZ for start, pages in zip(lowest, more, strict=True)]
         for a, (lo, hi) in enumerate(pairwise(edges)):
             for k in facts.places.overlapping(lo, hi):
                 run = facts.places.runs[k]
+                before = run.counts(run.lo, lo, n)
                 for node in set(run.nodes):
-                    # Without an address, runs fill the lowest frames in order.
-                    start = run.start_bytes or facts.nodes[node].start_bytes + k
-                    pieces.append((node, start + max(lo - run.lo, 0) * PAGE_SZ, a))
+                    pieces.append((node, starts[k][node] + before[node] * PAGE_SZ, a))
     else:
         for v in facts.scenario.workload.vmas:
             for a in touches.overlapping(v.lo, v.hi):
