@@ -92,8 +92,8 @@ assert chosen[run_of_pages].mean() > 0.9 > 0.2 > chosen[scattered].mean()
 # ## Two are better than one
 #
 # A device counts only its own memory. Put every other page on DRAM: the device knows half of the hot pages well and none
-# of the others; samples at 0.3 % of a CPU see both nodes, thinly. `fuse` weighs what each says by what it can see, and by trust: where both see a page, the count is worth 20
-# times the sample.
+# of the others; samples at 0.3 % of a CPU see both nodes, thinly. `fuse` weighs what each says by what it can see, and by
+# trust: where both see a page, the count is worth 20 times the sample.
 
 # %%
 node = np.arange(n) % 2
