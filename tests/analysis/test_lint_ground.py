@@ -207,7 +207,7 @@ def test_intervals_of_samples_longer_than_a_tick():
     assert touch_probability(Group(0, 1, rate_hz=10.0), 100_000, 20_000) == pytest.approx(1 - math.exp(-1))
     assert touch_probability(Group(0, 1, kind="period", period=10), 100_000, 20_000) == 0.5
     assert touch_probability(Group(0, 1, kind="hash", threshold=2**31), 40_000, 20_000) == 0.75
-    assert facts_of(scenario(move(0, quota(used(8000))), workload=workload(10))).areas(0)[0].nr[0] == pytest.approx(
+    assert facts_of(scenario(move(0, quota(used(8000))), workload=workload(10))).touches(0).nr[0] == pytest.approx(
         20 * (1 - math.exp(-2))
     )
     assert Attrs().sample_us == 5_000

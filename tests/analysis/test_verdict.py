@@ -70,6 +70,12 @@ LOOPS = {
         "all that the cap of 3000 pages brings in",
         "ripple",
     ),
+    "starving": (
+        lambda: single("temporal", 6000, 0, cap_bytes=4096 * PAGE, leak_rate=0.01, windows=100),
+        "saturated",
+        "at the goal 6000 pages per window would leave, the cap brings in 4096",
+        "ripple",
+    ),
     "slow": (lambda: single("temporal", 4000, 0, cap_bytes=100 * PAGE), "saturated", "3600 more windows", "converged"),
     "short": (
         lambda: single("temporal", 4000, 0, cap_bytes=8000 * PAGE, windows=40),

@@ -185,6 +185,12 @@ def test_a_metric_in_ten_lines():
         assert engine("coldness_bp").kdamonds[0].measure_goals(0) == [(10_000, 5000)]
         with pytest.raises(tm.InputError, match="is taken"):
             goals.register_metric("coldness_bp", coldness_bp)
+        goals.register_metric("coldness_bp", lambda view, goal: 7, ops=("vaddr",), replace=True)
+        assert engine("coldness_bp").kdamonds[0].measure_goals(0) == [(0, 5000)]  # paddr is no longer asked
+        with pytest.raises(tm.InputError, match="metric of the model"):
+            goals.register_metric("node_mem_used_bp", coldness_bp, replace=True)
+        goals.unregister_metric("node_mem_used_bp")
+        assert "node_mem_used_bp" in goals.CORE_METRICS
     finally:
         goals.unregister_metric("coldness_bp")
     with pytest.raises(tm.InputError, match="not a goal metric"):

@@ -155,6 +155,12 @@ def _saturated(loop: Loop) -> Diagnosis:
             f"raise the cap above the leak at the goal: cap_bytes={loop.feedable_cap_bytes}",
             {"cap_bytes": loop.feedable_cap_bytes},
         )
+    if loop.leak_at_goal >= own:
+        return Diagnosis(
+            f"at the goal {loop.leak_at_goal} pages per window would leave, the cap brings in {own}: it is never reached",
+            f"raise the cap above the leak at the goal: cap_bytes={loop.feedable_cap_bytes}",
+            {"cap_bytes": loop.feedable_cap_bytes},
+        )
     missing = loop.goal_pages - int(loop.ds["final_pages"])
     more = -(-missing // max(1, own - leak))
     if 2 * own > loop.roomy_cap:

@@ -76,6 +76,7 @@ def _loop(ds: xr.Dataset, parameters: dict[str, Any], node: int) -> Series:
         moved.astype(float),
         n,
         _two_nodes(share),
+        window_s=ds.attrs.get("window_s"),
         ping_pong=lambda within: single_ping_pong(pages, moved, leaked, inward, within),
         target_bp=float(parameters["target_bp"] if clamp is None else min(parameters["target_bp"], clamp)),
         parameters=parameters,

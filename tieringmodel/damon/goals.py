@@ -286,7 +286,12 @@ def satisfied(view: MetricView, goal: Goal, inflow: bool) -> bool:
     return value >= target if inflow else value <= target
 
 
-def register_metric(name: str, metric: Metric, ops: tuple[str, ...] | None = None) -> None:
+_OWN: set[str] = set()
+
+
+def register_metric(
+    name: str, metric: Metric, ops: tuple[str, ...] | None = None, *, replace: bool = False
+) -> None:
     """Offer a goal metric by name, so that scenarios can use it (``get_goal_metric()`` of the RFC).
 
     Parameters
@@ -297,6 +302,9 @@ def register_metric(name: str, metric: Metric, ops: tuple[str, ...] | None = Non
         ``metric(view, goal) -> int``: plain Python on a `MetricView`; 0 … 2**64 - 1.
     ops : tuple of str, optional
         The operations sets that can answer (``"paddr"``, ``"vaddr"``, ``"fvaddr"``); by default core answers for all.
+    replace : bool
+        Take the place of a metric that was registered under this name before, as when a notebook's cell is run again.
+        Those that the model brings along cannot be replaced.
 
     Raises
     ------
@@ -304,15 +312,28 @@ def register_metric(name: str, metric: Metric, ops: tuple[str, ...] | None = Non
         If the name is taken, or an operations set is unknown.
     """
     if name in CORE_METRICS or any(name in offered for offered in OPS_METRICS.values()):
-        raise InputError("name", f"{name!r} is taken", "choose another name")
+        if name not in _OWN:
+            raise InputError("name", f"{name!r} is a metric of the model", "choose another name")
+        if not replace:
+            raise InputError("name", f"{name!r} is taken", "choose another name, or pass replace=True")
     for word in ops or ():
         if word not in OPS_METRICS:
             raise InputError("ops", f"{word!r} is not an operations set", suggest(word, OPS_METRICS))
+    unregister_metric(name)
+    _OWN.add(name)
     for offered in [CORE_METRICS] if ops is None else [OPS_METRICS[word] for word in ops]:
         offered[name] = metric
 
 
 def unregister_metric(name: str) -> None:
-    """Withdraw a metric that `register_metric` offered; unknown names are ignored."""
-    for offered in (CORE_METRICS, *OPS_METRICS.values()):
-        offered.pop(name, None)
+    """Withdraw a metric that `register_metric` offered; other names are ignored.
+
+    Parameters
+    ----------
+    name : str
+        As it was registered.
+    """
+    if name in _OWN:
+        _OWN.remove(name)
+        for offered in (CORE_METRICS, *OPS_METRICS.values()):
+            offered.pop(name, None)

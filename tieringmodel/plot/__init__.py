@@ -4,9 +4,11 @@ matplotlib is imported when something is drawn. Functions of a comparison: `shar
 `summary`; of a run: `course`, `heatmap` (also of a comparison), `esz`, `occupancy`, `returns`, `spectrum`. `save_figures`
 writes files. Of the RFC's experiments: `rfc_claim`, `rfc_claims`, `five_pages`; of maps over parameters: `stability_map`,
 `consist_or_temporal`; of published measurements: `hardware_v1`, `hardware_v4`; of hotness sources: `sources_at_equal_cost`.
+In a notebook `explore` gives sliders that redraw the course of a loop.
 """
 
 from .claims import five_pages, rfc_claim, rfc_claims, write_readme_figures
+from .explore import explore
 from .files import save_figures
 from .flows import migration_rate, summary
 from .hardware import hardware_v1, hardware_v4
@@ -22,6 +24,7 @@ __all__ = [
     "consist_or_temporal",
     "course",
     "esz",
+    "explore",
     "five_pages",
     "hardware_v1",
     "hardware_v4",

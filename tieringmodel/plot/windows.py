@@ -83,7 +83,8 @@ def course(ds: xr.Dataset, *, node: int = 0, ax: Any = None) -> npt.NDArray[Any]
     page = int(ds.attrs.get("page_bytes", PAGE_SZ))
     rate = view.moved * page / MIB / step
     dress(lower, label, "Migrated [MiB/s]" if view.window_s else "Migrated [MiB per window]")
-    lower.stairs(rate, time, color=blue, fill=True, alpha=0.5)
+    # The edge keeps a single busy window of thousands visible.
+    lower.stairs(rate, time, facecolor=blue, edgecolor=blue, linewidth=0.8, fill=True, alpha=0.5)
     lower.set_ylim(bottom=0)
     upper.set_xlim(0, time[-1])
     label_ends(upper, ends)

@@ -56,6 +56,20 @@ def zipf_classes(n_pages: int, s: float, max_classes: int) -> Classes:
     Classes grow by a common factor of rank, the smallest that suffices, so that the relative error is about the same in all;
     the first ones are single pages, and with as many classes as pages all are. Weights of a class are averaged: the sum
     over all pages is kept.
+
+    Parameters
+    ----------
+    n_pages : int
+        Pages, at least 1.
+    s : float
+        Exponent, 0 … 8.
+    max_classes : int
+        Most classes, at least 1.
+
+    Returns
+    -------
+    Classes
+        Up to `max_classes` of them, the hottest pages first; no weight is normalised, the first rank's would be 1.
     """
     if n_pages <= max_classes:
         edges = list(range(1, n_pages + 2))
@@ -81,6 +95,22 @@ def power_law_classes(n_pages: int, exponent: float, low: float, high: float, ma
     The share of pages with a rate above x is ``(x**-a - high**-a) / (low**-a - high**-a)``, a = `exponent` (a bounded
     Pareto distribution); the page of rank r stands for the shares from r / n to (r + 1) / n. Classes span equal ratios of
     rates; a class's weight is the mean rate over its shares, so that the sum is n times the distribution's mean.
+
+    Parameters
+    ----------
+    n_pages : int
+        Pages, at least 1.
+    exponent : float
+        a, above 0.
+    low, high : float
+        Smallest and largest rate (touches per second and page), 0 < `low` < `high`.
+    max_classes : int
+        Most classes, at least 1; those that would hold no page are left out.
+
+    Returns
+    -------
+    Classes
+        The hottest pages first, their weights in the unit of `low` and `high`.
     """
     a = exponent
     spread = low**-a - high**-a

@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from math import gcd
 
+import numpy as np
+
 from ...damon.table import quota_is_set
 from ...fields import suggest
 from ...scenario import Scenario, Vma
 from .facts import At, facts_of
 from .finding import Finding, rule
-from .touches import Area, touch_probability
+from .touches import touch_probability
 from .words import cap, size
 
 OFF_BP = 200
@@ -114,10 +116,12 @@ def _dealt(at: At, weights: list[int]) -> list[int]:
 
     workload, attrs = at.facts.scenario.workload, at.context.attrs
     out = [0] * len(weights)
+    vmas = workload.vmas or (Vma(0, workload.n_pages, 0),)
+    lo, hi = (np.array([getattr(v, name) for v in vmas]) for name in ("lo", "hi"))
     for g in workload.groups:
         nr = attrs.aggr_us // attrs.sample_us * touch_probability(g, attrs.sample_us, at.facts.scenario.tick_us)
         stride = g.stride if g.kind == "period" else 1
-        for v in (workload.vmas or (Vma(0, workload.n_pages, 0),)) if at.matches(Area(g.lo, g.hi, (nr,)), None) else ():
+        for v in (vmas[k] for k in np.flatnonzero((lo < g.hi) & (g.lo < hi))) if at.matches(nr) else ():
             first = max(g.lo, v.lo)
             first += -(first - g.lo) % stride
             if n := len(range(first, min(g.hi, v.hi), stride)):

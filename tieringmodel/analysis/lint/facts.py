@@ -1,6 +1,6 @@
 """What a scenario fixes before it runs: periods, sources and targets of schemes, who will look hot, who lies where.
 
-Page counts are exact; which pages match an access pattern is an expectation (`areas_of`).
+Page counts are exact; which pages match an access pattern is an expectation (`touches_of`).
 """
 
 from __future__ import annotations
@@ -9,6 +9,10 @@ import math
 from collections import deque
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import pairwise
+from typing import NamedTuple
+
+import numpy as np
 
 from ...damon.quota import reset_interval_jiffies
 from ...scenario import Context, Scenario, Scheme
@@ -16,7 +20,15 @@ from ...units import PAGE_SZ
 from .base_pages import in_base_pages
 from .places import Places
 from .spans import Spans, clip, passing_spans
-from .touches import Area, areas_of
+from .touches import Touches, touches_of
+
+
+class Matching(NamedTuple):
+    """Pages per node that match an access pattern."""
+
+    by_phase: list[list[int]]
+    ever: list[int]
+    """Of the areas that match in any phase."""
 
 
 @dataclass(frozen=True)
@@ -100,12 +112,10 @@ class At:
             return frozenset(i for i in every if i != self.target and self.facts.bytes_on(self.passing, i))
         return frozenset(i for i in every if i != self.target)
 
-    def matches(self, area: Area, phase: int | None) -> bool:
-        """Whether the area's expected nr_accesses fit the access pattern, in a phase or (None) in any."""
+    def matches(self, nr: float | np.ndarray) -> np.ndarray:
+        """Whether expected nr_accesses fit the access pattern."""
         p = self.scheme.access_pattern
-        if phase is not None:
-            return p.min_nr_accesses <= round(area.nr[phase]) <= p.max_nr_accesses
-        return any(p.min_nr_accesses <= round(nr) <= p.max_nr_accesses for nr in set(area.nr))
+        return np.asarray((p.min_nr_accesses <= np.rint(nr)) & (np.rint(nr) <= p.max_nr_accesses))
 
     def eligible(self, phase: int | None = None) -> list[int]:
         """Return pages per node of monitored memory that match the access pattern, in a phase or (None) in any."""
@@ -116,19 +126,27 @@ class At:
         return self._pages(phase, True)
 
     @cached_property
-    def _known(self) -> dict[tuple[int | None, bool], list[int]]:
+    def _known(self) -> dict[bool, Matching]:
         return {}
 
     def _pages(self, phase: int | None, filtered: bool) -> list[int]:
-        key = phase, filtered
-        if key not in self._known:
-            self._known[key] = self.facts.pages(self, phase, self.passing if filtered else self.monitored)
-        return self._known[key]
+        if filtered not in self._known:
+            self._known[filtered] = self.facts.pages(self, self.passing if filtered else self.monitored)
+        known = self._known[filtered]
+        return known.ever if phase is None else known.by_phase[phase]
+
+    @cached_property
+    def phases(self) -> list[int]:
+        """The phases that differ in `eligible` or `supply`, each the first of its kind, in order."""
+        first: dict[tuple[int, ...], int] = {}
+        for p in range(len(self.facts.phases)):
+            first.setdefault((*self.eligible(p), *self.supply(p)), p)
+        return list(first.values())
 
     @cached_property
     def touched_pages(self) -> int:
         """Eligible pages in the phase with the fewest, of those with any; 0 if there never are any."""
-        return min((n for p in range(len(self.facts.phases)) if (n := sum(self.eligible(p)))), default=0)
+        return min((n for p in self.phases if (n := sum(self.eligible(p)))), default=0)
 
     @cached_property
     def cap_pages(self) -> int | None:
@@ -162,8 +180,8 @@ class Facts:
         ]
         changes = {t for g in scenario.workload.groups for t in (g.start_tick, g.end_tick)}
         self.phases = (0, *sorted(t for t in changes if 0 < t < 2**62))
-        self._areas: dict[int, list[Area]] = {}
-        self._nodes_of: dict[int, list[list[int]]] = {}
+        self._touches: dict[int, Touches] = {}
+        self._nodes_of: dict[int, np.ndarray] = {}
 
     @cached_property
     def places(self) -> Places:
@@ -191,32 +209,48 @@ class Facts:
         n = self.nodes[node]
         return sum(b - a for a, b in clip(spans, n.start_bytes, n.start_bytes + n.sz_bytes))
 
-    def areas(self, c: int) -> list[Area]:
+    def touches(self, c: int) -> Touches:
         """Return the workload's areas with nr_accesses as context c will count them; they cover all logical pages."""
-        if c not in self._areas:
-            self._areas[c] = areas_of(self.scenario, c, self.phases)
-        return self._areas[c]
+        if c not in self._touches:
+            self._touches[c] = touches_of(self.scenario, c, self.phases)
+        return self._touches[c]
 
-    def pages(self, at: At, phase: int | None, spans: Spans) -> list[int]:
+    def pages(self, at: At, spans: Spans) -> Matching:
         """Return pages per node inside `spans` that match a scheme's pattern; a node covered in part counts in part."""
-        out = [0] * len(self.nodes)
-        physical = at.context.ops == "paddr"
-        logical = [] if physical else self.logical(spans)
-        for area, here in zip(self.areas(at.c), self._on_nodes(at.c), strict=True):
-            if at.matches(area, phase):
-                parts = [here] if physical else [self.places.on_nodes(*x) for x in clip(logical, area.lo, area.hi)]
-                out = [sum(column) for column in zip(out, *parts, strict=True)]
-        if not physical:
-            return out
-        if at.matches(Area(0, 0, (0.0,) * len(self.phases)), phase):
-            out = [a + b for a, b in zip(out, self.places.cache, strict=True)]
-        return [n * self.bytes_on(spans, i) // self.nodes[i].sz_bytes for i, n in enumerate(out)]
+        touches, physical = self.touches(at.c), at.context.ops == "paddr"
+        here = self._on_nodes(at.c) if physical else self._mapped(at.c, spans)
+        fits = at.matches(touches.nr)
+        change = np.zeros((len(self.phases) + 1, len(self.nodes)), np.int64)  # from the phase before to this one
+        np.add.at(change, touches.since[fits], here[touches.area[fits]])
+        np.subtract.at(change, touches.until[fits], here[touches.area[fits]])
+        rows = np.vstack((change[:-1].cumsum(axis=0), here[np.unique(touches.area[fits])].sum(axis=0)))
+        if physical and at.matches(0.0):
+            rows += np.array(self.places.cache)
+        known = rows.tolist()
+        if physical:
+            parts = [(self.bytes_on(spans, i), n.sz_bytes) for i, n in enumerate(self.nodes)]
+            known = [[x * part // whole for x, (part, whole) in zip(row, parts, strict=True)] for row in known]
+        return Matching(known[:-1], known[-1])
 
-    def _on_nodes(self, c: int) -> list[list[int]]:
-        """Return pages per node of each area."""
+    def _on_nodes(self, c: int) -> np.ndarray:
+        """Return pages per area and node."""
         if c not in self._nodes_of:
-            self._nodes_of[c] = [self.places.on_nodes(area.lo, area.hi) for area in self.areas(c)]
+            edges = self.touches(c).edges.tolist()
+            self._nodes_of[c] = self._table([self.places.on_nodes(lo, hi) for lo, hi in pairwise(edges)])
         return self._nodes_of[c]
+
+    def _mapped(self, c: int, spans: Spans) -> np.ndarray:
+        """Return pages per area and node, as often as virtual spans map them."""
+        touches = self.touches(c)
+        edges = touches.edges.tolist()
+        out = self._table([[0] * len(self.nodes)] * (len(edges) - 1))
+        for lo, hi in self.logical(spans):
+            for a in touches.overlapping(lo, hi):
+                out[a] += self.places.on_nodes(max(edges[a], lo), min(edges[a + 1], hi))
+        return out
+
+    def _table(self, rows: list[list[int]]) -> np.ndarray:
+        return np.array(rows, np.int64).reshape(-1, len(self.nodes))
 
     def logical(self, spans: Spans) -> Spans:
         """Return the logical pages in virtual spans."""

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from itertools import combinations
+from itertools import combinations, pairwise
+
+import numpy as np
 
 from ...scenario import Context, Scenario
 from ...units import PAGE_SZ, UINT_MAX
@@ -79,7 +81,8 @@ def _common(facts: Facts, a: int, b: int) -> int:
     if all(physical):
         return sum(y - x for lo, hi in other for x, y in clip(one, lo, hi)) // PAGE_SZ
     if not any(physical):
-        return _pages([(x, y) for lo, hi in facts.logical(other) for x, y in clip(facts.logical(one), lo, hi)])
+        mapped = facts.logical(one)
+        return _pages([(x, y) for lo, hi in facts.logical(other) for x, y in clip(mapped, lo, hi)])
     spans, pages = (one, facts.logical(other)) if physical[0] else (other, facts.logical(one))
     n = [0] * len(facts.nodes)
     for lo, hi in pages:
@@ -96,7 +99,7 @@ def too_few_regions(scenario: Scenario) -> Iterator[Finding]:
     """More areas of different access rate than regions to tell them apart."""
     facts = facts_of(scenario)
     for c, context in enumerate(scenario.contexts):
-        most = max(areas_in_phase(facts, c, context, phase) for phase in range(len(facts.phases)))
+        most = int(runs_by_phase(facts, c, context).max())
         limit = context.attrs.max_nr_regions
         if most > limit:
             yield Finding(
@@ -109,21 +112,46 @@ def too_few_regions(scenario: Scenario) -> Iterator[Finding]:
             )
 
 
-def areas_in_phase(facts: Facts, c: int, context: Context, phase: int) -> int:
-    """Return how many runs of equal access rate follow each other in the monitored address space."""
-    pieces: list[tuple[int, int, float]] = []
+def runs_by_phase(facts: Facts, c: int, context: Context) -> np.ndarray:
+    """Return for each phase how many runs of equal access rate follow each other in the monitored address space."""
+    touches, phases = facts.touches(c), len(facts.phases)
+    order = np.array(_in_order(facts, c, context), np.int64).reshape(-1, 2)
+    space, area = order.T
+    first = np.append(True, space[1:] != space[:-1])[: len(space)]
+    pair = np.flatnonzero(~first)  # of the piece and the one before it
+    # Two neighbours can change sides only where the access rate of one of them changes.
+    starts = np.searchsorted(touches.area, np.arange(len(touches.edges)))
+    both = np.concatenate((area[pair], area[pair - 1]))
+    n = starts[both + 1] - starts[both]
+    piece = np.arange(n.sum()) + np.repeat(starts[both] - (np.cumsum(n) - n), n)
+    which, since = np.divmod(np.unique(np.repeat(np.tile(pair, 2), n) * phases + touches.since[piece]), phases)
+    until = np.append(since[1:], 0)[: len(since)]
+    until[until == 0] = phases
+    apart = touches.at(area[which], since) != touches.at(area[which - 1], since)
+    change = np.bincount(since[apart], minlength=phases + 1) - np.bincount(until[apart], minlength=phases + 1)
+    return np.asarray(first.sum() + change[:-1].cumsum())
+
+
+def _in_order(facts: Facts, c: int, context: Context) -> list[tuple[int, int]]:
+    """Return (address space, area) of every piece of memory in order of addresses; each node is a space of its own."""
+    touches, pieces, n = facts.touches(c), [], len(facts.nodes)
+    edges = touches.edges.tolist()
     if context.ops == "paddr":
-        for area in facts.areas(c):
-            for k, run in enumerate(facts.places.runs):
-                if clip([(area.lo, area.hi)], run.lo, run.hi):
-                    for node in set(run.nodes):
-                        # Without an address, runs fill the lowest frames in order.
-                        order = run.start_bytes or facts.nodes[node].start_bytes + k
-                        pieces.append((node, order + max(area.lo - run.lo, 0) * PAGE_SZ, area.nr[phase]))
+        starts, lowest = [], [node.start_bytes for node in facts.nodes]
+        for run in facts.places.runs:  # without an address they fill the lowest frames in order
+            starts.append(lowest if run.start_bytes is None else [run.start_bytes] * n)
+            if run.start_bytes is None:
+                more = run.counts(run.lo, run.hi, n)
+                lowest = [start + pages * PAGE_SZ for start, pages in zip(lowest, more, strict=True)]
+        for a, (lo, hi) in enumerate(pairwise(edges)):
+            for k in facts.places.overlapping(lo, hi):
+                run = facts.places.runs[k]
+                before = run.counts(run.lo, lo, n)
+                for node in set(run.nodes):
+                    pieces.append((node, starts[k][node] + before[node] * PAGE_SZ, a))
     else:
         for v in facts.scenario.workload.vmas:
-            for area in facts.areas(c):
-                for lo, _ in clip([(area.lo, area.hi)], v.lo, v.hi):
-                    pieces.append((0, v.start_bytes + (lo - v.lo) * PAGE_SZ, area.nr[phase]))
+            for a in touches.overlapping(v.lo, v.hi):
+                pieces.append((0, v.start_bytes + max(edges[a] - v.lo, 0) * PAGE_SZ, a))
     pieces.sort(key=lambda p: p[:2])
-    return sum(k == 0 or (one[0], one[2]) != (pieces[k - 1][0], pieces[k - 1][2]) for k, one in enumerate(pieces))
+    return [(space, a) for space, _, a in pieces]

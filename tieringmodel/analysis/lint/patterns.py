@@ -63,7 +63,7 @@ def empty_pattern(scenario: Scenario) -> Iterator[Finding]:
         if wrong or not p.min_nr_accesses or attrs.intervals_goal.aggrs:
             continue
         samples = max(attrs.aggr_us // attrs.sample_us, 1)
-        busiest = max((nr for area in at.facts.areas(at.c) for nr in area.nr), default=0.0)
+        busiest = float(at.facts.touches(at.c).nr.max(initial=0.0))
         chance = busiest / samples
         # A count of independent samples stays within four standard deviations of its mean.
         if busiest + 4 * (samples * chance * (1 - chance)) ** 0.5 < p.min_nr_accesses:

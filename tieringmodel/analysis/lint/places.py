@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_right
+from collections.abc import Iterator
 from itertools import accumulate
 from typing import NamedTuple
 
@@ -97,12 +98,18 @@ class Places:
     def on_nodes(self, lo: int, hi: int) -> list[int]:
         """Return how many of logical pages lo … hi - 1 start on each node (indices of the machine)."""
         out = [0] * len(self.nodes)
-        k = max(bisect_right(self._starts, lo) - 1, 0)
-        while k < len(self.runs) and self.runs[k].lo < hi:
+        for k in self.overlapping(lo, hi):
             for i, n in enumerate(self.runs[k].counts(lo, hi, len(out))):
                 out[i] += n
-            k += 1
         return out
+
+    def overlapping(self, lo: int, hi: int) -> Iterator[int]:
+        """Yield the positions of the runs that have something of logical pages lo … hi - 1."""
+        k = max(bisect_right(self._starts, lo) - 1, 0)
+        while k < len(self.runs) and self.runs[k].lo < hi:
+            if self.runs[k].hi > lo:
+                yield k
+            k += 1
 
     def _node_of(self, start: int, size: int) -> int | None:
         inside = (i for i, n in enumerate(self.nodes)

@@ -14,7 +14,7 @@ from .words import size, unmet
 
 def best(at: At, goal: Goal) -> Plant | None:
     """Return the plant of the phase that allows the highest value."""
-    plants = [p for phase in range(len(at.facts.phases)) if (p := plant(at, goal, phase)) is not None]
+    plants = [p for phase in at.phases if (p := plant(at, goal, phase)) is not None]
     return max(plants, key=lambda p: p.bp(p.reach_pages), default=None)
 
 

@@ -1,0 +1,192 @@
+"""Knobs of one control loop that redraw its course at once, in a notebook.
+
+The loop is the lumped one, a number per quota window, so that a turn of a knob costs the drawing and little else. The knobs
+speak of seconds; the loop counts windows: a delay is rounded up to whole ones, a leak is that of one window's length.
+"""
+
+from __future__ import annotations
+
+import html
+import io
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from ..analysis.verdict import Verdict, verdict
+from ..errors import InputError
+from ..fields import Checked
+from ..units import MIB, PAGE_SZ, format_bytes
+from .windows import course, course_sheet
+
+if TYPE_CHECKING:
+    import xarray as xr
+    from matplotlib.figure import Figure
+
+DPI = 110
+MOST_WINDOWS = 20_000
+
+
+@dataclass(frozen=True)
+class Knobs(Checked):
+    """One scheme with one goal: what can be turned, and what stays.
+
+    ``quota_mib`` per ``interval_ms``, 0 for no size quota; ``delay_ms`` until a move shows in the metric;
+    ``leak_percent_per_s`` of the pages on the goal node leave it by themselves; ``eligible_mib`` of pages in all, of which
+    ``start_bp`` are on the goal node at first.
+    """
+
+    quota_mib: int = 16
+    interval_ms: int = 1000
+    target_bp: int = 6000
+    delay_ms: int = 0
+    tuner: str = "temporal"
+    leak_percent_per_s: float = 0.0
+    eligible_mib: int = 4096
+    start_bp: int = 0
+    duration_s: int = 600
+    _choices: ClassVar = {"tuner": ("consist", "temporal")}
+    _max: ClassVar = {"target_bp": 10_000, "start_bp": 10_000, "quota_mib": 2**24, "eligible_mib": 2**24}
+
+    def check(self) -> None:
+        """Refuse what no loop can run with."""
+        for name in ("interval_ms", "target_bp", "eligible_mib", "duration_s"):
+            if not getattr(self, name):
+                raise InputError(name, "is 0", "write 1 or more")
+        if not 0 <= self.leak_percent_per_s <= 100:
+            text = f"{self.leak_percent_per_s:g} is no percentage"
+            raise InputError("leak_percent_per_s", text, "write 0 … 100")
+        if not 2 <= self.windows <= MOST_WINDOWS:
+            text = f"{self.duration_s} s hold {self.windows} intervals"
+            raise InputError("duration_s", text, f"change it so that they are 2 … {MOST_WINDOWS}")
+
+    @property
+    def windows(self) -> int:
+        """Quota windows in ``duration_s``."""
+        return self.duration_s * 1000 // self.interval_ms
+
+    @property
+    def delay_windows(self) -> int:
+        """The delay in whole windows, rounded up."""
+        return -(-self.delay_ms // self.interval_ms)
+
+    @property
+    def leak_rate(self) -> float:
+        """Share of the goal node's pages that leaves in one window."""
+        if self.leak_percent_per_s == 100:
+            return 1.0
+        return -math.expm1(math.log1p(-self.leak_percent_per_s / 100) * self.interval_ms / 1000)
+
+    def run(self) -> xr.Dataset:
+        """Return the loop with these knobs (`tieringmodel.loop.run`); ``window_s`` among its attributes."""
+        from ..loop import run
+
+        n = self.eligible_mib * MIB // PAGE_SZ
+        ds = run(
+            self.tuner, self.target_bp, n, n * self.start_bp // 10_000, cap_bytes=self.quota_mib * MIB or None,
+            delay=self.delay_windows, leak_rate=self.leak_rate, windows=self.windows,
+        )  # fmt: skip
+        return ds.assign_attrs(window_s=self.interval_ms / 1000)
+
+
+def draw(knobs: Knobs) -> tuple[Figure, Verdict]:
+    """Run the loop and draw its course.
+
+    Parameters
+    ----------
+    knobs : Knobs
+        How the loop is set.
+
+    Returns
+    -------
+    matplotlib Figure, Verdict
+        The figure is known to no window and to pyplot neither.
+    """
+    ds = knobs.run()
+    figure, axes = course_sheet(ds).figure()
+    course(ds, ax=axes)
+    return figure, verdict(ds)
+
+
+def rendered(knobs: Knobs) -> tuple[bytes, str]:
+    """Return the course as PNG and the verdict as HTML: all that a redraw shows.
+
+    Parameters
+    ----------
+    knobs : Knobs
+        How the loop is set.
+
+    Returns
+    -------
+    bytes, str
+    """
+    figure, found = draw(knobs)
+    out = io.BytesIO()
+    figure.savefig(out, format="png", dpi=DPI)
+    quota = format_bytes(knobs.quota_mib * MIB) if knobs.quota_mib else "no size quota"
+    head = f"{quota} per {knobs.interval_ms} ms, {knobs.delay_windows} windows late, {knobs.windows} windows"
+    fix = f"<br>Nearest fix: {html.escape(found.fix)}" if found.fix else ""
+    return out.getvalue(), f"<b>{html.escape(found.kind)}</b> ({head}): {html.escape(found.cause)}{fix}"
+
+
+STEPS: dict[str, tuple[str, tuple[float, ...]]] = {
+    "quota_mib": ("Quota [MiB]", (0, *(2**k for k in range(11)))),
+    "interval_ms": ("Interval [ms]", (100, 200, 500, 1000, 2000, 5000, 10_000)),
+    "target_bp": ("Target [bp]", tuple(range(500, 10_001, 500))),
+    "delay_ms": ("Delay [ms]", (0, 500, 1000, 2000, 3000, 5000, 10_000)),
+    "leak_percent_per_s": ("Leak [%/s]", (0, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10)),
+}
+"""Label and steps of each slider; a value that one is opened with is added."""
+
+
+def explore(**defaults: Any) -> Any:
+    """Return sliders for quota, interval, target, delay, tuner and leak above the course and verdict of the loop they set.
+
+    Every turn redraws in well under a second. The widget needs no display to work: its ``controls`` can be set from
+    Python, and ``picture.value`` and ``words.value`` follow.
+
+    Parameters
+    ----------
+    **defaults : int, float or str
+        Fields of `Knobs` to open with: ``quota_mib`` (0: no size quota), ``interval_ms``, ``target_bp``, ``delay_ms``,
+        ``tuner``, ``leak_percent_per_s``; without a slider ``eligible_mib``, ``start_bp``, ``duration_s``.
+
+    Returns
+    -------
+    ipywidgets.VBox
+        With attributes ``controls`` (dict of widgets by knob), ``picture`` (an Image) and ``words`` (an HTML).
+
+    Raises
+    ------
+    InputError
+        If a name or value does not fit, or ipywidgets is not installed.
+    """
+    try:
+        import ipywidgets as w
+    except ImportError:
+        raise InputError("explore", "ipywidgets is not installed", "pip install 'tieringmodel[notebook]'") from None
+
+    knobs = Knobs.from_dict(defaults, "explore")
+    style = {"description_width": "7em"}
+    controls: dict[str, Any] = {}
+    for name, (label, steps) in STEPS.items():
+        now = getattr(knobs, name)
+        options = [("none" if name == "quota_mib" and not x else f"{x:g}", x) for x in sorted({*steps, now})]
+        controls[name] = w.SelectionSlider(
+            options=options, value=now, description=label, continuous_update=False, style=style
+        )
+    controls["tuner"] = w.ToggleButtons(options=["consist", "temporal"], value=knobs.tuner, description="Tuner", style=style)
+    picture, words = w.Image(format="png"), w.HTML()
+
+    def redraw(_: Any = None) -> None:
+        try:
+            now = Knobs.from_dict({**knobs.to_dict(), **{name: one.value for name, one in controls.items()}})
+            picture.value, words.value = rendered(now)
+        except InputError as error:
+            words.value = f"<b>not possible</b>: {html.escape(str(error))}"
+
+    for one in controls.values():
+        one.observe(redraw, names="value")
+    redraw()
+    panel = w.VBox([w.GridBox(list(controls.values()), layout={"grid_template_columns": "repeat(2, 26em)"}), picture, words])
+    panel.controls, panel.picture, panel.words = controls, picture, words
+    return panel
