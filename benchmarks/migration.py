@@ -26,7 +26,6 @@ def scatter(memory: PhysicalMemory, seed: int) -> None:
     frames = np.random.default_rng(seed).permutation(n_frames)[: records.size]
     m.rec[:] = 0
     m.rec[frames] = records
-    m.frame_of[(records & L.LOW32).astype(np.int64) - 1] = frames
     used = m.rec != 0
     m.lru_bits[:] = np.packbits(used, bitorder="little").view(np.uint64)
     m.free_bits[:] = ~m.lru_bits

@@ -145,7 +145,7 @@ class WeightedMigrate:
         target = np.array([memory.index_of(d.id) for d in self.dests] + [-1], np.int64)[dealt]
         moved = int(frames.migrate_chosen(memory.arrays, chosen, source.astype(np.int64), target))
         if self.done_mark:
-            now = np.searchsorted(memory.arrays.base, memory.arrays.frame_of[pages], side="right") - 1
+            now = np.searchsorted(memory.arrays.base, memory.frame_of[pages], side="right") - 1
             self.done[pages[now == target]] = True
         walk_ns = walks * memory.machine.rmap_ns_per_page
         return (moved << int(space.shift)) // int(space.unit), passed, int(frames.charge_moves(memory.arrays, moved, walk_ns))

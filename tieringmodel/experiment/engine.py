@@ -46,6 +46,13 @@ def needs_young(scenario: Scenario) -> bool:
     )
 
 
+def needs_frame_of(scenario: Scenario) -> bool:
+    """Whether pages are looked up by identity while a run lasts: in virtual address spaces, and by weighted destinations."""
+    later = (changed for _, changed in scenario.stages())
+    contexts = [c for each in (scenario, *later) for c in each.contexts]
+    return any(c.ops != "paddr" or any(s.dests for s in c.schemes) for c in contexts)
+
+
 class Engine:
     """A scenario that runs.
 
@@ -80,7 +87,7 @@ class Engine:
         self.access = AccessTable(scenario.workload, self.tick_us, seed, plain=not self.tracked)
         self.memory = PhysicalMemory(
             scenario.machine, scenario.workload, self.access.page_class, seed, track_young=self.tracked,
-            n_classes=len(self.access.groups_of_class), log_moves=log_moves,
+            n_classes=len(self.access.groups_of_class), log_moves=log_moves, keep_frame_of=needs_frame_of(scenario),
         )  # fmt: skip
         self.observer = observer or Silent()
         shared = SplitState()

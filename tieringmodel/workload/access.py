@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
@@ -11,7 +12,7 @@ import numpy.typing as npt
 
 from ..errors import InputError
 from ..kernels.layout import HASH, PERIOD, RATE, RULE, Access
-from ..kernels.random import mix64
+from ..kernels.random import mixed
 from ..scenario import Group, Memcg, Workload
 
 _KIND = {"rate": RATE, "period": PERIOD, "hash": HASH}
@@ -88,7 +89,6 @@ class AccessTable:
 
     Attributes
     ----------
-    page_class : ndarray of uint16, shape (n_pages,)
     groups_of_class : list of tuple of int
         Indices of the groups that touch a class.
     memcg_classes : dict of int to ndarray of bool, shape (n_classes,)
@@ -100,18 +100,18 @@ class AccessTable:
         ranges: tuple[Group | Memcg, ...] = (*workload.groups, *workload.memcgs)
         edges = sorted({0, workload.n_pages, *(e for r in ranges for e in (r.lo, r.hi))})
         number: dict[tuple[tuple[int, ...], int], int] = {((), 0): 0}
-        self.page_class = np.zeros(workload.n_pages, np.uint16)
+        self._runs: list[tuple[int, int]] = []
         for lo, hi in pairwise(edges):
             members = tuple(i for i, g in enumerate(workload.groups) if g.lo <= lo and hi <= g.hi)
             memcg = next((m.memcg_id for m in workload.memcgs if m.lo <= lo and hi <= m.hi), 0)
             cls = number.setdefault((members, memcg), len(number))
             if cls > 65535:
                 raise InputError("workload.groups", "form more than 65535 classes of pages", "use fewer, larger groups")
-            self.page_class[lo:hi] = cls
+            self._runs.append((hi - lo, cls))
         self.groups_of_class: list[tuple[int, ...]] = [members for members, _ in number]
         memcg_of_class = np.array([memcg for _, memcg in number], np.int64)
         self.memcg_classes = memcg_classes(workload.memcgs, memcg_of_class)
-        self.key = np.uint64(mix64(np.uint64(seed % 2**64) ^ np.uint64(0xA5A5)))
+        self.key = np.uint64(mixed(seed ^ 0xA5A5))
         first = np.zeros(len(self.groups_of_class) + 1, np.int64)
         rules = []
         self._slots = [_slots([workload.groups[i] for i in members]) for members in self.groups_of_class]
@@ -131,6 +131,11 @@ class AccessTable:
         self._entered, self._entered_plain = (0, 0), False
         self.enter(0)
 
+    @property
+    def page_class(self) -> npt.NDArray[np.uint16]:
+        """Class of every page, uint16 (n_pages,), made anew at every call: pages keep their class in their record."""
+        return np.repeat(np.array([c for _, c in self._runs], np.uint16), [n for n, _ in self._runs])
+
     def _rule(self, g: Group) -> tuple[int, ...]:
         threshold = rate_threshold(g.rate_hz, self.tick_us) if g.kind == "rate" else g.threshold
         return (_KIND[g.kind], g.start_tick, g.end_tick, threshold, g.period, g.phase, g.stride, g.lo, g.salt)
@@ -142,7 +147,9 @@ class AccessTable:
         shortcut answers as the general rules do, for it is taken only where that rate has slot 0.
         """
         if self._entered[0] <= tick < self._entered[1]:
-            self.arrays = self.arrays._replace(plain=self._entered_plain)
+            if self.arrays.plain == self._entered_plain:
+                return self._entered[1]
+            self.arrays = replace(self.arrays, plain=self._entered_plain)
             return self._entered[1]
         until = next((t for t in self.changes if t > tick), 2**62)
         since = next((t for t in reversed(self.changes) if t <= tick), -(2**62))
@@ -160,13 +167,13 @@ class AccessTable:
             elif active:
                 group = groups[active[0][0]]
                 threshold[c] = 2**32 if group.kind == "period" else rate_threshold(group.rate_hz, self.tick_us)
-        self.arrays = a._replace(threshold=threshold, plain=plain)
+        self.arrays = replace(a, threshold=threshold, plain=plain)
         self._entered, self._entered_plain = (since, until), plain
         return until
 
     def general(self) -> None:
         """Prepare for checks that reach across a change of rules."""
-        self.arrays = self.arrays._replace(plain=False)
+        self.arrays = replace(self.arrays, plain=False)
 
     @property
     def class_names(self) -> list[str]:
