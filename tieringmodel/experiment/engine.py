@@ -18,6 +18,7 @@ from ..damon.rng import Rng, counter_rng
 from ..errors import InputError
 from ..interop.recorded_setup import three_regions
 from ..kernels.layout import Space
+from ..memory.need import check_memory
 from ..memory.physical import PhysicalMemory
 from ..scenario import Context, Scenario
 from ..workload.access import AccessTable
@@ -84,10 +85,12 @@ class Engine:
         self.scenario, self.seed = scenario, seed
         self.tick_us = scenario.tick_us
         self.tracked = needs_young(scenario)
+        by_identity = needs_frame_of(scenario)
+        check_memory(scenario.machine, scenario.workload.n_pages, by_identity, self.tracked)
         self.access = AccessTable(scenario.workload, self.tick_us, seed, plain=not self.tracked)
         self.memory = PhysicalMemory(
             scenario.machine, scenario.workload, self.access.page_class, seed, track_young=self.tracked,
-            n_classes=len(self.access.groups_of_class), log_moves=log_moves, keep_frame_of=needs_frame_of(scenario),
+            n_classes=len(self.access.groups_of_class), log_moves=log_moves, keep_frame_of=by_identity,
         )  # fmt: skip
         self.observer = observer or Silent()
         shared = SplitState()

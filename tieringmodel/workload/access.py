@@ -129,6 +129,7 @@ class AccessTable:
         anon = np.ones(n, np.uint8)
         self.arrays = Access(first, table, np.zeros(n, np.uint64), False, self.key, anon, memcg_of_class)
         self._entered, self._entered_plain = (0, 0), False
+        self._rates: tuple[int, int, npt.NDArray[np.float64]] = (0, 0, np.zeros(0))
         self.enter(0)
 
     @property
@@ -186,7 +187,16 @@ class AccessTable:
         ]
 
     def touch_rate_hz(self, tick: int) -> npt.NDArray[np.float64]:
-        """Expected touches per second of a page of each class around `tick`, float64 (n_classes,)."""
+        """Expected touches per second of a page of each class around `tick`, float64 (n_classes,); read only."""
+        since, until, out = self._rates
+        if not since <= tick < until:
+            since = max((t for t in self.changes if t <= tick), default=-(2**62))
+            until = min((t for t in self.changes if t > tick), default=2**62)
+            out = self._rates_at(tick)
+            self._rates = since, until, out
+        return out
+
+    def _rates_at(self, tick: int) -> npt.NDArray[np.float64]:
         out = np.zeros(len(self.groups_of_class))
         for c, members in enumerate(self.groups_of_class):
             for i in members:
