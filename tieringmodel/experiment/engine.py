@@ -316,7 +316,9 @@ class ContextClock:
 
     def next_wake(self) -> int:
         """Return the time of the next sampling tick, or of the end of a sleep, in ns."""
-        return self.last_ns + self.wait_ns if self.wait_ns else int(self._times(1)[0])
+        if self.wait_ns:
+            return self.last_ns + self.wait_ns
+        return self.last_ns + self.kdamond.attrs.sample_us * 1000 if self.ends is None else int(self._times(1)[0])
 
     def wake(self) -> int:
         """End a sleep; return the time in ns."""

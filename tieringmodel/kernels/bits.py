@@ -95,18 +95,26 @@ def _sum_blocks(per_block, a, b):
 
 
 @inlined
+def _sum_before(per_block, per_super, block):
+    """Set bits between the last multiple of 2**18 and a block, from the nearer end."""
+    k = block >> 9
+    if block & 511 <= 256:
+        return _sum_blocks(per_block, k << 9, block)
+    return per_super[k] - _sum_blocks(per_block, block, min((k + 1) << 9, per_block.size))
+
+
+@inlined
 def count_range(bits, per_block, per_super, a, b):
     """Set bits with index in [a, b) through per-512 and per-2**18 counts (a, b int64): O(edges), not O(b - a)."""
     first, last = (a + BLOCK - 1) >> 9, b >> 9
     if first > last:
         return _count_words(bits, a, b)
     total = _count_words(bits, a, first << 9) + _count_words(bits, last << 9, b)
-    low, high = (first + 511) >> 9, last >> 9
-    if low > high:
+    if last - first <= 512:
         return total + _sum_blocks(per_block, first, last)
-    for k in range(low, high):
+    for k in range(first >> 9, last >> 9):
         total += per_super[k]
-    return total + _sum_blocks(per_block, first, low << 9) + _sum_blocks(per_block, high << 9, last)
+    return total + _sum_before(per_block, per_super, last) - _sum_before(per_block, per_super, first)
 
 
 def recount(bits, per_block, per_super):
