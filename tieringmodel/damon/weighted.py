@@ -106,7 +106,9 @@ class WeightedMigrate:
             scoring.matching_regions(view.regions, view.n, view.scheme, view.window, matching)
             spans = [(int(view.regions.start[i]), int(view.regions.end[i])) for i in np.flatnonzero(matching)]
             parts = [resident_frames(kdamond, start, end) for start, end in spans]
-            self.ranked = np.unique(np.concatenate([np.zeros(0, np.int64), *parts]))
+            self.ranked = np.concatenate([np.zeros(0, np.int64), *parts])
+            if (self.ranked[1:] <= self.ranked[:-1]).any():  # a folio in two regions, or a virtual address space
+                self.ranked = np.unique(self.ranked)
             self.ranked_records = kdamond.memory.arrays.rec[self.ranked]
 
     def __call__(self, kdamond: Kdamond, scheme: int, cursor: Any) -> tuple[int, int, int]:
