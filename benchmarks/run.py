@@ -17,11 +17,11 @@ if __package__ in (None, ""):
 import numba
 import numpy as np
 
-from benchmarks import counting, loop, migration, sampling, sweep
+from benchmarks import against_c, counting, first_use, footprint, loop, migration, sampling, sweep
 from benchmarks.measure import Table
 
 GIB = 1 << 30
-SMALL, LARGE = ("1 GiB", GIB), ("64 GiB", 64 * GIB)
+SMALL, LARGE, HUGE = ("1 GiB", GIB), ("64 GiB", 64 * GIB), ("1 TiB", 1024 * GIB)
 
 
 def questions(quick: bool) -> dict[str, Callable[[], list[Table]]]:
@@ -31,17 +31,21 @@ def questions(quick: bool) -> dict[str, Callable[[], list[Table]]]:
     same = [(*f, w, False, 20, 100, 3 if quick else 7) for f in footprints for w in loop.WORKLOADS]
     slow = "mostly idle", True
     obvious = [(*SMALL, *slow, 10, 5, 3)] if quick else [(*SMALL, *slow, 50, 10, 5), (*LARGE, *slow, 0, 1, 3)]
-    defaults = [(*f, w, 1_000) for f in footprints for w in loop.WORKLOADS]
-    most = [(*f, "all warm", 10_000) for f in footprints]
+    sizes = footprints if quick else [*footprints, HUGE]
+    defaults = [(*f, w, 1_000) for f in sizes for w in loop.WORKLOADS]
+    most = [(*f, "all warm", 10_000) for f in sizes]
     swept = [(*SMALL, 20, 1.8)] if quick else [(*SMALL, 60, 1.8), (*LARGE, 60, 1.6)]
     return {
         "sampling": lambda: sampling.tables(footprints, rounds * 3),
         "baselines": lambda: [loop.against_baselines(same + obvious)],
-        "speed": lambda: [loop.speed(defaults + most, 2, 5 if quick else 20, 3 if quick else 7)],
+        "speed": lambda: [loop.speed(defaults + most, 2, 5 if quick else 10, 3 if quick else 5)],
+        "c": lambda: [against_c.table(footprints, 3 if quick else 7)],
+        "first-use": lambda: [first_use.table(1 if quick else 3)],
+        "memory": lambda: [footprint.table([("16 GiB", 16 * GIB)] if quick else [LARGE, HUGE])],
         "counting": lambda: [counting.table(2**26 if quick else 2**28, rounds)],
         "grids": lambda: [sweep.grids(1_000 if quick else 10_000, 400, rounds)],
         "workers": lambda: [sweep.workers(swept, 8 if quick else 16, 1 if quick else 5)],
-        "migration": lambda: [migration.table(footprints, rounds)],
+        "migration": lambda: [migration.table(sizes, rounds)],
     }
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from tieringmodel.damon.regions import empty
+from tieringmodel.damon.regions import empty, scratch
 from tieringmodel.damon.rng import Rng, counter_rng
 from tieringmodel.experiment.engine import Engine
 from tieringmodel.kernels import sampling
@@ -42,7 +42,7 @@ class Checks:
         """Cover the machine by that many regions of about equal size."""
         setting = self.numpy.setting
         borders = np.linspace(0, setting.spans[-1][1], n_regions + 1).astype(np.uint64) * np.uint64(4096)
-        self.regions = empty(n_regions)
+        self.regions, self.scratch = empty(n_regions), scratch(n_regions)
         self.regions.start[:], self.regions.end[:] = borders[:-1], borders[1:]
         self.numpy.start, self.numpy.end = borders[:-1].copy(), borders[1:].copy()
         self.windows = max(CHECKS // (TICKS * n_regions), 1)
@@ -62,7 +62,7 @@ class Checks:
         memory = k.memory.arrays
         r.nr[:] = 0
         for after in windows:
-            sampling.sample_ticks(r, r.nr.size, after, after + 1, k.space, memory.rec, memory.frame_of, k.access.arrays, *rng)
+            sampling.sample_plain(r, r.nr.size, after, after + 1, k.space, memory, k.access.arrays, rng, self.scratch)
         self.hits[seed, "kernel"] = r.nr.copy()
 
     def one_tick(self, seed: int) -> Work:

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from lint_cases import HOT, MIB, PAGE, context, eligible, free, machine, move, quota, scenario, used, workload
+from numba import njit
 
 from tieringmodel.analysis.lint.effect import reading
 from tieringmodel.analysis.lint.facts import facts_of
@@ -31,6 +32,11 @@ from tieringmodel.scenario import (
     Target,
     Workload,
 )
+
+
+@njit
+def touched(access, cls, page, after, until):
+    return rules_touched(access, cls, page, after, until)
 
 
 @st.composite
@@ -197,7 +203,7 @@ def test_expected_access_counts_follow_the_access_table():
         for tick in range(1, samples + 1):
             page = int(rng.integers(100))
             cls = int(access.page_class[page])
-            seen += bool(rules_touched(access.arrays, cls, page, tick - 1, tick))
+            seen += bool(touched(access.arrays, cls, page, tick - 1, tick))
         expected = touch_probability(group, 5_000, 5_000)
         # Three and a half standard deviations of a mean of independent draws.
         assert seen / samples == pytest.approx(expected, abs=3.5 * math.sqrt(0.25 / samples))

@@ -71,8 +71,8 @@ class Inspector:
 def conserved(memory):
     """No page lost, none on two frames, counters equal to a full scan."""
     m = memory.arrays
-    assert np.unique(m.frame_of).size == memory.n_pages
-    np.testing.assert_array_equal(m.rec[m.frame_of] & L.LOW32, np.arange(1, memory.n_pages + 1))
+    assert np.unique(memory.frame_of).size == memory.n_pages
+    np.testing.assert_array_equal(m.rec[memory.frame_of] & L.LOW32, np.arange(1, memory.n_pages + 1))
     scan = memory.recount()
     for name in ("lru_512", "free_512", "lru_256k", "free_256k"):
         np.testing.assert_array_equal(scan[name], getattr(m, name))

@@ -82,7 +82,7 @@ def test_minimum_count(rows, min_nr, min_sz):
 def test_split(source, rows, max_nr, min_sz, seed):
     raw = np.zeros(4000, np.uint32)
     generator = kernel_rng(seed)
-    draws.draw_many(generator.state, generator.buffer, raw)
+    draws.draw_many(generator, raw)
     rng = kernel_rng(seed) if source == "lfsr113" else replay_rng(raw)
     regions, expected, state = RegionSet(rows), ref.targets_of(rows), SplitState()
     expected_state, stream = {"rotation": 0, "last": 0}, iter(raw.tolist())

@@ -44,7 +44,7 @@ def test_1_2_reset_keeps_regions_and_remembers_counts():
     regions = RegionSet(
         [[[a, b, n, 7, 3] for a, b, n in zip(*t, strict=True)] for t in zip(starts, ends, counts, strict=True)]
     )
-    rk.reset_aggregated(regions.now, regions.n)
+    regions.reset_aggregated()
     rows = regions.rows()
     assert [len(t) for t in rows] == [3, 3, 3]
     assert [[r[2] for r in t] for t in rows] == [[0, 0, 0]] * 3

@@ -12,7 +12,7 @@ from small import PAGE, pull, push, scenario, traced
 
 import tieringmodel as tm
 from tieringmodel.damon.kdamond import Kdamond
-from tieringmodel.damon.regions import RegionSet
+from tieringmodel.damon.regions import RegionSet, scratch
 from tieringmodel.damon.rng import counter_rng
 from tieringmodel.experiment import engine as engine_module
 from tieringmodel.experiment.engine import Engine, Silent
@@ -143,9 +143,11 @@ def answers(run: Engine, pages: list[int], after: int, until: int) -> list[bool]
     order = sorted({*pages}, key=lambda p: int(pfn[p]))
     regions = RegionSet([[(int(pfn[p]) * PAGE, (int(pfn[p]) + 1) * PAGE, 0, 0, 0) for p in order]])
     memory = run.memory
-    sampling.sample_ticks(
-        regions.now, regions.n, np.array([after]), np.array([until]), memory.space, memory.arrays.rec,
-        memory.arrays.frame_of, run.access.arrays, *counter_rng(1),
+    access = run.access.arrays
+    sample = sampling.sample_plain if access.plain else sampling.sample_rules
+    sample(
+        regions.now, regions.n, np.array([after]), np.array([until]), memory.space, memory.arrays, access, counter_rng(1),
+        scratch(regions.n),
     )  # fmt: skip
     found = dict(zip(order, (bool(row[2]) for row in regions.rows()[0]), strict=True))
     return [found[p] for p in pages]

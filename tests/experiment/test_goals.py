@@ -103,7 +103,7 @@ def test_active_and_inactive_are_shares_of_all_lru_pages() -> None:
     assert 1000 < active < 3000  # about the 2048 hot pages
     assert [v for v, _ in engine.kdamonds[0].measure_goals(1)] == [active * 10_000 // 4096, (4096 - active) * 10_000 // 4096]
     # Migrated pages stay on their list.
-    assert active == sum(int(r) >> 48 & 1 for r in engine.memory.arrays.rec[engine.memory.arrays.frame_of])
+    assert active == sum(int(r) >> 48 & 1 for r in engine.memory.arrays.rec[engine.memory.frame_of])
 
 
 def test_without_lru_pages_neither_is_active_nor_inactive() -> None:

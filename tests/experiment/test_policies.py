@@ -7,7 +7,7 @@ import pytest
 from small import HOT, MIB, PAGE, node_of_pages, pull, push, scenario
 
 import tieringmodel as tm
-from tieringmodel.damon.regions import RegionSet
+from tieringmodel.damon.regions import RegionSet, scratch
 from tieringmodel.damon.rng import counter_rng
 from tieringmodel.experiment.engine import Engine
 from tieringmodel.experiment.policies import (
@@ -23,7 +23,7 @@ from tieringmodel.experiment.policies import (
     with_gap,
 )  # fmt: skip
 from tieringmodel.kernels import sampling
-from tieringmodel.kernels.layout import Space
+from tieringmodel.memory.physical import PhysicalMemory
 from tieringmodel.workload.access import AccessTable
 
 HOT_TO_0 = tm.Scheme("migrate_hot", target_nid=0)
@@ -356,11 +356,11 @@ def test_every_policy_sees_the_same_accesses() -> None:
 
 def _touched(access: AccessTable, cls: int, page: int, tick: int) -> bool:
     """One page at one tick, through a memory of its own so that placement plays no part."""
-    record = np.array([np.uint64(cls) << np.uint64(32) | np.uint64(page + 1)], np.uint64)
-    one = np.array([0]), np.array([1]), np.array([0])
+    memory = PhysicalMemory(tm.Machine(nodes=(tm.Node(0, 0, PAGE),)), tm.Workload(1), np.zeros(1, np.uint16))
+    memory.arrays.rec[0] = np.uint64(cls) << np.uint64(32) | np.uint64(page + 1)
     regions = RegionSet([[[0, PAGE, 0, 0, 0]]])
-    sampling.sample_ticks(
-        regions.now, 1, np.array([tick - 1]), np.array([tick]), Space(*one, False, np.uint64(1), np.uint64(12)), record,
-        np.zeros(1, np.uint32), access.arrays, *counter_rng(0),
+    sampling.sample_rules(
+        regions.now, 1, np.array([tick - 1]), np.array([tick]), memory.space, memory.arrays, access.arrays,
+        counter_rng(0), scratch(1),
     )  # fmt: skip
     return bool(regions.now.nr[0])

@@ -22,7 +22,7 @@ ASLEEP = tm.Watermarks("free_mem_rate", 250_000, high=700, mid=500, low=100)
 
 def occupy(engine: Engine, pages: int, node: int = 0) -> None:
     """Somebody else allocates memory."""
-    frames.occupy_lowest(engine.memory.arrays, node, pages)
+    frames.take_offline(engine.memory.arrays, node, pages)
 
 
 def kdamond(*marks: tm.Watermarks) -> tuple[Engine, Kdamond]:

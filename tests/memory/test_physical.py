@@ -6,6 +6,7 @@ import hypothesis.strategies as st
 import numpy as np
 import pytest
 from hypothesis import assume, given, settings
+from numba import njit
 from reference_memory import RefMemory, RefNode
 
 from tieringmodel.damon.kdamond import Kdamond, run_builtin
@@ -85,10 +86,15 @@ def leaves_room(machine, placement):
     return all(f >= n.cache_bytes // PAGE for f, n in zip(free, machine.nodes, strict=True))
 
 
+@njit
+def below(key, counter, n):
+    return random.below(key, counter, n)
+
+
 def reference_of(machine, workload):
     nodes = [RefNode(n.start_bytes // PAGE, n.sz_bytes // PAGE, n.reserve_pages) for n in machine.nodes]
-    keys = [np.uint64(random.mix64(np.uint64(SEED) ^ np.uint64(i + 1))) for i in range(len(nodes))]
-    pick = lambda i, draw, n: int(random.below(keys[i], np.uint64(draw), np.uint64(n)))  # noqa: E731
+    keys = [np.uint64(random.mixed(SEED ^ (i + 1))) for i in range(len(nodes))]
+    pick = lambda i, draw, n: int(below(keys[i], np.uint64(draw), np.uint64(n)))  # noqa: E731
     ref = RefMemory(nodes, machine.allocator, machine.on_full == "stop_run", pick)
     for p in workload.placement:
         if p.start_bytes is not None:

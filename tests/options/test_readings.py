@@ -59,7 +59,7 @@ def test_migration_changes_resident_readings_but_not_frames():
     before = {m: goals.current_value(kdamond.view(0), tm.Goal(m, 5000)) for m in goals.PADDR_METRICS}
     from tieringmodel.kernels.frames import migrate_chosen
 
-    chosen = e.memory.arrays.frame_of[512:1024].astype(np.int64)
+    chosen = e.memory.frame_of[512:1024].astype(np.int64)
     moved = migrate_chosen(e.memory.arrays, chosen, np.ones(512, np.int64), np.zeros(512, np.int64))
     after = {m: goals.current_value(kdamond.view(0), tm.Goal(m, 5000)) for m in goals.PADDR_METRICS}
     assert moved == 512

@@ -155,8 +155,8 @@ def tree_put(name: str, value: Any) -> Any:
 @pytest.mark.parametrize(
     ("change", "says"),
     [
-        (put("memory.frame_of", 0, 2**32 - 1), "contradict each other"),
-        (put("memory.rec", 5000, 1), "rec of its memory"),
+        (put("memory.rec", 0, 2**32 - 1), "every page once"),
+        (put("memory.rec", 5000, 1), "every page once"),
         (put("memory.base", 1, 0), "memory.base is not that of the machine"),
         (put("memory.by_class", (0, 0), 9), "by_class of its memory"),
         (put("memory.lru_bits", 0, 5), "lru_bits of its memory"),

@@ -21,7 +21,7 @@ from . import goals, table, watermarks
 from . import readings as _readings  # noqa: F401  (offers its metrics)
 from .quota import QuotaState
 from .quota_math import feed_loop_next_input, mult_frac
-from .regions import RegionSet, SplitState, empty, grown, set_regions
+from .regions import RegionSet, SplitState, empty, grown, scratch, set_regions
 from .rng import Rng
 
 STAT_FIELDS = (
@@ -133,19 +133,26 @@ class Kdamond:
         self.pending: Callable[[Kdamond], None] | None = None
         self.sz_limit = self.regions.apply_min_nr_regions(self.attrs.min_nr_regions, self.min_sz)
         self.aggregations = 0
-        self._window = records(1, L.WINDOW)[0]
+        self._windows = records(1, L.WINDOW)
+        self._window = self._windows[0]
         self._window_of: tuple[Attrs, int, int, int] | None = None
         self._cursors = records(1, L.CURSOR)
         self._cursor = self._cursors[0]
-        self.fit_scratch()
         self._events = records(1024, L.EVENT)
         self.histogram = np.zeros(100, np.uint64)
         self._frames = np.zeros(0, np.int64)
+        self._scratch = scratch(64)
+        self.fit_scratch()
 
     def fit_scratch(self) -> None:
         """Make room for the pieces into which the context's schemes can cut one region."""
         self.watched = any(s.watermarks.metric != "none" or not s.enabled for s in self.context.schemes)
         self._stack = empty(16 + 4 * (len(self.context.schemes) + len(self.filters)))
+        self.control = L.Control(
+            self.schemes, self.filters, self._windows, self._cursors, self._events, self.histogram
+        )
+        lowest = self.memory.machine.allocator == "lowest"
+        self._looks = not (lowest and all(table.acts_on_whole_regions(row) for row in self.schemes))
 
     # ---- sampling -------------------------------------------------------------------------------------------------
 
@@ -171,11 +178,12 @@ class Kdamond:
 
     def sample(self, after: npt.NDArray[np.int64], until: npt.NDArray[np.int64]) -> None:
         """Prepare and check once per window (`after`, `until`] of workload ticks; nobody else disturbs the pages."""
-        memory = self.memory.arrays
-        sampling.sample_ticks(
-            self.regions.now, self.regions.n, after, until, self.space, memory.rec, memory.frame_of,
-            self.access.arrays, self.rng.state, self.rng.buffer,
-        )  # fmt: skip
+        access = self.access.arrays
+        sample: Any = sampling.sample_plain if access.plain else sampling.sample_rules
+        r, n = self.regions.now, self.regions.n
+        if self._scratch.record.size <= n:
+            self._scratch = scratch(2 * n)
+        sample(r, n, after, until, self.space, self.memory.arrays, access, self.rng, self._scratch)
         self.passed += after.size
         self.tick = int(until[-1])
 
@@ -184,9 +192,8 @@ class Kdamond:
         if self._frames.size < self.regions.n:
             self._frames = np.zeros(2 * self.regions.n, np.int64)
         sampling.prepare_checks(
-            self.regions.now, self.regions.n, self.tick, self.space, self.memory.arrays, self.rng.state,
-            self.rng.buffer, self._frames,
-        )  # fmt: skip
+            self.regions.now, self.regions.n, self.tick, self.space, self.memory.arrays, self.rng, self._frames
+        )
 
     def check(self, tick: int) -> None:
         """Check the prepared addresses at workload tick `tick`."""
@@ -203,7 +210,7 @@ class Kdamond:
         aggregation = self.passed >= self.next_aggregation
         regions = self.regions
         if aggregation:
-            top = int(rk.max_nr_accesses(regions.now, regions.n))
+            top = int(regions.now.nr[: regions.n].max(initial=0))
             max_thres = self.attrs.aggr_us // self.attrs.sample_us
             regions.merge(top // 10, self.sz_limit, max_thres, self.attrs.max_nr_regions)
             self.sz_limit = regions.apply_min_nr_regions(self.attrs.min_nr_regions, self.min_sz)
@@ -216,7 +223,7 @@ class Kdamond:
                 self.next_tune += self.aggr_samples * self.attrs.intervals_goal.aggrs
                 self.tune_intervals()
             self.next_aggregation = latched + self.attrs.aggr_us // self.attrs.sample_us
-            rk.reset_aggregated(regions.now, regions.n)
+            regions.reset_aggregated()
             regions.split(self.split_state, self.attrs.max_nr_regions, self.min_sz, self.rng)
             self.aggregations += 1
         if aggregation or due:
@@ -299,7 +306,7 @@ class Kdamond:
         ready = [i for i in range(len(rows)) if due[i] and rows[i]["active"]]
         if not ready:
             return False
-        window = self.window()
+        self.window()
         if self.on_due:
             self.on_due(self)
         for i in ready:
@@ -307,7 +314,7 @@ class Kdamond:
         for i in ready:
             if i in self.actions:
                 self.actions[i].begin(self, i)
-        self._apply_pass(window)
+        self._apply_pass()
         for i in range(len(rows)):
             if due[i]:
                 self.next_apply[i] = self.passed + self.apply_period(i)
@@ -318,7 +325,7 @@ class Kdamond:
         row = self.schemes[i]
         self.quotas[i].adjust(
             row, self.jiffies, self.min_sz, lambda: self.measure_goals(i),
-            lambda: int(rk.total_size(self.regions.now, self.regions.n)) * self.context.addr_unit,
+            lambda: self.regions.total * self.context.addr_unit,
         )  # fmt: skip
         if row["quota_set"] and row["score"] != L.NO_SCORE:
             row["min_score"] = self.min_score(i)
@@ -326,16 +333,16 @@ class Kdamond:
     def min_score(self, i: int) -> int:
         """Build the priority histogram of scheme i and return its threshold; address filters may cut regions."""
         regions = self.regions
+        self.window()
         regions.reserve(regions.n + 4 * len(self.filters) * max(len(regions.ptr) - 1, 1) + 16)
         score = scoring.score_histogram(
-            self._cursor, regions.now, regions.ptr, regions.spare, regions.spare_ptr, self._stack, self.schemes[i],
-            self.filters, self.window(), self.histogram,
-        )  # fmt: skip
+            self.control, i, regions.now, regions.ptr, regions.spare, regions.spare_ptr, self._stack
+        )
         regions.swap()
         return int(score)
 
-    def _apply_pass(self, window: Any) -> None:
-        regions, cursor = self.regions, self._cursor
+    def _apply_pass(self) -> None:
+        regions, cursor, access = self.regions, self._cursor, self.access.arrays if self._looks else None
         limit = np.uint64(regions.size_limit(self.attrs.min_nr_regions, self.min_sz))
         regions.reserve(regions.n + 4 * (len(self.schemes) + len(self.filters)) + 16)
         self._cursors[0] = _NEW_PASS
@@ -343,8 +350,8 @@ class Kdamond:
         regions.spare_ptr[0] = 0
         while True:
             code = apply.apply_pass(
-                cursor, regions.now, regions.ptr, regions.spare, regions.spare_ptr, self._stack, self.schemes,
-                self.filters, window, limit, self.space, self.memory.arrays, self.access.arrays, self._events,
+                self.control, regions.now, regions.ptr, regions.spare, regions.spare_ptr, self._stack, limit,
+                self.space, self.memory.arrays, access,
             )  # fmt: skip
             if code == apply.ROOM:
                 regions.spare, self._stack = grown(regions.spare), grown(self._stack)
@@ -424,8 +431,8 @@ def run_builtin(kdamond: Kdamond, scheme: int, cursor: Any) -> tuple[int, int, i
 
 def intervals_score(regions: RegionSet, aggr_samples: int, access_bp: int) -> int:
     """Return the observed access events over the goal, in bp (``damon_get_intervals_score``)."""
-    most = int(rk.total_size(regions.now, regions.n)) * aggr_samples % 2**64
-    seen = int(rk.weighted_accesses(regions.now, regions.n))
+    most = regions.total * aggr_samples % 2**64
+    seen = int((regions.sizes() * regions.now.nr[: regions.n]).sum())
     return mult_frac(seen, 10_000, max(most * access_bp % 2**64 // 10_000, 1))
 
 

@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from ..errors import InputError, KernelRefusal
 from ..kernels import regions as rk
-from ..kernels.layout import Regions
+from ..kernels.layout import Regions, Scratch
 from ..units import ULONG_MAX
 from .rng import Rng
 
@@ -30,6 +30,12 @@ class SplitState:
 def empty(capacity: int) -> Regions:
     """Return region arrays of the given capacity."""
     return Regions(*(np.zeros(capacity, np.uint64) for _ in range(2)), *(np.zeros(capacity, np.uint32) for _ in range(3)))
+
+
+def scratch(capacity: int) -> Scratch:
+    """Return room for sampling that many regions."""
+    kinds = np.int64, np.uint64, np.uint64, np.int64, np.uint64, np.int64
+    return Scratch(*(np.zeros(capacity + 1, kind) for kind in kinds))
 
 
 def grown(r: Regions) -> Regions:
@@ -97,6 +103,8 @@ class RegionSet:
         Arrays in use; entries beyond ``n`` are meaningless.
     ptr : ndarray of int64, shape (n_targets + 1,)
         Where each target's regions begin.
+    total : int
+        Sum of the regions' sizes, which merging and cutting do not change.
     """
 
     def __init__(self, targets: Sequence[Sequence[Row]]) -> None:
@@ -107,6 +115,7 @@ class RegionSet:
         rows = [row for t in targets for row in t]
         for k, column in enumerate(self.now):
             column[:n] = [row[k] for row in rows]
+        self.total = sum(int(row[1]) - int(row[0]) for row in rows) & ULONG_MAX
 
     @property
     def n(self) -> int:
@@ -136,20 +145,42 @@ class RegionSet:
         """Return copies of the columns in use, by name."""
         return {name: c[: self.n].copy() for name, c in zip(COLUMNS, self.now, strict=True)}
 
+    def sizes(self) -> npt.NDArray[np.uint64]:
+        """Return the size of every region, uint64 (n,)."""
+        return np.asarray(self.now.end[: self.n] - self.now.start[: self.n])
+
     def size_limit(self, min_nr_regions: int, min_region_sz: int) -> int:
         """Return ``damon_region_sz_limit``: the mean size at the minimum count, at least one minimal region."""
-        return max(int(rk.total_size(self.now, self.n)) // max(min_nr_regions, 1), min_region_sz)
+        return max(self.total // max(min_nr_regions, 1), min_region_sz)
 
     def apply_min_nr_regions(self, min_nr_regions: int, min_region_sz: int) -> int:
         """Cut regions so that the minimum count is kept; return the size limit (``damon_apply_min_nr_regions``)."""
         limit = self.size_limit(min_nr_regions, min_region_sz)
         limit = -(-limit // min_region_sz) * min_region_sz
-        if self.n and int(rk.largest_size(self.now, self.n)) > limit:
-            total = int(rk.total_size(self.now, self.n))
-            self.reserve(self.n + total // limit + 1)
-            rk.cut_to_limit(self.now, self.ptr, np.uint64(limit), self.spare, self.spare_ptr)
-            self.swap()
+        sizes = self.sizes()
+        if self.n and int(sizes.max()) > limit:
+            self._cut(sizes, limit)
         return limit
+
+    def _cut(self, sizes: npt.NDArray[np.uint64], limit: int) -> None:
+        """Cut every region larger than `limit` into pieces of that size, the remainder last."""
+        pieces = (-(-sizes.astype(object) // limit)).astype(np.int64)
+        before = np.concatenate(([0], np.cumsum(pieces)))
+        n = int(before[-1])
+        self.reserve(n)
+        for to, column in zip(self.spare, self.now, strict=True):
+            to[:n] = np.repeat(column[: self.n], pieces)
+        self.spare.start[:n] += ((np.arange(n) - np.repeat(before[:-1], pieces)) * limit).astype(np.uint64)
+        inner = np.flatnonzero(np.diff(np.repeat(np.arange(self.n), pieces)) == 0)
+        self.spare.end[inner] = self.spare.start[inner + 1]
+        self.spare_ptr[:] = before[self.ptr]
+        self.swap()
+
+    def reset_aggregated(self) -> None:
+        """Remember the finished window's counts and start the next at zero (``kdamond_reset_aggregated``)."""
+        n = self.n
+        self.now.last[:n] = self.now.nr[:n]
+        self.now.nr[:n] = 0
 
     def merge(self, threshold: int, sz_limit: int, max_thres: int, max_nr_regions: int) -> None:
         """Age and merge (``kdamond_merge_regions``), in place."""
@@ -160,8 +191,9 @@ class RegionSet:
         """Split every region at random into up to that many pieces (``damon_split_regions_of`` on all targets)."""
         self.reserve(pieces * self.n + 16)
         rk.split_all(
-            self.now, self.ptr, pieces, np.uint64(min_region_sz), rng.state, rng.buffer, self.spare, self.spare_ptr
-        )
+            self.now, self.ptr, pieces, np.uint64(min_region_sz), rng, np.zeros(pieces, np.uint64), self.spare,
+            self.spare_ptr,
+        )  # fmt: skip
         self.swap()
 
     def split(self, state: SplitState, max_nr_regions: int, min_region_sz: int, rng: Rng) -> None:
@@ -173,8 +205,7 @@ class RegionSet:
             state.rotation += 1
             self.reserve(2 * nr + 16)
             rk.split_some(
-                self.now, self.ptr, step, offset, np.uint64(min_region_sz), rng.state, rng.buffer,
-                self.spare, self.spare_ptr,
+                self.now, self.ptr, step, offset, np.uint64(min_region_sz), rng, self.spare, self.spare_ptr,
             )  # fmt: skip
             self.swap()
         elif nr < max_nr_regions:

@@ -2,29 +2,19 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 import numpy as np
 import numpy.typing as npt
 
 from ..errors import InputError
 from ..kernels import draws
-from ..kernels.random import mix64
+from ..kernels._bundle import bundle
+from ..kernels.layout import Draws
+from ..kernels.random import mixed
 
 
-class Rng(NamedTuple):
-    """A stream of 32-bit draws that kernels advance in place.
-
-    Attributes
-    ----------
-    state : ndarray of uint64, shape (8,)
-        Kind, number of draws taken, counter key, and the four registers of the kernel's generator.
-    buffer : ndarray of uint32
-        The recorded draws (one unused entry for the other kinds).
-    """
-
-    state: npt.NDArray[np.uint64]
-    buffer: npt.NDArray[np.uint32]
+@bundle
+class Rng(Draws):
+    """A stream of 32-bit draws that kernels advance in place (`state`, `buffer`)."""
 
     @property
     def taken(self) -> int:
@@ -65,5 +55,5 @@ def replay_rng(buffer: npt.ArrayLike) -> Rng:
 
 def counter_rng(seed: int, stream: int = 0) -> Rng:
     """Return the default: draw n is a hash of (seed, stream, n), so nothing depends on the order of work."""
-    key = mix64(np.uint64(seed % 2**64) ^ mix64(np.uint64(stream + 1)))
-    return _rng(draws.COUNTER, key=int(key))
+    key = mixed(seed ^ mixed(stream + 1))
+    return _rng(draws.COUNTER, key=key)

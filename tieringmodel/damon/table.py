@@ -50,6 +50,13 @@ def builtin_action(action: str) -> int:
     return _PADDR_ACTION.get(action, L.UNSUPPORTED)
 
 
+def acts_on_whole_regions(row: Any) -> bool:
+    """Tell whether the application pass can carry out a scheme (a row of the table) without looking at single pages."""
+    if row["action"] == L.EXTERNAL or row["action"] == L.UNSUPPORTED:
+        return True
+    return bool(row["action"] in (L.MIGRATE, L.STAT) and row["ops_first"] == row["ops_last"] and not row["ops_reject"])
+
+
 def _filter_rows(filters: list[Filter]) -> list[tuple[int, ...]]:
     rows: list[tuple[int, ...]] = []
     for f in filters:

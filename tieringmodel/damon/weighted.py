@@ -106,7 +106,9 @@ class WeightedMigrate:
             scoring.matching_regions(view.regions, view.n, view.scheme, view.window, matching)
             spans = [(int(view.regions.start[i]), int(view.regions.end[i])) for i in np.flatnonzero(matching)]
             parts = [resident_frames(kdamond, start, end) for start, end in spans]
-            self.ranked = np.unique(np.concatenate([np.zeros(0, np.int64), *parts]))
+            self.ranked = np.concatenate([np.zeros(0, np.int64), *parts])
+            if (self.ranked[1:] <= self.ranked[:-1]).any():  # a folio in two regions, or a virtual address space
+                self.ranked = np.unique(self.ranked)
             self.ranked_records = kdamond.memory.arrays.rec[self.ranked]
 
     def __call__(self, kdamond: Kdamond, scheme: int, cursor: Any) -> tuple[int, int, int]:
@@ -145,7 +147,7 @@ class WeightedMigrate:
         target = np.array([memory.index_of(d.id) for d in self.dests] + [-1], np.int64)[dealt]
         moved = int(frames.migrate_chosen(memory.arrays, chosen, source.astype(np.int64), target))
         if self.done_mark:
-            now = np.searchsorted(memory.arrays.base, memory.arrays.frame_of[pages], side="right") - 1
+            now = np.searchsorted(memory.arrays.base, memory.frame_of[pages], side="right") - 1
             self.done[pages[now == target]] = True
         walk_ns = walks * memory.machine.rmap_ns_per_page
         return (moved << int(space.shift)) // int(space.unit), passed, int(frames.charge_moves(memory.arrays, moved, walk_ns))

@@ -10,6 +10,7 @@ import hashlib
 import json
 import zipfile
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -156,7 +157,7 @@ def _digest(arrays: Mapping[str, npt.NDArray[Any]], text: str) -> str:
 
 def _memory(engine: Engine, arrays: Arrays) -> dict[str, Any]:
     memory = engine.memory
-    for name, array in memory.arrays._asdict().items():
+    for name, array in zip(memory.arrays.layout, memory.arrays, strict=True):
         arrays[f"memory.{name}"] = array[: int(memory.arrays.clock[LOG_LENGTH])] if name == "log" else np.asarray(array)
     for i, taken in enumerate(memory.offline):
         arrays[f"offline{i}"] = taken
@@ -201,7 +202,7 @@ def _restored(tree: dict[str, Any], arrays: Arrays, recorder: Recorder | None, o
         engine.scenario = engine.stages.pop(0)[1]
     present = engine.scenario
     _check_memory(engine, arrays)
-    for name, array in engine.memory.arrays._asdict().items():
+    for name, array in zip(engine.memory.arrays.layout, engine.memory.arrays, strict=True):
         array[: arrays[f"memory.{name}"].shape[0]] = arrays[f"memory.{name}"]
     counted = engine.memory.recount()
     if any((counted[name] != getattr(engine.memory.arrays, name)).any() for name in counted if "_" in name):
@@ -234,14 +235,20 @@ def _restored(tree: dict[str, Any], arrays: Arrays, recorder: Recorder | None, o
 def _check_memory(engine: Engine, arrays: Arrays) -> None:
     """Refuse arrays that kernels could not follow: of other shapes, pages on frames that do not hold them, and so on."""
     m = engine.memory.arrays
-    for name, array in m._asdict().items():
+    for name, array in zip(m.layout, m, strict=True):
         stored = arrays[f"memory.{name}"]
         fits = stored.size <= array.size if name == "log" else stored.shape == array.shape
         if not fits or stored.dtype != array.dtype:
             raise ValueError(f"memory.{name} is {stored.dtype}{stored.shape}, not {array.dtype}{array.shape}")
-    given = Memory(*(arrays[f"memory.{name}"] for name in m._fields))
-    frames = m.rec.size
-    if (given.frame_of >= frames).any() or (given.rec[given.frame_of] & LOW32 != np.arange(1, m.frame_of.size + 1)).any():
+    given = Memory(*(arrays[f"memory.{name}"] for name in m.layout))
+    frames, n_pages = m.rec.size, engine.memory.n_pages
+    page = (given.rec & LOW32).astype(np.int64) - 1
+    at = np.flatnonzero(page >= 0)
+    if at.size != n_pages or (np.bincount(page[at], minlength=n_pages) != 1).any():
+        raise ValueError("memory.rec does not hold every page once")
+    frame_of = np.empty(n_pages, np.int64)
+    frame_of[page[at]] = at
+    if m.frame_of.size and (given.frame_of != frame_of).any():
         raise ValueError("memory.frame_of and memory.rec contradict each other")
     for name in ("base", "frames", "pfn"):
         if (getattr(given, name) != getattr(m, name)).any():
@@ -252,11 +259,11 @@ def _check_memory(engine: Engine, arrays: Arrays) -> None:
     bad += [n for n, top in tops.items() if (node[n] < -1).any() or (node[n] > top).any()]
     links = given.rec >> SHIFT32
     held = np.zeros(frames, np.bool_)
-    held[given.frame_of] = True
+    held[frame_of] = True
     if (links[~held] > frames).any() or (given.rec[~held] & LOW32).any():
         bad.append("rec")
-    on = np.searchsorted(m.base, given.frame_of, side="right") - 1
-    cell = on * m.by_class.shape[1] + (links[given.frame_of] & CLASS_MASK).astype(np.int64)
+    on = np.searchsorted(m.base, frame_of, side="right") - 1
+    cell = on * m.by_class.shape[1] + (links[frame_of] & CLASS_MASK).astype(np.int64)
     counted = np.bincount(cell, minlength=m.by_class.size)
     if counted.size != m.by_class.size or (counted.reshape(m.by_class.shape) != given.by_class).any():
         bad.append("by_class")
@@ -275,7 +282,7 @@ def _put_kdamond(k: Kdamond, one: dict[str, Any], arrays: Arrays, name: str) -> 
         raise ValueError(f"{name}start and end hold an empty region")
     k.regions = RegionSet([rows[a:b] for a, b in zip(ptr[:-1].tolist(), ptr[1:].tolist(), strict=True)])
     k.rng.state[:] = arrays[name + "rng"]
-    k.rng = k.rng._replace(buffer=np.ascontiguousarray(arrays[name + "buffer"], np.uint32))
+    k.rng = replace(k.rng, buffer=np.ascontiguousarray(arrays[name + "buffer"], np.uint32))
     k._frames = np.ascontiguousarray(arrays[name + "frames"], np.int64)
     if ((k._frames < -1) | (k._frames >= k.memory.arrays.rec.size)).any():
         raise ValueError(f"{name}frames lead out of memory")

@@ -18,6 +18,7 @@ from ..damon.rng import Rng, counter_rng
 from ..errors import InputError
 from ..interop.recorded_setup import three_regions
 from ..kernels.layout import Space
+from ..memory.need import check_memory
 from ..memory.physical import PhysicalMemory
 from ..scenario import Context, Scenario
 from ..workload.access import AccessTable
@@ -44,6 +45,13 @@ def needs_young(scenario: Scenario) -> bool:
     return len(scenario.contexts) > 1 or any(
         f.type == "young" for c in scenario.contexts for s in c.schemes for f in s.filters
     )
+
+
+def needs_frame_of(scenario: Scenario) -> bool:
+    """Whether pages are looked up by identity while a run lasts: in virtual address spaces, and by weighted destinations."""
+    later = (changed for _, changed in scenario.stages())
+    contexts = [c for each in (scenario, *later) for c in each.contexts]
+    return any(c.ops != "paddr" or any(s.dests for s in c.schemes) for c in contexts)
 
 
 class Engine:
@@ -78,10 +86,12 @@ class Engine:
         self.seed = seed
         self.tick_us = scenario.tick_us
         self.tracked = needs_young(scenario)
+        by_identity = needs_frame_of(scenario)
+        check_memory(scenario.machine, scenario.workload.n_pages, by_identity, self.tracked)
         self.access = AccessTable(scenario.workload, self.tick_us, seed, plain=not self.tracked)
         self.memory = PhysicalMemory(
             scenario.machine, scenario.workload, self.access.page_class, seed, track_young=self.tracked,
-            n_classes=len(self.access.groups_of_class), log_moves=log_moves,
+            n_classes=len(self.access.groups_of_class), log_moves=log_moves, keep_frame_of=by_identity,
         )  # fmt: skip
         self.observer = observer or Silent()
         shared = SplitState()
@@ -330,7 +340,9 @@ class ContextClock:
 
     def next_wake(self) -> int:
         """Return the time of the next sampling tick, or of the end of a sleep, in ns."""
-        return self.last_ns + self.wait_ns if self.wait_ns else int(self._times(1)[0])
+        if self.wait_ns:
+            return self.last_ns + self.wait_ns
+        return self.last_ns + self.kdamond.attrs.sample_us * 1000 if self.ends is None else int(self._times(1)[0])
 
     def wake(self) -> int:
         """End a sleep; return the time in ns."""

@@ -70,6 +70,6 @@ class Oracle:
 
     def _migrate(self, pages: npt.NDArray[np.int64], target: int) -> None:
         memory = self.engine.memory
-        frame = memory.arrays.frame_of[pages].astype(np.int64)
+        frame = memory.frame_of[pages].astype(np.int64)
         source = np.searchsorted(memory.arrays.base, frame, side="right") - 1
         frames.migrate_chosen(memory.arrays, frame, source.astype(np.int64), np.full(pages.size, target, np.int64))

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from ..damon.kdamond import STAT_FIELDS, Kdamond
 from ..damon.regions import COLUMNS
+from ..kernels.layout import NODE, SCHEME
 from .schema import COORDINATES, VARIABLES
 
 if TYPE_CHECKING:
@@ -63,6 +64,30 @@ class Returns:
         return out
 
 
+class _Row(NamedTuple):
+    """One record as it is met: whole tables are kept as bytes, columns are made of them once, at the end."""
+
+    node: bytes
+    class_pages: npt.NDArray[np.int64]
+    class_rate_hz: npt.NDArray[np.float64]
+    schemes: bytes
+    quotas: list[tuple[int, int, int]]
+    goals: list[tuple[int, int]]
+    rmap_walks: list[int]
+    contexts: list[tuple[int, int]]
+
+
+_KEPT: dict[str, Any] = {
+    "node": np.uint8, "class_pages": np.int64, "class_rate_hz": np.float64, "schemes": np.uint8, "quotas": np.uint64,
+    "goals": np.uint64, "rmap_walks": np.int64, "contexts": np.int64,
+}  # fmt: skip
+"""Types in which a checkpoint keeps the columns of `_Row`."""
+
+
+def _pairs(values: npt.NDArray[Any]) -> list[Any]:
+    return [tuple(entry) for entry in values.tolist()]
+
+
 class Recorder:
     """An observer that keeps what `VARIABLES` lists.
 
@@ -85,7 +110,7 @@ class Recorder:
         self.every = max(1, -(-expected_aggregations // max(snapshots, 1))) if snapshots else 0
         self.engine: Engine | None = None
         self.about: dict[str, str] = {}
-        self.rows: dict[str, list[Any]] = {}
+        self.rows: list[_Row] = []
         self.time: list[float] = []
         self.returns = Returns(window_s)
         self.snapshots: list[tuple[float, int, dict[str, npt.NDArray[Any]]]] = []
@@ -115,50 +140,64 @@ class Recorder:
         if self.time and self.time[-1] == now:
             self._drop_last()
         self.time.append(now)
-        row: dict[str, Any] = {
-            "used_pages": memory.used_pages(),
-            "free_pages": memory.free_pages(),
-            "migrated_in_pages": node["migrated_in"].copy(),
-            "alloc_failed": node["alloc_failed"].copy(),
-            "class_pages": memory.class_pages(),
-            "class_rate_hz": engine.access.touch_rate_hz(memory.now_ns // (engine.tick_us * 1000)),
-        }
-        for name, source in (("esz_bytes", "esz"), ("charged_bytes", "charged_sz"), ("min_score", "min_score")):
-            row[name] = self._schemes(source)
-        for name in STAT_FIELDS:
-            row[name] = self._schemes(name)
         quotas = [q for k in engine.kdamonds for q in k.quotas]
-        row["esz_bp"] = np.array([q.esz_bp for q in quotas], np.uint64)
-        row["score"] = np.array([q.score for q in quotas], np.uint64)
-        row["rmap_walks"] = np.array(
-            [getattr(k.actions.get(i), "rmap_walks", 0) for k in engine.kdamonds for i in range(len(k.quotas))], np.int64
+        self.rows.append(
+            _Row(
+                node.tobytes(),
+                memory.class_pages(),
+                engine.access.touch_rate_hz(memory.now_ns // (engine.tick_us * 1000)),
+                b"".join(k.schemes.tobytes() for k in engine.kdamonds),
+                [(q.esz_bp, q.score, q.resets) for q in quotas],
+                [pair for q in quotas for pair in q.goals],
+                [getattr(k.actions.get(i), "rmap_walks", 0) for k in engine.kdamonds for i in range(len(k.quotas))],
+                [(k.regions.n, k.attrs.sample_us) for k in engine.kdamonds],
+            )
         )
-        row["resets"] = np.array([q.resets for q in quotas], np.int64)
-        row["goal_current"] = np.array([v for q in quotas for v, _ in q.goals], np.uint64)
-        row["goal_target"] = np.array([t for q in quotas for _, t in q.goals], np.uint64)
-        row["nr_regions"] = np.array([k.regions.n for k in engine.kdamonds], np.int64)
-        row["sample_us"] = np.array([k.attrs.sample_us for k in engine.kdamonds], np.int64)
         self.returns.add(*memory.take_log())
-        for name, value in row.items():
-            self.rows.setdefault(name, []).append(value)
 
     def _drop_last(self) -> None:
         """Two contexts that finish at the same moment make one record."""
         self.time.pop()
-        for values in self.rows.values():
-            values.pop()
+        self.rows.pop()
         log = self.returns.moves.pop()
         if log.size:
             self.engine.memory.put_back(log)  # type: ignore[union-attr]
 
-    def _schemes(self, column: str) -> npt.NDArray[np.uint64]:
-        assert self.engine is not None
-        return np.concatenate([k.schemes[column] for k in self.engine.kdamonds] or [np.zeros(0, np.uint64)])
+    def _columns(self) -> dict[str, npt.NDArray[Any]]:
+        """Return what the rows hold, by variable."""
+        if not self.rows:
+            return {}
+        many = len(self.rows)
+        node = np.frombuffer(b"".join([row.node for row in self.rows]), NODE).reshape(many, -1)
+        schemes = np.frombuffer(b"".join([row.schemes for row in self.rows]), SCHEME).reshape(many, -1)
+        data = {
+            "used_pages": node["total"] - node["free"],
+            "free_pages": node["free"],
+            "migrated_in_pages": node["migrated_in"],
+            "alloc_failed": node["alloc_failed"],
+            "class_pages": np.stack([row.class_pages for row in self.rows]),
+            "class_rate_hz": np.stack([row.class_rate_hz for row in self.rows]),
+            "esz_bytes": schemes["esz"],
+            "charged_bytes": schemes["charged_sz"],
+            **{name: schemes[name] for name in ("min_score", *STAT_FIELDS)},
+            "rmap_walks": np.array([row.rmap_walks for row in self.rows], np.int64),
+        }
+        for names, kinds, values in (
+            (("esz_bp", "score", "resets"), (np.uint64, np.uint64, np.int64), [row.quotas for row in self.rows]),
+            (("goal_current", "goal_target"), (np.uint64, np.uint64), [row.goals for row in self.rows]),
+            (("nr_regions", "sample_us"), (np.int64, np.int64), [row.contexts for row in self.rows]),
+        ):
+            for k, (name, kind) in enumerate(zip(names, kinds, strict=True)):
+                data[name] = np.array([[entry[k] for entry in row] for row in values], kind).reshape(many, -1)
+        return {name: np.ascontiguousarray(values) for name, values in data.items()}
 
     def state(self, arrays: dict[str, npt.NDArray[Any]]) -> dict[str, Any]:
         """Put what was kept so far into `arrays`, under names of its own; return the rest as plain data."""
-        for name, values in self.rows.items():
-            arrays[f"row.{name}"] = np.array(values)
+        many = len(self.rows)
+        for name, kind in _KEPT.items():
+            values = [getattr(row, name) for row in self.rows]
+            plain = np.frombuffer(b"".join(values), kind) if kind is np.uint8 else np.array(values, kind)
+            arrays[f"row.{name}"] = plain.reshape(many, -1) if kind is np.uint8 and many else plain
         moves = self.returns.moves
         arrays["moves"] = np.concatenate([np.zeros(0, np.uint64), *moves])
         arrays["moves_of"] = np.array([m.size for m in moves], np.int64)
@@ -169,12 +208,19 @@ class Recorder:
             arrays[f"snapshot.{name}"] = np.concatenate(parts) if parts else np.zeros(0, np.uint64)
         sizes = [c["start"].size for _, _, c in self.snapshots]
         of = [i for _, i, _ in self.snapshots]
-        return {"rows": list(self.rows), "lost": self.returns.lost, "of": of, "sizes": sizes, "about": self.about}
+        return {"lost": self.returns.lost, "of": of, "sizes": sizes, "about": self.about}
 
     def restore(self, tree: dict[str, Any], arrays: dict[str, npt.NDArray[Any]]) -> None:
         """Take up what `state` gave."""
         self.about = dict(tree["about"])
-        self.rows = {name: list(arrays[f"row.{name}"]) for name in tree["rows"]}
+        columns = [arrays[f"row.{name}"] for name in _Row._fields]
+        self.rows = [
+            _Row(
+                node.tobytes(), pages, rate, schemes.tobytes(), _pairs(quotas), _pairs(goals), walks.tolist(),
+                _pairs(contexts),
+            )
+            for node, pages, rate, schemes, quotas, goals, walks, contexts in zip(*columns, strict=True)
+        ]  # fmt: skip
         self.returns.moves = np.split(arrays["moves"], np.cumsum(arrays["moves_of"])[:-1]) if self.rows else []
         self.returns.lost = tree["lost"]
         self.time = arrays["time"].tolist()
@@ -190,7 +236,7 @@ class Recorder:
 
         engine = self.engine
         assert engine is not None
-        data = {name: np.array(values) for name, values in self.rows.items()}
+        data = self._columns()
         if data:
             weight = data["class_pages"] * data["class_rate_hz"][:, None, :]
             by_node = weight.sum(axis=2)

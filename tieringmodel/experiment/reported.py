@@ -128,7 +128,7 @@ class ReportedKdamond(Kdamond):
         version = int(m.node["migrated_in"].sum()), self.access.enter(tick)
         if self._known is None or self._known[0] != version:
             rates = self.access.touch_rate_hz(tick)
-            frame = m.frame_of[self._pages()].astype(np.int64) if self.space.virtual else np.arange(m.rec.size)
+            frame = self.memory.frame_of[self._pages()].astype(np.int64) if self.space.virtual else np.arange(m.rec.size)
             record = m.rec[frame]
             rate = np.where(record & LOW32 != 0, rates[((record >> SHIFT32) & CLASS_MASK).astype(np.int64)], 0.0)
             node = self.memory.nids[np.searchsorted(m.base, frame, side="right") - 1]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..kernels.layout import Regions
+from ..kernels.layout import Draws, Regions
 from .protocol import Ints
 
 
@@ -31,9 +31,9 @@ class AdaptiveRegions:
         from ..kernels import draws
 
         self.least, self.most, self.unit = least, most, np.uint64(unit)
-        self._state = np.zeros(8, np.uint64)
-        self._state[draws.KIND], self._state[draws.KEY] = draws.COUNTER, np.uint64(seed)
-        self._buffer = np.zeros(1, np.uint32)
+        state = np.zeros(8, np.uint64)
+        state[draws.KIND], state[draws.KEY] = draws.COUNTER, np.uint64(seed)
+        self._draws = Draws(state, np.zeros(1, np.uint32))
         self._now, self._spare = _empty(4 * most + 16), _empty(4 * most + 16)
         edges = np.unique(np.linspace(0, n_pages, least + 1).astype(np.int64) // unit * unit)
         edges[-1] = n_pages
@@ -55,11 +55,11 @@ class AdaptiveRegions:
         now.nr[:n] = nr_accesses
         threshold = np.uint64(int(nr_accesses.max(initial=0)) // 10)
         rk.merge_regions(now, self._ptr, threshold, np.uint64(max(self._limit, 1)), np.uint64(samples), self.most)
-        rk.reset_aggregated(now, int(self._ptr[1]))
         n = int(self._ptr[1])
+        now.last[:n], now.nr[:n] = now.nr[:n], 0
         if n <= self.most // 2:
             pieces = 3 if n == self._last and n < self.most // 3 else 2
             after = np.zeros(2, np.int64)
-            rk.split_all(now, self._ptr, pieces, self.unit, self._state, self._buffer, self._spare, after)
+            rk.split_all(now, self._ptr, pieces, self.unit, self._draws, np.zeros(pieces, np.uint64), self._spare, after)
             self._now, self._spare, self._ptr = self._spare, now, after
         self._last = n

@@ -11,7 +11,7 @@ import numpy as np
 from ._jit import inlined, kernel
 from .access import clear_young, young
 from .bits import ctz, get_bit
-from .frames import charge_clock, migrate_run, move_page
+from .frames import charge_clock, migrate_lowest, migrate_singly, move_page
 from .integer import mult_frac
 from .layout import (
     ACTIVE_SHIFT,
@@ -20,6 +20,7 @@ from .layout import (
     EXTERNAL,
     HUGEPAGE_SIZE,
     IS_ACTIVE,
+    LOWEST,
     LRU_DEPRIO,
     LRU_PRIO,
     MEMCG,
@@ -138,7 +139,9 @@ def act_on_pages(s, memory, source, chosen, n):
         for k in range(n - 1, -1, -1):
             if move_page(memory, source, chosen[k], s.target):
                 moved += 1
-            elif not memory.node[s.target].try_all:
+                continue
+            memory.node[s.target].alloc_failed += 1
+            if not memory.node[s.target].try_all:
                 return moved
         return moved
     if s.action == LRU_PRIO or s.action == LRU_DEPRIO:
@@ -152,13 +155,28 @@ def act_on_pages(s, memory, source, chosen, n):
 
 
 @inlined
+def handle_pages(s, filters, space, memory, access, k, a, b, here, tick, core_allowed):
+    """Filter and act on the `here` LRU pages on frames [a, b) of node k: how many passed, how many were handled."""
+    if s.action == MIGRATE and (core_allowed or (s.ops_first == s.ops_last and s.ops_reject == _U0)):
+        if s.target < 0 or k == s.target:
+            return here, np.int64(0)
+        if memory.node[s.target].policy == LOWEST:
+            return here, migrate_lowest(memory, k, a, b, here, s.target)
+        return here, migrate_singly(memory, k, a, b, here, s.target)
+    chosen = np.empty(here, np.int64)
+    n = passing_frames(s, filters, space, memory, access, a, b, tick, core_allowed, chosen)
+    return n, act_on_pages(s, memory, k, chosen, n) if s.action != MIGRATE or s.target >= 0 else np.int64(0)
+
+
+@inlined
 def apply_paddr(cur, s, filters, space, memory, access, tick):
     """Built-in paddr actions on the current region: walk, filter, act; sets applied, passed and elapsed.
 
     The kernel walks the whole region before it migrates. Pages only ever arrive on the target node, so looking at that
     node's part first comes to the same: nothing that arrives is looked at. A folio that begins in the region before
     and was looked up there (``last_applied``) is passed over; the last one is handled whole, however little of it the
-    region covers.
+    region covers. `access` is None where no page has to be looked at and frames are taken lowest first: then every page
+    passes and may migrate, and nothing else is compiled.
     """
     cur.applied = cur.passed = cur.elapsed = _U0
     if s.action == UNSUPPORTED or (s.action == STAT and s.ops_first == s.ops_last):
@@ -166,7 +184,6 @@ def apply_paddr(cur, s, filters, space, memory, access, tick):
     from_page = np.int64((cur.start * space.unit) >> space.shift)
     to_page = np.int64((cur.end * space.unit + (_U1 << space.shift) - _U1) >> space.shift)
     last_applied, s.last_applied = s.last_applied, _U0
-    simple = s.action == MIGRATE and (cur.core_allowed or (s.ops_first == s.ops_last and s.ops_reject == _U0))
     passed, done = np.int64(0), np.int64(0)
     ahead = s.target if s.action == MIGRATE else np.int64(-1)
     for j in range(-1, space.first.size):
@@ -184,16 +201,16 @@ def apply_paddr(cur, s, filters, space, memory, access, tick):
         here = count_resident(memory, a, b)
         if here == 0:
             continue
-        if simple:
+        if access is None:
             passed += here
             if s.target >= 0 and k != s.target:
-                done += migrate_run(memory, k, a, b, s.target)
+                done += migrate_lowest(memory, k, a, b, here, s.target)
         else:
-            chosen = np.empty(here, np.int64)
-            n = passing_frames(s, filters, space, memory, access, a, b, tick, cur.core_allowed != 0, chosen)
-            passed += n
-            if s.action != MIGRATE or s.target >= 0:
-                done += act_on_pages(s, memory, k, chosen, n)
+            let_by, handled = handle_pages(
+                s, filters, space, memory, access, k, a, b, here, tick, cur.core_allowed != 0
+            )
+            passed += let_by
+            done += handled
     cur.passed = (np.uint64(passed) << space.shift) // space.unit
     cur.applied = (np.uint64(done) << space.shift) // space.unit
     if s.action == MIGRATE:
@@ -285,13 +302,15 @@ def next_region(cur, r, ptr, out_ptr):
 
 
 @kernel
-def apply_pass(cur, r, ptr, out, out_ptr, stack, schemes, filters, window, merge_limit, space, memory, access, events):
+def apply_pass(control, r, ptr, out, out_ptr, stack, merge_limit, space, memory, access):
     """Run (or resume) the pass over all regions and due schemes.
 
     Returns `DONE`; `CALL` when ``schemes[cur.scheme]`` needs its action carried out on ``[cur.start, cur.end)``; `FLUSH`
     when `events` is full and must be emptied (``cur.n_events = 0``); `ROOM` when `out` or `stack` must grow. How often
     a pass cuts regions has no simple bound: with a fail charge a quota may cut again and again without filling up.
+    `access` is None where `apply_paddr` does not need it.
     """
+    cur, window, schemes, filters = control.cursor[0], control.window[0], control.scheme, control.filter
     while True:
         if cur.phase == FETCH:
             if cur.n_out == out.start.size:
@@ -308,7 +327,7 @@ def apply_pass(cur, r, ptr, out, out_ptr, stack, schemes, filters, window, merge
         while cur.scheme < schemes.size:
             s = schemes[cur.scheme]
             if cur.phase == VISIT:
-                if cur.n_events == events.size:
+                if cur.n_events == control.event.size:
                     return FLUSH
                 if cur.depth + 1 + np.int64(s.core_last - s.core_first) > stack.start.size:
                     return ROOM
@@ -333,7 +352,7 @@ def apply_pass(cur, r, ptr, out, out_ptr, stack, schemes, filters, window, merge
                 act = True
             if act:
                 size = cur.end - cur.start
-                e = events[cur.n_events]
+                e = control.event[cur.n_events]
                 e.scheme, e.target, e.start, e.end = cur.scheme, cur.target, cur.start, cur.end
                 e.mvsum, e.age, e.score = np.uint32(cur.mvsum), cur.age, cur.score
                 e.sz_applied, e.sz_filter_passed, e.early_exit = cur.applied, cur.passed, cur.early_exit

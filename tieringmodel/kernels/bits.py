@@ -86,56 +86,55 @@ def _count_words(bits, a, b):
 
 
 @inlined
+def _sum_blocks(per_block, a, b):
+    """Sum of the counts of blocks a … b - 1. A plain loop: it compiles to vector code."""
+    total = np.int64(0)
+    for block in range(a, b):
+        total += np.int64(per_block[block])
+    return total
+
+
+@inlined
+def _sum_before(per_block, per_super, block):
+    """Set bits between the last multiple of 2**18 and a block, from the nearer end."""
+    k = block >> 9
+    if block & 511 <= 256:
+        return _sum_blocks(per_block, k << 9, block)
+    return per_super[k] - _sum_blocks(per_block, block, min((k + 1) << 9, per_block.size))
+
+
+@inlined
 def count_range(bits, per_block, per_super, a, b):
     """Set bits with index in [a, b) through per-512 and per-2**18 counts (a, b int64): O(edges), not O(b - a)."""
-    total = np.int64(0)
-    while a < b and a % BLOCK:
-        edge = min(b, (a // BLOCK + 1) * BLOCK)
-        total += _count_words(bits, a, edge)
-        a = edge
-    while a + BLOCK <= b and a % SUPER:
-        total += np.int64(per_block[a // BLOCK])
-        a += BLOCK
-    while a + SUPER <= b:
-        total += per_super[a // SUPER]
-        a += SUPER
-    while a + BLOCK <= b:
-        total += np.int64(per_block[a // BLOCK])
-        a += BLOCK
-    return total + _count_words(bits, a, b)
+    first, last = (a + BLOCK - 1) >> 9, b >> 9
+    if first > last:
+        return _count_words(bits, a, b)
+    total = _count_words(bits, a, first << 9) + _count_words(bits, last << 9, b)
+    if last - first <= 512:
+        return total + _sum_blocks(per_block, first, last)
+    for k in range(first >> 9, last >> 9):
+        total += per_super[k]
+    return total + _sum_before(per_block, per_super, last) - _sum_before(per_block, per_super, first)
 
 
-@kernel
 def recount(bits, per_block, per_super):
     """Recompute both count levels from the bitmap (the full scan that checks the incremental counters)."""
-    per_super[:] = 0
-    for block in range(per_block.size):
-        total = np.uint64(0)
-        for w in range(block * 8, block * 8 + 8):
-            total += popcount(bits[w])
-        per_block[block] = np.uint16(total)
-        per_super[block * BLOCK // SUPER] += np.int64(total)
+    per_block[:] = np.bitwise_count(bits).reshape(-1, BLOCK // 64).sum(1)
+    counts = np.zeros((per_super.size, SUPER // BLOCK), np.int64)
+    counts.reshape(-1)[: per_block.size] = per_block
+    per_super[:] = counts.sum(1)
 
 
-@kernel
 def fill_bits(bits, a, b, value):
     """Set or clear all bits with index in [a, b)."""
-    i = a
-    while i < b and i % 64:
-        if value:
-            set_bit(bits, i)
-        else:
-            clear_bit(bits, i)
-        i += 1
-    while i + 64 <= b:
-        bits[i >> 6] = ALL if value else np.uint64(0)
-        i += 64
-    while i < b:
-        if value:
-            set_bit(bits, i)
-        else:
-            clear_bit(bits, i)
-        i += 1
+    first, last = -(-a // 64), b // 64
+    if first <= last:
+        bits[first:last] = ALL if value else 0
+    edges = [(a, min(64 * first, b))] + ([(max(64 * last, a), b)] if first <= last else [])
+    for low, high in edges:
+        if low < high:
+            mask = np.uint64((2 ** (high - low) - 1) << (low % 64))
+            bits[low // 64] = bits[low // 64] | mask if value else bits[low // 64] & ~mask
 
 
 _ONES = np.uint64(0x0101010101010101)

@@ -33,8 +33,9 @@ def _lfsr113(state):
 
 
 @inlined
-def next_u32(state, buffer):
+def next_u32(rng):
     """The next 32 random bits (as u64). A recorded stream must be long enough; the caller checks."""
+    state, buffer = rng.state, rng.buffer
     pos = state[POS]
     state[POS] = pos + _U1
     if state[KIND] == LFSR:
@@ -55,23 +56,23 @@ def mul_high(x, y):
 
 
 @inlined
-def rand_range(state, buffer, left, right):
+def rand_range(rng, left, right):
     """Uniform integer in [left, right), u64: one draw for spans below 2**32, else two (the first is the high word)."""
     span = right - left
     if span <= _MASK32:
-        return left + ((next_u32(state, buffer) * span) >> _S32)
-    high = next_u32(state, buffer)
-    return left + mul_high((high << _S32) | next_u32(state, buffer), span)
+        return left + ((next_u32(rng) * span) >> _S32)
+    high = next_u32(rng)
+    return left + mul_high((high << _S32) | next_u32(rng), span)
 
 
 @kernel
-def draw_many(state, buffer, out):
+def draw_many(rng, out):
     """Fill `out` (u32) with consecutive draws."""
     for i in range(out.size):
-        out[i] = np.uint32(next_u32(state, buffer))
+        out[i] = np.uint32(next_u32(rng))
 
 
 @kernel
-def rand_one(state, buffer, left, right):
+def rand_one(rng, left, right):
     """`rand_range` for one pair, for tests."""
-    return rand_range(state, buffer, left, right)
+    return rand_range(rng, left, right)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from ._jit import inlined, kernel
-from .bits import BLOCK, SUPER, clear_bit, clz, count_range, ctz, set_bit
+from .bits import BLOCK, SUPER, clear_bit, clz, count_range, ctz, popcount, set_bit
 from .layout import ACTIVE_SHIFT, CLASS_MASK, FIFO, LIFO, LOG_LENGTH, LOW32, LOWEST, MOVES, SHIFT32
 from .random import below
 
@@ -109,7 +109,8 @@ def give_frame(memory, i, frame):
 def put_page(memory, i, frame, record):
     """Store a page on a frame that was taken, and count it."""
     memory.rec[frame] = record
-    memory.frame_of[np.int64(record & LOW32) - 1] = np.uint32(frame)
+    if memory.frame_of.size:
+        memory.frame_of[np.int64(record & LOW32) - 1] = np.uint32(frame)
     set_bit(memory.lru_bits, frame)
     memory.lru_512[frame // BLOCK] += np.uint16(1)
     memory.lru_256k[frame // SUPER] += 1
@@ -133,10 +134,12 @@ def drop_page(memory, i, frame):
 
 @inlined
 def move_page(memory, source, frame, target):
-    """Migrate one page to a frame of node `target`: the frame changes, the logical page stays. False if none is free."""
+    """Migrate one page to a frame of node `target`: the frame changes, the logical page stays. False if none is free.
+
+    A caller books the failure.
+    """
     new = take_frame(memory, target)
     if new < 0:
-        memory.node[target].alloc_failed += 1
         return False
     record = memory.rec[frame]
     drop_page(memory, source, frame)
@@ -161,36 +164,117 @@ def charge_clock(memory, pages, extra_ns):
 
 
 @inlined
-def migrate_run(memory, source, a, b, target):
-    """Migrate the LRU pages on frames [a, b) of node `source`, from the highest frame down; return how many moved.
+def word_within(memory, w, a, b):
+    """LRU bits of word w for frames [a, b) only."""
+    bits, low = memory.lru_bits[w], w * 64
+    if low + 64 > b:
+        keep = b - low
+        bits = bits & ((_U1 << np.uint64(keep)) - _U1) if keep > 0 else _U0
+    if low < a:
+        skip = a - low
+        bits = (bits >> np.uint64(skip)) << np.uint64(skip) if skip < 64 else _U0
+    return bits
+
+
+@inlined
+def count_failures(node, left):
+    """Book on the full target that `left` pages stayed: one failed allocation, or one each where all are tried."""
+    if left > 0:
+        node.alloc_failed += left if node.try_all else np.int64(1)
+
+
+@inlined
+def migrate_singly(memory, source, a, b, here, target):
+    """Migrate the `here` LRU pages on frames [a, b) of node `source`, from the highest frame down; return how many moved.
 
     The order, and what happens when the target is full, are those of one source-node run of ``migrate_pages``.
     """
     moved = np.int64(0)
-    block = (b - 1) // BLOCK
-    while block >= a // BLOCK:
-        if memory.lru_512[block] != 0:
-            for w in range(block * 8 + 7, block * 8 - 1, -1):
-                bits = memory.lru_bits[w]
-                low = w * 64
-                if low + 64 > b:
-                    keep = b - low
-                    bits = bits & ((_U1 << np.uint64(keep)) - _U1) if keep > 0 else _U0
-                if low < a:
-                    skip = a - low
-                    bits = (bits >> np.uint64(skip)) << np.uint64(skip) if skip < 64 else _U0
-                while bits != _U0:
-                    top = np.int64(63) - np.int64(clz(bits))
-                    bits ^= _U1 << np.uint64(top)
-                    if move_page(memory, source, low + top, target):
-                        moved += 1
-                    elif memory.node[target].try_all:
-                        rest = count_range(memory.lru_bits, memory.lru_512, memory.lru_256k, a, low + top)
-                        memory.node[target].alloc_failed += rest
-                        return moved
-                    else:
-                        return moved
-        block -= 1
+    for block in range((b - 1) >> 9, (a >> 9) - 1, -1):
+        if memory.lru_512[block] == 0:
+            continue
+        for w in range(block * 8 + 7, block * 8 - 1, -1):
+            bits = word_within(memory, w, a, b)
+            while bits != _U0:
+                frame = w * 64 + np.int64(63) - np.int64(clz(bits))
+                bits ^= _U1 << np.uint64(frame & 63)
+                if not move_page(memory, source, frame, target):
+                    count_failures(memory.node[target], here - moved)
+                    return moved
+                moved += 1
+    return moved
+
+
+@inlined
+def book(memory, w, pages):
+    """Count `pages` more LRU pages, and as many free frames less, in the block and the 1 GiB of word w."""
+    block, part = w >> 3, w >> 12
+    memory.lru_512[block] += np.uint16(pages)
+    memory.free_512[block] -= np.uint16(pages)
+    memory.lru_256k[part] += pages
+    memory.free_256k[part] -= pages
+
+
+@inlined
+def migrate_lowest(memory, source, a, b, here, target):
+    """Do the same as `migrate_singly` where the target gives its lowest free frames, word by word of both bitmaps.
+
+    What a word's pages have in common is booked once: 3 times as fast on scattered pages (measured).
+    """
+    node, home = memory.node[target], memory.node[source]
+    room = min(here, node.free, node.free - node.reserve)
+    moved, active, at = np.int64(0), np.int64(0), memory.clock[LOG_LENGTH]
+    link = (np.uint64(source) << SHIFT32) | (np.uint64(target) << _U48)
+    to, free = np.int64(-1), _U0
+    for block in range((b - 1) >> 9, (a >> 9) - 1, -1):
+        if moved >= room:
+            break
+        if memory.lru_512[block] == 0:
+            continue
+        for w in range(block * 8 + 7, block * 8 - 1, -1):
+            bits = word_within(memory, w, a, b)
+            before = bits
+            while bits != _U0 and moved < room:
+                if free == _U0:
+                    to = _lowest_free(memory, node, target) >> 6
+                    free = memory.free_bits[to]
+                had = free
+                while bits != _U0 and free != _U0 and moved < room:
+                    frame, new = w * 64 + np.int64(63) - np.int64(clz(bits)), to * 64 + np.int64(ctz(free))
+                    bits ^= _U1 << np.uint64(frame & 63)
+                    free &= free - _U1
+                    record = memory.rec[frame]
+                    memory.rec[frame] = _U0
+                    memory.rec[new] = record
+                    if memory.frame_of.size:
+                        memory.frame_of[np.int64(record & LOW32) - 1] = np.uint32(new)
+                    cls = np.int64((record >> SHIFT32) & CLASS_MASK)
+                    memory.by_class[source, cls] -= 1
+                    memory.by_class[target, cls] += 1
+                    active += np.int64((record >> ACTIVE_SHIFT) & _U1)
+                    if at < memory.log.size:
+                        memory.log[at] = ((record & LOW32) - _U1) | link
+                        at += 1
+                    moved += 1
+                memory.free_bits[to] = free
+                memory.lru_bits[to] |= had ^ free
+                book(memory, to, np.int64(popcount(had ^ free)))
+            if bits != before:
+                memory.lru_bits[w] ^= bits ^ before
+                memory.free_bits[w] |= bits ^ before
+                book(memory, w, -np.int64(popcount(bits ^ before)))
+                home.hint = min(home.hint, block)
+    node.free -= moved
+    node.lru += moved
+    node.active += active
+    node.migrated_in += moved
+    home.free += moved
+    home.lru -= moved
+    home.active -= active
+    home.migrated_out += moved
+    memory.clock[LOG_LENGTH] = at
+    memory.clock[MOVES] += moved
+    count_failures(node, here - moved)
     return moved
 
 
@@ -216,58 +300,6 @@ def build_free_lists(memory):
 
 
 @kernel
-def place_lowest(memory, lo, hi, order, records):
-    """Put logical pages lo … hi - 1 on the lowest free frames of the first node in `order` that has any."""
-    k = 0
-    for page in range(lo, hi):
-        while k < order.size and memory.node[order[k]].free == 0:
-            k += 1
-        if k == order.size:
-            return page
-        i = order[k]
-        frame = _lowest_free(memory, memory.node[i], i)
-        _claim(memory, i, frame)
-        put_page(memory, i, frame, (np.uint64(records[page]) << SHIFT32) | np.uint64(page + 1))
-    return hi
-
-
-@kernel
-def place_interleaved(memory, lo, hi, weights, records):
-    """Put page lo + k on the node whose interval of cumulated weights holds k mod their sum (the next one if full)."""
-    total = weights.sum()
-    order = np.empty(weights.size, np.int64)
-    for page in range(lo, hi):
-        x, i = (page - lo) % total, 0
-        while x >= weights[i]:
-            x -= weights[i]
-            i += 1
-        for k in range(weights.size):
-            order[k] = (i + k) % weights.size
-        place_lowest(memory, page, page + 1, order, records)
-
-
-@kernel
-def place_at(memory, i, lo, hi, frame, records):
-    """Put logical pages lo … hi - 1 on consecutive frames of node i; return the first page whose frame is taken."""
-    for page in range(lo, hi):
-        word, bit = frame >> 6, np.uint64(frame & 63)
-        if (memory.free_bits[word] >> bit) & _U1 == _U0:
-            return page
-        _claim(memory, i, frame)
-        put_page(memory, i, frame, (np.uint64(records[page]) << SHIFT32) | np.uint64(page + 1))
-        frame += 1
-    return hi
-
-
-@kernel
-def occupy_lowest(memory, i, n):
-    """Take the n lowest free frames of node i out of circulation (no page, no LRU)."""
-    for _ in range(n):
-        frame = _lowest_free(memory, memory.node[i], i)
-        _claim(memory, i, frame)
-
-
-@kernel
 def lru_frames(memory, a, b):
     """Frames of the LRU pages on [a, b), ascending (i64)."""
     n = count_range(memory.lru_bits, memory.lru_512, memory.lru_256k, a, b)
@@ -289,8 +321,11 @@ def migrate_chosen(memory, chosen, source, target):
     """Migrate each chosen frame's page from node source[k] to node target[k]; pages already there or without one stay."""
     moved = np.int64(0)
     for k in range(chosen.size):
-        if target[k] >= 0 and target[k] != source[k] and move_page(memory, source[k], chosen[k], target[k]):
-            moved += 1
+        if target[k] >= 0 and target[k] != source[k]:
+            if move_page(memory, source[k], chosen[k], target[k]):
+                moved += 1
+            else:
+                memory.node[target[k]].alloc_failed += 1
     return moved
 
 

@@ -1,4 +1,4 @@
-"""The arrays that kernels work on, as named tuples and record types.
+"""The arrays that kernels work on, as bundles and record types.
 
 Frames are numbered densely: node i owns frames ``base[i]`` … ``base[i] + frames - 1``, bases are multiples of 512, so that
 no word of a bitmap and no 2 MiB block belongs to two nodes. ``rec[frame]`` packs class << 32 | logical page + 1; its low
@@ -7,9 +7,11 @@ no word of a bitmap and no 2 MiB block belongs to two nodes. ``rec[frame]`` pack
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import Annotated, Any
 
 import numpy as np
+
+from ._bundle import Bundle, Column, Number, bundle
 
 LOW32 = np.uint64(0xFFFFFFFF)
 SHIFT32 = np.uint64(32)
@@ -19,37 +21,14 @@ ACTIVE = np.uint64(1 << 48)
 SEEN_SHIFT = np.uint64(49)
 SEEN_LOW = np.uint64(0x7FFF)
 
-
-class Regions(NamedTuple):
-    """Structure of arrays, one entry per region; capacity may exceed the number in use."""
-
-    start: Any  # u64, core address
-    end: Any  # u64
-    nr: Any  # u32, nr_accesses
-    last: Any  # u32, last_nr_accesses
-    age: Any  # u32
-
-
-class Memory(NamedTuple):
-    """Frames, logical pages and counters (see the module's text)."""
-
-    rec: Any  # u64[frames]
-    frame_of: Any  # u32[pages], frame of a logical page
-    seen: Any  # u16[pages] or u16[0]: high half of 1 + tick at which the accessed state was last cleared; the low 15
-    # bits are bits 49 … 63 of the page's record
-    free_bits: Any  # u64[frames / 64]
-    lru_bits: Any  # u64[frames / 64]
-    free_512: Any  # u16[frames / 512]
-    lru_512: Any  # u16[frames / 512]
-    lru_256k: Any  # i64[frames / 2**18 + 1]
-    free_256k: Any  # i64
-    base: Any  # i64[nodes]
-    frames: Any  # i64[nodes]
-    pfn: Any  # i64[nodes], first page frame number
-    node: Any  # NODE records[nodes]
-    by_class: Any  # i64[nodes, classes], LRU pages of each access class
-    log: Any  # u64[capacity], moves since the log was last read: page | from << 32 | to << 48; empty = not kept
-    clock: Any  # i64[6]: now in ns, migration cost in ns per page, jiffy in ns, allocation counter, log length, moves
+Flag = Annotated[Any, Number(np.bool_)]
+U64 = Annotated[Any, Number(np.uint64)]
+U8s = Annotated[Any, Column("u1")]
+U16s = Annotated[Any, Column("u2")]
+U32s = Annotated[Any, Column("u4")]
+U64s = Annotated[Any, Column("u8")]
+I64s = Annotated[Any, Column("i8")]
+I64Table = Annotated[Any, Column("i8", 2)]
 
 
 NODE = np.dtype(
@@ -59,42 +38,100 @@ NODE = np.dtype(
         ("key", "u8"), ("active", "i8"),
     ]
 )  # fmt: skip
-LOWEST, FIFO, LIFO, RANDOM = 0, 1, 2, 3
-
-
-NOW, COST, JIFFY, DRAWS, LOG_LENGTH, MOVES = 0, 1, 2, 3, 4, 5
-
-
-class Space(NamedTuple):
-    """Where a core address leads: ranges of pages to frames (paddr) or to logical pages (vaddr)."""
-
-    first: Any  # i64[ranges], first page number of the range
-    last: Any  # i64[ranges], one past its last page number
-    base: Any  # i64[ranges], frame or logical page of the first page
-    virtual: Any  # bool: base is a logical page
-    unit: Any  # u64, bytes per core address unit
-    shift: Any  # u64, binary logarithm of the bytes of a page (of a folio, where memory consists of larger ones)
-
-
-class Access(NamedTuple):
-    """Who touches what: rules by page class, with a one-load shortcut while every class has at most one plain rate."""
-
-    first: Any  # i64[classes + 1], rules of a class
-    rule: Any  # RULE records
-    threshold: Any  # u64[classes], rate threshold of the class in the current phase (valid if plain)
-    plain: Any  # bool
-    key: Any  # u64, the run's access key
-    anon: Any  # u8[classes], 1 for anonymous memory
-    memcg: Any  # i64[classes], memory cgroup id, 0 = none
-
-
+Nodes = Annotated[Any, Column(NODE)]
 RULE = np.dtype(
     [
         ("kind", "i8"), ("start", "i8"), ("end", "i8"), ("threshold", "u8"), ("period", "i8"), ("phase", "i8"),
         ("stride", "i8"), ("lo", "i8"), ("salt", "u8"), ("slot", "u8"),
     ]
 )  # fmt: skip
+Rules = Annotated[Any, Column(RULE)]
+
+
+@bundle
+class Regions(Bundle):
+    """Structure of arrays, one entry per region; capacity may exceed the number in use."""
+
+    start: U64s  # core address
+    end: U64s
+    nr: U32s  # nr_accesses
+    last: U32s  # last_nr_accesses
+    age: U32s
+
+
+@bundle
+class Scratch(Bundle):
+    """Room for one pass over the regions; the first three columns are the sampled pages', the others the draws'."""
+
+    place: I64s  # frame or logical page, -1 = none
+    record: U64s
+    limit: U64s  # threshold of the page's rate
+    shift: I64s  # from page number to place, for a region inside one range of its space
+    first_draw: U64s  # number of the region's first draw within a tick
+    special: I64s  # [regions + 1], count and list of the regions with two draws or several ranges
+
+
+@bundle
+class Memory(Bundle):
+    """Frames, logical pages and counters (see the module's text)."""
+
+    rec: U64s  # [frames]
+    frame_of: U32s  # [pages], frame of a logical page; [0] where nobody asks for it while the run lasts
+    seen: U16s  # [pages] or [0]: high half of 1 + tick at which the accessed state was last cleared; the low 15 bits
+    # are bits 49 … 63 of the page's record
+    free_bits: U64s  # [frames / 64]
+    lru_bits: U64s  # [frames / 64]
+    free_512: U16s  # [frames / 512]
+    lru_512: U16s  # [frames / 512]
+    lru_256k: I64s  # [frames / 2**18 + 1]
+    free_256k: I64s
+    base: I64s  # [nodes]
+    frames: I64s  # [nodes]
+    pfn: I64s  # [nodes], first page frame number
+    node: Nodes  # [nodes]
+    by_class: I64Table  # [nodes, classes], LRU pages of each access class
+    log: U64s  # [capacity], moves since the log was last read: page | from << 32 | to << 48; empty = not kept
+    clock: I64s  # [6]: now in ns, migration cost in ns per page, jiffy in ns, allocation counter, log length, moves
+
+
+LOWEST, FIFO, LIFO, RANDOM = 0, 1, 2, 3
+NOW, COST, JIFFY, DRAWS, LOG_LENGTH, MOVES = 0, 1, 2, 3, 4, 5
+
+
+@bundle
+class Space(Bundle):
+    """Where a core address leads: ranges of pages to frames (paddr) or to logical pages (vaddr)."""
+
+    first: I64s  # [ranges], first page number of the range
+    last: I64s  # [ranges], one past its last page number
+    base: I64s  # [ranges], frame or logical page of the first page
+    virtual: Flag  # base is a logical page
+    unit: U64  # bytes per core address unit
+    shift: U64  # binary logarithm of the bytes of a page (of a folio, where memory consists of larger ones)
+
+
+@bundle
+class Access(Bundle):
+    """Who touches what: rules by page class, with a one-load shortcut while every class has at most one plain rate."""
+
+    first: I64s  # [classes + 1], rules of a class
+    rule: Rules
+    threshold: U64s  # [classes], rate threshold of the class in the current phase (valid if plain)
+    plain: Flag
+    key: U64  # the run's access key
+    anon: U8s  # [classes], 1 for anonymous memory
+    memcg: I64s  # [classes], memory cgroup id, 0 = none
+
+
 RATE, PERIOD, HASH = 0, 1, 2
+
+
+@bundle
+class Draws(Bundle):
+    """A stream of 32-bit random draws that kernels advance in place."""
+
+    state: U64s  # [8]: kind, number of draws taken, counter key, and the four registers of the kernel's generator
+    buffer: U32s  # recorded draws, one unused entry for the other kinds
 
 
 SCHEME = np.dtype(
@@ -135,3 +172,15 @@ EVENT = np.dtype(
         ("score", "u8"), ("sz_applied", "u8"), ("sz_filter_passed", "u8"), ("early_exit", "u4"),
     ]
 )  # fmt: skip
+
+
+@bundle
+class Control(Bundle):
+    """What a context's controller works on beside regions and memory."""
+
+    scheme: Annotated[Any, Column(SCHEME)]  # [schemes]
+    filter: Annotated[Any, Column(FILTER)]  # [filters], at least one
+    window: Annotated[Any, Column(WINDOW)]  # [1]
+    cursor: Annotated[Any, Column(CURSOR)]  # [1]
+    event: Annotated[Any, Column(EVENT)]  # [capacity], regions handed to actions since they were last taken
+    histogram: U64s  # [100], bytes by score

@@ -20,6 +20,15 @@ def mix64(x):
     return x ^ (x >> _S31)
 
 
+def mixed(x: int) -> int:
+    """`mix64` for plain Python: nothing is compiled where a key is made."""
+    mask = 2**64 - 1
+    x &= mask
+    x = (x ^ (x >> int(_S30))) * int(_M1) & mask
+    x = (x ^ (x >> int(_S27))) * int(_M2) & mask
+    return x ^ (x >> int(_S31))
+
+
 @inlined
 def bits64(key, counter):
     """64 random bits for (key, counter), both u64."""

@@ -89,88 +89,20 @@ def merge_regions(r, ptr, threshold, sz_limit, max_thres, max_nr_regions):
 
 
 @kernel
-def max_nr_accesses(r, n):
-    """Largest nr_accesses of n regions (u64)."""
-    top = np.uint32(0)
-    for i in range(n):
-        top = max(top, r.nr[i])
-    return np.uint64(top)
+def split_all(r, ptr, nr_subs, min_sz, rng, cuts, out, out_ptr):
+    """``damon_split_regions_of`` for every target: up to `nr_subs` pieces each; later cuts divide the left piece again.
 
-
-@kernel
-def total_size(r, n):
-    """Sum of region sizes (u64)."""
-    total = _U0
-    for i in range(n):
-        total += r.end[i] - r.start[i]
-    return total
-
-
-@kernel
-def largest_size(r, n):
-    """Largest region size (u64)."""
-    top = _U0
-    for i in range(n):
-        top = max(top, r.end[i] - r.start[i])
-    return top
-
-
-@kernel
-def weighted_accesses(r, n):
-    """Sum of size * nr_accesses (u64, wrapping)."""
-    total = _U0
-    for i in range(n):
-        total += (r.end[i] - r.start[i]) * np.uint64(r.nr[i])
-    return total
-
-
-@kernel
-def cut_to_limit(r, ptr, limit, out, out_ptr):
-    """Cut every region larger than `limit` into pieces of that size, the remainder last. Returns the count, or -1 if full."""
+    `cuts` (u64[nr_subs]) is room for one region's.
+    """
     n = np.int64(0)
     out_ptr[0] = 0
-    for t in range(ptr.size - 1):
-        for i in range(ptr[t], ptr[t + 1]):
-            start, end = r.start[i], r.end[i]
-            pieces = np.int64((end - start + limit - _U1) // limit)
-            if n + pieces > out.start.size:
-                return np.int64(-1)
-            while True:
-                copy_region(r, i, out, n)
-                out.start[n] = start
-                if end - start > limit:
-                    out.end[n] = start + limit
-                    start += limit
-                    n += 1
-                else:
-                    out.end[n] = end
-                    n += 1
-                    break
-        out_ptr[t + 1] = n
-    return n
-
-
-@kernel
-def reset_aggregated(r, n):
-    """``kdamond_reset_aggregated``: remember the finished window's count and start the next at zero."""
-    for i in range(n):
-        r.last[i] = r.nr[i]
-        r.nr[i] = np.uint32(0)
-
-
-@kernel
-def split_all(r, ptr, nr_subs, min_sz, rng, buffer, out, out_ptr):
-    """``damon_split_regions_of`` for every target: up to `nr_subs` pieces each; later cuts divide the left piece again."""
-    n = np.int64(0)
-    out_ptr[0] = 0
-    cuts = np.empty(nr_subs, np.uint64)
     for t in range(ptr.size - 1):
         for i in range(ptr[t], ptr[t + 1]):
             start, size, k = r.start[i], r.end[i] - r.start[i], 0
             for _ in range(nr_subs - 1):
                 if size <= _U2 * min_sz:
                     break
-                sub = align_down(rand_range(rng, buffer, _U1, _U10) * size // _U10, min_sz)
+                sub = align_down(rand_range(rng, _U1, _U10) * size // _U10, min_sz)
                 if sub == _U0 or sub >= size:
                     continue
                 cuts[k] = start + sub
@@ -189,7 +121,7 @@ def split_all(r, ptr, nr_subs, min_sz, rng, buffer, out, out_ptr):
 
 
 @kernel
-def split_some(r, ptr, step, offset, min_sz, rng, buffer, out, out_ptr):
+def split_some(r, ptr, step, offset, min_sz, rng, out, out_ptr):
     """``damon_split_some_regions``: cut every `step`-th region, numbered over all targets from `offset`, in two."""
     n, index = np.int64(0), np.int64(0)
     out_ptr[0] = 0
@@ -198,7 +130,7 @@ def split_some(r, ptr, step, offset, min_sz, rng, buffer, out, out_ptr):
             size = r.end[i] - r.start[i]
             copy_region(r, i, out, n)
             if index % step == offset and size >= _U2 * min_sz:
-                sub = align_down(rand_range(rng, buffer, _U1, _U10) * size // _U10, min_sz)
+                sub = align_down(rand_range(rng, _U1, _U10) * size // _U10, min_sz)
                 if sub != _U0 and sub < size:
                     out.end[n] = r.start[i] + sub
                     n += 1

@@ -128,13 +128,16 @@ def store(cur, out, n):
 
 
 @kernel
-def score_histogram(cur, r, ptr, out, out_ptr, stack, scheme, filters, window, histogram):
+def score_histogram(control, scheme_index, r, ptr, out, out_ptr, stack):
     """Bytes by score over regions that match the pattern and pass the core filters; returns ``min_score``.
 
     Writes the regions, cut where an address filter cuts them, to `out`. The threshold is the highest score at which the
     regions scoring at least that much fill the effective quota (part 2 of ``damos_adjust_quota``).
     """
-    histogram[:] = _U0
+    cur, window = control.cursor[0], control.window[0]
+    scheme, filters, histogram = control.scheme[scheme_index], control.filter, control.histogram
+    for score in range(histogram.size):
+        histogram[score] = _U0
     n, top = np.int64(0), _U0
     out_ptr[0] = 0
     for t in range(ptr.size - 1):
@@ -172,10 +175,12 @@ def eligible_bytes(r, n, scheme, window, space, memory, counts):
     `counts` (i64[nodes]) receives bytes; a page that a region covers in part counts with the covered bytes.
     """
     counts[:] = 0
+    start, end = _U0, _U0
     for i in range(n):
         size = r.end[i] - r.start[i]
         if pattern_ok(scheme, size, moving_sum_of(r.nr[i], r.last[i], window), np.uint64(r.age[i])):
-            add_resident(counts, memory, space, r.start[i], r.end[i])
+            start, end = joined(counts, memory, space, start, end, r.start[i], r.end[i])
+    add_resident(counts, memory, space, start, end)
 
 
 @kernel
@@ -208,6 +213,15 @@ def add_resident(counts, memory, space, start, end):
 
 
 @inlined
+def joined(counts, memory, space, start, end, next_start, next_end):
+    """Join two neighbouring ranges, for they share an edge that costs a walk; else count the first; return what is left."""
+    if end == next_start:
+        return start, next_end
+    add_resident(counts, memory, space, start, end)
+    return next_start, next_end
+
+
+@inlined
 def covered_bytes(space, k, from_byte, to_byte):
     """Bytes of [from_byte, to_byte) that lie in range k of the space."""
     bits = np.int64(space.shift)
@@ -224,8 +238,10 @@ def count_resident(memory, a, b):
 def resident_bytes(r, n, space, memory, counts):
     """LRU bytes by node in all regions, whatever their pattern."""
     counts[:] = 0
+    start, end = _U0, _U0
     for i in range(n):
-        add_resident(counts, memory, space, r.start[i], r.end[i])
+        start, end = joined(counts, memory, space, start, end, r.start[i], r.end[i])
+    add_resident(counts, memory, space, start, end)
 
 
 @kernel

@@ -12,9 +12,10 @@ from ..errors import InputError
 from ..kernels import bits, frames
 from ..kernels._jit import records
 from ..kernels.layout import FIFO, LIFO, LOG_LENGTH, LOW32, LOWEST, MOVES, NODE, RANDOM, Memory, Space
-from ..kernels.random import mix64
+from ..kernels.random import mixed
 from ..scenario import Machine, Placement, Workload
 from .page_lists import PageLists
+from .populate import CHUNK, Filler, check_room
 
 MAX_PAGES = 2**32 - 2
 """Logical pages and frames are numbered in 32 bits; one number means none."""
@@ -41,6 +42,9 @@ class PhysicalMemory:
         Number of access classes.
     log_moves : int
         Room for that many moves in the log that `take_log` empties; 0 keeps none.
+    keep_frame_of : bool
+        Keep every page's frame up to date (4 bytes a page and a random write per migration); else it is looked up when
+        somebody asks. Virtual address spaces need it.
 
     Attributes
     ----------
@@ -69,6 +73,7 @@ class PhysicalMemory:
         track_young: bool = False,
         n_classes: int = 1,
         log_moves: int = 0,
+        keep_frame_of: bool = True,
     ) -> None:
         self.machine = machine
         self.page_bytes = machine.folio_bytes
@@ -86,11 +91,11 @@ class PhysicalMemory:
         nodes = records(len(machine.nodes), NODE)
         nodes["policy"], nodes["try_all"] = _POLICY[machine.allocator], machine.on_full == "try_all"
         nodes["hint"] = base // bits.BLOCK
-        nodes["key"] = [int(mix64(np.uint64(seed) ^ np.uint64(i + 1))) for i in range(len(nodes))]
+        nodes["key"] = [mixed(seed ^ (i + 1)) for i in range(len(nodes))]
         clock = np.array([0, machine.migrate_ns_per_page, 1_000_000_000 // machine.hz, 0, 0, 0], np.int64)
         self.arrays = Memory(
             rec=np.zeros(n_frames, np.uint64),
-            frame_of=np.zeros(self.n_pages, np.uint32),
+            frame_of=np.zeros(self.n_pages if keep_frame_of else 0, np.uint32),
             seen=np.zeros(self.n_pages if track_young else 0, np.uint16),
             free_bits=np.zeros(n_frames // 64, np.uint64),
             lru_bits=np.zeros(n_frames // 64, np.uint64),
@@ -119,50 +124,46 @@ class PhysicalMemory:
 
     def _populate(self, workload: Workload, page_class: npt.NDArray[np.uint16], cache: list[int]) -> None:
         m = self.arrays
-        for i, node in enumerate(self.machine.nodes):
-            bits.fill_bits(m.free_bits, m.base[i], m.base[i] + m.frames[i], True)
-            m.node["free"][i] = m.frames[i]
-            m.node["total"][i] = m.frames[i] - node.unmanaged_bytes // self.page_bytes
-            m.node["reserve"][i] = node.reserve_pages
-        bits.recount(m.free_bits, m.free_512, m.free_256k)
+        m.node["total"] = [s - n.unmanaged_bytes // self.page_bytes for s, n in zip(m.frames, self.machine.nodes, strict=True)]
+        m.node["reserve"] = [n.reserve_pages for n in self.machine.nodes]
         classes = page_class
         if self.n_pages > workload.n_pages:
             classes = np.concatenate((page_class, np.zeros(self.n_pages - workload.n_pages, np.uint16)))
+        filler = Filler(m, classes)
         places = list(workload.placement) or [Placement(0, workload.n_pages, int(self.nids[0]))]
         for k, place in enumerate(places):
             if place.start_bytes is not None:
-                self._place_at(place, classes, f"workload.placement[{k}]")
+                self._place_at(filler, place, f"workload.placement[{k}]")
         for i, node in enumerate(self.machine.nodes):
             taken = (node.unmanaged_bytes + node.kernel_bytes) // self.page_bytes
-            self._check_room(i, taken, "unmanaged_bytes and kernel_bytes")
-            frames.occupy_lowest(m, i, taken)
+            check_room(filler, i, taken, "unmanaged_bytes and kernel_bytes")
+            filler.occupy(i, taken)
         for place in places:
             if place.weights:
-                frames.place_interleaved(m, place.lo, place.hi, np.array(place.weights, np.int64), classes)
+                filler.interleaved(place)
             elif place.start_bytes is None:
                 first = self.index_of(place.nid)
-                order = np.array([first, *(i for i in range(len(self.nids)) if i != first)], np.int64)
-                frames.place_lowest(m, place.lo, place.hi, order, classes)
+                filler.lowest(place.lo, place.hi, [first, *(i for i in range(len(self.nids)) if i != first)])
         page = workload.n_pages
         for i, n in enumerate(cache):
-            self._check_room(i, n, "cache_bytes")
-            frames.place_lowest(m, page, page + n, np.array([i], np.int64), classes)
+            check_room(filler, i, n, "cache_bytes")
+            filler.lowest(page, page + n, [i])
             page += n
-        frames.build_free_lists(m)
+        filler.finish()
+        self._link_free()
 
-    def _check_room(self, i: int, n: int, what: str) -> None:
-        free = int(self.arrays.node["free"][i])
-        if n > free:
-            text = f"the workload's placement leaves {free} pages free on it, {what} need {n}"
-            raise InputError(f"machine.nodes[{i}]", text, "place fewer pages there")
+    def _link_free(self) -> None:
+        """Build the lists of free frames where the allocator takes frames from lists."""
+        if self.arrays.node["policy"][0] in (FIFO, LIFO):
+            frames.build_free_lists(self.arrays)
 
-    def _place_at(self, place: Placement, classes: npt.NDArray[np.uint16], where: str) -> None:
+    def _place_at(self, filler: Filler, place: Placement, where: str) -> None:
         m = self.arrays
         pfn = int(place.start_bytes or 0) // self.page_bytes
         n = place.hi - place.lo
         for i in range(len(self.nids)):
             if m.pfn[i] <= pfn and pfn + n <= m.pfn[i] + m.frames[i]:
-                taken = frames.place_at(m, i, place.lo, place.hi, int(m.base[i]) + pfn - int(m.pfn[i]), classes)
+                taken = filler.at(i, int(m.base[i]) + pfn - int(m.pfn[i]), place.lo, place.hi)
                 if taken != place.hi:
                     raise InputError(where, f"the frame for page {taken} is already taken", "place pages on free frames")
                 return
@@ -200,7 +201,7 @@ class PhysicalMemory:
             taken = np.concatenate((taken, frames.take_offline(m, i, missing)))
         m.node["total"][i] += self.offline[i].size - taken.size
         self.offline[i] = taken
-        frames.build_free_lists(m)
+        self._link_free()
 
     def space_for(self, addr_unit: int) -> Space:
         """Return the paddr address space for core addresses of `addr_unit` bytes."""
@@ -270,15 +271,31 @@ class PhysicalMemory:
         m.clock[LOG_LENGTH] = room
         m.clock[MOVES] += moves.size
 
+    @property
+    def frame_of(self) -> npt.NDArray[np.uint32]:
+        """Frame of every logical page, uint32 (n_pages,); by a scan of all frames where it is not kept."""
+        m = self.arrays
+        if m.frame_of.size:
+            return np.asarray(m.frame_of)
+        out = np.zeros(self.n_pages, np.uint32)
+        for start in range(0, m.rec.size, CHUNK):
+            page = (m.rec[start : start + CHUNK] & LOW32).astype(np.int64) - 1
+            held = np.flatnonzero(page >= 0)
+            out[page[held]] = start + held
+        return out
+
     def node_of_pages(self) -> npt.NDArray[np.uint8]:
         """Return the node index of every workload page, uint8 (workload_pages,)."""
-        frame = self.arrays.frame_of[: self.workload_pages]
+        return self._node_of(self.frame_of[: self.workload_pages])
+
+    def _node_of(self, frame: npt.NDArray[np.uint32]) -> npt.NDArray[np.uint8]:
         return np.asarray(np.searchsorted(self.arrays.base, frame, side="right") - 1, np.uint8)
 
     def pfn_of_pages(self) -> npt.NDArray[np.int64]:
         """Return the page frame number of every workload page, int64 (workload_pages,)."""
-        node, m = self.node_of_pages(), self.arrays
-        return np.asarray(m.frame_of[: self.workload_pages] - m.base[node] + m.pfn[node])
+        frame, m = self.frame_of[: self.workload_pages], self.arrays
+        node = self._node_of(frame)
+        return np.asarray(frame - m.base[node] + m.pfn[node])
 
     def owners(self) -> npt.NDArray[np.uint32]:
         """Return logical page + 1 by page frame from the first node's start to the last one's end, 0 where there is none."""

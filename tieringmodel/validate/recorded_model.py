@@ -278,7 +278,8 @@ def model_trace(model: Setup, seed: int) -> Trace:
         if left_us > 0:
             engine.run(left_us)
         if what == 0:
-            frames = [memory.arrays.frame_of[lows[i] : lows[i + 1] : stride] for i in hot_segments(layout, at_ms)]
+            frame_of = memory.frame_of
+            frames = [frame_of[lows[i] : lows[i + 1] : stride] for i in hot_segments(layout, at_ms)]
             if frames:
                 share[k] = sum(int((f < memory.arrays.base[1]).sum()) for f in frames) / sum(f.size for f in frames)
             total[k], sample[k] = memory.migrated_pages().sum(), engine.kdamonds[0].attrs.sample_us

@@ -23,7 +23,7 @@ def prandom(file: VectorFile) -> None:
             where = f"{record.where}, seed {seed}"
             file.equal(where, "state", list(lfsr_registers(seed)), record["state"])
             rng, out = kernel_rng(seed), np.zeros(len(first), np.uint32)
-            draws.draw_many(rng.state, rng.buffer, out)
+            draws.draw_many(rng, out)
             file.equal(where, "first", out.tolist(), first)
 
 
@@ -35,7 +35,7 @@ def rand(file: VectorFile) -> None:
         raw = [table.cells["raw1"][i], *([table.cells["raw2"][i]] if table.cells["raw2"][i] else [])]
         with file.reading(where):
             rng = replay_rng([int(r) for r in raw])
-            got = int(draws.rand_one(rng.state, rng.buffer, left[i], right[i]))
+            got = int(draws.rand_one(rng, left[i], right[i]))
             file.equal(where, "number of raw draws", rng.taken, len(raw))
             file.equal(where, "result", got, int(result[i]))
 

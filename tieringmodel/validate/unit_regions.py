@@ -39,7 +39,7 @@ def merge(file: VectorFile) -> None:
             else:
                 raise _unknown(record)
             file.equal(_at(record), "after", regions.rows(), record["after"])
-            rk.reset_aggregated(regions.now, regions.n)
+            regions.reset_aggregated()
             file.equal(_at(record), "after_reset", regions.rows(), record["after_reset"])
 
 
@@ -65,7 +65,7 @@ def split(file: VectorFile) -> None:
             seed, raw = record["seed"], [r for call in record["calls"] for r in call["rng"]]
             file.equal(_at(record), "rnd_state", list(lfsr_registers(seed)), record["rnd_state"])
             rng, out = kernel_rng(seed), np.zeros(len(raw), np.uint32)
-            draws.draw_many(rng.state, rng.buffer, out)
+            draws.draw_many(rng, out)
             file.equal(_at(record), "rng", out.tolist(), raw)
             _split(file, record, kernel_rng(seed), "lfsr113")
             _split(file, record, replay_rng(raw or [0]), "recorded draws")

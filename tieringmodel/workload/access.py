@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from bisect import bisect_left, bisect_right, insort
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
@@ -13,7 +14,7 @@ import numpy.typing as npt
 from ..errors import InputError
 from ..kernels._jit import records
 from ..kernels.layout import HASH, PERIOD, RATE, RULE, Access
-from ..kernels.random import mix64
+from ..kernels.random import mixed
 from ..scenario import Group, Memcg, Workload
 
 _KIND = {"rate": RATE, "period": PERIOD, "hash": HASH}
@@ -137,7 +138,6 @@ class AccessTable:
 
     Attributes
     ----------
-    page_class : ndarray of uint16, shape (n_pages,)
     groups_of_class : list of tuple of int
         Indices of the groups that touch a class.
     memcg_classes : dict of int to ndarray of bool, shape (n_classes,)
@@ -147,16 +147,16 @@ class AccessTable:
     def __init__(self, workload: Workload, tick_us: int, seed: int, plain: bool = True) -> None:
         self.workload, self.tick_us = workload, tick_us
         number: dict[tuple[tuple[int, ...], int], int] = {((), 0): 0}
-        self.page_class = np.zeros(workload.n_pages, np.uint16)
+        self._runs: list[tuple[int, int]] = []
         for lo, hi, members, memcg in _intervals(workload):
             cls = number.setdefault((members, memcg), len(number))
             if cls > 65535:
                 raise InputError("workload.groups", "form more than 65535 classes of pages", "use fewer, larger groups")
-            self.page_class[lo:hi] = cls
+            self._runs.append((hi - lo, cls))
         self.groups_of_class: list[tuple[int, ...]] = [members for members, _ in number]
         memcg_of_class = np.array([memcg for _, memcg in number], np.int64)
         self.memcg_classes = memcg_classes(workload.memcgs, memcg_of_class)
-        self.key = np.uint64(mix64(np.uint64(seed % 2**64) ^ np.uint64(0xA5A5)))
+        self.key = np.uint64(mixed(seed ^ 0xA5A5))
         first = np.zeros(len(self.groups_of_class) + 1, np.int64)
         rules = []
         for c, members in enumerate(self.groups_of_class):
@@ -179,7 +179,13 @@ class AccessTable:
         anon = np.ones(n, np.uint8)
         self.arrays = Access(first, table, np.zeros(n, np.uint64), False, self.key, anon, memcg_of_class)
         self._entered, self._entered_plain = (0, 0), False
+        self._rates: tuple[int, int, npt.NDArray[np.float64]] = (0, 0, np.zeros(0))
         self.enter(0)
+
+    @property
+    def page_class(self) -> npt.NDArray[np.uint16]:
+        """Class of every page, uint16 (n_pages,), made anew at every call: pages keep their class in their record."""
+        return np.repeat(np.array([c for _, c in self._runs], np.uint16), [n for n, _ in self._runs])
 
     def _rule(self, g: Group) -> tuple[int, ...]:
         threshold = rate_threshold(g.rate_hz, self.tick_us) if g.kind == "rate" else g.threshold
@@ -192,7 +198,9 @@ class AccessTable:
         shortcut answers as the general rules do, for it is taken only where that rate has slot 0.
         """
         if self._entered[0] <= tick < self._entered[1]:
-            self.arrays = self.arrays._replace(plain=self._entered_plain)
+            if self.arrays.plain == self._entered_plain:
+                return self._entered[1]
+            self.arrays = replace(self.arrays, plain=self._entered_plain)
             return self._entered[1]
         at = bisect_right(self.changes, tick)
         until = self.changes[at] if at < len(self.changes) else 2**62
@@ -204,13 +212,13 @@ class AccessTable:
         plain = self._plain_possible and not bool(other.any())
         threshold[self._class_of_rule[first]] = self._plain_of_rule[first]
         threshold[self._class_of_rule[other]] = 0
-        self.arrays = a._replace(threshold=threshold, plain=plain)
+        self.arrays = replace(a, threshold=threshold, plain=plain)
         self._entered, self._entered_plain = (since, until), plain
         return until
 
     def general(self) -> None:
         """Prepare for checks that reach across a change of rules."""
-        self.arrays = self.arrays._replace(plain=False)
+        self.arrays = replace(self.arrays, plain=False)
 
     @property
     def class_names(self) -> list[str]:
@@ -223,11 +231,18 @@ class AccessTable:
         ]
 
     def touch_rate_hz(self, tick: int) -> npt.NDArray[np.float64]:
-        """Expected touches per second of a page of each class around `tick`, float64 (n_classes,)."""
-        active = (self._rules["start"] <= tick) & (tick < self._rules["end"])
-        n = len(self.groups_of_class)
-        # bincount adds in the order of the rules, one after the other: the sum does not depend on how many there are.
-        return np.bincount(self._class_of_rule[active], self._rate_of_rule[active], n).astype(np.float64)
+        """Expected touches per second of a page of each class around `tick`, float64 (n_classes,); read only."""
+        since, until, out = self._rates
+        if not since <= tick < until:
+            at = bisect_right(self.changes, tick)
+            since = self.changes[at - 1] if at else -(2**62)
+            until = self.changes[at] if at < len(self.changes) else 2**62
+            active = (self._rules["start"] <= tick) & (tick < self._rules["end"])
+            n = len(self.groups_of_class)
+            # bincount adds in the order of the rules, one after the other: the sum does not depend on how many there are.
+            out = np.bincount(self._class_of_rule[active], self._rate_of_rule[active], n).astype(np.float64)
+            self._rates = since, until, out
+        return out
 
     def _rate_hz(self, g: Group) -> float:
         if g.kind == "rate":

@@ -1,0 +1,97 @@
+"""How much of this computer's memory a run needs, and a refusal that says what would fit."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from ..errors import InputError
+from ..scenario import Machine
+from ..units import format_bytes, parse_bytes
+
+LIMIT = "TIERINGMODEL_MEMORY_LIMIT"
+_CGROUPS = (
+    ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory.current"),
+    ("/sys/fs/cgroup/memory/memory.limit_in_bytes", "/sys/fs/cgroup/memory/memory.usage_in_bytes"),
+)
+PER_FRAME = 8 + 2 / 8 + 2 * 2 / 512
+"""Bytes: the page's record, a bit each for free and for LRU, and two counts per 512 frames."""
+FIXED_BYTES = 64 << 20
+"""The interpreter with numpy and numba, scratch arrays, and the log of moves."""
+
+
+def needed_bytes(frames: int, pages: int, frame_of: bool, seen: bool) -> int:
+    """Return the most memory that a run has in use, while its pages are placed, in bytes.
+
+    Parameters
+    ----------
+    frames : int
+        Frames of the machine.
+    pages : int
+        Logical pages; while they are placed, each one's class takes 2 bytes.
+    frame_of : bool
+        Keep every page's frame (4 bytes a page).
+    seen : bool
+        Keep for every page when its accessed state was last cleared (2 bytes a page).
+    """
+    return round(frames * PER_FRAME) + pages * (2 + 4 * frame_of + 2 * seen) + FIXED_BYTES
+
+
+def available_bytes() -> int | None:
+    """Return how much memory a run may take, in bytes; None where nothing tells.
+
+    The environment variable `LIMIT` decides; else the least of the system's available memory and what the control group
+    still leaves.
+
+    Raises
+    ------
+    InputError
+        If the variable is not a size.
+    """
+    if named := os.environ.get(LIMIT):
+        return parse_bytes(named, LIMIT)
+    found = []
+    for line in _read("/proc/meminfo").splitlines():
+        if line.startswith("MemAvailable:"):
+            found.append(int(line.split()[1]) * 1024)
+    for most, used in _CGROUPS:
+        limit, current = _read(most).strip(), _read(used).strip()
+        if limit.isdigit() and current.isdigit():
+            found.append(max(int(limit) - int(current), 0))
+    return min(found, default=None)
+
+
+def _read(path: str) -> str:
+    try:
+        return Path(path).read_text()
+    except OSError:
+        return ""
+
+
+def check_memory(machine: Machine, pages: int, frame_of: bool, seen: bool) -> None:
+    """Refuse a run that does not fit, before anything is allocated.
+
+    Parameters
+    ----------
+    machine : Machine
+        Its nodes give the frames.
+    pages, frame_of, seen : int, bool, bool
+        As for `needed_bytes`.
+
+    Raises
+    ------
+    InputError
+        With what it needs, what there is, and how many pages would fit.
+    """
+    size = machine.folio_bytes
+    frames = sum(n.sz_bytes for n in machine.nodes) // size
+    pages += sum(n.cache_bytes for n in machine.nodes) // size
+    needed, available = needed_bytes(frames, pages, frame_of, seen), available_bytes()
+    if available is None or needed <= available:
+        return
+    share = max(available - FIXED_BYTES, 0) / (needed - FIXED_BYTES)
+    remedy = f"simulate at most {int(frames * share):.1e} frames"
+    if size < 2 << 20:
+        remedy += " or set machine.folio_bytes = '2 MiB'"
+    text = f"has {frames} frames of {format_bytes(size)}: the run needs {format_bytes(needed)}"
+    raise InputError("machine", f"{text}, {format_bytes(available)} are free", f"{remedy}; {LIMIT} overrides what is free")
