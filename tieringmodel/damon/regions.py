@@ -185,7 +185,7 @@ class RegionSet:
     def merge(self, threshold: int, sz_limit: int, max_thres: int, max_nr_regions: int) -> None:
         """Age and merge (``kdamond_merge_regions``), in place."""
         limits = np.uint64(threshold), np.uint64(min(sz_limit, ULONG_MAX)), np.uint64(max_thres)
-        rk.merge_regions(self.now, self.ptr, *limits, max_nr_regions)
+        rk.merge_regions(self.now, self.ptr, *limits, min(max_nr_regions, 2**62))
 
     def split_each(self, pieces: int, min_region_sz: int, rng: Rng) -> None:
         """Split every region at random into up to that many pieces (``damon_split_regions_of`` on all targets)."""

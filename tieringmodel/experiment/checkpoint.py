@@ -40,6 +40,7 @@ _LAG = ("detected", "base", "peak", "delta", "slot", "cooldown", "active", "last
 _COLUMNS = (
     "due", "active", "esz", "charged_sz", "total_charged_ns", "charge_target", "charge_addr", "min_score", "quota_set",
     "nr_tried", "sz_tried", "nr_applied", "sz_applied", "sz_ops_filter_passed", "qt_exceeds", "nr_snapshots",
+    "last_applied",
 )  # fmt: skip
 _DEALT = ("done", "dealt_in")
 
@@ -244,7 +245,7 @@ def _check_memory(engine: Engine, arrays: Arrays) -> None:
     frames, n_pages = m.rec.size, engine.memory.n_pages
     page = (given.rec & LOW32).astype(np.int64) - 1
     at = np.flatnonzero(page >= 0)
-    if at.size != n_pages or (np.bincount(page[at], minlength=n_pages) != 1).any():
+    if at.size != n_pages or page.max() >= n_pages or (np.bincount(page[at], minlength=n_pages) != 1).any():
         raise ValueError("memory.rec does not hold every page once")
     frame_of = np.empty(n_pages, np.int64)
     frame_of[page[at]] = at

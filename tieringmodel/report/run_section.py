@@ -6,7 +6,6 @@ import math
 from html import escape
 from typing import TYPE_CHECKING
 
-from ..analysis.lint import format_findings, lint
 from ..analysis.verdict import Verdict, verdict
 from ..errors import InputError
 from ..plot.files import has_regions
@@ -61,6 +60,8 @@ def body(ds: xr.Dataset, ident: str) -> str:
     -------
     str
     """
+    from ..analysis.lint import format_findings, lint
+
     found = judged(ds)
     parts = []
     if found is None:
