@@ -74,7 +74,9 @@ tm.plot.recorded_bands(pairs);
 lowest, highest = int(0.05 * (SEEDS - 1)), int(np.ceil(0.95 * (SEEDS - 1)))
 expected = (highest - lowest) / (SEEDS + 1)
 print(f"a perfect model: {100 * expected:.0f} %; this one: {100 * inside / len(pairs):.0f} %")
-assert not any(run.error for run in runs) and len(runs) == 9 and len(pairs) == 54
+assert not any(run.error for run in runs)
+assert len(runs) == 9
+assert len(pairs) == 54
 assert expected == {8: 7 / 9, 64: 57 / 65}.get(SEEDS, expected)
 assert inside >= 49 if SEEDS == 64 else inside / len(pairs) > expected - 0.1
 
@@ -84,7 +86,7 @@ assert inside >= 49 if SEEDS == 64 else inside / len(pairs) > expected - 0.1
 # | run, measure (64 seeds) | how it fails | what the experiments say |
 # |---|---|---|
 # | B2 hot found | 33.2 MiB, band 28.1 … 32.1 | the start differs: over the second half alone it is inside |
-# | C5 hot share mean, migrated | just above the band: 2 and 1 seeds of 64 reach it | nominal instead of recorded intervals hold both |
+# | C5 hot share mean, migrated | just above the band: 2 and 1 of 64 seeds reach it | with nominal intervals both are inside |
 # | C10 hot share min | 0 in the recording, 0 … 0.00065 in the band: no width counts there | vanishes with DAMON's draws fixed |
 # | C1 hot share sd | the value is the band's lower end, but the band is wide | `MemFree`'s lag brings the spread in |
 
@@ -95,7 +97,12 @@ for p in pairs:
         print(f"{p.run:26s} {p.measure:20s} {how:13s} recorded {p.recorded:.4g}, band {p.low:.4g} … {p.high:.4g}")
 outside = {(p.run.split("_")[0], p.measure) for p in pairs if not p.inside}
 known = {("B2", "hot found"), ("C5", "hot share mean"), ("C5", "migrated"), ("C10", "hot share min"), ("C1", "hot share sd")}
-assert outside >= known if SEEDS == 8 else outside == known if SEEDS == 64 else True
+assert len(known) == 5
+if SEEDS == 64:
+    assert outside == known
+    bands = {(p.run.split("_")[0], p.measure): (p.low, p.high) for p in pairs}
+    np.testing.assert_allclose(bands["B2", "hot found"], (28.1, 32.1), atol=0.05)
+    np.testing.assert_allclose(bands["C10", "hot share min"], (0, 0.00065), atol=5e-6)
 
 # %% [markdown]
 # Does it say more than a forecast without a model? The CRPS is the mean distance of a forecast's distribution from what
@@ -142,18 +149,20 @@ axes[1].set_xlabel("Time [s]");
 
 # %%
 by_measure = {(p.run.split("_")[0], p.measure): p for p in pairs}
-for run, names in (("C3", ("hot share mean", "hot share sd", "cycle period", "migrated")), ("C10", ("first move", "hot share max"))):
-    for name in names:
-        p = by_measure[run, name]
-        print(f"{run:4s} {name:15s} recorded {p.recorded:6.3f}, model {p.low:6.3f} … {p.high:6.3f} {p.unit if p.unit != '1' else ''}")
-        assert p.inside
+of_c3 = [("C3", name) for name in ("hot share mean", "hot share sd", "cycle period", "migrated")]
+for run, name in (*of_c3, ("C10", "first move"), ("C10", "hot share max")):
+    p = by_measure[run, name]
+    print(f"{run:4s} {name:15s} recorded {p.recorded:6.3f}, model {p.low:6.3f} … {p.high:6.3f} [{p.unit}]")
+    assert p.inside
 assert round(by_measure["C10", "first move"].recorded) == 22
 trace, model = traces["C10_tier_consist_farstart"]
-assert trace.share[trace.time_s > 112].max() == 0 and model[:, trace.time_s > 112].max() < 0.001
+assert trace.share[trace.time_s > 112].max() == 0
+assert model[:, trace.time_s > 112].max() < 0.001
 late_s = trace.time_s[np.argmax(trace.share > 0.2)] - np.median(trace.time_s[np.argmax(model > 0.2, axis=1)])
 behind = (trace.share < np.quantile(model, 0.05, axis=0)) & (trace.time_s < 60)
 print(f"C10 passes 20 % {late_s:.1f} s after the median seed; below the band until {trace.time_s[behind].max():.1f} s")
-assert round(late_s, 1) == 3.5 and trace.time_s[behind].max() < 52
+assert round(late_s, 1) == 3.5
+assert trace.time_s[behind].max() < 52
 
 # %% [markdown]
 # ## Machines of others
@@ -172,7 +181,8 @@ for name, row in rows.items():
         mark = "" if p.inside else "  OUTSIDE"
         print(f"     {p.what:52s} {given:>10s} {p.predicted:10.4g}  {p.low:.4g} … {p.high:.4g}{mark}")
 verdicts = {name: row.verdict for name, row in rows.items()}
-assert all(row.ok for row in rows.values()) and all(row.inside for row in rows.values() if row.must)
+assert all(row.ok for row in rows.values())
+assert all(row.inside for row in rows.values() if row.must)
 assert [name for name, verdict in verdicts.items() if verdict == "explained"] == ["V5", "V10", "V11"]
 
 # %% [markdown]
@@ -195,7 +205,8 @@ tm.plot.hardware_v1(v1)
 worst = float(abs(v1.model_mean - v1.published_mean).max())
 ratio = v1.published_sd / v1.model_sd
 print(f"means within {worst:.2f} points; published over predicted sd {ratio.round(2).values}")
-assert v1.attrs["delay"] == 0 and worst < 0.55
+assert v1.attrs["delay"] == 0
+assert worst < 0.55
 
 # %% [markdown]
 # The standard deviations are not as good. Three of the four are smaller than those of a relay that spends half of its time
@@ -244,8 +255,10 @@ for name in ("V5", "V10", "V11"):
 v10 = rows["V10"]
 free = next(p for p in v10.points if not p.inside)
 late = next(p for p in v10.experiments if "free share" in p.what)
-assert free.published == 90 and round(free.predicted, 1) == 73.6
-assert late.inside and round(late.predicted, 1) == 84.6
+assert free.published == 90
+assert round(free.predicted, 1) == 73.6
+assert late.inside
+assert round(late.predicted, 1) == 84.6
 
 # %% [markdown]
 # ### What the assumed costs decide
@@ -257,7 +270,8 @@ assert late.inside and round(late.predicted, 1) == 84.6
 for name, row in rows.items():
     for s in row.sensitive:
         print(textwrap.fill(f"{name:4s}{s}", 112, subsequent_indent="    "))
-assert not rows["V2"].sensitive and not rows["V9"].sensitive
+assert not rows["V2"].sensitive
+assert not rows["V9"].sensitive
 
 # %% [markdown]
 # ## What this does not show
