@@ -101,13 +101,14 @@ gap = push.replace(quota=push.quota.replace(goals=(push.quota.goals[0].replace(t
 fixed = scenario.replace(contexts=(contexts.replace(schemes=(pull, gap)),))
 print([f"{f.level}: {f.code}" for f in tm.lint(fixed)])
 
-cmp = tm.compare({"as typed": scenario, "gap of 200 bp": fixed}, duration="120 s", seed=1, title="A gap between two goals")
+pair = {"goal: as typed": scenario, "goal: gap of 200 bp": fixed}
+cmp = tm.compare(pair, duration="120 s", seed=1, title="A gap between two goals")
 for name in cmp.policy.values:
     row = cmp.sel(policy=name)
     late = float(row.migrated_mib_s[cmp.time > 60].mean())
-    print(f"{name:14s} {row.kind.item():10s} {late:5.2f} MiB/s in the second minute, "
+    print(f"{name:19s} {row.kind.item():10s} {late:5.2f} MiB/s in the second minute, "
           f"{float(row.moves_per_page):.2f} moves per page in all")  # fmt: skip
-tm.plot.share(cmp)
+tm.plot.migration_rate(cmp)
 before, after = cmp.migrated_mib_s.sel(time=cmp.time > 60).mean("time").values
 assert round(before, 1) == 1.6
 assert after == 0
@@ -134,7 +135,7 @@ assert "converged" not in kinds.values[0].tolist()
 # of sysfs writes to review. It starts DAMON only with `--on`. A scenario that must stay calm can be a test, too.
 
 # %%
-page = write_report([cmp], "report.html", command=f"tieringmodel compare -- {line}")
+page = write_report([cmp], "report.html", command="notebooks/from_damo_line_to_verdict.py")
 notes = write_converted(Loaded(fixed), Path("setup.sh"))
 for note in notes:
     print("-", note)
