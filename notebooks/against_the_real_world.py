@@ -233,8 +233,8 @@ assert float(abs(v4.predicted - v4.published).max()) < v4.attrs["tolerance"] == 
 # %% [markdown]
 # ### Outside, and explained by an experiment
 #
-# Three rows hold a point outside its range. An explanation here is a run that yields the published number with *one* thing
-# changed, and a prediction that could fail. It says what would have to be true of the machine, not that it was.
+# Three rows hold a point outside its range. An explanation here is an experiment that could fail: something is changed, and
+# the outcome has to fall into a range of its own. It says what would have to be true of the machine, not that it was.
 
 # %%
 for name in ("V5", "V10", "V11"):
