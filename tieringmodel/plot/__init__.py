@@ -3,10 +3,11 @@
 matplotlib is imported when something is drawn. Functions of a comparison: `share`, `share_panels`, `migration_rate`,
 `summary`; of a run: `course`, `heatmap` (also of a comparison), `esz`, `occupancy`, `returns`, `spectrum`. `save_figures`
 writes files. Of the RFC's experiments: `rfc_claim`, `rfc_claims`, `five_pages`; of maps over parameters: `stability_map`,
-`consist_or_temporal`; of published measurements: `hardware_v1`, `hardware_v4`; of hotness sources: `sources_at_equal_cost`.
-In a notebook `explore` gives sliders that redraw the course of a loop.
+`consist_or_temporal`; of published measurements: `hardware_v1`, `hardware_v4`; of hotness sources: `sources_at_equal_cost`;
+of recorded kernels: `recorded_bands`. In a notebook `explore` gives sliders that redraw the course of a loop.
 """
 
+from .bands import recorded_bands
 from .claims import five_pages, rfc_claim, rfc_claims, write_readme_figures
 from .explore import explore
 from .files import save_figures
@@ -31,6 +32,7 @@ __all__ = [
     "heatmap",
     "migration_rate",
     "occupancy",
+    "recorded_bands",
     "returns",
     "rfc_claim",
     "rfc_claims",
