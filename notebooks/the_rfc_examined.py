@@ -10,6 +10,8 @@
 #     name: python3
 # ---
 
+# ci: full
+
 # %% [markdown]
 # # The RFC examined
 #

@@ -10,6 +10,8 @@
 #     name: python3
 # ---
 
+# ci: full
+
 # %% [markdown]
 # # Which source of hotness, and what does it all cost?
 #
