@@ -93,13 +93,14 @@ def _contents(comparisons: Sequence[xr.Dataset], ids: list[str]) -> str:
     if len(comparisons) == 1:
         return ""
     items = [
-        f'<li><a href="#{i}">{escape(_title(c))}</a>: {escape(_headline(c))}</li>'
+        f'<li><a href="#{i}">{escape(_title(c))}</a>: {escape(headline(c))}</li>'
         for c, i in zip(comparisons, ids, strict=True)
     ]
     return "<nav><ul>\n" + "\n".join(items) + "\n</ul></nav>"
 
 
-def _headline(c: xr.Dataset) -> str:
+def headline(c: xr.Dataset) -> str:
+    """Return what a page says first about a result."""
     if "policy" in c.dims:
         return words(c).headline
     found = run_section.judged(c)
