@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from .plot.sweeps import short
 from .units import format_bytes
 
 if TYPE_CHECKING:
@@ -22,9 +23,15 @@ SHOWN = {
 MOST_MEASURES = 8
 
 
+def asked(ds: xr.Dataset) -> dict[str, Any]:
+    """Return the arguments that a sweep was called with, besides scenario and design."""
+    found: dict[str, Any] = json.loads(str(ds.attrs["parameters"]))
+    return found
+
+
 def measures_of(ds: xr.Dataset) -> list[str]:
     """Return the measures that a table shows: the usual ones, or of a measure of one's own the first numbers."""
-    if not ds.attrs.get("measure"):
+    if not asked(ds).get("measure"):
         return [*SHOWN]
     dims = ds["done"].dims
     return [str(n) for n in ds.data_vars if n != "done" and ds[n].dims == dims and ds[n].dtype.kind in "biuf"][:MOST_MEASURES]
@@ -85,16 +92,6 @@ def table(ds: xr.Dataset) -> str:
     return "\n".join(lines)
 
 
-def short(paths: list[str]) -> list[str]:
-    """Return the shortest endings that tell the paths apart."""
-    out = []
-    for path in paths:
-        parts = path.split(".")
-        n = next(n for n in range(1, len(parts) + 1) if sum(p.split(".")[-n:] == parts[-n:] for p in paths) == 1)
-        out.append(".".join(parts[-n:]))
-    return out
-
-
 def _cell(value: Any) -> str:
     return f"{value:.4g}" if isinstance(value, float) else str(value)
 
@@ -103,7 +100,8 @@ def command(ds: xr.Dataset, scenario: str = "scenario.toml") -> str:
     """Return the command line that makes a sweep again from its scenario; empty if no command line can say it."""
     words = ["tieringmodel", "sweep", scenario]
     axes = json.loads(str(ds.attrs["design"]))
-    if ds.attrs.get("measure") or sum(len(axis["columns"]) > 1 for axis in axes) > 1:
+    own = any(asked(ds).get(name) for name in ("measure", "what", "series"))
+    if own or sum(len(axis["columns"]) > 1 for axis in axes) > 1:
         return ""
     for axis in axes:
         option = "--grid" if len(axis["columns"]) == 1 else "--zip"

@@ -235,7 +235,7 @@ def test_a_terminal_is_told_how_far_it_is(folder: Path, monkeypatch: pytest.Monk
     shown = [line.split(": ") for line in screen.getvalue().split("\r") if ": " in line]
     assert [name for name, _ in shown] == [C2, C2, D1, D1]
     assert [text.split()[1] for _, text in shown] == ["2/8", "4/8", "6/8", "8/8"]
-    assert shown[-1][1].split()[3:6] == ["seeds/s", "0", "s"]
+    assert shown[-1][1].split()[4:7] == ["seeds/s", "0", "s"]
 
 
 def test_a_broken_run_is_named_and_the_others_are_compared(folder: Path) -> None:

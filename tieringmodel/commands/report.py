@@ -29,10 +29,12 @@ def run(arguments: argparse.Namespace) -> int:
     """Run the command; return the exit status."""
     from ..interop.results import read_results
     from ..report import headline, write_report
+    from ..sweep_text import command as sweep_command
 
     results = read_results(arguments.result)
     beside = arguments.result if arguments.result.is_dir() and arguments.result.suffix != ".zarr" else arguments.result.parent
-    made_by = dict.fromkeys(str(ds.attrs["command"]) for ds in results if "command" in ds.attrs)
+    told = (sweep_command(ds) if ds.attrs["kind"] == "sweep" else str(ds.attrs.get("command", "")) for ds in results)
+    made_by = dict.fromkeys(line for line in told if line)
     command = "\n".join(made_by) or shlex.join(["tieringmodel", "report", str(arguments.result)])
     written = write_report(results, arguments.output or beside / "report.html", command=command)
     if arguments.json:

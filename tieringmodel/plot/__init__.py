@@ -3,7 +3,8 @@
 matplotlib is imported when something is drawn. Functions of a comparison: `share`, `share_panels`, `migration_rate`,
 `summary`; of a run: `course`, `heatmap` (also of a comparison), `esz`, `occupancy`, `returns`, `spectrum`. `save_figures`
 writes files. Of the RFC's experiments: `rfc_claim`, `rfc_claims`, `five_pages`; of maps over parameters: `stability_map`,
-`consist_or_temporal`; of published measurements: `hardware_v1`, `hardware_v4`; of hotness sources: `sources_at_equal_cost`.
+`consist_or_temporal`; of published measurements: `hardware_v1`, `hardware_v4`; of hotness sources:
+`sources_at_equal_cost`; of sweeps: `sweep_map`.
 """
 
 from .claims import five_pages, rfc_claim, rfc_claims, write_readme_figures
@@ -16,6 +17,7 @@ from .pairs import consist_or_temporal
 from .run import esz, occupancy
 from .shares import share, share_panels
 from .snapshots import heatmap
+from .sweeps import sweep_map
 from .windows import course, returns, spectrum
 
 __all__ = [
@@ -38,5 +40,6 @@ __all__ = [
     "spectrum",
     "stability_map",
     "summary",
+    "sweep_map",
     "write_readme_figures",
 ]

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ..errors import InputError
-from . import flows, run, shares, snapshots, windows
+from . import flows, run, shares, snapshots, sweeps, windows
 from .style import Sheet
 
 if TYPE_CHECKING:
@@ -36,6 +36,7 @@ KINDS = {
     "course": Kind(windows.course, windows.course_sheet),
     "returns": Kind(windows.returns, windows.returns_sheet),
     "spectrum": Kind(windows.spectrum, windows.spectrum_sheet),
+    "sweep_map": Kind(sweeps.sweep_map, sweeps.sweep_sheet),
 }
 OF_A_COMPARISON = ("share", "migration_rate", "regions", "summary")
 
@@ -47,7 +48,7 @@ def figure(name: str, ds: xr.Dataset, **options: Any) -> Figure:
     ----------
     name : str
         One of ``share``, ``share_panels``, ``migration_rate``, ``regions``, ``summary``, ``esz``, ``occupancy``,
-        ``course``, ``returns``, ``spectrum``.
+        ``course``, ``returns``, ``spectrum``, ``sweep_map``.
     ds : xarray.Dataset
         What to draw.
     **options
