@@ -21,7 +21,7 @@ def add(commands: Any) -> None:
     """Add the command's parser to a set of subparsers."""
     p = commands.add_parser(
         "completion",
-        help="a script for your shell that completes commands, options, scenarios and files",
+        help="a script for your shell",
         description="Print a completion script. bash: source <(tieringmodel completion bash) in ~/.bashrc; zsh: "
         "source <(tieringmodel completion zsh) in ~/.zshrc, after compinit; fish: tieringmodel completion fish "
         "> ~/.config/fish/completions/tieringmodel.fish.",

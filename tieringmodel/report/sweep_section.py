@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from ..plot.reading import plain
 from ..plot.sweeps import SEED, measured
+from ..report_text import MISSING
 from ..sweep_text import cells
 from .drawing import svg
 
@@ -22,6 +23,7 @@ _CAPTION = (
     "{what}: {long_name}. Axes beyond the second are averaged. Grey cells have no finite mean: "
     "never, where a seed never gets there, or a dash, where none was measured."
 )
+_WORDS = {"inf": "never", "nan": MISSING}
 
 
 def headline(ds: xr.Dataset) -> str:
@@ -78,7 +80,8 @@ def _table(ds: xr.Dataset) -> str:
     numeric = [all(_number(row[k]) for row in shown) for k in range(len(heads))]
     kind = [" class=n" if n else "" for n in numeric]
     top = "".join(f"<th scope=col{k}>{escape(h)}</th>" for h, k in zip(heads, kind, strict=True))
-    lines = ["<tr>" + "".join(f"<td{k}>{escape(c)}</td>" for c, k in zip(row, kind, strict=True)) + "</tr>" for row in shown]
+    body = ([f"<td{k}>{escape(_WORDS.get(c, c))}</td>" for c, k in zip(row, kind, strict=True)] for row in shown)
+    lines = ["<tr>" + "".join(row) + "</tr>" for row in body]
     rest = f"<p>… and {total - len(shown)} more</p>" if total > len(shown) else ""
     return (
         '<div class="scroll" tabindex="0" role="region" aria-label="Table, scrolls sideways"><table>\n'
