@@ -67,6 +67,15 @@ def test_external_links_have_the_form_of_links() -> None:
             assert re.fullmatch(r"https://[\w.-]+(/[\w.@~+%/-]*)?(#[\w-]+)?", link), (page, link)
 
 
+def test_the_table_of_contents_names_every_page_and_no_other() -> None:
+    docs = ROOT / "docs"
+    (body,) = re.findall(r"```\{toctree\}\n(.*?)```", (docs / "index.md").read_text(encoding="utf-8"), re.DOTALL)
+    named = [line for line in body.splitlines() if line and not line.startswith(":")]
+    pages = {p.relative_to(docs).with_suffix("").as_posix() for p in docs.rglob("*") if p.suffix in (".md", ".rst")}
+    there = {p for p in pages if not p.startswith("_build")} - {"index"} | {"commands"}  # which conf.py writes
+    assert sorted(named) == sorted(there)
+
+
 def test_links_inside_the_project_lead_somewhere() -> None:
     for page in [*PAGES, ROOT / "MODEL.md", ROOT / "CONTRIBUTING.md"]:
         for link in re.findall(r"\]\((?!http|#)([^)#]+)", page.read_text(encoding="utf-8")):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 from types import TracebackType
@@ -9,8 +10,8 @@ from typing import Self
 
 
 def watched() -> bool:
-    """Whether somebody looks at stderr as it is written: a terminal, or a notebook's kernel."""
-    return sys.stderr.isatty() or type(sys.stderr).__module__.startswith("ipykernel")
+    """Whether somebody looks at stderr as it is written: a terminal that can clear a line, or a notebook's kernel."""
+    return (sys.stderr.isatty() and os.environ.get("TERM") != "dumb") or type(sys.stderr).__module__.startswith("ipykernel")
 
 
 def _three(rate: float) -> str:
@@ -43,8 +44,9 @@ class Progress:
         """Start the clock."""
         return self
 
-    def update(self, done: float) -> None:
-        """Report that `done` of the total is finished."""
+    def update(self, done: float, total: float | None = None) -> None:
+        """Report that `done` of the total is finished, and what the total is now if that became known on the way."""
+        self.total = self.total if total is None else total
         now = time.monotonic()
         if not self.on or now - self.last < 0.2 or now - self.start < 2.0:
             return
@@ -53,11 +55,15 @@ class Progress:
         left = (self.total - done) / rate if rate > 0 else float("inf")
         share = done / self.total if self.total else 1.0
         done_text = f"{share:4.0%}  {done:.0f}/{self.total:.0f} {self.unit}"
-        sys.stderr.write(f"\r{self.label}: {done_text}  {_three(rate)} {self.unit}/s  {left:.0f} s left ")
+        sys.stderr.write(f"\r{self.label}: {done_text}  {_three(rate)} {self.unit}/s  {left:.0f} s left \x1b[K")
         sys.stderr.flush()
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        """Clear the line."""
+        self.clear()
+
+    def clear(self) -> None:
+        """Take the line away, so that something can be printed in its place; the next update shows it again."""
         if self.shown:
             sys.stderr.write("\r\x1b[K")
             sys.stderr.flush()
+            self.shown = False

@@ -17,6 +17,7 @@ from small import MIB, pull, push, scenario
 
 import tieringmodel as tm
 from tieringmodel import cli
+from tieringmodel.commands.compare import distinct
 from tieringmodel.progress import Progress
 
 HEAVY = ("numba", "llvmlite", "scipy", "xarray", "pandas", "matplotlib", "h5netcdf")
@@ -295,7 +296,7 @@ def test_compare_takes_several_scenarios(
 def test_scenarios_of_one_name_do_not_overwrite_each_other() -> None:
     labels: list[str] = []
     for name in ("Same", "same", "Same (2)", "s a m e", "other"):
-        labels.append(cli._distinct(name, labels))
+        labels.append(distinct(name, labels))
     assert labels == ["Same", "same (2)", "Same (2) (2)", "s a m e", "other"]
 
 

@@ -1,7 +1,10 @@
 """Recorded runs beside the model: what is measured, what of the machine is modelled, and what is said about it."""
 
+import io
+import itertools
 import math
 import shutil
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -205,12 +208,34 @@ def test_runs_and_their_pairs(folder: Path) -> None:
 
 def test_results_do_not_depend_on_the_processes() -> None:
     job = Job(tm.data_path("recordings", C8), Mechanisms(), 5)
-    with Runner(2) as two:
+    ticks: dict[int, list[tuple[int, int]]] = {1: [], 2: []}
+    with Runner(2, lambda *tick: ticks[2].append(tick)) as two:
         elsewhere = two.start(job)()
-    here = Runner(1).start(job)()
+    here = Runner(1, lambda *tick: ticks[1].append(tick)).start(job)()
+    assert ticks[1] == [(4, 5), (5, 5)], "as batches of four are done"
+    assert ticks[2] == sorted(ticks[2])
+    assert ticks[2][-1] == (5, 5)
     assert list(here) == list(elsewhere)
     for name, values in here.items():
         assert np.array_equal(values, elsewhere[name], equal_nan=True)
+
+
+class Screen(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+def test_a_terminal_is_told_how_far_it_is(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    screen, seconds = Screen(), itertools.count(step=5)
+    monkeypatch.setattr(sys, "stderr", screen)
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setattr("tieringmodel.progress.time.monotonic", lambda: float(next(seconds)))
+    for _ in compare_runs(folder, seeds=2, workers=1, causes=False):
+        assert screen.getvalue().endswith("\r\x1b[K"), "nothing stands where the case will be printed"
+    shown = [line.split(": ") for line in screen.getvalue().split("\r") if ": " in line]
+    assert [name for name, _ in shown] == [C2, C2, D1, D1]
+    assert [text.split()[1] for _, text in shown] == ["2/8", "4/8", "6/8", "8/8"]
+    assert shown[-1][1].split()[4:7] == ["seeds/s", "0", "s"]
 
 
 def test_a_broken_run_is_named_and_the_others_are_compared(folder: Path) -> None:

@@ -234,6 +234,10 @@ def resolve(source: str | Path) -> Path:
     for candidate in shipped:
         if path.name == str(source) and candidate.exists():
             return candidate
+    raise InputError(str(source), "does not exist", "give a file, or one of " + ", ".join(shipped_names()))
+
+
+def shipped_names() -> list[str]:
+    """Return the names under which scenarios and recordings ship with the package."""
     names = sorted(p.stem for p in data_path("scenarios").glob("*.toml"))
-    names += sorted(p.name for p in data_path("recordings").iterdir() if (p / "damon_config.txt").exists())
-    raise InputError(str(source), "does not exist", "give a file, or one of " + ", ".join(names))
+    return names + sorted(p.name for p in data_path("recordings").iterdir() if (p / "damon_config.txt").exists())

@@ -3,8 +3,9 @@
 matplotlib is imported when something is drawn. Functions of a comparison: `share`, `share_panels`, `migration_rate`,
 `summary`; of a run: `course`, `heatmap` (also of a comparison), `esz`, `occupancy`, `returns`, `spectrum`. `save_figures`
 writes files. Of the RFC's experiments: `rfc_claim`, `rfc_claims`, `five_pages`; of maps over parameters: `stability_map`,
-`consist_or_temporal`; of published measurements: `hardware_v1`, `hardware_v4`; of hotness sources: `sources_at_equal_cost`;
-of recorded kernels: `recorded_bands`. In a notebook `explore` gives sliders that redraw the course of a loop.
+`consist_or_temporal`; of published measurements: `hardware_v1`, `hardware_v4`; of hotness sources:
+`sources_at_equal_cost`; of recorded kernels: `recorded_bands`; of sweeps: `sweep_map`. In a notebook `explore` gives
+sliders that redraw the course of a loop.
 """
 
 from .bands import recorded_bands
@@ -19,6 +20,7 @@ from .pairs import consist_or_temporal
 from .run import esz, occupancy
 from .shares import share, share_panels
 from .snapshots import heatmap
+from .sweeps import sweep_map
 from .windows import course, returns, spectrum
 
 __all__ = [
@@ -43,5 +45,6 @@ __all__ = [
     "spectrum",
     "stability_map",
     "summary",
+    "sweep_map",
     "write_readme_figures",
 ]

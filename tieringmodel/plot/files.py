@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ..atomic import replacing
 from ..errors import InputError
-from . import flows, run, shares, snapshots, windows
+from . import flows, run, shares, snapshots, sweeps, windows
 from .style import Sheet
 
 if TYPE_CHECKING:
@@ -37,6 +37,7 @@ KINDS = {
     "course": Kind(windows.course, windows.course_sheet),
     "returns": Kind(windows.returns, windows.returns_sheet),
     "spectrum": Kind(windows.spectrum, windows.spectrum_sheet),
+    "sweep_map": Kind(sweeps.sweep_map, sweeps.sweep_sheet),
 }
 OF_A_COMPARISON = ("share", "migration_rate", "regions", "summary")
 
@@ -48,7 +49,7 @@ def figure(name: str, ds: xr.Dataset, **options: Any) -> Figure:
     ----------
     name : str
         One of ``share``, ``share_panels``, ``migration_rate``, ``regions``, ``summary``, ``esz``, ``occupancy``,
-        ``course``, ``returns``, ``spectrum``.
+        ``course``, ``returns``, ``spectrum``, ``sweep_map``.
     ds : xarray.Dataset
         What to draw.
     **options

@@ -5,7 +5,7 @@ from __future__ import annotations
 import html
 import io
 import re
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ..plot.files import figure
 
@@ -30,7 +30,7 @@ def _shorter(path: re.Match[str]) -> str:
     return re.sub(r"\s+", " ", short)
 
 
-def svg(name: str, cmp: xr.Dataset, prefix: str, caption: str) -> str:
+def svg(name: str, cmp: xr.Dataset, prefix: str, caption: str, **options: Any) -> str:
     """Return a figure as an element of a page.
 
     Parameters
@@ -43,6 +43,8 @@ def svg(name: str, cmp: xr.Dataset, prefix: str, caption: str) -> str:
         Put before every id, so that several figures fit in a page.
     caption : str
         What is drawn, plain text; with the message it becomes the text for those who do not see the figure.
+    **options
+        Keyword arguments of the figure's function.
 
     Returns
     -------
@@ -53,7 +55,7 @@ def svg(name: str, cmp: xr.Dataset, prefix: str, caption: str) -> str:
 
     buffer = io.StringIO()
     with mpl.rc_context(_SETTINGS):  # type: ignore[arg-type]
-        made = figure(name, cmp)
+        made = figure(name, cmp, **options)
         message = " ".join((made.get_suptitle() or made.axes[0].get_title(loc="left")).split()).replace(r"\$", "$")
         made.savefig(buffer, format="svg", dpi=_RASTER_DPI, metadata={"Date": None})
     text = buffer.getvalue()

@@ -1,4 +1,4 @@
-"""A report: one HTML file about one or more comparisons or runs that needs nothing beside itself."""
+"""A report: one HTML file about comparisons, runs and sweeps that needs nothing beside itself."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from ..errors import InputError
 from ..plot.files import has_regions, slug
 from ..report_text import NUMBERS, Row, rows
 from ..scenario import Scenario
-from . import run_section
+from . import run_section, sweep_section
 from .drawing import svg
 from .page import PAGE, STYLE
 from .words import words
@@ -45,9 +45,9 @@ def write_report(comparisons: Sequence[xr.Dataset], path: str | Path, *, command
     Parameters
     ----------
     comparisons : sequence of xarray.Dataset
-        One section each: what `tieringmodel.compare` or `tieringmodel.simulate` returns. The attributes ``name``, ``title``,
-        ``question``, ``scenario`` (JSON), ``duration_s``, ``seed`` and ``tieringmodel`` (version) are shown where
-        they exist.
+        One section each: what `tieringmodel.compare`, `tieringmodel.simulate` or `tieringmodel.sweep` returns. The
+        attributes ``name``, ``title``, ``question``, ``scenario`` (JSON), ``duration_s``, ``seed`` and ``tieringmodel``
+        (version) are shown where they exist.
     path : str or Path
         The file to write; its folder is made if it does not exist.
     command : str
@@ -88,6 +88,8 @@ def write_report(comparisons: Sequence[xr.Dataset], path: str | Path, *, command
 
 
 def _title(cmp: xr.Dataset) -> str:
+    if _is_sweep(cmp):
+        return f"Sweep of {cmp.attrs.get('name') or 'a scenario'}"
     return str(cmp.attrs.get("title") or cmp.attrs.get("name") or "Comparison")
 
 
@@ -95,23 +97,32 @@ def _contents(comparisons: Sequence[xr.Dataset], ids: list[str]) -> str:
     if len(comparisons) == 1:
         return ""
     items = [
-        f'<li><a href="#{i}">{escape(_title(c))}</a>: {escape(_headline(c))}</li>'
+        f'<li><a href="#{i}">{escape(_title(c))}</a>: {escape(headline(c))}</li>'
         for c, i in zip(comparisons, ids, strict=True)
     ]
     return "<nav><ul>\n" + "\n".join(items) + "\n</ul></nav>"
 
 
-def _headline(c: xr.Dataset) -> str:
+def headline(c: xr.Dataset) -> str:
+    """Return what a page says first about a result."""
+    if _is_sweep(c):
+        return sweep_section.headline(c)
     if "policy" in c.dims:
         return words(c).headline
     found = run_section.judged(c)
     return found.kind if found else "no goal"
 
 
+def _is_sweep(c: xr.Dataset) -> bool:
+    return bool(c.attrs.get("kind") == "sweep")
+
+
 def _section(cmp: xr.Dataset, ident: str) -> str:
     parts = [f'<section id="{ident}">', f"<h2>{escape(_title(cmp))}</h2>"]
     if cmp.attrs.get("question"):
         parts.append(f'<p class="question">{escape(str(cmp.attrs["question"]))}</p>')
+    if _is_sweep(cmp):
+        return "\n".join([*parts, sweep_section.body(cmp, ident), _scenario(cmp), "</section>"])
     if "policy" not in cmp.dims:
         return "\n".join([*parts, run_section.body(cmp, ident), _scenario(cmp), "</section>"])
     parts += [_verdict(cmp), "<h3>Table</h3>", _table(cmp), "<h3>Figures</h3>"]
@@ -187,8 +198,8 @@ def _scenario(cmp: xr.Dataset) -> str:
 def _seeds(comparisons: Sequence[xr.Dataset]) -> str:
     parts = []
     for c in comparisons:
-        shown = (("seed", "seed", ""), ("duration", "duration_s", " s"))
-        known = [f"{label} {c.attrs[name]:g}{unit}" for label, name, unit in shown if name in c.attrs]
+        known = [f"seed {c.attrs['seed']}"] if "seed" in c.attrs else []
+        known += [f"duration {c.attrs['duration_s']:g} s"] if "duration_s" in c.attrs else []
         if known:
             parts.append(f"<li>{escape(_title(c))}: {escape(', '.join(known))}</li>")
     return "<ul>\n" + "\n".join(parts) + "\n</ul>" if parts else ""

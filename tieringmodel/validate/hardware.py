@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Iterator
 from ..cost import DEFAULT, Costs
 from ..errors import InputError
 from ..fields import suggest
+from ..progress import Progress
 from . import hardware_arithmetic as arithmetic
 from . import hardware_loops as loops
 from . import hardware_tiering as tiering
@@ -47,8 +48,11 @@ def rows(names: Iterable[str] = (), costs: Costs = DEFAULT) -> Iterator[Row]:
 
 def cases() -> Iterator[Case]:
     """Yield every row as a case of kind ``"hardware"``; ok if it is inside or, where allowed, explained."""
-    for row in rows():
-        yield row.case()
+    with Progress("hardware", len(ROWS), "rows") as bar:
+        for done, row in enumerate(rows(), start=1):
+            bar.clear()
+            yield row.case()
+            bar.update(done)
 
 
 def table(found: Iterable[Row]) -> str:

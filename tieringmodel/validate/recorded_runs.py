@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from functools import lru_cache
 from multiprocessing import get_context
@@ -58,9 +58,13 @@ class Runner:
     ----------
     workers : int
         Processes; 1 simulates in this one. Where processes cannot be started, all happens in this one.
+    tick : callable, optional
+        Is told, while one waits for measures, how many seeds are simulated and how many were asked for.
     """
 
-    def __init__(self, workers: int = 1) -> None:
+    def __init__(self, workers: int = 1, tick: Callable[[int, int], None] = lambda done, total: None) -> None:
+        self._tick, self._total, self._done = tick, 0, 0
+        self._waiting: dict[Future[list[dict[str, float]]], int] = {}
         self._pool = ProcessPoolExecutor(workers, mp_context=get_context("spawn")) if workers > 1 else None
 
     def __enter__(self) -> Runner:
@@ -74,21 +78,39 @@ class Runner:
 
     def start(self, job: Job) -> Callable[[], Measured]:
         """Begin with a job; return what waits for its measures."""
+        self._total += job.seeds
 
         def here() -> Measured:
-            return _table([found for part in _parts(job) for found in _simulate(*part)])
+            found = []
+            for part in _parts(job):
+                found += _simulate(*part)
+                self._done += len(part[-1])
+                self._told()
+            return _table(found)
 
         if self._pool is None:
             return here
         try:
-            futures = [self._pool.submit(_simulate, *part) for part in _parts(job)]
+            futures = {self._pool.submit(_simulate, *part): len(part[-1]) for part in _parts(job)}
         except BrokenProcessPool:
             return here
+        self._waiting |= futures
 
         def elsewhere() -> Measured:
             try:
-                return _table([found for future in futures for found in future.result()])
+                return _table([found for future in futures for found in self._result(future)])
             except BrokenProcessPool:
+                for future in futures:
+                    self._waiting.pop(future, None)
                 return here()
 
         return elsewhere
+
+    def _result(self, future: Future[list[dict[str, float]]]) -> list[dict[str, float]]:
+        while not wait([future], timeout=0.5).done:
+            self._told()
+        self._told()
+        return future.result()
+
+    def _told(self) -> None:
+        self._tick(self._done + sum(seeds for future, seeds in self._waiting.items() if future.done()), self._total)

@@ -12,6 +12,7 @@ import numpy as np
 
 from ..errors import InputError
 from ..interop.recording import Recording, read_recording
+from ..progress import Progress
 from .bands import Floats, Pair, band, crps, share_inside, skill
 from .case import Case
 from .recorded_causes import cause, variants
@@ -107,23 +108,26 @@ def compare_runs(
     """
     found = runs_below(Path(folder))
     few = max(seeds // 4, 2)
-    with Runner((_cpus() if seeds >= 8 else 1) if workers is None else workers) as runner:
+    processes = (_cpus() if seeds >= 8 else 1) if workers is None else workers
+    with Progress("recordings", 0, "seeds") as bar, Runner(processes, bar.update) as runner:
         started = [
             (path, runner.start(Job(path, Mechanisms(), seeds)),
              runner.start(Job(path, Mechanisms(recorded_intervals=False), few)))
             for path in found
         ]  # fmt: skip
         for path, model, nominal in started:
+            bar.label = path.resolve().name
             try:
                 recording = read_recording(path)
                 measured = model()
                 of_run = run_pairs(recording, measured, nominal())
                 if causes and any(not p.inside for p in of_run):
                     of_run = _with_causes(of_run, recording, measured, runner, few)
+                told = RunPairs(recording.name, of_run)
             except InputError as error:
-                yield RunPairs(path.resolve().name, [], str(error))
-            else:
-                yield RunPairs(recording.name, of_run)
+                told = RunPairs(path.resolve().name, [], str(error))
+            bar.clear()
+            yield told
 
 
 def _with_causes(

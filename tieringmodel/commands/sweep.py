@@ -1,4 +1,4 @@
-"""The command ``tieringmodel sweep``."""
+"""``tieringmodel sweep``: one scenario at many settings."""
 
 from __future__ import annotations
 
@@ -6,25 +6,19 @@ import argparse
 import json
 import os
 import sys
-from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from .errors import InputError
-from .interop.arguments import SCENARIO_HELP, add_surroundings, open_given
-from .units import format_bytes
+from ..errors import InputError
+from .arguments import SCENARIO_HELP, add_surroundings, open_given
 
 if TYPE_CHECKING:
     import xarray as xr
 
-    from .experiment.design import Design
-    from .scenario import Scenario
-
-MOST_ROWS = 20
-_SHOWN = ("settling_s", "share_mean_bp", "share_sd_bp", "overshoot_bp", "residual_mib_s", "ping_pong")
-_HEADS = ("settling s", "mean bp", "sd bp", "overshoot bp", "MiB/s", "ping-pong")
+    from ..experiment.design import Design
+    from ..scenario import Scenario
 
 
 def add(commands: Any) -> None:
@@ -56,7 +50,8 @@ def add(commands: Any) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Run the command; return the exit status."""
-    from .experiment.sweep import sweep
+    from ..experiment.sweep import sweep
+    from ..sweep_text import table
 
     scenario = open_given(arguments.scenario, arguments).scenario
     design = _design(arguments).checked(scenario)
@@ -87,7 +82,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _design(arguments: argparse.Namespace) -> Design:
-    from .experiment.design import Design
+    from ..experiment.design import Design
 
     parts = [Design.grid({p: v}) for p, v in (_assignment(text, "--grid") for text in arguments.grid)]
     if arguments.zip:
@@ -182,62 +177,14 @@ def _write_netcdf(ds: xr.Dataset, path: Path) -> None:
         part.unlink(missing_ok=True)
 
 
-def _rows(ds: xr.Dataset) -> tuple[list[str], list[list[Any]]]:
-    """Return a row for each setting: axis positions, verdicts over the seeds, and means over them."""
-    import numpy as np
-
-    dims = [str(d) for d in ds["done"].dims if d != "seed"]
-    axes = {d: [str(c) for c in ds.coords if ds[c].dims == (d,)] for d in dims}
-    rows = []
-    for at in np.ndindex(*(ds.sizes[d] for d in dims)):
-        place = dict(zip(dims, map(int, at), strict=True))
-        point = ds.isel(place)
-        ok = np.atleast_1d(point["error"].values == "")
-        kinds = Counter(np.atleast_1d(point["kind"].values)[ok].tolist()) if "kind" in ds else Counter()
-        kinds["failed"] = int((~ok).sum())
-        told = ", ".join(k if n == ok.size else f"{k} {n}" for k, n in kinds.most_common() if n)
-        means = [float(np.mean(np.atleast_1d(point[name].values)[ok])) if ok.any() else float("nan") for name in _SHOWN]
-        rows.append([*(point[c].values.item() for d in dims for c in axes[d]), told, *means])
-    return [c for d in dims for c in axes[d]], rows
-
-
-def table(ds: xr.Dataset) -> str:
-    """Return a short table of a sweep with the default measures: one row per setting, means over the seeds."""
-    paths, rows = _rows(ds)
-    for k, path in enumerate(paths):
-        if path.endswith("_bytes"):
-            rows = [[*row[:k], format_bytes(row[k]), *row[k + 1 :]] for row in rows]
-    heads = [*_short(paths), "verdict", *_HEADS]
-    shown = [[_cell(c) for c in row] for row in rows[:MOST_ROWS]]
-    widths = [max(map(len, column)) for column in zip(heads, *shown, strict=True)]
-    lines = ["  ".join(c.ljust(w) for c, w in zip(row, widths, strict=True)).rstrip() for row in (heads, *shown)]
-    if len(rows) > MOST_ROWS:
-        lines.append(f"… and {len(rows) - MOST_ROWS} more")
-    return "\n".join(lines)
-
-
-def _short(paths: list[str]) -> list[str]:
-    """Return the shortest endings that tell the paths apart."""
-    out = []
-    for path in paths:
-        parts = path.split(".")
-        n = next(n for n in range(1, len(parts) + 1) if sum(p.split(".")[-n:] == parts[-n:] for p in paths) == 1)
-        out.append(".".join(parts[-n:]))
-    return out
-
-
-def _cell(value: Any) -> str:
-    return f"{value:.4g}" if isinstance(value, float) else str(value)
-
-
 def _summary(ds: xr.Dataset, output: Path, failed: int) -> dict[str, Any]:
-    paths, rows = _rows(ds)
-    names = [*paths, "verdict", *_SHOWN]
-    finite = [[None if isinstance(c, float) and c - c != 0 else c for c in row] for row in rows]
+    from ..sweep_text import measures_of, rows
+
+    paths, found = rows(ds)
+    names = [*paths, "verdict", *measures_of(ds)]
+    finite = [[None if isinstance(c, float) and c - c != 0 else c for c in row] for row in found]
     return {
         "output": str(output), "points": int(ds["done"].size), "failed": failed,
         "dims": {str(d): int(n) for d, n in ds["done"].sizes.items()},
         "rows": [dict(zip(names, row, strict=True)) for row in finite],
     }  # fmt: skip
-
-

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from .load import Loaded
+    from ..interop.load import Loaded
 
 SCENARIO_HELP = (
     "TOML, damo's JSON or YAML, a dump of DAMON's sysfs tree, a recording directory, or a shipped name; "
@@ -43,7 +43,7 @@ def split_line(argv: Sequence[str]) -> tuple[list[str], list[str]]:
 def check_words(top: argparse.ArgumentParser, arguments: argparse.Namespace) -> None:
     """End with one sentence if a command has no scenario, or two where it takes one, or a damo line it has no use for."""
     line, command = arguments.line, arguments.command
-    if line and command in ("validate", "report"):
+    if line and command in ("validate", "report", "completion"):
         top.error(f"{command} takes no damo line")
     if command == "convert":
         wanted, form = (1, "OUT -- damo start …") if line else (2, "IN OUT")
@@ -63,7 +63,7 @@ def open_given(source: str | None, arguments: argparse.Namespace) -> Loaded:
     InputError
         If it cannot be read.
     """
-    from .load import open_scenario
+    from ..interop.load import open_scenario
 
     line: list[str] = arguments.line
     given = line if line and source is None else str(source)

@@ -1,0 +1,158 @@
+"""Reports in a real browser: Chromium without a window, driven by playwright, on a telephone and on a desk.
+
+``TIERINGMODEL_CHROMIUM`` names the browser; without it the system's ``chromium`` is taken. Playwright downloads none.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from small import pull, push, scenario
+
+from tieringmodel import cli
+
+pytestmark = pytest.mark.browser
+
+PHONE, DESK = {"width": 390, "height": 844}, {"width": 1280, "height": 900}
+QUOTA, TARGET = "contexts.0.schemes.0.quota.sz_bytes", "contexts.0.schemes.0.quota.goals.0.target_value"
+FIGURES = {"comparison": 5, "run": 6, "sweep": 2}
+CONTRAST = 4.5  # WCAG 2 AA for text
+
+COLOURS = """() => {
+  const rgba = text => text.match(/[\\d.]+/g).map(Number);
+  const behind = element => {
+    for (let at = element; at; at = at.parentElement) {
+      const colour = rgba(getComputedStyle(at).backgroundColor);
+      if (colour.length === 3 || colour[3] > 0) return colour;
+    }
+    return [255, 255, 255];
+  };
+  const written = element => [...element.childNodes].some(n => n.nodeType === 3 && n.textContent.trim());
+  return [...document.body.querySelectorAll('*')]
+    .filter(e => written(e) && e.getClientRects().length && !e.closest('svg'))
+    .map(e => [e.tagName + ': ' + e.textContent.trim().slice(0, 40), rgba(getComputedStyle(e).color), behind(e)]);
+}"""
+LABELS = """() => {
+  const paper = getComputedStyle(document.querySelector('figure')).backgroundColor;
+  return [paper, ...[...document.querySelectorAll('figure svg text')].map(e => getComputedStyle(e).fill)];
+}"""
+
+
+@pytest.fixture(scope="module")
+def reports(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """The page of a comparison, a run and a sweep, as the commands write them."""
+    folder = tmp_path_factory.mktemp("reports")
+    sc = folder / "small.toml"
+    sc.write_text(scenario(pull(), push()).to_toml(), encoding="utf-8")
+    compared, ran, store = folder / "comparison", folder / "run", folder / "s.zarr"
+    axes = ["--grid", f"{QUOTA}=64 KiB,1 MiB,2 MiB", "--grid", f"{TARGET}=3000,6000", "--seeds", "2"]
+    for words in (
+        ["compare", sc, "--duration", "6", "-o", compared],
+        ["run", sc, "--duration", "6", "-o", ran],
+        ["report", ran],
+        ["sweep", sc, *axes, "--duration", "2", "--executor", "serial", "-o", store],
+        ["report", store, "-o", folder / "sweep.html"],
+    ):
+        assert cli.main([*map(str, words)]) == 0
+    return {"comparison": compared / "report.html", "run": ran / "report.html", "sweep": folder / "sweep.html"}
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    from playwright.sync_api import sync_playwright
+
+    path = os.environ.get("TIERINGMODEL_CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser")
+    assert path, "no chromium; install the package of that name, or name one in TIERINGMODEL_CHROMIUM"
+    root = hasattr(os, "geteuid") and os.geteuid() == 0  # whom Chromium refuses a sandbox
+    with sync_playwright() as playwright:
+        started = playwright.chromium.launch(executable_path=path, args=["--no-sandbox"] if root else [])
+        yield started
+        started.close()
+
+
+def opened(browser: Any, file: Path, **options: Any) -> tuple[Any, list[str]]:
+    """Return the page and what was wrong with loading it: messages, errors, requests to elsewhere."""
+    page = browser.new_context(**options).new_page()
+    wrong: list[str] = []
+    page.on("console", lambda said: wrong.append(f"{said.type}: {said.text}"))
+    page.on("pageerror", lambda error: wrong.append(f"error: {error}"))
+    page.on("requestfailed", lambda request: wrong.append(f"failed: {request.url}"))
+
+    def asked(request: Any) -> None:
+        if request.url != file.as_uri() and not request.url.startswith("data:"):
+            wrong.append(f"asked for {request.url}")
+
+    page.on("request", asked)
+    page.goto(file.as_uri(), wait_until="load")
+    return page, wrong
+
+
+def luminance(colour: list[float]) -> float:
+    linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in (v / 255 for v in colour[:3])]
+    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+
+def contrast(one: list[float], other: list[float]) -> float:
+    """Return the contrast ratio of WCAG 2."""
+    dark, light = sorted((luminance(one), luminance(other)))
+    return (light + 0.05) / (dark + 0.05)
+
+
+def numbers(css: str) -> list[float]:
+    return [float(part) for part in css[css.index("(") + 1 : -1].replace(",", " ").split()]
+
+
+@pytest.mark.parametrize("size", [PHONE, DESK], ids=["phone", "desk"])
+@pytest.mark.parametrize("kind", FIGURES)
+def test_it_loads_and_shows_every_figure(kind: str, size: dict[str, int], browser: Any, reports: dict[str, Path]) -> None:
+    page, wrong = opened(browser, reports[kind], viewport=size)
+    assert wrong == []
+    assert page.title()
+    figures = page.locator("figure svg").all()
+    assert len(figures) == FIGURES[kind] == page.locator("figure").count()
+    for figure in figures:
+        box = figure.bounding_box()
+        assert figure.is_visible()
+        assert box["width"] >= 300
+        assert box["height"] >= 100
+        inner = figure.evaluate("e => { const b = e.getBBox(); return [b.width, b.height] }")
+        assert min(inner) > 100, "something is drawn in it"
+    for image in page.locator("figure image").all():
+        assert image.bounding_box()["width"] > 0
+    page.context.close()
+
+
+@pytest.mark.parametrize("kind", FIGURES)
+def test_a_phone_scrolls_down_only(kind: str, browser: Any, reports: dict[str, Path]) -> None:
+    page, _ = opened(browser, reports[kind], viewport=PHONE, device_scale_factor=2, is_mobile=True, has_touch=True)
+    wide, inner = page.evaluate("[document.documentElement.scrollWidth, window.innerWidth]")
+    assert (wide, inner) == (PHONE["width"], PHONE["width"])
+    page.evaluate("window.scrollTo(500, 0)")
+    assert page.evaluate("window.scrollX") == 0
+    for details in page.locator("details").all():
+        details.evaluate("e => { e.open = true }")
+    assert page.evaluate("document.documentElement.scrollWidth") == PHONE["width"], "also with everything unfolded"
+    page.context.close()
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("kind", FIGURES)
+def test_text_stands_out(kind: str, scheme: str, browser: Any, reports: dict[str, Path]) -> None:
+    page, _ = opened(browser, reports[kind], viewport=DESK, color_scheme=scheme)
+    found = page.evaluate(COLOURS)
+    assert len(found) > 20
+    pale = [(text, round(contrast(ink, paper), 1)) for text, ink, paper in found if contrast(ink, paper) < CONTRAST]
+    assert pale == []
+    body = numbers(page.evaluate("getComputedStyle(document.body).backgroundColor"))
+    assert (luminance(body) < 0.1) == (scheme == "dark")
+    paper, *inks = map(numbers, page.evaluate(LABELS))
+    # Axis labels take the page's ink. Numbers inside cells are chosen for the cell, not for the paper.
+    title = page.locator("figure svg text").first
+    assert contrast(numbers(title.evaluate("e => getComputedStyle(e).fill")), paper) >= CONTRAST
+    assert sum(contrast(ink, paper) >= CONTRAST for ink in inks) > len(inks) / 2
+    page.context.close()

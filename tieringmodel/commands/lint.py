@@ -1,0 +1,36 @@
+"""``tieringmodel lint``: what is wrong with a scenario, without running it."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from typing import Any
+
+from .arguments import SCENARIO_HELP, add_surroundings, open_given
+from .output import paint_levels
+
+
+def add(commands: Any) -> None:
+    """Add the command's parser to a set of subparsers."""
+    p = commands.add_parser(
+        "lint",
+        help="what is wrong with a scenario, without running it",
+        description="Look a scenario over without running it. Exit status 1 if there is an error-level finding.",
+    )
+    p.add_argument("scenario", nargs="?", metavar="SCENARIO", help=SCENARIO_HELP)
+    add_surroundings(p)
+    p.add_argument("--json", action="store_true", help="print one JSON list")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Run the command; return the exit status."""
+    from dataclasses import asdict
+
+    from ..analysis.lint import format_findings, lint
+
+    findings = lint(open_given(arguments.scenario, arguments).scenario)
+    if arguments.json:
+        print(json.dumps([asdict(f) for f in findings]))
+    else:
+        print(paint_levels(format_findings(findings)) if findings else "nothing found")
+    return 1 if any(f.level == "error" for f in findings) else 0

@@ -1,0 +1,53 @@
+"""How commands speak: colour where somebody looks and has not declined it, JSON that every reader accepts."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import re
+import sys
+from typing import TextIO
+
+_CODES = {"good": "32", "bad": "31", "warn": "33", "soft": "2"}
+_LEVELS = {"error": "bad", "warning": "warn", "info": "soft"}
+
+
+def coloured(stream: TextIO) -> bool:
+    """Whether to write colours: on a terminal that can, unless ``NO_COLOR`` says otherwise (no-color.org)."""
+    return stream.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+
+
+def paint(text: str, tone: str, stream: TextIO | None = None) -> str:
+    """Return text in a tone, ``"good"``, ``"bad"``, ``"warn"`` or ``"soft"``, for stdout or another stream."""
+    if not coloured(sys.stdout if stream is None else stream):
+        return text
+    return f"\x1b[{_CODES[tone]}m{text}\x1b[0m"
+
+
+def mark(ok: bool) -> str:
+    """Return the word, four wide, that begins the line of a check."""
+    return paint("ok", "good") + "  " if ok else paint("FAIL", "bad")
+
+
+def paint_levels(findings: str) -> str:
+    """Return the text of findings with the level that begins a line painted."""
+    return re.sub(r"^(error|warning|info)(?=: )", lambda m: paint(m[0], _LEVELS[m[0]]), findings, flags=re.MULTILINE)
+
+
+def complain(text: str) -> None:
+    """Say on stderr what is wrong, in one line."""
+    print(f"{paint('tieringmodel:', 'bad', sys.stderr)} {text}", file=sys.stderr)
+
+
+def strict_json(value: object) -> str:
+    """Return JSON that every reader accepts: numbers that are not finite as the words inf, -inf and nan."""
+
+    def plain(one: object) -> object:
+        if isinstance(one, dict):
+            return {key: plain(item) for key, item in one.items()}
+        if isinstance(one, (list, tuple)):
+            return [plain(item) for item in one]
+        return str(one) if isinstance(one, float) and not math.isfinite(one) else one
+
+    return json.dumps(plain(value), allow_nan=False)
