@@ -20,6 +20,7 @@ myst_heading_anchors = 3
 suppress_warnings = ["myst.xref_missing"]  # pages of the repository that are included here link to its files
 autodoc_typehints = "none"  # numpydoc says them
 autodoc_member_order = "bysource"
+napoleon_use_ivar = True  # attributes in their class, not as members beside the fields
 napoleon_use_rtype = False
 default_role = "code"
 
