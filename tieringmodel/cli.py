@@ -41,6 +41,7 @@ def parser() -> argparse.ArgumentParser:
         module.add(commands)
     for command in commands.choices.values():
         command.epilog = STATUS
+        command.set_defaults(parser=command)
     return top
 
 
@@ -61,7 +62,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     top = parser()
     arguments = top.parse_args(words)
     arguments.line, arguments.top = line, top
-    check_words(top, arguments)
+    check_words(arguments)
     try:
         status: int = COMMANDS[arguments.command].run(arguments)
         sys.stdout.flush()  # here, where a full disk is still told in one sentence

@@ -52,10 +52,10 @@ class Progress:
             return
         self.last, self.shown = now, True
         rate = done / (now - self.start)
-        left = (self.total - done) / rate if rate > 0 else float("inf")
+        left = f"{(self.total - done) / rate:.0f} s left" if rate > 0 else "nothing finished yet"
         share = done / self.total if self.total else 1.0
         done_text = f"{share:4.0%}  {done:.0f}/{self.total:.0f} {self.unit}"
-        sys.stderr.write(f"\r{self.label}: {done_text}  {_three(rate)} {self.unit}/s  {left:.0f} s left \x1b[K")
+        sys.stderr.write(f"\r{self.label}: {done_text}  {_three(rate)} {self.unit}/s  {left} \x1b[K")
         sys.stderr.flush()
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 __all__ = ["assert_expect"]
 
 
-def assert_expect(ds: xr.Dataset, text: str, *, target_bp: float | None = None, node: int = 0) -> None:
+def assert_expect(ds: xr.Dataset, text: str, *, target_bp: float | None = None, node: int | None = None) -> None:
     """Raise unless a run meets every expectation.
 
     Parameters
@@ -24,8 +24,8 @@ def assert_expect(ds: xr.Dataset, text: str, *, target_bp: float | None = None, 
         measure, ``residual_mib_s``, or ``kind``, the verdict.
     target_bp : float, optional
         Reference in basis points; by default the goal in force in the run.
-    node : int
-        Goal node of an interleave run or a simulation.
+    node : int, optional
+        Goal node of an interleave run or a simulation; by default that of the run's goal, 0 where `target_bp` is given.
 
     Raises
     ------

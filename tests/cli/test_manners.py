@@ -123,3 +123,36 @@ def test_every_help_tells_the_exit_statuses(command: str, capsys: pytest.Capture
     with pytest.raises(SystemExit):
         cli.main([*command.split(), "--help"])
     assert "Exit status: 0 fine, 1 a check failed, 2 wrong input, 130 interrupted." in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("words", [["run"], ["lint"], ["sweep"], ["convert", "a"], ["run", "--speed"]])
+def test_a_complaint_about_words_names_the_help_that_helps(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit, match="2"):
+        cli.main(words)
+    text = capsys.readouterr().err
+    assert text.startswith(f"tieringmodel {words[0]}: ") or "--speed" in text
+    assert f"see 'tieringmodel {words[0]} --help'" in text or "--speed" in text
+
+
+def test_a_report_is_about_the_newest_result(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["compare", "small.toml", "--duration", "1"]) == 0
+    assert cli.main(["run", "small.toml", "--duration", "1"]) == 0
+    capsys.readouterr()
+    assert cli.main(["report", "tieringmodel-out", "--json"]) == 0
+    out, err = capsys.readouterr()
+    assert json.loads(out)["result"] == "tieringmodel-out/run.nc"
+    assert err == "tieringmodel: this is about tieringmodel-out/run.nc, which is newer than comparison.nc\n"
+
+
+def test_a_run_is_judged_at_the_node_of_its_goal(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (folder / "push.toml").write_text(scenario(push(4000)).to_toml(), encoding="utf-8")
+    told = said(["run", "push.toml", "--duration", "2", "--json", "--expect", "target_bp == 4000"], capsys)
+    assert told["measures"]["target_bp"] == 4000
+    ds = tm.simulate(scenario(push(4000)), duration=2, seed=1)
+    assert output.strict_json(tm.analysis.measures(ds)) == output.strict_json(tm.analysis.measures(ds, node=1))
+    assert tm.analysis.verdict(ds).kind == tm.analysis.verdict(ds, node=1).kind
+    given = tm.analysis.measures(ds, target_bp=5000)
+    assert output.strict_json(given) == output.strict_json(tm.analysis.measures(ds, target_bp=5000, node=0))
+    assert tm.plot.course(ds)[0].get_ylabel() == "Share on node 1 [bp]"
+    both = tm.simulate(scenario(push(4000), pull(6000)), duration=2, seed=1)
+    assert tm.analysis.measures(both)["target_bp"] == 6000, "node 0, where there is a goal about it"

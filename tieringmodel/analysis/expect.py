@@ -75,7 +75,7 @@ def parse(text: str) -> list[tuple[str, str, str, float | str]]:
     return out
 
 
-def values_of(ds: xr.Dataset, *, target_bp: float | None = None, node: int = 0) -> dict[str, float]:
+def values_of(ds: xr.Dataset, *, target_bp: float | None = None, node: int | None = None) -> dict[str, float]:
     """Return the numbers that expectations can name: the scalar `measures`, and ``residual_mib_s``.
 
     Parameters
@@ -96,7 +96,7 @@ def values_of(ds: xr.Dataset, *, target_bp: float | None = None, node: int = 0) 
     return out
 
 
-def expect(ds: xr.Dataset, text: str, *, target_bp: float | None = None, node: int = 0) -> list[Clause]:
+def expect(ds: xr.Dataset, text: str, *, target_bp: float | None = None, node: int | None = None) -> list[Clause]:
     """Hold a run to expectations.
 
     Parameters

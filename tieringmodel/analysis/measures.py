@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..errors import InputError
-from .series import series
+from .series import goal_node, series
 from .statistics import contraction, limit_cycle_period, mean_interval, rate_interval
 
 if TYPE_CHECKING:
@@ -184,7 +184,7 @@ def measure(
 
 
 def measures(
-    ds: xr.Dataset, *, target_bp: float | None = None, band_bp: float | None = None, node: int = 0, **options: Any
+    ds: xr.Dataset, *, target_bp: float | None = None, band_bp: float | None = None, node: int | None = None, **options: Any
 ) -> dict[str, Any]:
     """Return the stability measures of a run.
 
@@ -197,8 +197,8 @@ def measures(
         a pair's dead band, the weight's share of an interleave run).
     band_bp : float, optional
         Half width of the band that counts as settled. None: 2 % of the reference.
-    node : int
-        Goal node of an interleave run or a simulation.
+    node : int, optional
+        Goal node of an interleave run or a simulation; by default that of the run's goal, 0 where `target_bp` is given.
     **options : Any
         within, window_s, hold_windows, tail_windows, confidence, n_resamples, seed of `measure`.
 
@@ -217,6 +217,8 @@ def measures(
     -----
     Source: stability.md section 4.
     """
+    if node is None:
+        node = goal_node(ds) if target_bp is None else 0
     view = series(ds, node=node)
     reference = view.target_bp if target_bp is None else target_bp
     if reference is None:

@@ -132,6 +132,15 @@ USED_METRICS = ("node_mem_used_bp", "node_mem_free_bp")
 SHARE_METRICS = ("node_eligible_mem_bp", "node_sys_bp")
 
 
+def goal_node(ds: xr.Dataset) -> int:
+    """Return the node that a run is judged by: 0, or the first goal's if all goals about shares are about other nodes."""
+    contexts = json.loads(ds.attrs.get("scenario", "{}")).get("contexts", [])
+    goals = [g for c in contexts for s in c.get("schemes", []) for g in s.get("quota", {}).get("goals", [])]
+    shares = [g for g in goals if str(g["metric"]).partition(":")[0] in (*USED_METRICS, *SHARE_METRICS)]
+    nodes = [int(g.get("nid", 0)) for g in shares]
+    return 0 if 0 in nodes or not nodes else nodes[0]
+
+
 def _goals_of(ds: xr.Dataset, node: int) -> tuple[bool, float | None, float]:
     """Return what a page-level run is to reach on `node`: whether its used memory is meant, and the band of shares in bp.
 

@@ -14,7 +14,7 @@ from .diagnosis import PAGE_BYTES, Diagnosis, LoopState, Thresholds, loop_state
 from .loop_causes import Loop, diagnose_loop
 from .measures import measures, tail_of
 from .other_causes import diagnose_interleave, diagnose_other, diagnose_pair, diagnose_simulation
-from .series import Series, series
+from .series import Series, goal_node, series
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -158,7 +158,7 @@ def verdict(
     ds: xr.Dataset,
     *,
     target_bp: float | None = None,
-    node: int = 0,
+    node: int | None = None,
     error_share: float = Thresholds().error_share,
     residual_per_page: float = Thresholds().residual_per_page,
     ping_pong: float = Thresholds().ping_pong,
@@ -173,8 +173,8 @@ def verdict(
         A loop, a loop pair, an interleave run, or a page-level simulation.
     target_bp : float, optional
         Reference in basis points. None: the goal in force in the run.
-    node : int
-        Goal node of an interleave run or a simulation.
+    node : int, optional
+        Goal node of an interleave run or a simulation; by default that of the run's goal, 0 where `target_bp` is given.
     error_share : float
         Converged runs stay this close to the reference in the tail, as a share of it.
     residual_per_page : float
@@ -205,6 +205,8 @@ def verdict(
     for name, value in limits._asdict().items():
         if not 0 < value < math.inf:
             raise InputError(name, f"{value!r} is not a positive number", "give a threshold above 0")
+    if node is None:
+        node = goal_node(ds) if target_bp is None else 0
     view = series(ds, node=node)
     reference = view.target_bp if target_bp is None else float(target_bp)
     if reference is None:

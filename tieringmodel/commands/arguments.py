@@ -40,19 +40,19 @@ def split_line(argv: Sequence[str]) -> tuple[list[str], list[str]]:
     return words, []
 
 
-def check_words(top: argparse.ArgumentParser, arguments: argparse.Namespace) -> None:
+def check_words(arguments: argparse.Namespace) -> None:
     """End with one sentence if a command has no scenario, or two where it takes one, or a damo line it has no use for."""
-    line, command = arguments.line, arguments.command
+    line, command, complain = arguments.line, arguments.command, arguments.parser.error
     if line and command in ("validate", "report", "completion"):
-        top.error(f"{command} takes no damo line")
+        complain(f"{command} takes no damo line")
     if command == "convert":
         wanted, form = (1, "OUT -- damo start …") if line else (2, "IN OUT")
         if len(arguments.files) != wanted:
-            top.error(f"convert has {len(arguments.files)} files, write: convert {form}")
+            complain(f"convert has {len(arguments.files)} files, write: convert {form}")
     elif command in ("run", "lint", "sweep") and (arguments.scenario is None) != bool(line):
-        top.error("SCENARIO is " + ("given twice, before and after --" if line else "missing"))
+        complain("SCENARIO is " + ("given twice, before and after --" if line else "missing"))
     elif command == "compare" and line and arguments.scenario:
-        top.error("SCENARIO is given twice, before and after --")
+        complain("SCENARIO is given twice, before and after --")
 
 
 def open_given(source: str | None, arguments: argparse.Namespace) -> Loaded:

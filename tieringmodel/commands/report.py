@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import shlex
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -19,19 +20,23 @@ def add(commands: Any) -> None:
     )
     p.add_argument(
         "result", metavar="RESULT", type=Path,
-        help="run.nc, comparison.nc, a sweep's store, or the folder with one of them",
+        help="run.nc, comparison.nc, a sweep's store, or a folder: the newest of them in it",
     )  # fmt: skip
     p.add_argument("-o", "--output", metavar="FILE", type=Path, default=None, help="default: report.html beside RESULT")
-    p.add_argument("--json", action="store_true", help="print one JSON object: the file, and the headline of every section")
+    p.add_argument("--json", action="store_true", help="print one JSON object: file, result, the headline of every section")
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Run the command; return the exit status."""
-    from ..interop.results import read_results
+    from ..interop.results import read_results, results_below
     from ..report import headline, write_report
     from ..sweep_text import command as sweep_command
 
-    results = read_results(arguments.result)
+    found = results_below(arguments.result)
+    if len(found) > 1:
+        others = ", ".join(path.name for path in found[1:])
+        print(f"tieringmodel: this is about {found[0]}, which is newer than {others}", file=sys.stderr)
+    results = read_results(found[0])
     beside = arguments.result if arguments.result.is_dir() and arguments.result.suffix != ".zarr" else arguments.result.parent
     told = (sweep_command(ds) if ds.attrs["kind"] == "sweep" else str(ds.attrs.get("command", "")) for ds in results)
     made_by = dict.fromkeys(line for line in told if line)
@@ -41,7 +46,7 @@ def run(arguments: argparse.Namespace) -> int:
         sections = [
             {"name": str(ds.attrs.get("name", "")), "kind": ds.attrs["kind"], "headline": headline(ds)} for ds in results
         ]
-        print(strict_json({"file": str(written), "sections": sections}))
+        print(strict_json({"file": str(written), "result": str(found[0]), "sections": sections}))
     else:
         print(f"wrote {written}")
     return 0

@@ -18,8 +18,8 @@ def read_results(path: str | Path) -> list[xr.Dataset]:
     Parameters
     ----------
     path : str or Path
-        ``run.nc``, ``comparison.nc``, a sweep's store or file, or a folder with one of them, looked for in the order
-        comparison, run, sweep; a name ending in ``.zarr`` is a Zarr store.
+        ``run.nc``, ``comparison.nc``, a sweep's store or file; a name ending in ``.zarr`` is a Zarr store. Of a folder,
+        the newest result in it.
 
     Returns
     -------
@@ -29,15 +29,11 @@ def read_results(path: str | Path) -> list[xr.Dataset]:
     Raises
     ------
     InputError
-        If there is no such file, it holds none of them, or a folder holds several sweeps.
+        If there is no such file, or it holds none of them.
     """
     import xarray as xr
 
-    place = Path(path)
-    if place.is_dir() and place.suffix != ".zarr":
-        place = _in_folder(place)
-    if not place.exists():
-        raise InputError(str(place), "does not exist", "name the file of a result, such as tieringmodel-out/run.nc")
+    place = results_below(path)[0]
     try:
         with xr.open_datatree(place, engine="zarr" if place.suffix == ".zarr" else "h5netcdf") as tree:
             parts = [node.to_dataset().load() for node in tree.leaves]
@@ -51,14 +47,26 @@ def read_results(path: str | Path) -> list[xr.Dataset]:
     return parts
 
 
-def _in_folder(folder: Path) -> Path:
-    """Return the result in a folder."""
-    for name in ("comparison.nc", "run.nc"):
-        if (folder / name).exists():
-            return folder / name
-    stores = sorted(folder.glob("*.zarr"))
-    if not stores:
-        raise InputError(str(folder), "holds neither comparison.nc nor run.nc nor a sweep's store", "name the file of a result")
-    if len(stores) > 1:
-        raise InputError(str(folder), f"holds {len(stores)} stores", "name one: " + ", ".join(map(str, stores[:5])))
-    return stores[0]
+def results_below(path: str | Path) -> list[Path]:
+    """Return the results that a path names: itself, or those in a folder, the newest first.
+
+    Raises
+    ------
+    InputError
+        If there is none.
+    """
+    place = Path(path)
+    if not place.exists():
+        raise InputError(str(place), "does not exist", "name the file of a result, such as tieringmodel-out/run.nc")
+    if not place.is_dir() or place.suffix == ".zarr":
+        return [place]
+    found = [place / name for name in ("comparison.nc", "run.nc") if (place / name).exists()] + sorted(place.glob("*.zarr"))
+    if not found:
+        raise InputError(str(place), "holds neither comparison.nc nor run.nc nor a sweep's store", "name the file of a result")
+    return sorted(found, key=_written_ns, reverse=True)
+
+
+def _written_ns(result: Path) -> int:
+    """Return when a file, or the last file of a store, was written."""
+    parts = [p for p in result.rglob("*") if p.is_file()] if result.is_dir() else []
+    return max((p.stat().st_mtime_ns for p in (*parts, result)), default=0)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from ..analysis.series import Series, series
+from ..analysis.series import Series, goal_node, series
 from ..errors import InputError
 from ..units import MIB, PAGE_SZ
 from .reading import RUN, TIME, need, numbers
@@ -36,26 +36,21 @@ def spectrum_sheet(ds: xr.Dataset) -> Sheet:
     return Sheet(3.0)
 
 
-def _view(ds: xr.Dataset, node: int) -> Series:
-    need(ds, "ds", (), RUN)
-    return series(ds, node=node)
-
-
 def _time(view: Series) -> tuple[npt.NDArray[np.float64], str, float]:
     """Return the edges of the windows, what the axis says, and seconds per window (1 where they are not known)."""
     step = view.window_s or 1.0
     return np.arange(view.y_bp.size, dtype=np.float64) * step, TIME if view.window_s else "Time [windows]", step
 
 
-def course(ds: xr.Dataset, *, node: int = 0, ax: Any = None) -> npt.NDArray[Any]:
+def course(ds: xr.Dataset, *, node: int | None = None, ax: Any = None) -> npt.NDArray[Any]:
     """Draw the share that a run controls, its target with the band that counts as reached, and what migrates meanwhile.
 
     Parameters
     ----------
     ds : xarray.Dataset
         A run of any kind that `tieringmodel.analysis.series` knows.
-    node : int
-        Goal node of an interleave run or a simulation.
+    node : int, optional
+        Goal node of an interleave run or a simulation; by default that of the run's goal.
     ax : pair of matplotlib Axes, optional
         Upper for the share, lower for the migration; by default a new figure.
 
@@ -68,7 +63,9 @@ def course(ds: xr.Dataset, *, node: int = 0, ax: Any = None) -> npt.NDArray[Any]
     InputError
         If the dataset is no run, or fewer than two axes are given.
     """
-    view = _view(ds, node)
+    need(ds, "ds", (), RUN)
+    node = goal_node(ds) if node is None else node
+    view = series(ds, node=node)
     upper, lower = axes = course_sheet(ds).axes(ax)[:2]
     time, label, step = _time(view)
     blue = series_colours(1)[0]
@@ -138,15 +135,15 @@ def returns(ds: xr.Dataset, *, ax: Axes | None = None) -> Axes:
     return target  # type: ignore[no-any-return]
 
 
-def spectrum(ds: xr.Dataset, *, node: int = 0, ax: Axes | None = None) -> Axes:
+def spectrum(ds: xr.Dataset, *, node: int | None = None, ax: Axes | None = None) -> Axes:
     """Draw at which periods the share swings in the second half of a run.
 
     Parameters
     ----------
     ds : xarray.Dataset
         A run of any kind that `tieringmodel.analysis.series` knows, of at least 16 windows.
-    node : int
-        Goal node of an interleave run or a simulation.
+    node : int, optional
+        Goal node of an interleave run or a simulation; by default that of the run's goal.
     ax : matplotlib Axes, optional
         Where to draw; by default a new figure.
 
@@ -164,7 +161,8 @@ def spectrum(ds: xr.Dataset, *, node: int = 0, ax: Axes | None = None) -> Axes:
     from matplotlib.ticker import FuncFormatter
     from scipy.signal import detrend
 
-    view = _view(ds, node)
+    need(ds, "ds", (), RUN)
+    view = series(ds, node=goal_node(ds) if node is None else node)
     half = view.y_bp[view.y_bp.size // 2 :]
     if half.size < 8:
         raise InputError("ds", f"has {view.y_bp.size - 1} windows", "run at least 16")
