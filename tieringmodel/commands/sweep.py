@@ -161,7 +161,7 @@ def _executor(where: str) -> Iterator[Any]:
     except ImportError:
         raise InputError("--executor", "needs the package distributed", "pip install 'tieringmodel[dask]'") from None
     try:
-        client = Client(where, timeout=10)  # type: ignore[no-untyped-call]
+        client = Client(where, timeout=10)
     except (OSError, ValueError) as error:
         raise InputError("--executor", f"no Dask scheduler answers at {where} ({error})", "start one: dask scheduler") from None
     with client:
