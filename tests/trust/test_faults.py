@@ -161,7 +161,7 @@ def test_ctrl_c(tmp_path: Path, toml: Path) -> None:
         "import os, signal\nfrom tieringmodel.experiment.engine import Engine\nreal = Engine.run_to\n"
         "def run_to(*words):\n"
         "    signal.signal(signal.SIGALRM, lambda *_: os.kill(os.getpid(), signal.SIGINT))\n"
-        "    signal.setitimer(signal.ITIMER_REAL, 0.2)\n    real(*words)\nEngine.run_to = run_to\n"
+        "    signal.setitimer(signal.ITIMER_REAL, 0.2, 5)\n    real(*words)\nEngine.run_to = run_to\n"
     )
     words = ["run", str(toml), "--duration", "2000000", "-o", str(tmp_path / "out")]
     done = child(code + MAIN.format(words))
