@@ -84,7 +84,7 @@ def main(arguments: list[str] | None = None) -> int:
         slopes = f"{slope:.2f} (last step {last:.2f})"
         table.add(name, f"{short(x[0])} ... {short(x[-1])}", " ".join(short(v) for v in us), slopes)
         axis.loglog(x, us, "o-", color="#0072B2")
-        axis.set_xticks(x, [f"$2^{{{round(np.log2(v))}}}$" if name == "pages" else f"{v:.3g}" for v in x])
+        axis.set_xticks(x, [f"$2^{{{round(np.log2(v))}}}$" if name == "pages" else f"{v:,.0f}" for v in x], fontsize=7)
         axis.minorticks_off()
         axis.set(xlabel=name, title=f"slope {slope:.2f}, last step {last:.2f}")
         axis.grid(alpha=0.3)

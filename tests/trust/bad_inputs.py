@@ -537,7 +537,7 @@ BAD_INPUTS = [
     # Command lines.
     Bad("command", "", ': tieringmodel: the following arguments are required: COMMAND'),
     Bad("command", "fly", ": tieringmodel: argument COMMAND: invalid choice: 'fly'"),
-    Bad("command", "run", ': tieringmodel: SCENARIO is missing'),
+    Bad("command", "run", ': tieringmodel run: SCENARIO is missing'),
     Bad("command", "run DIR/none.toml", ': tieringmodel: DIR/none.toml: does not exist'),
     Bad("command", "run DIR/file", ": tieringmodel: DIR/file: is neither a TOML scenario, damo's parameters"),
     Bad("command", "run DIR", ': tieringmodel: DIR: holds no recording'),
@@ -555,7 +555,7 @@ BAD_INPUTS = [
     Bad("command", "run DIR/good.toml --duration 1 -o /proc/none", ': tieringmodel: /proc/none: No such file or directory'),
     Bad("command", "lint DIR/none.toml", ': tieringmodel: DIR/none.toml: does not exist'),
     Bad("command", "lint DIR/good.toml --jason", ': tieringmodel: unrecognized arguments: --jason'),
-    Bad("command", "convert DIR/good.toml", ': tieringmodel: convert has 1 files, write: convert IN OUT'),
+    Bad("command", "convert DIR/good.toml", ': tieringmodel convert: convert has 1 files, write: convert IN OUT'),
     Bad("command", "convert DIR/good.toml DIR/x.yaml", ': tieringmodel: *.yaml: is no form that can be written'),
     Bad("command", "convert DIR/good.toml DIR/none/x.toml", ': tieringmodel: DIR/none/x.toml: No such file or directory'),
     Bad("command", "compare DIR/none.toml", ': tieringmodel: DIR/none.toml: does not exist'),

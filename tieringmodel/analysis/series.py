@@ -132,8 +132,15 @@ USED_METRICS = ("node_mem_used_bp", "node_mem_free_bp")
 SHARE_METRICS = ("node_eligible_mem_bp", "node_sys_bp")
 
 
+def need_dataset(ds: object) -> None:
+    """Refuse what is no dataset."""
+    if not hasattr(ds, "attrs"):
+        raise InputError("ds", f"{ds!r} is no dataset", "pass what simulate or loop.run returned")
+
+
 def goal_node(ds: xr.Dataset) -> int:
     """Return the node that a run is judged by: 0, or the first goal's if all goals about shares are about other nodes."""
+    need_dataset(ds)
     contexts = json.loads(ds.attrs.get("scenario", "{}")).get("contexts", [])
     goals = [g for c in contexts for s in c.get("schemes", []) for g in s.get("quota", {}).get("goals", [])]
     shares = [g for g in goals if str(g["metric"]).partition(":")[0] in (*USED_METRICS, *SHARE_METRICS)]
@@ -241,8 +248,7 @@ def series(ds: xr.Dataset, *, node: int = 0) -> Series:
     InputError
         When the dataset's kind is not known, or has too few windows to measure anything.
     """
-    if not hasattr(ds, "attrs"):
-        raise InputError("ds", f"{ds!r} is no dataset", "pass what simulate or loop.run returned")
+    need_dataset(ds)
     kind = ds.attrs.get("kind")
     if kind not in ADAPTERS:
         raise InputError("ds.attrs['kind']", f"{kind!r} has no adapter", f"give a run of kind {', '.join(ADAPTERS)}")
