@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ..atomic import replacing_netcdf
 from ..errors import InputError
 from .arguments import SCENARIO_HELP, add_surroundings, open_given
 
@@ -169,12 +170,8 @@ def _executor(where: str) -> Iterator[Any]:
 
 
 def _write_netcdf(ds: xr.Dataset, path: Path) -> None:
-    part = path.with_suffix(".part")
-    try:
-        ds.to_netcdf(part, mode="w", engine="h5netcdf")
-        part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)
+    with replacing_netcdf(path, ds.nbytes, len(ds.variables)) as temporary:
+        ds.to_netcdf(temporary, engine="h5netcdf")
 
 
 def _summary(ds: xr.Dataset, output: Path, failed: int) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ..atomic import replacing
 from ..errors import InputError
 from ..scenario import Scenario
 
@@ -47,10 +48,11 @@ def to_damo_record(ds: xr.Dataset, path: str | Path) -> Path:
         raise InputError("ds", "holds no region snapshots of a simulation", "simulate(…, snapshots=200)")
     records = _records(ds, Scenario.from_json(ds.attrs["scenario"]))
     if path.suffix == ".txt":
-        path.write_text("".join(_events(records)), encoding="utf-8")
+        content = "".join(_events(records)).encode()
     else:
-        text = json.dumps(records, indent=None if path.suffix == ".data" else 2)
-        path.write_bytes(zlib.compress(text.encode()) if path.suffix == ".data" else text.encode())
+        content = json.dumps(records, indent=None if path.suffix == ".data" else 2).encode()
+    with replacing(path) as temporary:
+        temporary.write_bytes(zlib.compress(content) if path.suffix == ".data" else content)
     return path
 
 

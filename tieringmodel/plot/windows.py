@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from ..analysis.diagnosis import Thresholds
 from ..analysis.series import Series, goal_node, series
 from ..errors import InputError
 from ..units import MIB, PAGE_SZ
@@ -18,7 +19,6 @@ if TYPE_CHECKING:
     import xarray as xr
     from matplotlib.axes import Axes
 
-BAND = 0.02
 
 
 def course_sheet(ds: xr.Dataset) -> Sheet:
@@ -73,7 +73,7 @@ def course(ds: xr.Dataset, *, node: int | None = None, ax: Any = None) -> npt.ND
     upper.plot(time, view.y_bp, color=blue, linewidth=1.3, label="share")
     ends = [(float(time[-1]), float(view.y_bp[-1]), "share", blue)]
     if view.target_bp is not None:
-        band = BAND * view.target_bp
+        band = Thresholds().error_share * view.target_bp
         upper.axhspan(view.target_bp - band, view.target_bp + band, color=GREY, alpha=0.25, linewidth=0)
         upper.axhline(view.target_bp, color=ink(), linewidth=1.0, linestyle=(0, (4, 2)), label="target")
         ends.append((float(time[-1]), view.target_bp, "target ± 2 %", ink()))

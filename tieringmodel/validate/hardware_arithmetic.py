@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from ..cost import DEFAULT, Costs, NodePerformance, bandwidth_time, latency_time, walk_s
 from ..interleave import run as interleave
-from ..units import PAGE_SZ
+from ..units import GIB, MIB, PAGE_SZ
 from .hardware_row import Point, Row, Sensitivity, published, row, sensitivities
-
-GIB, MIB = 1 << 30, 1 << 20
 
 
 def v3(costs: Costs = DEFAULT) -> Row:

@@ -29,10 +29,9 @@ from ..scenario import (
     Target,
     Workload,
 )
-from ..units import PAGE_SZ
+from ..units import GIB, MIB, PAGE_SZ
 from .hardware_row import Point, Row, Sensitivity, published, row, sensitivities
 
-GIB, MIB = 1 << 30, 1 << 20
 APPLY_S = 0.1  # DAMON's default aggregation interval, on which a scheme without its own interval is applied
 
 

@@ -26,10 +26,9 @@ from ..scenario import (
     Target,
     Workload,
 )
-from ..units import PAGE_SZ
+from ..units import GIB, MIB, PAGE_SZ
 from .hardware_row import Point, Row, Sensitivity, published, row
 
-GIB, MIB = 1 << 30, 1 << 20
 SHRINK = 256  # V5's sizes and its quota are divided by this; shares and times stay
 
 
