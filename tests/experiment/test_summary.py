@@ -49,7 +49,9 @@ def test_a_ramp_that_stops_at_the_target_has_settled() -> None:
         (0.0, 0, "stuck"),
         (4000.0, 0, "converged"),
         (4080.0, 0, "converged"),
-        (4081.0, 0, "stuck"),
+        (4081.0, 0, "wrong-point"),  # a goal is a floor: past it nothing is owed, and nothing takes it back
+        (3919.0, 0, "stuck"),
+        (4500.0, 10, "wrong-point"),  # moves on, but never to the target
         (np.where(TIME < 5, 0, 4500), np.where(TIME == 5, 4500, 0), "wrong-point"),
         (4000 + 300 * (TIME % 2 * 2 - 1), 600, "limit-cycle"),
         (4000 + 79 * (TIME % 2 * 2 - 1), 158, "ripple"),
@@ -112,6 +114,9 @@ def test_the_residual_is_counted_after_settling_else_in_the_second_half() -> Non
         ("goal", scenario(pull(6000), push(4000)), 4000 + 300 * (TIME % 2), 600, ["sum to 10000 bp", "1 MiB", "swing 300"]),
         ("goal", scenario(pull(6000), push(3000)), 4000 + 300 * (TIME % 2), 600, ["TEMPORAL keeps acting", "swing 300"]),
         ("goal", GOAL, np.where(TIME < 5, 0, 4500), np.where(TIME == 5, 4500, 0), ["500 bp above", "1 MiB"]),
+        ("goal", scenario(pull(4000, goal_tuner="consist")), 4500.0, 0, ["floor", "500 bp"]),
+        ("goal", scenario(pull(6000), push(4000)), 4500.0, 0, ["no quota"]),
+        ("goal", GOAL, 4500.0, 600, ["keep moving", "500 bp above"]),
         ("goal", GOAL, ramp(400), 10, ["still on the way"]),
         ("goal", scenario(pull(4000, metric="node_sys_bp")), 0.0, 0, ["which migration cannot change"]),
         ("weights: iid redraw", weighted(GOAL, "iid"), 4000.0, 4800, ["48.00% of the touched pages", "draws the node anew"]),

@@ -10,6 +10,7 @@ from tieringmodel.analysis.lint.base_pages import in_base_pages
 from tieringmodel.damon.weighted import vma_index
 from tieringmodel.experiment.engine import Engine
 from tieringmodel.interleave import vaddr_dest_index
+from tieringmodel.interop.surroundings import surround
 
 MIB = 1 << 20
 ORDER = 9
@@ -180,3 +181,38 @@ def test_pages_on_lists_at_the_start_are_not_in_memfree() -> None:
     memory = Engine(tm.Scenario(tm.Machine(nodes, percpu_lists=2), tm.Workload(100))).memory
     assert memory.visible_free(0) == 16_384 - 100 - 1500
     assert memory.visible_free(1) == 16_384
+
+
+def test_bytes_of_a_folio_machine_are_folios() -> None:
+    """What sweeps and costs say in bytes grows 512 times with the folio; what they say in folios does not."""
+    both = [tm.sweep(pair(4096 << o, 1 << o, 2 * MIB), {"seed": [3]}, duration="3 s", progress=False) for o in (0, ORDER)]
+    small, large = (float(ds["migrated_mib_s"].item()) for ds in both)
+    assert small > 0
+    assert large == pytest.approx(512 * small, rel=1e-12)
+    runs = [tm.simulate(pair(4096 << o, 1 << o, 2 * MIB), duration="3 s", seed=3, progress=False) for o in (0, ORDER)]
+    base = tm.cost.control_cost(runs[0], folio="4 KiB")["cpu_s"]
+    huge = tm.cost.control_cost(runs[1], folio="2 MiB")["cpu_s"]
+    for part in ("access checks", "migration walk", "region upkeep"):
+        assert float(huge.sel(component=part, estimate="default")) == float(base.sel(component=part, estimate="default"))
+    copied = [float(c.sel(component="copies", estimate="default")) for c in (base, huge)]
+    assert copied[1] / copied[0] == pytest.approx(190 / 1.24)
+
+
+def test_the_assumed_workload_is_counted_in_folios() -> None:
+    size = 8 << 30
+    scenario, said = surround((tm.Context(),), machine(size, BIG), None)
+    room = 2 * size - 4 * BIG
+    assert scenario.workload.n_pages == room // BIG // 2
+    assert "8.0 GiB dealt" in said[0]
+    fixed = tm.Context(ops="vaddr", targets=(tm.Target(((BIG, 3 * BIG),)),))
+    scenario, _ = surround((fixed,), machine(size, BIG), None)
+    assert [(v.lo, v.hi, v.start_bytes, v.pgoff) for v in scenario.workload.vmas] == [(0, 2, BIG, 1)]
+
+
+def test_workloads_counted_in_base_pages_do_not_go_beside_folios(tmp_path) -> None:
+    (tmp_path / "w.masim").write_text("a, 409600\n\np\n1000\na, 1, 1, 1\n")
+    text = pair(BIG, 512, 2 * MIB).to_toml()
+    family = '[workload.family]\nkind = "masim"\nfile = "w.masim"\naccesses_per_s = 1000\n'
+    (tmp_path / "s.toml").write_text(text[: text.index("[workload]")] + family)
+    with pytest.raises(tm.InputError, match=r"workload\.family: counts pages of 4 KiB"):
+        tm.load(tmp_path / "s.toml")

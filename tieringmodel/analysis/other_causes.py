@@ -161,7 +161,7 @@ def diagnose_simulation(kind: str, ds: xr.Dataset, view: Series, measured: dict[
     residual = moved * int(ds.attrs.get("page_bytes", PAGE_BYTES)) / 2**20 / view.window_s if view.window_s else math.nan
     cause, fix = mechanism(
         kind, "", Scenario.from_json(ds.attrs["scenario"]), measured["steady_state_error_bp"], float(np.ptp(tail)),
-        moved / view.n_pages, residual,
+        moved / view.n_pages, residual, started=bool(view.moved.any()),
     )  # fmt: skip
     return Diagnosis(cause, fix)
 

@@ -100,21 +100,58 @@ def judge(
     quiet = per_window <= RESIDUAL_PER_PAGE
     settled = bool(np.isfinite(settling) and quiet and not bounce > PING_PONG)
     drift = abs(float(share_bp[late][-1] - share_bp[late][0])) / 1e4 * n_pages
-    kind = _kind(settled, quiet, error, swing, target_bp, moved, drift > pages_late / 2)
-    cause, fix = mechanism(kind, policy, scenario, error, swing, per_window, residual)
+    if settled:
+        kind = "converged"
+    elif quiet:
+        kind = "wrong-point" if moved.any() or not owes(scenario, error) else "stuck"
+    elif drift > pages_late / 2:
+        kind = "drifting"
+    else:
+        kind = kind_of_moving(share_bp[late], target_bp, BAND * target_bp, cycle=swing > 2 * BAND * target_bp)
+    cause, fix = mechanism(kind, policy, scenario, error, swing, per_window, residual, started=bool(moved.any()))
     return Summary(settled, settling, error, residual, bounce, moves_per_page, kind, cause, fix)
 
 
-def _kind(
-    settled: bool, quiet: bool, error: float, swing: float, target_bp: float, moved: npt.NDArray[np.int64], drifts: bool
-) -> str:
-    if settled:
-        return "converged"
-    if quiet:
-        return "stuck" if not moved.sum() and abs(error) > BAND * target_bp else "wrong-point"
-    if drifts:
-        return "drifting"
-    return "limit-cycle" if swing > 2 * BAND * target_bp else "ripple"
+def kind_of_moving(y_bp: npt.NDArray[np.float64], target_bp: float, band_bp: float, *, cycle: bool) -> str:
+    """Return the kind of a run that keeps moving pages, from where its share is meanwhile.
+
+    Parameters
+    ----------
+    y_bp : ndarray of float64
+        Share in the tail; nan where it has no value.
+    target_bp, band_bp : float
+        The reference, and the distance from it that counts as none.
+    cycle : bool
+        Whether the share swings as a limit cycle does.
+
+    Returns
+    -------
+    str
+        ``"wrong-point"`` if the share stays on one side, beyond the band on average; else ``"limit-cycle"`` or
+        ``"ripple"``.
+    """
+    around = float(np.nanmin(y_bp)) <= target_bp <= float(np.nanmax(y_bp))
+    if not around and abs(float(np.nanmean(y_bp)) - target_bp) > band_bp:
+        return "wrong-point"
+    return "limit-cycle" if cycle else "ripple"
+
+
+def owes(scenario: Scenario, error_bp: float) -> bool:
+    """Return whether a share goal of a migrating scheme is unmet where the controlled share is so far off its target.
+
+    Goals are floors: a share beyond its goal is a goal met, and nothing brings it back. Runs without share goals owe
+    whatever they are off.
+    """
+    goals = [g for s in _migrating(scenario) for g in s.quota.goals if g.metric.startswith("node_")]
+    if not goals or len(scenario.machine.nodes) != 2:
+        return True
+    first = goals[0]
+    share = (10_000 - first.target_value if "free" in first.metric else first.target_value) + error_bp
+    for goal in goals:
+        value = share if goal.nid == first.nid else 10_000 - share
+        if (10_000 - value if "free" in goal.metric else value) < goal.target_value:
+            return True
+    return False
 
 
 def _migrating(scenario: Scenario) -> list[Scheme]:
@@ -122,8 +159,9 @@ def _migrating(scenario: Scenario) -> list[Scheme]:
 
 
 def mechanism(
-    kind: str, policy: str, scenario: Scenario, error: float, swing: float, per_window: float, residual: float
-) -> tuple[str, str]:
+    kind: str, policy: str, scenario: Scenario, error: float, swing: float, per_window: float, residual: float, *,
+    started: bool,
+) -> tuple[str, str]:  # fmt: skip
     """Return what causes a verdict on a page-level run, in words, and the nearest knob.
 
     Parameters
@@ -140,6 +178,8 @@ def mechanism(
         Share of the pages that moves per quota window at the end.
     residual : float
         Migration at the end, MiB/s.
+    started : bool
+        Whether any page has moved at all.
 
     Returns
     -------
@@ -150,6 +190,11 @@ def mechanism(
         return _baseline_cause(policy, kind, error)
     if schemes[0].dests and not policy.startswith("recorded"):
         return _weights_cause(schemes[0].dest_rule, kind, error, per_window, scenario)
+    if kind == "wrong-point" and not started:
+        return (
+            f"the goals were met before anything moved: a goal is a floor, and nothing takes the {abs(error):.0f} bp back",
+            "add a scheme in the other direction with the complementary goal, and a gap between the two",
+        )
     return _goal_cause(schemes, kind, error, swing, residual, scenario)
 
 
@@ -233,6 +278,12 @@ def _goal_cause(
             f"lower the quota (now {cap_text})",
         )
     side = "above" if error > 0 else "below"
+    if residual > 0:
+        return (
+            f"pages keep moving at {residual:.1f} MiB/s while the share stays {abs(error):.0f} bp {side} the target: the "
+            "measured share differs from the true one, or schemes undo each other's moves",
+            f"lower the quota (now {cap_text})",
+        )
     return (
         f"migration ended {abs(error):.0f} bp {side} the target: the last window's quota ({cap_text}) overshot, "
         "or the measured share differs from the true one",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -10,11 +11,13 @@ import numpy.typing as npt
 
 from ..errors import InputError
 from ..rich_html import table, titled
+from ..scenario import Scenario
 from .diagnosis import PAGE_BYTES, Diagnosis, LoopState, Thresholds, loop_state
 from .loop_causes import Loop, diagnose_loop
 from .measures import measures, tail_of
 from .other_causes import diagnose_interleave, diagnose_other, diagnose_pair, diagnose_simulation
 from .series import Series, goal_node, series
+from .summary import kind_of_moving, owes
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -60,7 +63,7 @@ def _at_rest(view: Series, state: LoopState, inside: bool) -> str:
     if inside:
         return "ripple"
     known_rule = view.kind in ("loop", "loop_pair", "interleave")
-    return "wrong-point" if known_rule or view.moved.any() else "stuck"
+    return "wrong-point" if known_rule or view.moved.any() or not state.owed else "stuck"
 
 
 def classify(view: Series, measured: dict[str, Any], state: LoopState, limits: Thresholds) -> str:
@@ -110,8 +113,7 @@ def classify(view: Series, measured: dict[str, Any], state: LoopState, limits: T
         return "limit-cycle"
     if swings and not random and y.min() < target < y.max():
         return "limit-cycle"
-    around = swings and y.min() < target < y.max()
-    return "ripple" if around or abs(y.mean() - target) <= band else "wrong-point"
+    return kind_of_moving(y, target, band, cycle=False)
 
 
 def _diagnose(
@@ -136,7 +138,6 @@ def _check(view: Series, changes: dict[str, Any], limits: Thresholds) -> dict[st
     from ..loop import run, run_pair
 
     arguments = {**view.parameters, **changes}
-    # Long enough for a small cap to arrive and to rest for a whole tail afterwards.
     # Long enough for a small cap to arrive and to rest for a whole tail afterwards.
     needed = 60 * (arguments["delay"] + 1) + 300
     if view.kind == "loop" and arguments["cap_bytes"] is not None:
@@ -224,6 +225,9 @@ def verdict(
         within=max(1, min(within, (windows - 1) // 2)),
     )
     state = loop_state(ds, view, tail)
+    if view.kind == "simulation" and "scenario" in ds.attrs:
+        owed = owes(Scenario.from_json(ds.attrs["scenario"]), measured["steady_state_error_bp"])
+        state = dataclasses.replace(state, owed=owed)
     kind = classify(view, measured, state, limits)
     found = _diagnose(kind, ds, view, measured, state, limits)
     numbers = {**measured, "thresholds": limits._asdict(), "fix_arguments": dict(found.changes)}

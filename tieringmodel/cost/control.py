@@ -234,7 +234,7 @@ def _seconds(counts: dict[str, float], costs: Costs, mappings: int, folio: str) 
         "access checks": counts["checks"] * 2 * (frame_s + rmap_s),
         "region upkeep": counts["region_records"] * costs.region_upkeep_ns.default * 1e-9,
         "migration walk": counts["tried_frames"] * frame_s,
-        "copies": counts["migrated_pages"] * PAGE_SZ / size * getattr(costs, name).default * 1e-6,
+        "copies": counts["migrated_bytes"] / size * getattr(costs, name).default * 1e-6,
         "goal metrics": counts["metric_frames"] * frame_s + counts["counter_reads"] * costs.counter_read_us.default * 1e-6,
         "rmap walks": counts["rmap_walks"] * rmap_s,
     }
@@ -245,22 +245,25 @@ def _counts(ds: xr.Dataset, metrics: str) -> tuple[dict[str, float], str]:
     step_us = np.diff(ds["time"].values, prepend=0.0)[:, None] * 1e6
     checks = (step_us / ds["sample_us"].values * ds["nr_regions"].values).sum() if ds.sizes["context"] else 0.0
     schemes = [(i, s) for i, c in enumerate(scenario.contexts) for s in c.schemes]
-    tried = ds["sz_tried"].values[-1] if schemes else np.zeros(0)
-    walks = [not s.action.startswith("stat") for _, s in schemes]
+    core = ds["sz_tried"].values[-1] if schemes else ()
+    tried_bytes = sum(
+        float(size) * scenario.contexts[i].addr_unit
+        for size, (i, s) in zip(core, schemes, strict=True) if not s.action.startswith("stat")
+    )  # fmt: skip
     frames, reads, how = 0.0, 0.0, "no share goal"
     for k, (context, scheme) in enumerate(schemes):
         resets = float(ds["resets"].values[-1, k])
         for goal in scheme.quota.goals:
             if metrics == "walk" and goal.metric.partition(":")[0] in _WALKED:
                 matching, how = _matching_bytes(ds, scenario, context, scheme, goal.metric)
-                frames += resets * matching / PAGE_SZ
+                frames += resets * matching / scenario.machine.folio_bytes
             else:
                 reads += resets
     return {
         "checks": float(checks),
         "region_records": float(ds["nr_regions"].values.sum()),
-        "tried_frames": float(tried[walks].sum()) / PAGE_SZ if schemes else 0.0,
-        "migrated_pages": float(ds["migrated_pages"].values.sum()),
+        "tried_frames": tried_bytes / scenario.machine.folio_bytes,
+        "migrated_bytes": float(ds["migrated_pages"].values.sum()) * scenario.machine.folio_bytes,
         "metric_frames": frames,
         "counter_reads": reads,
         "rmap_walks": float(ds["rmap_walks"].values[-1].sum()) if schemes else 0.0,
@@ -292,4 +295,4 @@ def _monitored_bytes(scenario: Scenario, context: int) -> float:
         return float(sum(b - a for a, b in ranges)) * c.addr_unit
     if c.ops == "paddr":
         return float(sum(n.sz_bytes for n in scenario.machine.nodes))
-    return float(sum(v.hi - v.lo for v in scenario.workload.vmas)) * PAGE_SZ
+    return float(sum(v.hi - v.lo for v in scenario.workload.vmas)) * scenario.machine.folio_bytes

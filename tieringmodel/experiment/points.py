@@ -14,7 +14,7 @@ import numpy.typing as npt
 from .._version import __version__
 from ..errors import InputError, TieringError
 from ..scenario import Scenario
-from ..units import PAGE_SZ
+from ..units import MIB
 from .paths import SEED, seed_of, with_paths
 from .policies import Controlled, controlled
 
@@ -141,6 +141,7 @@ def summary_measures(ds: xr.Dataset, scenario: Scenario, what: Controlled | None
     )  # fmt: skip
     late = y[time >= (row.settling_s if np.isfinite(row.settling_s) else time[-1] / 2)]
     known = late[~np.isnan(late)]
+    migrated_bytes = float(moved.sum()) * scenario.machine.folio_bytes
     return {
         "kind": row.kind,
         "cause": row.cause,
@@ -153,7 +154,7 @@ def summary_measures(ds: xr.Dataset, scenario: Scenario, what: Controlled | None
         "share_error_bp": row.share_error_bp,
         "overshoot_bp": overshoot_bp(y, what.target_bp) if not np.isnan(y).any() else float("nan"),
         "residual_mib_s": row.residual_mib_s,
-        "migrated_mib_s": float(moved.sum()) * PAGE_SZ / 2**20 / (json.loads(ds.attrs["parameters"])["duration_s"]),
+        "migrated_mib_s": migrated_bytes / MIB / json.loads(ds.attrs["parameters"])["duration_s"],
         "migrated_pages": int(moved.sum()),
         "ping_pong": row.ping_pong,
         "moves_per_page": row.moves_per_page,

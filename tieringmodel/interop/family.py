@@ -9,6 +9,7 @@ from typing import Any
 from ..errors import InputError
 from ..fields import suggest
 from ..scenario import Workload
+from ..units import PAGE_SZ, format_bytes, parse_bytes
 from ..workload.families import build
 from .masim import read_masim
 
@@ -48,11 +49,28 @@ def with_family(data: Mapping[str, Any], folder: Path) -> Mapping[str, Any]:
             raise InputError(f"workload.{key}", "does not go with a family", suggest(key, _BESIDE))
     if not isinstance(spec, Mapping):
         raise InputError("workload.family", f"{spec!r} is not a table", "write a table with kind and its arguments")
+    _same_pages(spec, data.get("machine"))
     made = _masim(spec, folder) if spec.get("kind") == "masim" else build(spec)
     if beside.get("tick_us") is not None and made.tick_us:
         raise InputError("workload.tick_us", "the family has a tick of its own", "write workload.family.tick_us")
     workload = Workload.from_dict({**made.to_dict(), **beside, "groups": made.groups}, "workload")
     return {**data, "workload": workload}
+
+
+def _same_pages(spec: Mapping[str, Any], machine: object) -> None:
+    """Refuse sizes in bytes, which families turn into pages of 4 KiB, beside folios of another size."""
+    given = machine.get("folio_bytes", PAGE_SZ) if isinstance(machine, Mapping) else PAGE_SZ
+    folio = parse_bytes(given, "machine.folio_bytes")
+    if folio == PAGE_SZ or not (spec.get("kind") == "masim" or _in_bytes(spec)):
+        return
+    what = f"counts pages of {format_bytes(PAGE_SZ)}, the machine's folios have {format_bytes(folio)}"
+    raise InputError("workload.family", what, "give sizes in pages, or write out the groups in folios")
+
+
+def _in_bytes(spec: object) -> bool:
+    if isinstance(spec, Mapping):
+        return any(str(key).endswith("_bytes") or _in_bytes(value) for key, value in spec.items())
+    return isinstance(spec, (list, tuple)) and any(map(_in_bytes, spec))
 
 
 def _masim(spec: Mapping[str, Any], folder: Path) -> Workload:

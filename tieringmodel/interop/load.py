@@ -13,6 +13,7 @@ from ..datafiles import data_path
 from ..errors import InputError
 from ..scenario import Machine, Scenario, Target, Workload
 from ..scenario.whole import read_toml
+from ..units import PAGE_SZ, format_bytes
 from .documents import MAX_TEXT_BYTES, decode, parse_json, parse_yaml, read_bytes
 from .family import with_family
 from .recording import read_recording
@@ -105,10 +106,17 @@ def open_scenario(
     hardware = None if machine is None else read_machine(machine)
     work = None if workload is None else read_workload(workload)
     loaded = _open(source, hardware, work)
+    _same_pages(loaded.scenario.machine, workload)
     if work is None or isinstance(workload, Workload) or Path(str(workload)).suffix == ".toml" or work.vmas:
         return loaded
     text = f"{workload}: physical addresses that the record never saw touched are left out, they may be free memory"
     return Loaded(loaded.scenario, (text, *loaded.notes), loaded.memcg_paths, loaded.pids)
+
+
+def _same_pages(machine: Machine, workload: Workload | str | Path | None) -> None:
+    if machine.folio_bytes != PAGE_SZ and isinstance(workload, (str, Path)) and Path(workload).suffix != ".toml":
+        what = f"counts pages of {format_bytes(PAGE_SZ)}, the machine's folios have {format_bytes(machine.folio_bytes)}"
+        raise InputError(str(workload), what, "give a workload in TOML, in folios, or a machine of base pages")
 
 
 def _open(source: str | Path | Sequence[str], hardware: Machine | None, work: Workload | None) -> Loaded:

@@ -108,7 +108,7 @@ def surround(
     check_addresses(contexts, machine)
     if workload is None:
         workload = default_workload(contexts, machine)
-        text = f"{format_bytes(workload.n_pages * PAGE_SZ)} dealt evenly over the nodes"
+        text = f"{format_bytes(workload.n_pages * machine.folio_bytes)} dealt evenly over the nodes"
         guesses.append(f"workload {text}, a quarter touched at {HOT_HZ:g} Hz, the rest at {COLD_HZ:g} Hz")
     options = " and ".join(f"--{g.partition(' ')[0]}" for g in guesses)
     said = (f"assumed: {'; '.join(guesses)} (to replace by {options})",) if guesses else ()
@@ -208,18 +208,19 @@ def default_workload(contexts: Sequence[Context], machine: Machine) -> Workload:
     InputError
         If the fixed ranges exceed the machine.
     """
-    room = sum(n.sz_bytes - n.unmanaged_bytes - n.kernel_bytes - n.cache_bytes for n in machine.nodes) // PAGE_SZ
+    page = machine.folio_bytes
+    room = sum(n.sz_bytes - n.unmanaged_bytes - n.kernel_bytes - n.cache_bytes for n in machine.nodes) // page
     virtual = [c for c in contexts if c.ops != "paddr"]
     fixed = sorted({r for c in virtual for t in c.targets for r in t.regions})
     n_pages, vmas = max(room // 2, 4), []
     if fixed:
         n_pages = 0
         for start, end in fixed:
-            size = -(-end // PAGE_SZ) - start // PAGE_SZ
-            vmas.append(Vma(n_pages, n_pages + size, start // PAGE_SZ * PAGE_SZ, start // PAGE_SZ))
+            size = -(-end // page) - start // page
+            vmas.append(Vma(n_pages, n_pages + size, start // page * page, start // page))
             n_pages += size
     elif virtual:
-        vmas = [Vma(0, n_pages, _MMAP_BASE, _MMAP_BASE // PAGE_SZ)]
+        vmas = [Vma(0, n_pages, _MMAP_BASE, _MMAP_BASE // page)]
     if n_pages > room:
         text = f"the monitored ranges have {n_pages} pages, the machine {room}"
         raise InputError("workload", text, "describe it (--workload FILE.toml, or workload= in Python)")
