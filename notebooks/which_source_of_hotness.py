@@ -66,15 +66,19 @@ tm.plot.sources_at_equal_cost(ds);
 
 # %% [markdown]
 # With the least CPU time DAMON's accessed bits lead, for one sampled page speaks for a region, and then learn nothing more.
-# From 0.1 % on the device, which counts every touch, has found all. Samples need about 1 % of a CPU, and so do faults if
-# the first access is enough; a second access wants two scans of the same page and comes last.
+# From 0.1 % on the device, which counts every touch, has found all. Samples and faults need about 1 % of a CPU; where
+# faults are few, waiting for the second access of a page finds nothing. What a fault costs is not published: the 1 us
+# assumed here lies in a range of 0.5 to 5, and at 2 us second accesses still find next to nothing with 1 %.
 
 # %%
 assert recall[1e-4].idxmax() == "accessed bits (DAMON)"
 assert recall[1e-3].idxmax() == recall[1e-2].idxmax() == "device counters (CHMU)"
 assert recall.loc["device counters (CHMU)", 1e-3] > 0.95
 assert recall.loc["sampled instructions (IBS)", 1e-2] > 0.8
-assert recall.loc["hint faults, second access", 1e-2] < 0.1 < 0.9 < recall.loc["hint faults, second access", 1e-1]
+assert recall.loc["hint faults, second access", 1e-3] < 0.05 < 0.9 < recall.loc["hint faults, second access", 1e-2]
+dear = {"second": ("hint_faults", {"accesses": 2, "fault_ns": 2000.0})}
+dear = hotness.compare_sources(dear, truth, duration="10 s", cpu_shares=(1e-2,))
+assert float(dear.recall.squeeze()) < 0.1
 bits = recall.loc["accessed bits (DAMON)"]
 assert 0.4 < bits.min() <= bits.max() < 0.6
 
@@ -94,14 +98,14 @@ assert chosen[run_of_pages].mean() > 0.9 > 0.2 > chosen[scattered].mean()
 # ## Two are better than one
 #
 # A device counts only its own memory. Put every other page on DRAM: the device knows half of the hot pages well and none
-# of the others; samples at 0.3 % of a CPU see both nodes, thinly. `fuse` weighs what each says by what it can see, and by
+# of the others; samples at 0.1 % of a CPU see both nodes, thinly. `fuse` weighs what each says by what it can see, and by
 # trust: where both see a page, the count is worth 20 times the sample.
 
 # %%
 node = np.arange(n) % 2
 both = hotness.activity(rate_hz, node)
 found = {
-    name: hotness.watch(hotness.source(name, **options).at_cost(3e-3, both), hotness.activities(both, "10 s"))
+    name: hotness.watch(hotness.source(name, **options).at_cost(1e-3, both), hotness.activities(both, "10 s"))
     for name, options in {"chmu": {"node": 1}, "instruction_samples": {}}.items()
 }
 fused = hotness.fuse(found, weights={"instruction_samples": 0.05}, coverage={"chmu": node == 1})

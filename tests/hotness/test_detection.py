@@ -217,7 +217,7 @@ def test_costs_marks_thresholds_and_nodes():
     found = watched("hint_faults", rate, "10 s", node=node, accesses=1, skip_nodes=(0,), scan_bytes=500 * 4096)
     # Two scans of 500 pages make a pass: ten scans, five of the second half; a touched page faults each time.
     assert found.reports == 5 * 250
-    assert found.cost_ns == 10 * 500 * 20.0 + 5 * 250 * 2000.0
+    assert found.cost_ns == 10 * 500 * 20.0 + 5 * 250 * 1000.0
     assert (found.first_us[500:750] >= 1_000_000).all()
     assert (np.delete(found.first_us, np.s_[500:750]) == -1).all()
     slow = watched("hint_faults", np.full(2000, 1.0), "900 ms", accesses=1, hot_threshold_us="500 ms")
@@ -300,7 +300,7 @@ def test_samples_are_a_thinning(rate_hz, period, interval):
     assert abs(found.reports - mean) < 4 * math.sqrt(mean)
     # Each sample counts for a period; those of other operations cost as much (4 operations per access).
     np.testing.assert_allclose(found.rate_hz.sum() * 2, found.reports * period, rtol=1e-12)
-    assert abs(found.cost_ns / 2000.0 - 4 * mean) < 4 * math.sqrt(4 * mean)
+    assert abs(found.cost_ns / 500.0 - 4 * mean) < 4 * math.sqrt(4 * mean)
     assert found.cost_ns == pytest.approx(2 * one.cost_ns_per_s(h.activity(rate)), rel=4 / math.sqrt(4 * mean))
 
 

@@ -90,9 +90,17 @@ class Costs:
     hint_fault_us: Cost = Cost(
         "hint_fault_us", 1.0, "us per fault", _ASSUMED + "a minor fault without and with contention", 0.5, 5.0, True
     )
+    scan_page_ns: Cost = Cost(
+        "scan_page_ns", 20.0, "ns per 4 KiB page", _ASSUMED + "a page table entry changed, and its share of the TLB flush", 5.0,
+        100.0, True,
+    )  # fmt: skip
     access_sample_us: Cost = Cost(
         "access_sample_us", 0.5, "us per IBS or PEBS sample",
         _ASSUMED + "reading a record from a buffer to one interrupt per sample", 0.1, 2.0, True,
+    )  # fmt: skip
+    list_entry_ns: Cost = Cost(
+        "list_entry_ns", 500.0, "ns per entry of a device's hot list", _ASSUMED + "an uncached read, alone or under load",
+        100.0, 1500.0, True,
     )  # fmt: skip
     counter_read_us: Cost = Cost(
         "counter_read_us", 0.1, "us per goal", _ASSUMED + "a few cached to a few hundred remote counters", 0.05, 10.0, True

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ..cost.constants import DEFAULT
 from ..errors import InputError
 from ..fields import Checked
-from .costs import CHECK
 from .protocol import Activity, Floats, Ints, Reports, check_share, joined
 from .regions import AdaptiveRegions
 from .tlb import characteristic_time_s, set_probability
@@ -35,7 +35,7 @@ class AccessedBits(Checked):
     tlb_reach_pages : int
         Pages whose translations fit the TLB; 0 means that every touch sets the bit.
     check_ns : float
-        CPU time per region and sample (assumed, see `costs`).
+        CPU time per region and sample (assumed, see `tieringmodel.cost`).
     """
 
     sample_us: int = 5_000
@@ -45,7 +45,7 @@ class AccessedBits(Checked):
     edges: tuple[int, ...] = ()
     folio_pages: int = 1
     tlb_reach_pages: int = 0
-    check_ns: float = CHECK.default_ns
+    check_ns: float = 2_000 * DEFAULT.rmap_walk_us.default
 
     def check(self) -> None:
         """Refuse what the kernel refuses, and regions that do not ascend."""

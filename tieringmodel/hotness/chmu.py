@@ -7,9 +7,9 @@ from typing import ClassVar
 
 import numpy as np
 
+from ..cost.constants import DEFAULT
 from ..errors import InputError
 from ..fields import Checked
-from .costs import LIST_ENTRY
 from .protocol import Activity, Floats, Ints, Reports, check_held, check_share, joined
 
 
@@ -43,7 +43,7 @@ class Chmu(Checked):
     accesses_per_touch : float
         Accesses that reach the device per touch of a page in the workload.
     entry_ns : float
-        CPU time per entry read (assumed, see `costs`).
+        CPU time per entry read (assumed, see `tieringmodel.cost`).
     """
 
     node: int = 1
@@ -55,7 +55,7 @@ class Chmu(Checked):
     overflow: str = "top"
     downsampling: int = 1
     accesses_per_touch: float = 1.0
-    entry_ns: float = LIST_ENTRY.default_ns
+    entry_ns: float = DEFAULT.list_entry_ns.default
     _choices: ClassVar = {"overflow": ("top", "address")}
     _max: ClassVar = {"counter_bits": 63}
 

@@ -7,10 +7,10 @@ from typing import ClassVar, NamedTuple
 
 import numpy as np
 
+from ..cost.constants import DEFAULT
 from ..errors import InputError
 from ..fields import Checked
 from ..units import MIB, PAGE_SZ
-from .costs import FAULT, SCAN_PAGE
 from .protocol import Activity, Floats, Ints, Reports, check_held, check_share, joined, page_reports
 
 _TICK_US = 1000.0
@@ -53,7 +53,7 @@ class HintFaults(Checked):
     skip_nodes : tuple of int
         Nodes whose pages the scan leaves alone (the fast tier in NUMA balancing mode 2).
     fault_ns, scan_ns_per_page : float
-        CPU time (assumed, see `costs`).
+        CPU time (assumed, see `tieringmodel.cost`).
     """
 
     scan_bytes: int = 256 * MIB
@@ -63,8 +63,8 @@ class HintFaults(Checked):
     window_us: int = 0
     hot_threshold_us: int = 0
     skip_nodes: tuple[int, ...] = ()
-    fault_ns: float = FAULT.default_ns
-    scan_ns_per_page: float = SCAN_PAGE.default_ns
+    fault_ns: float = 1_000 * DEFAULT.hint_fault_us.default
+    scan_ns_per_page: float = DEFAULT.scan_page_ns.default
     _choices: ClassVar = {"record": tuple(RECORDS)}
     _max: ClassVar = {"accesses": 7}
 

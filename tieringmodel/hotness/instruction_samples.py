@@ -7,9 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from ..cost.constants import DEFAULT
 from ..errors import InputError
 from ..fields import Checked
-from .costs import SAMPLE
 from .protocol import Activity, Floats, Ints, Reports, check_share, joined, page_reports
 
 
@@ -36,7 +36,7 @@ class InstructionSamples(Checked):
     drain_us : int
         Time between two drainings (assumed).
     sample_ns : float
-        CPU time per sample (assumed, see `costs`).
+        CPU time per sample (assumed, see `tieringmodel.cost`).
     """
 
     period_ops: int = 262_144
@@ -45,7 +45,7 @@ class InstructionSamples(Checked):
     n_cpus: int = 8
     ring_entries: int = 256
     drain_us: int = 100_000
-    sample_ns: float = SAMPLE.default_ns
+    sample_ns: float = 1_000 * DEFAULT.access_sample_us.default
 
     def check(self) -> None:
         """Refuse periods and rings of nothing."""

@@ -1,10 +1,14 @@
-"""JSON and YAML from strangers: bounded in size and depth, finite numbers only, nothing executed."""
+"""Files, JSON and YAML from strangers: bounded in size and depth, finite numbers only, nothing executed."""
 
 from __future__ import annotations
 
+import gzip
 import json
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, BinaryIO, NoReturn, cast
 
 from ..errors import InputError
 
@@ -15,19 +19,36 @@ MAX_YAML_DEPTH = 64
 """damo nests 12 deep; a YAML scanner's time grows with the square of the depth."""
 
 
-def read_bytes(path: Path, max_bytes: int) -> bytes:
-    """Return a file's content.
+@contextmanager
+def opened(path: Path) -> Iterator[BinaryIO]:
+    """Open a file for reading, decompressed if its name ends in ``.gz``.
 
     Raises
     ------
     InputError
-        If it cannot be read or is longer than `max_bytes`.
+        If it is missing or unreadable, or its compression is cut off or broken, also while the block reads on.
     """
     try:
-        with path.open("rb") as stream:
-            raw = stream.read(max_bytes + 1)
+        with gzip.open(path, "rb") if path.suffix == ".gz" else path.open("rb") as stream:
+            yield cast(BinaryIO, stream)
+    except EOFError:
+        raise InputError(str(path), "its compressed data end too early", "copy the whole file again") from None
+    except (zlib.error, gzip.BadGzipFile) as error:
+        raise InputError(str(path), f"is not intact gzip data ({error})", "copy the whole file again") from None
     except OSError as error:
         raise InputError(str(path), f"cannot be read ({error.strerror})", "check name and permissions") from None
+
+
+def read_bytes(path: Path, max_bytes: int) -> bytes:
+    """Return a file's content, decompressed if its name ends in ``.gz``.
+
+    Raises
+    ------
+    InputError
+        As `opened`, or if it is longer than `max_bytes`.
+    """
+    with opened(path) as stream:
+        raw = stream.read(max_bytes + 1)
     if len(raw) > max_bytes:
         raise InputError(str(path), f"is longer than {max_bytes} bytes", "raise the limit or cut the file")
     return raw

@@ -5,9 +5,7 @@ The recordings' tables are plain: a header, unquoted cells separated by commas, 
 
 from __future__ import annotations
 
-import gzip
 import re
-import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +16,7 @@ from numpy.typing import NDArray
 
 from ..errors import InputError
 from ..fields import suggest
+from .documents import decode, opened
 
 Schema = Mapping[str, str]
 """Kind of each column: ``"u64"``, ``"i64"``, ``"f64"``, ``"text"``, or ``"u64?"`` where cells may be empty."""
@@ -85,20 +84,11 @@ def read_text(path: Path) -> str:
     InputError
         If the file is missing, unreadable, no UTF-8, or its compression is cut off or broken.
     """
-    try:
-        with (gzip.open if path.suffix == ".gz" else open)(path, "rb") as file:
-            raw = file.read(MOST_BYTES + 1)
-        if len(raw) > MOST_BYTES:
-            raise InputError(str(path), f"holds more than {MOST_BYTES >> 20} MiB, unpacked", "split the recording")
-        return raw.decode("utf-8")
-    except EOFError:
-        raise InputError(str(path), "its compressed data end too early", "copy the whole file again") from None
-    except (zlib.error, gzip.BadGzipFile) as error:
-        raise InputError(str(path), f"is not intact gzip data ({error})", "copy the whole file again") from None
-    except UnicodeDecodeError as error:
-        raise InputError(str(path), f"is not UTF-8 text (byte {error.start})", "give a text file") from None
-    except OSError as error:
-        raise InputError(str(path), f"cannot be read ({error.strerror})", "check name and permissions") from None
+    with opened(path) as file:
+        raw = file.read(MOST_BYTES + 1)
+    if len(raw) > MOST_BYTES:
+        raise InputError(str(path), f"holds more than {MOST_BYTES >> 20} MiB, unpacked", "split the recording")
+    return decode(raw, str(path))
 
 
 def read_csv(path: Path, schema: Schema | Callable[[Sequence[str]], Schema]) -> Table:

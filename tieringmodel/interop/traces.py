@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import gzip
 import math
 import re
-import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -15,6 +13,7 @@ import numpy.typing as npt
 
 from ..errors import InputError
 from ..units import MIB
+from .documents import decode, opened
 
 MAX_BYTES = 256 * MIB
 _REMEDY = "print samples with perf script -F comm,pid,tid,cpu,time,period,event,addr"
@@ -163,20 +162,11 @@ def _address(text: str, where: str) -> int:
 def _lines(path: Path, max_bytes: int) -> Iterator[tuple[int, str]]:
     """Yield (line number, line) of a text file, decompressed if its name ends in ``.gz``, up to a size."""
     number, size = 0, 0
-    try:
-        with gzip.open(path, "rb") if path.suffix == ".gz" else path.open("rb") as file:
-            while raw := file.readline(1 << 16):
-                number, size = number + 1, size + len(raw)
-                if size > max_bytes:
-                    raise InputError(f"{path}:{number}", f"the file goes on beyond {max_bytes} bytes", "raise max_bytes")
-                if len(raw) == 1 << 16:
-                    raise InputError(f"{path}:{number}", "the line is longer than 64 KiB", "give a text file of lines")
-                yield number, raw.decode("utf-8").rstrip("\r\n")
-    except EOFError:
-        raise InputError(f"{path}:{number + 1}", "its compressed data end too early", "copy the whole file again") from None
-    except (zlib.error, gzip.BadGzipFile) as error:
-        raise InputError(f"{path}:{number + 1}", f"is not intact gzip data ({error})", "copy the file again") from None
-    except UnicodeDecodeError:
-        raise InputError(f"{path}:{number}", "is not UTF-8 text", "give a text file") from None
-    except OSError as error:
-        raise InputError(str(path), f"cannot be read ({error.strerror})", "check name and permissions") from None
+    with opened(path) as file:
+        while raw := file.readline(1 << 16):
+            number, size = number + 1, size + len(raw)
+            if size > max_bytes:
+                raise InputError(f"{path}:{number}", f"the file goes on beyond {max_bytes} bytes", "raise max_bytes")
+            if len(raw) == 1 << 16:
+                raise InputError(f"{path}:{number}", "the line is longer than 64 KiB", "give a text file of lines")
+            yield number, decode(raw, f"{path}:{number}").rstrip("\r\n")

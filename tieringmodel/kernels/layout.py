@@ -17,7 +17,6 @@ LOW32 = np.uint64(0xFFFFFFFF)
 SHIFT32 = np.uint64(32)
 CLASS_MASK = np.uint64(0xFFFF)
 ACTIVE_SHIFT = np.uint64(48)
-ACTIVE = np.uint64(1 << 48)
 SEEN_SHIFT = np.uint64(49)
 SEEN_LOW = np.uint64(0x7FFF)
 

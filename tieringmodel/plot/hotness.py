@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
 from ..errors import InputError
-from .files import DPI
 from .reading import numbers
 from .roles import series_colours
 from .style import LABEL_PT, SMALL_PT, Sheet, dress, headline_all
@@ -111,42 +109,3 @@ def sources_at_equal_cost(ds: xr.Dataset, *, ax: Any = None) -> npt.NDArray[Any]
     )
     headline_all(axes, cost_message(ds))
     return axes
-
-
-def write_hotness_figure(folder: str | Path) -> Path:
-    """Run the sources over a small workload and write ``hotness_at_equal_cost.png``.
-
-    1 GiB on a CXL node: 20,000 hot pages of 50 touches a second, half of them in one run and half scattered, the rest at
-    0.1; watched for 20 s.
-
-    Parameters
-    ----------
-    folder : str or Path
-        Exists.
-
-    Returns
-    -------
-    Path
-        What was written.
-    """
-    from ..hotness import activity, compare_sources
-
-    rate_hz = np.full(1 << 18, 0.1)
-    rate_hz[50_000:60_000] = 50.0
-    others = np.r_[0:50_000, 60_000 : rate_hz.size]
-    rate_hz[np.random.default_rng(0).choice(others, 10_000, replace=False)] = 50.0
-    ds = compare_sources(
-        {
-            "accessed bits (DAMON)": "accessed_bits",
-            "hint faults, first access": ("hint_faults", {"accesses": 1}),
-            "hint faults, second access": ("hint_faults", {"accesses": 2}),
-            "device counters (CHMU)": "chmu",
-            "sampled instructions (IBS)": "instruction_samples",
-        },
-        activity(rate_hz), duration="20 s", cpu_shares=(1e-4, 3e-4, 1e-3, 3e-3, 1e-2, 3e-2, 1e-1),
-    )  # fmt: skip
-    figure, axes = SHEET.figure()
-    sources_at_equal_cost(ds, ax=axes)
-    path = Path(folder) / "hotness_at_equal_cost.png"
-    figure.savefig(path, dpi=DPI)
-    return path
