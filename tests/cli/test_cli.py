@@ -230,7 +230,12 @@ def test_run_writes_what_simulate_returns(folder: Path, capsys: pytest.CaptureFi
         assert got.attrs.pop("command") == "tieringmodel run small.toml --seed 5 --duration '3 s'"
         xr.testing.assert_identical(got.load(), expected)
     moved = int(expected["migrated_pages"].sum())
-    assert out == f"{expected.sizes['time']} records over 3 s, {moved} pages migrated; wrote deep/er/run.nc\n"
+    first, second = out.splitlines()
+    assert first == f"{expected.sizes['time']} records over 3 s, {moved} pages migrated; wrote deep/er/run.nc"
+    found = tm.analysis.verdict(expected)
+    assert second.startswith(f"{found.kind}: ")
+    assert f"error {found.numbers['steady_state_error_bp']:+.0f} bp" in second
+    assert second.endswith(f"{found.cause[1:]}. What would help: {found.fix}.")
     assert err == ""
 
 

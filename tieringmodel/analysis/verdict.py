@@ -234,3 +234,11 @@ def verdict(
     if check_fix and found.changes and view.kind in ("loop", "loop_pair"):
         numbers |= _check(view, found.changes, limits)
     return Verdict(kind, found.cause, numbers, found.fix)
+
+
+def judged(ds: xr.Dataset) -> Verdict | None:
+    """Return the `verdict` on a run without checking its fix; None for a run without a goal to be judged by."""
+    try:
+        return verdict(ds, check_fix=False)
+    except InputError:
+        return None

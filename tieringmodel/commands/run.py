@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import argparse
-from typing import Any
+import math
+from typing import TYPE_CHECKING, Any
 
 from ..atomic import replacing_netcdf
-from ..errors import InputError
+from ..units import MIB
 from .arguments import SCENARIO_HELP, open_given
 from .output import mark, strict_json
 from .results import add_common, command_line, duration_of, writable
+
+if TYPE_CHECKING:
+    from ..analysis.verdict import Verdict
 
 
 def add(commands: Any) -> None:
@@ -31,6 +35,7 @@ def add(commands: Any) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Run the command; return the exit status."""
     from ..analysis.expect import expect, parse, values_of
+    from ..analysis.verdict import judged
     from ..experiment.simulate import simulate
 
     if arguments.expect:
@@ -48,15 +53,33 @@ def run(arguments: argparse.Namespace) -> int:
         state.unlink(missing_ok=True)
     moved = int(ds["migrated_pages"].sum())
     clauses = expect(ds, arguments.expect) if arguments.expect else []
+    found = judged(ds)
+    values = values_of(ds) if found is not None else {}
     if arguments.json:
-        try:
-            values: dict[str, float] = values_of(ds)
-        except InputError:  # a run without a goal has no measures
-            values = {}
-        found = [clause._asdict() for clause in clauses]
-        print(strict_json({"file": str(path), "migrated_pages": moved, "measures": values, "expect": found}))
+        told = None if found is None else {"kind": found.kind, "cause": found.cause, "fix": found.fix}
+        held = [clause._asdict() for clause in clauses]
+        print(strict_json(
+            {"file": str(path), "migrated_pages": moved, "verdict": told, "measures": values, "expect": held}
+        ))  # fmt: skip
     else:
         print(f"{ds.sizes['time']} records over {ds.attrs['duration_s']:g} s, {moved} pages migrated; wrote {path}")
+        if found is not None:
+            print(_sentence(found, int(ds.attrs["page_bytes"])))
         for clause in clauses:
             print(f"{mark(clause.ok)} {clause}")
     return 0 if all(clause.ok for clause in clauses) else 1
+
+
+def _sentence(found: Verdict, page_bytes: int) -> str:
+    """Return kind, the four numbers people ask for first, cause and remedy in one paragraph."""
+    values = found.numbers
+    settling = values.get("settling_s", math.nan)
+    numbers = [
+        f"settles after {settling:.3g} s" if math.isfinite(settling) else "does not settle",
+        f"overshoot {values['overshoot_bp']:.0f} bp",
+        f"error {values['steady_state_error_bp']:+.0f} bp",
+    ]
+    if "residual_pages_per_s" in values:
+        numbers.append(f"{values['residual_pages_per_s'] * page_bytes / MIB:.3g} MiB/s at the end")
+    help_with = f" What would help: {found.fix}." if found.fix else ""
+    return f"{found.kind}: {', '.join(numbers)}. {found.cause[:1].upper()}{found.cause[1:]}.{help_with}"

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from ..atomic import replacing_netcdf
 from ..errors import InputError
 from .arguments import SCENARIO_HELP, add_surroundings, open_given
+from .output import strict_json
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -72,7 +73,7 @@ def run(arguments: argparse.Namespace) -> int:
         _write_netcdf(ds, output)
     failed = int((ds["error"] != "").sum())
     if arguments.json:
-        print(json.dumps(_summary(ds, output, failed)))
+        print(strict_json(_summary(ds, output, failed)))
     else:
         print(table(ds))
         print(f"\n{ds['done'].size} points{f', {failed} failed' if failed else ''}; wrote {output}")
@@ -179,9 +180,8 @@ def _summary(ds: xr.Dataset, output: Path, failed: int) -> dict[str, Any]:
 
     paths, found = rows(ds)
     names = [*paths, "verdict", *measures_of(ds)]
-    finite = [[None if isinstance(c, float) and c - c != 0 else c for c in row] for row in found]
     return {
         "output": str(output), "points": int(ds["done"].size), "failed": failed,
         "dims": {str(d): int(n) for d, n in ds["done"].sizes.items()},
-        "rows": [dict(zip(names, row, strict=True)) for row in finite],
+        "rows": [dict(zip(names, row, strict=True)) for row in found],
     }  # fmt: skip

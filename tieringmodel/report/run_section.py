@@ -6,8 +6,7 @@ import math
 from html import escape
 from typing import TYPE_CHECKING
 
-from ..analysis.verdict import Verdict, verdict
-from ..errors import InputError
+from ..analysis.verdict import Verdict, judged
 from ..plot.files import has_regions
 from ..report_text import MISSING, significant
 from ..scenario import Scenario
@@ -36,14 +35,6 @@ MEASURES = {
     "moves_per_page": ("moves", "per page"),
     "waste_ratio": ("wasted moves", "of all moves"),
 }
-
-
-def judged(ds: xr.Dataset) -> Verdict | None:
-    """Return the verdict on a run; None for a run that has no goal to be judged by."""
-    try:
-        return verdict(ds, check_fix=False)
-    except InputError:
-        return None
 
 
 def body(ds: xr.Dataset, ident: str) -> str:

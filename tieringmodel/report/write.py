@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from .._version import __version__
+from ..analysis.verdict import judged
 from ..atomic import replacing
 from ..errors import InputError
 from ..plot.files import has_regions, slug
@@ -109,7 +110,7 @@ def headline(c: xr.Dataset) -> str:
         return sweep_section.headline(c)
     if "policy" in c.dims:
         return words(c).headline
-    found = run_section.judged(c)
+    found = judged(c)
     return found.kind if found else "no goal"
 
 
