@@ -17,7 +17,7 @@ if __package__ in (None, ""):
 import numba
 import numpy as np
 
-from benchmarks import against_c, counting, first_use, footprint, loop, migration, sampling, sweep
+from benchmarks import against_c, counting, first_use, footprint, loop, migration, page_simulators, sampling, sweep
 from benchmarks.measure import Table
 
 GIB = 1 << 30
@@ -45,6 +45,7 @@ def questions(quick: bool) -> dict[str, Callable[[], list[Table]]]:
         "counting": lambda: [counting.table(2**26 if quick else 2**28, rounds)],
         "grids": lambda: [sweep.grids(1_000 if quick else 10_000, 400, rounds)],
         "workers": lambda: [sweep.workers(swept, 8 if quick else 16, 1 if quick else 5)],
+        "page-simulators": lambda: [page_simulators.table([("64 MiB", GIB // 16), SMALL][: 1 if quick else 2], 3)],
         "migration": lambda: [migration.table(sizes, rounds)],
     }
 

@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks import counting, migration, run, sampling, sweep
+from benchmarks import counting, migration, page_simulators, run, sampling, sweep
 from benchmarks.measure import Spread, Table, interleaved, ratio
+from benchmarks.scenarios import tiered
 
 MIB = 1 << 20
 
@@ -36,6 +37,19 @@ def test_kernel_and_numpy_migrate_the_same_pages(scattered: bool) -> None:
     assert moves.agree()
     recounted = moves.engine.memory.recount()
     assert recounted["lru"].tolist() == moves.engine.memory.arrays.node["lru"].tolist()
+
+
+def test_page_simulators_miss_equally_often(tmp_path: Path) -> None:
+    second = page_simulators.Second(tiered(4 * MIB, fast_bytes=MIB), tmp_path)
+    names = {"plain": second.plain} | ({"library": second.library} if page_simulators.installed() else {})
+    for seed in range(2):
+        for prepare in names.values():
+            prepare(seed)()
+        # Poisson: the rates' sum is the mean, and the standard deviation its root.
+        mean = sum(g.rate_hz * (g.hi - g.lo) for g in second.scenario.workload.groups)
+        assert abs(second.accesses[seed] - mean) < 5 * mean**0.5
+        assert second.fast_pages < second.misses[seed, "plain"] < second.accesses[seed]
+    assert second.agree()
 
 
 @pytest.mark.parametrize("tuner", ["consist", "temporal"])
