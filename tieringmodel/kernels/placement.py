@@ -187,3 +187,12 @@ def draw_ranks(key, pages, out):
     """``out[k]`` (i64, non-negative) = 63 random bits for (key, ``pages[k]``); sorting by them is a uniform shuffle."""
     for k in range(pages.size):
         out[k] = np.int64(bits64(key, pages[k]) >> U1)
+
+
+@kernel
+def frames_by_page(rec, out):
+    """Set ``out[page]`` (u32) to the frame whose record in `rec` names that page; pages without a frame keep what they had."""
+    for frame in range(rec.size):
+        owner = rec[frame] & LOW32
+        if owner:
+            out[np.int64(owner) - 1] = np.uint32(frame)

@@ -9,13 +9,13 @@ import numpy as np
 import numpy.typing as npt
 
 from ..errors import InputError
-from ..kernels import bits, frames
+from ..kernels import bits, frames, placement
 from ..kernels._jit import records
 from ..kernels.layout import FIFO, LIFO, LOG_LENGTH, LOW32, LOWEST, MOVES, NODE, RANDOM, Memory, Space
 from ..kernels.random import mixed
 from ..scenario import Machine, Placement, Workload
 from .page_lists import PageLists
-from .populate import CHUNK, Filler, check_room
+from .populate import Filler, check_room
 
 MAX_PAGES = 2**32 - 2
 """Logical pages and frames are numbered in 32 bits; one number means none."""
@@ -278,10 +278,7 @@ class PhysicalMemory:
         if m.frame_of.size:
             return np.asarray(m.frame_of)
         out = np.zeros(self.n_pages, np.uint32)
-        for start in range(0, m.rec.size, CHUNK):
-            page = (m.rec[start : start + CHUNK] & LOW32).astype(np.int64) - 1
-            held = np.flatnonzero(page >= 0)
-            out[page[held]] = start + held
+        placement.frames_by_page(m.rec, out)
         return out
 
     def node_of_pages(self) -> npt.NDArray[np.uint8]:
