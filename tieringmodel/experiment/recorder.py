@@ -10,7 +10,7 @@ import numpy.typing as npt
 from ..damon.kdamond import STAT_FIELDS, Kdamond
 from ..damon.regions import COLUMNS
 from ..kernels.layout import NODE, SCHEME
-from .schema import COORDINATES, VARIABLES
+from .schema import described
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -232,8 +232,6 @@ class Recorder:
 
     def dataset(self) -> xr.Dataset:
         """Return everything kept, as one dataset described by `VARIABLES`."""
-        import xarray as xr
-
         engine = self.engine
         assert engine is not None
         data = self._columns()
@@ -250,14 +248,10 @@ class Recorder:
         data["region_count"] = np.array([c["start"].size for c in columns], np.int64)
         for name, source in (("start", "start"), ("end", "end"), ("nr_accesses", "nr"), ("age", "age")):
             data[f"region_{name}"] = np.concatenate([c[source] for c in columns] or [np.zeros(0, np.uint64)])
-        variables = {}
-        for name, values in data.items():
-            v = VARIABLES[name]
-            variables[name] = (v.dims, values, {"units": v.units, "long_name": v.long_name, "source": v.source})
         contexts = engine.scenario.contexts
         schemes = [(i, s) for i, c in enumerate(contexts) for s in c.schemes]
         goals = [k for k, (_, s) in enumerate(schemes) for _ in s.quota.goals]
-        coords: dict[str, Any] = {
+        coords: dict[str, tuple[str, npt.NDArray[Any]]] = {
             "time": ("time", np.array(self.time)),
             "node": ("node", engine.memory.nids),
             "scheme": ("scheme", np.arange(len(schemes))),
@@ -272,8 +266,4 @@ class Recorder:
             "snapshot_time": ("snapshot", np.array([t for t, _, _ in self.snapshots])),
             "snapshot_context": ("snapshot", np.array([i for _, i, _ in self.snapshots], np.int64)),
         }
-        ds = xr.Dataset(variables, coords=coords)
-        for name, (units, long_name) in COORDINATES.items():
-            if name in ds.coords:
-                ds[name].attrs = {"units": units, "long_name": long_name}
-        return ds
+        return described(data, coords)
