@@ -154,7 +154,7 @@ def label_ends(ax: Axes, ends: Sequence[tuple[float, float, str, str]]) -> None:
     places = spread(last[order, 1], 1.4 * SMALL_PT / size_pt[1], top=0.98)
     leaders = []
     for k, place in zip(order, places, strict=True):
-        name, colour = ends[k][2:]
+        name = ends[k][2]
         text = name if len(name) <= LONGEST_LABEL else name[: LONGEST_LABEL - 1] + "…"
         ax.annotate(
             literal(text), (1.05, float(place)), xycoords="axes fraction", va="center", fontsize=SMALL_PT,
@@ -162,8 +162,9 @@ def label_ends(ax: Axes, ends: Sequence[tuple[float, float, str, str]]) -> None:
         )  # fmt: skip
         leaders.append(((last[k, 0], last[k, 1]), (1.05 - _GAP_PT / size_pt[0], place)))
     # All in one artist, and no arrows: the layout measures each of them again and again, which took half of the time.
-    look = {"colors": [ends[k][3] for k in order], "linewidths": 1.0, "zorder": 3}
-    ax.add_collection(LineCollection(leaders, transform=ax.transAxes, clip_on=False, **look), autolim=False)
+    colours = [ends[k][3] for k in order]
+    drawn = LineCollection(leaders, linewidths=1.0, colors=colours, zorder=3, transform=ax.transAxes, clip_on=False)
+    ax.add_collection(drawn, autolim=False)
 
 
 def colour_of(look: Look) -> str:
