@@ -262,15 +262,14 @@ class Kdamond:
 
     def window(self) -> Any:
         """Return the moving-sum window of the present tick (a WINDOW record)."""
-        w, attrs, now = self._window, self.attrs, (self.attrs, self.passed, self.next_aggregation, self.tick)
+        attrs, now = self.attrs, (self.attrs, self.passed, self.next_aggregation, self.tick)
         if now != self._window_of:
-            w["left_bp"] = left_window_bp(self.passed, self.next_aggregation, attrs.sample_us, attrs.aggr_us)
-            w["samples"], w["aggr_us"] = nr_samples(attrs.sample_us, attrs.aggr_us), attrs.aggr_us
-            w["min_sz"], w["tick"] = self.min_sz, self.tick
-            w["length"] = w["samples"] if self.context.moving_sum == "stored" else 0
-            w["left"] = min(max(self.next_aggregation - self.passed, 0), int(w["samples"]))
+            samples, left = nr_samples(attrs.sample_us, attrs.aggr_us), max(self.next_aggregation - self.passed, 0)
+            left_bp = left_window_bp(self.passed, self.next_aggregation, attrs.sample_us, attrs.aggr_us)
+            length = samples if self.context.moving_sum == "stored" else 0
+            self._windows[0] = left_bp, samples, attrs.aggr_us, self.min_sz, self.tick, length, min(left, samples)
             self._window_of = now
-        return w
+        return self._window
 
     def view(self, scheme: int, goal: int = 0) -> goals.MetricView:
         """Return what the metric of a scheme's goal may look at now."""

@@ -25,6 +25,7 @@ from ..workload.access import AccessTable
 
 MAX_BATCH = 4096
 MAX_TRACKED_TICK = 2**31 - 3
+_COUNT = np.arange(MAX_BATCH + 1)
 
 
 class Silent:
@@ -286,9 +287,10 @@ class Engine:
         k = c.kdamond
         to_event, stages = k.ticks_to_event(), len(self.stages)
         times, after, until = c.ahead(min(to_event, MAX_BATCH))
-        n = max(int(np.searchsorted(times, end_ns, side="right")), 1)
+        n = times.size if times[-1] <= end_ns else max(int(np.searchsorted(times, end_ns, side="right")), 1)
         change = self.access.enter(int(after[0]) + 1)
-        n = min(n, max(int(np.searchsorted(until, change - 1, side="right")), 1))
+        if until[-1] >= change:
+            n = min(n, max(int(np.searchsorted(until, change - 1, side="right")), 1))
         if self.stages:
             n = min(n, int(np.searchsorted(times, self.stages[0][0] * 1000, side="left")) + 1)
         if until[0] >= change:
@@ -327,22 +329,24 @@ class ContextClock:
         recorded = kdamond.context.aggr_times_us
         self.ends = np.array((0, *recorded), np.int64) * 1000 if recorded else None
 
-    def _times(self, n: int) -> npt.NDArray[np.int64]:
+    def _edges(self, n: int) -> npt.NDArray[np.int64]:
+        """Return the time that the next tick looks back to, and those of the next n ticks (ns)."""
         k = self.kdamond
         if self.ends is None:
-            return self.last_ns + k.attrs.sample_us * 1000 * np.arange(1, n + 1)
+            return self.last_ns + k.attrs.sample_us * 1000 * _COUNT[: n + 1]
         per, laps = k.attrs.aggr_us // k.attrs.sample_us, self.ends.size - 1
         aggregation, step = np.divmod(np.arange(k.passed, k.passed + n), per)
         lap, j = np.divmod(aggregation, laps)
         left, right = self.ends[j], self.ends[j + 1]
         whole, rest = np.divmod(right - left, per)  # parts of (right - left) * (step + 1) // per that cannot overflow
-        return np.asarray(self.start_ns + lap * self.ends[-1] + left + whole * (step + 1) + rest * (step + 1) // per)
+        times = self.start_ns + lap * self.ends[-1] + left + whole * (step + 1) + rest * (step + 1) // per
+        return np.concatenate(([self.last_ns], times))
 
     def next_wake(self) -> int:
         """Return the time of the next sampling tick, or of the end of a sleep, in ns."""
         if self.wait_ns:
             return self.last_ns + self.wait_ns
-        return self.last_ns + self.kdamond.attrs.sample_us * 1000 if self.ends is None else int(self._times(1)[0])
+        return self.last_ns + self.kdamond.attrs.sample_us * 1000 if self.ends is None else int(self._edges(1)[1])
 
     def wake(self) -> int:
         """End a sleep; return the time in ns."""
@@ -352,10 +356,9 @@ class ContextClock:
 
     def ahead(self, n: int) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64], npt.NDArray[np.int64]]:
         """Return the next n tick times (ns) and the workload ticks (after, until] that each looks back on."""
-        times = self._times(max(min(n, (2**63 - 1 - self.last_ns) // (self.kdamond.attrs.sample_us * 1000)), 1))
-        until = times // self.tick_ns
-        after = np.concatenate(([self.last_ns // self.tick_ns], until[:-1]))
-        return times, after, until
+        edges = self._edges(max(min(n, (2**63 - 1 - self.last_ns) // (self.kdamond.attrs.sample_us * 1000)), 1))
+        ticks = edges // self.tick_ns
+        return edges[1:], ticks[:-1], ticks[1:]
 
     def advance(self, times: npt.NDArray[np.int64]) -> None:
         """Note that these ticks are done."""

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+from array import array
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -10,7 +11,7 @@ import numpy.typing as npt
 from ..damon.kdamond import STAT_FIELDS, Kdamond
 from ..damon.regions import COLUMNS
 from ..kernels.layout import NODE, SCHEME
-from .schema import COORDINATES, VARIABLES
+from .schema import described
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -64,28 +65,20 @@ class Returns:
         return out
 
 
-class _Row(NamedTuple):
-    """One record as it is met: whole tables are kept as bytes, columns are made of them once, at the end."""
-
-    node: bytes
-    class_pages: npt.NDArray[np.int64]
-    class_rate_hz: npt.NDArray[np.float64]
-    schemes: bytes
-    quotas: list[tuple[int, int, int]]
-    goals: list[tuple[int, int]]
-    rmap_walks: list[int]
-    contexts: list[tuple[int, int]]
-
-
-_KEPT: dict[str, Any] = {
-    "node": np.uint8, "class_pages": np.int64, "class_rate_hz": np.float64, "schemes": np.uint8, "quotas": np.uint64,
-    "goals": np.uint64, "rmap_walks": np.int64, "contexts": np.int64,
-}  # fmt: skip
-"""Types in which a checkpoint keeps the columns of `_Row`."""
-
-
-def _pairs(values: npt.NDArray[Any]) -> list[Any]:
-    return [tuple(entry) for entry in values.tolist()]
+def row_layout(engine: Engine) -> np.dtype[Any]:
+    """Return what one record consists of: while running it is kept as bytes, which are made into columns at the end."""
+    nodes, classes = engine.memory.arrays.by_class.shape
+    quotas = [q for k in engine.kdamonds for q in k.quotas]
+    quota = [("esz_bp", "u8"), ("score", "u8"), ("resets", "i8"), ("rmap_walks", "i8")]
+    goal = [("goal_current", "u8"), ("goal_target", "u8")]
+    context = [("nr_regions", "i8"), ("sample_us", "i8")]
+    return np.dtype(
+        [
+            ("node", NODE, (nodes,)), ("class_pages", "i8", (nodes, classes)), ("class_rate_hz", "f8", (classes,)),
+            ("scheme", SCHEME, (len(quotas),)), ("quota", quota, (len(quotas),)),
+            ("goal", goal, (sum(len(q.goals) for q in quotas),)), ("context", context, (len(engine.kdamonds),)),
+        ]
+    )  # fmt: skip
 
 
 class Recorder:
@@ -110,7 +103,7 @@ class Recorder:
         self.every = max(1, -(-expected_aggregations // max(snapshots, 1))) if snapshots else 0
         self.engine: Engine | None = None
         self.about: dict[str, str] = {}
-        self.rows: list[_Row] = []
+        self.rows: list[bytes] = []
         self.time: list[float] = []
         self.returns = Returns(window_s)
         self.snapshots: list[tuple[float, int, dict[str, npt.NDArray[Any]]]] = []
@@ -133,26 +126,25 @@ class Recorder:
         """Keep one record of everything, at the machine's present time."""
         engine = self.engine
         assert engine is not None
-        memory = engine.memory
-        node = memory.arrays.node
+        memory, kdamonds = engine.memory, engine.kdamonds
         # A context that starts while another one is still migrating finds pages already moved: never look back.
         now = max(memory.now_ns * 1e-9, self.time[-1] if self.time else 0.0)
         if self.time and self.time[-1] == now:
             self._drop_last()
         self.time.append(now)
-        quotas = [q for k in engine.kdamonds for q in k.quotas]
-        self.rows.append(
-            _Row(
-                node.tobytes(),
-                memory.class_pages(),
-                engine.access.touch_rate_hz(memory.now_ns // (engine.tick_us * 1000)),
-                b"".join(k.schemes.tobytes() for k in engine.kdamonds),
-                [(q.esz_bp, q.score, q.resets) for q in quotas],
-                [pair for q in quotas for pair in q.goals],
-                [getattr(k.actions.get(i), "rmap_walks", 0) for k in engine.kdamonds for i in range(len(k.quotas))],
-                [(k.regions.n, k.attrs.sample_us) for k in engine.kdamonds],
-            )
-        )
+        numbers: list[int] = []
+        for k in kdamonds:
+            for i, q in enumerate(k.quotas):
+                numbers += q.esz_bp, q.score, q.resets, getattr(k.actions.get(i), "rmap_walks", 0)
+        for k in kdamonds:
+            for q in k.quotas:
+                for goal in q.goals:
+                    numbers += goal
+        for k in kdamonds:
+            numbers += k.regions.n, k.attrs.sample_us
+        rates = engine.access.touch_rate_hz(memory.now_ns // (engine.tick_us * 1000))
+        tables = memory.arrays.node, memory.arrays.by_class, rates, *[k.schemes for k in kdamonds], array("Q", numbers)
+        self.rows.append(b"".join([table.tobytes() for table in tables]))
         self.returns.add(*memory.take_log())
 
     def _drop_last(self) -> None:
@@ -167,37 +159,32 @@ class Recorder:
         """Return what the rows hold, by variable."""
         if not self.rows:
             return {}
-        many = len(self.rows)
-        node = np.frombuffer(b"".join([row.node for row in self.rows]), NODE).reshape(many, -1)
-        schemes = np.frombuffer(b"".join([row.schemes for row in self.rows]), SCHEME).reshape(many, -1)
+        assert self.engine is not None
+        table = np.frombuffer(b"".join(self.rows), row_layout(self.engine))
+        node, scheme = table["node"], table["scheme"]
         data = {
             "used_pages": node["total"] - node["free"],
             "free_pages": node["free"],
             "migrated_in_pages": node["migrated_in"],
             "alloc_failed": node["alloc_failed"],
-            "class_pages": np.stack([row.class_pages for row in self.rows]),
-            "class_rate_hz": np.stack([row.class_rate_hz for row in self.rows]),
-            "esz_bytes": schemes["esz"],
-            "charged_bytes": schemes["charged_sz"],
-            **{name: schemes[name] for name in ("min_score", *STAT_FIELDS)},
-            "rmap_walks": np.array([row.rmap_walks for row in self.rows], np.int64),
+            "class_pages": table["class_pages"],
+            "class_rate_hz": table["class_rate_hz"],
+            "esz_bytes": scheme["esz"],
+            "charged_bytes": scheme["charged_sz"],
+            **{name: scheme[name] for name in ("min_score", *STAT_FIELDS)},
+            "rmap_walks": table["quota"]["rmap_walks"],
         }
-        for names, kinds, values in (
-            (("esz_bp", "score", "resets"), (np.uint64, np.uint64, np.int64), [row.quotas for row in self.rows]),
-            (("goal_current", "goal_target"), (np.uint64, np.uint64), [row.goals for row in self.rows]),
-            (("nr_regions", "sample_us"), (np.int64, np.int64), [row.contexts for row in self.rows]),
+        for part, names in (
+            ("quota", ("esz_bp", "score", "resets")),
+            ("goal", ("goal_current", "goal_target")),
+            ("context", ("nr_regions", "sample_us")),
         ):
-            for k, (name, kind) in enumerate(zip(names, kinds, strict=True)):
-                data[name] = np.array([[entry[k] for entry in row] for row in values], kind).reshape(many, -1)
-        return {name: np.ascontiguousarray(values) for name, values in data.items()}
+            data |= {name: table[part][name] for name in names}
+        return {name: np.array(values, order="C") for name, values in data.items()}
 
     def state(self, arrays: dict[str, npt.NDArray[Any]]) -> dict[str, Any]:
         """Put what was kept so far into `arrays`, under names of its own; return the rest as plain data."""
-        many = len(self.rows)
-        for name, kind in _KEPT.items():
-            values = [getattr(row, name) for row in self.rows]
-            plain = np.frombuffer(b"".join(values), kind) if kind is np.uint8 else np.array(values, kind)
-            arrays[f"row.{name}"] = plain.reshape(many, -1) if kind is np.uint8 and many else plain
+        arrays["rows"] = np.frombuffer(b"".join(self.rows), np.uint8).reshape(len(self.rows), -1)
         moves = self.returns.moves
         arrays["moves"] = np.concatenate([np.zeros(0, np.uint64), *moves])
         arrays["moves_of"] = np.array([m.size for m in moves], np.int64)
@@ -213,14 +200,8 @@ class Recorder:
     def restore(self, tree: dict[str, Any], arrays: dict[str, npt.NDArray[Any]]) -> None:
         """Take up what `state` gave."""
         self.about = dict(tree["about"])
-        columns = [arrays[f"row.{name}"] for name in _Row._fields]
-        self.rows = [
-            _Row(
-                node.tobytes(), pages, rate, schemes.tobytes(), _pairs(quotas), _pairs(goals), walks.tolist(),
-                _pairs(contexts),
-            )
-            for node, pages, rate, schemes, quotas, goals, walks, contexts in zip(*columns, strict=True)
-        ]  # fmt: skip
+        self.rows = [row.tobytes() for row in arrays["rows"]]
+        self._columns()  # refuses rows of another run
         self.returns.moves = np.split(arrays["moves"], np.cumsum(arrays["moves_of"])[:-1]) if self.rows else []
         self.returns.lost = tree["lost"]
         self.time = arrays["time"].tolist()
@@ -232,8 +213,6 @@ class Recorder:
 
     def dataset(self) -> xr.Dataset:
         """Return everything kept, as one dataset described by `VARIABLES`."""
-        import xarray as xr
-
         engine = self.engine
         assert engine is not None
         data = self._columns()
@@ -250,14 +229,10 @@ class Recorder:
         data["region_count"] = np.array([c["start"].size for c in columns], np.int64)
         for name, source in (("start", "start"), ("end", "end"), ("nr_accesses", "nr"), ("age", "age")):
             data[f"region_{name}"] = np.concatenate([c[source] for c in columns] or [np.zeros(0, np.uint64)])
-        variables = {}
-        for name, values in data.items():
-            v = VARIABLES[name]
-            variables[name] = (v.dims, values, {"units": v.units, "long_name": v.long_name, "source": v.source})
         contexts = engine.scenario.contexts
         schemes = [(i, s) for i, c in enumerate(contexts) for s in c.schemes]
         goals = [k for k, (_, s) in enumerate(schemes) for _ in s.quota.goals]
-        coords: dict[str, Any] = {
+        coords: dict[str, tuple[str, npt.NDArray[Any]]] = {
             "time": ("time", np.array(self.time)),
             "node": ("node", engine.memory.nids),
             "scheme": ("scheme", np.arange(len(schemes))),
@@ -272,8 +247,4 @@ class Recorder:
             "snapshot_time": ("snapshot", np.array([t for t, _, _ in self.snapshots])),
             "snapshot_context": ("snapshot", np.array([i for _, i, _ in self.snapshots], np.int64)),
         }
-        ds = xr.Dataset(variables, coords=coords)
-        for name, (units, long_name) in COORDINATES.items():
-            if name in ds.coords:
-                ds[name].attrs = {"units": units, "long_name": long_name}
-        return ds
+        return described(data, coords)

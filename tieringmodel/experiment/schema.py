@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy.typing as npt
+
+if TYPE_CHECKING:
+    import xarray as xr
 
 
 class Variable(NamedTuple):
@@ -12,6 +18,11 @@ class Variable(NamedTuple):
     units: str
     long_name: str
     source: str
+
+    @property
+    def attrs(self) -> dict[str, str]:
+        """What the dataset says about it."""
+        return {"units": self.units, "long_name": self.long_name, "source": self.source}
 
 
 _NODE, _SCHEME, _GOAL = ("time", "node"), ("time", "scheme"), ("time", "goal")
@@ -73,3 +84,32 @@ COORDINATES: dict[str, tuple[str, str]] = {
     "goal_scheme": ("1", "scheme of a goal"),
     "goal_metric": ("1", "metric of a goal"),
 }
+
+
+def described(
+    data: Mapping[str, npt.NDArray[Any]], coords: Mapping[str, tuple[str, npt.NDArray[Any]]]
+) -> xr.Dataset:
+    """Return variables and coordinates (dimension, values) as a dataset that says what they are.
+
+    Everything is handed over in xarray's own types: given bare arrays it asks whether they are Dask's, and loads Dask for
+    that where it is installed, a quarter of a warm first use.
+    """
+    import pandas as pd  # type: ignore[import-untyped]
+    import xarray as xr
+
+    made = {
+        name: xr.Variable(dim, values, dict(zip(("units", "long_name"), COORDINATES[name], strict=True)), fastpath=True)
+        for name, (dim, values) in coords.items()
+    }
+    indexes = {
+        name: xr.indexes.PandasIndex(pd.Index(values), dim, coord_dtype=values.dtype)
+        for name, (dim, values) in coords.items()
+        if name == dim
+    }
+    for index in indexes.values():
+        made |= index.create_variables(made)
+    variables = {
+        name: xr.Variable(VARIABLES[name].dims, values, VARIABLES[name].attrs, fastpath=True)
+        for name, values in data.items()
+    }
+    return xr.Dataset(variables, xr.Coordinates(made, indexes))

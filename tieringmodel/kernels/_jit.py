@@ -33,6 +33,24 @@ except ImportError:  # not a Unix
 F = TypeVar("F", bound=Callable[..., Any])
 
 
+def _leave_scipy_alone() -> None:
+    """Let numba ask whether there is a BLAS without loading scipy.linalg for it: a tenth of a warm first use.
+
+    The answer is yes, the package depends on scipy; who compiles a matrix product is checked then, as ever.
+    """
+    import numba.np.linalg as linalg
+
+    check = getattr(linalg, "ensure_blas", None)
+    linalg.ensure_blas = lambda: None
+    try:
+        import numba.np.arraymath  # noqa: F401
+    finally:
+        linalg.ensure_blas = check
+
+
+_leave_scipy_alone()
+
+
 def source_digest(folder: Path | None = None) -> str:
     """Return the first 16 hex digits of a SHA-256 over all kernel sources (file name and bytes)."""
     digest = hashlib.sha256()

@@ -219,10 +219,10 @@ class _SleepClock(ContextClock):
         super().__init__(kdamond, tick_ns)
         self.sleeps = sleeps
 
-    def _times(self, n: int) -> npt.NDArray[np.int64]:
+    def _edges(self, n: int) -> npt.NDArray[np.int64]:
         sample_us = self.kdamond.attrs.sample_us
         step = sample_us * 1000 + self.sleeps.longer(sample_us, self.last_ns)
-        return np.asarray(self.last_ns + step * np.arange(1, n + 1))
+        return np.asarray(self.last_ns + step * np.arange(n + 1))
 
 
 # ---- a run -----------------------------------------------------------------------------------------------------------
