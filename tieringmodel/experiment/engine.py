@@ -18,7 +18,8 @@ from ..damon.rng import Rng, counter_rng
 from ..errors import InputError
 from ..interop.recorded_setup import three_regions
 from ..kernels.layout import Space
-from ..memory.need import check_memory
+from ..memory import pristine
+from ..memory.need import check_memory, copy_fits
 from ..memory.physical import PhysicalMemory
 from ..scenario import Context, Scenario
 from ..workload.access import AccessTable
@@ -87,13 +88,9 @@ class Engine:
         self.seed = seed
         self.tick_us = scenario.tick_us
         self.tracked = needs_young(scenario)
-        by_identity = needs_frame_of(scenario)
-        check_memory(scenario.machine, scenario.workload.n_pages, by_identity, self.tracked)
-        self.access = AccessTable(scenario.workload, self.tick_us, seed, plain=not self.tracked)
-        self.memory = PhysicalMemory(
-            scenario.machine, scenario.workload, self.access.page_class, seed, track_young=self.tracked,
-            n_classes=len(self.access.groups_of_class), log_moves=log_moves, keep_frame_of=by_identity,
-        )  # fmt: skip
+        asked = scenario.workload, self.tick_us, not self.tracked
+        self.access = pristine.shared(asked, lambda: AccessTable(asked[0], asked[1], 0, asked[2])).with_seed(seed)
+        self.memory = self._memory(log_moves)
         self.observer = observer or Silent()
         shared = SplitState()
         self.kdamonds: list[Kdamond] = []
@@ -117,6 +114,26 @@ class Engine:
         self.started = False
         self.make_actions = actions
         self.stages = list(scenario.stages())
+
+    def _memory(self, log_moves: int) -> PhysicalMemory:
+        """Return the machine's memory as the run finds it; a sweep's runs take over what the last one left, if it fits."""
+        machine, workload, access, young = self.scenario.machine, self.scenario.workload, self.access, self.tracked
+        by_identity, n_classes = needs_frame_of(self.scenario), len(access.groups_of_class)
+        layout = (
+            machine.nodes, machine.allocator, machine.folio_bytes, workload.n_pages, workload.placement, access.runs,
+            n_classes, young, by_identity,
+        )  # fmt: skip
+        kept = pristine.take(layout)
+        copied = False
+        if kept is None:
+            check_memory(machine, workload.n_pages, by_identity, young)
+            copied = pristine.wanted(layout) and copy_fits(machine, workload.n_pages, by_identity, young)
+        memory = PhysicalMemory(
+            machine, workload, None if kept else access.page_class, self.seed, young, n_classes, log_moves, by_identity, kept,
+        )  # fmt: skip
+        if copied:
+            pristine.keep(layout, memory)
+        return memory
 
     def space(self, context: Context, where: str) -> tuple[Space, list[list[tuple[int, int]]]]:
         """Return where a context's core addresses lead, and what it monitors by target."""

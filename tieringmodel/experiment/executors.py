@@ -59,7 +59,7 @@ def run_all(executor: Any, work: Work, tasks: Tasks, workers: int | None) -> Fin
         remedy = "write 1 or more" if executor == "processes" else "it goes with executor='processes' only"
         raise InputError("workers", f"{workers!r} does not fit executor {executor!r}", remedy)
     if executor == "serial":
-        return ((k, work(*arguments)) for k, arguments in tasks.items())
+        return _here(work, tasks)
     if executor == "processes":
         return _in_processes(work, tasks, workers or _processors())
     if isinstance(executor, cf.Executor):
@@ -69,6 +69,17 @@ def run_all(executor: Any, work: Work, tasks: Tasks, workers: int | None) -> Fin
         return _in_executor(executor.get_executor(pure=False), work, tasks, 4 * max(1, sum(executor.nthreads().values())))
     what = "write 'serial', 'processes', a concurrent.futures.Executor or a distributed.Client"
     raise InputError("executor", f"{executor!r} runs nothing", what)
+
+
+def _here(work: Work, tasks: Tasks) -> Finished:
+    """Run one point after the other in this thread."""
+    from ..memory.pristine import forget
+
+    try:
+        for k, arguments in tasks.items():
+            yield k, work(*arguments)
+    finally:
+        forget()
 
 
 def _processors() -> int:

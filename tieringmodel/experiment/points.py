@@ -89,6 +89,7 @@ def run_point(job: Job, changes: Mapping[str, Any], seed: int) -> Outcome:
     seed : int
         Seed of the run.
     """
+    from ..memory.pristine import reused
     from .simulate import simulate
 
     try:
@@ -96,10 +97,11 @@ def run_point(job: Job, changes: Mapping[str, Any], seed: int) -> Outcome:
             text = f"a worker has tieringmodel {__version__}, the sweep was started by {job.version}"
             raise TieringError(f"executor: {text}; install the same version everywhere")
         scenario = with_paths(job.scenario, {p: v for p, v in changes.items() if p != SEED})
-        ds = simulate(
-            scenario, duration=job.duration_us * 1e-6, seed=seed_of(changes.get(SEED, seed)), progress=False,
-            snapshots=job.snapshots,
-        )  # fmt: skip
+        with reused():
+            ds = simulate(
+                scenario, duration=job.duration_us * 1e-6, seed=seed_of(changes.get(SEED, seed)), progress=False,
+                snapshots=job.snapshots,
+            )  # fmt: skip
         if job.measure is None:
             values: Mapping[str, Any] = summary_measures(ds, scenario, job.what)
         else:

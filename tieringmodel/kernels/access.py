@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from ._jit import inlined
-from .layout import CLASS_MASK, LOW32, PERIOD, RATE, SEEN_LOW, SEEN_SHIFT, SHIFT32
+from .layout import CLASS_MASK, LOW32, PART_SHIFT, PERIOD, RATE, SEEN_LOW, SEEN_SHIFT, SHIFT32
 from .random import GAMMA, mix64
 
 _FULL = np.uint64(1 << 32)
@@ -86,7 +86,10 @@ def clear_young(memory, frame, now):
     """Clear the accessed state of the page on `frame` at tick `now`: remember 1 + now (31 bits) for it."""
     record, when = memory.rec[frame], np.uint64(now + 1)
     memory.rec[frame] = (record & ((np.uint64(1) << SEEN_SHIFT) - np.uint64(1))) | ((when & SEEN_LOW) << SEEN_SHIFT)
-    memory.seen[np.int64(record & LOW32) - 1] = np.uint16(when >> np.uint64(15))
+    page = np.int64(record & LOW32) - 1
+    memory.seen[page] = np.uint16(when >> np.uint64(15))
+    memory.dirty[frame >> PART_SHIFT] = np.uint8(1)
+    memory.dirty_pages[page >> PART_SHIFT] = np.uint8(1)
 
 
 @inlined

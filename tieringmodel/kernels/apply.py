@@ -11,7 +11,7 @@ import numpy as np
 from ._jit import inlined, kernel
 from .access import clear_young, young
 from .bits import ctz, get_bit
-from .frames import charge_clock, migrate_lowest, migrate_singly, move_page
+from .frames import DIRTY, charge_clock, migrate_lowest, migrate_singly, move_page
 from .integer import mult_frac
 from .layout import (
     ACTIVE_SHIFT,
@@ -27,6 +27,7 @@ from .layout import (
     MIGRATE,
     NO_SCORE,
     PAGEOUT,
+    PART_SHIFT,
     SHIFT32,
     STAT,
     UNSUPPORTED,
@@ -150,6 +151,7 @@ def act_on_pages(s, memory, source, chosen, n):
             record = memory.rec[chosen[k]]
             memory.node[source].active += np.int64(flag) - np.int64((record >> ACTIVE_SHIFT) & _U1)
             memory.rec[chosen[k]] = (record & ~(_U1 << ACTIVE_SHIFT)) | (flag << ACTIVE_SHIFT)
+            memory.dirty[chosen[k] >> PART_SHIFT] = DIRTY
         return np.int64(n)
     return np.int64(n) if s.action == PAGEOUT else np.int64(0)
 

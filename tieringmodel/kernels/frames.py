@@ -6,10 +6,11 @@ import numpy as np
 
 from ._jit import inlined, kernel
 from .bits import BLOCK, SUPER, clear_bit, clz, count_range, ctz, popcount, set_bit
-from .layout import ACTIVE_SHIFT, CLASS_MASK, FIFO, LIFO, LOG_LENGTH, LOW32, LOWEST, MOVES, SHIFT32
+from .layout import ACTIVE_SHIFT, CLASS_MASK, FIFO, LIFO, LOG_LENGTH, LOW32, LOWEST, MOVES, PART_SHIFT, SHIFT32
 from .random import below
 
 _U0, _U1, _U48 = np.uint64(0), np.uint64(1), np.uint64(48)
+DIRTY = np.uint8(1)
 
 
 @inlined
@@ -57,6 +58,7 @@ def _nth_free(memory, i, k):
 @inlined
 def _claim(memory, i, frame):
     """Count a free frame of node i as taken."""
+    memory.dirty[frame >> PART_SHIFT] = DIRTY
     memory.node[i].free -= 1
     clear_bit(memory.free_bits, frame)
     memory.free_512[frame // BLOCK] -= np.uint16(1)
@@ -87,6 +89,7 @@ def take_frame(memory, i):
 def give_frame(memory, i, frame):
     """Return a frame to node i's free frames."""
     node = memory.node[i]
+    memory.dirty[frame >> PART_SHIFT] = DIRTY
     node.free += 1
     set_bit(memory.free_bits, frame)
     block = frame // BLOCK
@@ -97,6 +100,7 @@ def give_frame(memory, i, frame):
     if node.policy == FIFO:
         if node.tail >= 0:
             memory.rec[node.tail] = np.uint64(frame + 1) << SHIFT32
+            memory.dirty[node.tail >> PART_SHIFT] = DIRTY
         else:
             node.head = frame
         node.tail = frame
@@ -106,11 +110,19 @@ def give_frame(memory, i, frame):
 
 
 @inlined
+def note_frame(memory, record, frame):
+    """Remember that the page in `record` is on `frame`, where that is kept."""
+    page = np.int64(record & LOW32) - 1
+    memory.frame_of[page] = np.uint32(frame)
+    memory.dirty_pages[page >> PART_SHIFT] = DIRTY
+
+
+@inlined
 def put_page(memory, i, frame, record):
     """Store a page on a frame that was taken, and count it."""
     memory.rec[frame] = record
     if memory.frame_of.size:
-        memory.frame_of[np.int64(record & LOW32) - 1] = np.uint32(frame)
+        note_frame(memory, record, frame)
     set_bit(memory.lru_bits, frame)
     memory.lru_512[frame // BLOCK] += np.uint16(1)
     memory.lru_256k[frame // SUPER] += 1
@@ -209,6 +221,7 @@ def migrate_singly(memory, source, a, b, here, target):
 def book(memory, w, pages):
     """Count `pages` more LRU pages, and as many free frames less, in the block and the 1 GiB of word w."""
     block, part = w >> 3, w >> 12
+    memory.dirty[block >> (PART_SHIFT - 9)] = DIRTY
     memory.lru_512[block] += np.uint16(pages)
     memory.free_512[block] -= np.uint16(pages)
     memory.lru_256k[part] += pages
@@ -247,7 +260,7 @@ def migrate_lowest(memory, source, a, b, here, target):
                     memory.rec[frame] = _U0
                     memory.rec[new] = record
                     if memory.frame_of.size:
-                        memory.frame_of[np.int64(record & LOW32) - 1] = np.uint32(new)
+                        note_frame(memory, record, new)
                     cls = np.int64((record >> SHIFT32) & CLASS_MASK)
                     memory.by_class[source, cls] -= 1
                     memory.by_class[target, cls] += 1
@@ -294,6 +307,7 @@ def build_free_lists(memory):
                 bits ^= _U1 << np.uint64(top)
                 frame = word * 64 + top
                 memory.rec[frame] = np.uint64(node.head + 1) << SHIFT32
+                memory.dirty[frame >> PART_SHIFT] = DIRTY
                 if node.head < 0:
                     node.tail = frame
                 node.head = frame
@@ -358,6 +372,7 @@ def take_offline(memory, i, n):
 def bring_online(memory, i, chosen):
     """Make frames of node i free again."""
     for frame in chosen:
+        memory.dirty[frame >> PART_SHIFT] = DIRTY
         set_bit(memory.free_bits, frame)
         memory.free_512[frame // BLOCK] += np.uint16(1)
         memory.free_256k[frame // SUPER] += 1

@@ -91,9 +91,12 @@ class Memory(Bundle):
     by_class: I64Table  # [nodes, classes], LRU pages of each access class
     log: U64s  # [capacity], moves since the log was last read: page | from << 32 | to << 48; empty = not kept
     clock: I64s  # [6]: now in ns, migration cost in ns per page, jiffy in ns, allocation counter, log length, moves
+    dirty: U8s  # [frames / 2**PART_SHIFT, rounded up]: 1 where a frame's record, bits or counts were written
+    dirty_pages: U8s  # [pages / 2**PART_SHIFT, rounded up]: 1 where `frame_of` or `seen` was written
 
 
 LOWEST, FIFO, LIFO, RANDOM = 0, 1, 2, 3
+PART_SHIFT = 12
 NOW, COST, JIFFY, DRAWS, LOG_LENGTH, MOVES = 0, 1, 2, 3, 4, 5
 
 

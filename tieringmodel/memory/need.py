@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import threading
+from multiprocessing import parent_process
 from pathlib import Path
 
 from ..errors import InputError
@@ -14,13 +16,13 @@ _CGROUPS = (
     ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory.current"),
     ("/sys/fs/cgroup/memory/memory.limit_in_bytes", "/sys/fs/cgroup/memory/memory.usage_in_bytes"),
 )
-PER_FRAME = 8 + 2 / 8 + 2 * 2 / 512
-"""Bytes: the page's record, a bit each for free and for LRU, and two counts per 512 frames."""
+PER_FRAME = 8 + 2 / 8 + 2 * 2 / 512 + 1 / 4096
+"""Bytes: the page's record, a bit each for free and for LRU, two counts per 512 frames, a flag per 4096."""
 FIXED_BYTES = 64 << 20
 """The interpreter with numpy and numba, scratch arrays, and the log of moves."""
 
 
-def needed_bytes(frames: int, pages: int, frame_of: bool, seen: bool) -> int:
+def needed_bytes(frames: int, pages: int, frame_of: bool, seen: bool, copied: bool = False) -> int:
     """Return the most memory that a run has in use, while its pages are placed, in bytes.
 
     Parameters
@@ -33,8 +35,11 @@ def needed_bytes(frames: int, pages: int, frame_of: bool, seen: bool) -> int:
         Keep every page's frame (4 bytes a page).
     seen : bool
         Keep for every page when its accessed state was last cleared (2 bytes a page).
+    copied : bool
+        Keep a copy of it all for the next run of a sweep.
     """
-    return round(frames * PER_FRAME) + pages * (2 + 4 * frame_of + 2 * seen) + FIXED_BYTES
+    arrays = round(frames * PER_FRAME) + pages * (4 * frame_of + 2 * seen)
+    return arrays * (1 + copied) + pages * 2 + FIXED_BYTES
 
 
 def available_bytes() -> int | None:
@@ -68,6 +73,28 @@ def _read(path: str) -> str:
         return ""
 
 
+def _counts(machine: Machine, pages: int) -> tuple[int, int]:
+    """Return how many frames there are, and how many pages with the nodes' own ones."""
+    size = machine.folio_bytes
+    return sum(n.sz_bytes for n in machine.nodes) // size, pages + sum(n.cache_bytes for n in machine.nodes) // size
+
+
+def copy_fits(machine: Machine, pages: int, frame_of: bool, seen: bool) -> bool:
+    """Whether a copy of the memory fits beside it, before either is allocated.
+
+    Anywhere but in a program's first thread other runs may begin at the same time, one per processor: each gets its part.
+
+    Parameters
+    ----------
+    machine, pages, frame_of, seen : Machine, int, bool, bool
+        As for `check_memory`.
+    """
+    alone = parent_process() is None and threading.current_thread() is threading.main_thread()
+    available = available_bytes()
+    needed = needed_bytes(*_counts(machine, pages), frame_of, seen, copied=True)
+    return available is None or needed <= available // (1 if alone else os.cpu_count() or 1)
+
+
 def check_memory(machine: Machine, pages: int, frame_of: bool, seen: bool) -> None:
     """Refuse a run that does not fit, before anything is allocated.
 
@@ -84,8 +111,7 @@ def check_memory(machine: Machine, pages: int, frame_of: bool, seen: bool) -> No
         With what it needs, what there is, and how many pages would fit.
     """
     size = machine.folio_bytes
-    frames = sum(n.sz_bytes for n in machine.nodes) // size
-    pages += sum(n.cache_bytes for n in machine.nodes) // size
+    frames, pages = _counts(machine, pages)
     needed, available = needed_bytes(frames, pages, frame_of, seen), available_bytes()
     if available is None or needed <= available:
         return

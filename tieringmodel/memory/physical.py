@@ -11,11 +11,26 @@ import numpy.typing as npt
 from ..errors import InputError
 from ..kernels import bits, frames, placement
 from ..kernels._jit import records
-from ..kernels.layout import FIFO, LIFO, LOG_LENGTH, LOW32, LOWEST, MOVES, NODE, RANDOM, Memory, Space
+from ..kernels.layout import (
+    COST,
+    FIFO,
+    JIFFY,
+    LIFO,
+    LOG_LENGTH,
+    LOW32,
+    LOWEST,
+    MOVES,
+    NODE,
+    PART_SHIFT,
+    RANDOM,
+    Memory,
+    Space,
+)  # fmt: skip
 from ..kernels.random import mixed
 from ..scenario import Machine, Placement, Workload
 from .page_lists import PageLists
 from .populate import Filler, check_room
+from .pristine import Kept
 
 MAX_PAGES = 2**32 - 2
 """Logical pages and frames are numbered in 32 bits; one number means none."""
@@ -45,6 +60,8 @@ class PhysicalMemory:
     keep_frame_of : bool
         Keep every page's frame up to date (4 bytes a page and a random write per migration); else it is looked up when
         somebody asks. Virtual address spaces need it.
+    kept : Kept, optional
+        Start from what was kept of this very layout; `page_class` is not looked at.
 
     Attributes
     ----------
@@ -68,32 +85,54 @@ class PhysicalMemory:
         self,
         machine: Machine,
         workload: Workload,
-        page_class: npt.NDArray[np.uint16],
+        page_class: npt.NDArray[np.uint16] | None,
         seed: int = 0,
         track_young: bool = False,
         n_classes: int = 1,
         log_moves: int = 0,
         keep_frame_of: bool = True,
+        kept: Kept | None = None,
     ) -> None:
         self.machine = machine
         self.page_bytes = machine.folio_bytes
         self.nids = np.array([n.nid for n in machine.nodes], np.int64)
+        cache = [n.cache_bytes // self.page_bytes for n in machine.nodes]
+        self.workload_pages = workload.n_pages
+        self.n_pages = workload.n_pages + sum(cache)
+        if kept is None:
+            assert page_class is not None
+            self.arrays = self._empty(track_young, n_classes, log_moves, keep_frame_of)
+            self.offline = [np.zeros(0, np.int64) for _ in machine.nodes]
+            self._populate(workload, page_class, cache)
+            for i, node in enumerate(machine.nodes):
+                self.set_offline(i, node.offline_bytes // self.page_bytes)
+            self.arrays.dirty[:] = 0
+        else:
+            self.arrays, self.offline = kept.restored(log_moves), list(kept.offline)
+        nodes, clock = self.arrays.node, self.arrays.clock
+        nodes["try_all"] = machine.on_full == "try_all"
+        nodes["key"] = [mixed(seed ^ (i + 1)) for i in range(len(nodes))]
+        clock[COST], clock[JIFFY] = machine.migrate_ns_per_page, 1_000_000_000 // machine.hz
+        self.space = self.space_for(1)
+        self.page_lists: PageLists | None = None
+        if machine.percpu_lists:
+            held = [n.percpu_pages for n in machine.nodes]
+            self.page_lists = PageLists(self, held, machine.percpu_lists, seed, machine.percpu_roams)
+
+    def _empty(self, track_young: bool, n_classes: int, log_moves: int, keep_frame_of: bool) -> Memory:
+        machine = self.machine
         sizes = np.array([n.sz_bytes // self.page_bytes for n in machine.nodes], np.int64)
         rounded = -(-sizes // bits.BLOCK) * bits.BLOCK
         base = np.concatenate(([0], np.cumsum(rounded)))[:-1].astype(np.int64)
         n_frames = int(rounded.sum())
-        cache = [n.cache_bytes // self.page_bytes for n in machine.nodes]
-        self.workload_pages = workload.n_pages
-        self.n_pages = workload.n_pages + sum(cache)
         if max(n_frames, self.n_pages) > MAX_PAGES:
             text = f"has {n_frames} frames of {self.page_bytes} bytes, and 32 bits number at most {MAX_PAGES}"
             raise InputError("machine", text, "set machine.folio_bytes = '2 MiB', or make nodes smaller")
         nodes = records(len(machine.nodes), NODE)
-        nodes["policy"], nodes["try_all"] = _POLICY[machine.allocator], machine.on_full == "try_all"
+        nodes["policy"] = _POLICY[machine.allocator]
         nodes["hint"] = base // bits.BLOCK
-        nodes["key"] = [mixed(seed ^ (i + 1)) for i in range(len(nodes))]
-        clock = np.array([0, machine.migrate_ns_per_page, 1_000_000_000 // machine.hz, 0, 0, 0], np.int64)
-        self.arrays = Memory(
+        parts = (-(-n >> PART_SHIFT) for n in (n_frames, self.n_pages if keep_frame_of or track_young else 0))
+        return Memory(
             rec=np.zeros(n_frames, np.uint64),
             frame_of=np.zeros(self.n_pages if keep_frame_of else 0, np.uint32),
             seen=np.zeros(self.n_pages if track_young else 0, np.uint16),
@@ -109,18 +148,10 @@ class PhysicalMemory:
             node=nodes,
             by_class=np.zeros((len(machine.nodes), n_classes), np.int64),
             log=np.zeros(log_moves, np.uint64),
-            clock=clock,
+            clock=np.zeros(6, np.int64),
+            dirty=np.zeros(next(parts), np.uint8),
+            dirty_pages=np.zeros(next(parts), np.uint8),
         )
-        self.space = self.space_for(1)
-        self.offline = [np.zeros(0, np.int64) for _ in machine.nodes]
-        self._populate(workload, page_class, cache)
-        for i, node in enumerate(machine.nodes):
-            self.set_offline(i, node.offline_bytes // self.page_bytes)
-
-        self.page_lists: PageLists | None = None
-        if machine.percpu_lists:
-            held = [n.percpu_pages for n in machine.nodes]
-            self.page_lists = PageLists(self, held, machine.percpu_lists, seed, machine.percpu_roams)
 
     def _populate(self, workload: Workload, page_class: npt.NDArray[np.uint16], cache: list[int]) -> None:
         m = self.arrays

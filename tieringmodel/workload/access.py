@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 from bisect import bisect_left, bisect_right, insort
 from collections.abc import Iterator, Sequence
@@ -142,17 +143,19 @@ class AccessTable:
         Indices of the groups that touch a class.
     memcg_classes : dict of int to ndarray of bool, shape (n_classes,)
         Classes of each memory cgroup, those of its descendants included.
+    runs : list of (int, int)
+        Pages and class of each run of pages of one class, from page 0 on.
     """
 
     def __init__(self, workload: Workload, tick_us: int, seed: int, plain: bool = True) -> None:
         self.workload, self.tick_us = workload, tick_us
         number: dict[tuple[tuple[int, ...], int], int] = {((), 0): 0}
-        self._runs: list[tuple[int, int]] = []
+        self.runs: list[tuple[int, int]] = []
         for lo, hi, members, memcg in _intervals(workload):
             cls = number.setdefault((members, memcg), len(number))
             if cls > 65535:
                 raise InputError("workload.groups", "form more than 65535 classes of pages", "use fewer, larger groups")
-            self._runs.append((hi - lo, cls))
+            self.runs.append((hi - lo, cls))
         self.groups_of_class: list[tuple[int, ...]] = [members for members, _ in number]
         memcg_of_class = np.array([memcg for _, memcg in number], np.int64)
         self.memcg_classes = memcg_classes(workload.memcgs, memcg_of_class)
@@ -182,10 +185,19 @@ class AccessTable:
         self._rates: tuple[int, int, npt.NDArray[np.float64]] = (0, 0, np.zeros(0))
         self.enter(0)
 
+    def with_seed(self, seed: int) -> AccessTable:
+        """Return a table for the same workload that stands at tick 0 and whose touches follow from another seed."""
+        out = copy.copy(self)
+        out.key = np.uint64(mixed(seed ^ 0xA5A5))
+        out.arrays = replace(self.arrays, key=out.key)
+        out._entered = (0, 0)
+        out.enter(0)
+        return out
+
     @property
     def page_class(self) -> npt.NDArray[np.uint16]:
         """Class of every page, uint16 (n_pages,), made anew at every call: pages keep their class in their record."""
-        return np.repeat(np.array([c for _, c in self._runs], np.uint16), [n for n, _ in self._runs])
+        return np.repeat(np.array([c for _, c in self.runs], np.uint16), [n for n, _ in self.runs])
 
     def _rule(self, g: Group) -> tuple[int, ...]:
         threshold = rate_threshold(g.rate_hz, self.tick_us) if g.kind == "rate" else g.threshold
