@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import threading
 import weakref
+from collections.abc import Callable
 from dataclasses import replace
 from multiprocessing import process
 from typing import Any
@@ -204,3 +205,33 @@ def test_kept_arrays_are_let_go_before_others_are_built() -> None:
         started(scenario(push(), machine=tm.Machine.dram_cxl("48 MiB", "32 MiB")), 1)
         gc.collect()
         assert not alive
+
+
+def restored_after(sc: tm.Scenario, use: Callable[[Engine], None]) -> None:
+    pristine.forget()
+    with pristine.reused():
+        one = started(sc, 1)
+        use(one)
+    with pristine.reused():
+        again = started(sc, 1)
+        assert again.memory.arrays.rec is one.memory.arrays.rec
+    assert described(again) == described(started(sc, 1))
+
+
+def test_links_of_free_frames_beside_those_that_come_back_are_put_back() -> None:
+    """Node 0 loses its highest 4096 frames, a part of their own; that they come back shows in the part before, too."""
+    for allocator in ("fifo", "lifo"):
+        first, second = tm.Machine.dram_cxl("64 MiB", "64 MiB", allocator=allocator).nodes
+        machine = tm.Machine((first.replace(offline_bytes=16 * MIB), second), allocator=allocator)
+        back = tm.Event(5_000, "machine.nodes.0.offline_bytes", 0)
+        restored_after(scenario(pull(), machine=machine).replace(events=(back,)), lambda engine: engine.run(20_000))
+
+
+def test_late_clears_of_accessed_bits_are_put_back() -> None:
+    """From tick 2**15 on a clear shows in the pages' own column."""
+
+    def late(engine: Engine) -> None:
+        engine.kdamonds[0].tick = 2**20
+        engine.kdamonds[0].prepare()
+
+    restored_after(scenario(contexts=(tm.Context(), tm.Context())), late)

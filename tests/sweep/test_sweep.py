@@ -103,6 +103,31 @@ def test_processes_and_threads_give_the_same_bits(swept: xr.Dataset) -> None:
             xr.testing.assert_identical(run(pool), swept)
 
 
+def test_runs_take_over_what_the_last_one_left_in_any_order() -> None:
+    """Axes that change where pages lie between axes that do not: all points are the runs of their own scenarios."""
+    dealt = tm.Scheme("migrate_hot", dests=(tm.Dest(0, 3), tm.Dest(1, 2)), dest_rule="iid")
+    base, cost = scenario(pull(), dealt), "machine.migrate_ns_per_page"
+    design = {cost: [0, 2000], "machine.allocator": ["lowest", "random"], QUOTA: ["64 KiB", "1 MiB"], "seed": [3, 4]}
+    options: dict[str, Any] = {"duration": "1 s", "measure": final, "series": ["used_pages"], "every": "0.1 s"}
+    forwards = tm.sweep(base, design, **options)
+    with ThreadPoolExecutor(2) as pool:
+        xr.testing.assert_identical(tm.sweep(base, design, executor=pool, **options), forwards)
+    turned = tm.sweep(base, dict(reversed(design.items())), **options)  # the axis that changes fastest comes first
+    for name in ("used_pages", "share", "moved_any"):
+        np.testing.assert_array_equal(turned[name].transpose(*forwards[name].dims), forwards[name])
+    for ns in (0, 2000):
+        for allocator in ("lowest", "random"):
+            for quota in (65536, MIB):
+                machine = base.machine.replace(migrate_ns_per_page=ns, allocator=allocator)
+                one = scenario(pull(sz_bytes=quota), dealt, machine=machine)
+                for seed in (3, 4):
+                    ds = tm.simulate(one, duration="1 s", seed=seed)
+                    got = forwards.sel({cost: ns, "machine.allocator": allocator, QUOTA: quota, "seed": seed})
+                    at = [max(k for k, t in enumerate(ds["time"].values) if t <= g + 1e-9) for g in np.arange(11) / 10]
+                    np.testing.assert_array_equal(got["used_pages"], ds["used_pages"].values[at])
+                    assert got["share"].item() == final(ds)["share"]
+
+
 class Backwards(Executor):
     """Runs what it was given only when asked for a result, the last first."""
 
@@ -118,27 +143,6 @@ class Backwards(Executor):
         while self.stack:
             future, fn, args = self.stack.pop()
             future.set_result(fn(*args))
-
-
-def test_runs_take_over_what_the_last_one_left_in_any_order() -> None:
-    """Axes that change where pages lie between axes that do not: all points are the runs of their own scenarios."""
-    dealt = tm.Scheme("migrate_hot", dests=(tm.Dest(0, 3), tm.Dest(1, 2)), dest_rule="iid")
-    base, cost = scenario(pull(), dealt), "machine.migrate_ns_per_page"
-    design = {cost: [0, 2000], "machine.allocator": ["lowest", "random"], QUOTA: ["64 KiB", "1 MiB"], "seed": [3, 4]}
-    options: dict[str, Any] = {"duration": "1 s", "measure": final, "series": ["used_pages"], "every": "0.1 s"}
-    forwards = tm.sweep(base, design, **options)
-    xr.testing.assert_identical(tm.sweep(base, design, executor=Backwards(), **options), forwards)
-    for ns in (0, 2000):
-        for allocator in ("lowest", "random"):
-            for quota in (65536, MIB):
-                machine = base.machine.replace(migrate_ns_per_page=ns, allocator=allocator)
-                one = scenario(pull(sz_bytes=quota), dealt, machine=machine)
-                for seed in (3, 4):
-                    ds = tm.simulate(one, duration="1 s", seed=seed)
-                    got = forwards.sel({cost: ns, "machine.allocator": allocator, QUOTA: quota, "seed": seed})
-                    at = [max(k for k, t in enumerate(ds["time"].values) if t <= g + 1e-9) for g in np.arange(11) / 10]
-                    np.testing.assert_array_equal(got["used_pages"], ds["used_pages"].values[at])
-                    assert got["share"].item() == final(ds)["share"]
 
 
 def test_the_order_of_finishing_decides_nothing(swept: xr.Dataset, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
