@@ -280,8 +280,13 @@ def test_compare_takes_several_scenarios(
     folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     drawn: list[str] = []
-    monkeypatch.setattr("tieringmodel.report.save_figures", lambda ds, _: drawn.append(ds.attrs["name"]))
-    monkeypatch.setattr("tieringmodel.report.write_report", lambda results, path, command: command)
+
+    def write_report(results: list[xr.Dataset], path: Path, *, command: str, figures: Path) -> str:
+        assert figures == path.parent
+        drawn.extend(ds.attrs["name"] for ds in results)
+        return command
+
+    monkeypatch.setattr("tieringmodel.report.write_report", write_report)
     (folder / "b.toml").write_text(scenario(pull(3000), push(7000)).to_toml())
     assert cli.main(["compare", "small.toml", "b.toml", "--duration", "2 s", "--seed", "4"]) == 0
     out = capsys.readouterr().out

@@ -7,11 +7,12 @@ import re
 from html.parser import HTMLParser
 from pathlib import Path
 
+import numpy as np
 import pytest
 import xarray as xr
 
 from tieringmodel.errors import InputError
-from tieringmodel.report import write_report
+from tieringmodel.report import save_figures, write_report
 from tieringmodel.report.drawing import svg
 from tieringmodel.report.words import words
 from tieringmodel.scenario import Scenario
@@ -62,6 +63,20 @@ def text(comparison: xr.Dataset, tmp_path_factory: pytest.TempPathFactory) -> st
 @pytest.fixture(scope="module")
 def page(text: str) -> Page:
     return Page(text)
+
+
+def test_figures_come_as_files_with_the_page(comparison: xr.Dataset, tmp_path: Path) -> None:
+    from matplotlib import image
+
+    page = write_report([comparison], tmp_path / "r.html", command=COMMAND, figures=tmp_path / "a")
+    alone = save_figures(comparison, tmp_path / "b")
+    assert sorted(p.name for p in (tmp_path / "a").iterdir()) == sorted(p.name for p in alone)
+    assert page.read_text(encoding="utf-8").count("<svg") == 5
+    for path in alone:
+        one, other = (image.imread(tmp_path / folder / path.name) for folder in ("a", "b"))
+        assert one.shape == other.shape
+        # The page's ink is not quite black, and glyphs are placed by the layout of one resolution.
+        assert np.abs(one - other).mean() < 0.01
 
 
 def test_asks_nobody_for_anything(text: str, page: Page) -> None:

@@ -39,7 +39,7 @@ def run(arguments: argparse.Namespace) -> int:
     """Run the command; return the exit status."""
     from ..experiment.compare import compare, write_comparison
     from ..experiment.policies import policies
-    from ..report import save_figures, write_report
+    from ..report import write_report
 
     folder = writable(arguments.output)
     jobs = _jobs(arguments)
@@ -59,9 +59,7 @@ def run(arguments: argparse.Namespace) -> int:
     for result in results:
         result.attrs["command"] = command
     data = write_comparison(results, folder / "comparison.nc")
-    for result in results:
-        save_figures(result, folder)
-    report = write_report(results, folder / "report.html", command=command)
+    report = write_report(results, folder / "report.html", command=command, figures=folder)
     if arguments.json:
         scenarios = [_summary(result) for result in results]
         print(strict_json({"file": str(data), "report": str(report), "scenarios": scenarios}))

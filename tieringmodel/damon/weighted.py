@@ -104,8 +104,12 @@ class WeightedMigrate:
             view = kdamond.view(scheme)
             matching = np.zeros(view.n, np.bool_)
             scoring.matching_regions(view.regions, view.n, view.scheme, view.window, matching)
-            spans = [(int(view.regions.start[i]), int(view.regions.end[i])) for i in np.flatnonzero(matching)]
-            parts = [resident_frames(kdamond, start, end) for start, end in spans]
+            chosen = np.flatnonzero(matching)
+            start, end = view.regions.start[chosen], view.regions.end[chosen]
+            apart = start[1:] != end[:-1]  # neighbours are one range
+            first, last = np.append(True, apart)[: start.size], np.append(apart, True)[: end.size]
+            spans = zip(start[first].tolist(), end[last].tolist(), strict=True)
+            parts = [resident_frames(kdamond, *span) for span in spans]
             self.ranked = np.concatenate([np.zeros(0, np.int64), *parts])
             if (self.ranked[1:] <= self.ranked[:-1]).any():  # a folio in two regions, or a virtual address space
                 self.ranked = np.unique(self.ranked)
@@ -251,10 +255,10 @@ def resident_frames(kdamond: Kdamond, start: int, end: int) -> npt.NDArray[np.in
     unit, shift = int(space.unit), int(space.shift)
     low, high = start * unit >> shift, -(-end * unit >> shift)
     parts = []
-    for first, last, base in zip(space.first, space.last, space.base, strict=True):
-        a, b = max(low, int(first)), min(high, int(last))
+    for first, last, base in zip(space.first.tolist(), space.last.tolist(), space.base.tolist(), strict=True):
+        a, b = max(low, first), min(high, last)
         if a >= b:
             continue
-        a, b = a - int(first) + int(base), b - int(first) + int(base)
+        a, b = a - first + base, b - first + base
         parts.append(memory.frame_of[a:b].astype(np.int64) if space.virtual else frames.lru_frames(memory, a, b))
     return np.concatenate(parts) if parts else np.zeros(0, np.int64)

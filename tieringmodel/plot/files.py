@@ -102,17 +102,24 @@ def save_figures(cmp: xr.Dataset, folder: str | Path) -> list[Path]:
     InputError
         If the folder is a file, or the dataset does not fit.
     """
+    paths = files_of(cmp, folder)
+    for name, path in paths.items():
+        save_png(figure(name, cmp), path)
+    return [*paths.values()]
+
+
+def files_of(cmp: xr.Dataset, folder: str | Path) -> dict[str, Path]:
+    """Return where `save_figures` puts which figure; the folder is there afterwards."""
     place = Path(folder)
     if place.exists() and not place.is_dir():
         raise InputError("folder", f"{place} is a file", "name a folder")
     place.mkdir(parents=True, exist_ok=True)
     prefix = slug(str(cmp.attrs.get("name", "")))
-    written = []
-    for name in OF_A_COMPARISON:
-        if name == "regions" and not has_regions(cmp):
-            continue
-        path = place / f"{prefix}-{name}.png"
-        with replacing(path) as temporary:
-            figure(name, cmp).savefig(temporary, dpi=DPI, format="png")
-        written.append(path)
-    return written
+    drawn = [name for name in OF_A_COMPARISON if name != "regions" or has_regions(cmp)]
+    return {name: place / f"{prefix}-{name}.png" for name in drawn}
+
+
+def save_png(made: Figure, path: Path, **options: Any) -> None:
+    """Write a figure to a PNG file; options are those of its ``savefig``."""
+    with replacing(path) as temporary:
+        made.savefig(temporary, dpi=DPI, format="png", **options)

@@ -5,9 +5,10 @@ from __future__ import annotations
 import html
 import io
 import re
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..plot.files import figure
+from ..plot.files import figure, save_png
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -30,7 +31,7 @@ def _shorter(path: re.Match[str]) -> str:
     return re.sub(r"\s+", " ", short)
 
 
-def svg(name: str, cmp: xr.Dataset, prefix: str, caption: str, **options: Any) -> str:
+def svg(name: str, cmp: xr.Dataset, prefix: str, caption: str, png: Path | None = None, **options: Any) -> str:
     """Return a figure as an element of a page.
 
     Parameters
@@ -43,6 +44,8 @@ def svg(name: str, cmp: xr.Dataset, prefix: str, caption: str, **options: Any) -
         Put before every id, so that several figures fit in a page.
     caption : str
         What is drawn, plain text; with the message it becomes the text for those who do not see the figure.
+    png : Path, optional
+        Write the same figure to this file, too: laying it out costs more than drawing it.
     **options
         Keyword arguments of the figure's function.
 
@@ -57,6 +60,9 @@ def svg(name: str, cmp: xr.Dataset, prefix: str, caption: str, **options: Any) -
     with mpl.rc_context(_SETTINGS):  # type: ignore[arg-type]
         made = figure(name, cmp, **options)
         message = " ".join((made.get_suptitle() or made.axes[0].get_title(loc="left")).split()).replace(r"\$", "$")
+        if png:
+            save_png(made, png, facecolor="white")
+            made.set_layout_engine("none")  # it stays as it is now
         made.savefig(buffer, format="svg", dpi=_RASTER_DPI, metadata={"Date": None})
     text = buffer.getvalue()
     text = text[text.index("<svg") :]

@@ -16,7 +16,7 @@ from .._version import __version__
 from ..analysis.verdict import judged
 from ..atomic import replacing
 from ..errors import InputError
-from ..plot.files import has_regions, slug
+from ..plot.files import files_of, has_regions, slug
 from ..report_text import NUMBERS, Row, rows
 from ..scenario import Scenario
 from . import run_section, sweep_section
@@ -40,7 +40,9 @@ FIGURES = {
 _PACKAGES = ("numpy", "numba", "scipy", "xarray", "matplotlib")
 
 
-def write_report(comparisons: Sequence[xr.Dataset], path: str | Path, *, command: str) -> Path:
+def write_report(
+    comparisons: Sequence[xr.Dataset], path: str | Path, *, command: str, figures: str | Path | None = None
+) -> Path:
     """Write a report.
 
     Parameters
@@ -53,6 +55,8 @@ def write_report(comparisons: Sequence[xr.Dataset], path: str | Path, *, command
         The file to write; its folder is made if it does not exist.
     command : str
         The command line that made the comparisons, for the reader who wants to repeat them.
+    figures : str or Path, optional
+        A folder for the figures of comparisons as PNG files, as `save_figures` writes them; both at once take less time.
 
     Returns
     -------
@@ -72,7 +76,7 @@ def write_report(comparisons: Sequence[xr.Dataset], path: str | Path, *, command
     if place.is_dir():
         raise InputError("path", f"{place} is a folder", f"write {place / 'report.html'}")
     ids = [f"s{k}-{slug(str(c.attrs.get('name', '')))}" for k, c in enumerate(comparisons)]
-    sections = [_section(c, i) for c, i in zip(comparisons, ids, strict=True)]
+    sections = [_section(c, i, figures) for c, i in zip(comparisons, ids, strict=True)]
     text = PAGE.substitute(
         title="Tiering report" if len(comparisons) > 1 else escape(_title(comparisons[0])),
         style=STYLE,
@@ -118,7 +122,7 @@ def _is_sweep(c: xr.Dataset) -> bool:
     return bool(c.attrs.get("kind") == "sweep")
 
 
-def _section(cmp: xr.Dataset, ident: str) -> str:
+def _section(cmp: xr.Dataset, ident: str, figures: str | Path | None) -> str:
     parts = [f'<section id="{ident}">', f"<h2>{escape(_title(cmp))}</h2>"]
     if cmp.attrs.get("question"):
         parts.append(f'<p class="question">{escape(str(cmp.attrs["question"]))}</p>')
@@ -127,10 +131,11 @@ def _section(cmp: xr.Dataset, ident: str) -> str:
     if "policy" not in cmp.dims:
         return "\n".join([*parts, run_section.body(cmp, ident), _scenario(cmp), "</section>"])
     parts += [_verdict(cmp), "<h3>Table</h3>", _table(cmp), "<h3>Figures</h3>"]
+    files = files_of(cmp, figures) if figures is not None else {}
     for name, caption in FIGURES.items():
         if name == "regions" and not has_regions(cmp):
             continue
-        drawn = svg(name, cmp, f"{ident}-{name}", caption)
+        drawn = svg(name, cmp, f"{ident}-{name}", caption, files.get(name))
         parts.append(f'<figure><div class="scroll">{drawn}</div><figcaption>{escape(caption)}</figcaption></figure>')
     if cmp.attrs.get("lint"):
         parts.append(f"<h3>Seen without running</h3>\n<pre>{escape(str(cmp.attrs['lint']))}</pre>")
