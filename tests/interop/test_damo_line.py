@@ -118,7 +118,7 @@ def test_the_nid_that_damo_drops_is_kept_and_told() -> None:
         ("damo start --damos_action stat --damos_filter allow anon --damos_filter reject young",
          "refuses the line.*one --damos_filter for each scheme"),
         ("damo start --ops nonsense", "refuses the line"),
-        ("damo start -r 1G-2G --damos_action migrate_ho 0", "--damos_action: 'migrate_ho' is no action; did you mean 'migrate_hot'"),
+        ("damo start -r 1G-2G --damos_action migrate_ho 0", "'migrate_ho' is no action; did you mean 'migrate_hot'"),
         # Three schemes' options, two quotas: damo gives them to the first two schemes.
         ("damo start --kdamond --damon_ctx --ops paddr --damon_target -r 1G-2G --damos_scheme --damos_action stat "
          "--kdamond --damon_ctx --ops paddr --damon_target -r 2G-3G --damos_scheme --damos_action stat "
