@@ -256,6 +256,21 @@ def test_a_page_level_run_is_read_in_quota_windows():
     assert analysis.verdict(ds, node=1, target_bp=7000).kind == "wrong-point"
 
 
+def test_pages_that_nobody_touches_do_not_make_moves_wasteful():
+    """Of 20000 pages a half is touched; each of 4000 of them moves once, so no move undoes another."""
+    ds = simulation([{"metric": "node_eligible_mem_bp", "target_value": 4000}])
+    idle = np.broadcast_to([4000, 6000], ds["class_pages"].shape[:2])
+    pages = np.concatenate([ds["class_pages"].values, idle[:, :, None]], axis=2)
+    rates = np.concatenate([ds["class_rate_hz"].values, np.zeros((ds.sizes["time"], 1))], axis=1)
+    ds = ds.drop_vars(["class_pages", "class_rate_hz"]).assign(
+        class_pages=(("time", "node", "page_class"), pages), class_rate_hz=(("time", "page_class"), rates)
+    )
+    ds.attrs["n_pages"] = 20_000
+    got = analysis.measures(ds)
+    assert (got["moves_per_page"], got["waste_ratio"]) == (0.4, 0)
+    assert got["excess_moves_per_page"] == pytest.approx(0, abs=1e-12)
+
+
 @pytest.mark.parametrize(
     ("goal", "target", "last"),
     [

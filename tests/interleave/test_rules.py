@@ -177,7 +177,10 @@ def test_dataset_carries_units_sources_and_parameters():
         ({"weights": (2**31, 2**31)}, "weights: .* add up to 4294967296"),
         ({"rule": "first", "weights": (1, 1, 1)}, "rule: 'first' splits pages between two nodes, not 3"),
         ({"n_pages": 0}, "n_pages: 0 is outside"),
-        ({"n_pages": 10.0}, "n_pages: 10.0 is not an integer"),
+        ({"weights": {0: 40, 1: 60}}, "weights: {0: 40, 1: 60} is not a sequence"),
+        ({"weights": {40, 60}}, "weights: {.*} is not a sequence"),
+        ({"n_pages": 10.5}, "n_pages: 10.5 is not an integer"),
+        ({"n_pages": float("inf")}, "n_pages: inf is not an integer"),
         ({"rounds": -1}, "rounds: -1 is outside"),
         ({"rounds": True}, "rounds: True is not an integer"),
         ({"start_node": 2}, "start_node: 2 is outside 0 to 1"),
@@ -214,3 +217,7 @@ def test_ping_pong_refuses_what_it_cannot_count():
         ping_pong(ds.drop_vars("node"), 1)
     assert ping_pong(run("last", (40, 60), 100, 10), 3) == 0.0
     assert ping_pong(ds, 8, skip=1) > 0.9
+
+
+def test_whole_numbers_may_be_written_as_floats():
+    assert run("iid", (2.0, 3.0), 1e3, 4.0).identical(run("iid", (2, 3), 1000, 4))

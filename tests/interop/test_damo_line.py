@@ -78,6 +78,13 @@ def test_processes_and_marked_lines() -> None:
     assert weighted.dests == (tm.Dest(0, 3), tm.Dest(1, 2))
 
 
+def test_the_limit_of_snapshots_that_damo_does_not_print_is_kept() -> None:
+    first, second = read(
+        "damo start -r 1G-2G --damos_action stat --damos_max_nr_snapshots 5 --damos_action lru_prio --nr_schemes 2"
+    ).contexts[0].schemes
+    assert (first.max_nr_snapshots, second.max_nr_snapshots) == (5, 0)
+
+
 GOAL = "damo start --numa_node 1 --damos_action migrate_hot 0 --damos_quota_interval 1s --damos_quota_goal node_eligible_mem_bp"
 
 
@@ -108,9 +115,10 @@ def test_the_nid_that_damo_drops_is_kept_and_told() -> None:
         ("damo start --damos_action", "has 0 values"),
         ("damo stop", "no 'damo start"),
         ("ls -l", "no 'damo start"),
-        ("damo start --damos_action stat --damos_filter allow anon --damos_filter reject young", "refuses the line"),
+        ("damo start --damos_action stat --damos_filter allow anon --damos_filter reject young",
+         "refuses the line.*one --damos_filter for each scheme"),
         ("damo start --ops nonsense", "refuses the line"),
-        ("damo start -r 1G-2G --damos_action fly", "refuses the line"),
+        ("damo start -r 1G-2G --damos_action migrate_ho 0", "'migrate_ho' is no action; did you mean 'migrate_hot'"),
         # Three schemes' options, two quotas: damo gives them to the first two schemes.
         ("damo start --kdamond --damon_ctx --ops paddr --damon_target -r 1G-2G --damos_scheme --damos_action stat "
          "--kdamond --damon_ctx --ops paddr --damon_target -r 2G-3G --damos_scheme --damos_action stat "

@@ -45,6 +45,15 @@ def test_damo_json_with_the_same_surroundings_is_the_same_scenario(folder: Path)
         assert tm.load(path).machine == SC.machine
 
 
+def test_the_limit_of_snapshots_is_found_among_the_statistics_too(folder: Path) -> None:
+    data = json.loads(written(".json", folder).read_text(encoding="utf-8"))
+    for place, scheme in enumerate(data["kdamonds"][0]["contexts"][0]["schemes"]):
+        scheme["stats"] = {"nr_tried": "1,024", "sz_tried": "3.000 MiB", "max_nr_snapshots": str(7 + place)}
+    (folder / "out.json").write_text(json.dumps(data), encoding="utf-8")
+    got = tm.load("out.json", machine=SC.machine, workload="sc.toml").contexts[0].schemes
+    assert [s.max_nr_snapshots for s in got] == [7, 8]
+
+
 def test_yaml_is_read_like_json_and_nothing_else_in_yaml_is(folder: Path) -> None:
     import yaml
 

@@ -117,6 +117,18 @@ def test_a_minimal_record(tmp_path: Path) -> None:
     assert len(read_damo_record(path)[0].snapshots) == 1
 
 
+def test_regions_may_have_addresses_only_and_ages_without_a_unit(tmp_path: Path) -> None:
+    path = tmp_path / "x"
+    data = json.loads(record_text(age={"usec": "5000000", "aggr_intervals": None}))
+    data[0]["snapshots"][0]["regions"].append({"start": "8192", "end": "12288"})
+    path.write_text(json.dumps(data), encoding="utf-8")
+    (got,) = read_damo_record(path)
+    assert got.snapshots[0].rows == ((0, 4096, 3, None), (8192, 12288, None, None))
+    assert set(monitoring_truth(got).data_vars) == {"region_start", "region_end", "region_count"}
+    with pytest.raises(tm.InputError, match=r"snapshots\[0\].rows\[1\]: tells no accesses"):
+        workload_of(got, sample_us=5_000, aggr_us=100_000)
+
+
 @pytest.mark.parametrize(
     ("raw", "said"),
     [
@@ -137,7 +149,7 @@ def test_a_minimal_record(tmp_path: Path) -> None:
         (record_text(start="-1").encode(), "not understood"),
         (record_text(nr_accesses={"samples": 10**12}).encode(), "outside 0"),
         (record_text(nr_accesses={"samples": 1.5}).encode(), "not whole"),
-        (record_text(nr_accesses=None).encode(), "gives no samples"),
+        (record_text(nr_accesses={"samples": None, "percent": 40}).encode(), "gives no samples but percent"),
         (record_text(age={"aggr_intervals": "x"}).encode(), "not understood"),
         (b"k 1 [0] 1.0: damon:damon_aggregated: target_id=0 nr_regions=2 0-1: 1 1\n"
          b"k 1 [0] 1.1: damon:damon_aggregated: target_id=0 nr_regions=3 0-1: 1 1\n", "events are missing"),

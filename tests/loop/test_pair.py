@@ -98,6 +98,8 @@ def test_dataset_and_errors():
     assert ds.attrs["kind"] == "loop_pair"
     assert ds.moved.dims == ds.esz.dims == ("window", "scheme")
     assert ds.esz.dtype == np.uint64
+    assert [ds.moved.sel(scheme=k).values.tolist() for k in (0, 1)] == [[100, 0, 0], [0, 1, 1]]
+    assert ds.target_node.values.tolist() == [0, 1]
     assert loop.run_pair(**json.loads(ds.attrs["parameters"])).identical(ds)
     with pytest.raises(InputError, match=r"targets_bp: .*not a pair"):
         loop.run_pair("temporal", (5000,), (None, None), 100, 0)

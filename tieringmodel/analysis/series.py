@@ -34,7 +34,7 @@ class Series:
     n_pages : float
         Eligible pages.
     x : float64 array, (T + 1, nodes)
-        Share of the eligible pages per node at the edges.
+        Pages per node at the edges, in units of `n_pages`: shares, but in a page-level run with pages that nobody touches.
     window_s : float or None
         Seconds per window, where the run knows it.
     ping_pong : callable or None
@@ -194,7 +194,7 @@ def _simulation(ds: xr.Dataset, parameters: dict[str, Any], node: int) -> Series
     share = (1e4 * used / (used + free) if used_goal else ds["access_share_bp"].values)[:, at]
     moved = ds["migrated_pages"].values
     pages = ds["class_pages"].values.sum(axis=2)
-    touched = float(pages_of(ds)) if not used_goal else 0.0
+    n_pages = (0 if used_goal else pages_of(ds)) or float(ds.attrs["n_pages"])
     lags, returns = ds["lag"].values, ds["returns"].values
 
     def bounced(within: int) -> float:
@@ -207,8 +207,9 @@ def _simulation(ds: xr.Dataset, parameters: dict[str, Any], node: int) -> Series
         "simulation",
         share[edge],
         np.diff(np.cumsum(moved)[edge]).astype(float),
-        touched or float(ds.attrs["n_pages"]),
-        (pages / pages.sum(axis=1, keepdims=True))[edge],
+        n_pages,
+        # Moves of any page count, so pages anywhere are set in relation to the same number.
+        pages[edge] / n_pages,
         window_s=window_s,
         ping_pong=bounced,
         # Between two goals both are met: the reference is the point of that band next to where the run ends.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import operator
+from collections.abc import Mapping, Set
 from dataclasses import asdict, dataclass
 from decimal import ROUND_HALF_UP, Decimal
 from typing import Any
@@ -18,11 +19,11 @@ MAX_ROUNDS = 2**31 - 1
 
 
 def integer(where: str, value: object, low: int, high: int, remedy: str = "") -> int:
-    """Return `value` as an int in [low, high], or raise InputError with the path `where`."""
+    """Return `value`, an int or a float without a fraction, as an int in [low, high], or raise InputError at `where`."""
     if isinstance(value, bool):
         raise InputError(where, f"{value!r} is not an integer", remedy or f"give a whole number of {low} to {high}")
     try:
-        number = operator.index(value)  # type: ignore[arg-type]
+        number = int(value) if isinstance(value, float) and value.is_integer() else operator.index(value)  # type: ignore[arg-type]
     except TypeError:
         raise InputError(where, f"{value!r} is not an integer", remedy or f"give a whole number of {low} to {high}") from None
     if not low <= number <= high:
@@ -39,7 +40,8 @@ def one_of(where: str, value: object, known: tuple[str, ...]) -> str:
 
 def integers(where: str, values: object, high: int) -> tuple[int, ...]:
     """Return a sequence of integers in [0, high] as a tuple, or raise InputError."""
-    if isinstance(values, (str, bytes)) or not hasattr(values, "__iter__"):
+    # A mapping or a set would be read by its keys, or in any order.
+    if isinstance(values, (str, bytes, Mapping, Set)) or not hasattr(values, "__iter__"):
         raise InputError(where, f"{values!r} is not a sequence of integers", "give one integer per node, as (2, 3)")
     return tuple(integer(f"{where}[{i}]", v, 0, high) for i, v in enumerate(values))
 

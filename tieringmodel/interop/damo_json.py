@@ -235,10 +235,18 @@ def _scheme(here: Part, attrs: Attrs) -> Scheme:
             d.make(Dest, {}, id=v.count(d.get("id"), d.at("id")), weight=v.count(d.get("weight"), d.at("weight"), UINT_MAX))
             for d in here.each("dests", "id weight")
         ),
-        max_nr_snapshots=v.count(here.get("max_nr_snapshots", 0), here.at("max_nr_snapshots")),
+        max_nr_snapshots=_max_nr_snapshots(here),
     )  # fmt: skip
 
 
+def _max_nr_snapshots(here: Part) -> int:
+    """Return the limit, which damo prints among the statistics (``damo report damon --json``)."""
+    stats = here.sub("stats", _STATS)
+    place = stats if here.get("max_nr_snapshots") is None else here
+    return v.count(place.get("max_nr_snapshots", 0), place.at("max_nr_snapshots"))
+
+
+_STATS = "nr_tried sz_tried nr_applied sz_applied sz_ops_filter_passed qt_exceeds nr_snapshots max_nr_snapshots"
 _QUOTA = ("time_ms sz_bytes reset_interval_ms fail_charge_num fail_charge_denom goals goal_tuner effective_sz_bytes weights")
 _GOAL = "metric complement nid memcg_path target_value current_value"
 _FILTER = ("filter_type matching allow memcg_path address_range damon_target_idx hugepage_size probe_hits_wsum_range name")

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 from ..errors import InputError
 from ..fields import suggest
-from ..scenario import Machine
+from ..scenario import ACTIONS, Machine
 from ..units import ULONG_MAX
 from . import damo_values as v
 from .damo_json import read_damo
@@ -78,13 +78,15 @@ def read_damo_line(words: Sequence[str], machine: Machine) -> Dump:
     _check_alone(options)
     options = _with_ranges(options, machine)
     checked = [w for o in options for w in ((o.name, *o.values) if o.name else o.values)]
-    data = parse_json(damo_args(checked), f"damo {damo_version()}")
+    data = parse_json(_translated(checked, options), f"damo {damo_version()}")
     contexts = [c for k in data.get("kdamonds", []) for c in k.get("contexts", [])]
     schemes = [s for c in contexts for s in c.get("schemes", [])]
     _whole_machine(contexts, sum(o.name in ("-r", "--regions") for o in options), machine, notes)
     for scheme in schemes:
         _from_ns(scheme)
     _access_rates(schemes, [o for o in options if o.name == "--damos_access_rate"])
+    for scheme, option in zip(schemes, (o for o in options if o.name == "--damos_max_nr_snapshots"), strict=False):
+        scheme["max_nr_snapshots"] = option.values[0]  # damo counts it among the statistics and does not print these
     _goals(schemes, [o for o in options if o.name == "--damos_quota_goal"], notes)
     _same_number(schemes, options, "--damos_filter", "filters")
     dump = read_damo(data, WHERE)
@@ -138,6 +140,21 @@ def _check_alone(options: list[Option]) -> None:
     for option in options:
         if option.name == "--target_pid" and not re.fullmatch(r"[0-9]{1,10}", option.values[0]):
             raise InputError(f"{WHERE} --target_pid", f"{option.values[0]!r} is no process id", "write a number")
+
+
+def _translated(words: Sequence[str], options: list[Option]) -> str:
+    """Return what damo makes of checked words; where it does not say clearly what it refuses, say it here."""
+    actions = [o.values[0] for o in options if o.name == "--damos_action"]
+    for word in actions:
+        if word not in ACTIONS:
+            raise InputError(f"{WHERE} --damos_action", f"{word!r} is no action", suggest(word, ACTIONS))
+    try:
+        return damo_args(words)
+    except InputError as error:
+        if sum(o.name == "--damos_filter" for o in options) <= len(actions):
+            raise
+        remedy = f"damo {PINNED} takes one --damos_filter for each scheme; give a parameter file with more"
+        raise InputError(error.where, error.what, remedy) from None
 
 
 def _with_ranges(options: list[Option], machine: Machine) -> list[Option]:

@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ..errors import InputError
 from ..units import ULONG_MAX, parse_bytes
@@ -33,12 +32,15 @@ _EVENT = re.compile(
 )
 _RECORD = frozenset({"kdamond_idx", "context_idx", "intervals", "scheme_idx", "target_id", "scheme_filters", "snapshots",
                      "data_source"})  # fmt: skip
-Row = tuple[int, int, int, int]
+Row = tuple[int, int, int | None, int | None]
 
 
 @dataclass(frozen=True)
 class Snapshot:
-    """Regions of one target at one time: ``rows`` are (start, end, nr_accesses, age), times in nanoseconds."""
+    """Regions of one target at one time: ``rows`` are (start, end, nr_accesses, age), times in nanoseconds.
+
+    A record may give addresses only, and ages as times without its intervals; what it does not tell in counts is None.
+    """
 
     start_ns: int
     end_ns: int
@@ -175,16 +177,18 @@ def _made_up(region: object) -> bool:
 def _region(item: object, where: str, sample_us: int | None, aggr_us: int | None) -> Row:
     r = _table(item, where)
     counted, aged = (_table(r.get(k) or {}, f"{where}.{k}") for k in ("nr_accesses", "age"))
+    nr: int | None = None
+    age: int | None = None
     if counted.get("samples") is not None:
         nr = v.count(counted["samples"], f"{where}.nr_accesses.samples", 2**32 - 1)
     elif counted.get("percent") is not None and sample_us and aggr_us:
         nr = v.nr_accesses(counted["percent"], f"{where}.nr_accesses.percent", sample_us, aggr_us)
-    else:
-        raise InputError(f"{where}.nr_accesses", "gives no samples", "record accesses, or tell the intervals")
+    elif counted.get("percent") is not None:
+        raise InputError(f"{where}.nr_accesses", "gives no samples but percent", "tell the record's intervals")
     if aged.get("aggr_intervals") is not None:
         age = v.count(aged["aggr_intervals"], f"{where}.age.aggr_intervals", 2**32 - 1)
-    else:
-        age = v.age(aged.get("usec") or 0, f"{where}.age.usec", aggr_us) if aggr_us else 0
+    elif aged.get("usec") is not None and aggr_us:
+        age = v.age(aged["usec"], f"{where}.age.usec", aggr_us)
     return v.count(r.get("start"), f"{where}.start"), v.count(r.get("end"), f"{where}.end"), nr, age
 
 
@@ -246,12 +250,13 @@ def monitoring_truth(record: Record) -> xr.Dataset:
     Returns
     -------
     xarray.Dataset
-        ``region_start``, ``region_end``, ``region_nr_accesses``, ``region_age`` over ``region`` (uint64);
-        ``region_count`` and ``snapshot_time`` (seconds since the first snapshot's start), over ``snapshot``.
+        ``region_start``, ``region_end``, ``region_nr_accesses``, ``region_age`` over ``region`` (uint64), the last two
+        only where the record tells them of every region; ``region_count`` and ``snapshot_time`` (seconds since the first
+        snapshot's start), over ``snapshot``.
     """
     import xarray as xr
 
-    rows: NDArray[np.uint64] = np.array([r for s in record.snapshots for r in s.rows], np.uint64).reshape(-1, 4)
+    columns = list(zip(*(r for s in record.snapshots for r in s.rows), strict=True)) or [()] * 4
     zero = record.snapshots[0].start_ns if record.snapshots else 0
     times = np.array([(s.end_ns - zero) * 1e-9 for s in record.snapshots], np.float64)
     told = {
@@ -259,8 +264,8 @@ def monitoring_truth(record: Record) -> xr.Dataset:
         "region_nr_accesses": ("samples", "nr_accesses of the finished aggregation"), "region_age": ("aggregations", "age"),
     }  # fmt: skip
     variables: dict[str, Any] = {
-        name: ("region", rows[:, i].copy(), {"units": units, "long_name": text, "source": "damo record"})
-        for i, (name, (units, text)) in enumerate(told.items())
+        name: ("region", np.array(column, np.uint64), {"units": units, "long_name": text, "source": "damo record"})
+        for column, (name, (units, text)) in zip(columns, told.items(), strict=True) if None not in column
     }
     count = np.array([len(s.rows) for s in record.snapshots], np.int64)
     attrs = {"units": "1", "long_name": "rows of `region` that belong to the snapshot", "source": "damo record"}

@@ -81,7 +81,7 @@ def workload_of(
     Raises
     ------
     InputError
-        If the intervals are not known, a count exceeds the samples of an aggregation, or there are too many rates.
+        If intervals or accesses are not known, a count exceeds the samples of an aggregation, or there are too many rates.
     """
     sample, aggr = sample_us or record.sample_us, aggr_us or record.aggr_us
     if not sample or not aggr or aggr < sample:
@@ -89,7 +89,7 @@ def workload_of(
                          "pass sample_us= and aggr_us=")  # fmt: skip
     samples = aggr // sample
     bounds = sorted({a // PAGE_SZ if i == 0 else -(-a // PAGE_SZ) for s in record.snapshots for r in s.rows
-                     for i, a in enumerate(r[:2])})  # fmt: skip
+                     for i, a in enumerate((r[0], r[1]))})  # fmt: skip
     if not bounds:
         raise InputError("record", "holds no region", "record longer")
     edges = np.array(bounds, np.int64)
@@ -97,7 +97,9 @@ def workload_of(
     covered = np.zeros(pieces, bool)
     counts = np.zeros((len(record.snapshots), pieces), np.int64)
     for k, snapshot in enumerate(record.snapshots):
-        for start, end, nr, _ in snapshot.rows:
+        for j, (start, end, nr, _) in enumerate(snapshot.rows):
+            if nr is None:
+                raise InputError(f"record.snapshots[{k}].rows[{j}]", "tells no accesses", "record accesses")
             if nr > samples:
                 raise InputError(f"record.snapshots[{k}]", f"counts {nr} of {samples} samples", "pass the right intervals")
             lo, hi = np.searchsorted(edges, (start // PAGE_SZ, -(-end // PAGE_SZ)))

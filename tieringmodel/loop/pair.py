@@ -59,7 +59,8 @@ def run_pair(
     -------
     xarray.Dataset
         ``kind`` "loop_pair": pages(window) on node 0 at the window's start (int64), moved(window, scheme) (int64),
-        esz(window, scheme) in bytes (uint64), and the scalar final_pages on node 0.
+        esz(window, scheme) in bytes (uint64), and the scalar final_pages on node 0. Scheme 0 moves into node 0, scheme 1
+        into node 1 (coordinate target_node).
 
     Raises
     ------
@@ -110,5 +111,5 @@ def run_pair(
             "esz": (("window", "scheme"), esz),
             "final_pages": ((), np.int64(final)),
         },
-        {"window": np.arange(length), "scheme": ["into node 0", "into node 1"]},
+        {"window": np.arange(length), "scheme": [0, 1], "target_node": ("scheme", [0, 1])},
     )
