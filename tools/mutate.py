@@ -22,6 +22,7 @@ import resource
 import signal
 import sys
 import time
+import warnings
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator
 from functools import _lru_cache_wrapper
@@ -53,19 +54,22 @@ GROUPS = {
     "workload": "workload/access.py workload/phases.py workload/truth.py workload/windows.py workload/rates.py",
     "measures": "analysis/measures.py analysis/linear.py analysis/closed_forms.py analysis/exponents.py",
 }
-_RUNS = "options experiment trust/test_invariants.py trust/test_same_bits.py::test_bits_of_this_version"
+_RUNS = (
+    "options experiment/test_goals.py experiment/test_watermarks.py trust/test_invariants.py "
+    "trust/test_same_bits.py::test_bits_of_this_version"
+)
 TESTS = {
     "quota": f"damon interop/test_quota_math.py {_RUNS}",
     "goals": f"damon {_RUNS}",
     "regions": f"damon workload/test_access.py {_RUNS}",
     "schemes": f"damon memory {_RUNS}",
-    "weights": f"interleave damon {_RUNS}",
+    "weights": f"interleave damon experiment/test_weighted.py {_RUNS}",
     "loop": "loop",
     "memory": f"memory damon {_RUNS}",
     "workload": "workload options",
     "measures": "analysis",
 }
-SLOWEST_S = 8.0
+SLOWEST_S = 4.0
 """Tests that take longer in plain Python, in time of the processor, are left out."""
 MOST_S = 60.0
 """Tests of one mutant stop after that much of their usual time."""
@@ -109,6 +113,8 @@ class Runner:
         """Measure the tests that are new, then do the work."""
         for name in ("hypothesis", "numba", "xarray", "scipy.optimize", "scipy.stats", "matplotlib.pyplot", "zarr", "h5netcdf"):
             import_module(name)  # once, not in every child
+        for file in self.files:
+            import_module("tieringmodel." + file.removesuffix(".py").replace("/", "."))
         from hypothesis import settings
 
         self.items = {item.nodeid: item for item in session.items}
@@ -129,6 +135,7 @@ class Runner:
         gc.collect()
         gc.freeze()
         self.measure()
+        self.control()
         self.work()
         return True
 
@@ -149,7 +156,17 @@ class Runner:
             print(f"{file}: {len(names)} tests, {time.monotonic() - start:.1f} s", flush=True)
             self.seen.save()
         out = [name for name in self.items if self.seen.tests[name]["seconds"] is None]
-        print(f"{len(self.items)} tests, {len(out)} of them fail, skip or need over {SLOWEST_S:.0f} s in plain Python: left out")
+        print(
+            f"{len(self.items)} tests, {len(out)} of them fail, skip or need over {SLOWEST_S:.0f} s in plain Python: left out"
+        )
+
+    def control(self) -> None:
+        """Leave out tests that fail without any change where mutants are tried."""
+        names = [n for n in self.items if self.seen.tests[n]["lines"] and self.seen.tests[n]["seconds"] is not None]
+        while (failed := self.forked(lambda outlet: self.attempt(outlet, None, names)).splitlines()[-1]) != SURVIVED:
+            print(f"{failed} fails without any change after others: left out", flush=True)
+            self.seen.tests[failed]["seconds"] = None
+            names = names[names.index(failed) + 1 :]
 
     def measured(self, outlet: int, names: list[str]) -> None:
         """Tell of each test its seconds and lines; a test that takes too long ends the process."""
@@ -162,10 +179,12 @@ class Runner:
             try:
                 passed = self.passes(name, None)
             finally:
-                cover.stop()
+                with warnings.catch_warnings(action="ignore"):  # that nothing was reached
+                    cover.stop()
+                    reached = cover.get_data()
                 _limit(0)
             seconds = time.process_time() - start
-            lines = {paths[p]: cover.get_data().lines(p) for p in cover.get_data().measured_files()}
+            lines = {paths[p]: reached.lines(p) for p in reached.measured_files()}
             _tell(outlet, json.dumps({name: {"seconds": seconds if passed else None, "lines": lines}}) + "\n")
 
     def passes(self, name: str, following: str | None) -> bool:
@@ -213,19 +232,16 @@ class Runner:
             out.append(name)
         return out
 
-    def attempt(self, outlet: int, mutant: Mutant, names: list[str]) -> None:
-        """Put the mutant in and tell the test that fails, if any does."""
-        for (qualname, line), code in mutant.codes.items():
-            for function in self.functions[str(PACKAGE / mutant.file), qualname, line]:
+    def attempt(self, outlet: int, mutant: Mutant | None, names: list[str]) -> None:
+        """Put the mutant in and tell, a line each, the tests that run up to the first that fails, or that none did."""
+        for (qualname, line), code in mutant.codes.items() if mutant else ():
+            for function in self.functions.get((str(PACKAGE / mutant.file), qualname, line), ()):
                 function.__code__ = code
         for name, following in zip(names, [*names[1:], None], strict=True):
             _limit(5 * self.seen.tests[name]["seconds"] + 2)
-            try:
-                noticed = not self.passes(name, following)
-            except BaseException:
-                noticed = True
-            if noticed:
-                return _tell(outlet, name)
+            _tell(outlet, f"{name}\n")  # whatever the process dies of, this was it
+            if not self.passes(name, following):
+                return
         _tell(outlet, SURVIVED)
 
     def try_all(self, drawn: list[Mutant], minutes: float) -> Iterator[tuple[Mutant, str]]:
@@ -237,6 +253,8 @@ class Runner:
                 todo = []
             if todo and len(running) < self.jobs:
                 mutant = todo.pop(0)
+                if not any((str(PACKAGE / mutant.file), *key) in self.functions for key in mutant.codes):
+                    raise LookupError(f"{mutant}: its function does not live here")
                 if names := self.order(mutant):
                     pid, pipe = self.start(lambda outlet, m=mutant, n=names: self.attempt(outlet, m, n))  # type: ignore[misc]
                     running[pid] = mutant, pipe
@@ -246,14 +264,17 @@ class Runner:
                 pid, _ = os.wait()
                 mutant, pipe = running.pop(pid)
                 with os.fdopen(pipe) as file:
-                    by = file.read() or "death or time limit"
+                    by = file.read().splitlines()[-1]
                 self.kills[mutant.file][by] += 1
                 yield mutant, by
 
 
 def _limit(seconds: float) -> None:
     """Let the process die after so much of its own time from now, or ten times as much by the clock; 0: never."""
-    for timer, number, after in (signal.ITIMER_PROF, signal.SIGPROF, seconds), (signal.ITIMER_REAL, signal.SIGALRM, 10 * seconds):
+    for timer, number, after in (
+        (signal.ITIMER_PROF, signal.SIGPROF, seconds),
+        (signal.ITIMER_REAL, signal.SIGALRM, 10 * seconds),
+    ):
         signal.signal(number, signal.SIG_DFL)
         signal.setitimer(timer, after)
 
