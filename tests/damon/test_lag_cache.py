@@ -65,6 +65,12 @@ def test_nothing_moved_changes_nothing() -> None:
     assert (cache.slot, cache.cooldown, cache.last_ms) == (0, 0, None)
 
 
+def test_a_migration_before_the_first_measurement_counts_from_nothing() -> None:
+    cache = LagCache(2)
+    cache.moved(1, 0, 50, now_ms=0)
+    assert cache.effective((0, 0)) == [50, 0]
+
+
 def test_bytes_that_came_back_are_not_in_flight() -> None:
     cache = moving()
     cache.moved(0, 1, 50, now_ms=1001)
@@ -130,9 +136,22 @@ def test_a_new_migration_begins_a_new_cool_down_and_peak() -> None:
     assert (cache.base, cache.peak, cache.cooldown, cache.last_ms) == ([140, 260], [0, 0], COOLDOWN, 20_000)
 
 
-def lagging(**quota: object) -> tm.Scheme:
-    scheme = pull(9_000, metric="node_eligible_mem_bp:v3", sz_bytes=MIB, **quota)
-    return scheme.replace(quota=scheme.quota.replace(goals=(scheme.quota.goals[0].replace(lag_cache=True),)))
+def lagging(target_bp: int = 9_000, lag_timeout_ms: int = 10_000) -> tm.Scheme:
+    scheme = pull(target_bp, metric="node_eligible_mem_bp:v3", sz_bytes=MIB)
+    [goal] = scheme.quota.goals
+    goal = goal.replace(lag_cache=True, lag_timeout_ms=lag_timeout_ms)
+    return scheme.replace(quota=scheme.quota.replace(goals=(goal,)))
+
+
+def test_a_run_forgets_what_moved_longer_ago_than_the_time_limit() -> None:
+    for limit_ms, kept in (300, False), (10_000, True):
+        engine, _ = traced(scenario(lagging(1_000, limit_ms)))
+        engine.run(1_500_000)
+        [cache] = engine.kdamonds[0].quotas[0].lags
+        assert cache is not None
+        assert cache.last_ms is not None
+        assert cache.last_ms < 2_000  # 1000 jiffies after the start at the latest: the goal was met soon
+        assert cache.active is kept
 
 
 def test_a_run_books_what_it_migrates() -> None:
