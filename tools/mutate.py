@@ -1,182 +1,362 @@
-"""Mutation testing: change one operator, bound or constant at a time, and see whether a test notices.
+"""Mutation testing: change one operator, bound, constant or statement at a time, and see whether a test notices.
 
-    python tools/mutate.py [--sample 80] [--seed 1] [--jobs 2] [--file kernels/regions.py …]
+    python tools/mutate.py [--sample 60] [--seed 1] [--jobs 2] [--group loop …] [--file kernels/regions.py …]
 
-Kernels run as plain Python (``NUMBA_DISABLE_JIT=1``), so that a mutant needs no compiling. Each mutant runs the narrow
-tests of its file, stopping at the first failure; a mutant that outlives its time limit counts as noticed, for the tests
-would hang. Exit status 1 if fewer than nine in ten are noticed. Mutants that cannot change any result are listed with
-their reason in `EQUIVALENT` and left out.
+One process imports the package and the tests, with kernels as plain Python (``NUMBA_DISABLE_JIT=1``), so that nothing is
+compiled. It runs every test once and remembers which lines of the files below it reached. For each mutant it forks: the
+child puts the changed code into the functions that live there and runs the tests that reach the changed line, the most
+telling first, until one fails. A test that takes five times as long as usual counts as failed. Printed are the survivors and,
+for each group of files, the share that was noticed with its 95 % interval (Wilson). Exit status 1 if that share is below
+nine in ten over all groups. `tools/equivalent.py` lists, with the reason, mutants that no test can notice; they are left out.
 """
 
 from __future__ import annotations
 
 import argparse
-import ast
-import copy
+import gc
+import json
+import math
 import os
 import random
-import shutil
-import subprocess
+import resource
+import signal
 import sys
-import tempfile
 import time
-from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+import warnings
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterator
+from functools import _lru_cache_wrapper
+from importlib import import_module
 from pathlib import Path
-from queue import Queue
+from types import FunctionType
+from typing import Any
+
+sys.dont_write_bytecode = True
+os.environ |= {"NUMBA_DISABLE_JIT": "1", "TIERINGMODEL_EXAMPLES": "few", "MPLBACKEND": "Agg"}  # before numba is imported
+
+import pytest
+from _pytest.runner import runtestprotocol
+from coverage import Coverage
+from equivalent import EQUIVALENT
+from mutants import Mutant, mutants
 
 ROOT = Path(__file__).resolve().parents[1]
-_BITS = "tests/trust/test_same_bits.py::test_bits_of_this_version"
-_DAMON = f"{_BITS} tests/damon/test_unit_cases.py tests/damon/test_scheme_cases.py tests/damon/test_reference.py"
-_MATH, _HERE = "tests/interop/test_quota_math.py", "tests/trust/test_invariants.py"
-TESTS = {
-    "damon/quota_math.py": f"{_MATH} {_HERE}::test_saturation_and_wrap_at_64_bits",
-    "kernels/integer.py": f"{_MATH} {_HERE}::test_compiled_feed_is_the_reference",
-    "damon/quota.py": _DAMON,
-    "damon/regions.py": _DAMON,
-    "damon/table.py": _DAMON,
-    "kernels/regions.py": _DAMON,
-    "kernels/scoring.py": _DAMON,
-    "kernels/apply.py": _DAMON,
+PACKAGE = ROOT / "tieringmodel"
+GROUPS = {
+    "quota": "damon/quota_math.py damon/quota.py damon/lag_cache.py kernels/integer.py kernels/tuner.py",
+    "goals": "damon/goals.py damon/readings.py kernels/readings.py",
+    "regions": "damon/regions.py kernels/regions.py kernels/sampling.py kernels/access.py kernels/draws.py kernels/random.py",
+    "schemes": "damon/table.py damon/watermarks.py damon/commit.py kernels/scoring.py kernels/apply.py damon/kdamond.py",
+    "weights": "damon/weighted.py interleave/rules.py interleave/rounds.py interleave/frames.py interleave/vaddr.py "
+    "kernels/placement.py kernels/placement_frames.py",
+    "loop": "kernels/loop.py loop/single.py loop/grid.py loop/pair.py loop/record.py",
+    "memory": "kernels/frames.py kernels/bits.py memory/physical.py memory/page_lists.py memory/need.py memory/populate.py",
+    "workload": "workload/access.py workload/phases.py workload/truth.py workload/windows.py workload/rates.py",
+    "measures": "analysis/measures.py analysis/linear.py analysis/closed_forms.py analysis/exponents.py",
 }
-LIMIT_S = 240
-EQUIVALENT: dict[tuple[str, str], str] = {}
-"""(file, mutant as it is printed without its line) -> why no test can notice it."""
-
-_COMPARE: dict[type[ast.cmpop], list[type[ast.cmpop]]] = {
-    ast.Lt: [ast.LtE, ast.GtE], ast.LtE: [ast.Lt, ast.Gt], ast.Gt: [ast.GtE, ast.LtE], ast.GtE: [ast.Gt, ast.Lt],
-    ast.Eq: [ast.NotEq], ast.NotEq: [ast.Eq],
-}  # fmt: skip
-_ARITHMETIC: dict[type[ast.operator], type[ast.operator]] = {
-    ast.Add: ast.Sub, ast.Sub: ast.Add, ast.Mult: ast.FloorDiv, ast.FloorDiv: ast.Mult, ast.Mod: ast.FloorDiv,
-    ast.LShift: ast.RShift, ast.RShift: ast.LShift, ast.BitAnd: ast.BitOr, ast.BitOr: ast.BitAnd, ast.BitXor: ast.BitOr,
-}  # fmt: skip
-
-
-def changes(node: ast.AST) -> Iterator[ast.AST]:
-    """Yield the mutants of one node."""
-    if isinstance(node, ast.Compare):
-        for k, op in enumerate(node.ops):
-            for other in _COMPARE.get(type(op), []):
-                new = copy.deepcopy(node)
-                new.ops[k] = other()
-                yield new
-    elif isinstance(node, ast.BinOp | ast.AugAssign) and type(node.op) in _ARITHMETIC:
-        new = copy.deepcopy(node)
-        new.op = _ARITHMETIC[type(node.op)]()
-        yield new
-    elif isinstance(node, ast.BoolOp):
-        new = copy.deepcopy(node)
-        new.op = ast.Or() if isinstance(node.op, ast.And) else ast.And()
-        yield new
-    elif isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.Not):
-        yield copy.deepcopy(node.operand)
-    elif isinstance(node, ast.Constant) and type(node.value) is int:
-        yield ast.copy_location(ast.Constant(node.value + 1), node)
-    elif isinstance(node, ast.Constant) and type(node.value) is bool:
-        yield ast.copy_location(ast.Constant(not node.value), node)
-    elif isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in ("min", "max"):
-        new = copy.deepcopy(node)
-        new.func = ast.Name("max" if node.func.id == "min" else "min", ast.Load())
-        yield new
+_RUNS = (
+    "options experiment/test_goals.py experiment/test_watermarks.py trust/test_invariants.py "
+    "trust/test_same_bits.py::test_bits_of_this_version"
+)
+TESTS = {
+    "quota": f"damon interop/test_quota_math.py {_RUNS}",
+    "goals": f"damon {_RUNS}",
+    "regions": f"damon workload/test_access.py {_RUNS}",
+    "schemes": f"damon memory {_RUNS}",
+    "weights": f"interleave damon experiment/test_weighted.py {_RUNS}",
+    "loop": "loop",
+    "memory": f"memory damon {_RUNS}",
+    "workload": "workload options",
+    "measures": "analysis",
+}
+SLOWEST_S = 4.0
+"""Tests that take longer in plain Python, in time of the processor, are left out."""
+MOST_S = 60.0
+"""Tests of one mutant stop after that much of their usual time."""
+SURVIVED, UNREACHED = "SURVIVED", "UNREACHED"
+MEMORY_BYTES = 6 << 30
+EXAMPLES = 25
+"""Most examples of a test that draws them."""
 
 
-def mutants(source: str) -> Iterator[tuple[int, str, str]]:
-    """Yield (line, what changes, the whole mutated source) for everything inside functions."""
-    tree = ast.parse(source)
-    for function in [n for n in ast.walk(tree) if isinstance(n, ast.FunctionDef)]:
-        for parent in [n for statement in function.body for n in ast.walk(statement)]:
-            for field, value in ast.iter_fields(parent):
-                for k, child in enumerate(value if isinstance(value, list) else [value]):
-                    if not isinstance(child, ast.AST):
-                        continue
-                    for new in changes(child):
-                        _put(parent, field, k, value, new)
-                        yield child.lineno, f"{ast.unparse(child)} -> {ast.unparse(new)}", ast.unparse(tree)
-                        _put(parent, field, k, value, child)
+class Seen:
+    """What each test needs and reaches: seconds, and lines of each file; kept in a file if one is named."""
+
+    def __init__(self, store: Path | None) -> None:
+        self.store = store
+        self.tests: dict[str, dict[str, Any]] = json.loads(store.read_text()) if store and store.exists() else {}
+
+    def save(self) -> None:
+        """Write everything to the file."""
+        if self.store:
+            self.store.write_text(json.dumps(self.tests))
+
+    def reaching(self, mutant: Mutant) -> list[str]:
+        """Return the tests that reach the changed line."""
+        lines = set(mutant.lines)
+        return [
+            name for name, seen in self.tests.items()
+            if seen["seconds"] is not None and lines.intersection(seen["lines"].get(mutant.file, ()))
+        ]  # fmt: skip
 
 
-def _put(parent: ast.AST, field: str, k: int, value: object, new: ast.AST) -> None:
-    if isinstance(value, list):
-        value[k] = new
-    else:
-        setattr(parent, field, new)
+class Runner:
+    """The pytest plugin that takes the place of running tests in order."""
 
+    def __init__(self, files: list[str], jobs: int, store: Path | None) -> None:
+        self.files, self.jobs, self.seen = files, jobs, Seen(store)
+        self.work: Callable[[], None] = lambda: None
+        self.kills: dict[str, Counter[str]] = defaultdict(Counter)
+        self.status = 0
 
-def workshop(folder: Path) -> Path:
-    """Return a copy of what the tests need, for one worker."""
-    for name in ("tieringmodel", "tests"):
-        shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
-    (folder / "data").symlink_to(ROOT / "data")
-    shutil.copy(ROOT / "pyproject.toml", folder)
-    return folder
+    def pytest_runtestloop(self, session: pytest.Session) -> bool:
+        """Measure the tests that are new, then do the work."""
+        for name in ("hypothesis", "numba", "xarray", "scipy.optimize", "scipy.stats", "matplotlib.pyplot", "zarr", "h5netcdf"):
+            import_module(name)  # once, not in every child
+        for file in self.files:
+            import_module("tieringmodel." + file.removesuffix(".py").replace("/", "."))
+        from hypothesis import settings
 
-
-def noticed(folder: Path, file: str, source: str) -> bool:
-    """Whether the tests of a file fail with this source in its place."""
-    path = folder / "tieringmodel" / file
-    original = path.read_text()
-    path.write_text(source)
-    names = {"NUMBA_DISABLE_JIT": "1", "PYTHONPATH": str(folder), "PYTHONDONTWRITEBYTECODE": "1"}
-    names["TIERINGMODEL_EXAMPLES"] = "few"
-    words = [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", *TESTS[file].split()]
-    try:
-        done = subprocess.run(words, cwd=folder, env=os.environ | names, capture_output=True, timeout=LIMIT_S)
-        return done.returncode != 0
-    except subprocess.TimeoutExpired:
+        self.items = {item.nodeid: item for item in session.items}
+        for item in session.items:
+            test = getattr(getattr(item, "obj", None), "__func__", getattr(item, "obj", None))
+            if chosen := getattr(test, "_hypothesis_internal_use_settings", None):
+                fewer = settings(chosen, max_examples=min(chosen.max_examples, EXAMPLES))
+                test._hypothesis_internal_use_settings = fewer  # type: ignore[union-attr]
+        paths = {str(PACKAGE / file) for file in self.files}
+        self.functions: dict[tuple[str, str, int], list[FunctionType]] = defaultdict(list)
+        self.caches: list[_lru_cache_wrapper[Any]] = []
+        for thing in gc.get_objects():
+            if isinstance(thing, FunctionType) and thing.__code__.co_filename in paths:
+                code = thing.__code__
+                self.functions[code.co_filename, code.co_qualname, code.co_firstlineno].append(thing)
+            elif isinstance(thing, _lru_cache_wrapper) and str(ROOT) in _file_of(thing.__wrapped__):
+                self.caches.append(thing)
+        gc.collect()
+        gc.freeze()
+        self.measure()
+        self.control()
+        self.work()
         return True
-    finally:
-        path.write_text(original)
+
+    def measure(self) -> None:
+        """Run every test whose lines are not known, each file of tests in a process of its own."""
+        by_file: dict[str, list[str]] = defaultdict(list)
+        for name in self.items:
+            if name not in self.seen.tests:
+                by_file[name.split("::")[0]].append(name)
+        for file, names in by_file.items():
+            start, todo = time.monotonic(), list(names)
+            while todo:
+                for line in self.forked(lambda outlet, names=todo: self.measured(outlet, names)).splitlines():  # type: ignore[misc]
+                    self.seen.tests |= json.loads(line)
+                if late := [n for n in todo if n not in self.seen.tests][:1]:  # the process died of it
+                    self.seen.tests[late[0]] = {"seconds": None, "lines": {}}
+                todo = [n for n in todo if n not in self.seen.tests]
+            print(f"{file}: {len(names)} tests, {time.monotonic() - start:.1f} s", flush=True)
+            self.seen.save()
+        out = [name for name in self.items if self.seen.tests[name]["seconds"] is None]
+        print(
+            f"{len(self.items)} tests, {len(out)} of them fail, skip or need over {SLOWEST_S:.0f} s in plain Python: left out"
+        )
+
+    def control(self) -> None:
+        """Leave out tests that fail without any change where mutants are tried."""
+        names = [n for n in self.items if self.seen.tests[n]["lines"] and self.seen.tests[n]["seconds"] is not None]
+        while (failed := self.forked(lambda outlet: self.attempt(outlet, None, names)).splitlines()[-1]) != SURVIVED:
+            print(f"{failed} fails without any change after others: left out", flush=True)
+            self.seen.tests[failed]["seconds"] = None
+            names = names[names.index(failed) + 1 :]
+
+    def measured(self, outlet: int, names: list[str]) -> None:
+        """Tell of each test its seconds and lines; a test that takes too long ends the process."""
+        paths = {str(PACKAGE / file): file for file in self.files}
+        for name in names:
+            cover = Coverage(data_file=None, config_file=False, include=list(paths))
+            _limit(SLOWEST_S)
+            start = time.process_time()
+            cover.start()
+            try:
+                passed = self.passes(name, None)
+            finally:
+                with warnings.catch_warnings(action="ignore"):  # that nothing was reached
+                    cover.stop()
+                    reached = cover.get_data()
+                _limit(0)
+            seconds = time.process_time() - start
+            lines = {paths[p]: reached.lines(p) for p in reached.measured_files()}
+            _tell(outlet, json.dumps({name: {"seconds": seconds if passed else None, "lines": lines}}) + "\n")
+
+    def passes(self, name: str, following: str | None) -> bool:
+        """Run a test with nothing remembered from others; tell whether it passed."""
+        for cache in self.caches:
+            cache.cache_clear()
+        item = self.items[name]
+        after = self.items[following] if following else None
+        reports = runtestprotocol(item, log=False, nextitem=after)
+        return all(not r.failed for r in reports) and any(r.passed for r in reports if r.when == "call")
+
+    def forked(self, work: Callable[[int], None]) -> str:
+        """Return what a child writes to its outlet until it ends."""
+        pid, pipe = self.start(work)
+        with os.fdopen(pipe) as file:
+            text = file.read()
+        os.waitpid(pid, 0)
+        return text
+
+    def start(self, work: Callable[[int], None]) -> tuple[int, int]:
+        """Start a child that works and ends; return its id and the end of the pipe that it writes to."""
+        inlet, outlet = os.pipe()
+        if pid := os.fork():
+            os.close(outlet)
+            return pid, inlet
+        try:
+            os.close(inlet)
+            resource.setrlimit(resource.RLIMIT_AS, (MEMORY_BYTES, MEMORY_BYTES))
+            nowhere = os.open(os.devnull, os.O_RDWR)
+            for stream in (0, 1, 2):
+                os.dup2(nowhere, stream)
+            work(outlet)
+        finally:
+            os._exit(0)
+
+    def order(self, mutant: Mutant) -> list[str]:
+        """Return the tests for a mutant: often telling and short ones first, up to `MOST_S`."""
+        kills = self.kills[mutant.file]
+        spent, out = 0.0, []
+        names = [n for n in self.seen.reaching(mutant) if n in self.items]
+        for name in sorted(names, key=lambda n: -(1 + kills[n]) / (0.05 + self.seen.tests[n]["seconds"])):
+            spent += self.seen.tests[name]["seconds"]
+            if spent > MOST_S and out:
+                break
+            out.append(name)
+        return out
+
+    def attempt(self, outlet: int, mutant: Mutant | None, names: list[str]) -> None:
+        """Put the mutant in and tell, a line each, the tests that run up to the first that fails, or that none did."""
+        for (qualname, line), code in mutant.codes.items() if mutant else ():
+            for function in self.functions.get((str(PACKAGE / mutant.file), qualname, line), ()):
+                function.__code__ = code
+        for name, following in zip(names, [*names[1:], None], strict=True):
+            _limit(5 * self.seen.tests[name]["seconds"] + 2)
+            _tell(outlet, f"{name}\n")  # whatever the process dies of, this was it
+            if not self.passes(name, following):
+                return
+        _tell(outlet, SURVIVED)
+
+    def try_all(self, drawn: list[Mutant], minutes: float) -> Iterator[tuple[Mutant, str]]:
+        """Yield each mutant with the test that noticed it, `SURVIVED` or `UNREACHED`; `jobs` at a time."""
+        running: dict[int, tuple[Mutant, int]] = {}
+        end, todo = time.monotonic() + 60 * minutes, list(drawn)
+        while todo or running:
+            if time.monotonic() > end:
+                todo = []
+            if todo and len(running) < self.jobs:
+                mutant = todo.pop(0)
+                if not any((str(PACKAGE / mutant.file), *key) in self.functions for key in mutant.codes):
+                    raise LookupError(f"{mutant}: its function does not live here")
+                if names := self.order(mutant):
+                    pid, pipe = self.start(lambda outlet, m=mutant, n=names: self.attempt(outlet, m, n))  # type: ignore[misc]
+                    running[pid] = mutant, pipe
+                else:
+                    yield mutant, UNREACHED
+            elif running:
+                pid, _ = os.wait()
+                mutant, pipe = running.pop(pid)
+                with os.fdopen(pipe) as file:
+                    by = file.read().splitlines()[-1]
+                self.kills[mutant.file][by] += 1
+                yield mutant, by
+
+
+def _limit(seconds: float) -> None:
+    """Let the process die after so much of its own time from now, or ten times as much by the clock; 0: never."""
+    for timer, number, after in (
+        (signal.ITIMER_PROF, signal.SIGPROF, seconds),
+        (signal.ITIMER_REAL, signal.SIGALRM, 10 * seconds),
+    ):
+        signal.signal(number, signal.SIG_DFL)
+        signal.setitimer(timer, after)
+
+
+def _tell(outlet: int, text: str) -> None:
+    data = text.encode()
+    while data:
+        data = data[os.write(outlet, data) :]
+
+
+def _file_of(function: object) -> str:
+    return str(getattr(getattr(function, "__code__", None), "co_filename", ""))
+
+
+def wilson(k: int, n: int) -> tuple[float, float]:
+    """Return the 95 % interval of a share."""
+    if not n:
+        return 0.0, 1.0
+    z, p = 1.959964, k / n
+    middle, half = p + z * z / (2 * n), z * math.sqrt(p * (1 - p) / n + z * z / (4 * n * n))
+    return (middle - half) / (1 + z * z / n), (middle + half) / (1 + z * z / n)
+
+
+def draw(groups: dict[str, list[str]], sample: int, seed: int) -> tuple[list[tuple[str, Mutant]], dict[str, int], int]:
+    """Return the mutants to try, shuffled, how many each group has, and how many are left out as equivalent."""
+    out, exist, equivalent = [], {}, 0
+    for group, files in groups.items():
+        every = [m for f in files for m in mutants(f, str(PACKAGE / f), (PACKAGE / f).read_text())]
+        left = [m for m in every if m.key not in EQUIVALENT]
+        exist[group], equivalent = len(left), equivalent + len(every) - len(left)
+        random.Random(seed).shuffle(left)
+        out += [(group, m) for m in left[: sample or None]]
+    random.Random(seed).shuffle(out)
+    return out, exist, equivalent
 
 
 def main() -> int:
-    """Run a sample of all mutants; return the exit status."""
+    """Run a sample of the mutants of each group; return the exit status."""
     options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    options.add_argument("--sample", type=int, default=80, help="how many mutants, drawn evenly from all (0: every one)")
+    options.add_argument("--sample", type=int, default=60, help="how many mutants of each group (0: every one)")
     options.add_argument("--seed", type=int, default=1)
     options.add_argument("--jobs", type=int, default=2)
-    options.add_argument("--minutes", type=float, default=60, help="begin no further mutant after that long")
-    options.add_argument("--file", nargs="*", default=list(TESTS), choices=list(TESTS))
+    options.add_argument("--minutes", type=float, default=120, help="begin no further mutant after that long")
+    options.add_argument("--group", nargs="*", default=list(GROUPS), choices=list(GROUPS))
+    options.add_argument("--file", nargs="*", help="only these files of the groups")
+    options.add_argument("--match", default="", help="only mutants whose printed line contains this")
+    options.add_argument("--map", type=Path, help="keep here which test reaches which line; tests in it are not measured again")
+    options.add_argument("--verbose", action="store_true", help="print the mutants that were noticed too")
     given = options.parse_args()
-    seen: dict[tuple[str, str], tuple[str, int, str, str]] = {}
-    for file in given.file:
-        for line, what, source in mutants((ROOT / "tieringmodel" / file).read_text()):
-            if (file, what) not in EQUIVALENT:
-                seen[file, source] = (file, line, what, source)
-    drawn = list(seen.values())
-    total = len(drawn)
-    random.Random(given.seed).shuffle(drawn)
-    drawn = drawn[: given.sample or None]
-    with tempfile.TemporaryDirectory() as scratch:
-        free: Queue[Path] = Queue()
-        for k in range(given.jobs):
-            (place := Path(scratch) / str(k)).mkdir()
-            free.put(workshop(place))
-        for words in sorted({TESTS[m[0]] for m in drawn}):  # a broken set of tests would notice everything
-            file = next(f for f in TESTS if TESTS[f] == words)
-            if noticed(Path(scratch) / "0", file, (ROOT / "tieringmodel" / file).read_text()):
-                print(f"{words}: fail without any change", file=sys.stderr)
-                return 2
+    groups = {g: [f for f in GROUPS[g].split() if not given.file or f in given.file] for g in given.group}
+    every = [file for files in GROUPS.values() for file in files.split()]
+    runner = Runner(every, given.jobs, given.map)
 
-        end = time.monotonic() + 60 * given.minutes
+    def work() -> None:
+        drawn, exist, equivalent = draw(groups, given.sample, given.seed)
+        drawn = [(g, m) for g, m in drawn if given.match in str(m)]
+        group_of = {m.key: g for g, m in drawn}
+        tried: Counter[str] = Counter()
+        killed: Counter[str] = Counter()
+        for mutant, by in runner.try_all([m for _, m in drawn], given.minutes):
+            group = group_of[mutant.key]
+            tried[group] += 1
+            if by in (SURVIVED, UNREACHED):
+                print(f"{by} {mutant}", flush=True)
+            else:
+                killed[group] += 1
+                if given.verbose:
+                    print(f"noticed {mutant} [{by}]", flush=True)
+        for group in [*groups, "all"]:
+            n, k = (tried.total(), killed.total()) if group == "all" else (tried[group], killed[group])
+            low, high = wilson(k, n)
+            of = sum(exist.values()) if group == "all" else exist[group]
+            print(f"{group:10} {k:4} of {n:4} noticed: {k / max(n, 1):6.1%}, 95 % interval {low:.1%} to {high:.1%}; {of} exist")
+        print(f"{equivalent} more are equivalent, see tools/equivalent.py")
+        runner.status = 0 if killed.total() >= 0.9 * tried.total() else 1
 
-        def try_one(mutant: tuple[str, int, str, str]) -> bool | None:
-            file, line, what, source = mutant
-            if time.monotonic() > end:
-                return None
-            folder = free.get()
-            try:
-                caught = noticed(folder, file, source)
-            finally:
-                free.put(folder)
-            print(f"{'noticed ' if caught else 'SURVIVED'} {file}:{line}: {what}", flush=True)
-            return caught
-
-        with ThreadPoolExecutor(given.jobs) as pool:
-            results = [r for r in pool.map(try_one, drawn) if r is not None]
-    killed = sum(results)
-    print(f"{killed} of {len(results)} mutants noticed ({killed / max(len(results), 1):.1%}); {total} exist")
-    return 0 if killed >= 0.9 * len(results) else 1
+    runner.work = work
+    os.chdir(ROOT)
+    tests = [f"tests/{name}" for name in dict.fromkeys(" ".join(TESTS[g] for g in groups).split())]
+    words = "-q -s --no-header -p no:cacheprovider -p no:xdist -p no:cov".split()
+    status = pytest.main([*words, *tests], [runner])
+    return int(status) or runner.status
 
 
 if __name__ == "__main__":

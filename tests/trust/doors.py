@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import gzip
 import io
+import json
 import shutil
 import sys
 import zlib
@@ -21,7 +22,10 @@ from tieringmodel.damon.regions import set_regions
 from tieringmodel.datafiles import data_path
 from tieringmodel.errors import InputError
 from tieringmodel.experiment.engine import Engine
+from tieringmodel.experiment.gains import gain_runs
 from tieringmodel.experiment.simulate import scheme_actions
+from tieringmodel.interop.damo_json import read_damo
+from tieringmodel.interop.record_workload import read_record_workload
 from tieringmodel.interop.sysfs import read_dump
 from tieringmodel.units import parse_bp, parse_bytes, parse_duration_us, parse_ms, parse_us
 from tieringmodel.validate import vectors
@@ -123,6 +127,25 @@ def lying_npz() -> bytes:
     return file.getvalue()
 
 
+def told(*snapshots: Any, **changes: Any) -> str:
+    """What damo would have recorded of one target."""
+    intervals = {"sample_us": 5_000, "aggr_us": 100_000}
+    return json.dumps({"kdamond_idx": 0, "intervals": intervals, "target_id": 0, "snapshots": snapshots} | changes)
+
+
+def snap(*regions: Any, start: int = 0, end: int = 10) -> dict[str, Any]:
+    """A snapshot; of each region what differs from a page at 0 that was accessed once."""
+    page = {"start": 0, "end": PAGE, "nr_accesses": {"samples": 1}, "age": {"aggr_intervals": 0}}
+    rows = [page | r if isinstance(r, dict) else r for r in regions]
+    return {"start_time": start, "end_time": end, "regions": rows}
+
+
+def events(*said: str) -> str:
+    """Lines of tracepoint text, from a time, a number of regions and what is said of one."""
+    lines = (text.split(" ", 2) for text in said)
+    return "".join(f"kdamond.0 1 [0] {t}: damon:damon_aggregated: target_id=0 nr_regions={n} {r}\n" for t, n, r in lines)
+
+
 # ---- doors ------------------------------------------------------------------------------------------------------------
 
 
@@ -165,6 +188,18 @@ def golden(given: tuple[str, str | bytes], folder: Path) -> None:
     list(vectors.iter_cases(folder))
 
 
+def damo(given: dict[str, Any], folder: Path) -> None:
+    """A context of damo's parameters."""
+    read_damo({"kdamonds": [{"contexts": [given]}]})
+
+
+def record(given: str | bytes, folder: Path) -> None:
+    """A file that damo recorded, as a workload."""
+    path = folder / "damon.data"
+    path.write_bytes(given.encode() if isinstance(given, str) else given)
+    read_record_workload(path)
+
+
 def whole_run(given: tuple[Any, ...], folder: Path) -> None:
     """A golden run in which the trace (bytes) or a text of the description (old, new) is replaced."""
     for end in (".json", ".npz"):
@@ -201,6 +236,6 @@ def command(given: str, folder: Path) -> None:
 
 
 DOORS: dict[str, Callable[[Any, Path], None]] = {
-    f.__name__: f for f in (field, toml, dump, recording, golden, whole_run, call, command)
+    f.__name__: f for f in (field, toml, dump, damo, record, recording, golden, whole_run, call, command)
 }
-_USED_BY_CALLS = (quota_math, set_regions, parse_bp, parse_bytes, parse_duration_us, parse_ms, parse_us)
+_USED_BY_CALLS = (gain_runs, quota_math, set_regions, parse_bp, parse_bytes, parse_duration_us, parse_ms, parse_us)

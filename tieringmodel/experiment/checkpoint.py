@@ -24,6 +24,7 @@ from ..damon.kdamond import EarlyExit, Kdamond
 from ..damon.regions import RegionSet
 from ..damon.weighted import WeightedMigrate
 from ..errors import InputError
+from ..interop.documents import BROKEN_ARCHIVE
 from ..kernels._jit import source_digest
 from ..kernels.layout import CLASS_MASK, LOG_LENGTH, LOW32, SHIFT32, Memory
 from ..scenario import Attrs, Context, Scenario
@@ -134,7 +135,7 @@ def read(path: str | Path) -> tuple[dict[str, Any], Arrays]:
         raise
     except OSError as error:
         raise InputError(str(path), f"cannot be read: {error.strerror or error}", "name an existing checkpoint") from None
-    except (KeyError, ValueError, AttributeError, EOFError, MemoryError, RecursionError, zipfile.BadZipFile) as error:
+    except BROKEN_ARCHIVE as error:
         raise InputError(str(path), f"is no checkpoint: {error}", _REMEDY) from None
     if not whole:
         raise InputError(str(path), "is damaged, its digest differs", _REMEDY)

@@ -121,6 +121,8 @@ def _inflate(raw: bytes, limit: int, path: Path) -> bytes:
         raise InputError(str(path), f"unpacks to more than {limit} bytes", "raise max_bytes, or record less")
     if not unpack.eof:
         raise InputError(str(path), "ends in the middle of its compressed data", "copy the whole file again")
+    if unpack.unused_data:
+        raise InputError(str(path), f"goes on for {len(unpack.unused_data)} bytes after its compressed data", "cut them off")
     return out
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import zipfile
-import zlib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -17,6 +16,7 @@ from ..damon.kdamond import STAT_FIELDS, Kdamond
 from ..damon.rng import Rng, kernel_rng, replay_rng
 from ..errors import InputError
 from ..experiment.engine import Engine
+from ..interop.documents import BROKEN_ARCHIVE
 from ..interop.tables import MOST_BYTES
 from ..scenario import Scenario
 from ..units import PAGE_SZ
@@ -331,7 +331,7 @@ def case(path: Path) -> list[Case]:
             arrays = {k: stored[k] for k in stored.files}
     except InputError:
         raise
-    except (OSError, EOFError, ValueError, KeyError, MemoryError, zlib.error, zipfile.BadZipFile) as error:
+    except (OSError, *BROKEN_ARCHIVE) as error:
         raise InputError(str(npz), f"cannot be read: {error}", remedy) from None
     try:
         sources: dict[str, list[Rng] | None] = {"lfsr113": None}

@@ -1,0 +1,42 @@
+"""Mutants that no test can notice, as (file, function, change as `tools/mutate.py` prints it) with the reason."""
+
+from __future__ import annotations
+
+_OVERWRITTEN = "read only while something is in flight, and set when that begins"
+_BEYOND = "a bound that no count of regions reaches"
+_CEILING = "at 20000 the other branch subtracts all of the input and ends at the same floor of 10000"
+_MEETS = "where both sides are equal, both branches give the same number"
+_ZEROS = "the caller hands over zeros"
+_ROOM = "only how much room is made before it is needed; `reserve` makes more"
+
+EQUIVALENT: dict[tuple[str, str, str], str] = {
+    ("damon/lag_cache.py", "LagCache.__init__", "0 -> 1 (the 2. of these)"): _OVERWRITTEN,
+    ("damon/lag_cache.py", "LagCache.__init__", "0 -> 1 (the 3. of these)"): _OVERWRITTEN,
+    ("damon/lag_cache.py", "LagCache.__init__", "self.base = [0] * n_nodes -> pass"): _OVERWRITTEN,
+    ("damon/lag_cache.py", "LagCache.__init__", "self.peak = [0] * n_nodes -> pass"): _OVERWRITTEN,
+    ("damon/lag_cache.py", "LagCache._node", "predicted > seen -> predicted >= seen"): _MEETS,
+    ("damon/lag_cache.py", "LagCache.next_window", "False -> True"): "empty slots without cool-down end the cache two lines on",
+    ("damon/lag_cache.py", "LagCache.next_window", "self.delta[following] = [0] * self.n -> pass"):
+        "the cool-down is over only when every slot is empty: the rule of the RFC, kept as it is written",
+    ("damon/quota_math.py", "feed_loop_next_input", "score >= 20000 -> score > 20000"): _CEILING,
+    ("kernels/integer.py", "feed_loop_next_input", "score >= U20000 -> score > U20000"): _CEILING,
+    ("damon/quota_math.py", "feed_loop_next_input", "last_input < ULONG_MAX - compensation -> last_input <= ULONG_MAX - compensation"):
+        _MEETS,
+    ("kernels/integer.py", "feed_loop_next_input", "score > U10000 -> score >= U10000"): "10000 has returned before",
+    ("damon/quota_math.py", "feed_loop_next_input", "score > 10000 -> score >= 10000"): "10000 has returned before",
+    ("kernels/regions.py", "_distance", "a > b -> a >= b"): _MEETS,
+    ("kernels/regions.py", "split_some", "sub < size -> sub <= size"): "a part is at most nine tenths of its region",
+    ("damon/regions.py", "RegionSet.merge", "2 -> 3"): _BEYOND,
+    ("damon/regions.py", "RegionSet.merge", "62 -> 63"): _BEYOND,
+    ("damon/regions.py", "RegionSet.__init__", "64 -> 65"): _ROOM,
+    ("damon/regions.py", "RegionSet.__init__", "64 -> 65 (the 2. of these)"): _ROOM,
+    ("damon/regions.py", "RegionSet.__init__", "4 -> 5"): _ROOM,
+    ("damon/regions.py", "RegionSet.__init__", "4 -> 5 (the 2. of these)"): _ROOM,
+    ("damon/kdamond.py", "Kdamond._apply_pass", "16 -> 17"): _ROOM,
+    ("kernels/readings.py", "first_frame_bytes", "counts[:] = 0 -> pass"): _ZEROS,
+    ("kernels/readings.py", "matching_frame_bytes", "counts[:] = 0 -> pass"): _ZEROS,
+    ("kernels/loop.py", "grid", "0 -> 1"): "the quota of the last window is set in every window, of which there is one at least",
+    ("kernels/loop.py", "pair_trace", "2 -> 3"): "a third tuner that nobody uses",
+    ("kernels/sampling.py", "plan_draws", "end - _U1 -> end + _U1"):
+        "a region counted as reaching beyond its node has every page looked up, with the same result",
+}  # fmt: skip
