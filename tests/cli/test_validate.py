@@ -81,7 +81,7 @@ def test_one_altered_value_of_a_run_fails_and_is_named(
     step = int(arrays[column.split(".")[0] + ".tick"][row])
     for case in said["cases"]:
         assert not case["ok"]
-        assert case["detail"] == f"{RUN}.json: step {step}, {column}[{row}]: expected {right + 1}, got {right}"
+        assert case["detail"] == f"{RUN}.npz: step {step}, {column}[{row}]: expected {right + 1}, got {right}"
 
 
 def test_one_altered_reset_of_a_recording_fails_and_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
