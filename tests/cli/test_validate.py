@@ -156,6 +156,7 @@ def test_without_options_everything_that_ships_is_replayed() -> None:
         (["--recordings", "empty"], "empty: holds no recorded quota resets"),
         (["--vectors", "broken"], "mvsum.csv:2"),
         (["--json", "--vectors", "broken"], "mvsum.csv:2"),
+        (["--recordings", "nowhere", "--seeds", "-1"], "--seeds: -1 is negative"),
     ],
 )
 def test_wrong_folders_are_one_sentence(
