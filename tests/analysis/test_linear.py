@@ -52,6 +52,13 @@ def test_the_critical_gain_is_where_the_poles_reach_the_circle(leak, gain, delay
     ) or lin.gain_margin == pytest.approx(1)
 
 
+def test_a_delay_may_be_a_whole_float():
+    assert analysis.linear(0.05, 1.0, 2.0) == analysis.linear(0.05, 1.0, 2)
+    for bad in (1.5, math.inf, math.nan):
+        with pytest.raises(InputError, match="linear"):
+            analysis.linear(0.05, delay=bad)
+
+
 @given(leak=LEAKS, gain=st.floats(0.05, 1.5), delay=st.integers(0, 6))
 def test_the_crossover_has_unit_modulus_and_the_margin_its_phase(leak, gain, delay):
     lin = analysis.linear(leak, gain, delay)

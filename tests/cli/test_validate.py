@@ -81,7 +81,7 @@ def test_one_altered_value_of_a_run_fails_and_is_named(
     step = int(arrays[column.split(".")[0] + ".tick"][row])
     for case in said["cases"]:
         assert not case["ok"]
-        assert case["detail"] == f"{RUN}.json: step {step}, {column}[{row}]: expected {right + 1}, got {right}"
+        assert case["detail"] == f"{RUN}.npz: step {step}, {column}[{row}]: expected {right + 1}, got {right}"
 
 
 def test_one_altered_reset_of_a_recording_fails_and_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -156,6 +156,7 @@ def test_without_options_everything_that_ships_is_replayed() -> None:
         (["--recordings", "empty"], "empty: holds no recorded quota resets"),
         (["--vectors", "broken"], "mvsum.csv:2"),
         (["--json", "--vectors", "broken"], "mvsum.csv:2"),
+        (["--recordings", "nowhere", "--seeds", "-1"], "--seeds: -1 is negative"),
     ],
 )
 def test_wrong_folders_are_one_sentence(

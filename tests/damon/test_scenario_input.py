@@ -11,7 +11,7 @@ from scenarios import scenarios
 
 from tieringmodel.errors import InputError, KernelRefusal
 from tieringmodel.experiment.engine import Engine
-from tieringmodel.scenario import Quota, Scenario
+from tieringmodel.scenario import Goal, Quota, Scenario
 
 PAGE = 4096
 
@@ -295,3 +295,19 @@ def test_a_file_is_named_when_it_is_not_toml(tmp_path):
     path.write_text("[machine\n")
     with pytest.raises(InputError, match=r"broken\.toml: is not valid TOML: .*line 1"):
         Scenario.from_toml(path)
+
+
+@pytest.mark.parametrize(("metric", "text", "number"), [
+    ("node_mem_used_bp", "99.7 %", 9970), ("node_sys_bp:v1-intent-share", "40 %", 4000), ("active_mem_bp", "250 bp", 250),
+    ("user_input", "250", 250),
+])  # fmt: skip
+def test_a_share_s_target_may_have_a_unit(metric: str, text: str, number: int) -> None:
+    assert Goal(metric, text) == Goal(metric, number)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("metric", "text"), [("user_input", "40 %"), ("node_mem_used_bp", "4 MiB"), ("active_mem_bp", "0.001 %")]
+)
+def test_a_target_without_such_a_unit_is_refused(metric: str, text: str) -> None:
+    with pytest.raises(InputError, match="target_value"):
+        Goal(metric, text)  # type: ignore[arg-type]

@@ -276,3 +276,17 @@ def test_a_trace_of_the_engine_is_what_simulate_runs() -> None:
     engine.run(2_000_000)
     ds = tm.simulate(WEIGHTED, duration="2 s", seed=4)
     assert engine.memory.class_pages().tolist() == ds["class_pages"].isel(time=-1).values.tolist()
+
+
+@pytest.mark.parametrize(
+    ("call", "said"),
+    [
+        (lambda: tm.simulate("small", duration="1 s"), "scenario: str is not a Scenario"),  # type: ignore[arg-type]
+        (lambda: tm.sweep(5, {"seed": [1]}), "scenario: int is not a Scenario"),  # type: ignore[arg-type]
+        (lambda: tm.compare({"a": 5}, duration="1 s"), r"scenarios\['a'\]: int is not a Scenario"),  # type: ignore[dict-item]
+        (lambda: tm.compare([BARE], duration="1 s"), "scenarios: list is not a mapping"),  # type: ignore[arg-type]
+    ],
+)
+def test_what_is_no_scenario_is_refused_by_name(call: Any, said: str) -> None:
+    with pytest.raises(tm.InputError, match=said):
+        call()

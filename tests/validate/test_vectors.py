@@ -149,8 +149,38 @@ def test_a_changed_run_is_named(tmp_path):
     for case in e2e.case(path.with_suffix(".json")):
         assert not case.ok
         assert re.search(
-            r"e2e_sysbp_literal_pfn\.json: step \d+, scheme\.esz\[40\]: expected \d+, got \d+", case.detail
+            r"e2e_sysbp_literal_pfn\.npz: step \d+, scheme\.esz\[40\]: expected \d+, got \d+", case.detail
         )
+
+
+@pytest.mark.parametrize(
+    ("column", "row", "said"),
+    [
+        ("runs.tick", 7, r"npz: step \d+, runs\.tick\[7\]: expected"),
+        ("runs.site", 10, r"npz: step \d+, runs\.site\[10\]: expected 2, got 1"),
+        ("runs.count", 10, r"npz: step \d+, runs\.count\[10\]: expected"),
+        ("rng_raw", 12, r"npz: rng_raw\[12\]: expected"),
+        ("rng_count", None, r"json: rng_count: expected"),
+        ("rng_crc32", None, r"json: rng_crc32: expected"),
+        ("aggregations", None, r"json: aggregations: expected"),
+        ("owner_final_crc32", None, r"json: owner_final_crc32: expected"),
+    ],
+)  # fmt: skip
+def test_changed_draws_and_totals_of_a_run_are_named(column, row, said, tmp_path):
+    name = "e2e_sysbp_literal_pfn"
+    about = json.loads((GOLDEN / f"{name}.json").read_text())
+    with np.load(GOLDEN / f"{name}.npz") as stored:
+        arrays = dict(stored)
+    if row is None:
+        about[column] += 1
+    else:
+        arrays[column][row] ^= 1 if column == "rng_raw" else 0
+        arrays[column][row] += column != "rng_raw"
+    (tmp_path / f"{name}.json").write_text(json.dumps(about))
+    np.savez(tmp_path / f"{name}.npz", **arrays)
+    case = e2e.case(tmp_path / f"{name}.json")[0]
+    assert not case.ok
+    assert re.search(said, case.detail), case.detail
 
 
 # ---- folders ------------------------------------------------------------------------------------------------------

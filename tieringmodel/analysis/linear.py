@@ -65,7 +65,8 @@ class LinearLoop:
 def check_plant(leak_rate: float, gain: float = 1.0, delay: int = 0) -> tuple[float, float, int]:
     """Return the checked (leak_rate, gain, delay) of a loop with a proportional leak."""
     try:
-        rate, factor, lag = float(leak_rate), float(gain), operator.index(delay)
+        rate, factor = float(leak_rate), float(gain)
+        lag = int(delay) if isinstance(delay, float) and delay == delay // 1 else operator.index(delay)
     except (TypeError, ValueError):
         raise InputError(
             "linear",

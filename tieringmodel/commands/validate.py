@@ -34,6 +34,8 @@ def run(arguments: argparse.Namespace) -> int:
     """Run the command; return the exit status."""
     from ..validate.replay import replay
 
+    if arguments.seeds is not None and arguments.seeds < 0:
+        raise InputError("--seeds", f"{arguments.seeds} is negative", "write 0 to replay only what is exact, or more")
     cases = []
     chosen = arguments.vectors, arguments.recordings, arguments.anchors, arguments.hardware
     for case in replay(*chosen, seeds=arguments.seeds):

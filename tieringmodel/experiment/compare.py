@@ -14,7 +14,7 @@ from ..analysis.lint import format_findings, lint
 from ..analysis.summary import Summary, judge
 from ..atomic import replacing_netcdf
 from ..errors import InputError
-from ..scenario import Scenario
+from ..scenario import Scenario, need_scenario
 from ..units import MIB, parse_duration_us
 from .policies import Controlled, Policy, controlled, goal_name
 from .simulate import attributes, simulate
@@ -89,10 +89,15 @@ def compare(
     """
     import xarray as xr
 
+    if not isinstance(scenarios, Mapping):
+        raise InputError("scenarios", f"{type(scenarios).__name__} is not a mapping", "give {name: scenario, …}")
     if not scenarios:
         raise InputError("scenarios", "is empty", "give at least one scenario")
     duration_s = parse_duration_us(duration) * 1e-6
-    runs = {name: s if isinstance(s, Policy) else Policy(s) for name, s in scenarios.items()}
+    runs = {
+        name: s if isinstance(s, Policy) else Policy(need_scenario(s, f"scenarios[{name!r}]"))
+        for name, s in scenarios.items()
+    }
     first = next(iter(runs.values())).scenario
     what = what or controlled(first)
     n_eligible = eligible_pages(first) if what.kind == "access" else first.workload.n_pages

@@ -13,7 +13,7 @@ from ..damon.kdamond import Action
 from ..damon.weighted import WeightedMigrate
 from ..errors import InputError
 from ..progress import Progress
-from ..scenario import Dest, Scenario
+from ..scenario import Dest, Scenario, need_scenario
 from ..units import LONGEST_US, parse_duration_us
 from .engine import Engine
 from .oracle import Oracle
@@ -94,6 +94,7 @@ def simulate(
     InputError
         If an argument is out of range.
     """
+    need_scenario(scenario)
     duration_us = parse_duration_us(duration)
     if duration_us > MAX_DURATION_US:
         raise InputError("duration", f"{duration!r} is over a hundred years", "shorten it")

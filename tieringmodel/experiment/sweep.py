@@ -16,7 +16,7 @@ import numpy as np
 
 from ..errors import InputError, TieringError
 from ..progress import Progress
-from ..scenario import Scenario
+from ..scenario import Scenario, need_scenario
 from ..units import parse_duration_us
 from .design import Design
 from .executors import run_all
@@ -104,6 +104,7 @@ def sweep(
     TieringError
         If a point fails and `on_error` is ``"raise"``, the executor's workers are gone, or the disk is full.
     """
+    need_scenario(scenario)
     made = (design if isinstance(design, Design) else Design.grid(design)).checked(scenario)
     if on_error not in ("keep", "raise"):
         raise InputError("on_error", f"{on_error!r} is not known", "write 'keep' or 'raise'")

@@ -17,11 +17,11 @@ from .scheme import (
     Scheme,
     Watermarks,
 )
-from .whole import Event, Scenario
+from .whole import Event, Scenario, need_scenario
 from .workload import Group, Memcg, Placement, Vma, Workload
 
 __all__ = [
     "ACTIONS", "ALLOCATORS", "CLAMPS", "CORE_FILTERS", "DEST_RULES", "EARLY_EXITS", "OPS_FILTERS", "AccessPattern", "Attrs",
     "Context", "Dest", "Event", "Filter", "Goal", "Group", "IntervalsGoal", "Machine", "Memcg", "Node", "Placement", "Quota",
-    "Scenario", "Scheme", "SourceOfHotness", "Target", "Vma", "Watermarks", "Weights", "Workload",
+    "Scenario", "Scheme", "SourceOfHotness", "Target", "Vma", "Watermarks", "Weights", "Workload", "need_scenario",
 ]  # fmt: skip

@@ -7,7 +7,7 @@ from typing import ClassVar
 
 from ..errors import InputError, KernelRefusal
 from ..fields import Checked
-from ..units import UINT_MAX
+from ..units import UINT_MAX, parse_bp
 
 EARLY_EXITS = ("none", "v1", "both", "both_fresh")
 CLAMPS = ("none", "v1", "tuner", "reachable")
@@ -15,7 +15,7 @@ CLAMPS = ("none", "v1", "tuner", "reachable")
 
 @dataclass(frozen=True)
 class Goal(Checked):
-    """A quota goal. ``target_value`` and ``current_value`` are in the metric's own unit (bp for all ``*_bp``).
+    """A quota goal. ``target_value`` and ``current_value`` are in the metric's own unit (bp for all ``*_bp``, or ``"40 %"``).
 
     Beside the nine metrics of Linux 7.3.4, ``node_sys_bp`` of the RFC is offered by reading: ``node_sys_bp`` and
     ``node_sys_bp:v1-literal`` count frames over system memory, ``:v1-intent-resident`` resident pages over system
@@ -43,6 +43,13 @@ class Goal(Checked):
     current_values: tuple[tuple[int, int], ...] = ()
     _signed: ClassVar = frozenset({"nid"})
     _choices: ClassVar = {"clamp": CLAMPS, "early_exit": EARLY_EXITS}
+
+    def __post_init__(self) -> None:
+        """Read the values of a share as text with a unit too: ``"99.7 %"``."""
+        if isinstance(self.metric, str) and self.metric.partition(":")[0].endswith("_bp"):
+            for name in ("target_value", "current_value"):
+                object.__setattr__(self, name, parse_bp(getattr(self, name), name))
+        super().__post_init__()
 
     def check(self) -> None:
         """Refuse a zero target (EINVAL) and shares beyond 10000 bp."""

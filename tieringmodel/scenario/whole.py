@@ -169,6 +169,19 @@ class Scenario(Checked):
         return cls.from_dict(data)
 
 
+def need_scenario(value: object, where: str = "scenario") -> Scenario:
+    """Return `value` if it is a scenario.
+
+    Raises
+    ------
+    InputError
+        If it is anything else.
+    """
+    if not isinstance(value, Scenario):
+        raise InputError(where, f"{type(value).__name__} is not a Scenario", "load one with tieringmodel.load")
+    return value
+
+
 def read_toml(source: str | Path) -> Mapping[str, Any]:
     """Return the tables of TOML text or of a TOML file.
 

@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from ..damon import goals
 from ..damon.kdamond import STAT_FIELDS, Kdamond
-from ..damon.rng import Rng, kernel_rng, replay_rng
+from ..damon.rng import Rng, kernel_rng
 from ..errors import InputError
 from ..experiment.engine import Engine
 from ..interop.documents import BROKEN_ARCHIVE
@@ -21,6 +21,7 @@ from ..interop.tables import MOST_BYTES
 from ..scenario import Scenario
 from ..units import PAGE_SZ
 from .case import Case
+from .e2e_draws import SAMPLING, draw_differences, recorded_streams, split_site
 
 MOST_TICKS = 10**7
 _SYSBP = {(0, 0): "v1-literal", (1, 0): "v1-intent-resident", (1, 1): "v1-intent-share", (0, 1): "frames-share"}
@@ -133,8 +134,9 @@ class Trace:
         self.tick = 0
         self.handed: dict[tuple[int, int, int], tuple[int, int]] = {}
         self.rows: dict[str, list[dict[str, npt.NDArray[Any] | int]]] = {
-            k: [] for k in ("regA", "regB", "scheme", "goal", "node", "events")
+            k: [] for k in ("regA", "regB", "scheme", "goal", "node", "events", "runs")
         }
+        self.taken: dict[int, int] = {}
 
     def regions(self, name: str, k: Kdamond) -> None:
         """Append the context's regions."""
@@ -170,6 +172,7 @@ class Trace:
         """Record schemes, goals and nodes at the end of the body."""
         k = kdamond
         if aggregation:
+            self.drawn(k, split_site(k), self.tick)
             self.regions("regB", k)
         for i, (row, quota) in enumerate(zip(k.schemes, k.quotas, strict=True)):
             self.rows["scheme"].append(
@@ -190,6 +193,13 @@ class Trace:
                     }
                 )  # fmt: skip
         self._node(k)
+
+    def drawn(self, k: Kdamond, site: int, tick: int) -> None:
+        """Record the raw draws that a context took since it was last asked."""
+        count = k.rng.taken - self.taken.get(k.index, 0)
+        if count:
+            self.taken[k.index] = k.rng.taken
+            self.rows["runs"].append({"tick": tick, "ctx": k.index, "site": site, "count": count})
 
     def due(self, k: Kdamond) -> None:
         """Keep what the run hands to the core as ``node_sys_bp``: measured when a scheme is due, before any quota is set."""
@@ -228,9 +238,21 @@ class Trace:
 
 
 class _TickEngine(Engine):
-    """The engine with `Trace` told of ticks, and user input read by tick number."""
+    """The engine with `Trace` told of ticks and draws, and user input read by tick number."""
+
+    trace: Trace
+
+    def _prepare(self, k: Kdamond) -> None:
+        super()._prepare(k)
+        self.trace.drawn(k, SAMPLING, self.trace.tick)
+
+    def _check(self, k: Kdamond, tick: int) -> None:
+        super()._check(k, tick)
+        # A lone context prepares and checks at once; in the kernel the loop body before has prepared.
+        self.trace.drawn(k, SAMPLING, tick - 1)
 
     def replay(self, ticks: int, trace: Trace) -> None:
+        self.trace, self.owner_initial_crc32 = trace, self.memory.owner_crc32()
         for k in self.kdamonds:
             k.input_now = lambda k=k: k.tick  # type: ignore[method-assign,misc]
             k.on_due = trace.due
@@ -282,13 +304,6 @@ def _differences(trace: Trace, arrays: Mapping[str, npt.NDArray[Any]], file: str
             yield n, ""
 
 
-def _streams(run: Mapping[str, Any], arrays: Mapping[str, npt.NDArray[Any]]) -> list[Rng]:
-    """Return the recorded draws of each context."""
-    counts, owner = arrays["runs.count"].astype(np.int64), arrays["runs.ctx"]
-    ctx_of_draw = np.repeat(owner, counts)
-    return [replay_rng(arrays["rng_raw"][ctx_of_draw == i]) for i in range(len(run["ctxs"]))]
-
-
 def _check_size(archive: zipfile.ZipFile, path: Path) -> None:
     """Refuse an archive that unfolds to more than memory should hold."""
     unpacked = sum(info.file_size for info in archive.infolist())
@@ -335,8 +350,8 @@ def case(path: Path) -> list[Case]:
         raise InputError(str(npz), f"cannot be read: {error}", remedy) from None
     try:
         sources: dict[str, list[Rng] | None] = {"lfsr113": None}
-        if run.get("rng_raw_complete", True) and "rng_raw" in arrays:
-            sources["recorded draws"] = _streams(run, arrays)
+        if (streams := recorded_streams(run, arrays)) is not None:
+            sources["recorded draws"] = streams
         scenario_of(run)
         if type(run["ticks"]) is not int or not 0 < run["ticks"] <= MOST_TICKS:
             raise InputError("ticks", f"{run['ticks']!r} is not a count of 1..{MOST_TICKS}", remedy)
@@ -350,7 +365,11 @@ def case(path: Path) -> list[Case]:
     for source, rngs in sources.items():
         engine, trace = replay(run, rngs)
         checked, first = 0, ""
-        results = [*_differences(trace, arrays, path.name), *_finals(engine, run, arrays, path.name)]
+        results = [*_differences(trace, arrays, npz.name), *_finals(engine, run, arrays, (path.name, npz.name))]
+        if rngs is None and (contexts := trace.column("runs", "ctx")) is not None:
+            counts = trace.column("runs", "count")
+            order = np.repeat(contexts, np.zeros(0, np.int64) if counts is None else counts.astype(np.int64))
+            results += draw_differences(run, arrays, order, (path.name, npz.name))
         for n, difference in results:
             checked += n
             first = first or difference
@@ -359,17 +378,23 @@ def case(path: Path) -> list[Case]:
 
 
 def _finals(
-    engine: Engine, run: Mapping[str, Any], arrays: Mapping[str, npt.NDArray[Any]], file: str
+    engine: _TickEngine, run: Mapping[str, Any], arrays: Mapping[str, npt.NDArray[Any]], files: tuple[str, str]
 ) -> Iterator[tuple[int, str]]:
-    taken = [k.rng.taken for k in engine.kdamonds]
-    if "runs.count" in arrays:
-        want = [int(arrays["runs.count"][arrays["runs.ctx"] == i].sum()) for i in range(len(taken))]
-        yield len(taken), "" if taken == want else f"{file}: draws per context: expected {want}, got {taken}"
+    """Yield (values compared, first difference or "") for what describes a run as a whole."""
+    about, trace = files
+    told = {
+        "aggregations": sum(k.aggregations for k in engine.kdamonds),
+        "owner_initial_crc32": engine.owner_initial_crc32,
+        "owner_final_crc32": engine.memory.owner_crc32(),
+    }
+    for name, value in told.items():
+        if name in run:
+            yield 1, "" if run[name] == value else f"{about}: {name}: expected {run[name]}, got {value}"
     if "owner_final" in arrays:
         got, final = engine.memory.owners(), arrays["owner_final"]
         if got.size != final.size:
-            yield 0, f"{file}: owner_final: expected {final.size} frames, got {got.size}"
+            yield 0, f"{trace}: owner_final: expected {final.size} frames, got {got.size}"
         else:
             bad = np.flatnonzero(got != final)
-            text = f"{file}: owner_final[{bad[0]}]: expected {final[bad[0]]}, got {got[bad[0]]}" if bad.size else ""
+            text = f"{trace}: owner_final[{bad[0]}]: expected {final[bad[0]]}, got {got[bad[0]]}" if bad.size else ""
             yield final.size, text

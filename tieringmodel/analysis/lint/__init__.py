@@ -8,8 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
-from ...errors import InputError
-from ...scenario import Scenario
+from ...scenario import Scenario, need_scenario
 from . import destinations, direction, filters, metrics, monitors, opposing, patterns, quotas, reach, tuners
 from .finding import LEVELS, RULES, Finding, Findings, Rule, format_findings, ordered, rule
 from .words import duration
@@ -42,9 +41,7 @@ def lint(scenario: Scenario, *, rules: Iterable[Rule] | None = None) -> Findings
     InputError
         If `scenario` is no `Scenario`.
     """
-    if not isinstance(scenario, Scenario):
-        raise InputError("scenario", f"{type(scenario).__name__} is not a Scenario", "load one with tieringmodel.load")
-    return ordered(_findings(scenario, list(RULES.values() if rules is None else rules)))
+    return ordered(_findings(need_scenario(scenario), list(RULES.values() if rules is None else rules)))
 
 
 def _findings(scenario: Scenario, rules: list[Rule]) -> Iterator[Finding]:
