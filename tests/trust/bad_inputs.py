@@ -715,7 +715,7 @@ BAD_INPUTS = [
     Bad("call", 'gain_runs(1.0, 0, 0.1, n_pages=0)', 'windows: 6000 windows of 0 pages are too few'),
     Bad("call", 'tm.register_metric("m", len, ops=("xaddr",))', "ops: 'xaddr' is not an operations set"),
     Bad("call", 'tm.read_recording(folder).to_scenario()', 'DIR: holds no recording'),
-    Bad("call", 'tm.loop.run_pair("both", (4000, 6000), (None, None), 100, 0)', "tuner: 'both' is unknown"),
+    Bad("call", 'tm.loop.run_pair("both", (4000, 6000), (None, None), 100, 0)', "tuner: 'both' is not known"),
     Bad("call", 'tm.loop.run("consist", 4000, 100, 101, windows=5)', "start_pages: "),
     Bad("call", 'tm.loop.run_many("consist", 4000, [100, 200], [100, 201], windows=5)', "start_pages: "),
 ]

@@ -66,12 +66,15 @@ def test_a_day_of_64_gib() -> None:
             assert int(row["charged_sz"]) <= 64 * MIB + k.min_sz
             assert int(row["sz_applied"]) <= int(row["sz_tried"])
         moved.append(int(memory.migrated_pages().sum()))
-        if hour in (0, 23):  # a scan also makes the system hand out all memory that was asked for
-            assert np.unique(memory.frame_of).size == pages  # no page lost, none on two frames
-            assert memory.recount()["lru"].tolist() == memory.arrays.node["lru"].tolist()
-            gc.collect()
-            first = first or resident_mib()
-    assert resident_mib() - first < MOST_MIB
+        gc.collect()
+        if hour == 0:
+            for array in memory.arrays:  # the system hands memory out when it is first written to
+                if isinstance(array, np.ndarray):
+                    array.reshape(-1).view(np.uint8)[::4096] += 0
+            first = resident_mib()
+        assert resident_mib() - first < MOST_MIB
+    assert np.unique(memory.frame_of).size == pages  # no page lost, none on two frames
+    assert memory.recount()["lru"].tolist() == memory.arrays.node["lru"].tolist()
     assert (np.diff(moved) > 0).all(), "every hour brings two new hot sets, so pages move"
 
 
