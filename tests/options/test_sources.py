@@ -144,3 +144,13 @@ def test_unknown_sources_and_settings_are_refused(source: tm.SourceOfHotness, me
 def test_linux_has_no_such_sources() -> None:
     with pytest.raises(tm.InputError, match="sources"):
         portable(scenario(IBS))
+
+
+def test_links_of_free_frames_are_not_taken_for_pages() -> None:
+    base = scenario(IBS, schemes=(PULL,))
+    runs = [
+        tm.simulate(base.replace(machine=base.machine.replace(allocator=a)), duration="1 s", seed=1, progress=False)
+        for a in ("lowest", "fifo")
+    ]
+    assert int(runs[1]["migrated_pages"].sum()) > 0
+    np.testing.assert_array_equal(runs[0]["migrated_pages"], runs[1]["migrated_pages"])  # one way only: no frame comes back

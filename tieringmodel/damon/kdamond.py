@@ -147,6 +147,7 @@ class Kdamond:
     def fit_scratch(self) -> None:
         """Make room for the pieces into which the context's schemes can cut one region."""
         self.watched = any(s.watermarks.metric != "none" or not s.enabled for s in self.context.schemes)
+        self.sleeps = any(s.watermarks.metric != "none" and s.enabled for s in self.context.schemes)
         self._stack = empty(16 + 4 * (len(self.context.schemes) + len(self.filters)))
         self.control = L.Control(
             self.schemes, self.filters, self._windows, self._cursors, self._events, self.histogram
@@ -186,6 +187,27 @@ class Kdamond:
         sample(r, n, after, until, self.space, self.memory.arrays, access, self.rng, self._scratch)
         self.passed += after.size
         self.tick = int(until[-1])
+
+    def in_turn(self) -> bool:
+        """Whether sampling ticks up to the next event do nothing but check and prepare, so that kernels can take turns."""
+        return type(self).check is Kdamond.check and not (self.pending or self.sleeps)
+
+    def begin_turns(self) -> tuple[L.Regions, L.Space, L.Draws, L.Scratch]:
+        """Return what `sampling.check_in_turn` works on."""
+        n = self.regions.n
+        if self._scratch.record.size <= n:
+            self._scratch = scratch(2 * n)
+        frames = self._frames[:n]
+        self._scratch.place[: frames.size] = frames
+        return self.regions.now, self.space, self.rng, self._scratch
+
+    def end_turns(self, ticks: int, last: int) -> None:
+        """Note that so many sampling ticks were done, the last one at workload tick `last`."""
+        n = self.regions.n
+        self._frames[:n] = self._scratch.place[:n]
+        self.passed += ticks
+        self.tick = last
+        self.schemes["due"] = [self.passed >= at for at in self.next_apply]
 
     def prepare(self) -> None:
         """Pick sampling addresses and clear the pages' accessed state, at the end of the present tick."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import heapq
 from collections.abc import Callable, Sequence
 from functools import partial
 from itertools import pairwise
@@ -17,6 +16,8 @@ from ..damon.regions import SplitState
 from ..damon.rng import Rng, counter_rng
 from ..errors import InputError
 from ..interop.recorded_setup import three_regions
+from ..kernels import sampling
+from ..kernels._bundle import addresses
 from ..kernels.layout import Space
 from ..memory import pristine
 from ..memory.need import check_memory, copy_fits
@@ -217,10 +218,12 @@ class Engine:
             self.started = True
             for c in self.clocks:
                 self._begin(c)
-        queue = [(c.next_wake(), i) for i, c in enumerate(self.clocks)]
-        heapq.heapify(queue)
-        while queue[0][0] <= end_ns:
-            _, i = heapq.heappop(queue)
+        while True:
+            if self.tracked:
+                self._take_turns(end_ns)
+            wake_ns, i = min((c.next_wake(), i) for i, c in enumerate(self.clocks))
+            if wake_ns > end_ns:
+                break
             c, ended = self.clocks[i], True
             if c.wait_ns:  # while asleep a kdamond still takes requests
                 self.memory.arrays.clock[0] = now_ns = c.wake()
@@ -232,7 +235,6 @@ class Engine:
                 ended = self._batch(c, end_ns)
             if ended:
                 self._begin(c)
-            heapq.heappush(queue, (c.next_wake(), i))
             if progress:
                 progress(self.memory.now_ns * 1e-9)
         self.memory.arrays.clock[0] = max(end_ns, self.memory.now_ns)
@@ -284,6 +286,44 @@ class Engine:
     def _body(self, c: ContextClock) -> None:
         c.kdamond.body()
         c.finished(self.memory.now_ns)
+
+    def _take_turns(self, end_ns: int) -> None:
+        """All contexts' sampling ticks, in order of time, up to the first at which more is to be done than to look.
+
+        That is an event of a context, a change of the machine, or the end. At equal times the first context comes first.
+        Changes of access rules are no reason to stop: where accessed states are kept, every rule knows its own times.
+        """
+        nobody = -1  # no context takes its turn at that very time
+        stop = end_ns + 1, nobody
+        if self.stages:
+            stop = min(stop, (self.stages[0][0] * 1000, nobody))
+        ahead: list[npt.NDArray[np.int64]] = []
+        for i, c in enumerate(self.clocks):
+            if c.wait_ns or not c.kdamond.in_turn():
+                ahead.append(np.zeros(0, np.int64))
+                stop = min(stop, (c.next_wake(), i))
+            else:
+                ahead.append(c.ahead(min(c.kdamond.ticks_to_event(), MAX_BATCH))[0])
+                stop = min(stop, (int(ahead[-1][-1]), i))
+        tick_ns = self.tick_us * 1000
+        done = [
+            int(np.searchsorted(times, stop[0], side="right" if i < stop[1] else "left")) for i, times in enumerate(ahead)
+        ]
+        if not any(done):
+            return
+        times = np.concatenate([at[:n] for at, n in zip(ahead, done, strict=True)])
+        order = np.argsort(times, kind="stable")
+        turns = [k.begin_turns() for k in self.kdamonds]
+        regions = [k.regions.n if n else 0 for k, n in zip(self.kdamonds, done, strict=True)]
+        sampling.check_in_turn(
+            addresses(turns), np.array(regions), np.array([k.tick for k in self.kdamonds]),
+            np.repeat(np.arange(len(done)), done)[order], times[order] // tick_ns, self.memory.arrays, self.access.arrays,
+        )  # fmt: skip
+        self.memory.arrays.clock[0] = times[order[-1]]
+        for c, at, n in zip(self.clocks, ahead, done, strict=True):
+            if n:
+                c.advance(at[:n])
+                c.kdamond.end_turns(n, c.last_ns // tick_ns)
 
     def _one_tick(self, c: ContextClock) -> None:
         """One sampling tick of one of several contexts that share the pages' accessed state."""

@@ -130,7 +130,9 @@ class ReportedKdamond(Kdamond):
             rates = self.access.touch_rate_hz(tick)
             frame = self.memory.frame_of[self._pages()].astype(np.int64) if self.space.virtual else np.arange(m.rec.size)
             record = m.rec[frame]
-            rate = np.where(record & LOW32 != 0, rates[((record >> SHIFT32) & CLASS_MASK).astype(np.int64)], 0.0)
+            held = record & LOW32 != 0  # a free frame's record may link to the next one instead
+            cls = np.where(held, (record >> SHIFT32) & CLASS_MASK, 0).astype(np.int64)
+            rate = np.where(held, rates[cls], 0.0)
             node = self.memory.nids[np.searchsorted(m.base, frame, side="right") - 1]
             self._known = version, rate, node
         return self._known[1], self._known[2]

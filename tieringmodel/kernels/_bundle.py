@@ -10,7 +10,7 @@ keeps the arrays alive. The rows never change while a bundle exists, and the com
 from __future__ import annotations
 
 import operator
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields
 from typing import Any, ClassVar, TypeVar, dataclass_transform, get_type_hints
 
@@ -20,7 +20,15 @@ from numba import types
 from numba.core import cgutils, config
 from numba.core.datamodel import models
 from numba.core.typing.templates import AbstractTemplate, AttributeTemplate, infer_getattr, infer_global, signature
-from numba.extending import NativeValue, lower_builtin, lower_getattr_generic, register_model, typeof_impl, unbox
+from numba.extending import (
+    NativeValue,
+    intrinsic,
+    lower_builtin,
+    lower_getattr_generic,
+    register_model,
+    typeof_impl,
+    unbox,
+)
 from numba.np.numpy_support import from_dtype
 
 B = TypeVar("B", bound="Bundle")
@@ -130,6 +138,32 @@ def _unbox(typ: Any, obj: Any, c: Any) -> Any:
     pointer = c.pyapi.long_as_voidptr(address)
     c.pyapi.decref(address)
     return NativeValue(pointer, is_error=cgutils.is_not_null(c.builder, c.pyapi.err_occurred()))
+
+
+def addresses(rows: Sequence[Sequence[Bundle]]) -> Any:
+    """Return bundles as a table for kernels, u64 (rows, columns); they must outlive the call. See `at_address`."""
+    if not config.DISABLE_JIT:
+        return np.array([[one.address for one in row] for row in rows], np.uint64)
+    table = np.empty((len(rows), len(rows[0])), object)
+    for i, row in enumerate(rows):
+        for k, one in enumerate(row):
+            table[i, k] = one
+    return table
+
+
+def at_address(cls: type[Bundle]) -> Any:
+    """Return a function for kernels that gives the bundle of class `cls` which an entry of `addresses` stands for."""
+    if config.DISABLE_JIT:
+        return lambda one: one
+
+    @intrinsic
+    def found(typing: Any, address: Any) -> Any:
+        def generate(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+            return builder.inttoptr(args[0], context.get_value_type(types.voidptr))
+
+        return signature(cls._numba_type_, types.uint64), generate
+
+    return found
 
 
 @infer_getattr

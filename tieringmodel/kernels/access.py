@@ -93,6 +93,13 @@ def clear_young(memory, frame, now):
 
 
 @inlined
+def last_cleared(memory, record):
+    """1 + tick at which the accessed state of the page in `record` was last cleared, 0 = never."""
+    high = np.uint64(memory.seen[np.int64(record & LOW32) - 1])
+    return np.int64((high << np.uint64(15)) | (record >> SEEN_SHIFT))
+
+
+@inlined
 def young(access, memory, frame, now):
     """Is the page's accessed state set at tick `now`? A page whose state was never cleared counts as young.
 
@@ -100,10 +107,9 @@ def young(access, memory, frame, now):
     same and no tick is looked at twice.
     """
     record = memory.rec[frame]
-    low = record & LOW32
-    if low == _U0:
+    if record & LOW32 == _U0:
         return False
-    cleared = np.int64((np.uint64(memory.seen[np.int64(low) - 1]) << np.uint64(15)) | (record >> SEEN_SHIFT))
+    cleared = last_cleared(memory, record)
     if cleared == 0:
         return True
     if touched(access, record, cleared - 1, now):

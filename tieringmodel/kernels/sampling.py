@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import numpy as np
 
+from ._bundle import at_address
 from ._jit import inlined, kernel
-from .access import clear_young, rules_touched, touch_bits, young
-from .bits import get_bit
+from .access import clear_young, last_cleared, plain_touched, rules_touched, touch_bits, young
 from .draws import COUNTER, KEY, KIND, POS, rand_range
-from .layout import CLASS_MASK, LOW32, SHIFT32
+from .layout import CLASS_MASK, LOW32, SHIFT32, Draws, Regions, Scratch, Space
 from .random import bits64
 
 _U0, _U1, _U2 = np.uint64(0), np.uint64(1), np.uint64(2)
@@ -116,20 +116,90 @@ def sample_rules(r, n, after, until, space, memory, access, rng, scratch):
                 r.nr[i] += np.uint32(1)
 
 
+@inlined
+def clear_sampled(memory, frame, now):
+    """Clear the accessed state of the page on a sampled frame, if one is there; all pages are on an LRU list."""
+    if frame >= 0 and memory.rec[frame] & LOW32 != _U0:
+        clear_young(memory, frame, now)
+
+
+@inlined
+def count_accessed(r, n, now, memory, access, frames):
+    """``young``: count the regions whose sampled frame now holds a page with its accessed state set."""
+    for i in range(n):
+        frame = frames[i]
+        if frame >= 0 and young(access, memory, frame, now):
+            r.nr[i] += np.uint32(1)
+
+
+@inlined
+def count_plain(r, n, before, now, memory, access, scratch):
+    """Do the same as `count_accessed` while every class has one rate, for frames that were prepared at tick `before`.
+
+    First what each frame's page is and when its state was last cleared, then tick by tick a loop that only calculates. Only
+    a page that came to its frame later can have been cleared before `before`.
+    """
+    for i in range(n):
+        frame = scratch.place[i]
+        record = memory.rec[frame] if frame >= 0 else _U0
+        scratch.record[i] = record & LOW32
+        scratch.limit[i] = _U0
+        scratch.place[i] = before
+        if record & LOW32 != _U0:
+            limit = access.threshold[np.int64((record >> SHIFT32) & CLASS_MASK)]
+            after = last_cleared(memory, record) - 1
+            if after >= before:
+                scratch.place[i] = after
+                scratch.limit[i] = limit
+            elif after < 0 or plain_touched(limit, access.key, np.int64(record & LOW32) - 1, after, before):
+                r.nr[i] += np.uint32(1)
+            else:
+                clear_young(memory, frame, before)
+                scratch.limit[i] = limit
+    for tick in range(before + 1, now + 1):
+        for i in range(n):
+            limit = scratch.limit[i]
+            hit = (touch_bits(access.key, scratch.record[i] - _U1, tick) < limit) & (scratch.place[i] < tick)
+            r.nr[i] += np.uint32(hit)
+            scratch.limit[i] = _U0 if hit else limit
+
+
 @kernel
 def prepare_checks(r, n, now, space, memory, rng, frames):
     """``mkold``: draw a sampling address per region and clear the accessed state of the page found there."""
     for i in range(n):
-        frame = frame_at(space, memory, rand_range(rng, r.start[i], r.end[i]))
-        if frame >= 0 and get_bit(memory.lru_bits, frame):
-            clear_young(memory, frame, now)
-        frames[i] = frame
+        frames[i] = frame_at(space, memory, rand_range(rng, r.start[i], r.end[i]))
+        clear_sampled(memory, frames[i], now)
 
 
 @kernel
 def check_accesses(r, n, now, memory, access, frames):
-    """``young``: count the regions whose sampled frame now holds a page with its accessed state set."""
-    for i in range(n):
-        frame = frames[i]
-        if frame >= 0 and get_bit(memory.lru_bits, frame) and young(access, memory, frame, now):
-            r.nr[i] += np.uint32(1)
+    """`count_accessed` for one tick of one context."""
+    count_accessed(r, n, now, memory, access, frames)
+
+
+_regions, _space, _draws, _scratch = (at_address(cls) for cls in (Regions, Space, Draws, Scratch))
+
+
+@kernel
+def check_in_turn(contexts, counts, before, which, ticks, memory, access):
+    """Check and prepare again, tick by tick in the order given, contexts that clear each other's accessed states.
+
+    Row i of `contexts` (see `addresses`) holds the regions, the space, the draws and the scratch of a context with
+    ``counts[i]`` regions, whose frames, prepared at tick ``before[i]``, are in ``scratch.place``. Context ``which[k]`` wakes
+    at tick ``ticks[k]``.
+    """
+    draws = np.zeros(counts.size, np.uint64)
+    for i in range(counts.size):
+        draws[i] = plan_draws(_regions(contexts[i, 0]), counts[i], _space(contexts[i, 1]), _scratch(contexts[i, 3]))
+    for k in range(which.size):
+        i, now = which[k], ticks[k]
+        r, n, scratch = _regions(contexts[i, 0]), counts[i], _scratch(contexts[i, 3])
+        if access.plain:
+            count_plain(r, n, before[i], now, memory, access, scratch)
+        else:
+            count_accessed(r, n, now, memory, access, scratch.place)
+        before[i] = now
+        draw_places(r, n, _space(contexts[i, 1]), memory, _draws(contexts[i, 2]), draws[i], scratch)
+        for j in range(n):
+            clear_sampled(memory, scratch.place[j], now)
