@@ -7,6 +7,7 @@ _BEYOND = "a bound that no count of regions reaches"
 _CEILING = "at 20000 the other branch subtracts all of the input and ends at the same floor of 10000"
 _MEETS = "where both sides are equal, both branches give the same number"
 _ZEROS = "the caller hands over zeros"
+_AGAIN = "a region's page is looked up once more from the same draw, with the same result"
 _ROOM = "only how much room is made before it is needed; `reserve` makes more"
 
 EQUIVALENT: dict[tuple[str, str, str], str] = {
@@ -35,6 +36,21 @@ EQUIVALENT: dict[tuple[str, str, str], str] = {
     ("damon/kdamond.py", "Kdamond._apply_pass", "16 -> 17"): _ROOM,
     ("kernels/readings.py", "first_frame_bytes", "counts[:] = 0 -> pass"): _ZEROS,
     ("kernels/readings.py", "matching_frame_bytes", "counts[:] = 0 -> pass"): _ZEROS,
+    ("kernels/scoring.py", "online_bytes", "counts[:] = 0 -> pass"): _ZEROS,
+    ("kernels/scoring.py", "resident_bytes", "counts[:] = 0 -> pass"): _ZEROS,
+    ("kernels/scoring.py", "eligible_bytes", "counts[:] = 0 -> pass"): _ZEROS,
+    ("kernels/integer.py", "feed_loop_next_input", "last_input > compensation -> last_input >= compensation"): _MEETS,
+    ("kernels/apply.py", "account", "cur.applied > size -> cur.applied >= size"): _MEETS,
+    ("kernels/apply.py", "apply_pass", "1 -> 2 (the 3. of these)"): _ROOM,
+    ("damon/table.py", "build", "1 -> 2"): _ROOM,
+    ("damon/kdamond.py", "Kdamond.min_score", "4 -> 5"): _ROOM,
+    ("damon/goals.py", "_memcg_free_bp", "0 < total >= used -> 0 < total > used"): _MEETS,
+    ("damon/goals.py", "_memcg_used_bp", "0 < total >= used -> 0 < total > used"): _MEETS,
+    ("damon/goals.py", "unregister_metric", "_OWN.remove(name) -> pass"): "withdrawing it again finds nothing to withdraw",
+    ("damon/regions.py", "set_regions", "low < r[1] -> low <= r[1]"): "a second test of the same, below, decides",
+    ("memory/page_lists.py", "batch_pages", "256 -> 257"): "both are 64 pages",
+    ("kernels/sampling.py", "draw_places", "0 -> 1 (the 2. of these)"): _AGAIN,
+    ("kernels/sampling.py", "draw_places", "1 -> 2 (the 3. of these)"): _AGAIN,
     ("kernels/loop.py", "grid", "0 -> 1"): "the quota of the last window is set in every window, of which there is one at least",
     ("kernels/loop.py", "pair_trace", "2 -> 3"): "a third tuner that nobody uses",
     ("kernels/sampling.py", "plan_draws", "end - _U1 -> end + _U1"):

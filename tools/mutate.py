@@ -61,7 +61,7 @@ _RUNS = (
 TESTS = {
     "quota": f"damon interop/test_quota_math.py {_RUNS}",
     "goals": f"damon {_RUNS}",
-    "regions": f"damon workload/test_access.py {_RUNS}",
+    "regions": f"damon workload/test_access.py workload/test_access_edges.py {_RUNS}",
     "schemes": f"damon memory {_RUNS}",
     "weights": f"interleave damon experiment/test_weighted.py {_RUNS}",
     "loop": "loop",
@@ -69,7 +69,7 @@ TESTS = {
     "workload": "workload options",
     "measures": "analysis",
 }
-SLOWEST_S = 4.0
+SLOWEST_S = 10.0
 """Tests that take longer in plain Python, in time of the processor, are left out."""
 MOST_S = 60.0
 """Tests of one mutant stop after that much of their usual time."""

@@ -15,7 +15,7 @@ from tieringmodel.damon import goals
 from tieringmodel.damon.commit import commit
 from tieringmodel.damon.kdamond import EarlyExit, Kdamond, intervals_score
 from tieringmodel.damon.regions import RegionSet
-from tieringmodel.damon.rng import replay_rng
+from tieringmodel.damon.rng import kernel_rng, lfsr_registers, replay_rng
 from tieringmodel.experiment.engine import Engine
 from tieringmodel.experiment.simulate import scheme_actions
 from tieringmodel.kernels import draws, scoring
@@ -33,6 +33,8 @@ def kdamond_with(goal: tm.Goal, **scheme: Any) -> Kdamond:
 def test_all_pages_active_is_10000_and_no_more() -> None:
     k = kdamond_with(tm.Goal("active_mem_bp", 1))
     k.memory.arrays.node["lru"][:], k.memory.arrays.node["active"][:] = (5000, 5000), (5000, 5000)
+    assert k.measure_goals(0)[0][0] == 10_000
+    k.memory.arrays.node["lru"][:], k.memory.arrays.node["active"][:] = (1, 0), (1, 0)
     assert k.measure_goals(0)[0][0] == 10_000
 
 
@@ -60,6 +62,42 @@ def test_what_a_full_node_can_reach_is_what_it_holds_and_never_0() -> None:
     assert goals.effective_target(k.view(0), goal) == 1
 
 
+def test_reserved_frames_are_no_room() -> None:
+    k = kdamond_with(tm.Goal("node_eligible_mem_bp", 9_000, nid=0, clamp="reachable"))
+    node, goal = k.memory.arrays.node, k.context.schemes[0].quota.goals[0]
+    node["free"][0], node["reserve"][0] = 1024 + 7, 7  # a quarter of the 4096 pages, all of them on node 1
+    assert goals.effective_target(k.view(0), goal) == 2_500
+
+
+@pytest.mark.parametrize(("total", "used_bp", "free_bp"), [(0, 10_000, 0), (1, 0, 10_000)])
+def test_a_cgroup_on_a_node_without_its_pages(total: int, used_bp: int, free_bp: int) -> None:
+    for metric, expected in ("node_memcg_used_bp", used_bp), ("node_memcg_free_bp", free_bp):
+        scheme = tm.Scheme("stat", quota=tm.Quota(sz_bytes=1, goals=(tm.Goal(metric, 1, nid=0, memcg_id=3),)))
+        k = Engine(scenario(scheme, memcgs=[tm.Memcg(3, 0, 9)]), 1).kdamonds[0]
+        k.memory.arrays.node["total"][0] = total
+        assert k.measure_goals(0)[0][0] == expected
+
+
+@pytest.mark.parametrize("unit", [1, 2])
+def test_readings_of_whole_regions_count_bytes_where_the_pattern_matches(unit: int) -> None:
+    """Three regions on node 1 and one across both nodes; the pattern takes sizes of 8 to 16 pages."""
+    page, edge = 4096 // unit, 32 * MIB // unit
+    rows = [(edge - 4 * page, edge + 4 * page), (edge + 4 * page, edge + 24 * page), (edge + 24 * page, edge + 36 * page),
+            (edge + 36 * page, edge + 40 * page)]  # fmt: skip
+    pattern = tm.AccessPattern(min_sz_bytes=8 * page, max_sz_bytes=16 * page)
+    values = {}
+    for metric in "node_target_mem_bp", "node_eligible_mem_bp:v3":
+        for nid in 0, 1:
+            scheme = tm.Scheme("stat", pattern, quota=tm.Quota(sz_bytes=1, goals=(tm.Goal(metric, 1, nid=nid),)))
+            k = Engine(scenario(contexts=(tm.Context(schemes=(scheme,), addr_unit=unit),)), 1).kdamonds[0]
+            k.regions = RegionSet([[[a, b, 0, 0, 0] for a, b in rows]])
+            values[metric, nid] = k.measure_goals(0)[0][0]
+    assert values == {
+        ("node_target_mem_bp", 0): 4 * 10_000 // 8192, ("node_target_mem_bp", 1): 16 * 10_000 // 8192,
+        ("node_eligible_mem_bp:v3", 0): 8 * 10_000 // 20, ("node_eligible_mem_bp:v3", 1): 12 * 10_000 // 20,
+    }  # fmt: skip
+
+
 # ---- the early exit ---------------------------------------------------------------------------------------------------
 
 
@@ -73,6 +111,16 @@ def test_satisfied_includes_the_target_in_both_directions(value: int, inflow: bo
     node = k.memory.arrays.node
     node["total"][0], node["free"][0] = 10_000, 10_000 - value
     assert goals.satisfied(k.view(0), k.context.schemes[0].quota.goals[0], inflow) is holds
+
+
+def test_the_first_versions_exit_is_at_the_nodes_share_of_all_frames() -> None:
+    k = kdamond_with(tm.Goal("node_mem_used_bp", 9_000, nid=0, clamp="v1"))
+    goal = k.context.schemes[0].quota.goals[0]
+    assert goals.exit_target(k.view(0), goal, 1) == 5_000
+    assert goals.exit_target(k.view(0), goal.replace(target_value=4_999), 1) == 4_999
+    assert goals.exit_target(k.view(0), goal.replace(clamp="none"), 1) == 1
+    k.memory.arrays.node["total"][:] = (16_375, 0)  # 8192 * 10000 / 16375 is 5002.7
+    assert goals.exit_target(k.view(0), goal, 1) == 5_002
 
 
 def test_the_first_version_has_no_exit_for_a_node_without_frames() -> None:
@@ -224,6 +272,12 @@ def test_only_the_bypass_reads_a_quota_of_0_as_none_when_committed(esz0: str, es
     assert (int(k.schemes["quota_set"][0]), int(k.schemes["esz"][0])) == (limited, esz)
 
 
+def test_schemes_that_are_gone_leave_nothing_behind() -> None:
+    k = Engine(scenario(pull(), pull(), pull()), 1).kdamonds[0]
+    recommit(k, k.context.replace(schemes=k.context.schemes[:1]))
+    assert [len(x) for x in (k.next_apply, k.quotas, k.schemes, k.context.schemes)] == [1, 1, 1, 1]
+
+
 def test_a_target_that_is_new_begins_with_its_range() -> None:
     vmas = (tm.Vma(0, 4096, 1 << 40),)
     half = (1 << 40) + 2048 * 4096
@@ -237,6 +291,20 @@ def test_a_target_that_is_new_begins_with_its_range() -> None:
 
 
 # ---- draws ------------------------------------------------------------------------------------------------------------
+
+
+def test_the_kernels_generator_is_lfsr113() -> None:
+    s, mask = list(lfsr_registers(2024)), 2**32 - 1
+    rng, out = kernel_rng(2024), np.empty(200, np.uint32)
+    draws.draw_many(rng, out)
+    expected = []
+    for _ in out:
+        s[0] = ((s[0] & ~1) << 18 & mask) ^ (((s[0] << 6 & mask) ^ s[0]) >> 13)
+        s[1] = ((s[1] & ~7) << 2 & mask) ^ (((s[1] << 2 & mask) ^ s[1]) >> 27)
+        s[2] = ((s[2] & ~15) << 7 & mask) ^ (((s[2] << 13 & mask) ^ s[2]) >> 21)
+        s[3] = ((s[3] & ~127) << 13 & mask) ^ (((s[3] << 3 & mask) ^ s[3]) >> 12)
+        expected.append(s[0] ^ s[1] ^ s[2] ^ s[3])
+    assert out.tolist() == expected
 
 
 @given(left=st.integers(0, 2**32), span=st.integers(2**32, 2**64 - 1 - 2**32), high=st.integers(0, 2**32 - 1), low=st.integers(0, 2**32 - 1))

@@ -53,6 +53,8 @@ def test_a_quarter_of_the_peak_counts_only_where_it_is_below_what_is_predicted()
 def test_a_source_that_was_empty_counts_from_what_is_seen() -> None:
     assert moving(detected=(0, 0)).effective((0, 80)) == [50, 30]
     assert moving(detected=(0, 0)).effective((0, 0)) == [50, 0]
+    assert moving(detected=(0, 0)).effective((0, 1)) == [50, 0]
+    assert moving(detected=(0, 1)).effective((0, 5)) == [50, 5]  # one byte is not nothing
     assert moving(detected=(0, 20)).effective((0, 0)) == [50, 0]  # more left than was there: nothing, not less
 
 

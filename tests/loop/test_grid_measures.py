@@ -11,6 +11,7 @@ import pytest
 from hypothesis import example, given
 
 from tieringmodel import loop
+from tieringmodel.loop.grid import tail_length
 
 
 def by_definition(one: Any, target_bp: int, n_pages: int) -> dict[str, float]:
@@ -92,3 +93,8 @@ def test_the_grid_says_what_varied_and_what_did_not() -> None:
     assert (said["target_bp"], said["n_pages"], said["windows"]) == ({"shape": [2]}, 100, 5)
     assert many.target_bp.values.tolist() == [1000, 2000]
     assert "n_pages" not in many
+
+
+def test_the_tail_is_a_fifth_of_the_windows_and_a_hundred_at_least() -> None:
+    windows = np.array([1, 99, 100, 101, 500, 501, 505, 506, 1000])
+    assert tail_length(windows).tolist() == [1, 99, 100, 100, 100, 101, 101, 102, 200]
