@@ -23,8 +23,8 @@ PULL = {"action": "migrate_hot", "target_nid": 0, "quota": {"sz_bytes": 40 * PAG
 class OneByOne(Engine):
     """Python wakes every context for every sampling tick."""
 
-    def _take_turns(self, end_ns: int) -> None:
-        return
+    def _take_turns(self, end_ns: int) -> bool:
+        return False
 
 
 @st.composite

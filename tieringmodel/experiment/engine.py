@@ -219,12 +219,12 @@ class Engine:
             for c in self.clocks:
                 self._begin(c)
         while True:
-            if self.tracked:
-                self._take_turns(end_ns)
             wake_ns, i = min((c.next_wake(), i) for i, c in enumerate(self.clocks))
             if wake_ns > end_ns:
                 break
             c, ended = self.clocks[i], True
+            if self.tracked and c.quiet() and self._take_turns(end_ns):
+                continue
             if c.wait_ns:  # while asleep a kdamond still takes requests
                 self.memory.arrays.clock[0] = now_ns = c.wake()
                 self._fire(now_ns)
@@ -287,11 +287,12 @@ class Engine:
         c.kdamond.body()
         c.finished(self.memory.now_ns)
 
-    def _take_turns(self, end_ns: int) -> None:
+    def _take_turns(self, end_ns: int) -> bool:
         """All contexts' sampling ticks, in order of time, up to the first at which more is to be done than to look.
 
         That is an event of a context, a change of the machine, or the end. At equal times the first context comes first.
         Changes of access rules are no reason to stop: where accessed states are kept, every rule knows its own times.
+        Returns whether there were any.
         """
         nobody = -1  # no context takes its turn at that very time
         stop = end_ns + 1, nobody
@@ -299,7 +300,7 @@ class Engine:
             stop = min(stop, (self.stages[0][0] * 1000, nobody))
         ahead: list[npt.NDArray[np.int64]] = []
         for i, c in enumerate(self.clocks):
-            if c.wait_ns or not c.kdamond.in_turn():
+            if not c.quiet():
                 ahead.append(np.zeros(0, np.int64))
                 stop = min(stop, (c.next_wake(), i))
             else:
@@ -310,7 +311,7 @@ class Engine:
             int(np.searchsorted(times, stop[0], side="right" if i < stop[1] else "left")) for i, times in enumerate(ahead)
         ]
         if not any(done):
-            return
+            return False
         times = np.concatenate([at[:n] for at, n in zip(ahead, done, strict=True)])
         order = np.argsort(times, kind="stable")
         turns = [k.begin_turns() for k in self.kdamonds]
@@ -324,6 +325,7 @@ class Engine:
             if n:
                 c.advance(at[:n])
                 c.kdamond.end_turns(n, c.last_ns // tick_ns)
+        return True
 
     def _one_tick(self, c: ContextClock) -> None:
         """One sampling tick of one of several contexts that share the pages' accessed state."""
@@ -404,6 +406,10 @@ class ContextClock:
         if self.wait_ns:
             return self.last_ns + self.wait_ns
         return self.last_ns + self.kdamond.attrs.sample_us * 1000 if self.ends is None else int(self._edges(1)[1])
+
+    def quiet(self) -> bool:
+        """Whether the next sampling tick does nothing but look, so that kernels can carry it out."""
+        return not self.wait_ns and self.kdamond.in_turn() and self.kdamond.ticks_to_event() > 1
 
     def wake(self) -> int:
         """End a sleep; return the time in ns."""
