@@ -112,14 +112,13 @@ def test_what_fails_is_kept_across_a_resume(tmp_path: Path) -> None:
 
 KILLED = """
 import sys
-import time
 from pathlib import Path
 import tieringmodel as tm
 from tieringmodel.experiment import sweep as module
+from slow_points import slow_point
 from test_stores import COMPLETE, DESIGN, SC
 module.WRITE_EVERY_S = 0.0
-written = module.Store.write
-module.Store.write = lambda *what: (written(*what), time.sleep(0.3))  # time to be killed in
+module.run_point = slow_point
 if __name__ == "__main__":
     executor = sys.argv[2]
     options = {"workers": 2} if executor == "processes" else {}
