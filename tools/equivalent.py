@@ -51,6 +51,8 @@ EQUIVALENT: dict[tuple[str, str, str], str] = {
     ("memory/page_lists.py", "batch_pages", "256 -> 257"): "both are 64 pages",
     ("kernels/sampling.py", "draw_places", "0 -> 1 (the 2. of these)"): _AGAIN,
     ("kernels/sampling.py", "draw_places", "1 -> 2 (the 3. of these)"): _AGAIN,
+    ("memory/page_lists.py", "low_watermark_pages", "128 -> 129"): "both are 32 pages",
+    ("kernels/readings.py", "first_frame_bytes", "size * space.unit -> size // space.unit"): "only shares of it are used",
     ("kernels/loop.py", "grid", "0 -> 1"): "the quota of the last window is set in every window, of which there is one at least",
     ("kernels/loop.py", "pair_trace", "2 -> 3"): "a third tuner that nobody uses",
     ("kernels/sampling.py", "plan_draws", "end - _U1 -> end + _U1"):
