@@ -1,7 +1,7 @@
 """The mutants of a source file: one operator, bound, constant or statement changed at a time.
 
 Left out because no test could or should notice them: annotations, decorators, doc strings, and ``strict=`` of ``zip``,
-which only guards.
+which only guards. What writes machine code (``@intrinsic``) does not run in plain Python.
 """
 
 from __future__ import annotations
@@ -101,6 +101,8 @@ def mutants(file: str, path: str, source: str) -> Iterator[Mutant]:
 def _functions(node: ast.AST, prefix: str) -> Iterator[tuple[str, ast.FunctionDef]]:
     for child in ast.iter_child_nodes(node):
         if isinstance(child, ast.FunctionDef):
+            if any(isinstance(d, ast.Name) and d.id == "intrinsic" for d in child.decorator_list):
+                continue
             yield prefix + child.name, child
         elif isinstance(child, ast.ClassDef):
             yield from _functions(child, f"{prefix}{child.name}.")

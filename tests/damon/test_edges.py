@@ -14,6 +14,7 @@ import tieringmodel as tm
 from tieringmodel.damon import goals
 from tieringmodel.damon.commit import commit
 from tieringmodel.damon.kdamond import EarlyExit, Kdamond, intervals_score
+from tieringmodel.damon.quota import QuotaState
 from tieringmodel.damon.regions import RegionSet
 from tieringmodel.damon.rng import kernel_rng, lfsr_registers, replay_rng
 from tieringmodel.experiment.engine import Engine
@@ -45,6 +46,20 @@ def test_all_pages_active_is_10000_and_no_more() -> None:
 )  # fmt: skip
 def test_a_node_that_does_not_exist_holds_nothing(metric: str, expected: int) -> None:
     assert kdamond_with(tm.Goal(metric, 1, nid=7)).measure_goals(0)[0][0] == expected
+
+
+@pytest.mark.parametrize(("total", "free", "used_bp", "free_bp"), [(0, 0, 10_000, 0), (1, 0, 10_000, 0), (1, 1, 0, 10_000)])
+def test_a_node_of_no_or_one_frame(total: int, free: int, used_bp: int, free_bp: int) -> None:
+    for metric, expected in ("node_mem_used_bp", used_bp), ("node_mem_free_bp", free_bp):
+        k = kdamond_with(tm.Goal(metric, 1))
+        k.memory.arrays.node["total"][0], k.memory.arrays.node["free"][0] = total, free
+        assert k.measure_goals(0)[0][0] == expected
+
+
+def test_a_share_of_a_system_without_frames_is_0() -> None:
+    k = kdamond_with(tm.Goal("node_sys_bp", 1))
+    k.memory.arrays.node["total"][:] = 0
+    assert k.measure_goals(0)[0][0] == 0
 
 
 @pytest.mark.parametrize(("frames", "nid", "expected"), [((1, 0), 0, 9_000), ((1, 0), 1, 1), ((3, 1), 1, 2_500), ((0, 0), 0, 1)])
@@ -270,6 +285,25 @@ def test_only_the_bypass_reads_a_quota_of_0_as_none_when_committed(esz0: str, es
     k.schemes["esz"] = esz
     recommit(k, k.context)
     assert (int(k.schemes["quota_set"][0]), int(k.schemes["esz"][0])) == (limited, esz)
+
+
+def test_a_committed_quota_keeps_what_its_goals_measured_and_takes_what_users_say() -> None:
+    said, measured = tm.Goal("user_input", 5_000, current_value=10), tm.Goal("node_mem_used_bp", 6_000, current_value=20)
+    state = QuotaState(tm.Quota(sz_bytes=1, goals=(said, measured)), 1000)
+    state.goals = [(11, 5_000), (21, 6_000)]
+    told = tuple(g.replace(target_value=7_000, current_value=99) for g in (said, measured, measured))
+    state.commit(tm.Quota(sz_bytes=1, goals=told))
+    assert state.goals == [(99, 7_000), (21, 7_000), (99, 7_000)]
+    assert state.last_totals == [None, None, None]
+
+
+def test_intervals_are_tuned_after_every_so_many_aggregations(monkeypatch: pytest.MonkeyPatch) -> None:
+    tuned: list[int] = []
+    monkeypatch.setattr(Kdamond, "tune_intervals", lambda self: tuned.append(self.aggregations))
+    goal = tm.IntervalsGoal(access_bp=400, aggrs=3, min_sample_us=1_000, max_sample_us=100_000)
+    engine = Engine(scenario(tm.Scheme("stat"), attrs=tm.Attrs(max_nr_regions=50, intervals_goal=goal)), 1)
+    engine.run(1_250_000)
+    assert tuned == [2, 5, 8, 11]
 
 
 def test_schemes_that_are_gone_leave_nothing_behind() -> None:

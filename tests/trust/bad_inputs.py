@@ -718,4 +718,6 @@ BAD_INPUTS = [
     Bad("call", 'tm.loop.run_pair("both", (4000, 6000), (None, None), 100, 0)', "tuner: 'both' is not known"),
     Bad("call", 'tm.loop.run("consist", 4000, 100, 101, windows=5)', "start_pages: "),
     Bad("call", 'tm.loop.run_many("consist", 4000, [100, 200], [100, 201], windows=5)', "start_pages: "),
+    Bad("call", 'tm.loop.run_many("both", 4000, 100, 0)', "tuner: 'both' is not known"),
+    Bad("call", 'tm.loop.run_many("consist", 4000, 100, 0, direction="up")', "direction: 'up' is not known"),
 ]
