@@ -51,6 +51,8 @@ def test_a_ramp_that_stops_at_the_target_has_settled() -> None:
         (4080.0, 0, "converged"),
         (4081.0, 0, "wrong-point"),  # a goal is a floor: past it nothing is owed, and nothing takes it back
         (3919.0, 0, "stuck"),
+        (2000 + 1500 * np.sign(np.sin(TIME / 4)), 600, "limit-cycle"),  # on one side, but for ever to and fro
+        (np.where(TIME < 75, 4400, 4900), 30, "wrong-point"),  # one step is no cycle
         (4500.0, 10, "wrong-point"),  # moves on, but never to the target
         (np.where(TIME < 5, 0, 4500), np.where(TIME == 5, 4500, 0), "wrong-point"),
         (4000 + 300 * (TIME % 2 * 2 - 1), 600, "limit-cycle"),

@@ -107,7 +107,8 @@ def judge(
     elif drift > pages_late / 2:
         kind = "drifting"
     else:
-        kind = kind_of_moving(share_bp[late], target_bp, BAND * target_bp, cycle=swing > 2 * BAND * target_bp)
+        tail, band = share_bp[late], BAND * target_bp
+        kind = kind_of_moving(tail, target_bp, band, cycle=returns_of(tail, band) > 1)
     cause, fix = mechanism(kind, policy, scenario, error, swing, per_window, residual, started=bool(moved.any()))
     return Summary(settled, settling, error, residual, bounce, moves_per_page, kind, cause, fix)
 
@@ -127,13 +128,20 @@ def kind_of_moving(y_bp: npt.NDArray[np.float64], target_bp: float, band_bp: flo
     Returns
     -------
     str
-        ``"wrong-point"`` if the share stays on one side, beyond the band on average; else ``"limit-cycle"`` or
+        ``"limit-cycle"``; else ``"wrong-point"`` if the share stays on one side, beyond the band on average, or
         ``"ripple"``.
     """
+    if cycle:
+        return "limit-cycle"
     around = float(np.nanmin(y_bp)) <= target_bp <= float(np.nanmax(y_bp))
-    if not around and abs(float(np.nanmean(y_bp)) - target_bp) > band_bp:
-        return "wrong-point"
-    return "limit-cycle" if cycle else "ripple"
+    return "ripple" if around or abs(float(np.nanmean(y_bp)) - target_bp) <= band_bp else "wrong-point"
+
+
+def returns_of(y_bp: npt.NDArray[np.float64], band_bp: float) -> int:
+    """Return how often a share rose from more than the band below its mean to more than the band above it."""
+    y = y_bp[~np.isnan(y_bp)]
+    side = np.sign(np.where(np.abs(y - y.mean()) > band_bp, y - y.mean(), 0.0))
+    return int(np.count_nonzero(np.diff(side[side != 0]) > 0))
 
 
 def owes(scenario: Scenario, error_bp: float) -> bool:
