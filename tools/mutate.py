@@ -64,7 +64,7 @@ TESTS = {
     "regions": f"damon workload/test_access.py workload/test_access_edges.py {_RUNS}",
     "schemes": f"damon memory {_RUNS}",
     "weights": f"interleave damon experiment/test_weighted.py {_RUNS}",
-    "loop": "loop",
+    "loop": "loop trust/test_bad_inputs.py",
     "memory": f"memory damon {_RUNS}",
     "workload": "workload options",
     "measures": "analysis",
@@ -104,7 +104,7 @@ class Runner:
     """The pytest plugin that takes the place of running tests in order."""
 
     def __init__(self, files: list[str], jobs: int, store: Path | None) -> None:
-        self.files, self.jobs, self.seen = files, jobs, Seen(store)
+        self.files, self.jobs, self.seen, self.careful = files, jobs, Seen(store), True
         self.work: Callable[[], None] = lambda: None
         self.kills: dict[str, Counter[str]] = defaultdict(Counter)
         self.status = 0
@@ -135,7 +135,8 @@ class Runner:
         gc.collect()
         gc.freeze()
         self.measure()
-        self.control()
+        if self.careful:
+            self.control()
         self.work()
         return True
 
@@ -163,7 +164,11 @@ class Runner:
     def control(self) -> None:
         """Leave out tests that fail without any change where mutants are tried."""
         names = [n for n in self.items if self.seen.tests[n]["lines"] and self.seen.tests[n]["seconds"] is not None]
-        while (failed := self.forked(lambda outlet: self.attempt(outlet, None, names)).splitlines()[-1]) != SURVIVED:
+
+        def first_failure() -> str:
+            return self.forked(lambda outlet: self.attempt(outlet, None, names)).splitlines()[-1]
+
+        while (failed := first_failure()) != SURVIVED:
             print(f"{failed} fails without any change after others: left out", flush=True)
             self.seen.tests[failed]["seconds"] = None
             names = names[names.index(failed) + 1 :]
@@ -320,17 +325,20 @@ def main() -> int:
     options.add_argument("--minutes", type=float, default=120, help="begin no further mutant after that long")
     options.add_argument("--group", nargs="*", default=list(GROUPS), choices=list(GROUPS))
     options.add_argument("--file", nargs="*", help="only these files of the groups")
-    options.add_argument("--match", default="", help="only mutants whose printed line contains this")
+    options.add_argument("--again", type=Path, help="only mutants that the output in this file says were not noticed")
     options.add_argument("--map", type=Path, help="keep here which test reaches which line; tests in it are not measured again")
     options.add_argument("--verbose", action="store_true", help="print the mutants that were noticed too")
     given = options.parse_args()
     groups = {g: [f for f in GROUPS[g].split() if not given.file or f in given.file] for g in given.group}
     every = [file for files in GROUPS.values() for file in files.split()]
     runner = Runner(every, given.jobs, given.map)
+    runner.careful = not given.again
 
     def work() -> None:
-        drawn, exist, equivalent = draw(groups, given.sample, given.seed)
-        drawn = [(g, m) for g, m in drawn if given.match in str(m)]
+        drawn, exist, equivalent = draw(groups, 0 if given.again else given.sample, given.seed)
+        if given.again:
+            left = {line.partition(" ")[2] for line in given.again.read_text().splitlines()}
+            drawn = [(g, m) for g, m in drawn if str(m) in left]
         group_of = {m.key: g for g, m in drawn}
         tried: Counter[str] = Counter()
         killed: Counter[str] = Counter()

@@ -37,6 +37,9 @@ def test_all_pages_active_is_10000_and_no_more() -> None:
     assert k.measure_goals(0)[0][0] == 10_000
     k.memory.arrays.node["lru"][:], k.memory.arrays.node["active"][:] = (1, 0), (1, 0)
     assert k.measure_goals(0)[0][0] == 10_000
+    k = kdamond_with(tm.Goal("inactive_mem_bp", 1))
+    k.memory.arrays.node["lru"][:], k.memory.arrays.node["active"][:] = (1, 0), (0, 0)
+    assert k.measure_goals(0)[0][0] == 10_000
 
 
 @pytest.mark.parametrize(
@@ -62,7 +65,9 @@ def test_a_share_of_a_system_without_frames_is_0() -> None:
     assert k.measure_goals(0)[0][0] == 0
 
 
-@pytest.mark.parametrize(("frames", "nid", "expected"), [((1, 0), 0, 9_000), ((1, 0), 1, 1), ((3, 1), 1, 2_500), ((0, 0), 0, 1)])
+@pytest.mark.parametrize(
+    ("frames", "nid", "expected"), [((1, 0), 0, 9_000), ((1, 0), 1, 1), ((3, 1), 1, 2_500), ((0, 0), 0, 1)]
+)
 def test_the_tuner_clamp_is_the_share_of_frames_and_never_0(frames: tuple[int, int], nid: int, expected: int) -> None:
     k = kdamond_with(tm.Goal("node_mem_used_bp", 9_000, nid=nid, clamp="tuner"))
     k.memory.arrays.node["total"][:] = frames
@@ -183,7 +188,8 @@ def test_the_exit_by_the_last_measured_value(
 
 @pytest.mark.parametrize("complement", [False, True])
 def test_without_capacity_the_first_version_never_stops(complement: bool) -> None:
-    k = kdamond_with(tm.Goal("node_mem_used_bp", 6_000, nid=7, early_exit="v1", clamp="v1", complement=complement), target_nid=7)
+    goal = tm.Goal("node_mem_used_bp", 6_000, nid=7, early_exit="v1", clamp="v1", complement=complement)
+    k = kdamond_with(goal, target_nid=7)
     k.quotas[0].goals = [(10_000, 6_000)]
     assert EarlyExit(Inner())(k, 0, {"early_exit": 0}) == (1, 2, 3)
 
@@ -271,6 +277,17 @@ def test_what_passes_is_counted_in_core_addresses(unit: int) -> None:
     assert int(row["sz_ops_filter_passed"]) == int(row["sz_applied"])
 
 
+def test_virtual_addresses_are_sampled_on_the_frames_of_their_pages() -> None:
+    """Only the mapping's first page is touched; its frame lies on the second node, where no page number is."""
+    start, page = 1 << 40, 4096
+    context = tm.Context(ops="vaddr", schemes=(), attrs=tm.Attrs(min_nr_regions=3, max_nr_regions=10))
+    group = tm.Group(0, 1, "period", period=1)
+    k = Engine(scenario(contexts=(context,), pages=64, groups=[group], vmas=(tm.Vma(0, 64, start),)), 1).kdamonds[0]
+    k.regions = RegionSet([[[start, start + page, 0, 0, 0], [start + page, start + 64 * page, 0, 0, 0]]])
+    k.sample(np.arange(20), np.arange(1, 21))
+    assert k.regions.now.nr[:2].tolist() == [20, 0]
+
+
 # ---- committing -------------------------------------------------------------------------------------------------------
 
 
@@ -341,7 +358,10 @@ def test_the_kernels_generator_is_lfsr113() -> None:
     assert out.tolist() == expected
 
 
-@given(left=st.integers(0, 2**32), span=st.integers(2**32, 2**64 - 1 - 2**32), high=st.integers(0, 2**32 - 1), low=st.integers(0, 2**32 - 1))
+WORDS = st.integers(0, 2**32 - 1)
+
+
+@given(left=WORDS, span=st.integers(2**32, 2**64 - 1 - 2**32), high=WORDS, low=WORDS)
 def test_a_wide_range_takes_the_high_half_of_a_product_of_two_draws(left: int, span: int, high: int, low: int) -> None:
     rng = replay_rng(np.array([high, low], np.uint32))
     got = draws.rand_one(rng, np.uint64(left), np.uint64(left + span))

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from hypothesis import example, given
 
+import tieringmodel as tm
 from tieringmodel import loop
 from tieringmodel.loop.grid import tail_length
 
@@ -88,7 +89,7 @@ def test_noise_stays_within_what_a_share_can_be() -> None:
 
 
 def test_the_grid_says_what_varied_and_what_did_not() -> None:
-    many = loop.run_many("consist", np.array([1000, 2000]), 100, 0, windows=5)
+    many = loop.run_many("consist", [1000, 2000], 100, 0, windows=5)
     said = json.loads(many.attrs["parameters"])
     assert (said["target_bp"], said["n_pages"], said["windows"]) == ({"shape": [2]}, 100, 5)
     assert many.target_bp.values.tolist() == [1000, 2000]
@@ -98,3 +99,17 @@ def test_the_grid_says_what_varied_and_what_did_not() -> None:
 def test_the_tail_is_a_fifth_of_the_windows_and_a_hundred_at_least() -> None:
     windows = np.array([1, 99, 100, 101, 500, 501, 505, 506, 1000])
     assert tail_length(windows).tolist() == [1, 99, 100, 100, 100, 101, 101, 102, 200]
+
+
+def test_sums_of_pages_over_windows_must_fit_whatever_stands_beside_them() -> None:
+    """The largest product counts, not the largest number of pages."""
+    pages, windows = np.array([10**12, 10**11]), np.array([1, 10**8])
+    with pytest.raises(tm.InputError, match="overflow the page sums"):
+        loop.run_many("consist", 5_000, pages, 0, windows=windows)
+
+
+def test_a_pair_moves_at_most_what_each_node_holds() -> None:
+    """Node 0 begins with 90 of 100 pages: 10 are left to fill it with, 90 to empty it of."""
+    pair = loop.run_pair("temporal", (10_000, 10_000), (10**6, 10**6), 100, 90, windows=3)
+    assert pair.moved.values.tolist()[0] == [10, 90]
+    assert pair.pages.values.tolist()[:2] == [90, 10]
