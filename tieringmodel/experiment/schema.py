@@ -96,13 +96,14 @@ def described(
     """
     import pandas as pd  # type: ignore[import-untyped]
     import xarray as xr
+    from xarray.indexes import PandasIndex
 
     made = {
         name: xr.Variable(dim, values, dict(zip(("units", "long_name"), COORDINATES[name], strict=True)), fastpath=True)
         for name, (dim, values) in coords.items()
     }
     indexes = {
-        name: xr.indexes.PandasIndex(pd.Index(values), dim, coord_dtype=values.dtype)
+        name: PandasIndex(pd.Index(values), dim, coord_dtype=values.dtype)
         for name, (dim, values) in coords.items()
         if name == dim
     }
