@@ -74,8 +74,8 @@ def main(arguments: list[str] | None = None) -> int:
     table = Table(
         "Growth of the time of one aggregation (20 sampling ticks, processor time)",
         ("what grows", "from ... to", "us from ... to", "slope (log-log)"),
-        "100 regions and 2^22 pages where nothing else is said. Several contexts share the pages' accessed state and take turns in\n"
-        "order of time, which costs more than a single context's batches.",
+        "100 regions and 2^22 pages where nothing else is said. Several contexts share the pages' accessed state and\n"
+        "take turns in order of time, which costs more than a single context's batches.",
     )
     figure, axes = plt.subplots(1, 4, figsize=(12, 3.2), layout="constrained", sharey=True)
     for axis, (name, x, us) in zip(axes, curves(options.pages), strict=True):
