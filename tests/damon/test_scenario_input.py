@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import copy
 import json
 
 import pytest
+from good import GOOD, MISSING, PAGE, changed
 from hypothesis import HealthCheck, given, settings
 from scenarios import scenarios
 
@@ -13,52 +13,8 @@ from tieringmodel.errors import InputError, KernelRefusal
 from tieringmodel.experiment.engine import Engine
 from tieringmodel.scenario import Goal, Quota, Scenario
 
-PAGE = 4096
-
-GOOD = {
-    "machine": {
-        "nodes": [
-            {"nid": 0, "start_bytes": 0, "sz_bytes": 64 * PAGE},
-            {"nid": 1, "start_bytes": 64 * PAGE, "sz_bytes": 64 * PAGE},
-        ]
-    },
-    "workload": {
-        "n_pages": 100,
-        "groups": [{"lo": 0, "hi": 50, "rate_hz": 10.0}],
-        "placement": [{"lo": 0, "hi": 40, "nid": 0}, {"lo": 40, "hi": 100, "nid": 1}],
-        "vmas": [{"lo": 0, "hi": 100, "start_bytes": 1 << 30}],
-    },
-    "contexts": [
-        {
-            "targets": [{"regions": [[0, 8 * PAGE], [8 * PAGE, 128 * PAGE]]}],
-            "schemes": [
-                {
-                    "action": "migrate_hot",
-                    "target_nid": 0,
-                    "quota": {"goals": [{"metric": "node_mem_used_bp", "target_value": 5000}]},
-                    "filters": [{"type": "addr", "start_bytes": 0, "end_bytes": PAGE}],
-                    "dests": [{"id": 0, "weight": 2}],
-                }
-            ],
-        }
-    ],
-}
 SCHEME = "contexts[0].schemes[0]"
 GOAL = f"{SCHEME}.quota.goals[0]"
-MISSING = object()
-
-
-def changed(path, value):
-    """The good scenario with one entry replaced, added or (MISSING) removed."""
-    data = copy.deepcopy(GOOD)
-    inner = data
-    for step in path[:-1]:
-        inner = inner[step]
-    if value is MISSING:
-        del inner[path[-1]]
-    else:
-        inner[path[-1]] = value
-    return data
 
 
 def at(path):

@@ -13,9 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from doors import (
     INF,
-    MISSING,
     NAN,
-    PAGE,
     A,
     C,
     D,
@@ -36,6 +34,7 @@ from doors import (
     told,
     zeros,
 )  # fmt: skip
+from good import MISSING, PAGE
 
 
 class Bad(NamedTuple):

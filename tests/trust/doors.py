@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import gzip
 import io
 import json
@@ -14,6 +13,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from good import GOOD as SMALL
+from good import PAGE, changed
 
 import tieringmodel as tm
 from tieringmodel import cli
@@ -30,40 +31,13 @@ from tieringmodel.interop.sysfs import read_dump
 from tieringmodel.units import parse_bp, parse_bytes, parse_duration_us, parse_ms, parse_us
 from tieringmodel.validate import vectors
 
-PAGE, GIB = 4096, 1 << 30
 U64 = 2**64
 NAN, INF = float("nan"), float("inf")
-MISSING = "a value that is not there"
 
 GOOD: dict[str, Any] = {
-    "machine": {
-        "nodes": [
-            {"nid": 0, "start_bytes": 0, "sz_bytes": 64 * PAGE},
-            {"nid": 1, "start_bytes": 64 * PAGE, "sz_bytes": 64 * PAGE},
-        ]
-    },
-    "workload": {
-        "n_pages": 100,
-        "groups": [{"lo": 0, "hi": 50, "rate_hz": 10.0}],
-        "placement": [{"lo": 0, "hi": 40, "nid": 0}, {"lo": 40, "hi": 100, "nid": 1}],
-        "vmas": [{"lo": 0, "hi": 100, "start_bytes": GIB}],
-        "memcgs": [{"memcg_id": 1, "lo": 0, "hi": 50}],
-    },
-    "contexts": [
-        {
-            "attrs": {"max_nr_regions": 100},
-            "targets": [{"regions": [[0, 8 * PAGE], [8 * PAGE, 128 * PAGE]]}],
-            "schemes": [
-                {
-                    "action": "migrate_hot",
-                    "target_nid": 0,
-                    "quota": {"goals": [{"metric": "node_mem_used_bp", "target_value": 5000}]},
-                    "filters": [{"type": "addr", "start_bytes": 0, "end_bytes": PAGE}],
-                    "dests": [{"id": 0, "weight": 2}],
-                }
-            ],
-        }
-    ],
+    **SMALL,
+    "workload": {**SMALL["workload"], "memcgs": [{"memcg_id": 1, "lo": 0, "hi": 50}]},
+    "contexts": [{**SMALL["contexts"][0], "attrs": {"max_nr_regions": 100}}],
     "events": [{"at_us": 1000, "path": "contexts.0.schemes.0.enabled", "value": False}],
 }
 N, P, W = ("machine", "nodes", 1), ("workload", "placement", 0), ("workload", "groups", 0)
@@ -71,19 +45,6 @@ C = ("contexts", 0)
 A, S = (*C, "attrs"), (*C, "schemes", 0)
 Q, E = (*S, "quota"), ("events", 0)
 G, F, D = (*Q, "goals", 0), (*S, "filters", 0), (*S, "dests", 0)
-
-
-def changed(path: tuple[Any, ...], value: Any) -> dict[str, Any]:
-    """The good scenario with one entry replaced, added or (`MISSING`) taken away."""
-    data = copy.deepcopy(GOOD)
-    inner: Any = data
-    for step in path[:-1]:
-        inner = inner[step]
-    if isinstance(value, str) and value == MISSING:
-        del inner[path[-1]]
-    else:
-        inner[path[-1]] = value
-    return data
 
 
 def gz(text: str | bytes) -> bytes:
@@ -151,7 +112,7 @@ def events(*said: str) -> str:
 
 def field(given: tuple[tuple[Any, ...], Any], folder: Path) -> None:
     """A scenario's field, checked alone, with the rest, or when a run begins."""
-    Engine(tm.Scenario.from_dict(changed(*given)), 1, actions=scheme_actions)
+    Engine(tm.Scenario.from_dict(changed(*given, GOOD)), 1, actions=scheme_actions)
 
 
 def toml(given: str | bytes, folder: Path) -> None:
