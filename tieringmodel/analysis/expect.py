@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import operator
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ..errors import InputError
@@ -92,8 +92,13 @@ def values_of(ds: xr.Dataset, *, target_bp: float | None = None, node: int | Non
     found = measures(ds, target_bp=target_bp, node=node)
     out = {name: float(value) for name, value in found.items() if isinstance(value, (int, float))}
     if "residual_pages_per_s" in out:
-        out["residual_mib_s"] = out["residual_pages_per_s"] * int(ds.attrs.get("page_bytes", PAGE_SZ)) / MIB
+        out["residual_mib_s"] = residual_mib_s(ds, out)
     return out
+
+
+def residual_mib_s(ds: xr.Dataset, measured: Mapping[str, Any]) -> float:
+    """Return the migration at the end of a run in MiB/s, from its `measures`."""
+    return float(measured["residual_pages_per_s"]) * int(ds.attrs.get("page_bytes", PAGE_SZ)) / MIB
 
 
 def expect(ds: xr.Dataset, text: str, *, target_bp: float | None = None, node: int | None = None) -> list[Clause]:

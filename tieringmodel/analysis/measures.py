@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..errors import InputError
-from .series import goal_node, series
+from .series import judged_by
 from .statistics import contraction, limit_cycle_period, mean_interval, rate_interval
 
 if TYPE_CHECKING:
@@ -217,14 +217,7 @@ def measures(
     -----
     Source: stability.md section 4.
     """
-    if node is None:
-        node = goal_node(ds) if target_bp is None else 0
-    view = series(ds, node=node)
-    reference = view.target_bp if target_bp is None else target_bp
-    if reference is None:
-        raise InputError(
-            "target_bp", "is missing and the run does not name a goal", "give the wanted share in basis points"
-        )
+    _, view, reference = judged_by(ds, node, target_bp)
     options.setdefault("window_s", view.window_s)
     return measure(
         view.y_bp,

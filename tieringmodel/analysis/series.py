@@ -148,6 +148,22 @@ def goal_node(ds: xr.Dataset) -> int:
     return 0 if 0 in nodes or not nodes else nodes[0]
 
 
+def judged_by(ds: xr.Dataset, node: int | None, target_bp: float | None) -> tuple[int, Series, float]:
+    """Return the node that a run is judged by, the run seen from there, and the reference in basis points.
+
+    The node is that of the run's goal unless it is given; with a target of the caller's own it is 0.
+    """
+    if node is None:
+        node = goal_node(ds) if target_bp is None else 0
+    view = series(ds, node=node)
+    reference = view.target_bp if target_bp is None else float(target_bp)
+    if reference is None:
+        raise InputError(
+            "target_bp", "is missing and the run does not name a goal", "give the wanted share in basis points"
+        )
+    return node, view, reference
+
+
 def _goals_of(ds: xr.Dataset, node: int) -> tuple[bool, float | None, float]:
     """Return what a page-level run is to reach on `node`: whether its used memory is meant, and the band of shares in bp.
 

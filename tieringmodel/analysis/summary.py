@@ -108,13 +108,13 @@ def judge(
         kind = "drifting"
     else:
         tail, band = share_bp[late], BAND * target_bp
-        kind = kind_of_moving(tail, target_bp, band, cycle=returns_of(tail, band) > 1)
+        kind = "limit-cycle" if returns_of(tail, band) > 1 else kind_of_moving(tail, target_bp, band)
     cause, fix = mechanism(kind, policy, scenario, error, swing, per_window, residual, started=bool(moved.any()))
     return Summary(settled, settling, error, residual, bounce, moves_per_page, kind, cause, fix)
 
 
-def kind_of_moving(y_bp: npt.NDArray[np.float64], target_bp: float, band_bp: float, *, cycle: bool) -> str:
-    """Return the kind of a run that keeps moving pages, from where its share is meanwhile.
+def kind_of_moving(y_bp: npt.NDArray[np.float64], target_bp: float, band_bp: float) -> str:
+    """Return the kind of a run that keeps moving pages without a cycle, from where its share is meanwhile.
 
     Parameters
     ----------
@@ -122,17 +122,12 @@ def kind_of_moving(y_bp: npt.NDArray[np.float64], target_bp: float, band_bp: flo
         Share in the tail; nan where it has no value.
     target_bp, band_bp : float
         The reference, and the distance from it that counts as none.
-    cycle : bool
-        Whether the share swings as a limit cycle does.
 
     Returns
     -------
     str
-        ``"limit-cycle"``; else ``"wrong-point"`` if the share stays on one side, beyond the band on average, or
-        ``"ripple"``.
+        ``"wrong-point"`` if the share stays on one side, beyond the band on average, else ``"ripple"``.
     """
-    if cycle:
-        return "limit-cycle"
     around = float(np.nanmin(y_bp)) <= target_bp <= float(np.nanmax(y_bp))
     return "ripple" if around or abs(float(np.nanmean(y_bp)) - target_bp) <= band_bp else "wrong-point"
 

@@ -16,7 +16,7 @@ from .diagnosis import PAGE_BYTES, Diagnosis, LoopState, Thresholds, loop_state
 from .loop_causes import Loop, diagnose_loop
 from .measures import measures, tail_of
 from .other_causes import diagnose_interleave, diagnose_other, diagnose_pair, diagnose_simulation
-from .series import Series, goal_node, series
+from .series import Series, judged_by
 from .summary import kind_of_moving, owes
 
 if TYPE_CHECKING:
@@ -113,7 +113,7 @@ def classify(view: Series, measured: dict[str, Any], state: LoopState, limits: T
         return "limit-cycle"
     if swings and not random and y.min() < target < y.max():
         return "limit-cycle"
-    return kind_of_moving(y, target, band, cycle=False)
+    return kind_of_moving(y, target, band)
 
 
 def _diagnose(
@@ -206,14 +206,7 @@ def verdict(
     for name, value in limits._asdict().items():
         if not 0 < value < math.inf:
             raise InputError(name, f"{value!r} is not a positive number", "give a threshold above 0")
-    if node is None:
-        node = goal_node(ds) if target_bp is None else 0
-    view = series(ds, node=node)
-    reference = view.target_bp if target_bp is None else float(target_bp)
-    if reference is None:
-        raise InputError(
-            "target_bp", "is missing and the run does not name a goal", "give the wanted share in basis points"
-        )
+    node, view, reference = judged_by(ds, node, target_bp)
     windows = view.moved.size
     tail = tail_of(windows) if windows >= 200 else max(1, windows // 2)
     measured = measures(
@@ -225,7 +218,7 @@ def verdict(
         within=max(1, min(within, (windows - 1) // 2)),
     )
     state = loop_state(ds, view, tail)
-    if view.kind == "simulation" and "scenario" in ds.attrs:
+    if view.kind == "simulation" and "scenario" in ds.attrs and not view.moved.any():
         owed = owes(Scenario.from_json(ds.attrs["scenario"]), measured["steady_state_error_bp"])
         state = dataclasses.replace(state, owed=owed)
     kind = classify(view, measured, state, limits)

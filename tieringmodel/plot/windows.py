@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 
-
 def course_sheet(ds: xr.Dataset) -> Sheet:
     """Return the sheet of `course`: two axes, one above the other."""
     return Sheet(4.6, 2, 1, sharex=True)
@@ -73,10 +72,11 @@ def course(ds: xr.Dataset, *, node: int | None = None, ax: Any = None) -> npt.ND
     upper.plot(time, view.y_bp, color=blue, linewidth=1.3, label="share")
     ends = [(float(time[-1]), float(view.y_bp[-1]), "share", blue)]
     if view.target_bp is not None:
-        band = Thresholds().error_share * view.target_bp
+        allowed = Thresholds().error_share
+        band = allowed * view.target_bp
         upper.axhspan(view.target_bp - band, view.target_bp + band, color=GREY, alpha=0.25, linewidth=0)
         upper.axhline(view.target_bp, color=ink(), linewidth=1.0, linestyle=(0, (4, 2)), label="target")
-        ends.append((float(time[-1]), view.target_bp, "target ± 2 %", ink()))
+        ends.append((float(time[-1]), view.target_bp, f"target ± {100 * allowed:g} %", ink()))
     page = int(ds.attrs.get("page_bytes", PAGE_SZ))
     rate = view.moved * page / MIB / step
     dress(lower, label, "Migrated [MiB/s]" if view.window_s else "Migrated [MiB per window]")
