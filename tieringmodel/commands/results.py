@@ -7,9 +7,14 @@ import os
 import shlex
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+from ..atomic import replacing_netcdf
 from ..errors import InputError
 from .arguments import add_surroundings
+
+if TYPE_CHECKING:
+    import xarray as xr
 
 
 def add_common(command: argparse.ArgumentParser) -> None:
@@ -41,3 +46,9 @@ def command_line(arguments: argparse.Namespace, scenarios: Sequence[str]) -> str
         if getattr(arguments, option) is not None:
             words += [f"--{option}", str(getattr(arguments, option))]
     return shlex.join([*words, "--", *arguments.line] if arguments.line else words)
+
+
+def write_netcdf(ds: xr.Dataset, path: Path) -> None:
+    """Write a dataset; a file that is there stays as it is until the new one is whole."""
+    with replacing_netcdf(path, ds.nbytes, len(ds.variables)) as temporary:
+        ds.to_netcdf(temporary, engine="h5netcdf")

@@ -6,13 +6,13 @@ import argparse
 import math
 from typing import TYPE_CHECKING, Any
 
-from ..atomic import replacing_netcdf
-from ..units import MIB
 from .arguments import SCENARIO_HELP, open_given
 from .output import mark, strict_json
-from .results import add_common, command_line, duration_of, writable
+from .results import add_common, command_line, duration_of, writable, write_netcdf
 
 if TYPE_CHECKING:
+    import xarray as xr
+
     from ..analysis.verdict import Verdict
 
 
@@ -47,15 +47,14 @@ def run(arguments: argparse.Namespace) -> int:
         checkpoint=state if arguments.resume else None,
     )  # fmt: skip
     ds.attrs["command"] = command_line(arguments, [arguments.scenario] if arguments.scenario else [])
-    with replacing_netcdf(path, ds.nbytes, len(ds.variables)) as temporary:
-        ds.to_netcdf(temporary, engine="h5netcdf")
+    write_netcdf(ds, path)
     if arguments.resume:
         state.unlink(missing_ok=True)
     moved = int(ds["migrated_pages"].sum())
     clauses = expect(ds, arguments.expect) if arguments.expect else []
     found = judged(ds)
-    values = values_of(ds) if found is not None else {}
     if arguments.json:
+        values = values_of(ds) if found is not None else {}
         told = None if found is None else {"kind": found.kind, "cause": found.cause, "fix": found.fix}
         held = [clause._asdict() for clause in clauses]
         print(strict_json(
@@ -64,14 +63,16 @@ def run(arguments: argparse.Namespace) -> int:
     else:
         print(f"{ds.sizes['time']} records over {ds.attrs['duration_s']:g} s, {moved} pages migrated; wrote {path}")
         if found is not None:
-            print(_sentence(found, int(ds.attrs["page_bytes"])))
+            print(_sentence(found, ds))
         for clause in clauses:
             print(f"{mark(clause.ok)} {clause}")
     return 0 if all(clause.ok for clause in clauses) else 1
 
 
-def _sentence(found: Verdict, page_bytes: int) -> str:
+def _sentence(found: Verdict, ds: xr.Dataset) -> str:
     """Return kind, the four numbers people ask for first, cause and remedy in one paragraph."""
+    from ..analysis.expect import residual_mib_s
+
     values = found.numbers
     settling = values.get("settling_s", math.nan)
     numbers = [
@@ -80,6 +81,6 @@ def _sentence(found: Verdict, page_bytes: int) -> str:
         f"error {values['steady_state_error_bp']:+.0f} bp",
     ]
     if "residual_pages_per_s" in values:
-        numbers.append(f"{values['residual_pages_per_s'] * page_bytes / MIB:.3g} MiB/s at the end")
+        numbers.append(f"{residual_mib_s(ds, values):.3g} MiB/s at the end")
     help_with = f" What would help: {found.fix}." if found.fix else ""
     return f"{found.kind}: {', '.join(numbers)}. {found.cause[:1].upper()}{found.cause[1:]}.{help_with}"

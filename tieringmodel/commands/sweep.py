@@ -11,10 +11,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..atomic import replacing_netcdf
 from ..errors import InputError
 from .arguments import SCENARIO_HELP, add_surroundings, open_given
 from .output import strict_json
+from .results import write_netcdf
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -70,7 +70,7 @@ def run(arguments: argparse.Namespace) -> int:
             workers=arguments.workers, store=output if resumable else None,
         )  # fmt: skip
     if not resumable:
-        _write_netcdf(ds, output)
+        write_netcdf(ds, output)
     failed = int((ds["error"] != "").sum())
     if arguments.json:
         print(strict_json(_summary(ds, output, failed)))
@@ -168,11 +168,6 @@ def _executor(where: str) -> Iterator[Any]:
         raise InputError("--executor", f"no Dask scheduler answers at {where} ({error})", "start one: dask scheduler") from None
     with client:
         yield client
-
-
-def _write_netcdf(ds: xr.Dataset, path: Path) -> None:
-    with replacing_netcdf(path, ds.nbytes, len(ds.variables)) as temporary:
-        ds.to_netcdf(temporary, engine="h5netcdf")
 
 
 def _summary(ds: xr.Dataset, output: Path, failed: int) -> dict[str, Any]:
