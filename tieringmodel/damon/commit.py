@@ -9,13 +9,12 @@ import numpy as np
 from ..scenario import Context
 from . import table
 from .goals import check_goal
-from .kdamond import Action, EarlyExit, Kdamond
+from .kdamond import STAT_FIELDS, Action, EarlyExit, Kdamond
 from .quota import QuotaState
 from .regions import RegionSet, set_regions
 
 _SURVIVES = (
-    "due", "esz", "charged_sz", "total_charged_ns", "charge_target", "charge_addr", "min_score",
-    "nr_tried", "sz_tried", "nr_applied", "sz_applied", "sz_ops_filter_passed", "qt_exceeds", "nr_snapshots",
+    "due", "esz", "charged_sz", "total_charged_ns", "charge_target", "charge_addr", "min_score", *STAT_FIELDS
 )  # fmt: skip
 
 

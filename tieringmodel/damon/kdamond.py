@@ -181,12 +181,17 @@ class Kdamond:
         """Prepare and check once per window (`after`, `until`] of workload ticks; nobody else disturbs the pages."""
         access = self.access.arrays
         sample: Any = sampling.sample_plain if access.plain else sampling.sample_rules
-        r, n = self.regions.now, self.regions.n
-        if self._scratch.record.size <= n:
-            self._scratch = scratch(2 * n)
-        sample(r, n, after, until, self.space, self.memory.arrays, access, self.rng, self._scratch)
+        scratch = self._room_to_sample()
+        sample(
+            self.regions.now, self.regions.n, after, until, self.space, self.memory.arrays, access, self.rng, scratch
+        )
         self.passed += after.size
         self.tick = int(until[-1])
+
+    def _room_to_sample(self) -> L.Scratch:
+        if self._scratch.record.size <= self.regions.n:
+            self._scratch = scratch(2 * self.regions.n)
+        return self._scratch
 
     def in_turn(self) -> bool:
         """Whether sampling ticks up to the next event do nothing but check and prepare, so that kernels can take turns."""
@@ -194,12 +199,9 @@ class Kdamond:
 
     def begin_turns(self) -> tuple[L.Regions, L.Space, L.Draws, L.Scratch]:
         """Return what `sampling.check_in_turn` works on."""
-        n = self.regions.n
-        if self._scratch.record.size <= n:
-            self._scratch = scratch(2 * n)
-        frames = self._frames[:n]
-        self._scratch.place[: frames.size] = frames
-        return self.regions.now, self.space, self.rng, self._scratch
+        scratch, frames = self._room_to_sample(), self._frames[: self.regions.n]
+        scratch.place[: frames.size] = frames
+        return self.regions.now, self.space, self.rng, scratch
 
     def end_turns(self, ticks: int, last: int) -> None:
         """Note that so many sampling ticks were done, the last one at workload tick `last`."""

@@ -20,7 +20,7 @@ import numpy.typing as npt
 from .._version import __version__
 from ..atomic import replacing
 from ..damon.commit import commit
-from ..damon.kdamond import EarlyExit, Kdamond
+from ..damon.kdamond import STAT_FIELDS, EarlyExit, Kdamond
 from ..damon.regions import RegionSet
 from ..damon.weighted import WeightedMigrate
 from ..errors import InputError
@@ -40,8 +40,7 @@ _QUOTA = ("esz_bp", "charged_from", "total_charged_sz", "score", "resets", "goal
 _LAG = ("detected", "base", "peak", "delta", "slot", "cooldown", "active", "last_ms")
 _COLUMNS = (
     "due", "active", "esz", "charged_sz", "total_charged_ns", "charge_target", "charge_addr", "min_score", "quota_set",
-    "nr_tried", "sz_tried", "nr_applied", "sz_applied", "sz_ops_filter_passed", "qt_exceeds", "nr_snapshots",
-    "last_applied",
+    *STAT_FIELDS, "last_applied",
 )  # fmt: skip
 _DEALT = ("done", "dealt_in")
 
