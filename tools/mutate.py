@@ -15,7 +15,6 @@ from __future__ import annotations
 import argparse
 import gc
 import json
-import math
 import os
 import random
 import resource
@@ -39,6 +38,7 @@ from _pytest.runner import runtestprotocol
 from coverage import Coverage
 from equivalent import EQUIVALENT
 from mutants import Mutant, mutants
+from scipy.stats import binomtest
 
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = ROOT / "tieringmodel"
@@ -294,15 +294,6 @@ def _file_of(function: object) -> str:
     return str(getattr(getattr(function, "__code__", None), "co_filename", ""))
 
 
-def wilson(k: int, n: int) -> tuple[float, float]:
-    """Return the 95 % interval of a share."""
-    if not n:
-        return 0.0, 1.0
-    z, p = 1.959964, k / n
-    middle, half = p + z * z / (2 * n), z * math.sqrt(p * (1 - p) / n + z * z / (4 * n * n))
-    return (middle - half) / (1 + z * z / n), (middle + half) / (1 + z * z / n)
-
-
 def draw(groups: dict[str, list[str]], sample: int, seed: int) -> tuple[list[tuple[str, Mutant]], dict[str, int], int]:
     """Return the mutants to try, shuffled, how many each group has, and how many are left out as equivalent."""
     out, exist, equivalent = [], {}, 0
@@ -353,7 +344,7 @@ def main() -> int:
                     print(f"noticed {mutant} [{by}]", flush=True)
         for group in [*groups, "all"]:
             n, k = (tried.total(), killed.total()) if group == "all" else (tried[group], killed[group])
-            low, high = wilson(k, n)
+            low, high = binomtest(k, n).proportion_ci(method="wilson") if n else (0.0, 1.0)
             of = sum(exist.values()) if group == "all" else exist[group]
             print(f"{group:10} {k:4} of {n:4} noticed: {k / max(n, 1):6.1%}, 95 % interval {low:.1%} to {high:.1%}; {of} exist")
         print(f"{equivalent} more are equivalent, see tools/equivalent.py")

@@ -63,8 +63,13 @@ def _same_pages(spec: Mapping[str, Any], machine: object) -> None:
     folio = parse_bytes(given, "machine.folio_bytes")
     if folio == PAGE_SZ or not (spec.get("kind") == "masim" or _in_bytes(spec)):
         return
-    what = f"counts pages of {format_bytes(PAGE_SZ)}, the machine's folios have {format_bytes(folio)}"
-    raise InputError("workload.family", what, "give sizes in pages, or write out the groups in folios")
+    raise other_pages("workload.family", folio, "give sizes in pages, or write out the groups in folios")
+
+
+def other_pages(where: str, folio_bytes: int, fix: str) -> InputError:
+    """Return the error of a workload in base pages beside a machine of larger folios."""
+    what = f"counts pages of {format_bytes(PAGE_SZ)}, the machine's folios have {format_bytes(folio_bytes)}"
+    return InputError(where, what, fix)
 
 
 def _in_bytes(spec: object) -> bool:

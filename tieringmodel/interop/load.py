@@ -13,9 +13,9 @@ from ..datafiles import data_path
 from ..errors import InputError
 from ..scenario import Machine, Scenario, Target, Workload
 from ..scenario.whole import read_toml
-from ..units import PAGE_SZ, format_bytes
+from ..units import PAGE_SZ
 from .documents import MAX_TEXT_BYTES, decode, parse_json, parse_yaml, read_bytes
-from .family import with_family
+from .family import other_pages, with_family
 from .recording import read_recording
 from .surroundings import default_machine, equal_nodes, nids_of, read_machine, read_workload, surround
 from .sysfs import Dump, read_dump
@@ -115,8 +115,8 @@ def open_scenario(
 
 def _same_pages(machine: Machine, workload: Workload | str | Path | None) -> None:
     if machine.folio_bytes != PAGE_SZ and isinstance(workload, (str, Path)) and Path(workload).suffix != ".toml":
-        what = f"counts pages of {format_bytes(PAGE_SZ)}, the machine's folios have {format_bytes(machine.folio_bytes)}"
-        raise InputError(str(workload), what, "give a workload in TOML, in folios, or a machine of base pages")
+        fix = "give a workload in TOML, in folios, or a machine of base pages"
+        raise other_pages(str(workload), machine.folio_bytes, fix)
 
 
 def _open(source: str | Path | Sequence[str], hardware: Machine | None, work: Workload | None) -> Loaded:

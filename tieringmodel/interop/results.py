@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 
 KINDS = ("simulation", "comparison", "sweep")
 
+
 def read_results(path: str | Path) -> list[xr.Dataset]:
     """Read what ``tieringmodel run``, ``compare`` and ``sweep`` write.
 

@@ -131,7 +131,7 @@ class PhysicalMemory:
         nodes = records(len(machine.nodes), NODE)
         nodes["policy"] = _POLICY[machine.allocator]
         nodes["hint"] = base // bits.BLOCK
-        parts = (-(-n >> PART_SHIFT) for n in (n_frames, self.n_pages if keep_frame_of or track_young else 0))
+        pages_written = self.n_pages if keep_frame_of or track_young else 0
         return Memory(
             rec=np.zeros(n_frames, np.uint64),
             frame_of=np.zeros(self.n_pages if keep_frame_of else 0, np.uint32),
@@ -149,8 +149,8 @@ class PhysicalMemory:
             by_class=np.zeros((len(machine.nodes), n_classes), np.int64),
             log=np.zeros(log_moves, np.uint64),
             clock=np.zeros(6, np.int64),
-            dirty=np.zeros(next(parts), np.uint8),
-            dirty_pages=np.zeros(next(parts), np.uint8),
+            dirty=np.zeros(-(-n_frames >> PART_SHIFT), np.uint8),
+            dirty_pages=np.zeros(-(-pages_written >> PART_SHIFT), np.uint8),
         )
 
     def _populate(self, workload: Workload, page_class: npt.NDArray[np.uint16], cache: list[int]) -> None:
