@@ -211,6 +211,27 @@ def test_actions_of_the_operations_sets(ops, action, ok):
         assert "charged to the quota" in one(sc, "unsupported-action").message
 
 
+@pytest.mark.parametrize(
+    ("ops", "action", "says"),
+    [("paddr", "pageout", "pages are counted, and none is freed"), ("vaddr", "pageout", "regions are tried, and stay"),
+     ("vaddr", "hugepage", "regions are tried"), ("paddr", "stat", ""), ("paddr", "lru_deprio", ""), ("vaddr", "stat", ""),
+     ("paddr", "hugepage", "")],
+)  # fmt: skip
+def test_actions_that_are_counted_only(ops, action, says):
+    def built(goal):
+        scheme = move(0, quota(goal), action=action, target_nid=-1, access_pattern=COLD_PATTERN)
+        return Scenario(machine(), workload(vmas=(Vma(0, PAGES, 1 << 40),)), (context(scheme, ops=ops),))
+
+    if not says:
+        assert "action-not-modelled" not in codes(built(free(4000)))
+        return
+    finding = one(built(free(4000)), "action-not-modelled")
+    assert (finding.level, finding.path) == ("error", "contexts[0].schemes[0].action")
+    assert f"{action} is not modelled: {says}" in finding.message
+    assert finding.message.endswith("the goals do not hear of it")
+    assert one(built(Goal("user_input", 100)), "action-not-modelled").level == "warning"
+
+
 def test_watermarks_that_keep_a_scheme_asleep():
     # 71072 of 131072 pages are free: 542 permil.
     marks = Watermarks("free_mem_rate", 1_000_000, 500, 400, 200)

@@ -189,6 +189,8 @@ def mechanism(
     cause, fix : str
     """
     schemes = _migrating(scenario)
+    if not schemes and any(s.action == "pageout" for c in scenario.contexts for s in c.schemes):
+        return f"nothing migrates, and pageout is counted here without freeing a page; {error:+.0f} bp off the target", ""
     if not schemes or (policy.startswith("weights") and not schemes[0].dests):
         return _baseline_cause(policy, kind, error)
     if schemes[0].dests and not policy.startswith("recorded"):
