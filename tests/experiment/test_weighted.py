@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from small import MIB, node_of_pages, scenario
 
@@ -109,6 +109,7 @@ def test_the_recorded_weights_end_as_the_real_kernel_ended() -> None:
     pages=st.lists(st.integers(0, 99), min_size=1, max_size=20),
     pgoffs=st.lists(st.integers(0, 2**50), min_size=2, max_size=2),
 )
+@example(pages=[9, 10, 39, 40, 59, 60, 98, 99], pgoffs=[5, 7])
 def test_the_index_is_offset_in_mapping_plus_pgoff(pages: list[int], pgoffs: list[int]) -> None:
     vmas = (tm.Vma(10, 40, 1 << 30, pgoffs[0]), tm.Vma(60, 99, 1 << 31, pgoffs[1]))
     got = vma_index(vmas, np.array(pages, np.int64))
@@ -117,6 +118,12 @@ def test_the_index_is_offset_in_mapping_plus_pgoff(pages: list[int], pgoffs: lis
         inside = next((v for v in vmas if v.lo <= page < v.hi), None)
         assert index == (page - inside.lo + inside.pgoff if inside else page)
     assert vma_index((), np.array(pages, np.int64)).tolist() == pages
+
+
+@pytest.mark.parametrize("rule", ["vma_offset", "iid", "pfn_mod", "first", "last", "per_node", "push_only"])
+def test_without_weights_no_rule_deals(rule: str) -> None:
+    moved, _ = moved_by_pass(engine_of(dealing(rule, (tm.Dest(0, 0), tm.Dest(1, 0)))), 3)
+    assert moved == [0, 0, 0]
 
 
 @pytest.mark.parametrize(

@@ -103,3 +103,16 @@ def test_deterministic_rules_agree_exactly(setup):
     assert outcome.occupancy.tolist() == [[row.count(i) for i in range(setup.nodes)] for row in history]
     steps = np.array(history)
     assert outcome.moved.tolist() == [0, *np.count_nonzero(steps[1:] != steps[:-1], axis=1).tolist()]
+
+
+@settings(max_examples=100)
+@given(deterministic_setups())
+def test_runs_that_keep_no_frames_end_alike(setup):
+    def end(keep_frames):
+        try:
+            outcome = play(setup, keep_frames=keep_frames)
+        except InputError as error:
+            return str(error)
+        return outcome.occupancy.tolist(), outcome.moved.tolist()
+
+    assert end(False) == end(True)

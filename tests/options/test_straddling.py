@@ -6,7 +6,9 @@ import numpy as np
 import pytest
 
 import tieringmodel as tm
+from tieringmodel.damon.weighted import WeightedMigrate
 from tieringmodel.experiment.engine import Engine, Silent
+from tieringmodel.kernels.layout import Space
 
 PAGE = 4096
 
@@ -38,3 +40,20 @@ def test_pages_that_arrive_are_not_looked_at_again(filters):
     engine.run(50_000)
     assert seen.rows[0] == (100 * PAGE, 100 * PAGE)
     assert np.array_equal(engine.memory.used_pages(), [300, 100])
+
+
+def test_the_folio_that_a_region_ends_in_is_remembered_by_its_frame():
+    """Node 1 begins at page 8: a region that ends in that page, one that ends before it, and the next one."""
+    space = Space(np.array([0, 8]), np.array([8, 16]), np.array([0, 512]), False, np.uint64(1), np.uint64(12))
+    action = WeightedMigrate((tm.Dest(0, 1), tm.Dest(1, 1)), "pfn_mod")
+    row = {"last_applied": 0}
+    ends_in_it, later = np.array([6, 7, 512]), np.array([512, 513])
+    assert action._not_again(row, ends_in_it, 8 * PAGE + 1, space).tolist() == [6, 7, 512]
+    assert row["last_applied"] == 513
+    assert action._not_again(row, later, 10 * PAGE, space).tolist() == [513]
+    assert row["last_applied"] == 514
+    # The region's last page holds nothing: nothing is to be passed over.
+    assert action._not_again(row, np.array([6, 7]), 8 * PAGE + 1, space).tolist() == [6, 7]
+    assert row["last_applied"] == 0
+    assert action._not_again(row, np.array([6, 7]), 8 * PAGE, space).tolist() == [6, 7]
+    assert row["last_applied"] == 8

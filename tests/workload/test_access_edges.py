@@ -12,6 +12,7 @@ from small import scenario
 import tieringmodel as tm
 from tieringmodel.experiment.engine import Engine
 from tieringmodel.kernels import access as kernels
+from tieringmodel.workload.access import AccessTable, rate_threshold
 
 touched, clear_young, young = kernels.touched, kernels.clear_young, kernels.young
 
@@ -60,3 +61,26 @@ def test_a_cleared_page_remembers_its_tick_in_31_bits(tick: int) -> None:
     assert cleared_then_young(access, memory.arrays, frame, tick, tick + 1)
     low_49_bits = 2**49 - 1  # owner, class and the page's own bits stay
     assert int(memory.arrays.rec[frame]) & low_49_bits == record & low_49_bits
+
+
+def test_a_table_stands_at_tick_0_when_it_is_made() -> None:
+    """Thresholds and rates of what is in force at tick 0, also for another seed, and of what follows at tick 1."""
+    groups = (tm.Group(0, 8, rate_hz=7.0, end_tick=1), tm.Group(8, 16, rate_hz=9.0, start_tick=1))
+    table = AccessTable(tm.Workload(16, groups), 5000, 1)
+    for one in (table, table.with_seed(2)):
+        assert one.arrays.threshold.tolist() == [0, rate_threshold(7.0, 5000), 0]
+        assert one.enter(0) == 1
+        assert one.enter(1) == 2**62
+        assert one.arrays.threshold.tolist() == [0, 0, rate_threshold(9.0, 5000)]
+
+
+def test_expected_touches_of_every_kind() -> None:
+    """A rate, every second page at every fourth tick, a hash that a quarter of all ticks pass; 200 ticks a second."""
+    quarter = 2**30
+    groups = (
+        tm.Group(0, 8, rate_hz=7.0),
+        tm.Group(8, 16, "period", period=4, stride=2),
+        tm.Group(16, 24, "hash", threshold=quarter),
+    )
+    table = AccessTable(tm.Workload(24, groups), 5000, 1)
+    np.testing.assert_array_equal(table.touch_rate_hz(0), [0.0, 7.0, 25.0, 50.0])

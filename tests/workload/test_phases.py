@@ -7,12 +7,13 @@ import itertools
 import hypothesis.strategies as st
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 
 from tieringmodel import workload as fam
 from tieringmodel.errors import InputError
 from tieringmodel.scenario import Group, Workload
 from tieringmodel.workload.arguments import FOREVER
+from tieringmodel.workload.windows import Window, hot_windows
 
 TICK = 1000
 HOT, COLD = 50.0, 2.0
@@ -153,3 +154,19 @@ def test_arguments_are_checked(call, where):
     with pytest.raises(InputError) as caught:
         call()
     assert caught.value.where.startswith(where)
+
+
+SPANS = st.tuples(st.integers(0, 19), st.integers(1, 8), st.integers(0, 19), st.integers(0, 8))
+
+
+@given(st.lists(SPANS, max_size=6))
+@example([(3, 2, 0, 5)])
+def test_windows_leave_no_page_and_no_tick_out(spans):
+    """Every page is hot exactly inside its windows, and in exactly one group at every tick."""
+    windows = [Window(lo, min(lo + n, 20), on, on + long) for lo, n, on, long in spans]
+    made = hot_windows(20, windows, 10.0, 1.0, 5000, "test")
+    for page in range(20):
+        for tick in range(30):
+            here = [g.name for g in made.groups if g.lo <= page < g.hi and g.start_tick <= tick < g.end_tick]
+            hot = any(w.lo <= page < w.hi and w.on <= tick < w.off for w in windows)
+            assert here == ["hot" if hot else "cold"]
