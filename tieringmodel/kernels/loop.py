@@ -131,46 +131,39 @@ def grid(
     ring = np.empty(delay.max() + 1, np.int64)
     for i in range(final.size):
         n, esz_bp, esz, lag = start[i], esz_bp0[i], np.uint64(0), delay[i]
+        # In locals, because nothing tells the compiler that the arrays written below are others than those read here.
+        of, goal, most, limit, stops = n_pages[i], goal_bp[i], cap[i], ceiling[i], early_exit[i]
+        lost, rate, noise, key, under, over = leak_pages[i], leak_rate[i], noise_bp[i], seed[i], low[i], high[i]
         ring[: lag + 1] = n
-        slot = 0
+        slot, end = np.uint64(0), np.uint64(lag)  # unsigned: no look for an index from the end
         top, bottom = n, n
-        last_move[i] = last_outside[i] = -1
+        moving = outside = np.int64(-1)
         total = in_tail = sum_tail = np.int64(0)
-        tail_from = windows[i] - tail[i]
-        tail_bottom, tail_top = n_pages[i], np.int64(0)
-        for k in range(windows[i]):
+        length = windows[i]
+        tail_from = length - tail[i]
+        tail_bottom, tail_top = of, np.int64(0)
+        for k in range(length):
             seen = n
             if lag > 0:
                 # The slot written now is read again `lag` windows later; the ring starts full of the first value.
                 ring[slot] = n
-                slot = slot + 1 if slot < lag else 0
+                slot = slot + np.uint64(1) if slot < end else np.uint64(0)
                 seen = ring[slot]
-            if n < low[i] or n > high[i]:
-                last_outside[i] = k
-            cur = measured_bp(seen, n_pages[i], noise_bp[i], seed[i], k)
+            if n < under or n > over:
+                outside = k
+            cur = measured_bp(seen, of, noise, key, k)
             n, moved, _, esz_bp, esz, _ = window(
-                n,
-                cur,
-                consist,
-                esz_bp,
-                goal_bp[i],
-                cap[i],
-                ceiling[i],
-                inward,
-                early_exit[i],
-                leak_pages[i],
-                leak_rate[i],
+                n, cur, consist, esz_bp, goal, most, limit, inward, stops, lost, rate
             )
             top, bottom = max(top, n), min(bottom, n)
             total += moved
             if moved > 0:
-                last_move[i] = k
+                moving = k
             if k >= tail_from:
                 in_tail += moved
                 sum_tail += n
                 tail_bottom, tail_top = min(tail_bottom, n), max(tail_top, n)
-        if n < low[i] or n > high[i]:
-            last_outside[i] = windows[i]
+        last_move[i], last_outside[i] = moving, length if n < under or n > over else outside
         final[i], peak[i], trough[i], moved_sum[i], final_esz[i] = n, top, bottom, total, esz
         tail_pages[i], tail_moved[i], tail_low[i], tail_high[i] = sum_tail, in_tail, tail_bottom, tail_top
 
