@@ -246,6 +246,7 @@ def test_a_broken_run_is_named_and_the_others_are_compared(folder: Path) -> None
     assert "record.csv:1" in bad.detail
     assert good.name == f"{D1}/bands"
     assert verdict.name == "bands"
+    assert verdict.detail.endswith("bands of 2 seeds are narrow: between their extremes lie 1 of 3 further values")
     assert verdict.checked == good.checked == 6
 
 
