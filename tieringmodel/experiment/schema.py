@@ -40,6 +40,10 @@ VARIABLES: dict[str, Variable] = {
         _NODE, "bp", "share of all expected accesses that the node serves", "class_pages weighted by class_rate_hz"
     ),
     "migrated_pages": Variable(("time",), "pages", "pages migrated since the previous record", _MODEL),
+    "reclaimed_pages": Variable(("time",), "pages", "pages reclaimed since the previous record", _MODEL),
+    "faulted_pages": Variable(("time",), "pages", "reclaimed pages back in memory since the previous record", _MODEL),
+    "out_pages": Variable(("time",), "pages", "pages that are reclaimed and on no node", _MODEL),
+    "stalled_pages": Variable(("time",), "pages", "touched pages of `out_pages` for which no frame is free", _MODEL),
     "returns": Variable(
         ("time", "lag"), "pages", "pages moved in this record that were back at their old node `lag` windows later",
         "log of moves",
