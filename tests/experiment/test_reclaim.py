@@ -1,4 +1,4 @@
-"""Pages that leave memory and come back: what `pageout` takes, who returns and when, and what a goal on free memory makes of it."""
+"""Pages that leave memory and come back: what `pageout` takes, who returns and when, what a goal on free memory makes of it."""
 
 from __future__ import annotations
 
@@ -59,10 +59,12 @@ def whole(memory: object) -> None:
 
 
 def test_young_pages_are_spared_once_and_made_old() -> None:
-    """All pages are young at the start: the first pass only clears them, the second takes those not touched since."""
+    """All pages are young at the start: the first pass takes what sampling has cleared, the second all but the touched."""
     engine, _ = traced(reclaiming(EVERYTHING, groups=[tm.Group(0, 300, "period", period=1)]))
     engine.run(100_000)
-    assert engine.memory.out_pages == 0
+    samples = 20 * int(engine.kdamonds[0].regions.n)
+    assert 0 < engine.memory.out_pages <= samples < 1000
+    assert all(n >= 0 for n in node_of_pages(engine)[:300])
     engine.run(100_000)
     assert np.flatnonzero(np.array(node_of_pages(engine)) < 0).tolist() == list(range(300, 1000))
     assert engine.memory.used_pages().tolist() == [0, 300]
@@ -78,7 +80,8 @@ def test_a_filter_about_age_stands_for_the_one_that_reclaim_brings() -> None:
 
 
 def test_pages_of_virtual_addresses_are_counted_and_stay() -> None:
-    sc = reclaiming(vmas=[tm.Vma(0, 1000, 1 << 40)], contexts=[tm.Context("vaddr", schemes=(EVERYTHING,), targets=(tm.Target(),))])
+    context = tm.Context("vaddr", schemes=(EVERYTHING,), targets=(tm.Target(),))
+    sc = reclaiming(vmas=[tm.Vma(0, 1000, 1 << 40)], contexts=[context])
     engine, _ = traced(sc)
     assert not engine.memory.reclaims
     engine.run(400_000)
@@ -105,7 +108,7 @@ def test_an_action_that_an_event_brings_reclaims_from_then_on() -> None:
 
 def test_touched_pages_come_back_at_the_next_event_to_the_first_node_with_room() -> None:
     """Touched every 50th tick of 5 ms, first at the 90th: out since 0.2 s, in again at 0.5 s, on node 0 up to its reserve."""
-    machine = tm.Machine.dram_cxl("1 MiB", "6 MiB", reserve_pages=56)
+    machine = tm.Machine((tm.Node(0, 0, MIB, reserve_pages=56), tm.Node(1, MIB, 6 * MIB)))
     group = tm.Group(0, 300, "period", period=500, phase=410)
     engine, _ = traced(reclaiming(EVERYTHING.replace(max_nr_snapshots=2), groups=[group], machine=machine))
     engine.run(400_000)
@@ -127,7 +130,8 @@ def test_a_page_without_a_free_frame_waits_for_one() -> None:
     group = tm.Group(0, 300, "period", period=500, phase=410)
     sc = reclaiming(EVERYTHING.replace(max_nr_snapshots=2), groups=[group])
     events = [
-        tm.Event(300_000, "machine.nodes.0.offline_bytes", 6 * MIB), tm.Event(300_000, "machine.nodes.1.offline_bytes", 1476 * 4096),
+        tm.Event(300_000, "machine.nodes.0.offline_bytes", 6 * MIB),
+        tm.Event(300_000, "machine.nodes.1.offline_bytes", 1476 * 4096),
         tm.Event(800_000, "machine.nodes.0.offline_bytes", 0),
     ]  # fmt: skip
     ds = tm.simulate(sc.replace(events=tuple(events)), duration=1.2, progress=False)
@@ -245,7 +249,7 @@ def with_reclaim(data: dict[str, object], virtual: bool) -> tm.Scenario:
 
 @given(scenarios(min_contexts=1), st.booleans())
 @RUNS
-def test_pages_are_conserved_and_both_ways_to_run_agree_on_it(data: dict[str, object], virtual: bool) -> None:
+def test_pages_are_on_one_frame_or_out_and_counters_are_those_of_a_scan(data: dict[str, object], virtual: bool) -> None:
     sc = with_reclaim(data, virtual)
     engine = Engine(sc, 3, observer=Look(), actions=scheme_actions, log_moves=100)
     if virtual:
@@ -276,7 +280,8 @@ def test_saved_and_resumed_is_running_on(tmp_path, data, virtual, stops) -> None
         engine = checkpoint.load(tmp_path / "a.npz", recorder, observer=recorder, actions=scheme_actions, log_moves=1000)
     engine.run_to(500_000_000)
     xr.testing.assert_identical(recorder.dataset(), records.dataset())
-    assert all(np.array_equal(a, b) for a, b in zip(engine.memory.arrays, straight.memory.arrays, strict=True))
+    for name in set(engine.memory.arrays.layout) - {"log"}:  # what the log held before it was read is left over in it
+        assert np.array_equal(getattr(engine.memory.arrays, name), getattr(straight.memory.arrays, name)), name
 
 
 @given(scenarios(min_contexts=1))
@@ -292,7 +297,8 @@ def test_what_a_sweep_puts_back_is_what_would_be_built(data) -> None:
         anew = Engine(sc, 4, actions=scheme_actions)
         pristine._shelf.open = open_
         for _ in range(2):
-            assert all(np.asarray(a).tobytes() == np.asarray(b).tobytes() for a, b in zip(again.memory.arrays, anew.memory.arrays, strict=True))
+            for a, b in zip(again.memory.arrays, anew.memory.arrays, strict=True):
+                assert np.asarray(a).tobytes() == np.asarray(b).tobytes()
             for engine in (again, anew):
                 engine.run(250_000)
     pristine.forget()
@@ -317,13 +323,12 @@ def put(name: str, at: object, value: int):
         (put("memory.out", 0, 1 << 32), "every page once"),
     ],
 )
-def test_forged_states_are_refused(tmp_path, monkeypatch, change, says) -> None:
+def test_forged_states_are_refused(tmp_path, change, says) -> None:
     engine = Engine(reclaiming(OLD_ONES_TOO, groups=[tm.Group(0, 300, rate_hz=1.0)]), 1)
     engine.run(100_000)
     assert engine.memory.out_pages == 1000
     path = checkpoint.save(tmp_path / "a.npz", engine)
-    tree, arrays = checkpoint.read(path)
-    arrays = {n: a.copy() for n, a in arrays.items()}
+    arrays = {n: a.copy() for n, a in checkpoint.read(path)[1].items()}
     checkpoint._check_memory(engine, arrays)
     change(arrays)
     with pytest.raises(ValueError, match=says):

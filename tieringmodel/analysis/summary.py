@@ -140,7 +140,7 @@ def returns_of(y_bp: npt.NDArray[np.float64], band_bp: float) -> int:
 
 
 def owes(scenario: Scenario, error_bp: float) -> bool:
-    """Return whether a share goal of a scheme that moves or reclaims pages is unmet where the controlled share is so far off its target.
+    """Return whether a share goal of a scheme that acts is unmet where the controlled share is so far off its target.
 
     Goals are floors: a share beyond its goal is a goal met, and nothing brings it back. Runs without share goals owe
     whatever they are off.

@@ -108,7 +108,8 @@ def action_not_modelled(scenario: Scenario) -> Iterator[Finding]:
             "action-not-modelled",
             "error" if any(g.metric != "user_input" for g in goals) else "warning",
             f"{at.path}.action",
-            f"{action} is not modelled: regions are tried, and stay as they are" + ("; the goals do not hear of it" if goals else ""),
+            f"{action} is not modelled: regions are tried, and stay as they are"
+            + ("; the goals do not hear of it" if goals else ""),
             "read its numbers as what it would try, or leave the scheme out",
         )
 
