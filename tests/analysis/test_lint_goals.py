@@ -109,7 +109,7 @@ def test_reclaim_frees_what_matches_and_needs_no_receiver():
 
     def built(bp):
         cold = AccessPattern(max_nr_accesses=0)
-        return scenario(move(0, quota(free(bp)), action="pageout", target_nid=-1, access_pattern=cold))
+        return scenario(move(0, quota(free(bp)), action="pageout", target_nid=-1, access_pattern=cold, filters=()))
 
     at = facts_of(built(5000)).schemes[0]
     p = plant(at, at.scheme.quota.goals[0])

@@ -50,6 +50,7 @@ def judge(
     target_bp: float,
     policy: str,
     scenario: Scenario,
+    faulted: npt.NDArray[np.int64] | None = None,
 ) -> Summary:
     """Judge one policy by share, migration and returning pages together.
 
@@ -73,6 +74,8 @@ def judge(
         Name of the policy.
     scenario : Scenario
         What was run.
+    faulted : ndarray of int64, shape (n,), optional
+        Those of `moved` that were reclaimed and came back.
 
     Returns
     -------
@@ -109,8 +112,16 @@ def judge(
     else:
         tail, band = share_bp[late], BAND * target_bp
         kind = "limit-cycle" if returns_of(tail, band) > 1 else kind_of_moving(tail, target_bp, band)
-    cause, fix = mechanism(kind, policy, scenario, error, swing, per_window, residual, started=bool(moved.any()))
+    cause, fix = mechanism(
+        kind, policy, scenario, error, swing, per_window, residual, started=bool(moved.any()),
+        back=faulted is not None and come_back(moved[late], faulted[late]),
+    )  # fmt: skip
     return Summary(settled, settling, error, residual, bounce, moves_per_page, kind, cause, fix)
+
+
+def come_back(moved: npt.NDArray[np.int64], faulted: npt.NDArray[np.int64]) -> bool:
+    """Return whether a tenth or more of the pages that change place are reclaimed ones that were touched again."""
+    return bool(faulted.any() and 10 * faulted.sum() >= moved.sum())
 
 
 def kind_of_moving(y_bp: npt.NDArray[np.float64], target_bp: float, band_bp: float) -> str:
@@ -167,7 +178,7 @@ def _reclaiming(scenario: Scenario) -> list[Scheme]:
 
 def mechanism(
     kind: str, policy: str, scenario: Scenario, error: float, swing: float, per_window: float, residual: float, *,
-    started: bool,
+    started: bool, back: bool = False,
 ) -> tuple[str, str]:  # fmt: skip
     """Return what causes a verdict on a page-level run, in words, and the nearest knob.
 
@@ -187,6 +198,8 @@ def mechanism(
         Migration at the end, MiB/s.
     started : bool
         Whether any page has moved at all.
+    back : bool
+        Whether reclaimed pages are touched again at the end, see `come_back`.
 
     Returns
     -------
@@ -194,7 +207,7 @@ def mechanism(
     """
     schemes = _migrating(scenario)
     if not schemes and (reclaiming := _reclaiming(scenario)):
-        return _reclaim_cause(reclaiming, kind, error, swing, residual, scenario, started)
+        return _reclaim_cause(reclaiming, kind, error, swing, residual, scenario, started, back)
     if not schemes and any(s.action == "pageout" for c in scenario.contexts for s in c.schemes):
         text = "nothing migrates, and pageout of virtual addresses is counted here without freeing a page"
         return f"{text}; {error:+.0f} bp off the target", ""
@@ -247,8 +260,9 @@ def _weights_cause(rule: str, kind: str, error: float, per_window: float, scenar
 
 
 def _reclaim_cause(
-    schemes: list[Scheme], kind: str, error: float, swing: float, residual: float, scenario: Scenario, started: bool
-) -> tuple[str, str]:
+    schemes: list[Scheme], kind: str, error: float, swing: float, residual: float, scenario: Scenario, started: bool,
+    back: bool,
+) -> tuple[str, str]:  # fmt: skip
     """Return cause and knob where pages are reclaimed and none migrates; `error` below 0 is used memory below the target."""
     goals, quota = [g for s in schemes for g in s.quota.goals], schemes[0].quota
     consist = quota.goal_tuner == "consist" and bool(quota.goals)
@@ -257,6 +271,12 @@ def _reclaim_cause(
         return "reclaim lowers the value that the goal asks to raise", "ask for node_mem_free_bp"
     if kind == "wrong-point" and not started:
         return f"the goals were met before anything was reclaimed, and nothing takes the {abs(error):.0f} bp back", ""
+    if (kind in ("limit-cycle", "ripple") and not back) or (kind == "drifting" and error < 0):
+        where, why = "past" if error < 0 else "around", f": {_STEPS}" if consist else ""
+        return (
+            f"reclaim goes on {where} the goal{why}; swing {swing:.0f} bp, {residual:.1f} MiB/s",
+            "use the temporal tuner with a size quota" if consist else "run longer",
+        )
     if kind in ("limit-cycle", "ripple"):
         return (
             f"pages are reclaimed and fault back in when they are touched: swing {swing:.0f} bp, {residual:.1f} MiB/s for ever",
@@ -264,7 +284,7 @@ def _reclaim_cause(
         )
     if kind == "wrong-point" and error < 0 and all(g.metric in _USED for g in goals):
         how = (
-            "CONSIST lowers its quota step by step only, and what nobody touches does not come back"
+            _STEPS
             if consist
             else f"the last window's quota ({cap}) overshot"
             if goals
@@ -281,6 +301,7 @@ def _reclaim_cause(
     return _goal_cause(schemes, kind, error, swing, residual, scenario)
 
 
+_STEPS = "CONSIST lowers its quota step by step only, and what nobody touches does not come back"
 _USED = ("node_mem_used_bp", "node_mem_free_bp")
 
 

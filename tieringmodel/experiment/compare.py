@@ -119,6 +119,7 @@ def compare(
             judge(
                 time, y, moved, ds["returns"].values, window_s=float(ds.attrs["window_s"]), n_pages=n_eligible,
                 target_bp=what.target_bp, policy=name, scenario=policy.scenario,
+                faulted=ds["faulted_pages"].values if "faulted_pages" in ds else None,
             )
         )  # fmt: skip
     names = list(runs)
