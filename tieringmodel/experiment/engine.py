@@ -189,7 +189,8 @@ class Engine:
             clock[0] += self.kdamonds[-1].attrs.sample_us * 1000
             for k in self.kdamonds:
                 self._check(k, tick)
-                self._fault_in(k, tick)
+                if self.memory.reclaims:
+                    self._fault_in(k, tick)
                 k.body()
                 if tick < ticks:
                     self._prepare(k)
@@ -239,7 +240,8 @@ class Engine:
                 continue
             if c.wait_ns:  # while asleep a kdamond still takes requests
                 self.memory.arrays.clock[0] = now_ns = c.wake()
-                self._fault_in(None, now_ns // c.tick_ns)
+                if self.memory.reclaims:
+                    self._fault_in(None, now_ns // c.tick_ns)
                 self._fire(now_ns)
                 c.kdamond.take_request()
             elif self.tracked:
@@ -254,7 +256,7 @@ class Engine:
 
     def _fault_in(self, k: Kdamond | None, tick: int) -> None:
         """Bring touched pages that are out back where more follows than a look: an event of kdamond k, or of a sleeping one."""
-        if self.memory.reclaims and (k is None or k.at_event()):
+        if k is None or k.at_event():
             self.memory.fault_in(self.access.arrays, tick)
 
     def _begin(self, c: ContextClock) -> None:
@@ -352,7 +354,8 @@ class Engine:
         self.memory.arrays.clock[0] = times[0]
         self.access.enter(int(until[0]))
         k.check(int(until[0]))
-        self._fault_in(k, int(until[0]))
+        if self.memory.reclaims:
+            self._fault_in(k, int(until[0]))
         c.advance(times)
         self._fire(int(times[0]))
         self._body(c)

@@ -82,6 +82,8 @@ class PhysicalMemory:
         Logical pages: the workload's, then the nodes' ``cache_bytes``.
     page_bytes : int
         Size of a page, that of the machine's folios.
+    reclaims : bool
+        Whether pages can be out: taken off their frames, and on no other.
 
     Raises
     ------
@@ -124,6 +126,7 @@ class PhysicalMemory:
         nodes["key"] = [mixed(seed ^ (i + 1)) for i in range(len(nodes))]
         clock[COST], clock[JIFFY] = machine.migrate_ns_per_page, 1_000_000_000 // machine.hz
         self.space = self.space_for(1)
+        self.reclaims = bool(self.arrays.out.size)
         self.page_lists: PageLists | None = None
         if machine.percpu_lists:
             held = [n.percpu_pages for n in machine.nodes]
@@ -294,11 +297,6 @@ class PhysicalMemory:
     def class_pages(self) -> npt.NDArray[np.int64]:
         """Return LRU pages per node and access class, int64 (n_nodes, n_classes)."""
         return np.array(self.arrays.by_class)
-
-    @property
-    def reclaims(self) -> bool:
-        """Whether pages can be out: taken off their frames, and on no other."""
-        return bool(self.arrays.out.size)
 
     @property
     def out_pages(self) -> int:
