@@ -104,6 +104,22 @@ def test_actions_on_lru_lists_and_reclaim_have_signs_too():
     assert "goal-on-source" not in codes(scenario(move(0, quota(free(4000, nid=1)), action="pageout", target_nid=-1)))
 
 
+def test_reclaim_frees_what_matches_and_needs_no_receiver():
+    """Up to every page that matches and no further, wherever there is room: pages leave memory."""
+
+    def built(bp):
+        cold = AccessPattern(max_nr_accesses=0)
+        return scenario(move(0, quota(free(bp)), action="pageout", target_nid=-1, access_pattern=cold, filters=()))
+
+    at = facts_of(built(5000)).schemes[0]
+    p = plant(at, at.scheme.quota.goals[0])
+    assert p.reach_pages == p.start_pages + at.supply()[0]
+    assert p.start_pages < p.reach_pages < p.n_pages
+    reach = p.bp(p.reach_pages)
+    assert "target-above-supply" not in codes(built(reach))
+    assert f"can reach {reach} bp at most" in one(built(reach + 1), "target-above-supply").message
+
+
 def test_a_goal_on_a_node_that_takes_no_part_is_only_switched_by_it():
     three = Machine((*machine().nodes, Node(2, 512 * MIB, 256 * MIB)))
     finding = one(scenario(move(0, quota(used(4000, nid=2))), machine=three), "goal-without-effect")

@@ -59,14 +59,16 @@ def test_without_the_variable_the_least_of_system_and_control_group_counts(monke
     assert need.available_bytes() is None or need.available_bytes() > 3500
 
 
-@pytest.mark.parametrize(("frame_of", "seen"), [(False, False), (True, False), (True, True)])
-def test_the_estimate_covers_the_arrays(frame_of, seen):
+@pytest.mark.parametrize(
+    ("frame_of", "seen", "out"), [(False, False, False), (True, False, False), (True, True, False), (False, True, True)]
+)
+def test_the_estimate_covers_the_arrays(frame_of, seen, out):
     frames = 1 << 18
     machine = Machine.dram_cxl(frames // 2 * 4096, frames // 2 * 4096)
     memory = PhysicalMemory(
-        machine, Workload(frames), np.zeros(frames, np.uint16), track_young=seen, keep_frame_of=frame_of
+        machine, Workload(frames), np.zeros(frames, np.uint16), track_young=seen, keep_frame_of=frame_of, reclaims=out
     )
     held = sum(a.nbytes for a in memory.arrays) + 2 * frames
-    estimate = need.needed_bytes(frames, frames, frame_of, seen)
+    estimate = need.needed_bytes(frames, frames, frame_of, seen, out=out)
     # The page classes count while pages are placed; counts per 2**18 frames and per node are not estimated: 1 KiB at most.
     assert estimate - need.FIXED_BYTES <= held <= estimate - need.FIXED_BYTES + 1024

@@ -10,8 +10,8 @@ import numpy as np
 
 from ..scenario import Scenario
 from .diagnosis import PAGE_BYTES, Diagnosis, cap_pages, quiet_cap_pages
-from .series import Series
-from .summary import mechanism
+from .series import Series, moved_pages
+from .summary import come_back, mechanism
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -162,6 +162,7 @@ def diagnose_simulation(kind: str, ds: xr.Dataset, view: Series, measured: dict[
     cause, fix = mechanism(
         kind, "", Scenario.from_json(ds.attrs["scenario"]), measured["steady_state_error_bp"], float(np.ptp(tail)),
         moved / view.n_pages, residual, started=bool(view.moved.any()),
+        back="faulted_pages" in ds and come_back(*(x[x.size // 2 :] for x in (moved_pages(ds), ds["faulted_pages"].values))),
     )  # fmt: skip
     return Diagnosis(cause, fix)
 

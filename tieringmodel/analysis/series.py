@@ -193,7 +193,16 @@ def _goals_of(ds: xr.Dataset, node: int) -> tuple[bool, float | None, float]:
 def pages_of(ds: xr.Dataset) -> int:
     """Return how many pages of a page-level run are touched at any time: those that a goal about accesses is about."""
     touched = (ds["class_rate_hz"].values > 0).any(axis=0)
-    return int(ds["class_pages"].values[-1].sum(axis=0)[touched].sum())
+    return int(ds["class_pages"].values[0].sum(axis=0)[touched].sum())  # all of them, for none is reclaimed at the start
+
+
+def moved_pages(ds: xr.Dataset) -> npt.NDArray[np.int64]:
+    """Return pages of a page-level run that changed place since the previous record, int64 (n_records,).
+
+    Those that migrated, and where pages can be reclaimed also those that were, and those that came back.
+    """
+    names = [n for n in ("migrated_pages", "reclaimed_pages", "faulted_pages") if n in ds]
+    return np.asarray(sum(ds[n].values for n in names))
 
 
 def _simulation(ds: xr.Dataset, parameters: dict[str, Any], node: int) -> Series:
@@ -208,8 +217,10 @@ def _simulation(ds: xr.Dataset, parameters: dict[str, Any], node: int) -> Series
     used_goal, low, high = _goals_of(ds, node)
     used, free = ds["used_pages"].values, ds["free_pages"].values
     share = (1e4 * used / (used + free) if used_goal else ds["access_share_bp"].values)[:, at]
-    moved = ds["migrated_pages"].values
+    moved = moved_pages(ds)
     pages = ds["class_pages"].values.sum(axis=2)
+    if "out_pages" in ds:
+        pages = np.column_stack((pages, ds["out_pages"].values))  # one more place to be
     n_pages = (0 if used_goal else pages_of(ds)) or float(ds.attrs["n_pages"])
     lags, returns = ds["lag"].values, ds["returns"].values
 

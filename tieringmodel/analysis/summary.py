@@ -50,6 +50,7 @@ def judge(
     target_bp: float,
     policy: str,
     scenario: Scenario,
+    faulted: npt.NDArray[np.int64] | None = None,
 ) -> Summary:
     """Judge one policy by share, migration and returning pages together.
 
@@ -60,7 +61,7 @@ def judge(
     share_bp : ndarray of float64, shape (n,)
         Controlled share at those times.
     moved : ndarray of int64, shape (n,)
-        Pages migrated since the previous time.
+        Pages migrated since the previous time; where pages can be reclaimed, those that were and that came back too.
     returns : ndarray of int64, shape (n, lags), or None
         Moves undone, by lag in windows; None where pages were not followed.
     window_s : float
@@ -73,6 +74,8 @@ def judge(
         Name of the policy.
     scenario : Scenario
         What was run.
+    faulted : ndarray of int64, shape (n,), optional
+        Those of `moved` that were reclaimed and came back.
 
     Returns
     -------
@@ -109,8 +112,16 @@ def judge(
     else:
         tail, band = share_bp[late], BAND * target_bp
         kind = "limit-cycle" if returns_of(tail, band) > 1 else kind_of_moving(tail, target_bp, band)
-    cause, fix = mechanism(kind, policy, scenario, error, swing, per_window, residual, started=bool(moved.any()))
+    cause, fix = mechanism(
+        kind, policy, scenario, error, swing, per_window, residual, started=bool(moved.any()),
+        back=faulted is not None and come_back(moved[late], faulted[late]),
+    )  # fmt: skip
     return Summary(settled, settling, error, residual, bounce, moves_per_page, kind, cause, fix)
+
+
+def come_back(moved: npt.NDArray[np.int64], faulted: npt.NDArray[np.int64]) -> bool:
+    """Return whether a tenth or more of the pages that change place are reclaimed ones that were touched again."""
+    return bool(faulted.any() and 10 * faulted.sum() >= moved.sum())
 
 
 def kind_of_moving(y_bp: npt.NDArray[np.float64], target_bp: float, band_bp: float) -> str:
@@ -140,12 +151,12 @@ def returns_of(y_bp: npt.NDArray[np.float64], band_bp: float) -> int:
 
 
 def owes(scenario: Scenario, error_bp: float) -> bool:
-    """Return whether a share goal of a migrating scheme is unmet where the controlled share is so far off its target.
+    """Return whether a share goal of a scheme that acts is unmet where the controlled share is so far off its target.
 
     Goals are floors: a share beyond its goal is a goal met, and nothing brings it back. Runs without share goals owe
     whatever they are off.
     """
-    goals = [g for s in _migrating(scenario) for g in s.quota.goals if g.metric.startswith("node_")]
+    goals = [g for s in (*_migrating(scenario), *_reclaiming(scenario)) for g in s.quota.goals if g.metric.startswith("node_")]
     if not goals or len(scenario.machine.nodes) != 2:
         return True
     first = goals[0]
@@ -161,9 +172,13 @@ def _migrating(scenario: Scenario) -> list[Scheme]:
     return [s for c in scenario.contexts for s in c.schemes if s.action.startswith("migrate")]
 
 
+def _reclaiming(scenario: Scenario) -> list[Scheme]:
+    return [s for c in scenario.contexts if c.ops == "paddr" for s in c.schemes if s.action == "pageout"]
+
+
 def mechanism(
     kind: str, policy: str, scenario: Scenario, error: float, swing: float, per_window: float, residual: float, *,
-    started: bool,
+    started: bool, back: bool = False,
 ) -> tuple[str, str]:  # fmt: skip
     """Return what causes a verdict on a page-level run, in words, and the nearest knob.
 
@@ -183,14 +198,19 @@ def mechanism(
         Migration at the end, MiB/s.
     started : bool
         Whether any page has moved at all.
+    back : bool
+        Whether reclaimed pages are touched again at the end, see `come_back`.
 
     Returns
     -------
     cause, fix : str
     """
     schemes = _migrating(scenario)
+    if not schemes and (reclaiming := _reclaiming(scenario)):
+        return _reclaim_cause(reclaiming, kind, error, swing, residual, scenario, started, back)
     if not schemes and any(s.action == "pageout" for c in scenario.contexts for s in c.schemes):
-        return f"nothing migrates, and pageout is counted here without freeing a page; {error:+.0f} bp off the target", ""
+        text = "nothing migrates, and pageout of virtual addresses is counted here without freeing a page"
+        return f"{text}; {error:+.0f} bp off the target", ""
     if not schemes or (policy.startswith("weights") and not schemes[0].dests):
         return _baseline_cause(policy, kind, error)
     if schemes[0].dests and not policy.startswith("recorded"):
@@ -237,6 +257,52 @@ def _weights_cause(rule: str, kind: str, error: float, per_window: float, scenar
         return f"the node follows from the frame number: {how}; {error:+.0f} bp, {share}", fix
     which = "lowest" if rule == "first" else "highest"
     return f"the {which} frames are sent to the other node; moving changes who ranks there: {share}", fix
+
+
+def _reclaim_cause(
+    schemes: list[Scheme], kind: str, error: float, swing: float, residual: float, scenario: Scenario, started: bool,
+    back: bool,
+) -> tuple[str, str]:  # fmt: skip
+    """Return cause and knob where pages are reclaimed and none migrates; `error` below 0 is used memory below the target."""
+    goals, quota = [g for s in schemes for g in s.quota.goals], schemes[0].quota
+    consist = quota.goal_tuner == "consist" and bool(quota.goals)
+    cap = format_bytes(quota.sz_bytes) if quota.sz_bytes else "no cap"
+    if any((g.metric == "node_mem_used_bp") != g.complement for g in goals if g.metric in _USED) and kind != "converged":
+        return "reclaim lowers the value that the goal asks to raise", "ask for node_mem_free_bp"
+    if kind == "wrong-point" and not started:
+        return f"the goals were met before anything was reclaimed, and nothing takes the {abs(error):.0f} bp back", ""
+    if (kind in ("limit-cycle", "ripple") and not back) or (kind == "drifting" and error < 0):
+        where, why = "past" if error < 0 else "around", f": {_STEPS}" if consist else ""
+        return (
+            f"reclaim goes on {where} the goal{why}; swing {swing:.0f} bp, {residual:.1f} MiB/s",
+            "use the temporal tuner with a size quota" if consist else "run longer",
+        )
+    if kind in ("limit-cycle", "ripple"):
+        return (
+            f"pages are reclaimed and fault back in when they are touched: swing {swing:.0f} bp, {residual:.1f} MiB/s for ever",
+            f"ask for colder pages (min_age), or lower the quota (now {cap})",
+        )
+    if kind == "wrong-point" and error < 0 and all(g.metric in _USED for g in goals):
+        how = (
+            _STEPS
+            if consist
+            else f"the last window's quota ({cap}) overshot"
+            if goals
+            else "there is no goal to stop at"
+        )
+        fix = "use the temporal tuner with a size quota" if consist else f"lower the quota (now {cap})"
+        return f"reclaim went {-error:.0f} bp beyond the target: {how}", fix if goals else "give the scheme a goal"
+    if kind == "wrong-point" and residual == 0:
+        return (
+            f"reclaim ended {abs(error):.0f} bp off the target: no more pages match the pattern and stay untouched "
+            "between two looks",
+            "widen the access pattern",
+        )
+    return _goal_cause(schemes, kind, error, swing, residual, scenario)
+
+
+_STEPS = "CONSIST lowers its quota step by step only, and what nobody touches does not come back"
+_USED = ("node_mem_used_bp", "node_mem_free_bp")
 
 
 def _goal_cause(

@@ -159,10 +159,17 @@ class Kdamond:
 
     def ticks_to_event(self) -> int:
         """Return how many sampling ticks lie ahead up to and including the next one with work beside sampling."""
+        return max(self._ahead(), 1)
+
+    def at_event(self) -> bool:
+        """Whether the present sampling tick has work beside sampling."""
+        return self._ahead() <= 0
+
+    def _ahead(self) -> int:
         applies = self.next_apply
         if self.watched:
             applies = [at for at, active in zip(applies, self.schemes["active"], strict=True) if active]
-        return max(min([self.next_aggregation, *applies]) - self.passed, 1)
+        return min([self.next_aggregation, *applies]) - self.passed
 
     def watermark_wait_us(self) -> int:
         """Evaluate the schemes' watermarks; return how long to sleep until the next look, 0 = go on (section d.2)."""

@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from ..errors import InputError
 from ..kernels import apply, frames, placement, scoring
-from ..kernels.layout import LOW32, Space
+from ..kernels.layout import LOW32, NO_FRAME, Space
 from ..scenario import CORE_FILTERS, Dest, Vma
 from ..units import UINT_MAX
 from .kdamond import Kdamond
@@ -260,5 +260,9 @@ def resident_frames(kdamond: Kdamond, start: int, end: int) -> npt.NDArray[np.in
         if a >= b:
             continue
         a, b = a - first + base, b - first + base
-        parts.append(memory.frame_of[a:b].astype(np.int64) if space.virtual else frames.lru_frames(memory, a, b))
+        if space.virtual:
+            here = memory.frame_of[a:b].astype(np.int64)
+            parts.append(here[here != NO_FRAME])
+        else:
+            parts.append(frames.lru_frames(memory, a, b))
     return np.concatenate(parts) if parts else np.zeros(0, np.int64)

@@ -26,9 +26,23 @@ from ..damon.weighted import WeightedMigrate
 from ..errors import InputError
 from ..interop.documents import BROKEN_ARCHIVE
 from ..kernels._jit import source_digest
-from ..kernels.layout import CLASS_MASK, LOG_LENGTH, LOW32, SHIFT32, Memory
+from ..kernels.layout import (
+    AT_BACK,
+    AT_FRONT,
+    CLASS_MASK,
+    FAULTED,
+    LOG_LENGTH,
+    LOOKED,
+    LOW32,
+    NO_FRAME,
+    RECLAIMED,
+    SHIFT32,
+    STALLED,
+    TOUCHED,
+    Memory,
+)  # fmt: skip
 from ..scenario import Attrs, Context, Scenario
-from .engine import Engine
+from .engine import MAX_TRACKED_TICK, Engine
 
 if TYPE_CHECKING:
     from .recorder import Recorder
@@ -245,9 +259,12 @@ def _check_memory(engine: Engine, arrays: Arrays) -> None:
     frames, n_pages = m.rec.size, engine.memory.n_pages
     page = (given.rec & LOW32).astype(np.int64) - 1
     at = np.flatnonzero(page >= 0)
-    if at.size != n_pages or page.max() >= n_pages or (np.bincount(page[at], minlength=n_pages) != 1).any():
-        raise ValueError("memory.rec does not hold every page once")
-    frame_of = np.empty(n_pages, np.int64)
+    out = _check_out(engine, given)
+    held_once = np.concatenate((page[at], out))
+    known = held_once.size == n_pages and held_once.min(initial=0) >= 0 and held_once.max(initial=0) < n_pages
+    if not known or (np.bincount(held_once, minlength=n_pages) != 1).any():
+        raise ValueError("memory.rec and memory.out do not hold every page once")
+    frame_of = np.full(n_pages, NO_FRAME, np.int64)
     frame_of[page[at]] = at
     if m.frame_of.size and (given.frame_of != frame_of).any():
         raise ValueError("memory.frame_of and memory.rec contradict each other")
@@ -260,11 +277,11 @@ def _check_memory(engine: Engine, arrays: Arrays) -> None:
     bad += [n for n, top in tops.items() if (node[n] < -1).any() or (node[n] > top).any()]
     links = given.rec >> SHIFT32
     held = np.zeros(frames, np.bool_)
-    held[frame_of] = True
+    held[at] = True
     if (links[~held] > frames).any() or (given.rec[~held] & LOW32).any():
         bad.append("rec")
-    on = np.searchsorted(m.base, frame_of, side="right") - 1
-    cell = on * m.by_class.shape[1] + (links[frame_of] & CLASS_MASK).astype(np.int64)
+    on = np.searchsorted(m.base, at, side="right") - 1
+    cell = on * m.by_class.shape[1] + (links[at] & CLASS_MASK).astype(np.int64)
     counted = np.bincount(cell, minlength=m.by_class.size)
     if counted.size != m.by_class.size or (counted.reshape(m.by_class.shape) != given.by_class).any():
         bad.append("by_class")
@@ -272,6 +289,26 @@ def _check_memory(engine: Engine, arrays: Arrays) -> None:
         bad.append("lru_bits")
     if bad or given.clock[LOG_LENGTH] > m.log.size:
         raise ValueError(f"{', '.join(bad) or 'log'} of its memory contradict the rest")
+
+
+def _check_out(engine: Engine, given: Memory) -> npt.NDArray[np.int64]:
+    """Return the pages that are out, after checking that their records are ones that `fault_in` can put back."""
+    swap, size = given.swap, given.out.size
+    front, back = int(swap[AT_FRONT]), int(swap[AT_BACK])
+    counts = bool((swap >= 0).all()) and front + back <= size and swap[STALLED] <= front
+    if not counts or front + back != swap[RECLAIMED] - swap[FAULTED] or swap[LOOKED] > MAX_TRACKED_TICK:
+        raise ValueError("memory.swap contradicts itself")
+    record = np.concatenate((given.out[:front], given.out[size - back :]))
+    waits = (record & TOUCHED) != 0
+    cls = ((record & ~TOUCHED) >> SHIFT32).astype(np.int64)
+    number, first = cls & int(CLASS_MASK), engine.access.arrays.first
+    known = (cls >> 17 == 0) & (number < first.size - 1)
+    if not known.all() or np.flatnonzero(waits).size != swap[STALLED] or waits[front:].any():
+        raise ValueError("memory.out holds no pages of this run")
+    touchable = first[number] < first[number + 1]
+    if not touchable[:front].all() or touchable[front:].any():
+        raise ValueError("memory.out holds pages where they are not looked for")
+    return (record & LOW32).astype(np.int64) - 1
 
 
 def _put_kdamond(k: Kdamond, one: dict[str, Any], arrays: Arrays, name: str) -> None:

@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..analysis.lint import format_findings, lint
+from ..analysis.series import moved_pages
 from ..analysis.summary import Summary, judge
 from ..atomic import replacing_netcdf
 from ..errors import InputError
@@ -111,13 +112,14 @@ def compare(
             snapshots=200 if snapshots is None else 0, oracle=what if policy.oracle else None,
         )  # fmt: skip
         snapshots = ds if snapshots is None else snapshots
-        y, time, moved = share_bp(ds, what), ds["time"].values, ds["migrated_pages"].values
+        y, time, moved = share_bp(ds, what), ds["time"].values, moved_pages(ds)
         shares.append(y[_records_at(time, grid)])
-        rates.append(_rate(time, np.cumsum(moved) * page_mib, grid))
+        rates.append(_rate(time, np.cumsum(ds["migrated_pages"].values) * page_mib, grid))
         summaries.append(
             judge(
                 time, y, moved, ds["returns"].values, window_s=float(ds.attrs["window_s"]), n_pages=n_eligible,
                 target_bp=what.target_bp, policy=name, scenario=policy.scenario,
+                faulted=ds["faulted_pages"].values if "faulted_pages" in ds else None,
             )
         )  # fmt: skip
     names = list(runs)

@@ -43,18 +43,26 @@ class Silent:
         """Ignore."""
 
 
+def contexts_of(scenario: Scenario) -> list[Context]:
+    """Return the contexts as they are at the start and as events make them."""
+    later = (changed for _, changed in scenario.stages())
+    return [c for each in (scenario, *later) for c in each.contexts]
+
+
+def needs_reclaim(scenario: Scenario) -> bool:
+    """Whether pages can be taken out of memory: the action ``pageout`` of paddr contexts."""
+    return any(c.ops == "paddr" and s.action == "pageout" for c in contexts_of(scenario) for s in c.schemes)
+
+
 def needs_young(scenario: Scenario) -> bool:
-    """Whether accessed state must be kept per page: several contexts clear each other's bits, young filters read them."""
-    return len(scenario.contexts) > 1 or any(
-        f.type == "young" for c in scenario.contexts for s in c.schemes for f in s.filters
-    )
+    """Whether accessed state must be kept per page: several contexts clear each other's bits, filters and reclaim read them."""
+    asked = any(f.type == "young" for c in contexts_of(scenario) for s in c.schemes for f in s.filters)
+    return asked or len(scenario.contexts) > 1 or needs_reclaim(scenario)
 
 
 def needs_frame_of(scenario: Scenario) -> bool:
     """Whether pages are looked up by identity while a run lasts: in virtual address spaces, and by weighted destinations."""
-    later = (changed for _, changed in scenario.stages())
-    contexts = [c for each in (scenario, *later) for c in each.contexts]
-    return any(c.ops != "paddr" or any(s.dests for s in c.schemes) for c in contexts)
+    return any(c.ops != "paddr" or any(s.dests for s in c.schemes) for c in contexts_of(scenario))
 
 
 class Engine:
@@ -120,17 +128,20 @@ class Engine:
         """Return the machine's memory as the run finds it; a sweep's runs take over what the last one left, if it fits."""
         machine, workload, access, young = self.scenario.machine, self.scenario.workload, self.access, self.tracked
         by_identity, n_classes = needs_frame_of(self.scenario), len(access.groups_of_class)
+        reclaims = needs_reclaim(self.scenario)
         layout = (
             machine.nodes, machine.allocator, machine.folio_bytes, workload.n_pages, workload.placement, access.runs,
-            n_classes, young, by_identity,
+            n_classes, young, by_identity, reclaims,
         )  # fmt: skip
         kept = pristine.take(layout)
         copied = False
         if kept is None:
-            check_memory(machine, workload.n_pages, by_identity, young)
-            copied = pristine.wanted(layout) and copy_fits(machine, workload.n_pages, by_identity, young)
+            size = machine, workload.n_pages, by_identity, young, reclaims
+            check_memory(*size)
+            copied = pristine.wanted(layout) and copy_fits(*size)
         memory = PhysicalMemory(
             machine, workload, None if kept else access.page_class, self.seed, young, n_classes, log_moves, by_identity, kept,
+            reclaims,
         )  # fmt: skip
         if copied:
             pristine.keep(layout, memory)
@@ -178,6 +189,8 @@ class Engine:
             clock[0] += self.kdamonds[-1].attrs.sample_us * 1000
             for k in self.kdamonds:
                 self._check(k, tick)
+                if self.memory.reclaims:
+                    self._fault_in(k, tick)
                 k.body()
                 if tick < ticks:
                     self._prepare(k)
@@ -227,6 +240,8 @@ class Engine:
                 continue
             if c.wait_ns:  # while asleep a kdamond still takes requests
                 self.memory.arrays.clock[0] = now_ns = c.wake()
+                if self.memory.reclaims:
+                    self._fault_in(None, now_ns // c.tick_ns)
                 self._fire(now_ns)
                 c.kdamond.take_request()
             elif self.tracked:
@@ -238,6 +253,11 @@ class Engine:
             if progress:
                 progress(self.memory.now_ns * 1e-9)
         self.memory.arrays.clock[0] = max(end_ns, self.memory.now_ns)
+
+    def _fault_in(self, k: Kdamond | None, tick: int) -> None:
+        """Bring touched pages that are out back where more follows than a look: an event of kdamond k, or of a sleeping one."""
+        if k is None or k.at_event():
+            self.memory.fault_in(self.access.arrays, tick)
 
     def _begin(self, c: ContextClock) -> None:
         """Begin a round of a context's loop: sleep while every scheme is inactive, else prepare the access check."""
@@ -334,6 +354,8 @@ class Engine:
         self.memory.arrays.clock[0] = times[0]
         self.access.enter(int(until[0]))
         k.check(int(until[0]))
+        if self.memory.reclaims:
+            self._fault_in(k, int(until[0]))
         c.advance(times)
         self._fire(int(times[0]))
         self._body(c)

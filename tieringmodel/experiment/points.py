@@ -131,6 +131,7 @@ def summary_measures(ds: xr.Dataset, scenario: Scenario, what: Controlled | None
         If the scenario controls no share.
     """
     from ..analysis.measures import overshoot_bp
+    from ..analysis.series import moved_pages
     from ..analysis.summary import judge
     from .compare import eligible_pages, share_bp
 
@@ -138,8 +139,9 @@ def summary_measures(ds: xr.Dataset, scenario: Scenario, what: Controlled | None
     n_pages = eligible_pages(scenario) if what.kind == "access" else scenario.workload.n_pages
     y, time, moved = share_bp(ds, what), ds["time"].values, ds["migrated_pages"].values
     row = judge(
-        time, y, moved, ds["returns"].values, window_s=float(ds.attrs["window_s"]), n_pages=n_pages,
+        time, y, moved_pages(ds), ds["returns"].values, window_s=float(ds.attrs["window_s"]), n_pages=n_pages,
         target_bp=what.target_bp, policy="", scenario=scenario,
+        faulted=ds["faulted_pages"].values if "faulted_pages" in ds else None,
     )  # fmt: skip
     late = y[time >= (row.settling_s if np.isfinite(row.settling_s) else time[-1] / 2)]
     known = late[~np.isnan(late)]

@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from ..damon.kdamond import STAT_FIELDS, Kdamond
 from ..damon.regions import COLUMNS
-from ..kernels.layout import NODE, SCHEME
+from ..kernels.layout import AT_BACK, AT_FRONT, FAULTED, NODE, RECLAIMED, SCHEME, STALLED
 from .schema import described
 
 if TYPE_CHECKING:
@@ -72,11 +72,13 @@ def row_layout(engine: Engine) -> np.dtype[Any]:
     quota = [("esz_bp", "u8"), ("score", "u8"), ("resets", "i8"), ("rmap_walks", "i8")]
     goal = [("goal_current", "u8"), ("goal_target", "u8")]
     context = [("nr_regions", "i8"), ("sample_us", "i8")]
+    swap = [("swap", "i8", engine.memory.arrays.swap.shape)] if engine.memory.reclaims else []
     return np.dtype(
         [
             ("node", NODE, (nodes,)), ("class_pages", "i8", (nodes, classes)), ("class_rate_hz", "f8", (classes,)),
             ("scheme", SCHEME, (len(quotas),)), ("quota", quota, (len(quotas),)),
             ("goal", goal, (sum(len(q.goals) for q in quotas),)), ("context", context, (len(engine.kdamonds),)),
+            *swap,
         ]
     )  # fmt: skip
 
@@ -143,7 +145,9 @@ class Recorder:
         for k in kdamonds:
             numbers += k.regions.n, k.attrs.sample_us
         rates = engine.access.touch_rate_hz(memory.now_ns // (engine.tick_us * 1000))
-        tables = memory.arrays.node, memory.arrays.by_class, rates, *[k.schemes for k in kdamonds], array("Q", numbers)
+        tables = [memory.arrays.node, memory.arrays.by_class, rates, *[k.schemes for k in kdamonds], array("Q", numbers)]
+        if memory.reclaims:
+            tables.append(memory.arrays.swap)
         self.rows.append(b"".join([table.tobytes() for table in tables]))
         self.returns.add(*memory.take_log())
 
@@ -180,6 +184,12 @@ class Recorder:
             ("context", ("nr_regions", "sample_us")),
         ):
             data |= {name: table[part][name] for name in names}
+        if self.engine.memory.reclaims:
+            swap = table["swap"]
+            data["reclaimed_pages"] = np.diff(swap[:, RECLAIMED], prepend=0)
+            data["faulted_pages"] = np.diff(swap[:, FAULTED], prepend=0)
+            data["out_pages"] = swap[:, AT_FRONT] + swap[:, AT_BACK]
+            data["stalled_pages"] = swap[:, STALLED]
         return {name: np.array(values, order="C") for name, values in data.items()}
 
     def state(self, arrays: dict[str, npt.NDArray[Any]]) -> dict[str, Any]:

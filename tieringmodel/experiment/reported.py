@@ -18,7 +18,7 @@ from ..damon.kdamond import Kdamond
 from ..errors import InputError
 from ..hotness import Activity, HotnessSource, source
 from ..hotness.protocol import check_reports
-from ..kernels.layout import CLASS_MASK, LOW32, SHIFT32
+from ..kernels.layout import CLASS_MASK, FAULTED, LOW32, NO_FRAME, RECLAIMED, SHIFT32
 from ..scenario import Context, SourceOfHotness
 
 Ints = npt.NDArray[np.int64]
@@ -125,11 +125,11 @@ class ReportedKdamond(Kdamond):
     def _truth(self, tick: int) -> tuple[npt.NDArray[np.float64], Ints]:
         """Return touches per second and node of everything the sources see; the same objects while nothing changed."""
         m = self.memory.arrays
-        version = int(m.node["migrated_in"].sum()), self.access.enter(tick)
+        version = int(m.node["migrated_in"].sum() + m.swap[RECLAIMED] + m.swap[FAULTED]), self.access.enter(tick)
         if self._known is None or self._known[0] != version:
             rates = self.access.touch_rate_hz(tick)
             frame = self.memory.frame_of[self._pages()].astype(np.int64) if self.space.virtual else np.arange(m.rec.size)
-            record = m.rec[frame]
+            record = np.where(frame == NO_FRAME, 0, m.rec[np.where(frame == NO_FRAME, 0, frame)])
             held = record & LOW32 != 0  # a free frame's record may link to the next one instead
             cls = np.where(held, (record >> SHIFT32) & CLASS_MASK, 0).astype(np.int64)
             rate = np.where(held, rates[cls], 0.0)

@@ -69,6 +69,14 @@ VARIABLES: dict[str, Variable] = {
     "region_age": Variable(("region",), "aggregations", "age", "after merging"),
 }
 
+OF_RECLAIM: dict[str, Variable] = {
+    "reclaimed_pages": Variable(("time",), "pages", "pages reclaimed since the previous record", _MODEL),
+    "faulted_pages": Variable(("time",), "pages", "reclaimed pages back in memory since the previous record", _MODEL),
+    "out_pages": Variable(("time",), "pages", "pages that are reclaimed and on no node", _MODEL),
+    "stalled_pages": Variable(("time",), "pages", "touched pages of `out_pages` for which no frame is free", _MODEL),
+}
+"""Variables of runs in which pages can be reclaimed, beside `VARIABLES`."""
+
 COORDINATES: dict[str, tuple[str, str]] = {
     "time": ("s", "simulated time since DAMON was turned on"),
     "node": ("1", "NUMA node id"),
@@ -109,8 +117,8 @@ def described(
     }
     for index in indexes.values():
         made |= index.create_variables(made)
+    about = VARIABLES | OF_RECLAIM
     variables = {
-        name: xr.Variable(VARIABLES[name].dims, values, VARIABLES[name].attrs, fastpath=True)
-        for name, values in data.items()
+        name: xr.Variable(about[name].dims, values, about[name].attrs, fastpath=True) for name, values in data.items()
     }
     return xr.Dataset(variables, xr.Coordinates(made, indexes))

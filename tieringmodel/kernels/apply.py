@@ -11,7 +11,7 @@ import numpy as np
 from ._jit import inlined, kernel
 from .access import clear_young, young
 from .bits import ctz, get_bit
-from .frames import DIRTY, charge_clock, migrate_lowest, migrate_singly, move_page
+from .frames import DIRTY, charge_clock, migrate_lowest, migrate_singly, move_page, reclaim_page
 from .integer import mult_frac
 from .layout import (
     ACTIVE_SHIFT,
@@ -79,11 +79,20 @@ def skip_charged(cur, ptr, s, stack, min_sz):
 
 
 @inlined
+def reclaims(s, space, memory):
+    """Does the action take pages out of memory? Of virtual spaces, and where memory keeps no such pages, they are counted."""
+    return s.action == PAGEOUT and not space.virtual and memory.out.size > 0
+
+
+@inlined
 def page_passes(s, filters, space, memory, access, frame, tick, core_allowed):
-    """Do the operations filters let the page on `frame` pass? The first hit decides; a young page is made old."""
+    """Do the operations filters let the page on `frame` pass? The first hit decides; a young page is made old.
+
+    Reclaim rejects young pages where no filter asks for their age.
+    """
     if core_allowed:
         return True
-    record = memory.rec[frame]
+    record, ageless = memory.rec[frame], reclaims(s, space, memory)
     cls = np.int64((record >> SHIFT32) & CLASS_MASK)
     for k in range(s.ops_first, s.ops_last):
         f = filters[k]
@@ -94,6 +103,7 @@ def page_passes(s, filters, space, memory, access, frame, tick, core_allowed):
         elif f.type == MEMCG:
             hit = access.memcg[cls] != 0 and access.memcg[cls] == f.index
         elif f.type == YOUNG:
+            ageless = False
             hit = young(access, memory, frame, tick)
             if hit:
                 clear_young(memory, frame, tick)
@@ -103,6 +113,9 @@ def page_passes(s, filters, space, memory, access, frame, tick, core_allowed):
             hit = False
         if hit == (f.matching != _U0):
             return f.allow != _U0
+    if ageless and young(access, memory, frame, tick):
+        clear_young(memory, frame, tick)
+        return False
     return s.ops_reject == _U0
 
 
@@ -131,8 +144,12 @@ def passing(s, filters, space, memory, access, chosen, tick, core_allowed):
 
 
 @inlined
-def act_on_pages(s, memory, source, chosen, n):
+def act_on_pages(s, space, memory, access, source, chosen, n):
     """Carry the action out on n chosen frames of one node, migration from the highest frame down; pages handled."""
+    if reclaims(s, space, memory):
+        for k in range(n):
+            reclaim_page(memory, access, source, chosen[k])
+        return np.int64(n)
     if s.action == MIGRATE:
         moved = np.int64(0)
         if source == s.target:
@@ -167,7 +184,9 @@ def handle_pages(s, filters, space, memory, access, k, a, b, here, tick, core_al
         return here, migrate_singly(memory, k, a, b, here, s.target)
     chosen = np.empty(here, np.int64)
     n = passing_frames(s, filters, space, memory, access, a, b, tick, core_allowed, chosen)
-    return n, act_on_pages(s, memory, k, chosen, n) if s.action != MIGRATE or s.target >= 0 else np.int64(0)
+    if s.action == MIGRATE and s.target < 0:
+        return n, np.int64(0)
+    return n, act_on_pages(s, space, memory, access, k, chosen, n)
 
 
 @inlined

@@ -5,8 +5,29 @@ from __future__ import annotations
 import numpy as np
 
 from ._jit import inlined, kernel
+from .access import touched
 from .bits import BLOCK, SUPER, clear_bit, clz, count_range, ctz, popcount, set_bit
-from .layout import ACTIVE_SHIFT, CLASS_MASK, FIFO, LIFO, LOG_LENGTH, LOW32, LOWEST, MOVES, PART_SHIFT, SHIFT32
+from .layout import (
+    ACTIVE_SHIFT,
+    AT_BACK,
+    AT_FRONT,
+    CLASS_MASK,
+    FAULTED,
+    FIFO,
+    LIFO,
+    LOG_LENGTH,
+    LOOKED,
+    LOW32,
+    LOWEST,
+    MOVES,
+    NO_FRAME,
+    PART_SHIFT,
+    RECLAIMED,
+    SEEN_SHIFT,
+    SHIFT32,
+    STALLED,
+    TOUCHED,
+)  # fmt: skip
 from .random import below
 
 _U0, _U1, _U48 = np.uint64(0), np.uint64(1), np.uint64(48)
@@ -164,6 +185,55 @@ def move_page(memory, source, frame, target):
         memory.clock[LOG_LENGTH] = at + 1
     memory.clock[MOVES] += 1
     return True
+
+
+@inlined
+def reclaim_page(memory, access, i, frame):
+    """Take the page off its frame on node i and free the frame. What is remembered of it is as of a page never looked at."""
+    record = memory.rec[frame] & ((_U1 << SEEN_SHIFT) - _U1)
+    page, cls = np.int64(record & LOW32) - 1, np.int64((record >> SHIFT32) & CLASS_MASK)
+    drop_page(memory, i, frame)
+    memory.seen[page] = np.uint16(0)
+    memory.dirty_pages[page >> PART_SHIFT] = DIRTY
+    if memory.frame_of.size:
+        memory.frame_of[page] = np.uint32(NO_FRAME)
+    if access.first[cls] < access.first[cls + 1]:
+        memory.out[memory.swap[AT_FRONT]] = record
+        memory.swap[AT_FRONT] += 1
+    else:
+        memory.swap[AT_BACK] += 1
+        memory.out[memory.out.size - memory.swap[AT_BACK]] = record
+    memory.swap[RECLAIMED] += 1
+
+
+@kernel
+def fault_in(memory, access, now):
+    """Give every page that is out and was touched since the last call, up to tick `now`, a frame of the first node with one.
+
+    Pages come in the order in which they went out; one that finds no free frame keeps its place and tries again.
+    """
+    after, waiting = memory.swap[LOOKED], memory.swap[AT_FRONT]
+    left, stalled, node = np.int64(0), np.int64(0), np.int64(0)
+    for k in range(waiting):
+        record = memory.out[k]
+        if record & TOUCHED != _U0 or touched(access, record, after, now):
+            frame = np.int64(-1)
+            while node < memory.base.size:
+                frame = take_frame(memory, node)
+                if frame >= 0:
+                    break
+                node += 1
+            if frame >= 0:
+                put_page(memory, node, frame, record & ~TOUCHED)
+                continue
+            record |= TOUCHED
+            stalled += 1
+        memory.out[left] = record
+        left += 1
+    memory.swap[AT_FRONT] = left
+    memory.swap[STALLED] = stalled
+    memory.swap[FAULTED] += waiting - left
+    memory.swap[LOOKED] = max(after, now)
 
 
 @inlined

@@ -93,11 +93,20 @@ class Memory(Bundle):
     clock: I64s  # [6]: now in ns, migration cost in ns per page, jiffy in ns, allocation counter, log length, moves
     dirty: U8s  # [frames / 2**PART_SHIFT, rounded up]: 1 where a frame's record, bits or counts were written
     dirty_pages: U8s  # [pages / 2**PART_SHIFT, rounded up]: 1 where `frame_of` or `seen` was written
+    out: U64s  # [pages] or [0] where nothing reclaims: records of pages without a frame, those whose class anybody ever
+    # touches from the front on, the others from the back; what lies between is left over
+    swap: I64s  # [6]: pages at the front of `out`, at its back, tick up to which touches of them were looked for, pages
+    # at the front that wait for a free frame, pages reclaimed and faulted in since the start
 
 
 LOWEST, FIFO, LIFO, RANDOM = 0, 1, 2, 3
 PART_SHIFT = 12
 NOW, COST, JIFFY, DRAWS, LOG_LENGTH, MOVES = 0, 1, 2, 3, 4, 5
+AT_FRONT, AT_BACK, LOOKED, STALLED, RECLAIMED, FAULTED = 0, 1, 2, 3, 4, 5
+NO_FRAME = 2**32 - 1
+"""In `frame_of`: the page is out."""
+TOUCHED = np.uint64(1 << 63)
+"""In a record of `out`: the page was touched and waits for a free frame."""
 
 
 @bundle

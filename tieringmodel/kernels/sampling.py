@@ -28,10 +28,16 @@ def place_at(space, address):
 
 
 @inlined
+def frame_of_page(memory, page):
+    """Frame of a logical page, -1 where it is out: `NO_FRAME` is one less than 2**32."""
+    return np.int64((np.uint64(memory.frame_of[page]) + _U1) & LOW32) - 1
+
+
+@inlined
 def frame_at(space, memory, address):
     """Frame behind a core address, -1 where there is none."""
     place = place_at(space, address)
-    return np.int64(memory.frame_of[place]) if space.virtual and place >= 0 else place
+    return frame_of_page(memory, place) if space.virtual and place >= 0 else place
 
 
 @inlined
@@ -75,7 +81,7 @@ def draw_places(r, n, space, memory, rng, draws, scratch):
     if space.virtual:
         for i in range(n):
             place = scratch.place[i]
-            scratch.place[i] = np.int64(memory.frame_of[place]) if place >= 0 else np.int64(-1)
+            scratch.place[i] = frame_of_page(memory, place) if place >= 0 else np.int64(-1)
 
 
 @kernel

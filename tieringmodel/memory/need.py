@@ -22,7 +22,9 @@ FIXED_BYTES = 64 << 20
 """The interpreter with numpy and numba, scratch arrays, and the log of moves."""
 
 
-def needed_bytes(frames: int, pages: int, frame_of: bool, seen: bool, copied: bool = False) -> int:
+def needed_bytes(
+    frames: int, pages: int, frame_of: bool, seen: bool, copied: bool = False, out: bool = False
+) -> int:
     """Return the most memory that a run has in use, while its pages are placed, in bytes.
 
     Parameters
@@ -37,9 +39,11 @@ def needed_bytes(frames: int, pages: int, frame_of: bool, seen: bool, copied: bo
         Keep for every page when its accessed state was last cleared (2 bytes a page).
     copied : bool
         Keep a copy of it all for the next run of a sweep.
+    out : bool
+        Keep room for pages without a frame (8 bytes a page); a copy does without.
     """
     arrays = round(frames * PER_FRAME) + pages * (4 * frame_of + 2 * seen)
-    return arrays * (1 + copied) + pages * 2 + FIXED_BYTES
+    return arrays * (1 + copied) + pages * (2 + 8 * out) + FIXED_BYTES
 
 
 def available_bytes() -> int | None:
@@ -79,30 +83,30 @@ def _counts(machine: Machine, pages: int) -> tuple[int, int]:
     return sum(n.sz_bytes for n in machine.nodes) // size, pages + sum(n.cache_bytes for n in machine.nodes) // size
 
 
-def copy_fits(machine: Machine, pages: int, frame_of: bool, seen: bool) -> bool:
+def copy_fits(machine: Machine, pages: int, frame_of: bool, seen: bool, out: bool = False) -> bool:
     """Whether a copy of the memory fits beside it, before either is allocated.
 
     Anywhere but in a program's first thread other runs may begin at the same time, one per processor: each gets its part.
 
     Parameters
     ----------
-    machine, pages, frame_of, seen : Machine, int, bool, bool
+    machine, pages, frame_of, seen, out : Machine, int, bool, bool, bool
         As for `check_memory`.
     """
     alone = parent_process() is None and threading.current_thread() is threading.main_thread()
     available = available_bytes()
-    needed = needed_bytes(*_counts(machine, pages), frame_of, seen, copied=True)
+    needed = needed_bytes(*_counts(machine, pages), frame_of, seen, copied=True, out=out)
     return available is None or needed <= available // (1 if alone else os.cpu_count() or 1)
 
 
-def check_memory(machine: Machine, pages: int, frame_of: bool, seen: bool) -> None:
+def check_memory(machine: Machine, pages: int, frame_of: bool, seen: bool, out: bool = False) -> None:
     """Refuse a run that does not fit, before anything is allocated.
 
     Parameters
     ----------
     machine : Machine
         Its nodes give the frames.
-    pages, frame_of, seen : int, bool, bool
+    pages, frame_of, seen, out : int, bool, bool, bool
         As for `needed_bytes`.
 
     Raises
@@ -112,7 +116,7 @@ def check_memory(machine: Machine, pages: int, frame_of: bool, seen: bool) -> No
     """
     size = machine.folio_bytes
     frames, pages = _counts(machine, pages)
-    needed, available = needed_bytes(frames, pages, frame_of, seen), available_bytes()
+    needed, available = needed_bytes(frames, pages, frame_of, seen, out=out), available_bytes()
     if available is None or needed <= available:
         return
     share = max(available - FIXED_BYTES, 0) / (needed - FIXED_BYTES)

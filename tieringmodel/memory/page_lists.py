@@ -164,17 +164,20 @@ class PageLists:
                 one.count, one.high, one.alloc_factor, one.free_count = count, high, alloc_factor, free_count
 
     def update(self) -> None:
-        """Pass the pages that migrated since the last call through the lists of one CPU."""
+        """Pass the pages that migrated, were reclaimed or faulted in since the last call through the lists of one CPU."""
         self._decay()
         used, moved_in = self.memory.used_pages(), self.memory.migrated_pages()
         arrived = moved_in - self._moved_in
         left = arrived - (used - self._used)
         self._used, self._moved_in = used, moved_in
-        if not arrived.any():
+        if not (arrived.any() or left.any()):
             return
         cpu = int(self._rng.integers(len(self._due_ns))) if self.roams else 0
         # Regions are handled in address order, so the first node's pages go first; with two nodes they all arrive at the other.
         for source, pages in enumerate(left.tolist()):
+            if pages < 0:
+                self.lists[source][cpu].allocate(-pages)
+                continue
             self.lists[source][cpu].free(pages)
             share = arrived.copy()
             share[source] = 0

@@ -12,17 +12,22 @@ from ..errors import InputError
 from ..kernels import bits, frames, placement
 from ..kernels._jit import records
 from ..kernels.layout import (
+    AT_BACK,
+    AT_FRONT,
     COST,
     FIFO,
     JIFFY,
     LIFO,
     LOG_LENGTH,
+    LOOKED,
     LOW32,
     LOWEST,
     MOVES,
+    NO_FRAME,
     NODE,
     PART_SHIFT,
     RANDOM,
+    Access,
     Memory,
     Space,
 )  # fmt: skip
@@ -34,6 +39,8 @@ from .pristine import Kept
 
 MAX_PAGES = 2**32 - 2
 """Logical pages and frames are numbered in 32 bits; one number means none."""
+NO_NODE = 255
+"""In `PhysicalMemory.node_of_pages`: the page is out."""
 _POLICY = {"lowest": LOWEST, "fifo": FIFO, "lifo": LIFO, "random": RANDOM}
 
 
@@ -62,6 +69,8 @@ class PhysicalMemory:
         somebody asks. Virtual address spaces need it.
     kept : Kept, optional
         Start from what was kept of this very layout; `page_class` is not looked at.
+    reclaims : bool
+        Make room for pages without a frame (8 bytes a page); needs `track_young`.
 
     Attributes
     ----------
@@ -73,6 +82,8 @@ class PhysicalMemory:
         Logical pages: the workload's, then the nodes' ``cache_bytes``.
     page_bytes : int
         Size of a page, that of the machine's folios.
+    reclaims : bool
+        Whether pages can be out: taken off their frames, and on no other.
 
     Raises
     ------
@@ -92,6 +103,7 @@ class PhysicalMemory:
         log_moves: int = 0,
         keep_frame_of: bool = True,
         kept: Kept | None = None,
+        reclaims: bool = False,
     ) -> None:
         self.machine = machine
         self.page_bytes = machine.folio_bytes
@@ -101,7 +113,7 @@ class PhysicalMemory:
         self.n_pages = workload.n_pages + sum(cache)
         if kept is None:
             assert page_class is not None
-            self.arrays = self._empty(track_young, n_classes, log_moves, keep_frame_of)
+            self.arrays = self._empty(track_young, n_classes, log_moves, keep_frame_of, reclaims)
             self.offline = [np.zeros(0, np.int64) for _ in machine.nodes]
             self._populate(workload, page_class, cache)
             for i, node in enumerate(machine.nodes):
@@ -114,12 +126,16 @@ class PhysicalMemory:
         nodes["key"] = [mixed(seed ^ (i + 1)) for i in range(len(nodes))]
         clock[COST], clock[JIFFY] = machine.migrate_ns_per_page, 1_000_000_000 // machine.hz
         self.space = self.space_for(1)
+        self.reclaims = bool(self.arrays.out.size)
         self.page_lists: PageLists | None = None
         if machine.percpu_lists:
             held = [n.percpu_pages for n in machine.nodes]
             self.page_lists = PageLists(self, held, machine.percpu_lists, seed, machine.percpu_roams)
 
-    def _empty(self, track_young: bool, n_classes: int, log_moves: int, keep_frame_of: bool) -> Memory:
+    def _empty(
+        self, track_young: bool, n_classes: int, log_moves: int, keep_frame_of: bool, reclaims: bool
+    ) -> Memory:
+        assert track_young or not reclaims, "reclaim rejects young pages, so their state must be known"
         machine = self.machine
         sizes = np.array([n.sz_bytes // self.page_bytes for n in machine.nodes], np.int64)
         rounded = -(-sizes // bits.BLOCK) * bits.BLOCK
@@ -151,6 +167,8 @@ class PhysicalMemory:
             clock=np.zeros(6, np.int64),
             dirty=np.zeros(-(-n_frames >> PART_SHIFT), np.uint8),
             dirty_pages=np.zeros(-(-pages_written >> PART_SHIFT), np.uint8),
+            out=np.zeros(self.n_pages if reclaims else 0, np.uint64),
+            swap=np.zeros(6, np.int64),
         )
 
     def _populate(self, workload: Workload, page_class: npt.NDArray[np.uint16], cache: list[int]) -> None:
@@ -280,6 +298,27 @@ class PhysicalMemory:
         """Return LRU pages per node and access class, int64 (n_nodes, n_classes)."""
         return np.array(self.arrays.by_class)
 
+    @property
+    def out_pages(self) -> int:
+        """How many pages are out now."""
+        swap = self.arrays.swap
+        return int(swap[AT_FRONT] + swap[AT_BACK])
+
+    def fault_in(self, access: Access, tick: int) -> None:
+        """Bring back the pages that were touched since the last call, up to a workload tick.
+
+        Parameters
+        ----------
+        access : Access
+            Who touches what.
+        tick : int
+            The present workload tick.
+        """
+        if self.arrays.swap[AT_FRONT]:
+            frames.fault_in(self.arrays, access, tick)
+            self.note_free()
+        self.arrays.swap[LOOKED] = max(self.arrays.swap[LOOKED], tick)
+
     def take_log(self) -> tuple[npt.NDArray[np.uint64], int]:
         """Return the moves logged since the last call, in order, and how many did not fit; empties the log.
 
@@ -304,26 +343,31 @@ class PhysicalMemory:
 
     @property
     def frame_of(self) -> npt.NDArray[np.uint32]:
-        """Frame of every logical page, uint32 (n_pages,); by a scan of all frames where it is not kept."""
+        """Frame of every logical page, uint32 (n_pages,), `NO_FRAME` for one that is out; by a scan where it is not kept."""
         m = self.arrays
         if m.frame_of.size:
             return np.asarray(m.frame_of)
-        out = np.zeros(self.n_pages, np.uint32)
+        out = np.full(self.n_pages, NO_FRAME, np.uint32)
         placement.frames_by_page(m.rec, out)
         return out
 
     def node_of_pages(self) -> npt.NDArray[np.uint8]:
-        """Return the node index of every workload page, uint8 (workload_pages,)."""
-        return self._node_of(self.frame_of[: self.workload_pages])
+        """Return the node index of every workload page, uint8 (workload_pages,), `NO_NODE` for one that is out."""
+        frame = self.frame_of[: self.workload_pages]
+        node = self._node_of(frame)
+        if self.out_pages:
+            node[frame == NO_FRAME] = NO_NODE
+        return node
 
     def _node_of(self, frame: npt.NDArray[np.uint32]) -> npt.NDArray[np.uint8]:
         return np.asarray(np.searchsorted(self.arrays.base, frame, side="right") - 1, np.uint8)
 
     def pfn_of_pages(self) -> npt.NDArray[np.int64]:
-        """Return the page frame number of every workload page, int64 (workload_pages,)."""
+        """Return the page frame number of every workload page, int64 (workload_pages,), -1 for one that is out."""
         frame, m = self.frame_of[: self.workload_pages], self.arrays
         node = self._node_of(frame)
-        return np.asarray(frame - m.base[node] + m.pfn[node])
+        pfn = np.asarray(frame - m.base[node] + m.pfn[node])
+        return np.where(frame == NO_FRAME, -1, pfn) if self.out_pages else pfn
 
     def owners(self) -> npt.NDArray[np.uint32]:
         """Return logical page + 1 by page frame from the first node's start to the last one's end, 0 where there is none."""

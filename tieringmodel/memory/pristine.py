@@ -24,7 +24,7 @@ T = TypeVar("T")
 _BY_FRAME = {"rec": 1, "free_bits": 64, "lru_bits": 64, "free_512": 512, "lru_512": 512}
 """Frames that an entry stands for."""
 _BY_PAGE = ("frame_of", "seen")
-_WHOLE = ("lru_256k", "free_256k", "node", "by_class", "clock")
+_WHOLE = ("lru_256k", "free_256k", "node", "by_class", "clock", "swap")
 
 
 class Kept:
@@ -57,6 +57,7 @@ class Kept:
                 self._put_back(name, a << PART_SHIFT, b << PART_SHIFT)
         for name in _WHOLE:
             getattr(self.arrays, name)[:] = self._copies[name]
+        self.arrays.out[:] = 0  # before a run every page has a frame
         self.arrays.dirty[:] = 0
         self.arrays.dirty_pages[:] = 0
         self.arrays = replace(self.arrays, log=np.zeros(log_moves, np.uint64))

@@ -59,6 +59,11 @@ class At:
         """Whether it moves pages between nodes."""
         return self.scheme.action in ("migrate_hot", "migrate_cold")
 
+    @property
+    def reclaims(self) -> bool:
+        """Whether it takes pages out of memory."""
+        return self.scheme.action == "pageout" and self.context.ops == "paddr"
+
     @cached_property
     def apply_us(self) -> float:
         """Time from one application to the next: whole sampling intervals, stretched as the recorded ones are."""
@@ -273,8 +278,8 @@ class Facts:
         return any(at.target == node and at.sources for at in self.schemes if at is not but)
 
     def drained(self, node: int, but: At) -> bool:
-        """Whether another scheme moves pages out of the node."""
-        return any(at.migrates and node in at.sources for at in self.schemes if at is not but)
+        """Whether another scheme moves pages out of the node, or reclaims them."""
+        return any((at.migrates or at.reclaims) and node in at.sources for at in self.schemes if at is not but)
 
 
 _LAST: deque[Facts] = deque(maxlen=8)

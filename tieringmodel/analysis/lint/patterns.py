@@ -14,7 +14,6 @@ from .words import duration, size
 OLD_S = 86_400.0
 """A minimal age above a day is taken for a slip of units."""
 _PADDR = ("pageout", "lru_prio", "lru_deprio", "migrate_hot", "migrate_cold", "stat")
-_CARRIED_OUT = ("lru_prio", "lru_deprio", "migrate_hot", "migrate_cold", "stat")
 _VADDR = (
     "willneed", "cold", "pageout", "hugepage", "nohugepage", "collapse", "migrate_hot", "migrate_cold", "stat",
 )  # fmt: skip
@@ -102,16 +101,15 @@ def unsupported_action(scenario: Scenario) -> Iterator[Finding]:
 def action_not_modelled(scenario: Scenario) -> Iterator[Finding]:
     """An action that the operations set has, and that this package counts without carrying it out."""
     for at in facts_of(scenario).schemes:
-        action, able = at.scheme.action, _PADDR if at.context.ops == "paddr" else _VADDR
-        if action in _CARRIED_OUT or action not in able:
+        action, goals = at.scheme.action, at.scheme.quota.goals
+        if at.context.ops == "paddr" or action not in _VADDR or action in ("migrate_hot", "migrate_cold", "stat"):
             continue
-        goals, paddr = at.scheme.quota.goals, at.context.ops == "paddr"
-        what = "pages are counted, and none is freed" if paddr else "regions are tried, and stay as they are"
         yield Finding(
             "action-not-modelled",
             "error" if any(g.metric != "user_input" for g in goals) else "warning",
             f"{at.path}.action",
-            f"{action} is not modelled: {what}" + ("; the goals do not hear of it" if goals else ""),
+            f"{action} is not modelled: regions are tried, and stay as they are"
+            + ("; the goals do not hear of it" if goals else ""),
             "read its numbers as what it would try, or leave the scheme out",
         )
 

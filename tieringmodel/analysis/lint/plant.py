@@ -45,7 +45,12 @@ class Plant:
 def plant(at: At, goal: Goal, phase: int = 0) -> Plant | None:
     """Return the plant of a goal that the scheme raises; None where the scenario does not fix one."""
     facts, node, kind = at.facts, at.facts.index_of.get(goal.nid), family(goal)
-    if effect(at, goal) != 1 or goal.complement or at.target is None or node is None or at.context.ops != "paddr":
+    if effect(at, goal) != 1 or goal.complement or node is None or at.context.ops != "paddr":
+        return None
+    if at.reclaims and kind == "free":  # no node has to take what leaves memory
+        start, n_pages = amounts(at, kind, goal, node)
+        return Plant(n_pages, start, n_pages if facts.filled(node, at) else start + at.supply()[node], n_pages)
+    if at.target is None:
         return None
     if kind not in ("used", "free", "eligible", "share", "resident"):
         return None
