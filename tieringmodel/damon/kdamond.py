@@ -449,9 +449,9 @@ class EarlyExit:
 
 
 def run_builtin(kdamond: Kdamond, scheme: int, cursor: Any) -> tuple[int, int, int]:
-    """Carry out a scheme's built-in paddr action on the cursor's region."""
+    """Carry out a scheme's built-in action on the cursor's region."""
     row = kdamond.schemes[scheme].copy()
-    row["action"] = table.builtin_action(kdamond.context.schemes[scheme].action)
+    row["action"] = table.builtin_action(kdamond.context, kdamond.context.schemes[scheme].action)
     apply.apply_one(
         cursor, row, kdamond.filters, kdamond.space, kdamond.memory.arrays, kdamond.access.arrays, kdamond.tick
     )

@@ -14,9 +14,15 @@ _FILTER = {
     "addr": L.ADDR, "target": L.TARGET, "anon": L.ANON, "active": L.IS_ACTIVE, "memcg": L.MEMCG, "young": L.YOUNG,
     "hugepage_size": L.HUGEPAGE_SIZE, "unmapped": L.UNMAPPED,
 }  # fmt: skip
-_PADDR_ACTION = {
-    "migrate_hot": L.MIGRATE, "migrate_cold": L.MIGRATE, "stat": L.STAT, "lru_prio": L.LRU_PRIO,
-    "lru_deprio": L.LRU_DEPRIO, "pageout": L.PAGEOUT,
+_ACTION = {
+    "paddr": {
+        "migrate_hot": L.MIGRATE, "migrate_cold": L.MIGRATE, "stat": L.STAT, "lru_prio": L.LRU_PRIO,
+        "lru_deprio": L.LRU_DEPRIO, "pageout": L.PAGEOUT,
+    },
+    "vaddr": {
+        "willneed": L.MADVISE, "cold": L.MADVISE, "pageout": L.MADVISE, "hugepage": L.MADVISE, "nohugepage": L.MADVISE,
+        "collapse": L.MADVISE, "stat": L.STAT,
+    },
 }  # fmt: skip
 _SCORE = {
     "paddr": {"pageout": L.COLD, "lru_deprio": L.COLD, "migrate_cold": L.COLD, "lru_prio": L.HOT, "migrate_hot": L.HOT},
@@ -45,14 +51,19 @@ def quota_is_set(scheme: Scheme) -> bool:
     return bool(q.sz_bytes or q.ms or q.goals)
 
 
-def builtin_action(action: str) -> int:
-    """Return the code of a built-in paddr action, UNSUPPORTED for the others."""
-    return _PADDR_ACTION.get(action, L.UNSUPPORTED)
+def operations(context: Context) -> str:
+    """Return whose actions a context has: those of paddr, or of vaddr and fvaddr."""
+    return "paddr" if context.ops == "paddr" else "vaddr"
+
+
+def builtin_action(context: Context, action: str) -> int:
+    """Return the code of an action that the application pass carries out itself, UNSUPPORTED for the others."""
+    return _ACTION[operations(context)].get(action, L.UNSUPPORTED)
 
 
 def acts_on_whole_regions(row: Any) -> bool:
     """Tell whether the application pass can carry out a scheme (a row of the table) without looking at single pages."""
-    if row["action"] == L.EXTERNAL or row["action"] == L.UNSUPPORTED:
+    if row["action"] in (L.EXTERNAL, L.UNSUPPORTED, L.MADVISE):
         return True
     return bool(row["action"] in (L.MIGRATE, L.STAT) and row["ops_first"] == row["ops_last"] and not row["ops_reject"])
 
@@ -95,8 +106,7 @@ def build(context: Context, index_of: Any, external: set[int]) -> tuple[npt.NDAr
         row["weight_nr"], row["weight_age"] = quota.weights.nr_accesses, quota.weights.age
         row["fail_num"], row["fail_denom"] = quota.fail_charge_num, quota.fail_charge_denom
         row["max_nr_snapshots"] = scheme.max_nr_snapshots
-        kind = "paddr" if context.ops == "paddr" else "vaddr"
-        row["score"] = _SCORE[kind].get(scheme.action, L.TOP)
+        row["score"] = _SCORE[operations(context)].get(scheme.action, L.TOP)
         row["keep_age"] = scheme.action == "stat"
         core, ops = split_filters(scheme.filters)
         row["core_first"], row["core_last"] = len(rows), len(rows) + len(core)
@@ -105,7 +115,7 @@ def build(context: Context, index_of: Any, external: set[int]) -> tuple[npt.NDAr
         rows += _filter_rows(ops)
         row["core_reject"], row["ops_reject"] = default_rejects(scheme.filters)
         row["target"] = index_of(scheme.target_nid)
-        row["action"] = L.EXTERNAL if i in external else builtin_action(scheme.action)
+        row["action"] = L.EXTERNAL if i in external else builtin_action(context, scheme.action)
     filters = records(max(len(rows), 1), L.FILTER)
     for k, values in enumerate(rows):
         filters[k] = values

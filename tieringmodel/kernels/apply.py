@@ -23,6 +23,7 @@ from .layout import (
     LOWEST,
     LRU_DEPRIO,
     LRU_PRIO,
+    MADVISE,
     MEMCG,
     MIGRATE,
     NO_SCORE,
@@ -34,9 +35,10 @@ from .layout import (
     YOUNG,
 )  # fmt: skip
 from .regions import align_down, merge_two
+from .sampling import frame_of_page
 from .scoring import core_drops, count_resident, fetch, moving_sum_of, pattern_ok, push_right, region_score, store
 
-_U0, _U1 = np.uint64(0), np.uint64(1)
+_U0, _U1, _PAGE = np.uint64(0), np.uint64(1), np.uint64(4096)
 FETCH, VISIT, RESUME = 0, 1, 2
 DONE, CALL, FLUSH, ROOM = 0, 1, 2, 3
 
@@ -79,9 +81,9 @@ def skip_charged(cur, ptr, s, stack, min_sz):
 
 
 @inlined
-def reclaims(s, space, memory):
-    """Does the action take pages out of memory? Of virtual spaces, and where memory keeps no such pages, they are counted."""
-    return s.action == PAGEOUT and not space.virtual and memory.out.size > 0
+def reclaims(s, memory):
+    """Does the action take pages out of memory? Where memory has no room for such pages they are counted only."""
+    return s.action == PAGEOUT and memory.out.size > 0
 
 
 @inlined
@@ -92,7 +94,7 @@ def page_passes(s, filters, space, memory, access, frame, tick, core_allowed):
     """
     if core_allowed:
         return True
-    record, ageless = memory.rec[frame], reclaims(s, space, memory)
+    record, ageless = memory.rec[frame], reclaims(s, memory)
     cls = np.int64((record >> SHIFT32) & CLASS_MASK)
     for k in range(s.ops_first, s.ops_last):
         f = filters[k]
@@ -144,9 +146,9 @@ def passing(s, filters, space, memory, access, chosen, tick, core_allowed):
 
 
 @inlined
-def act_on_pages(s, space, memory, access, source, chosen, n):
+def act_on_pages(s, memory, access, source, chosen, n):
     """Carry the action out on n chosen frames of one node, migration from the highest frame down; pages handled."""
-    if reclaims(s, space, memory):
+    if reclaims(s, memory):
         for k in range(n):
             reclaim_page(memory, access, source, chosen[k])
         return np.int64(n)
@@ -186,12 +188,49 @@ def handle_pages(s, filters, space, memory, access, k, a, b, here, tick, core_al
     n = passing_frames(s, filters, space, memory, access, a, b, tick, core_allowed, chosen)
     if s.action == MIGRATE and s.target < 0:
         return n, np.int64(0)
-    return n, act_on_pages(s, space, memory, access, k, chosen, n)
+    return n, act_on_pages(s, memory, access, k, chosen, n)
+
+
+@inlined
+def mapped_pages(space, from_page, to_page):
+    """Logical pages between two page numbers of a virtual space."""
+    pages = np.int64(0)
+    for k in range(space.first.size):
+        pages += max(min(to_page, space.last[k]) - max(from_page, space.first[k]), np.int64(0))
+    return pages
+
+
+@inlined
+def passing_mapped(s, filters, space, memory, access, from_page, to_page, tick, core_allowed):
+    """Pages in memory between two page numbers of a virtual space that the operations filters let pass."""
+    passed = np.int64(0)
+    for k in range(space.first.size):
+        for page in range(max(from_page, space.first[k]), min(to_page, space.last[k])):
+            frame = frame_of_page(memory, space.base[k] + page - space.first[k])
+            if frame >= 0 and page_passes(s, filters, space, memory, access, frame, tick, core_allowed):
+                passed += 1
+    return passed
+
+
+@inlined
+def apply_vaddr(cur, s, filters, space, memory, access, tick):
+    """Built-in vaddr actions on the current region: ``stat`` counts what passes, ``madvise`` takes all of it or nothing.
+
+    ``madvise`` takes the region where all of it is mapped; nothing follows from that here.
+    """
+    from_page = np.int64(cur.start >> space.shift)
+    to_page = np.int64((cur.end + (_U1 << space.shift) - _U1) >> space.shift)
+    if s.action == MADVISE and mapped_pages(space, from_page, to_page) == to_page - from_page:
+        cur.applied = (cur.end - cur.start + _PAGE - _U1) & ~(_PAGE - _U1)
+    if access is not None:
+        if s.action == STAT and s.ops_first != s.ops_last:
+            passed = passing_mapped(s, filters, space, memory, access, from_page, to_page, tick, cur.core_allowed != 0)
+            cur.passed = np.uint64(passed) << space.shift
 
 
 @inlined
 def apply_paddr(cur, s, filters, space, memory, access, tick):
-    """Built-in paddr actions on the current region: walk, filter, act; sets applied, passed and elapsed.
+    """Built-in paddr actions on the current region: walk, filter, act.
 
     The kernel walks the whole region before it migrates. Pages only ever arrive on the target node, so looking at that
     node's part first comes to the same: nothing that arrives is looked at. A folio that begins in the region before
@@ -199,7 +238,6 @@ def apply_paddr(cur, s, filters, space, memory, access, tick):
     region covers. `access` is None where no page has to be looked at and frames are taken lowest first: then every page
     passes and may migrate, and nothing else is compiled.
     """
-    cur.applied = cur.passed = cur.elapsed = _U0
     if s.action == UNSUPPORTED or (s.action == STAT and s.ops_first == s.ops_last):
         return
     from_page = np.int64((cur.start * space.unit) >> space.shift)
@@ -236,6 +274,19 @@ def apply_paddr(cur, s, filters, space, memory, access, tick):
     cur.applied = (np.uint64(done) << space.shift) // space.unit
     if s.action == MIGRATE:
         cur.elapsed = charge_clock(memory, done, np.int64(0))
+
+
+@inlined
+def apply_builtin(cur, s, filters, space, memory, access, tick):
+    """Carry out the actions that need nobody else on the current region; sets applied, passed and elapsed.
+
+    `access` is None where no page has to be looked at.
+    """
+    cur.applied = cur.passed = cur.elapsed = _U0
+    if space.virtual:
+        apply_vaddr(cur, s, filters, space, memory, access, tick)
+    else:
+        apply_paddr(cur, s, filters, space, memory, access, tick)
 
 
 @inlined
@@ -329,7 +380,7 @@ def apply_pass(control, r, ptr, out, out_ptr, stack, merge_limit, space, memory,
     Returns `DONE`; `CALL` when ``schemes[cur.scheme]`` needs its action carried out on ``[cur.start, cur.end)``; `FLUSH`
     when `events` is full and must be emptied (``cur.n_events = 0``); `ROOM` when `out` or `stack` must grow. How often
     a pass cuts regions has no simple bound: with a fail charge a quota may cut again and again without filling up.
-    `access` is None where `apply_paddr` does not need it.
+    `access` is None where `apply_builtin` does not need it.
     """
     cur, window, schemes, filters = control.cursor[0], control.window[0], control.scheme, control.filter
     while True:
@@ -367,7 +418,7 @@ def apply_pass(control, r, ptr, out, out_ptr, stack, merge_limit, space, memory,
                     cur.phase = RESUME
                     return CALL
                 if act:
-                    apply_paddr(cur, s, filters, space, memory, access, window.tick)
+                    apply_builtin(cur, s, filters, space, memory, access, window.tick)
             else:
                 cur.phase = VISIT
                 act = True
@@ -391,4 +442,4 @@ def apply_pass(control, r, ptr, out, out_ptr, stack, merge_limit, space, memory,
 @kernel
 def apply_one(cur, s, filters, space, memory, access, tick):
     """Carry out one built-in action on the cursor's region, for callers that decide region by region."""
-    apply_paddr(cur, s, filters, space, memory, access, tick)
+    apply_builtin(cur, s, filters, space, memory, access, tick)

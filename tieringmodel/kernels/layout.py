@@ -155,7 +155,7 @@ SCHEME = np.dtype(
     )] + [("action", "i8"), ("target", "i8")]
 )  # fmt: skip
 NO_SCORE, HOT, COLD, TOP = 0, 1, 2, 3
-STAT, MIGRATE, LRU_PRIO, LRU_DEPRIO, PAGEOUT, EXTERNAL, UNSUPPORTED = 0, 1, 2, 3, 4, 5, 6
+STAT, MIGRATE, LRU_PRIO, LRU_DEPRIO, PAGEOUT, EXTERNAL, UNSUPPORTED, MADVISE = 0, 1, 2, 3, 4, 5, 6, 7
 
 FILTER = np.dtype(
     [("type", "i8"), ("matching", "u8"), ("allow", "u8"), ("start", "u8"), ("end", "u8"), ("index", "i8")]
