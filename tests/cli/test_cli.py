@@ -239,6 +239,17 @@ def test_run_writes_what_simulate_returns(folder: Path, capsys: pytest.CaptureFi
     assert err == ""
 
 
+def test_run_says_what_was_reclaimed(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    cold = tm.Scheme("pageout", access_pattern=tm.AccessPattern(max_nr_accesses=0))
+    sc = scenario(cold)
+    Path("cold.toml").write_text(sc.to_toml())
+    assert cli.main(["run", "cold.toml", "--duration", "2 s"]) == 0
+    ds = tm.simulate(sc, duration="2 s", seed=1)
+    gone, back = int(ds["reclaimed_pages"].sum()), int(ds["faulted_pages"].sum())
+    assert gone - back == int(ds["out_pages"][-1]) > 0
+    assert f" 0 pages migrated, {gone} reclaimed, {back} back in memory; wrote " in capsys.readouterr().out
+
+
 def test_bare_numbers_are_seconds_and_two_minutes_the_default(folder: Path) -> None:
     assert cli.main(["run", "small.toml", "--duration", "0.5"]) == 0
     with xr.open_dataset(folder / "tieringmodel-out/run.nc", engine="h5netcdf") as got:

@@ -61,7 +61,10 @@ def run(arguments: argparse.Namespace) -> int:
             {"file": str(path), "migrated_pages": moved, "verdict": told, "measures": values, "expect": held}
         ))  # fmt: skip
     else:
-        print(f"{ds.sizes['time']} records over {ds.attrs['duration_s']:g} s, {moved} pages migrated; wrote {path}")
+        pages = f"{moved} pages migrated"
+        if "reclaimed_pages" in ds:
+            pages += f", {int(ds['reclaimed_pages'].sum())} reclaimed, {int(ds['faulted_pages'].sum())} back in memory"
+        print(f"{ds.sizes['time']} records over {ds.attrs['duration_s']:g} s, {pages}; wrote {path}")
         if found is not None:
             print(_sentence(found, ds))
         for clause in clauses:
