@@ -62,10 +62,10 @@ TESTS = {
     "quota": f"damon interop/test_quota_math.py {_RUNS}",
     "goals": f"damon {_RUNS}",
     "regions": f"damon workload/test_access.py workload/test_access_edges.py {_RUNS}",
-    "schemes": f"damon memory {_RUNS}",
+    "schemes": f"damon memory experiment/test_reclaim.py {_RUNS}",
     "weights": f"interleave damon experiment/test_weighted.py {_RUNS}",
     "loop": "loop trust/test_bad_inputs.py",
-    "memory": f"memory damon {_RUNS}",
+    "memory": f"memory damon experiment/test_reclaim.py {_RUNS}",
     "workload": "workload options",
     "measures": "analysis",
 }
