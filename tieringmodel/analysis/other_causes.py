@@ -10,7 +10,7 @@ import numpy as np
 
 from ..scenario import Scenario
 from .diagnosis import PAGE_BYTES, Diagnosis, cap_pages, quiet_cap_pages
-from .series import Series, moved_pages
+from .series import Series, faulted_pages, moved_pages
 from .summary import come_back, mechanism
 
 if TYPE_CHECKING:
@@ -159,10 +159,11 @@ def diagnose_simulation(kind: str, ds: xr.Dataset, view: Series, measured: dict[
     moved = measured["residual_pages_per_window"]
     tail = view.y_bp[-max(len(view.y_bp) // 2, 1) :]
     residual = moved * int(ds.attrs.get("page_bytes", PAGE_BYTES)) / 2**20 / view.window_s if view.window_s else math.nan
+    faulted, half = faulted_pages(ds), ds.sizes["time"] // 2
     cause, fix = mechanism(
         kind, "", Scenario.from_json(ds.attrs["scenario"]), measured["steady_state_error_bp"], float(np.ptp(tail)),
         moved / view.n_pages, residual, started=bool(view.moved.any()),
-        back="faulted_pages" in ds and come_back(*(x[x.size // 2 :] for x in (moved_pages(ds), ds["faulted_pages"].values))),
+        back=faulted is not None and come_back(moved_pages(ds)[half:], faulted[half:]),
     )  # fmt: skip
     return Diagnosis(cause, fix)
 

@@ -283,15 +283,12 @@ def _reclaim_cause(
             f"ask for colder pages (min_age), or lower the quota (now {cap})",
         )
     if kind == "wrong-point" and error < 0 and all(g.metric in _USED for g in goals):
-        how = (
-            _STEPS
-            if consist
-            else f"the last window's quota ({cap}) overshot"
-            if goals
-            else "there is no goal to stop at"
-        )
-        fix = "use the temporal tuner with a size quota" if consist else f"lower the quota (now {cap})"
-        return f"reclaim went {-error:.0f} bp beyond the target: {how}", fix if goals else "give the scheme a goal"
+        beyond = f"reclaim went {-error:.0f} bp beyond the target"
+        if not goals:
+            return f"{beyond}: there is no goal to stop at", "give the scheme a goal"
+        if consist:
+            return f"{beyond}: {_STEPS}", "use the temporal tuner with a size quota"
+        return f"{beyond}: the last window's quota ({cap}) overshot", f"lower the quota (now {cap})"
     if kind == "wrong-point" and residual == 0:
         return (
             f"reclaim ended {abs(error):.0f} bp off the target: no more pages match the pattern and stay untouched "

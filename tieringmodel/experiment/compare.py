@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..analysis.lint import format_findings, lint
-from ..analysis.series import moved_pages
+from ..analysis.series import faulted_pages, moved_pages
 from ..analysis.summary import Summary, judge
 from ..atomic import replacing_netcdf
 from ..errors import InputError
@@ -119,7 +119,7 @@ def compare(
             judge(
                 time, y, moved, ds["returns"].values, window_s=float(ds.attrs["window_s"]), n_pages=n_eligible,
                 target_bp=what.target_bp, policy=name, scenario=policy.scenario,
-                faulted=ds["faulted_pages"].values if "faulted_pages" in ds else None,
+                faulted=faulted_pages(ds),
             )
         )  # fmt: skip
     names = list(runs)

@@ -131,7 +131,7 @@ def summary_measures(ds: xr.Dataset, scenario: Scenario, what: Controlled | None
         If the scenario controls no share.
     """
     from ..analysis.measures import overshoot_bp
-    from ..analysis.series import moved_pages
+    from ..analysis.series import faulted_pages, moved_pages
     from ..analysis.summary import judge
     from .compare import eligible_pages, share_bp
 
@@ -141,7 +141,7 @@ def summary_measures(ds: xr.Dataset, scenario: Scenario, what: Controlled | None
     row = judge(
         time, y, moved_pages(ds), ds["returns"].values, window_s=float(ds.attrs["window_s"]), n_pages=n_pages,
         target_bp=what.target_bp, policy="", scenario=scenario,
-        faulted=ds["faulted_pages"].values if "faulted_pages" in ds else None,
+        faulted=faulted_pages(ds),
     )  # fmt: skip
     late = y[time >= (row.settling_s if np.isfinite(row.settling_s) else time[-1] / 2)]
     known = late[~np.isnan(late)]
