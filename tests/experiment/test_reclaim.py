@@ -336,3 +336,14 @@ def test_forged_states_are_refused(tmp_path, change, says) -> None:
     change(arrays)
     with pytest.raises(ValueError, match=says):
         checkpoint._check_memory(engine, arrays)
+
+
+def test_a_figure_says_moved_where_pages_are_reclaimed() -> None:
+    goal = tm.Goal("node_mem_free_bp", 9000)
+    quota = tm.Quota(sz_bytes=1 << 20, goals=(goal,))
+    old = tm.Scheme("pageout", access_pattern=tm.AccessPattern(max_nr_accesses=0), quota=quota)
+    ds = tm.simulate(reclaiming(old), duration="5 s", seed=1)
+    _, lower = tm.plot.course(ds)
+    assert lower.get_ylabel() == "Moved [MiB/s]"
+    drawn = sum(ds["reclaimed_pages"].values + ds["faulted_pages"].values) * 4096 / 2**20
+    assert float(lower.patches[0].get_data().values.sum()) == pytest.approx(drawn, abs=1e-9)

@@ -44,6 +44,8 @@ def _time(view: Series) -> tuple[npt.NDArray[np.float64], str, float]:
 def course(ds: xr.Dataset, *, node: int | None = None, ax: Any = None) -> npt.NDArray[Any]:
     """Draw the share that a run controls, its target with the band that counts as reached, and what migrates meanwhile.
 
+    Where pages can be reclaimed, those that were and those that came back count as moved too.
+
     Parameters
     ----------
     ds : xarray.Dataset
@@ -79,21 +81,21 @@ def course(ds: xr.Dataset, *, node: int | None = None, ax: Any = None) -> npt.ND
         ends.append((float(time[-1]), view.target_bp, f"target ± {100 * allowed:g} %", ink()))
     page = int(ds.attrs.get("page_bytes", PAGE_SZ))
     rate = view.moved * page / MIB / step
-    dress(lower, label, "Migrated [MiB/s]" if view.window_s else "Migrated [MiB per window]")
+    unit, verb = "MiB/s" if view.window_s else "MiB per window", "move" if "reclaimed_pages" in ds else "migrate"
+    dress(lower, label, f"{verb.capitalize()}d [{unit}]")
     # The edge keeps a single busy window of thousands visible.
     lower.stairs(rate, time, facecolor=blue, edgecolor=blue, linewidth=0.8, fill=True, alpha=0.5)
     lower.set_ylim(bottom=0)
     upper.set_xlim(0, time[-1])
     label_ends(upper, ends)
-    headline_all(axes, _course_message(view, rate))
+    headline_all(axes, _course_message(view, rate, unit, verb))
     return np.asarray(axes, dtype=object)
 
 
-def _course_message(view: Series, rate: npt.NDArray[np.float64]) -> str:
+def _course_message(view: Series, rate: npt.NDArray[np.float64], unit: str, verb: str) -> str:
     late = max(rate.size // 5, 1)
     still = float(rate[-late:].mean())
-    unit = "MiB/s" if view.window_s else "MiB per window"
-    moving = f"{number(still)} {unit} still migrate" if still > 0 else "nothing migrates any more"
+    moving = f"{number(still)} {unit} still {verb}" if still > 0 else f"nothing {verb}s any more"
     y = view.y_bp[-late - 1 :]
     if view.target_bp is None:
         return f"Share {y.mean():.0f} bp at the end; {moving}"

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     import xarray as xr
 
 FIGURES = {
-    "course": "Above, the share that the scheme controls and its target; below, what is migrated meanwhile.",
+    "course": "Above, the share that the scheme controls and its target; below, what migrates or is reclaimed meanwhile.",
     "esz": "Effective quota of every scheme, and the score that steers it.",
     "occupancy": "Pages in use on each node; dashed, the nodes' sizes.",
     "regions": "What DAMON sees: how often each region was found accessed.",

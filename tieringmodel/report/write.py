@@ -95,7 +95,7 @@ def write_report(
 def _title(cmp: xr.Dataset) -> str:
     if _is_sweep(cmp):
         return f"Sweep of {cmp.attrs.get('name') or 'a scenario'}"
-    return str(cmp.attrs.get("title") or cmp.attrs.get("name") or "Comparison")
+    return str(cmp.attrs.get("title") or cmp.attrs.get("name") or ("Comparison" if "policy" in cmp.dims else "Run"))
 
 
 def _contents(comparisons: Sequence[xr.Dataset], ids: list[str]) -> str:
