@@ -9,6 +9,7 @@ import pytest
 from numba import njit
 
 from tieringmodel.kernels._bundle import Bundle, Column, Number, bundle
+from tieringmodel.kernels._jit import records
 
 PAIR = np.dtype([("a", "u8"), ("b", "i4")])
 
@@ -27,7 +28,7 @@ class Everything(Bundle):
 def made(**changed):
     columns = {
         "words": np.arange(5, dtype=np.uint64), "small": np.zeros(3, np.uint16), "square": np.zeros((2, 4), np.int64),
-        "pairs": np.zeros(2, PAIR), "flag": True, "signed": -7, "key": 2**64 - 1,
+        "pairs": records(2, PAIR), "flag": True, "signed": -7, "key": 2**64 - 1,
     }  # fmt: skip
     return Everything(**columns | changed)
 

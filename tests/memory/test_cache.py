@@ -24,7 +24,10 @@ def test_a_changed_callee_recompiles_its_callers(tmp_path):
 
     def run(value):
         (room / "callee.py").write_text(CALLEE.format(value))
-        environment = {**os.environ, "PYTHONPATH": str(tmp_path), "TIERINGMODEL_CACHE_DIR": str(tmp_path / "cache")}
+        environment = {
+            **os.environ, "PYTHONPATH": str(tmp_path), "TIERINGMODEL_CACHE_DIR": str(tmp_path / "cache"),
+            "NUMBA_DISABLE_JIT": "0",  # what is compiled is looked at, whatever the tests themselves run as
+        }  # fmt: skip
         out = subprocess.run(
             [sys.executable, "-B", "-c", PROGRAM], env=environment, capture_output=True, text=True, check=True
         )
