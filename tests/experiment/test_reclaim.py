@@ -347,3 +347,11 @@ def test_a_figure_says_moved_where_pages_are_reclaimed() -> None:
     assert lower.get_ylabel() == "Moved [MiB/s]"
     drawn = sum(ds["reclaimed_pages"].values + ds["faulted_pages"].values) * 4096 / 2**20
     assert float(lower.patches[0].get_data().values.sum()) == pytest.approx(drawn, abs=1e-9)
+
+
+def test_a_workload_without_pages_is_saved_and_loaded(tmp_path) -> None:
+    sc = tm.Scenario(tm.Machine.dram_cxl("1 MiB", "1 MiB"), tm.Workload(0), (tm.Context(schemes=(EVERYTHING,)),))
+    engine = Engine(sc, 1)
+    engine.run(100_000)
+    again = checkpoint.load(checkpoint.save(tmp_path / "a.npz", engine))
+    assert (again.memory.n_pages, again.memory.now_ns) == (0, 100_000_000)

@@ -261,8 +261,8 @@ def _check_memory(engine: Engine, arrays: Arrays) -> None:
     at = np.flatnonzero(page >= 0)
     out = _check_out(engine, given)
     held_once = np.concatenate((page[at], out))
-    known = held_once.size == n_pages and held_once.min(initial=0) >= 0 and held_once.max(initial=0) < n_pages
-    if not known or (np.bincount(held_once, minlength=n_pages) != 1).any():
+    known = ((held_once >= 0) & (held_once < n_pages)).all()
+    if held_once.size != n_pages or not known or (np.bincount(held_once, minlength=n_pages) != 1).any():
         raise ValueError("memory.rec and memory.out do not hold every page once")
     frame_of = np.full(n_pages, NO_FRAME, np.int64)
     frame_of[page[at]] = at
