@@ -160,7 +160,7 @@ def results(folder: Path, suffix: str) -> Target:
     from small import pull
 
     import tieringmodel as tm
-    from tieringmodel.interop.results import read_results
+    from tieringmodel.datasets.read import read_results
 
     sc = small_scenario(pull())
     if suffix == "nc":
@@ -204,7 +204,7 @@ def fuzz(name: str, options: list[str]) -> None:
     for kernel in (ROOT / "tieringmodel" / "kernels").glob("[a-z]*.py"):
         import_module(f"tieringmodel.kernels.{kernel.stem}")  # numba compiles what stands there
     with atheris.instrument_imports(include=["tieringmodel"]):
-        for part in "experiment.checkpoint interop.record_workload interop.results interop.traces validate.vectors".split():
+        for part in "experiment.checkpoint interop.record_workload datasets.read interop.traces validate.vectors".split():
             import_module(f"tieringmodel.{part}")
     from tieringmodel.errors import InputError
 

@@ -12,10 +12,10 @@ from small import MIB, node_of_pages, scenario, traced
 
 import tieringmodel as tm
 from tieringmodel.analysis import verdict
+from tieringmodel.datasets.schema import OF_RECLAIM
 from tieringmodel.experiment import checkpoint
 from tieringmodel.experiment.engine import Engine, Silent
 from tieringmodel.experiment.recorder import Recorder
-from tieringmodel.experiment.schema import OF_RECLAIM
 from tieringmodel.experiment.simulate import scheme_actions
 from tieringmodel.kernels import layout as L
 from tieringmodel.memory import pristine

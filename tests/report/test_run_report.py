@@ -11,8 +11,8 @@ from small import pull, push, scenario
 
 import tieringmodel as tm
 from tieringmodel import cli
+from tieringmodel.datasets.read import read_results
 from tieringmodel.errors import InputError
-from tieringmodel.interop.results import read_results
 from tieringmodel.plot.files import figure
 from tieringmodel.report import write_report
 from tieringmodel.report.run_section import FIGURES, figures_of

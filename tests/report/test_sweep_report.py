@@ -16,8 +16,8 @@ from sweep_measures import final
 
 import tieringmodel as tm
 from tieringmodel import cli
+from tieringmodel.datasets.read import read_results
 from tieringmodel.errors import InputError
-from tieringmodel.interop.results import read_results
 from tieringmodel.plot.files import figure
 from tieringmodel.report import write_report
 from tieringmodel.sweep_text import command, rows

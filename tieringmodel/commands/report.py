@@ -28,7 +28,7 @@ def add(commands: Any) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Run the command; return the exit status."""
-    from ..interop.results import read_results, results_below
+    from ..datasets.read import read_results, results_below
     from ..report import headline, write_report
     from ..sweep_text import command as sweep_command
 

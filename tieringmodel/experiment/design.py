@@ -14,7 +14,7 @@ import numpy.typing as npt
 from ..errors import InputError
 from ..fields import _BY_SUFFIX, _plain
 from ..scenario import Scenario
-from .paths import SEED, normal, read_path, seed_of, with_paths
+from ..scenario.paths import SEED, normal, read_path, seed_of, with_paths
 
 RESERVED = ("time", "done", "error")
 MOST_POINTS = 1_000_000

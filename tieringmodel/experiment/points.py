@@ -14,8 +14,8 @@ import numpy.typing as npt
 from .._version import __version__
 from ..errors import InputError, TieringError
 from ..scenario import Scenario
+from ..scenario.paths import SEED, seed_of, with_paths
 from ..units import MIB
-from .paths import SEED, seed_of, with_paths
 from .policies import Controlled, controlled
 
 if TYPE_CHECKING:

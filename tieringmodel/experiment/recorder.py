@@ -10,8 +10,8 @@ import numpy.typing as npt
 
 from ..damon.kdamond import STAT_FIELDS, Kdamond
 from ..damon.regions import COLUMNS
+from ..datasets.schema import described
 from ..kernels.layout import AT_BACK, AT_FRONT, FAULTED, NODE, RECLAIMED, SCHEME, STALLED
-from .schema import described
 
 if TYPE_CHECKING:
     import xarray as xr

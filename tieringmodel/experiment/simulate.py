@@ -84,7 +84,7 @@ def simulate(
     Returns
     -------
     xarray.Dataset
-        One record per aggregation or application, see `tieringmodel.experiment.schema.VARIABLES`, and
+        One record per aggregation or application, see `tieringmodel.datasets.schema.VARIABLES`, and
         `OF_RECLAIM` there for runs with the paddr action ``pageout``. Attributes:
         ``scenario`` (JSON, from which the run can be repeated), ``parameters`` (JSON of the other arguments),
         ``sources`` (JSON: cost and reports of each, where contexts have some), ``duration_s``, ``seed``, ``window_s``,

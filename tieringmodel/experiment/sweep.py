@@ -17,10 +17,10 @@ import numpy as np
 from ..errors import InputError, TieringError
 from ..progress import Progress
 from ..scenario import Scenario, need_scenario
+from ..scenario.paths import SEED, seed_of, with_paths
 from ..units import parse_duration_us
 from .design import Design
 from .executors import run_all
-from .paths import SEED, seed_of, with_paths
 from .points import Job, Measure, grid_times, run_point
 from .policies import Controlled, controlled
 from .results import Results, Variable, describe

@@ -12,7 +12,7 @@ from pathlib import Path
 from ..datafiles import data_path
 from ..errors import InputError
 from ..scenario import Machine, Scenario, Target, Workload
-from ..scenario.whole import read_toml
+from ..scenario.scenario import read_toml
 from ..units import PAGE_SZ
 from .documents import MAX_TEXT_BYTES, decode, parse_json, parse_yaml, read_bytes
 from .family import other_pages, with_family

@@ -6,6 +6,7 @@ Names are the kernel's (``Documentation/admin-guide/mm/damon``); defaults are th
 from .context import Attrs, Context, IntervalsGoal, SourceOfHotness, Target
 from .hardware import ALLOCATORS, Machine, Node
 from .quota import CLAMPS, EARLY_EXITS, Goal, Quota, Weights
+from .scenario import Event, Scenario, need_scenario
 from .scheme import (
     ACTIONS,
     CORE_FILTERS,
@@ -17,7 +18,6 @@ from .scheme import (
     Scheme,
     Watermarks,
 )
-from .whole import Event, Scenario, need_scenario
 from .workload import Group, Memcg, Placement, Vma, Workload
 
 __all__ = [

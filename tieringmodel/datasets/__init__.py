@@ -1,0 +1,1 @@
+"""What a result holds: every variable once, and the only place that opens one."""
