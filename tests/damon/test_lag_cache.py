@@ -9,7 +9,7 @@ from small import MIB, pull, scenario, traced
 
 import tieringmodel as tm
 from tieringmodel.damon.lag_cache import COOLDOWN, SLOTS, LagCache
-from tieringmodel.damon.readings import eligible_bp
+from tieringmodel.damon.metrics_of_the_rfc import eligible_bp
 
 
 def moving(detected: tuple[int, int] = (100, 300), n_bytes: int = 50) -> LagCache:

@@ -18,7 +18,7 @@ from tieringmodel.experiment.engine import Engine, Silent
 from tieringmodel.experiment.recorder import Recorder
 from tieringmodel.experiment.simulate import scheme_actions
 from tieringmodel.kernels import layout as L
-from tieringmodel.memory import pristine
+from tieringmodel.memory import reuse as pristine
 from tieringmodel.memory.physical import NO_NODE
 
 RUNS = settings(

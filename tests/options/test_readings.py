@@ -8,7 +8,7 @@ import pytest
 import tieringmodel as tm
 from tieringmodel.damon import goals
 from tieringmodel.damon.lag_cache import COOLDOWN, LagCache
-from tieringmodel.damon.readings import eligible_bp
+from tieringmodel.damon.metrics_of_the_rfc import eligible_bp
 from tieringmodel.experiment.engine import Engine
 from tieringmodel.experiment.presets import preset
 

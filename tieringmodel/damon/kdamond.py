@@ -18,7 +18,7 @@ from ..scenario import Attrs, Context
 from ..units import UINT_MAX
 from ..workload.access import AccessTable
 from . import goals, table, watermarks
-from . import readings as _readings  # noqa: F401  (offers its metrics)
+from . import metrics_of_the_rfc as _readings  # noqa: F401  (offers its metrics)
 from .quota import QuotaState
 from .quota_math import feed_loop_next_input, mult_frac
 from .regions import RegionSet, SplitState, empty, grown, scratch, set_regions

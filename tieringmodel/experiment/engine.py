@@ -19,7 +19,7 @@ from ..interop.recorded_setup import three_regions
 from ..kernels import sampling
 from ..kernels._bundle import addresses
 from ..kernels.layout import Space
-from ..memory import pristine
+from ..memory import reuse as pristine
 from ..memory.need import check_memory, copy_fits
 from ..memory.physical import PhysicalMemory
 from ..scenario import Context, Scenario

@@ -73,7 +73,7 @@ def run_all(executor: Any, work: Work, tasks: Tasks, workers: int | None) -> Fin
 
 def _here(work: Work, tasks: Tasks) -> Finished:
     """Run one point after the other in this thread."""
-    from ..memory.pristine import forget
+    from ..memory.reuse import forget
 
     try:
         for k, arguments in tasks.items():

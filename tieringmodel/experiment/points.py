@@ -89,7 +89,7 @@ def run_point(job: Job, changes: Mapping[str, Any], seed: int) -> Outcome:
     seed : int
         Seed of the run.
     """
-    from ..memory.pristine import reused
+    from ..memory.reuse import reused
     from .simulate import simulate
 
     try:

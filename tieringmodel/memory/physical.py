@@ -35,7 +35,7 @@ from ..kernels.random import mixed
 from ..scenario import Machine, Placement, Workload
 from .page_lists import PageLists
 from .populate import Filler, check_room
-from .pristine import Kept
+from .reuse import Kept
 
 MAX_PAGES = 2**32 - 2
 """Logical pages and frames are numbered in 32 bits; one number means none."""
