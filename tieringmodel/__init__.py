@@ -48,13 +48,13 @@ if TYPE_CHECKING:
     from .experiment.simulate import simulate
     from .experiment.sweep import sweep
     from .first_use import warmup
-    from .interop.damo_record_write import to_damo_record
-    from .interop.damo_records import read_damo_record
+    from .interop.damo.record_write import to_damo_record
+    from .interop.damo.records import read_damo_record
     from .interop.load import load
-    from .interop.masim import read_masim
-    from .interop.recording import read_recording
-    from .interop.trace_workload import trace_workload
-    from .interop.traces import read_perf, read_trace
+    from .interop.recording.read import read_recording
+    from .interop.workloads.masim import read_masim
+    from .interop.workloads.trace_workload import trace_workload
+    from .interop.workloads.traces import read_perf, read_trace
 
 _ROOMS = ("analysis", "cost", "damon", "hotness", "interleave", "loop", "plot", "testing", "workload")
 _HOME = {
@@ -65,16 +65,16 @@ _HOME = {
     "load": "interop.load",
     "policies": "experiment.policies",
     "preset": "experiment.presets",
-    "read_damo_record": "interop.damo_records",
-    "read_masim": "interop.masim",
-    "read_perf": "interop.traces",
-    "read_recording": "interop.recording",
-    "read_trace": "interop.traces",
+    "read_damo_record": "interop.damo.records",
+    "read_masim": "interop.workloads.masim",
+    "read_perf": "interop.workloads.traces",
+    "read_recording": "interop.recording.read",
+    "read_trace": "interop.workloads.traces",
     "register_metric": "damon.goals",
     "simulate": "experiment.simulate",
     "sweep": "experiment.sweep",
-    "to_damo_record": "interop.damo_record_write",
-    "trace_workload": "interop.trace_workload",
+    "to_damo_record": "interop.damo.record_write",
+    "trace_workload": "interop.workloads.trace_workload",
     "warmup": "first_use",
 }
 

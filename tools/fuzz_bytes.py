@@ -57,8 +57,8 @@ def records(folder: Path, pack: Callable[[bytes], bytes]) -> Target:
     """Records of damo, as JSON and as tracepoints."""
     from doors import events, snap, told
 
-    from tieringmodel.interop.damo_records import monitoring_truth, read_damo_record
-    from tieringmodel.interop.record_workload import workload_of
+    from tieringmodel.interop.damo.records import monitoring_truth, read_damo_record
+    from tieringmodel.interop.workloads.record_workload import workload_of
 
     path = folder / "damon.data"
 
@@ -74,8 +74,9 @@ def records(folder: Path, pack: Callable[[bytes], bytes]) -> Target:
 
 def tables(folder: Path, pack: Callable[[bytes], bytes]) -> Target:
     """Compressed tables of a recording, of accesses, and perf's text."""
-    from tieringmodel.interop.tables import read_csv
-    from tieringmodel.interop.traces import read_perf, read_trace
+    from tieringmodel.interop.recording.read.tables import read_csv
+
+    from tieringmodel.interop.workloads.traces import read_perf, read_trace
 
     path = folder / "x.csv.gz"
     readers = [
@@ -204,7 +205,7 @@ def fuzz(name: str, options: list[str]) -> None:
     for kernel in (ROOT / "tieringmodel" / "kernels").glob("[a-z]*.py"):
         import_module(f"tieringmodel.kernels.{kernel.stem}")  # numba compiles what stands there
     with atheris.instrument_imports(include=["tieringmodel"]):
-        for part in "experiment.checkpoint interop.record_workload datasets.read interop.traces validate.vectors".split():
+        for part in "experiment.checkpoint interop.workloads.record_workload datasets.read interop.workloads.traces validate.vectors".split():
             import_module(f"tieringmodel.{part}")
     from tieringmodel.errors import InputError
 

@@ -11,14 +11,14 @@ import pytest
 from damo_cases import PATHS, context, scenario
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from tieringmodel.interop.sysfs.read.portable import portable
+from tieringmodel.interop.sysfs.read.read import read_dump
+from tieringmodel.interop.sysfs.read.write import sysfs_script, sysfs_writes
 
 import tieringmodel as tm
-from tieringmodel.interop.damo_json import read_damo
-from tieringmodel.interop.damo_line import read_damo_line
-from tieringmodel.interop.damo_write import damo_command, damo_line, damo_text
-from tieringmodel.interop.mainline import portable
-from tieringmodel.interop.sysfs import read_dump
-from tieringmodel.interop.sysfs_write import sysfs_script, sysfs_writes
+from tieringmodel.interop.damo.json import read_damo
+from tieringmodel.interop.damo.line import read_damo_line
+from tieringmodel.interop.damo.write import damo_command, damo_line, damo_text
 
 
 def told(*contexts: tm.Context):  # type: ignore[no-untyped-def]
@@ -129,7 +129,7 @@ def test_the_real_damo_translates_the_written_line_to_the_same_contexts(contexts
 
 
 def test_the_real_damo_reads_the_written_file_as_it_was_meant(tmp_path: Path) -> None:
-    from tieringmodel.interop.damo_program import run_damo
+    from tieringmodel.interop.damo.program import run_damo
 
     out = told(tm.Context(attrs=ATTRS, targets=PAIR, schemes=(PULL, PAGEOUT, STAT)))
     path = tmp_path / "damo.json"

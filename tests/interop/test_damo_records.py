@@ -14,11 +14,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import tieringmodel as tm
-from tieringmodel.interop.damo_program import run_damo
-from tieringmodel.interop.damo_record_write import to_damo_record
-from tieringmodel.interop.damo_records import Record, Snapshot, monitoring_truth, read_damo_record
+from tieringmodel.interop.damo.program import run_damo
+from tieringmodel.interop.damo.record_write import to_damo_record
+from tieringmodel.interop.damo.records import Record, Snapshot, monitoring_truth, read_damo_record
 from tieringmodel.interop.load import open_scenario
-from tieringmodel.interop.record_workload import rate_hz, workload_of
+from tieringmodel.interop.workloads.record_workload import rate_hz, workload_of
 
 MIB = 1 << 20
 

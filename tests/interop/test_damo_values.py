@@ -9,9 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tieringmodel.errors import InputError
-from tieringmodel.interop import damo_values as v
-from tieringmodel.interop.damo_program import damo_args, damo_version, run_damo
-from tieringmodel.interop.damo_write import PINNED
+from tieringmodel.interop.damo import values as v
+from tieringmodel.interop.damo.program import damo_args, damo_version, run_damo
+from tieringmodel.interop.damo.write import PINNED
 from tieringmodel.units import UINT_MAX, ULONG_MAX
 
 

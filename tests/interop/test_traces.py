@@ -11,7 +11,7 @@ from hypothesis import example, given, settings
 
 import tieringmodel as tm
 from tieringmodel.errors import InputError
-from tieringmodel.interop.traces import Trace
+from tieringmodel.interop.workloads.traces import Trace
 
 PERF = """# captured on: some machine
 #

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 from good import GOOD as SMALL
 from good import PAGE, changed
+from tieringmodel.interop.sysfs.read.read import read_dump
 
 import tieringmodel as tm
 from tieringmodel import cli
@@ -25,9 +26,8 @@ from tieringmodel.errors import InputError
 from tieringmodel.experiment.engine import Engine
 from tieringmodel.experiment.gains import gain_runs
 from tieringmodel.experiment.simulate import scheme_actions
-from tieringmodel.interop.damo_json import read_damo
-from tieringmodel.interop.record_workload import read_record_workload
-from tieringmodel.interop.sysfs import read_dump
+from tieringmodel.interop.damo.json import read_damo
+from tieringmodel.interop.workloads.record_workload import read_record_workload
 from tieringmodel.units import parse_bp, parse_bytes, parse_duration_us, parse_ms, parse_us
 from tieringmodel.validate import vectors
 

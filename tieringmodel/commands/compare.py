@@ -14,7 +14,7 @@ from .results import add_common, command_line, duration_of, writable
 if TYPE_CHECKING:
     import xarray as xr
 
-    from ..interop.recording import Recording
+    from ..interop.recording.read import Recording
     from ..scenario import Scenario
 
 DEFAULT_SCENARIOS = ("C3_pullpush_temporal", "rfc-40-60")
@@ -71,7 +71,7 @@ def run(arguments: argparse.Namespace) -> int:
 def _jobs(arguments: argparse.Namespace) -> dict[str, tuple[Scenario, Recording | None]]:
     """Return what to compare by label, with the recording where there is one."""
     from ..interop.load import is_recording, resolve
-    from ..interop.recording import read_recording
+    from ..interop.recording.read import read_recording
 
     jobs: dict[str, tuple[Scenario, Recording | None]] = {}
     for name in arguments.scenario or ([None] if arguments.line else DEFAULT_SCENARIOS):

@@ -23,7 +23,7 @@ from .simulate import attributes, simulate
 if TYPE_CHECKING:
     import xarray as xr
 
-    from ..interop.recording import Recording
+    from ..interop.recording.read import Recording
 
 RECORDED = "recorded kernel"
 

@@ -15,7 +15,7 @@ from ..damon.kdamond import Action, Kdamond, Observer, check_ranges
 from ..damon.regions import SplitState
 from ..damon.rng import Rng, counter_rng
 from ..errors import InputError
-from ..interop.recorded_setup import three_regions
+from ..interop.recording.scenario_of import three_regions
 from ..kernels import sampling
 from ..kernels._bundle import addresses
 from ..kernels.layout import Space

@@ -44,9 +44,9 @@ def converted(loaded: Loaded, suffix: str, *, pid: int | None = None) -> tuple[s
         return loaded.scenario.to_toml(), ()
     if suffix not in FORMS:
         raise InputError(f"*{suffix}", "is no form that can be written", "end the name in " + ", ".join(FORMS))
-    from .damo_write import PINNED, damo_command, damo_text
-    from .mainline import portable
-    from .sysfs_write import sysfs_script
+    from .damo.write import PINNED, damo_command, damo_text
+    from .sysfs.portable import portable
+    from .sysfs.write import sysfs_script
 
     scenario = loaded.scenario
     pids = loaded.pids or tuple((0,) * len(c.targets) for c in scenario.contexts)

@@ -15,10 +15,10 @@ from ..scenario import Machine, Scenario, Target, Workload
 from ..scenario.scenario import read_toml
 from ..units import PAGE_SZ
 from .documents import MAX_TEXT_BYTES, decode, parse_json, parse_yaml, read_bytes
-from .family import other_pages, with_family
-from .recording import read_recording
+from .recording.read import read_recording
 from .surroundings import default_machine, equal_nodes, nids_of, read_machine, read_workload, surround
-from .sysfs import Dump, read_dump
+from .sysfs.read import Dump, read_dump
+from .workloads.family import other_pages, with_family
 
 _IN_A_DUMP = ("operations", "monitoring_attrs/", "targets/", "schemes/", "nr_contexts", "nr_kdamonds")
 _RECORDED = ("layout", "record", "resets", "quota_steps", "info")
@@ -185,7 +185,7 @@ def _surrounded(
 
 
 def _damo(data: object, path: Path, machine: Machine | None, workload: Workload | None) -> Loaded:
-    from .damo_json import read_damo
+    from .damo.json import read_damo
 
     return _surrounded(read_damo(data, str(path)), machine, workload, path.stem)
 
@@ -198,7 +198,7 @@ def _words(text: str, where: str) -> list[str]:
 
 
 def _line(words: Sequence[str], machine: Machine | None, workload: Workload | None) -> Loaded:
-    from .damo_line import read_damo_line, split
+    from .damo.line import read_damo_line, split
 
     options = split(words)
     given = any(o.name in ("-r", "--regions") for o in options)

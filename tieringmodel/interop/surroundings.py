@@ -11,8 +11,8 @@ from ..errors import InputError
 from ..scenario import Context, Group, Machine, Node, Placement, Scenario, Vma, Workload
 from ..units import GIB, PAGE_SZ, format_bytes
 from .documents import MAX_TEXT_BYTES, decode, read_bytes
-from .family import with_family
-from .masim import read_masim
+from .workloads.family import with_family
+from .workloads.masim import read_masim
 
 HOT_HZ, COLD_HZ = 400.0, 0.2
 _GUESS_LIMIT_BYTES = 1 << 40
@@ -70,7 +70,7 @@ def read_workload(source: Workload | str | Path) -> Workload:
         return made if isinstance(made, Workload) else Workload.from_dict(part, f"{source}: workload")
     if Path(source).suffix == ".masim":
         return read_masim(source)
-    from .record_workload import read_record_workload
+    from .workloads.record_workload import read_record_workload
 
     return read_record_workload(source)
 

@@ -17,7 +17,7 @@ from ..damon.rng import Rng, kernel_rng
 from ..errors import InputError
 from ..experiment.engine import Engine
 from ..interop.documents import BROKEN_ARCHIVE
-from ..interop.tables import MOST_BYTES
+from ..interop.recording.tables import MOST_BYTES
 from ..scenario import Scenario
 from ..units import PAGE_SZ
 from .case import Case

@@ -11,8 +11,8 @@ import numpy as np
 import numpy.typing as npt
 
 from ..errors import InputError
-from ..interop.recording import PHASE, Recording
-from ..interop.tables import Table
+from ..interop.recording.read import PHASE, Recording
+from ..interop.recording.tables import Table
 from ..units import MIB, PAGE_SZ
 from .bands import Floats, block_length, bootstrap_interval
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from ..errors import InputError
-from ..interop.recording import Recording, read_recording
+from ..interop.recording.read import Recording, read_recording
 from ..progress import Progress
 from .bands import Floats, Pair, band, crps, share_inside, skill
 from .case import Case

@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..errors import InputError
-from ..interop.tables import MOST_BYTES
+from ..interop.recording.tables import MOST_BYTES
 from .case import Case
 
 FORMAT = "the formats are described in data/golden/README.md"

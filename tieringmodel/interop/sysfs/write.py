@@ -9,8 +9,8 @@ from __future__ import annotations
 import shlex
 from collections.abc import Iterator
 
-from ..scenario import CORE_FILTERS, Context, Filter, Goal, Scheme
-from .mainline import Portable
+from ...scenario import CORE_FILTERS, Context, Filter, Goal, Scheme
+from .portable import Portable
 
 ROOT = "/sys/kernel/mm/damon/admin"
 

@@ -13,11 +13,11 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import InputError
-from ..fields import suggest
-from ..scenario import Context, Machine, Scenario
-from ..units import PAGE_SZ, number
-from .sysfs import read_dump
+from ...errors import InputError
+from ...fields import suggest
+from ...scenario import Context, Machine, Scenario
+from ...units import PAGE_SZ, number
+from ..sysfs.read import read_dump
 from .tables import Schema, Table, read_csv, read_text
 
 PHASE = re.compile(r"rate_hz_from_(\d+)ms")
@@ -106,8 +106,8 @@ class Recording:
         lru_share_of_other: float = 0.0,
         machine: Machine | None = None,
     ) -> Scenario:
-        """Return the run's set-up as a scenario; see `tieringmodel.interop.recorded_setup.scenario_of`."""
-        from .recorded_setup import scenario_of
+        """Return the run's set-up as a scenario; see `tieringmodel.interop.recording.read.scenario_of.scenario_of`."""
+        from .scenario_of import scenario_of
 
         return scenario_of(
             self, recorded_intervals=recorded_intervals, recorded_rates=recorded_rates,

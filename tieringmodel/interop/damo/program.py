@@ -17,8 +17,8 @@ from collections.abc import Sequence
 from functools import cache, lru_cache
 from pathlib import Path
 
-from ..errors import InputError
-from .damo_write import PINNED
+from ...errors import InputError
+from .write import PINNED
 
 TIMEOUT_S = 60
 # The namespace's root may not read DAMON's files either, and damo ends where it finds files that it cannot read.

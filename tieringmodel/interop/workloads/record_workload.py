@@ -11,10 +11,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import InputError
-from ..scenario import Group, Placement, Vma, Workload
-from ..units import PAGE_SZ
-from .damo_records import MAX_RECORD_BYTES, Record, read_damo_record
+from ...errors import InputError
+from ...scenario import Group, Placement, Vma, Workload
+from ...units import PAGE_SZ
+from ..damo.records import MAX_RECORD_BYTES, Record, read_damo_record
 
 MAX_GROUPS = 200_000
 

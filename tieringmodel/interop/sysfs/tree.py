@@ -11,10 +11,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
-from ..errors import InputError, KernelRefusal
-from ..fields import Checked, suggest
-from ..units import UINT_MAX, ULONG_MAX
-from .tables import read_text
+from ...errors import InputError, KernelRefusal
+from ...fields import Checked, suggest
+from ...units import UINT_MAX, ULONG_MAX
+from ..recording.tables import read_text
 
 _FILTER = "type matching allow memcg_path addr_start addr_end damon_target_idx min max"
 _READ = {
@@ -170,7 +170,7 @@ class Folder:
 
 
 def context_folders(source: str | Path) -> list[Folder]:
-    """Return the directory of every context in a dump (see `tieringmodel.interop.sysfs.read_dump`)."""
+    """Return the directory of every context in a dump (see `tieringmodel.interop.sysfs.read.read_dump`)."""
     label, entries = _entries(source)
     places: dict[tuple[int, int], dict[str, tuple[str, str]]] = {}
     kdamonds: set[int] = set()

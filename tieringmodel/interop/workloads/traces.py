@@ -11,9 +11,9 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from ..errors import InputError
-from ..units import MIB
-from .documents import decode, opened
+from ...errors import InputError
+from ...units import MIB
+from ..documents import decode, opened
 
 MAX_BYTES = 256 * MIB
 _REMEDY = "print samples with perf script -F comm,pid,tid,cpu,time,period,event,addr"

@@ -14,9 +14,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import InputError
-from ..fields import suggest
-from .documents import decode, opened
+from ...errors import InputError
+from ...fields import suggest
+from ..documents import decode, opened
 
 Schema = Mapping[str, str]
 """Kind of each column: ``"u64"``, ``"i64"``, ``"f64"``, ``"text"``, or ``"u64?"`` where cells may be empty."""

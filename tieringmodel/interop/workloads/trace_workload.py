@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from ..errors import InputError
-from ..scenario import Group, Vma, Workload
-from ..units import MIB, PAGE_SZ, parse_bytes, parse_us
-from ..workload import arguments as check
+from ...errors import InputError
+from ...scenario import Group, Vma, Workload
+from ...units import MIB, PAGE_SZ, parse_bytes, parse_us
+from ...workload import arguments as check
 from .traces import Trace
 
 

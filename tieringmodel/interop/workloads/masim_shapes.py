@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ..workload import arguments as check
+from ...workload import arguments as check
 from .masim import MasimConfig, MasimPattern, MasimPhase, MasimRegion
 
 

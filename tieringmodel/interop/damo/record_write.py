@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..atomic import replacing
-from ..errors import InputError
-from ..scenario import Scenario
+from ...atomic import replacing
+from ...errors import InputError
+from ...scenario import Scenario
 
 if TYPE_CHECKING:
     import xarray as xr

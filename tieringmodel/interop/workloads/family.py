@@ -6,11 +6,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from ..errors import InputError
-from ..fields import suggest
-from ..scenario import Workload
-from ..units import PAGE_SZ, format_bytes, parse_bytes
-from ..workload.families import build
+from ...errors import InputError
+from ...fields import suggest
+from ...scenario import Workload
+from ...units import PAGE_SZ, format_bytes, parse_bytes
+from ...workload.families import build
 from .masim import read_masim
 
 _BESIDE = ("placement", "vmas", "tick_us", "memcgs")

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ..errors import InputError
-from ..scenario import Group
+from ...errors import InputError
+from ...scenario import Group
 
 if TYPE_CHECKING:
-    from .recording import Recording
+    from .read import Recording
 
 
 def recorded_groups(recording: Recording, groups: Sequence[Group], tick_ms: float) -> Iterator[Group]:

@@ -7,11 +7,11 @@ import shlex
 from collections.abc import Iterator
 from typing import Any
 
-from ..errors import InputError
-from ..scenario import Context, Filter, Goal, Scheme
-from ..units import UINT_MAX, ULONG_MAX
-from .damo_values import nr_accesses, percent_for
-from .mainline import Portable
+from ...errors import InputError
+from ...scenario import Context, Filter, Goal, Scheme
+from ...units import UINT_MAX, ULONG_MAX
+from ..sysfs.portable import Portable
+from .values import nr_accesses, percent_for
 
 PINNED = "3.4.3"
 """The version of damo whose behaviour the notes and refusals describe."""

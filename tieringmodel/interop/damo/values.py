@@ -9,8 +9,8 @@ from __future__ import annotations
 import re
 from decimal import Decimal, InvalidOperation
 
-from ..errors import InputError
-from ..units import UINT_MAX, ULONG_MAX
+from ...errors import InputError
+from ...units import UINT_MAX, ULONG_MAX
 
 _NUMBER = r"[0-9][0-9,]*(?:\.[0-9]+)?(?:[eE][-+]?[0-9]{1,2})?"
 _WHOLE = re.compile(_NUMBER)

@@ -8,17 +8,17 @@ from collections.abc import Sequence
 from pathlib import PurePath
 from typing import Any, NamedTuple
 
-from ..errors import InputError
-from ..fields import suggest
-from ..scenario import ACTIONS, Machine
-from ..units import ULONG_MAX
-from . import damo_values as v
-from .damo_json import read_damo
-from .damo_program import damo_args, damo_version
-from .damo_write import PINNED
-from .documents import parse_json
-from .mainline import ranges_of
-from .sysfs import Dump
+from ...errors import InputError
+from ...fields import suggest
+from ...scenario import ACTIONS, Machine
+from ...units import ULONG_MAX
+from ..documents import parse_json
+from ..sysfs.portable import ranges_of
+from ..sysfs.read import Dump
+from . import values as v
+from .json import read_damo
+from .program import damo_args, damo_version
+from .write import PINNED
 
 WHERE = "damo start"
 _MANY = -1

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from ..errors import InputError
-from ..fields import Checked
-from ..scenario import CORE_FILTERS, Context, Machine, Scenario, Scheme, Target
-from ..units import PAGE_SZ
-from .sysfs import METRICS
+from ...errors import InputError
+from ...fields import Checked
+from ...scenario import CORE_FILTERS, Context, Machine, Scenario, Scheme, Target
+from ...units import PAGE_SZ
+from .read import METRICS
 
 
 @dataclass(frozen=True)

@@ -7,15 +7,15 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ..errors import InputError
-from ..scenario import Context, Group, Machine, Node, Placement, Scenario, Target, Vma, Workload
-from ..units import LONGEST_US, MIB, PAGE_SZ
+from ...errors import InputError
+from ...scenario import Context, Group, Machine, Node, Placement, Scenario, Target, Vma, Workload
+from ...units import LONGEST_US, MIB, PAGE_SZ
+from .read import PHASE
 from .recorded_rates import recorded_groups
-from .recording import PHASE
 from .tables import Table
 
 if TYPE_CHECKING:
-    from .recording import Recording
+    from .read import Recording
 
 HZ = 250
 """CONFIG_HZ of the recorded kernel."""
@@ -82,7 +82,7 @@ def scenario_of(
         Let aggregations end when they did (``Context.aggr_times_us``) instead of after the nominal interval, which a
         loaded machine stretches.
     recorded_rates : bool
-        Touch segments as often as their counters say (`tieringmodel.interop.recorded_rates`) instead of at the
+        Touch segments as often as their counters say (`tieringmodel.interop.recording.read.recorded_rates`) instead of at the
         configured rates, which a loaded machine misses.
     lru_share_of_other : float
         Share (0 … 1) of the memory in use that is not the workload's which lies on LRU lists, where DAMON sees it.

@@ -8,9 +8,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any, TypeVar
 
-from ..errors import InputError
-from ..fields import Checked, suggest
-from ..scenario import (
+from ...errors import InputError
+from ...fields import Checked, suggest
+from ...scenario import (
     CORE_FILTERS,
     AccessPattern,
     Attrs,
@@ -25,9 +25,9 @@ from ..scenario import (
     Watermarks,
     Weights,
 )
-from ..units import PAGE_SZ, UINT_MAX, ULONG_MAX
-from . import damo_values as v
-from .sysfs import METRICS, RFC_METRICS, Dump
+from ...units import PAGE_SZ, UINT_MAX, ULONG_MAX
+from ..sysfs.read import METRICS, RFC_METRICS, Dump
+from . import values as v
 
 C = TypeVar("C", bound=Checked)
 

@@ -11,8 +11,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..errors import InputError, KernelRefusal
-from ..scenario import (
+from ...errors import InputError, KernelRefusal
+from ...scenario import (
     ACTIONS,
     CORE_FILTERS,
     OPS_FILTERS,
@@ -29,8 +29,8 @@ from ..scenario import (
     Watermarks,
     Weights,
 )
-from ..units import PAGE_SZ, UINT_MAX
-from .sysfs_tree import Folder, context_folders
+from ...units import PAGE_SZ, UINT_MAX
+from .tree import Folder, context_folders
 
 METRICS = (
     "user_input", "some_mem_psi_us", "node_mem_used_bp", "node_mem_free_bp", "node_memcg_used_bp",

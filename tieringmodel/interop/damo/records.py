@@ -16,10 +16,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..errors import InputError
-from ..units import ULONG_MAX, parse_bytes
-from . import damo_values as v
-from .documents import decode, parse_json, read_bytes
+from ...errors import InputError
+from ...units import ULONG_MAX, parse_bytes
+from ..documents import decode, parse_json, read_bytes
+from . import values as v
 
 if TYPE_CHECKING:
     import xarray as xr

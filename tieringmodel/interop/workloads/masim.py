@@ -12,13 +12,13 @@ from itertools import accumulate
 from pathlib import Path
 from typing import NamedTuple
 
-from ..errors import InputError
-from ..fields import suggest
-from ..scenario import Group, Vma, Workload
-from ..units import PAGE_SZ
-from ..workload import arguments as check
-from ..workload.sweep import sweep_groups
-from .tables import read_text
+from ...errors import InputError
+from ...fields import suggest
+from ...scenario import Group, Vma, Workload
+from ...units import PAGE_SZ
+from ...workload import arguments as check
+from ...workload.sweep import sweep_groups
+from ..recording.tables import read_text
 
 MODES = ("ro", "wo", "rw")
 _ADDRESS = 1 << 40

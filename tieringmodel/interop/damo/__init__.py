@@ -1,0 +1,1 @@
+"""damo's files and lines: JSON, YAML, command lines, records, both ways."""

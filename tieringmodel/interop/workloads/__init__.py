@@ -1,0 +1,1 @@
+"""Workloads from files: masim configurations, traces, damo records, families by name."""
