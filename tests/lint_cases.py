@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tieringmodel.analysis.lint import Finding, lint
+from tieringmodel.linting import Finding, lint
 from tieringmodel.scenario import (
     AccessPattern,
     Attrs,

@@ -11,8 +11,8 @@ import matplotlib as mpl
 import pytest
 
 from tieringmodel import cli
-from tieringmodel.analysis.lint import RULES
 from tieringmodel.damon.goals import unregister_metric
+from tieringmodel.linting import RULES
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs" / "howto").glob("*.md"))]

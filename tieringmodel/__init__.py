@@ -38,7 +38,6 @@ from .scenario import (
 
 if TYPE_CHECKING:
     from . import analysis, cost, damon, hotness, interleave, loop, plot, testing, workload
-    from .analysis.lint import lint
     from .damon.goals import register_metric
     from .datafiles import data_path
     from .experiment.compare import compare
@@ -55,13 +54,14 @@ if TYPE_CHECKING:
     from .interop.workloads.masim import read_masim
     from .interop.workloads.trace_workload import trace_workload
     from .interop.workloads.traces import read_perf, read_trace
+    from .linting import lint
 
 _ROOMS = ("analysis", "cost", "damon", "hotness", "interleave", "loop", "plot", "testing", "workload")
 _HOME = {
     "Design": "experiment.design",
     "compare": "experiment.compare",
     "data_path": "datafiles",
-    "lint": "analysis.lint",
+    "lint": "linting",
     "load": "interop.load",
     "policies": "experiment.policies",
     "preset": "experiment.presets",

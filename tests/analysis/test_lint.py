@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from lint_cases import MIB, PAGES, codes, eligible, found, machine, move, one, quota, scenario, used, workload
 
 import tieringmodel as tm
-from tieringmodel.analysis.lint import LEVELS, RULES, Finding, format_findings, lint, rule
 from tieringmodel.errors import InputError
+from tieringmodel.linting import LEVELS, RULES, Finding, format_findings, lint, rule
 from tieringmodel.scenario import (
     ACTIONS,
     CLAMPS,
@@ -299,7 +299,7 @@ def test_any_scenario_is_judged_and_every_path_leads_somewhere(parts, on_0, mapp
 
 def test_neither_matplotlib_nor_xarray_is_needed():
     code = (
-        "import sys, tieringmodel as tm; from tieringmodel.analysis.lint import lint; lint(tm.load('rfc-40-60'));"
+        "import sys, tieringmodel as tm; from tieringmodel.linting import lint; lint(tm.load('rfc-40-60'));"
         "print([m for m in ('matplotlib', 'xarray', 'scipy.optimize') if m in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

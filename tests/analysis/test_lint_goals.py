@@ -27,10 +27,10 @@ from lint_cases import (
 
 from tieringmodel import loop
 from tieringmodel.analysis import closed_forms
-from tieringmodel.analysis.lint.facts import facts_of
-from tieringmodel.analysis.lint.plant import consist_course, first_evaluation, plant
-from tieringmodel.analysis.lint.words import ordinal
 from tieringmodel.experiment.simulate import simulate
+from tieringmodel.linting.plant import consist_course, first_evaluation, plant
+from tieringmodel.linting.scheme_facts import facts_of
+from tieringmodel.linting.wording import ordinal
 from tieringmodel.scenario import (
     AccessPattern,
     Goal,

@@ -12,12 +12,12 @@ from hypothesis import strategies as st
 from lint_cases import HOT, MIB, PAGE, context, eligible, free, machine, move, quota, scenario, used, workload
 from numba import njit
 
-from tieringmodel.analysis.lint.effect import reading
-from tieringmodel.analysis.lint.facts import facts_of
-from tieringmodel.analysis.lint.places import Places
-from tieringmodel.analysis.lint.touches import touch_probability
 from tieringmodel.experiment.engine import Engine
 from tieringmodel.kernels.access import rules_touched
+from tieringmodel.linting.expected_accesses import touch_probability
+from tieringmodel.linting.goal_reading import reading
+from tieringmodel.linting.initial_placement import Places
+from tieringmodel.linting.scheme_facts import facts_of
 from tieringmodel.memory.physical import PhysicalMemory
 from tieringmodel.scenario import (
     Attrs,

@@ -26,12 +26,12 @@ from lint_cases import (
 )
 
 from tieringmodel import interleave
-from tieringmodel.analysis.lint.facts import facts_of
-from tieringmodel.analysis.lint.monitors import lost_counts
 from tieringmodel.experiment.engine import Engine
 from tieringmodel.experiment.simulate import simulate
 from tieringmodel.kernels.layout import Regions
 from tieringmodel.kernels.regions import rescale
+from tieringmodel.linting.rules.monitors import lost_counts
+from tieringmodel.linting.scheme_facts import facts_of
 from tieringmodel.scenario import (
     AccessPattern,
     Attrs,

@@ -11,9 +11,9 @@ from hypothesis import given, settings
 from lint_cases import MIB, PAGE, context, eligible, found, machine, move, quota
 
 import tieringmodel as tm
-from tieringmodel.analysis.lint.facts import facts_of
-from tieringmodel.analysis.lint.monitors import runs_by_phase
-from tieringmodel.analysis.lint.touches import touch_probability
+from tieringmodel.linting.expected_accesses import touch_probability
+from tieringmodel.linting.rules.monitors import runs_by_phase
+from tieringmodel.linting.scheme_facts import facts_of
 from tieringmodel.scenario import Attrs, Group, Placement, Scenario, Target, Vma, Workload
 
 N = 400

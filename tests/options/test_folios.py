@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 
 import tieringmodel as tm
-from tieringmodel.analysis.lint.base_pages import in_base_pages
 from tieringmodel.damon.weighted import vma_index
 from tieringmodel.experiment.engine import Engine
 from tieringmodel.interleave import vaddr_dest_index
 from tieringmodel.interop.surroundings import surround
+from tieringmodel.linting.base_pages import in_base_pages
 
 MIB = 1 << 20
 ORDER = 9

@@ -26,7 +26,7 @@ def run(arguments: argparse.Namespace) -> int:
     """Run the command; return the exit status."""
     from dataclasses import asdict
 
-    from ..analysis.lint import format_findings, lint
+    from ..linting import format_findings, lint
 
     findings = lint(open_given(arguments.scenario, arguments).scenario)
     if arguments.json:

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from ..analysis.lint import format_findings, lint
 from ..analysis.series import faulted_pages, moved_pages
 from ..analysis.summary import Summary, judge
 from ..atomic import replacing_netcdf
 from ..errors import InputError
+from ..linting import format_findings, lint
 from ..scenario import Scenario, need_scenario
 from ..units import MIB, parse_duration_us
 from .policies import Controlled, Policy, controlled, goal_name

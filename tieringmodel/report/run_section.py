@@ -51,7 +51,7 @@ def body(ds: xr.Dataset, ident: str) -> str:
     -------
     str
     """
-    from ..analysis.lint import format_findings, lint
+    from ..linting import format_findings, lint
 
     found = judged(ds)
     parts = []

@@ -6,11 +6,11 @@ import math
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from ...damon.quota_math import consist_esz_bp
-from ...scenario import Goal
-from ...units import PAGE_SZ, ULONG_MAX
-from .effect import amounts, effect, family
-from .facts import At
+from ..damon.quota_math import consist_esz_bp
+from ..scenario import Goal
+from ..units import PAGE_SZ, ULONG_MAX
+from .goal_reading import amounts, effect, family
+from .scheme_facts import At
 
 
 @dataclass(frozen=True)

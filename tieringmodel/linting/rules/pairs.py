@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from .. import closed_forms
-from .facts import At
-from .finding import Finding
-from .wishes import Wish, overlap
-from .words import base2_cap, cap, rate, size
+from ...analysis import closed_forms
+from ..finding import Finding
+from ..scheme_facts import At
+from ..share_goals import Wish, overlap
+from ..wording import base2_cap, cap, rate, size
 
 GAP_BP = 200
 """Gap between two targets that is proposed."""

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from ...scenario import Scenario
-from .effect import effect, family, reading
-from .facts import At, facts_of
+from ..scenario import Scenario
+from .goal_reading import effect, family, reading
+from .scheme_facts import At, facts_of
 
 SHARES = {"eligible": "eligible", "ineligible": "eligible", "share": "share"}
 

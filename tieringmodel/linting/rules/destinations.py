@@ -10,10 +10,10 @@ import numpy as np
 from ...damon.table import quota_is_set
 from ...fields import suggest
 from ...scenario import Scenario, Vma
-from .facts import At, facts_of
-from .finding import Finding, rule
-from .touches import touch_probability
-from .words import cap, size
+from ..expected_accesses import touch_probability
+from ..finding import Finding, rule
+from ..scheme_facts import At, facts_of
+from ..wording import cap, size
 
 OFF_BP = 200
 """Distance between dealt and wanted share that is worth a warning."""

@@ -14,13 +14,13 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ...damon.quota import reset_interval_jiffies
-from ...scenario import Context, Scenario, Scheme
-from ...units import PAGE_SZ
+from ..damon.quota import reset_interval_jiffies
+from ..scenario import Context, Scenario, Scheme
+from ..units import PAGE_SZ
 from .base_pages import in_base_pages
-from .places import Places
+from .expected_accesses import Touches, touches_of
+from .initial_placement import Places
 from .spans import Spans, clip, passing_spans
-from .touches import Touches, touches_of
 
 
 class Matching(NamedTuple):

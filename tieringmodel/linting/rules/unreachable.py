@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from ...scenario import Goal, Scenario
-from .effect import reading
-from .facts import At, facts_of
-from .finding import Finding, rule
-from .plant import Plant, plant
-from .words import size, unmet
+from ..finding import Finding, rule
+from ..goal_reading import reading
+from ..plant import Plant, plant
+from ..scheme_facts import At, facts_of
+from ..wording import size, unmet
 
 
 def best(at: At, goal: Goal) -> Plant | None:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from ...scenario import Goal, Scenario
-from .effect import FALLING, LITERAL, OF_NODE, Reading, effect, family, reading
-from .facts import At, facts_of
-from .finding import Finding, rule
+from ..finding import Finding, rule
+from ..goal_reading import FALLING, LITERAL, OF_NODE, Reading, effect, family, reading
+from ..scheme_facts import At, facts_of
 
 
 def _subject(goal: Goal) -> str:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from ...scenario import Scenario
-from ...units import PAGE_SZ
+from ..scenario import Scenario
+from ..units import PAGE_SZ
 
 
 def in_base_pages(scenario: Scenario) -> Scenario:

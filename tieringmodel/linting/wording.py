@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import math
 
-from ...damon.quota_math import mult_frac
-from ...scenario import Scheme
-from ...units import MIB, PAGE_SZ, format_bytes
-from .. import closed_forms
-from .facts import At
+from ..analysis import closed_forms
+from ..damon.quota_math import mult_frac
+from ..scenario import Scheme
+from ..units import MIB, PAGE_SZ, format_bytes
+from .scheme_facts import At
 
 
 def size(pages: float) -> str:

@@ -7,11 +7,11 @@ from collections.abc import Iterator
 
 from ...scenario import Scenario
 from ...units import ULONG_MAX, format_bytes
-from .effect import reading
-from .facts import At, facts_of
-from .finding import Finding, rule
-from .plant import Course, Plant, consist_course, first_evaluation, plant
-from .words import base2_cap, duration, ordinal, size
+from ..finding import Finding, rule
+from ..goal_reading import reading
+from ..plant import Course, Plant, consist_course, first_evaluation, plant
+from ..scheme_facts import At, facts_of
+from ..wording import base2_cap, duration, ordinal, size
 
 SLOW_S = 60.0
 """A first move after this time is worth a warning."""

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from itertools import pairwise
 
-from ...damon.table import default_rejects, split_filters
-from ...scenario import Filter, Scheme
+from ..damon.table import default_rejects, split_filters
+from ..scenario import Filter, Scheme
 
 Spans = list[tuple[int, int]]
 

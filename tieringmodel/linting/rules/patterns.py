@@ -7,9 +7,9 @@ from collections.abc import Iterator
 from ...damon.table import quota_is_set
 from ...scenario import Scenario
 from ...units import format_bytes
-from .facts import At, facts_of
-from .finding import Finding, rule
-from .words import duration, size
+from ..finding import Finding, rule
+from ..scheme_facts import At, facts_of
+from ..wording import duration, size
 
 OLD_S = 86_400.0
 """A minimal age above a day is taken for a slip of units."""

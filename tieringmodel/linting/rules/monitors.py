@@ -9,10 +9,10 @@ import numpy as np
 
 from ...scenario import Context, Scenario
 from ...units import PAGE_SZ, UINT_MAX
-from .facts import Facts, facts_of
-from .finding import Finding, rule
-from .spans import Spans, clip
-from .words import size
+from ..finding import Finding, rule
+from ..scheme_facts import Facts, facts_of
+from ..spans import Spans, clip
+from ..wording import size
 
 DISTURBED = 0.01
 """Share of samples that another context spoils, above which it is worth a warning."""

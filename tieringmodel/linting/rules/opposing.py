@@ -7,10 +7,10 @@ from itertools import combinations, product
 from math import gcd
 
 from ...scenario import Scenario
-from .facts import facts_of
-from .finding import Finding, rule
+from ..finding import Finding, rule
+from ..scheme_facts import facts_of
+from ..share_goals import SHARES, Wish, facing, overlap, same_pages, wishes
 from .pairs import GAP_BP, Pair, used_free_band
-from .wishes import SHARES, Wish, facing, overlap, same_pages, wishes
 
 
 @rule

@@ -7,9 +7,9 @@ import textwrap
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
-from ...errors import InputError
-from ...rich_html import table
-from ...scenario import Scenario
+from ..errors import InputError
+from ..rich_html import table
+from ..scenario import Scenario
 
 LEVELS = ("error", "warning", "info")
 _CODE = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")

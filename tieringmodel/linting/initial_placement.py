@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from itertools import accumulate
 from typing import NamedTuple
 
-from ...scenario import Scenario
-from ...units import PAGE_SZ
+from ..scenario import Scenario
+from ..units import PAGE_SZ
 
 
 class Run(NamedTuple):

@@ -8,10 +8,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
-from ...scenario import Scenario, need_scenario
-from . import destinations, direction, filters, metrics, monitors, opposing, patterns, quotas, reach, tuners
+from ..scenario import Scenario, need_scenario
 from .finding import LEVELS, RULES, Finding, Findings, Rule, format_findings, ordered, rule
-from .words import duration
+from .rules import destinations, direction, filters, metrics, monitors, opposing, patterns, quotas, tuners
+from .rules import unreachable as reach
+from .wording import duration
 
 __all__ = ["LEVELS", "RULES", "Finding", "Findings", "Rule", "format_findings", "lint", "rule"]
 

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ...scenario import Group, Scenario
+from ..scenario import Group, Scenario
 
 
 class Touches(NamedTuple):

@@ -6,10 +6,10 @@ from collections.abc import Iterator
 
 from ...fields import suggest
 from ...scenario import Goal, Scenario
-from .effect import FALLING, LITERAL, family, reading
-from .facts import At, facts_of
-from .finding import Finding, rule
-from .words import fate
+from ..finding import Finding, rule
+from ..goal_reading import FALLING, LITERAL, family, reading
+from ..scheme_facts import At, facts_of
+from ..wording import fate
 
 
 @rule

@@ -9,9 +9,9 @@ from ...damon.quota import reset_interval_jiffies
 from ...damon.table import quota_is_set
 from ...scenario import Scenario
 from ...units import PAGE_SZ, UINT_MAX, format_bytes
-from .facts import At, facts_of
-from .finding import Finding, rule
-from .words import duration, size
+from ..finding import Finding, rule
+from ..scheme_facts import At, facts_of
+from ..wording import duration, size
 
 SPARSE = 0.9
 """Below this share of movable memory, charging what cannot move is worth a remark."""

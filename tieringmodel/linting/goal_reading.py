@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from ...damon.quota_math import mult_frac
-from ...scenario import Goal
-from ...units import PAGE_SZ
-from .facts import At
+from ..damon.quota_math import mult_frac
+from ..scenario import Goal
+from ..units import PAGE_SZ
+from .scheme_facts import At
 
 FAMILY = {
     "node_mem_used_bp": "used", "node_mem_free_bp": "free",

@@ -6,9 +6,9 @@ from collections.abc import Iterator
 
 from ...damon.table import split_filters
 from ...scenario import Scenario
-from .facts import facts_of
-from .finding import Finding, rule
-from .words import size
+from ..finding import Finding, rule
+from ..scheme_facts import facts_of
+from ..wording import size
 
 
 @rule
