@@ -77,14 +77,14 @@ EQUIVALENT: dict[tuple[str, str, str], str] = {
     ("kernels/loop.py", "grid", "0 -> 1"):
         "the quota of the last window is set in every window, of which there is one at least",
     ("kernels/loop.py", "pair_trace", "2 -> 3"): "a third tuner that nobody uses",
-    ("analysis/linear.py", "linear", "np.abs(roots.imag) > 0 -> np.abs(roots.imag) >= 0"):
+    ("theory/linear.py", "linear", "np.abs(roots.imag) > 0 -> np.abs(roots.imag) >= 0"):
         "tells a real pole from a pair only where their moduli agree to the last digits",
     ("interleave/frames.py", "Lifo.take", "top.size > count -> top.size >= count"): "an empty piece hands out nothing",
     ("workload/rates.py", "power_law_classes", "edges[-1] = n_pages -> pass"): "rounded to it before, below 2**52 pages",
     ("kernels/placement.py", "iid_redraw", "bits >= cuts[j] -> bits > cuts[j]"): "one draw in 2**63",
     ("workload/access.py", "AccessTable.touch_rate_hz", "since <= tick < until -> since < tick < until"):
         "calculated again, with the same result",
-    ("analysis/exponents.py", "noise_floor",
+    ("theory/exponents.py", "noise_floor",
      "np.abs(np.linalg.eigvals(step)).max() >= 1.0 - 1e-12 -> np.abs(np.linalg.eigvals(step)).max() > 1.0 - 1e-12"): _MEETS,
     ("analysis/measures.py", "waste_ratio", "abs(ratio) <= 1e-09 -> abs(ratio) < 1e-09"): _MEETS,
     ("kernels/sampling.py", "plan_draws", "end - _U1 -> end + _U1"):

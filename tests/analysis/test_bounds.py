@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from tieringmodel import analysis
-from tieringmodel.analysis import closed_forms as theory
-from tieringmodel.analysis import exponents
 from tieringmodel.errors import InputError
+from tieringmodel.theory import closed_forms as theory
+from tieringmodel.theory import exponents
 
 
 def test_a_loop_outside_the_unit_circle_never_settles():

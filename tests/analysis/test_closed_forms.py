@@ -10,8 +10,8 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from tieringmodel import loop
-from tieringmodel.analysis import closed_forms as theory
 from tieringmodel.errors import InputError
+from tieringmodel.theory import closed_forms as theory
 
 M = 1_000_000
 PAGE = 4096

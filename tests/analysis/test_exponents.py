@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tieringmodel import analysis, loop
-from tieringmodel.analysis.exponents import jacobian
 from tieringmodel.errors import InputError
+from tieringmodel.theory.exponents import jacobian
 
 
 @given(leak=st.floats(0.001, 0.9), target=st.integers(1, 10_000), windows=st.integers(1, 60))

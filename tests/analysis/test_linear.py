@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tieringmodel import analysis, loop
-from tieringmodel.analysis.linear import characteristic_polynomial, open_loop_modulus, open_loop_phase
 from tieringmodel.errors import InputError
+from tieringmodel.theory.linear import characteristic_polynomial, open_loop_modulus, open_loop_phase
 
 LEAKS = st.floats(0.001, 1.0)
 

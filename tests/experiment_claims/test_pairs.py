@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from tieringmodel import InputError, loop
-from tieringmodel.analysis import closed_forms
 from tieringmodel.experiment.pairs import TUNERS, pair_map
+from tieringmodel.theory import closed_forms
 
 
 @pytest.fixture(scope="module")

@@ -24,10 +24,10 @@ from tieringmodel.damon.regions import set_regions
 from tieringmodel.datafiles import data_path
 from tieringmodel.errors import InputError
 from tieringmodel.experiment.engine import Engine
-from tieringmodel.experiment.gains import gain_runs
 from tieringmodel.experiment.simulate import scheme_actions
 from tieringmodel.interop.damo.json import read_damo
 from tieringmodel.interop.workloads.record_workload import read_record_workload
+from tieringmodel.theory.gain_runs import gain_runs
 from tieringmodel.units import parse_bp, parse_bytes, parse_duration_us, parse_ms, parse_us
 from tieringmodel.validate import vectors
 

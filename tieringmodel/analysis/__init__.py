@@ -6,11 +6,11 @@ them.
 
 from __future__ import annotations
 
-from . import closed_forms
+from ..theory import closed_forms
+from ..theory.exponents import NoiseFloor, lyapunov, noise_floor
+from ..theory.linear import LinearLoop, linear
+from ..theory.markov import MarkovMixing, markov_mixing
 from .expect import Clause, expect
-from .exponents import NoiseFloor, lyapunov, noise_floor
-from .linear import LinearLoop, linear
-from .markov import MarkovMixing, markov_mixing
 from .measures import measure, measures
 from .series import Series, series
 from .verdict import Verdict, verdict

@@ -7,10 +7,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from . import closed_forms
+from ..theory import closed_forms
+from ..theory.exponents import noise_floor
+from ..theory.linear import linear
 from .diagnosis import PAGE_BYTES, Diagnosis, LoopState, Thresholds, cap_pages, quiet_cap_pages
-from .exponents import noise_floor
-from .linear import linear
 from .series import Series
 
 if TYPE_CHECKING:

@@ -79,7 +79,7 @@ def _never_above() -> Evidence:
 
 def claim_iv() -> Claim:
     """Clamping to capacity: the same wish with the clamp, without it, above what is reachable, and for two schemes."""
-    from ..analysis import closed_forms
+    from ..theory import closed_forms
 
     clamped = (min(PAIR_TARGETS[0], PAIR_CAPACITY[0]), min(PAIR_TARGETS[1], PAIR_CAPACITY[1]))
     # A gap of two caps, taken from both goals alike.

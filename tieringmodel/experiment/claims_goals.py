@@ -70,7 +70,7 @@ def _ends(what: str, expected_bp: float, tolerance: float = 0.0) -> Make:
 
 
 def _base(ds: xr.Dataset, measured: dict[str, Any]) -> tuple[Evidence, ...]:
-    from ..analysis import closed_forms
+    from ..theory import closed_forms
 
     theory = closed_forms.temporal_stop(N_PAGES, 0, TARGET_BP, CAP_PAGES)
     what = "TEMPORAL with a cap of 2 %"
@@ -129,7 +129,7 @@ def _noisy(ds: xr.Dataset, measured: dict[str, Any]) -> tuple[Evidence, ...]:
 
 def claim_iii() -> Claim:
     """A goal in basis points settles and stops: a setting in which it does, and one departure after the other."""
-    from ..analysis import closed_forms
+    from ..theory import closed_forms
 
     late = closed_forms.temporal_stop(N_PAGES, 0, TARGET_BP, CAP_PAGES, DELAY).final_pages
     cases = [

@@ -167,11 +167,11 @@ def gain_map(
 
     Notes
     -----
-    Runs are of `gain_runs`, in real numbers; boundaries: `tieringmodel.analysis.linear`'s critical gain, its
+    Runs are of `gain_runs`, in real numbers; boundaries: `tieringmodel.theory.linear`'s critical gain, its
     approximation gain × delay = 1, and the kernel's own gain (stability.md section 3d).
     """
-    from ..analysis import linear
-    from .gains import gain_runs
+    from ..theory import linear
+    from ..theory.gain_runs import gain_runs
 
     _cells("cells", cells)
     _cells("most_delay", most_delay)
@@ -301,7 +301,7 @@ def _filling(capacity_bp: float, points: int = 40) -> tuple[Floats, Floats]:
     """Return (goal, start) at which CONSIST's mirror point, goal × (1 + z_f), is just the capacity."""
     from scipy.optimize import brentq
 
-    from ..analysis.closed_forms import mirror_overshoot
+    from ..theory.closed_forms import mirror_overshoot
 
     def past(goal: float, start: float) -> float:
         return goal * (1 + mirror_overshoot(min(0.0, start / goal - 1))) - capacity_bp

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import math
 
-from ..analysis import closed_forms
 from ..damon.quota_math import mult_frac
 from ..scenario import Scheme
+from ..theory import closed_forms
 from ..units import MIB, PAGE_SZ, format_bytes
 from .scheme_facts import At
 

@@ -10,7 +10,6 @@ import numpy as np
 import numpy.typing as npt
 
 from .. import loop
-from ..analysis.closed_forms import consist_end_bp
 from ..cost import DEFAULT, Costs, control_window_s, migration_s, walk_s
 from ..damon.quota_math import consist_esz_bp
 from ..experiment.simulate import simulate
@@ -29,6 +28,7 @@ from ..scenario import (
     Target,
     Workload,
 )
+from ..theory.closed_forms import consist_end_bp
 from ..units import GIB, MIB, PAGE_SZ
 from .hardware_row import Point, Row, Sensitivity, published, row, sensitivities
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from ...analysis import closed_forms
+from ...theory import closed_forms
 from ..finding import Finding
 from ..scheme_facts import At
 from ..share_goals import Wish, overlap

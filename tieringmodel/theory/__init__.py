@@ -1,0 +1,1 @@
+"""What follows without running pages: closed forms, linear analysis, exponents, Markov chains."""
