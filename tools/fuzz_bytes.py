@@ -74,8 +74,7 @@ def records(folder: Path, pack: Callable[[bytes], bytes]) -> Target:
 
 def tables(folder: Path, pack: Callable[[bytes], bytes]) -> Target:
     """Compressed tables of a recording, of accesses, and perf's text."""
-    from tieringmodel.interop.recording.read.tables import read_csv
-
+    from tieringmodel.interop.recording.tables import read_csv
     from tieringmodel.interop.workloads.traces import read_perf, read_trace
 
     path = folder / "x.csv.gz"

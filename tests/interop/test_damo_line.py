@@ -7,12 +7,12 @@ import shlex
 from pathlib import Path
 
 import pytest
-from tieringmodel.interop.sysfs.read.read import Dump
 
 import tieringmodel as tm
 from tieringmodel.interop.damo import program as damo_program
 from tieringmodel.interop.damo.line import read_damo_line, split
 from tieringmodel.interop.load import open_scenario
+from tieringmodel.interop.sysfs.read import Dump
 from tieringmodel.units import UINT_MAX, ULONG_MAX
 
 MACHINE = tm.Machine.dram_cxl("1 GiB", "2 GiB", start_bytes=1 << 30)

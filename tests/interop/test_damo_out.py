@@ -11,14 +11,14 @@ import pytest
 from damo_cases import PATHS, context, scenario
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from tieringmodel.interop.sysfs.read.portable import portable
-from tieringmodel.interop.sysfs.read.read import read_dump
-from tieringmodel.interop.sysfs.read.write import sysfs_script, sysfs_writes
 
 import tieringmodel as tm
 from tieringmodel.interop.damo.json import read_damo
 from tieringmodel.interop.damo.line import read_damo_line
 from tieringmodel.interop.damo.write import damo_command, damo_line, damo_text
+from tieringmodel.interop.sysfs.portable import portable
+from tieringmodel.interop.sysfs.read import read_dump
+from tieringmodel.interop.sysfs.write import sysfs_script, sysfs_writes
 
 
 def told(*contexts: tm.Context):  # type: ignore[no-untyped-def]

@@ -3,9 +3,9 @@
 from pathlib import Path
 
 import pytest
-from tieringmodel.interop.sysfs.read.read import METRICS, RFC_METRICS, read_dump
 
 from tieringmodel.errors import InputError, KernelRefusal
+from tieringmodel.interop.sysfs.read import METRICS, RFC_METRICS, read_dump
 from tieringmodel.scenario import AccessPattern, Attrs, Context, Dest, Filter, Goal, Quota, Scheme, Target, Weights
 
 RECORDINGS = Path(__file__).parents[2] / "data" / "recordings"

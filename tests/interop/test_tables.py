@@ -4,9 +4,9 @@ import gzip
 
 import numpy as np
 import pytest
-from tieringmodel.interop.recording.read.tables import read_csv
 
 from tieringmodel.errors import InputError
+from tieringmodel.interop.recording.tables import read_csv
 
 SCHEMA = {"who": "text", "n": "u64", "d": "i64", "t": "f64", "maybe": "u64?"}
 TEXT = "who,n,d,t,maybe\na,18446744073709551615,-3,1.5,\nb,0,7,-2e3,4\n"

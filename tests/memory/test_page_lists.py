@@ -5,10 +5,10 @@ import copy
 import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
-from tieringmodel.interop.recording.read.read import read_recording
 
 import tieringmodel as tm
 from tieringmodel.experiment.engine import Engine
+from tieringmodel.interop.recording.read import read_recording
 from tieringmodel.memory.page_lists import PageList, batch_pages, low_watermark_pages
 
 MANAGED = 599_760 // 4

@@ -7,11 +7,11 @@ from collections.abc import Iterator
 
 import numpy as np
 import pytest
-from tieringmodel.interop.sysfs.read.portable import portable
 
 import tieringmodel as tm
 from tieringmodel.experiment.engine import Engine
 from tieringmodel.hotness import protocol
+from tieringmodel.interop.sysfs.portable import portable
 
 MIB = 1 << 20
 PAGES = 4096

@@ -15,7 +15,6 @@ from typing import Any
 import numpy as np
 from good import GOOD as SMALL
 from good import PAGE, changed
-from tieringmodel.interop.sysfs.read.read import read_dump
 
 import tieringmodel as tm
 from tieringmodel import cli
@@ -26,6 +25,7 @@ from tieringmodel.errors import InputError
 from tieringmodel.experiment.engine import Engine
 from tieringmodel.experiment.simulate import scheme_actions
 from tieringmodel.interop.damo.json import read_damo
+from tieringmodel.interop.sysfs.read import read_dump
 from tieringmodel.interop.workloads.record_workload import read_record_workload
 from tieringmodel.theory.gain_runs import gain_runs
 from tieringmodel.units import parse_bp, parse_bytes, parse_duration_us, parse_ms, parse_us

@@ -21,13 +21,13 @@ import hypothesis.strategies as st
 import pytest
 from doors import GOOD, golden
 from hypothesis import HealthCheck, given, settings
-from tieringmodel.interop.recording.read.tables import read_csv, read_text
-from tieringmodel.interop.sysfs.read.read import read_dump
 
 import tieringmodel as tm
 from tieringmodel import units
 from tieringmodel.datafiles import data_path
 from tieringmodel.errors import InputError
+from tieringmodel.interop.recording.tables import read_csv, read_text
+from tieringmodel.interop.sysfs.read import read_dump
 
 FACTOR = int(os.environ.get("TIERINGMODEL_FUZZ", "1"))
 SECONDS, MEMORY_MIB = 30, 1500

@@ -10,11 +10,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from tieringmodel.interop.recording.read.read import Recording, read_recording
-from tieringmodel.interop.recording.read.recorded_rates import recorded_groups
 
 import tieringmodel as tm
 from tieringmodel import cli
+from tieringmodel.interop.recording.read import Recording, read_recording
+from tieringmodel.interop.recording.recorded_rates import recorded_groups
 from tieringmodel.validate.bands import Pair
 from tieringmodel.validate.recorded_causes import DAMON_FIXED, cause, variants
 from tieringmodel.validate.recorded_measures import (

@@ -106,7 +106,7 @@ class Recording:
         lru_share_of_other: float = 0.0,
         machine: Machine | None = None,
     ) -> Scenario:
-        """Return the run's set-up as a scenario; see `tieringmodel.interop.recording.read.scenario_of.scenario_of`."""
+        """Return the run's set-up as a scenario; see `tieringmodel.interop.recording.scenario_of.scenario_of`."""
         from .scenario_of import scenario_of
 
         return scenario_of(

@@ -82,7 +82,7 @@ def scenario_of(
         Let aggregations end when they did (``Context.aggr_times_us``) instead of after the nominal interval, which a
         loaded machine stretches.
     recorded_rates : bool
-        Touch segments as often as their counters say (`tieringmodel.interop.recording.read.recorded_rates`) instead of at the
+        Touch segments as often as their counters say (`tieringmodel.interop.recording.recorded_rates`) instead of at the
         configured rates, which a loaded machine misses.
     lru_share_of_other : float
         Share (0 … 1) of the memory in use that is not the workload's which lies on LRU lists, where DAMON sees it.
