@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from .analysis.expect import expect
+from .verdicts.expect import expect
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -18,7 +18,7 @@ def assert_expect(ds: xr.Dataset, text: str, *, target_bp: float | None = None, 
     Parameters
     ----------
     ds : xarray.Dataset
-        A run of any kind that `tieringmodel.analysis.measures` knows.
+        A run of any kind that `tieringmodel.verdicts.measures` knows.
     text : str
         Clauses separated by commas, as in ``"settling_s < 60, overshoot_bp < 200, kind == converged"``: a scalar
         measure, ``residual_mib_s``, or ``kind``, the verdict.

@@ -86,7 +86,7 @@ EQUIVALENT: dict[tuple[str, str, str], str] = {
         "calculated again, with the same result",
     ("theory/exponents.py", "noise_floor",
      "np.abs(np.linalg.eigvals(step)).max() >= 1.0 - 1e-12 -> np.abs(np.linalg.eigvals(step)).max() > 1.0 - 1e-12"): _MEETS,
-    ("analysis/measures.py", "waste_ratio", "abs(ratio) <= 1e-09 -> abs(ratio) < 1e-09"): _MEETS,
+    ("verdicts/measures.py", "waste_ratio", "abs(ratio) <= 1e-09 -> abs(ratio) < 1e-09"): _MEETS,
     ("kernels/sampling.py", "plan_draws", "end - _U1 -> end + _U1"):
         "a region counted as reaching beyond its node has every page looked up, with the same result",
 }  # fmt: skip

@@ -52,7 +52,7 @@ GROUPS = {
     "loop": "kernels/loop.py loop/single.py loop/grid.py loop/pair.py loop/record.py",
     "memory": "kernels/frames.py kernels/bits.py memory/physical.py memory/page_lists.py memory/need.py memory/populate.py",
     "workload": "workload/access.py workload/phases.py workload/truth.py workload/windows.py workload/rates.py",
-    "measures": "analysis/measures.py theory/linear.py theory/closed_forms.py theory/exponents.py",
+    "measures": "verdicts/measures.py theory/linear.py theory/closed_forms.py theory/exponents.py",
 }
 _RUNS = (
     "options experiment/test_goals.py experiment/test_watermarks.py trust/test_invariants.py "

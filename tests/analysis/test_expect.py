@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import tieringmodel as tm
-from tieringmodel.analysis import expect
-from tieringmodel.analysis.expect import parse, values_of
+from tieringmodel.verdicts import expect
+from tieringmodel.verdicts.expect import parse, values_of
 
 
 @pytest.fixture(scope="module")

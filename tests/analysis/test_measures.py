@@ -11,9 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tieringmodel import analysis, interleave, loop
-from tieringmodel.analysis.bounces import pair_ping_pong, single_ping_pong, uniform_ping_pong
-from tieringmodel.analysis.measures import measure, settling_windows, tail_of
 from tieringmodel.errors import InputError
+from tieringmodel.verdicts.bounces import pair_ping_pong, single_ping_pong, uniform_ping_pong
+from tieringmodel.verdicts.measures import measure, settling_windows, tail_of
 
 M = 1_000_000
 PAGE = 4096

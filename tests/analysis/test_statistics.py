@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tieringmodel.analysis.statistics import contraction, lag1, limit_cycle_period, mean_interval, rate_interval
+from tieringmodel.verdicts.statistics import contraction, lag1, limit_cycle_period, mean_interval, rate_interval
 
 
 def autoregression(rho, size, seed):

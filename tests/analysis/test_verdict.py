@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tieringmodel import analysis, interleave, loop
-from tieringmodel.analysis.verdict import KINDS
 from tieringmodel.errors import InputError
+from tieringmodel.verdicts.judge import KINDS
 
 M = 1_000_000
 PAGE = 4096

@@ -11,7 +11,6 @@ from scenarios import scenarios
 from small import MIB, node_of_pages, scenario, traced
 
 import tieringmodel as tm
-from tieringmodel.analysis import verdict
 from tieringmodel.datasets.schema import OF_RECLAIM
 from tieringmodel.experiment import checkpoint
 from tieringmodel.experiment.engine import Engine, Silent
@@ -20,6 +19,7 @@ from tieringmodel.experiment.simulate import scheme_actions
 from tieringmodel.kernels import layout as L
 from tieringmodel.memory import reuse as pristine
 from tieringmodel.memory.physical import NO_NODE
+from tieringmodel.verdicts import judge as verdict
 
 RUNS = settings(
     max_examples=25,

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from small import pull, push, scenario
 
 import tieringmodel as tm
-from tieringmodel.analysis.summary import ping_pong_ratio
 from tieringmodel.experiment.recorder import MAX_LAG, Returns
+from tieringmodel.verdicts.summary import ping_pong_ratio
 
 Move = tuple[int, int, int]
 

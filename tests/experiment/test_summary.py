@@ -10,8 +10,8 @@ import pytest
 from small import pull, push, scenario
 
 import tieringmodel as tm
-from tieringmodel.analysis.summary import Summary, judge
 from tieringmodel.experiment.policies import weighted
+from tieringmodel.verdicts.summary import Summary, judge
 
 PAGES, MIB_PAGES = 10_000, 256
 GOAL = scenario(pull(4000))

@@ -17,10 +17,10 @@ from small import MIB, pull, push, scenario
 from sweep_measures import deadly, final, picky
 
 import tieringmodel as tm
-from tieringmodel.analysis.summary import judge
 from tieringmodel.experiment import executors
 from tieringmodel.experiment.compare import share_bp
 from tieringmodel.experiment.policies import Controlled
+from tieringmodel.verdicts.summary import judge
 
 SC = scenario(pull(), push())
 QUOTA = "contexts.0.schemes.0.quota.sz_bytes"

@@ -13,7 +13,7 @@ from .results import add_common, command_line, duration_of, writable, write_netc
 if TYPE_CHECKING:
     import xarray as xr
 
-    from ..analysis.verdict import Verdict
+    from ..verdicts.judge import Verdict
 
 
 def add(commands: Any) -> None:
@@ -34,9 +34,9 @@ def add(commands: Any) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Run the command; return the exit status."""
-    from ..analysis.expect import expect, parse, values_of
-    from ..analysis.verdict import judged
     from ..experiment.simulate import simulate
+    from ..verdicts.expect import expect, parse, values_of
+    from ..verdicts.judge import judged
 
     if arguments.expect:
         parse(arguments.expect)  # before the work begins
@@ -74,7 +74,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _sentence(found: Verdict, ds: xr.Dataset) -> str:
     """Return kind, the four numbers people ask for first, cause and remedy in one paragraph."""
-    from ..analysis.expect import residual_mib_s
+    from ..verdicts.expect import residual_mib_s
 
     values = found.numbers
     settling = values.get("settling_s", math.nan)

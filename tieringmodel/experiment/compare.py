@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from ..analysis.series import faulted_pages, moved_pages
-from ..analysis.summary import Summary, judge
 from ..atomic import replacing_netcdf
 from ..errors import InputError
 from ..linting import format_findings, lint
 from ..scenario import Scenario, need_scenario
 from ..units import MIB, parse_duration_us
+from ..verdicts.run_view import faulted_pages, moved_pages
+from ..verdicts.summary import Summary, judge
 from .policies import Controlled, Policy, controlled, goal_name
 from .simulate import attributes, simulate
 

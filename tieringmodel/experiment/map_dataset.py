@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from ..analysis.verdict import KINDS
-from .classes import Codes, Floats, Tail
+from ..verdicts.grid import Codes, Floats, Tail
+from ..verdicts.judge import KINDS
 
 if TYPE_CHECKING:
     import xarray as xr

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..errors import InputError
-from .classes import IMPOSSIBLE, Floats, Tail, classes, tail_of_grid, waste_of
+from ..verdicts.grid import IMPOSSIBLE, Floats, Tail, classes, tail_of_grid, waste_of
 from .map_dataset import Axis, Line, judged, map_dataset
 
 if TYPE_CHECKING:

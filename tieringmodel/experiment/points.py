@@ -130,9 +130,9 @@ def summary_measures(ds: xr.Dataset, scenario: Scenario, what: Controlled | None
     InputError
         If the scenario controls no share.
     """
-    from ..analysis.measures import overshoot_bp
-    from ..analysis.series import faulted_pages, moved_pages
-    from ..analysis.summary import judge
+    from ..verdicts.measures import overshoot_bp
+    from ..verdicts.run_view import faulted_pages, moved_pages
+    from ..verdicts.summary import judge
     from .compare import eligible_pages, share_bp
 
     what = what or controlled(scenario)

@@ -12,10 +12,10 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from ..analysis.verdict import Verdict, verdict
 from ..errors import InputError
 from ..fields import Checked
 from ..units import MIB, PAGE_SZ, format_bytes
+from ..verdicts.judge import Verdict, verdict
 from .windows import course, course_sheet
 
 if TYPE_CHECKING:

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from ..analysis.diagnosis import Thresholds
-from ..analysis.series import Series, goal_node, series
 from ..errors import InputError
 from ..units import MIB, PAGE_SZ
+from ..verdicts.run_view import Series, goal_node, series
+from ..verdicts.thresholds import Thresholds
 from .reading import RUN, TIME, need, numbers
 from .roles import GREY, series_colours
 from .style import Sheet, dress, headline, headline_all, ink, label_ends, number
@@ -49,7 +49,7 @@ def course(ds: xr.Dataset, *, node: int | None = None, ax: Any = None) -> npt.ND
     Parameters
     ----------
     ds : xarray.Dataset
-        A run of any kind that `tieringmodel.analysis.series` knows.
+        A run of any kind that `tieringmodel.verdicts.run_view` knows.
     node : int, optional
         Goal node of an interleave run or a simulation; by default that of the run's goal.
     ax : pair of matplotlib Axes, optional
@@ -143,7 +143,7 @@ def spectrum(ds: xr.Dataset, *, node: int | None = None, ax: Axes | None = None)
     Parameters
     ----------
     ds : xarray.Dataset
-        A run of any kind that `tieringmodel.analysis.series` knows, of at least 16 windows.
+        A run of any kind that `tieringmodel.verdicts.run_view` knows, of at least 16 windows.
     node : int, optional
         Goal node of an interleave run or a simulation; by default that of the run's goal.
     ax : matplotlib Axes, optional

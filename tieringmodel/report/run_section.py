@@ -6,10 +6,10 @@ import math
 from html import escape
 from typing import TYPE_CHECKING
 
-from ..analysis.verdict import Verdict, judged
 from ..plot.files import has_regions
 from ..report_text import MISSING, significant
 from ..scenario import Scenario
+from ..verdicts.judge import Verdict, judged
 from .drawing import svg
 
 if TYPE_CHECKING:

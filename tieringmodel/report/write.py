@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from .._version import __version__
-from ..analysis.verdict import judged
 from ..atomic import replacing
 from ..errors import InputError
 from ..plot.files import files_of, has_regions, slug
 from ..report_text import NUMBERS, Row, rows
 from ..scenario import Scenario
+from ..verdicts.judge import judged
 from . import run_section, sweep_section
 from .drawing import svg
 from .page import PAGE, STYLE

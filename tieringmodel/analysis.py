@@ -6,14 +6,14 @@ them.
 
 from __future__ import annotations
 
-from ..theory import closed_forms
-from ..theory.exponents import NoiseFloor, lyapunov, noise_floor
-from ..theory.linear import LinearLoop, linear
-from ..theory.markov import MarkovMixing, markov_mixing
-from .expect import Clause, expect
-from .measures import measure, measures
-from .series import Series, series
-from .verdict import Verdict, verdict
+from .theory import closed_forms
+from .theory.exponents import NoiseFloor, lyapunov, noise_floor
+from .theory.linear import LinearLoop, linear
+from .theory.markov import MarkovMixing, markov_mixing
+from .verdicts.expect import Clause, expect
+from .verdicts.judge import Verdict, verdict
+from .verdicts.measures import measure, measures
+from .verdicts.run_view import Series, series
 
 __all__ = [
     "Clause",

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 from ..theory import closed_forms
 from ..theory.exponents import noise_floor
 from ..theory.linear import linear
-from .diagnosis import PAGE_BYTES, Diagnosis, LoopState, Thresholds, cap_pages, quiet_cap_pages
-from .series import Series
+from .run_view import Series
+from .thresholds import PAGE_BYTES, Diagnosis, LoopState, Thresholds, cap_pages, quiet_cap_pages
 
 if TYPE_CHECKING:
     import xarray as xr

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from ..analysis.diagnosis import PAGE_BYTES, Thresholds
-from ..analysis.verdict import KINDS
 from ..errors import InputError
+from .judge import KINDS
+from .thresholds import PAGE_BYTES, Thresholds
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -42,7 +42,7 @@ class Tail(NamedTuple):
 
 
 def classes(tail: Tail, limits: Thresholds | None = None) -> Codes:
-    """Return the verdict's kind per run, as an index into `tieringmodel.analysis.verdict.KINDS`.
+    """Return the verdict's kind per run, as an index into `tieringmodel.verdicts.judge.KINDS`.
 
     Parameters
     ----------
@@ -54,7 +54,7 @@ def classes(tail: Tail, limits: Thresholds | None = None) -> Codes:
     Returns
     -------
     int8 array
-        The order of the tests is that of `tieringmodel.analysis.verdict.classify`, for schemes that move pages in and
+        The order of the tests is that of `tieringmodel.verdicts.judge.classify`, for schemes that move pages in and
         metrics without noise. Whether a swing still grows ("runaway") needs a whole trace: here it is a limit cycle.
     """
     limit = limits or Thresholds()

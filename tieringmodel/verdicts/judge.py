@@ -12,12 +12,12 @@ import numpy.typing as npt
 from ..errors import InputError
 from ..rich_html import table, titled
 from ..scenario import Scenario
-from .diagnosis import PAGE_BYTES, Diagnosis, LoopState, Thresholds, loop_state
-from .loop_causes import Loop, diagnose_loop
+from .causes_loop import Loop, diagnose_loop
+from .causes_pair_and_rule import diagnose_interleave, diagnose_other, diagnose_pair, diagnose_simulation
 from .measures import measures, tail_of
-from .other_causes import diagnose_interleave, diagnose_other, diagnose_pair, diagnose_simulation
-from .series import Series, judged_by
+from .run_view import Series, judged_by
 from .summary import kind_of_moving, owes
+from .thresholds import PAGE_BYTES, Diagnosis, LoopState, Thresholds, loop_state
 
 if TYPE_CHECKING:
     import xarray as xr

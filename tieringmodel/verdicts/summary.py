@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from ..scenario import Scenario, Scheme
 from ..units import format_bytes
-from .diagnosis import Thresholds
+from .thresholds import Thresholds
 
 BAND, RESIDUAL_PER_PAGE, PING_PONG, WITHIN = Thresholds()
 

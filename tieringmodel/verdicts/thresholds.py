@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from .series import Series
+from .run_view import Series
 
 if TYPE_CHECKING:
     import xarray as xr

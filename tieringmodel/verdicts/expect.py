@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from ..errors import InputError
 from ..fields import suggest
 from ..units import MIB, PAGE_SZ
+from .judge import KINDS, verdict
 from .measures import measures
-from .verdict import KINDS, verdict
 
 if TYPE_CHECKING:
     import xarray as xr

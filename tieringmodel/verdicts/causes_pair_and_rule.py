@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..scenario import Scenario
-from .diagnosis import PAGE_BYTES, Diagnosis, cap_pages, quiet_cap_pages
-from .series import Series, faulted_pages, moved_pages
+from .run_view import Series, faulted_pages, moved_pages
 from .summary import come_back, mechanism
+from .thresholds import PAGE_BYTES, Diagnosis, cap_pages, quiet_cap_pages
 
 if TYPE_CHECKING:
     import xarray as xr

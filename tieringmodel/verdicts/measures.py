@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..errors import InputError
-from .series import judged_by
+from .run_view import judged_by
 from .statistics import contraction, limit_cycle_period, mean_interval, rate_interval
 
 if TYPE_CHECKING:

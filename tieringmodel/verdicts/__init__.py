@@ -1,0 +1,1 @@
+"""What a run came to: its measures, its kind, its causes; nothing here runs a model."""
