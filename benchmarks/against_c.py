@@ -12,8 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from tieringmodel.experiment.engine import Engine
 from tieringmodel.kernels import draws
+from tieringmodel.simulation.engine import Engine
 
 from .measure import Spread, Table, Work, gate, interleaved, ratio
 from .scenarios import ALL_WARM, tiered

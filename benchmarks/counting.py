@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 
 from tieringmodel.damon.regions import empty
-from tieringmodel.experiment.engine import Engine
 from tieringmodel.kernels import bits, scoring
 from tieringmodel.kernels._jit import kernel
 from tieringmodel.memory.physical import count_on_node
 from tieringmodel.scenario import AccessPattern, Context, Machine, Scenario, Scheme, Workload
+from tieringmodel.simulation.engine import Engine
 
 from .measure import Spread, Table, Work, gate, interleaved, ratio
 

@@ -14,7 +14,7 @@ def resident():
     lines = open("/proc/self/status").read().splitlines()
     return [1024 * int(line.split()[1]) for line in lines if line.startswith(("VmHWM", "VmRSS"))]
 from benchmarks.scenarios import tiered
-from tieringmodel.experiment.engine import Engine
+from tieringmodel.simulation.engine import Engine
 Engine(tiered(1 << 30), seed=1).run(1_000_000)
 before = resident()[1]
 began = time.perf_counter()

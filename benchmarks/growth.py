@@ -19,8 +19,8 @@ import numpy as np
 from benchmarks.loop import Counted
 from benchmarks.measure import Table, short
 from benchmarks.scenarios import ALL_WARM, tiered
-from tieringmodel.experiment.engine import Engine
 from tieringmodel.scenario import Attrs, Scenario
+from tieringmodel.simulation.engine import Engine
 
 FIGURE = Path(__file__).resolve().parent.parent / "docs" / "figures" / "growth.png"
 AGGREGATIONS = 20

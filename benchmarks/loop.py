@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 
 from tieringmodel.damon.kdamond import Kdamond
-from tieringmodel.experiment.engine import Engine, Silent
 from tieringmodel.scenario import Scenario
+from tieringmodel.simulation.engine import Engine, Silent
 
 from .baselines.obvious import Obvious
 from .baselines.same_algorithm import SameAlgorithm

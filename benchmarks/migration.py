@@ -6,10 +6,10 @@ from functools import partial
 
 import numpy as np
 
-from tieringmodel.experiment.engine import Engine
 from tieringmodel.kernels import apply, bits
 from tieringmodel.kernels import layout as L
 from tieringmodel.memory.physical import PhysicalMemory
+from tieringmodel.simulation.engine import Engine
 
 from .baselines.same_algorithm import SameAlgorithm
 from .measure import Spread, Table, Work, gate, interleaved, ratio

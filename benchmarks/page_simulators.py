@@ -19,8 +19,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from tieringmodel.experiment.engine import Engine
 from tieringmodel.scenario import Scenario
+from tieringmodel.simulation.engine import Engine
 from tieringmodel.units import PAGE_SZ
 
 from .measure import Spread, Table, Work, interleaved, ratio

@@ -10,9 +10,9 @@ import numpy.typing as npt
 
 from tieringmodel.damon.regions import empty, scratch
 from tieringmodel.damon.rng import Rng, counter_rng
-from tieringmodel.experiment.engine import Engine
 from tieringmodel.kernels import sampling
 from tieringmodel.kernels._jit import kernel
+from tieringmodel.simulation.engine import Engine
 
 from .baselines.same_algorithm import SameAlgorithm
 from .measure import Spread, Table, Work, gate, interleaved, ratio

@@ -9,7 +9,7 @@ import numpy as np
 
 import tieringmodel as tm
 from tieringmodel.damon.kdamond import Kdamond
-from tieringmodel.experiment.engine import Engine, Silent
+from tieringmodel.simulation.engine import Engine, Silent
 
 MIB = 1 << 20
 PAGE = 4096
@@ -78,7 +78,7 @@ class Trace(Silent):
 
 def traced(sc: tm.Scenario, seed: int = 1, **engine: Any) -> tuple[Engine, Trace]:
     """An engine that has not run yet, with the actions a simulation would give it, and its trace."""
-    from tieringmodel.experiment.simulate import scheme_actions
+    from tieringmodel.simulation.simulate import scheme_actions
 
     trace = Trace()
     return Engine(sc, seed, observer=trace, actions=scheme_actions, **engine), trace

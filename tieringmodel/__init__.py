@@ -44,7 +44,6 @@ if TYPE_CHECKING:
     from .experiment.design import Design
     from .experiment.policies import policies
     from .experiment.presets import preset
-    from .experiment.simulate import simulate
     from .experiment.sweep import sweep
     from .first_use import warmup
     from .interop.damo.record_write import to_damo_record
@@ -55,6 +54,7 @@ if TYPE_CHECKING:
     from .interop.workloads.trace_workload import trace_workload
     from .interop.workloads.traces import read_perf, read_trace
     from .linting import lint
+    from .simulation.simulate import simulate
 
 _ROOMS = ("analysis", "cost", "damon", "hotness", "interleave", "loop", "plot", "testing", "workload")
 _HOME = {
@@ -71,7 +71,7 @@ _HOME = {
     "read_recording": "interop.recording.read",
     "read_trace": "interop.workloads.traces",
     "register_metric": "damon.goals",
-    "simulate": "experiment.simulate",
+    "simulate": "simulation.simulate",
     "sweep": "experiment.sweep",
     "to_damo_record": "interop.damo.record_write",
     "trace_workload": "interop.workloads.trace_workload",

@@ -13,8 +13,8 @@ def warmup() -> float:
     """
     import time
 
-    from .experiment.simulate import simulate
     from .scenario import Attrs, Context, Group, Machine, Placement, Quota, Scenario, Scheme, Workload
+    from .simulation.simulate import simulate
 
     start = time.perf_counter()
     scheme = Scheme("migrate_hot", target_nid=0, quota=Quota(sz_bytes=1 << 20, reset_interval_ms=100))

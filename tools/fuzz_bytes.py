@@ -125,9 +125,9 @@ def checkpoints(folder: Path) -> Target:
     import numpy as np
     from small import pull, push
 
-    from tieringmodel.experiment import checkpoint
-    from tieringmodel.experiment.engine import Engine
-    from tieringmodel.experiment.simulate import scheme_actions
+    from tieringmodel.simulation import checkpoint
+    from tieringmodel.simulation.engine import Engine
+    from tieringmodel.simulation.simulate import scheme_actions
 
     engine = Engine(small_scenario(pull(), push()), 1, actions=scheme_actions, log_moves=100)
     engine.run(300_000)
@@ -204,7 +204,7 @@ def fuzz(name: str, options: list[str]) -> None:
     for kernel in (ROOT / "tieringmodel" / "kernels").glob("[a-z]*.py"):
         import_module(f"tieringmodel.kernels.{kernel.stem}")  # numba compiles what stands there
     with atheris.instrument_imports(include=["tieringmodel"]):
-        for part in "experiment.checkpoint interop.workloads.record_workload datasets.read interop.workloads.traces validate.vectors".split():
+        for part in "simulation.checkpoint interop.workloads.record_workload datasets.read interop.workloads.traces validate.vectors".split():
             import_module(f"tieringmodel.{part}")
     from tieringmodel.errors import InputError
 

@@ -26,7 +26,6 @@ from lint_cases import (
 )
 
 from tieringmodel import loop
-from tieringmodel.experiment.simulate import simulate
 from tieringmodel.linting.plant import consist_course, first_evaluation, plant
 from tieringmodel.linting.scheme_facts import facts_of
 from tieringmodel.linting.wording import ordinal
@@ -41,6 +40,7 @@ from tieringmodel.scenario import (
     Vma,
     Workload,
 )
+from tieringmodel.simulation.simulate import simulate
 from tieringmodel.theory import closed_forms
 
 # ---- goal-on-source and goal-without-effect -----------------------------------------------------------------------

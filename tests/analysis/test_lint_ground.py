@@ -12,7 +12,6 @@ from hypothesis import strategies as st
 from lint_cases import HOT, MIB, PAGE, context, eligible, free, machine, move, quota, scenario, used, workload
 from numba import njit
 
-from tieringmodel.experiment.engine import Engine
 from tieringmodel.kernels.access import rules_touched
 from tieringmodel.linting.expected_accesses import touch_probability
 from tieringmodel.linting.goal_reading import reading
@@ -32,6 +31,7 @@ from tieringmodel.scenario import (
     Target,
     Workload,
 )
+from tieringmodel.simulation.engine import Engine
 
 
 @njit

@@ -26,8 +26,6 @@ from lint_cases import (
 )
 
 from tieringmodel import interleave
-from tieringmodel.experiment.engine import Engine
-from tieringmodel.experiment.simulate import simulate
 from tieringmodel.kernels.layout import Regions
 from tieringmodel.kernels.regions import rescale
 from tieringmodel.linting.rules.monitors import lost_counts
@@ -49,6 +47,8 @@ from tieringmodel.scenario import (
     Weights,
     Workload,
 )
+from tieringmodel.simulation.engine import Engine
+from tieringmodel.simulation.simulate import simulate
 
 GOAL = eligible(0, 6000)
 

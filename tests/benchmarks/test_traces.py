@@ -12,9 +12,9 @@ from benchmarks.baselines.obvious import Obvious
 from benchmarks.baselines.same_algorithm import SameAlgorithm
 from benchmarks.scenarios import tiered
 from tieringmodel.damon.kdamond import Kdamond
-from tieringmodel.experiment.engine import Engine, Silent
 from tieringmodel.kernels.layout import LOW32
 from tieringmodel.scenario import AccessPattern, Goal, Group, Quota, Scenario, Weights
+from tieringmodel.simulation.engine import Engine, Silent
 
 Trace = list[tuple[str, npt.NDArray[np.uint64]]]
 MIB = 1 << 20

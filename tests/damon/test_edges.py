@@ -17,9 +17,9 @@ from tieringmodel.damon.kdamond import EarlyExit, Kdamond, intervals_score
 from tieringmodel.damon.quota import QuotaState
 from tieringmodel.damon.regions import RegionSet
 from tieringmodel.damon.rng import kernel_rng, lfsr_registers, replay_rng
-from tieringmodel.experiment.engine import Engine
-from tieringmodel.experiment.simulate import scheme_actions
 from tieringmodel.kernels import draws, scoring
+from tieringmodel.simulation.engine import Engine
+from tieringmodel.simulation.simulate import scheme_actions
 
 
 def kdamond_with(goal: tm.Goal, **scheme: Any) -> Kdamond:

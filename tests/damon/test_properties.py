@@ -7,9 +7,9 @@ from hypothesis import HealthCheck, given, settings
 from scenarios import scenarios
 
 from tieringmodel.damon import goals
-from tieringmodel.experiment.engine import Engine
 from tieringmodel.kernels import layout as L
 from tieringmodel.scenario import Goal, Scenario
+from tieringmodel.simulation.engine import Engine
 
 ULONG_MAX = 2**64 - 1
 ESZ_MAX = ULONG_MAX // 10_000

@@ -10,8 +10,8 @@ from hypothesis import HealthCheck, given, settings
 from scenarios import scenarios
 
 from tieringmodel.errors import InputError, KernelRefusal
-from tieringmodel.experiment.engine import Engine
 from tieringmodel.scenario import Goal, Quota, Scenario
+from tieringmodel.simulation.engine import Engine
 
 SCHEME = "contexts[0].schemes[0]"
 GOAL = f"{SCHEME}.quota.goals[0]"

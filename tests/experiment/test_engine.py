@@ -14,9 +14,9 @@ import tieringmodel as tm
 from tieringmodel.damon.kdamond import Kdamond
 from tieringmodel.damon.regions import RegionSet, scratch
 from tieringmodel.damon.rng import counter_rng
-from tieringmodel.experiment import engine as engine_module
-from tieringmodel.experiment.engine import Engine, Silent
 from tieringmodel.kernels import sampling
+from tieringmodel.simulation import engine as engine_module
+from tieringmodel.simulation.engine import Engine, Silent
 from tieringmodel.workload.access import AccessTable
 
 YOUNG = tm.Filter("young", matching=True, allow=True)

@@ -13,8 +13,8 @@ from small import MIB, PAGE, node_of_pages, pull, scenario, traced
 import tieringmodel as tm
 from tieringmodel.damon import goals
 from tieringmodel.damon.kdamond import Kdamond
-from tieringmodel.experiment.engine import Engine, Silent
-from tieringmodel.experiment.simulate import scheme_actions
+from tieringmodel.simulation.engine import Engine, Silent
+from tieringmodel.simulation.simulate import scheme_actions
 
 NINE = (
     "user_input", "some_mem_psi_us", "node_mem_used_bp", "node_mem_free_bp", "node_memcg_used_bp", "node_memcg_free_bp",

@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 from small import MIB, node_of_pages, scenario
 
 import tieringmodel as tm
-from tieringmodel.experiment.engine import Engine
-from tieringmodel.experiment.oracle import Oracle
 from tieringmodel.experiment.policies import Controlled
+from tieringmodel.simulation.engine import Engine
+from tieringmodel.simulation.oracle import Oracle
 
 MACHINE = tm.Machine.dram_cxl("4 MiB", "8 MiB")  # 1024 and 2048 frames
 UNMANAGED = tm.Machine(

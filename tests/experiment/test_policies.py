@@ -9,7 +9,6 @@ from small import HOT, MIB, PAGE, node_of_pages, pull, push, scenario
 import tieringmodel as tm
 from tieringmodel.damon.regions import RegionSet, scratch
 from tieringmodel.damon.rng import counter_rng
-from tieringmodel.experiment.engine import Engine
 from tieringmodel.experiment.policies import (
     WEIGHT_POLICIES,
     Controlled,
@@ -24,6 +23,7 @@ from tieringmodel.experiment.policies import (
 )  # fmt: skip
 from tieringmodel.kernels import sampling
 from tieringmodel.memory.physical import PhysicalMemory
+from tieringmodel.simulation.engine import Engine
 from tieringmodel.workload.access import AccessTable
 
 HOT_TO_0 = tm.Scheme("migrate_hot", target_nid=0)

@@ -12,13 +12,13 @@ from small import MIB, node_of_pages, scenario, traced
 
 import tieringmodel as tm
 from tieringmodel.datasets.schema import OF_RECLAIM
-from tieringmodel.experiment import checkpoint
-from tieringmodel.experiment.engine import Engine, Silent
-from tieringmodel.experiment.recorder import Recorder
-from tieringmodel.experiment.simulate import scheme_actions
 from tieringmodel.kernels import layout as L
 from tieringmodel.memory import reuse as pristine
 from tieringmodel.memory.physical import NO_NODE
+from tieringmodel.simulation import checkpoint
+from tieringmodel.simulation.engine import Engine, Silent
+from tieringmodel.simulation.recorder import Recorder
+from tieringmodel.simulation.simulate import scheme_actions
 from tieringmodel.verdicts import judge as verdict
 
 RUNS = settings(

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from small import pull, push, scenario
 
 import tieringmodel as tm
-from tieringmodel.experiment.recorder import MAX_LAG, Returns
+from tieringmodel.simulation.recorder import MAX_LAG, Returns
 from tieringmodel.verdicts.summary import ping_pong_ratio
 
 Move = tuple[int, int, int]
@@ -105,8 +105,8 @@ def test_without_moves_nothing_bounces() -> None:
 
 
 def test_a_simulation_counts_what_its_own_log_says() -> None:
-    from tieringmodel.experiment.engine import Engine
-    from tieringmodel.experiment.recorder import Recorder
+    from tieringmodel.simulation.engine import Engine
+    from tieringmodel.simulation.recorder import Recorder
 
     sc = scenario(pull(6000), push(4000))
     recorder = Recorder(0, 1, 0.1)

@@ -13,8 +13,8 @@ from small import Trace, pull, push, scenario
 
 import tieringmodel as tm
 from tieringmodel.damon.rng import kernel_rng
-from tieringmodel.experiment.engine import Engine
-from tieringmodel.experiment.simulate import scheme_actions
+from tieringmodel.simulation.engine import Engine
+from tieringmodel.simulation.simulate import scheme_actions
 
 RUNS = settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
 PULL = {"action": "migrate_hot", "target_nid": 0, "quota": {"sz_bytes": 40 * PAGE, "reset_interval_ms": 50}}

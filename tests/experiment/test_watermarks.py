@@ -11,9 +11,9 @@ from small import MIB, PAGE, pull, push, scenario, traced
 import tieringmodel as tm
 from tieringmodel.damon.kdamond import Kdamond
 from tieringmodel.damon.watermarks import free_mem_rate
-from tieringmodel.experiment.engine import Engine, Silent
-from tieringmodel.experiment.simulate import scheme_actions
 from tieringmodel.kernels import frames
+from tieringmodel.simulation.engine import Engine, Silent
+from tieringmodel.simulation.simulate import scheme_actions
 
 # 64 MiB with 16 MiB in use: 750 permil are free, and migration does not change that.
 AWAKE = tm.Watermarks("free_mem_rate", 250_000, high=800, mid=500, low=100)

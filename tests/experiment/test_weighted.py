@@ -13,8 +13,8 @@ from small import MIB, node_of_pages, scenario
 
 import tieringmodel as tm
 from tieringmodel.damon.weighted import WeightedMigrate, resident_frames, vma_index
-from tieringmodel.experiment.engine import Engine
-from tieringmodel.experiment.simulate import scheme_actions
+from tieringmodel.simulation.engine import Engine
+from tieringmodel.simulation.simulate import scheme_actions
 
 ALL = tm.AccessPattern()
 W4060 = (tm.Dest(0, 40), tm.Dest(1, 60))

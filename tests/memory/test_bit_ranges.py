@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 import tieringmodel as tm
-from tieringmodel.experiment.engine import Engine
 from tieringmodel.kernels import bits as kernels
+from tieringmodel.simulation.engine import Engine
 
 count_range = kernels.count_range
 BLOCKS = 512 * 3 + 100

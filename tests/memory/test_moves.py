@@ -8,8 +8,8 @@ from small import PAGE, pull, scenario
 
 import tieringmodel as tm
 from tieringmodel.errors import InputError
-from tieringmodel.experiment.engine import Engine
 from tieringmodel.memory.physical import count_on_node
+from tieringmodel.simulation.engine import Engine
 
 
 @pytest.mark.parametrize("allocator", ["lowest", "fifo", "lifo", "random"])

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 
 from tieringmodel.errors import InputError
-from tieringmodel.experiment.engine import Engine
 from tieringmodel.memory import need
 from tieringmodel.memory.physical import PhysicalMemory
 from tieringmodel.scenario import Context, Group, Machine, Scenario, Vma, Workload
+from tieringmodel.simulation.engine import Engine
 
 TIB = 1 << 40
 

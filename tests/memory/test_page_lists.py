@@ -7,9 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import tieringmodel as tm
-from tieringmodel.experiment.engine import Engine
 from tieringmodel.interop.recording.read import read_recording
 from tieringmodel.memory.page_lists import PageList, batch_pages, low_watermark_pages
+from tieringmodel.simulation.engine import Engine
 
 MANAGED = 599_760 // 4
 """Pages of node 0 in the recordings."""

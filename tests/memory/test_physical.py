@@ -13,12 +13,12 @@ from tieringmodel.damon.kdamond import Kdamond, run_builtin
 from tieringmodel.damon.regions import RegionSet, SplitState
 from tieringmodel.damon.rng import counter_rng
 from tieringmodel.errors import InputError
-from tieringmodel.experiment.engine import Silent
 from tieringmodel.kernels import layout as L
 from tieringmodel.kernels import random, scoring
 from tieringmodel.kernels._jit import records
 from tieringmodel.memory.physical import PhysicalMemory
 from tieringmodel.scenario import Context, Group, Machine, Node, Placement, Workload
+from tieringmodel.simulation.engine import Silent
 from tieringmodel.workload.access import AccessTable
 
 PAGE = 4096

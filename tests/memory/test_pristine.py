@@ -18,10 +18,10 @@ from scenarios import PAGE, contexts, groups
 from small import MIB, pull, push, scenario
 
 import tieringmodel as tm
-from tieringmodel.experiment.engine import Engine
-from tieringmodel.experiment.simulate import scheme_actions
 from tieringmodel.memory import need
 from tieringmodel.memory import reuse as pristine
+from tieringmodel.simulation.engine import Engine
+from tieringmodel.simulation.simulate import scheme_actions
 
 RUNS = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
 RULES = ("iid", "pfn_mod", "first", "per_node", "push_only", "vma_offset")

@@ -138,7 +138,7 @@ def test_vaddr_without_ranges_leaves_the_two_biggest_gaps_out():
     vmas = tuple(tm.Vma(256 * i, 256 * (i + 1), start) for i, start in enumerate((MIB, 3 * MIB, 900 * MIB, 5000 * MIB)))
     base = feed()
     sc = base.replace(workload=tm.Workload(1024, vmas=vmas), contexts=(tm.Context(ops="vaddr"),))
-    from tieringmodel.experiment.engine import Engine
+    from tieringmodel.simulation.engine import Engine
 
     rows = Engine(sc).kdamonds[0].regions.rows()[0]
     covered = [(rows[0][0], rows[0][1])]

@@ -7,10 +7,10 @@ import pytest
 
 import tieringmodel as tm
 from tieringmodel.damon.weighted import vma_index
-from tieringmodel.experiment.engine import Engine
 from tieringmodel.interleave import vaddr_dest_index
 from tieringmodel.interop.surroundings import surround
 from tieringmodel.linting.base_pages import in_base_pages
+from tieringmodel.simulation.engine import Engine
 
 MIB = 1 << 20
 ORDER = 9

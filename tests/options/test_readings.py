@@ -9,8 +9,8 @@ import tieringmodel as tm
 from tieringmodel.damon import goals
 from tieringmodel.damon.lag_cache import COOLDOWN, LagCache
 from tieringmodel.damon.metrics_of_the_rfc import eligible_bp
-from tieringmodel.experiment.engine import Engine
 from tieringmodel.experiment.presets import preset
+from tieringmodel.simulation.engine import Engine
 
 MIB = 1 << 20
 

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 import tieringmodel as tm
-from tieringmodel.experiment.engine import Engine
 from tieringmodel.hotness import protocol
 from tieringmodel.interop.sysfs.portable import portable
+from tieringmodel.simulation.engine import Engine
 
 MIB = 1 << 20
 PAGES = 4096

@@ -7,8 +7,8 @@ import pytest
 
 import tieringmodel as tm
 from tieringmodel.damon.weighted import WeightedMigrate
-from tieringmodel.experiment.engine import Engine, Silent
 from tieringmodel.kernels.layout import Space
+from tieringmodel.simulation.engine import Engine, Silent
 
 PAGE = 4096
 

@@ -7,7 +7,7 @@ import pytest
 from small import scenario
 
 import tieringmodel as tm
-from tieringmodel.experiment.engine import Engine
+from tieringmodel.simulation.engine import Engine
 
 PAGE = 4096
 BASE = 1 << 40

@@ -129,7 +129,7 @@ def test_mistakes_are_one_sentence(words: list[str], expected: str, capsys: pyte
 
 
 def test_ctrl_c_says_how_to_go_on(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    from tieringmodel.experiment import simulate
+    from tieringmodel.simulation import simulate
 
     def impatient(*_: object, **__: object) -> None:
         raise KeyboardInterrupt

@@ -22,7 +22,7 @@ from sweep_measures import final
 
 import tieringmodel as tm
 from tieringmodel.experiment import sweep as module
-from tieringmodel.experiment.simulate import simulate
+from tieringmodel.simulation.simulate import simulate
 
 SC = scenario(pull(), push())
 QUOTA = "contexts.0.schemes.0.quota.sz_bytes"
@@ -158,7 +158,7 @@ def _done(store: Path) -> int:
 
 def test_ctrl_c_keeps_what_is_finished(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, swept: xr.Dataset) -> None:
     path, count = tmp_path / "s.zarr", [0]
-    from tieringmodel.experiment import simulate as home
+    from tieringmodel.simulation import simulate as home
 
     def impatient(*arguments: Any, **options: Any) -> xr.Dataset:
         count[0] += 1

@@ -22,11 +22,11 @@ from tieringmodel.damon import quota_math
 from tieringmodel.damon.regions import set_regions
 from tieringmodel.datafiles import data_path
 from tieringmodel.errors import InputError
-from tieringmodel.experiment.engine import Engine
-from tieringmodel.experiment.simulate import scheme_actions
 from tieringmodel.interop.damo.json import read_damo
 from tieringmodel.interop.sysfs.read import read_dump
 from tieringmodel.interop.workloads.record_workload import read_record_workload
+from tieringmodel.simulation.engine import Engine
+from tieringmodel.simulation.simulate import scheme_actions
 from tieringmodel.theory.gain_runs import gain_runs
 from tieringmodel.units import parse_bp, parse_bytes, parse_duration_us, parse_ms, parse_us
 from tieringmodel.validate import vectors

@@ -14,8 +14,8 @@ from small import pull, push, scenario
 
 import tieringmodel as tm
 from tieringmodel.damon.rng import kernel_rng
-from tieringmodel.experiment.engine import Engine
-from tieringmodel.experiment.simulate import scheme_actions
+from tieringmodel.simulation.engine import Engine
+from tieringmodel.simulation.simulate import scheme_actions
 
 YOUNG = tm.Filter("young", matching=True, allow=True)
 RANGE = tm.Filter("addr", matching=True, allow=True, start_bytes=0, end_bytes=1 << 20)

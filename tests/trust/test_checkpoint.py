@@ -16,10 +16,10 @@ from small import pull, push, scenario
 
 import tieringmodel as tm
 from tieringmodel.errors import InputError
-from tieringmodel.experiment import checkpoint
-from tieringmodel.experiment.engine import Engine
-from tieringmodel.experiment.recorder import Recorder
-from tieringmodel.experiment.simulate import scheme_actions, simulate
+from tieringmodel.simulation import checkpoint
+from tieringmodel.simulation.engine import Engine
+from tieringmodel.simulation.recorder import Recorder
+from tieringmodel.simulation.simulate import scheme_actions, simulate
 
 RUNS = settings(
     max_examples=20,

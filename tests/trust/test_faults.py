@@ -158,7 +158,7 @@ def test_out_of_memory_is_one_sentence(tmp_path: Path) -> None:
 def test_ctrl_c(tmp_path: Path, toml: Path) -> None:
     """The signal comes while the run goes on, not while modules are imported."""
     code = (
-        "import os, signal\nfrom tieringmodel.experiment.engine import Engine\nreal = Engine.run_to\n"
+        "import os, signal\nfrom tieringmodel.simulation.engine import Engine\nreal = Engine.run_to\n"
         "signal.signal(signal.SIGINT, signal.default_int_handler)\n"  # a shell's background jobs inherit that it is ignored
         "def run_to(*words):\n"
         "    signal.signal(signal.SIGALRM, lambda *_: os.kill(os.getpid(), signal.SIGINT))\n"

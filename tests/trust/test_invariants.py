@@ -16,9 +16,9 @@ import tieringmodel as tm
 from tieringmodel.damon.kdamond import Kdamond
 from tieringmodel.damon.quota_math import feed_loop_next_input, mult_frac, next_esz_bp, quota_score, set_effective
 from tieringmodel.damon.rng import kernel_rng
-from tieringmodel.experiment.engine import Engine, Silent
-from tieringmodel.experiment.simulate import scheme_actions
 from tieringmodel.kernels import integer
+from tieringmodel.simulation.engine import Engine, Silent
+from tieringmodel.simulation.simulate import scheme_actions
 
 U64 = 2**64 - 1
 RUNS = settings(max_examples=15, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])

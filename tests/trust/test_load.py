@@ -13,8 +13,8 @@ import pytest
 from small import MIB, pull, push, scenario
 
 import tieringmodel as tm
-from tieringmodel.experiment.engine import Engine
-from tieringmodel.experiment.simulate import scheme_actions
+from tieringmodel.simulation.engine import Engine
+from tieringmodel.simulation.simulate import scheme_actions
 
 GIB = 1 << 30
 

@@ -14,12 +14,12 @@ from hypothesis import given, settings
 from tieringmodel.damon.kdamond import Kdamond, run_builtin
 from tieringmodel.damon.regions import RegionSet, SplitState
 from tieringmodel.damon.rng import counter_rng, kernel_rng, replay_rng
-from tieringmodel.experiment.engine import Silent
 from tieringmodel.kernels import layout as L
 from tieringmodel.kernels._jit import records
 from tieringmodel.kernels.layout import Space
 from tieringmodel.memory.physical import PhysicalMemory
 from tieringmodel.scenario import Context, Group, Machine, Node, Workload
+from tieringmodel.simulation.engine import Silent
 from tieringmodel.workload.access import AccessTable, rate_threshold
 
 PAGE, TICK_US = 4096, 5000

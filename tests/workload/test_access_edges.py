@@ -10,8 +10,8 @@ import pytest
 from small import scenario
 
 import tieringmodel as tm
-from tieringmodel.experiment.engine import Engine
 from tieringmodel.kernels import access as kernels
+from tieringmodel.simulation.engine import Engine
 from tieringmodel.workload.access import AccessTable, rate_threshold
 
 touched, clear_young, young = kernels.touched, kernels.clear_young, kernels.young

@@ -34,7 +34,7 @@ def add(commands: Any) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Run the command; return the exit status."""
-    from ..experiment.simulate import simulate
+    from ..simulation.simulate import simulate
     from ..verdicts.expect import expect, parse, values_of
     from ..verdicts.judge import judged
 

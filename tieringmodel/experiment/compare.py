@@ -14,11 +14,11 @@ from ..atomic import replacing_netcdf
 from ..errors import InputError
 from ..linting import format_findings, lint
 from ..scenario import Scenario, need_scenario
+from ..simulation.simulate import attributes, simulate
 from ..units import MIB, parse_duration_us
 from ..verdicts.run_view import faulted_pages, moved_pages
 from ..verdicts.summary import Summary, judge
 from .policies import Controlled, Policy, controlled, goal_name
-from .simulate import attributes, simulate
 
 if TYPE_CHECKING:
     import xarray as xr

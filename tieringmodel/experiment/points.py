@@ -90,7 +90,7 @@ def run_point(job: Job, changes: Mapping[str, Any], seed: int) -> Outcome:
         Seed of the run.
     """
     from ..memory.reuse import reused
-    from .simulate import simulate
+    from ..simulation.simulate import simulate
 
     try:
         if job.version != __version__:

@@ -18,13 +18,13 @@ from ..errors import InputError, TieringError
 from ..progress import Progress
 from ..scenario import Scenario, need_scenario
 from ..scenario.paths import SEED, seed_of, with_paths
+from ..simulation.simulate import MAX_DURATION_US, attributes
 from ..units import parse_duration_us
 from .design import Design
 from .executors import run_all
 from .points import Job, Measure, grid_times, run_point
 from .policies import Controlled, controlled
 from .results import Results, Variable, describe
-from .simulate import MAX_DURATION_US, attributes
 from .store import FORMAT, Store
 
 if TYPE_CHECKING:

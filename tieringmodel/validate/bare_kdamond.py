@@ -11,9 +11,9 @@ import numpy.typing as npt
 from ..damon.kdamond import Action, Kdamond
 from ..damon.regions import SplitState
 from ..damon.rng import counter_rng
-from ..experiment.engine import Silent
 from ..memory.physical import PhysicalMemory
 from ..scenario import Context, Machine, Node, Workload
+from ..simulation.engine import Silent
 from ..units import PAGE_SZ
 from ..workload.access import AccessTable
 

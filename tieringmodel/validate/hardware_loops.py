@@ -12,7 +12,6 @@ import numpy.typing as npt
 from .. import loop
 from ..cost import DEFAULT, Costs, control_window_s, migration_s, walk_s
 from ..damon.quota_math import consist_esz_bp
-from ..experiment.simulate import simulate
 from ..scenario import (
     AccessPattern,
     Context,
@@ -28,6 +27,7 @@ from ..scenario import (
     Target,
     Workload,
 )
+from ..simulation.simulate import simulate
 from ..theory.closed_forms import consist_end_bp
 from ..units import GIB, MIB, PAGE_SZ
 from .hardware_row import Point, Row, Sensitivity, published, row, sensitivities

@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 
 from ..cost import DEFAULT, Costs, default_nodes, mean_relative_time
-from ..experiment.simulate import simulate
 from ..scenario import (
     AccessPattern,
     Attrs,
@@ -26,6 +25,7 @@ from ..scenario import (
     Target,
     Workload,
 )
+from ..simulation.simulate import simulate
 from ..units import GIB, MIB, PAGE_SZ
 from .hardware_row import Point, Row, Sensitivity, published, row
 

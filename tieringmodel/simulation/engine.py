@@ -107,7 +107,7 @@ class Engine:
             space, ranges = self.space(context, f"contexts[{i}].targets")
             kind: Callable[..., Kdamond] = Kdamond
             if context.sources:
-                from .reported import ReportedKdamond
+                from .report_driven import ReportedKdamond
 
                 kind = partial(ReportedKdamond, seed=seed, tick_us=self.tick_us)
             self.kdamonds.append(

@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING, Any
 from ..damon.kdamond import Action
 from ..damon.weighted import WeightedMigrate
 from ..errors import InputError
+from ..experiment.policies import Controlled
 from ..progress import Progress
 from ..scenario import Dest, Scenario, need_scenario
 from ..units import LONGEST_US, parse_duration_us
 from .engine import Engine
 from .oracle import Oracle
-from .policies import Controlled
 from .recorder import Recorder
 
 if TYPE_CHECKING:
@@ -130,7 +130,7 @@ def simulate(
     ds.attrs.update(about)
     ds.attrs["window_s"] = window
     if any(c.sources for c in scenario.contexts):
-        from .reported import costs
+        from .report_driven import costs
 
         ds.attrs["sources"] = json.dumps(costs(engine.kdamonds, scenario.contexts))
     return ds

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
+from ..experiment.policies import Controlled
 from ..kernels import frames
 from .engine import Engine
-from .policies import Controlled
 
 
 class Oracle:

@@ -1,0 +1,1 @@
+"""What runs: the event loop, the recorder, checkpoints, the oracle."""
