@@ -41,10 +41,8 @@ if TYPE_CHECKING:
     from .damon.goals import register_metric
     from .datafiles import data_path
     from .experiment.compare import compare
-    from .experiment.design import Design
     from .experiment.policies import policies
     from .experiment.presets import preset
-    from .experiment.sweep import sweep
     from .first_use import warmup
     from .interop.damo.record_write import to_damo_record
     from .interop.damo.records import read_damo_record
@@ -55,10 +53,12 @@ if TYPE_CHECKING:
     from .interop.workloads.traces import read_perf, read_trace
     from .linting import lint
     from .simulation.simulate import simulate
+    from .sweeps.design import Design
+    from .sweeps.sweep import sweep
 
 _ROOMS = ("analysis", "cost", "damon", "hotness", "interleave", "loop", "plot", "testing", "workload")
 _HOME = {
-    "Design": "experiment.design",
+    "Design": "sweeps.design",
     "compare": "experiment.compare",
     "data_path": "datafiles",
     "lint": "linting",
@@ -72,7 +72,7 @@ _HOME = {
     "read_trace": "interop.workloads.traces",
     "register_metric": "damon.goals",
     "simulate": "simulation.simulate",
-    "sweep": "experiment.sweep",
+    "sweep": "sweeps.sweep",
     "to_damo_record": "interop.damo.record_write",
     "trace_workload": "interop.workloads.trace_workload",
     "warmup": "first_use",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from typing import Any
 
-from tieringmodel.experiment.points import run_point
+from tieringmodel.sweeps.point import run_point
 
 
 def slow_point(*given: Any) -> Any:

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from small import MIB, pull, push, scenario
 
 import tieringmodel as tm
-from tieringmodel.experiment.store import blocks, boxes
 from tieringmodel.scenario.paths import read_path, with_paths
+from tieringmodel.sweeps.store import blocks, boxes
 
 SC = scenario(pull(), push())
 QUOTA = "contexts.0.schemes.0.quota.sz_bytes"

@@ -21,8 +21,8 @@ from small import pull, push, scenario
 from sweep_measures import final
 
 import tieringmodel as tm
-from tieringmodel.experiment import sweep as module
 from tieringmodel.simulation.simulate import simulate
+from tieringmodel.sweeps import sweep as module
 
 SC = scenario(pull(), push())
 QUOTA = "contexts.0.schemes.0.quota.sz_bytes"

@@ -17,9 +17,9 @@ from small import MIB, pull, push, scenario
 from sweep_measures import deadly, final, picky
 
 import tieringmodel as tm
-from tieringmodel.experiment import executors
 from tieringmodel.experiment.compare import share_bp
 from tieringmodel.experiment.policies import Controlled
+from tieringmodel.sweeps import executors
 from tieringmodel.verdicts.summary import judge
 
 SC = scenario(pull(), push())

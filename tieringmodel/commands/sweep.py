@@ -19,8 +19,8 @@ from .results import write_netcdf
 if TYPE_CHECKING:
     import xarray as xr
 
-    from ..experiment.design import Design
     from ..scenario import Scenario
+    from ..sweeps.design import Design
 
 
 def add(commands: Any) -> None:
@@ -52,8 +52,8 @@ def add(commands: Any) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Run the command; return the exit status."""
-    from ..experiment.sweep import sweep
     from ..sweep_text import table
+    from ..sweeps.sweep import sweep
 
     scenario = open_given(arguments.scenario, arguments).scenario
     design = _design(arguments).checked(scenario)
@@ -84,7 +84,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _design(arguments: argparse.Namespace) -> Design:
-    from ..experiment.design import Design
+    from ..sweeps.design import Design
 
     parts = [Design.grid({p: v}) for p, v in (_assignment(text, "--grid") for text in arguments.grid)]
     if arguments.zip:

@@ -13,10 +13,10 @@ import numpy.typing as npt
 
 from .._version import __version__
 from ..errors import InputError, TieringError
+from ..experiment.policies import Controlled, controlled
 from ..scenario import Scenario
 from ..scenario.paths import SEED, seed_of, with_paths
 from ..units import MIB
-from .policies import Controlled, controlled
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -130,10 +130,10 @@ def summary_measures(ds: xr.Dataset, scenario: Scenario, what: Controlled | None
     InputError
         If the scenario controls no share.
     """
+    from ..experiment.compare import eligible_pages, share_bp
     from ..verdicts.measures import overshoot_bp
     from ..verdicts.run_view import faulted_pages, moved_pages
     from ..verdicts.summary import judge
-    from .compare import eligible_pages, share_bp
 
     what = what or controlled(scenario)
     n_pages = eligible_pages(scenario) if what.kind == "access" else scenario.workload.n_pages
@@ -178,7 +178,7 @@ def resampled(ds: xr.Dataset, name: str, job: Job, scenario: Scenario) -> Series
     InputError
         If the run has no variable of that name over time.
     """
-    from .compare import _records_at, share_bp
+    from ..experiment.compare import _records_at, share_bp
 
     at = _records_at(ds["time"].values, grid_times(job))
     if name == SHARE:

@@ -20,7 +20,7 @@ from dataclasses import replace
 from typing import Any
 
 from ..errors import InputError, TieringError
-from .points import Outcome
+from .point import Outcome
 
 Tasks = Mapping[int, tuple[Any, ...]]
 """Arguments of the work by point."""

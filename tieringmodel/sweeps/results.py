@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from .design import Design
-from .points import MEASURES, Outcome
+from .point import MEASURES, Outcome
 from .store import fill_of
 
 if TYPE_CHECKING:

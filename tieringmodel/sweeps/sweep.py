@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..errors import InputError, TieringError
+from ..experiment.policies import Controlled, controlled
 from ..progress import Progress
 from ..scenario import Scenario, need_scenario
 from ..scenario.paths import SEED, seed_of, with_paths
@@ -22,8 +23,7 @@ from ..simulation.simulate import MAX_DURATION_US, attributes
 from ..units import parse_duration_us
 from .design import Design
 from .executors import run_all
-from .points import Job, Measure, grid_times, run_point
-from .policies import Controlled, controlled
+from .point import Job, Measure, grid_times, run_point
 from .results import Results, Variable, describe
 from .store import FORMAT, Store
 

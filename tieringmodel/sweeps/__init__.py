@@ -1,0 +1,1 @@
+"""Many runs: design, points, executors, results, the store that survives a kill."""
