@@ -38,11 +38,11 @@ from .scenario import (
 
 if TYPE_CHECKING:
     from . import analysis, cost, damon, hotness, interleave, loop, plot, testing, workload
+    from .comparison.compare import compare
+    from .comparison.policies import policies
+    from .comparison.presets import preset
     from .damon.goals import register_metric
     from .datafiles import data_path
-    from .experiment.compare import compare
-    from .experiment.policies import policies
-    from .experiment.presets import preset
     from .first_use import warmup
     from .interop.damo.record_write import to_damo_record
     from .interop.damo.records import read_damo_record
@@ -59,12 +59,12 @@ if TYPE_CHECKING:
 _ROOMS = ("analysis", "cost", "damon", "hotness", "interleave", "loop", "plot", "testing", "workload")
 _HOME = {
     "Design": "sweeps.design",
-    "compare": "experiment.compare",
+    "compare": "comparison.compare",
     "data_path": "datafiles",
     "lint": "linting",
     "load": "interop.load",
-    "policies": "experiment.policies",
-    "preset": "experiment.presets",
+    "policies": "comparison.policies",
+    "preset": "comparison.presets",
     "read_damo_record": "interop.damo.records",
     "read_masim": "interop.workloads.masim",
     "read_perf": "interop.workloads.traces",

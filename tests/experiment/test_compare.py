@@ -14,8 +14,8 @@ import xarray as xr
 from small import pull, push, scenario
 
 import tieringmodel as tm
-from tieringmodel.experiment.compare import RECORDED, eligible_pages, recorded_series, share_bp, write_comparison
-from tieringmodel.experiment.policies import Controlled, Policy, controlled, policies
+from tieringmodel.comparison.compare import RECORDED, eligible_pages, recorded_series, share_bp, write_comparison
+from tieringmodel.comparison.policies import Controlled, Policy, controlled, policies
 
 PULLPUSH = scenario(pull(), push())
 

@@ -7,9 +7,7 @@ import pytest
 from small import HOT, MIB, PAGE, node_of_pages, pull, push, scenario
 
 import tieringmodel as tm
-from tieringmodel.damon.regions import RegionSet, scratch
-from tieringmodel.damon.rng import counter_rng
-from tieringmodel.experiment.policies import (
+from tieringmodel.comparison.policies import (
     WEIGHT_POLICIES,
     Controlled,
     Policy,
@@ -21,6 +19,8 @@ from tieringmodel.experiment.policies import (
     weights_of,
     with_gap,
 )  # fmt: skip
+from tieringmodel.damon.regions import RegionSet, scratch
+from tieringmodel.damon.rng import counter_rng
 from tieringmodel.kernels import sampling
 from tieringmodel.memory.physical import PhysicalMemory
 from tieringmodel.simulation.engine import Engine

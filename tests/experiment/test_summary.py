@@ -10,7 +10,7 @@ import pytest
 from small import pull, push, scenario
 
 import tieringmodel as tm
-from tieringmodel.experiment.policies import weighted
+from tieringmodel.comparison.policies import weighted
 from tieringmodel.verdicts.summary import Summary, judge
 
 PAGES, MIB_PAGES = 10_000, 256

@@ -145,8 +145,8 @@ def test_commands_take_a_line_and_say_what_is_assumed(folder: Path, capsys: pyte
 
 
 def test_compare_takes_a_line_and_its_surroundings(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    import tieringmodel.experiment.compare as module
-    from tieringmodel.experiment.policies import Policy
+    import tieringmodel.comparison.compare as module
+    from tieringmodel.comparison.policies import Policy
 
     seen: list[tm.Scenario] = []
 

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 import tieringmodel as tm
-from tieringmodel.experiment.compare import share_bp
-from tieringmodel.experiment.policies import Controlled
-from tieringmodel.experiment.together import together
+from tieringmodel.comparison.compare import share_bp
+from tieringmodel.comparison.policies import Controlled
+from tieringmodel.comparison.together import together
 from tieringmodel.fields import with_path
 
 MIB = 1 << 20

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 import tieringmodel as tm
+from tieringmodel.comparison.presets import preset
 from tieringmodel.damon import goals
 from tieringmodel.damon.lag_cache import COOLDOWN, LagCache
 from tieringmodel.damon.metrics_of_the_rfc import eligible_bp
-from tieringmodel.experiment.presets import preset
 from tieringmodel.simulation.engine import Engine
 
 MIB = 1 << 20

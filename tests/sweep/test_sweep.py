@@ -17,8 +17,8 @@ from small import MIB, pull, push, scenario
 from sweep_measures import deadly, final, picky
 
 import tieringmodel as tm
-from tieringmodel.experiment.compare import share_bp
-from tieringmodel.experiment.policies import Controlled
+from tieringmodel.comparison.compare import share_bp
+from tieringmodel.comparison.policies import Controlled
 from tieringmodel.sweeps import executors
 from tieringmodel.verdicts.summary import judge
 

@@ -37,8 +37,8 @@ def add(commands: Any) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Run the command; return the exit status."""
-    from ..experiment.compare import compare, write_comparison
-    from ..experiment.policies import policies
+    from ..comparison.compare import compare, write_comparison
+    from ..comparison.policies import policies
     from ..report import write_report
 
     folder = writable(arguments.output)
@@ -94,7 +94,7 @@ def distinct(label: str, taken: Iterable[str]) -> str:
 
 
 def _question(scenario: Scenario) -> str:
-    from ..experiment.policies import controlled
+    from ..comparison.policies import controlled
 
     what = controlled(scenario)
     kind = "of accesses on" if what.kind == "access" else "used on"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from ..experiment.policies import Controlled
+from ..comparison.policies import Controlled
 from ..kernels import frames
 from .engine import Engine
 

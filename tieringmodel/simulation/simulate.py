@@ -9,10 +9,10 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ..comparison.policies import Controlled
 from ..damon.kdamond import Action
 from ..damon.weighted import WeightedMigrate
 from ..errors import InputError
-from ..experiment.policies import Controlled
 from ..progress import Progress
 from ..scenario import Dest, Scenario, need_scenario
 from ..units import LONGEST_US, parse_duration_us

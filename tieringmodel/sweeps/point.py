@@ -12,8 +12,8 @@ import numpy as np
 import numpy.typing as npt
 
 from .._version import __version__
+from ..comparison.policies import Controlled, controlled
 from ..errors import InputError, TieringError
-from ..experiment.policies import Controlled, controlled
 from ..scenario import Scenario
 from ..scenario.paths import SEED, seed_of, with_paths
 from ..units import MIB
@@ -130,7 +130,7 @@ def summary_measures(ds: xr.Dataset, scenario: Scenario, what: Controlled | None
     InputError
         If the scenario controls no share.
     """
-    from ..experiment.compare import eligible_pages, share_bp
+    from ..comparison.compare import eligible_pages, share_bp
     from ..verdicts.measures import overshoot_bp
     from ..verdicts.run_view import faulted_pages, moved_pages
     from ..verdicts.summary import judge
@@ -178,7 +178,7 @@ def resampled(ds: xr.Dataset, name: str, job: Job, scenario: Scenario) -> Series
     InputError
         If the run has no variable of that name over time.
     """
-    from ..experiment.compare import _records_at, share_bp
+    from ..comparison.compare import _records_at, share_bp
 
     at = _records_at(ds["time"].values, grid_times(job))
     if name == SHARE:

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ..comparison.policies import Controlled, controlled
 from ..errors import InputError, TieringError
-from ..experiment.policies import Controlled, controlled
 from ..progress import Progress
 from ..scenario import Scenario, need_scenario
 from ..scenario.paths import SEED, seed_of, with_paths

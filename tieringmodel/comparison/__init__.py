@@ -1,0 +1,1 @@
+"""Several policies on the same accesses, side by side."""
