@@ -30,9 +30,9 @@
 import numpy as np
 
 import tieringmodel as tm
-from tieringmodel.experiment.claims import claims, five_pages_table, rfc_five_pages
-from tieringmodel.experiment.maps import gain_map, quota_map, start_map
-from tieringmodel.experiment.pairs import pair_map
+from tieringmodel.studies.claims import claims, five_pages_table, rfc_five_pages
+from tieringmodel.studies.maps import gain_map, quota_map, start_map
+from tieringmodel.studies.pull_push_map import pair_map
 
 # %% [markdown]
 # ## Five pages

@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tieringmodel import InputError
-from tieringmodel.experiment import claims_clamp, claims_goals, claims_weights
-from tieringmodel.experiment.claims import NAMES, Case, Claim, Evidence, answer, claim, claims
+from tieringmodel.studies import claims_clamp, claims_goals, claims_weights
+from tieringmodel.studies.claims import NAMES, Case, Claim, Evidence, answer, claim, claims
 
 
 @pytest.fixture(scope="module")

@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 
 from tieringmodel import InputError, plot
-from tieringmodel.experiment import claims as claims_module
-from tieringmodel.experiment import pairs
-from tieringmodel.experiment.claims import claims, rfc_five_pages
-from tieringmodel.experiment.maps import gain_map, quota_map, start_map
 from tieringmodel.plot.maps import edges_of
+from tieringmodel.studies import claims as claims_module
+from tieringmodel.studies import pull_push_map as pairs
+from tieringmodel.studies.claims import claims, rfc_five_pages
+from tieringmodel.studies.maps import gain_map, quota_map, start_map
 
 
 @pytest.fixture(scope="module")

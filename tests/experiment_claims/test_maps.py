@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from tieringmodel import InputError, analysis, loop
-from tieringmodel.experiment.maps import CONTROLLERS, gain_map, quota_map, start_map
+from tieringmodel.studies.maps import CONTROLLERS, gain_map, quota_map, start_map
 from tieringmodel.theory import closed_forms
 from tieringmodel.theory.gain_runs import gain_runs
 from tieringmodel.verdicts.grid import classes, tail_of_grid, waste_of

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from tieringmodel import InputError, loop
-from tieringmodel.experiment.pairs import TUNERS, pair_map
+from tieringmodel.studies.pull_push_map import TUNERS, pair_map
 from tieringmodel.theory import closed_forms
 
 

@@ -51,9 +51,9 @@ def _dataset(found: Any) -> xr.Dataset:
     ds: xr.Dataset = getattr(found, "dataset", found)
     if getattr(ds, "attrs", {}).get("kind") != "claim":
         raise InputError(
-            "claim", f"a {type(found).__name__} is no claim", "give what tieringmodel.experiment.claims.claim returns"
+            "claim", f"a {type(found).__name__} is no claim", "give what tieringmodel.studies.claims.claim returns"
         )
-    need(ds, "claim", ("share_bp", "moved_share", "target_bp", "holds"), "tieringmodel.experiment.claims.claim")
+    need(ds, "claim", ("share_bp", "moved_share", "target_bp", "holds"), "tieringmodel.studies.claims.claim")
     return ds
 
 
@@ -63,7 +63,7 @@ def rfc_claim(found: Any, *, ax: Axes | None = None) -> Axes:
     Parameters
     ----------
     found : Claim or xarray.Dataset
-        From `tieringmodel.experiment.claims.claim`, or its dataset.
+        From `tieringmodel.studies.claims.claim`, or its dataset.
     ax : matplotlib Axes, optional
         Where to draw; by default a new figure.
 
@@ -92,7 +92,7 @@ def rfc_claims(found: Sequence[Any], *, ax: Any = None) -> npt.NDArray[Any]:
     Parameters
     ----------
     found : sequence of Claim or xarray.Dataset
-        From `tieringmodel.experiment.claims.claims`.
+        From `tieringmodel.studies.claims.claims`.
     ax : sequence of matplotlib Axes, optional
         One per claim; by default a new figure.
 
@@ -109,7 +109,7 @@ def rfc_claims(found: Sequence[Any], *, ax: Any = None) -> npt.NDArray[Any]:
     from matplotlib.lines import Line2D
 
     if not len(found):
-        raise InputError("found", "is empty", "give what tieringmodel.experiment.claims.claims returns")
+        raise InputError("found", "is empty", "give what tieringmodel.studies.claims.claims returns")
     sets = [_dataset(c) for c in found]
     axes = claims_sheet(sets).axes(ax)
     # The names at the ends of lines look for places by the height that the axes will have.
@@ -221,7 +221,7 @@ def five_pages(ds: xr.Dataset, *, ax: Any = None) -> npt.NDArray[Any]:
     Parameters
     ----------
     ds : xarray.Dataset
-        From `tieringmodel.experiment.claims.rfc_five_pages`.
+        From `tieringmodel.studies.claims.rfc_five_pages`.
     ax : sequence of matplotlib Axes, optional
         One per reading; by default a new figure with five in a row.
 
@@ -293,8 +293,8 @@ def write_readme_figures(folder: str | Path) -> list[Path]:
         If the folder is a file.
     """
     # The only function here that runs anything: a figure of the README must follow from the code beside it.
-    from ..experiment.claims import claims
-    from ..experiment.pairs import pair_map
+    from ..studies.claims import claims
+    from ..studies.pull_push_map import pair_map
     from .pairs import consist_or_temporal, pair_sheet
 
     place = Path(folder)

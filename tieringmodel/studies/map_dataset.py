@@ -47,7 +47,7 @@ def map_dataset(
     """Return the dataset of a map: `axes` are panel, vertical and horizontal, `variables` name (values, text, unit)."""
     import xarray as xr
 
-    source = f"tieringmodel.experiment.{name}_map"
+    source = f"tieringmodel.studies.{name}_map"
     dims = tuple(a.name for a in axes)
     data: dict[str, Any] = {
         key: (dims, values, {"long_name": text, "units": units, "source": source})

@@ -154,7 +154,7 @@ def _padded(rows: Sequence[Floats]) -> Floats:
 def _dataset(name: str, text: str, cases: Sequence[Case]) -> xr.Dataset:
     import xarray as xr
 
-    source = "tieringmodel.experiment.claims (stability.md section 6)"
+    source = "tieringmodel.studies.claims (stability.md section 6)"
 
     def about(long_name: str, units: str) -> dict[str, str]:
         return {"long_name": long_name, "units": units, "source": source}
