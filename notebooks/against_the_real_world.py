@@ -28,12 +28,12 @@ import matplotlib.pyplot as plt
 import numpy as np
 
 import tieringmodel as tm
-from tieringmodel.validate import hardware
-from tieringmodel.validate.bands import skill
-from tieringmodel.validate.hardware_figures import v1_dataset, v4_dataset
-from tieringmodel.validate.recorded_measures import recorded_trace
-from tieringmodel.validate.recorded_model import model_trace, setup
-from tieringmodel.validate.recordings import compare_runs
+from tieringmodel.validate.published import hardware
+from tieringmodel.validate.published.hardware_figures import v1_dataset, v4_dataset
+from tieringmodel.validate.recorded.bands import skill
+from tieringmodel.validate.recorded.recorded_measures import recorded_trace
+from tieringmodel.validate.recorded.recorded_model import model_trace, setup
+from tieringmodel.validate.recorded.recordings import compare_runs
 
 SEEDS = 8
 

@@ -107,7 +107,7 @@ def golden(folder: Path) -> Target:
     """The archive of a golden run, and the description beside it."""
     from doors import data_path
 
-    from tieringmodel.validate import vectors
+    from tieringmodel.validate.golden import vectors
 
     packed, text = (data_path("golden", f"e2e_pull_used_consist.{end}").read_bytes() for end in ("npz", "json"))
 
@@ -204,7 +204,7 @@ def fuzz(name: str, options: list[str]) -> None:
     for kernel in (ROOT / "tieringmodel" / "kernels").glob("[a-z]*.py"):
         import_module(f"tieringmodel.kernels.{kernel.stem}")  # numba compiles what stands there
     with atheris.instrument_imports(include=["tieringmodel"]):
-        for part in "simulation.checkpoint interop.workloads.record_workload datasets.read interop.workloads.traces validate.vectors".split():
+        for part in "simulation.checkpoint interop.workloads.record_workload datasets.read interop.workloads.traces validate.golden.vectors".split():
             import_module(f"tieringmodel.{part}")
     from tieringmodel.errors import InputError
 

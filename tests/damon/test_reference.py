@@ -15,8 +15,8 @@ from tieringmodel.damon.regions import RegionSet, SplitState
 from tieringmodel.damon.rng import kernel_rng, replay_rng
 from tieringmodel.kernels import draws
 from tieringmodel.kernels import regions as rk
-from tieringmodel.validate.bare_kdamond import Applied, bare_kdamond
-from tieringmodel.validate.unit_schemes import ModuloStub
+from tieringmodel.validate.golden.bare_kdamond import Applied, bare_kdamond
+from tieringmodel.validate.golden.unit_schemes import ModuloStub
 
 PAGE = 4096
 UINT_MAX, ULONG_MAX = 2**32 - 1, 2**64 - 1

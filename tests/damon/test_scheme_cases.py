@@ -8,8 +8,8 @@ from tieringmodel.damon.kdamond import Kdamond
 from tieringmodel.damon.regions import RegionSet
 from tieringmodel.damon.table import default_rejects
 from tieringmodel.scenario import Filter
-from tieringmodel.validate.bare_kdamond import bare_kdamond, scheme_columns
-from tieringmodel.validate.unit_schemes import ModuloStub
+from tieringmodel.validate.golden.bare_kdamond import bare_kdamond, scheme_columns
+from tieringmodel.validate.golden.unit_schemes import ModuloStub
 
 MIB = 1 << 20
 PAGE = 4096

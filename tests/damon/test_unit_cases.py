@@ -15,7 +15,7 @@ from tieringmodel.interop.recording.scenario_of import three_regions
 from tieringmodel.kernels import regions as rk
 from tieringmodel.kernels import scoring
 from tieringmodel.scenario import Attrs, Context
-from tieringmodel.validate.bare_kdamond import bare_kdamond
+from tieringmodel.validate.golden.bare_kdamond import bare_kdamond
 
 MIB = 1 << 20
 ULONG_MAX = 2**64 - 1

@@ -1,6 +1,6 @@
 """The published anchor cases hold, and a case that fails says where."""
 
-from tieringmodel.validate.anchors_weights import Checks, cases
+from tieringmodel.validate.theory.anchors_weights import Checks, cases
 
 
 def test_every_case_holds():

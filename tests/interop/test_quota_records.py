@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from tieringmodel.errors import InputError
-from tieringmodel.validate.quota_records import cases
+from tieringmodel.validate.recorded.quota_records import cases
 
 RECORDINGS = Path(__file__).parents[2] / "data" / "recordings"
 HEADER = (

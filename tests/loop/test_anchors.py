@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tieringmodel.validate.anchors_loop import ANCHORS, TABLE, Check, case, cases
+from tieringmodel.validate.theory.anchors_loop import ANCHORS, TABLE, Check, case, cases
 
 
 @pytest.fixture(scope="module")

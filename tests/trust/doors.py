@@ -29,7 +29,7 @@ from tieringmodel.simulation.engine import Engine
 from tieringmodel.simulation.simulate import scheme_actions
 from tieringmodel.theory.gain_runs import gain_runs
 from tieringmodel.units import parse_bp, parse_bytes, parse_duration_us, parse_ms, parse_us
-from tieringmodel.validate import vectors
+from tieringmodel.validate.golden import vectors
 
 U64 = 2**64
 NAN, INF = float("nan"), float("inf")

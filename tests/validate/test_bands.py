@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tieringmodel.errors import InputError
-from tieringmodel.validate.bands import (
+from tieringmodel.validate.recorded.bands import (
     Pair,
     band,
     block_length,

@@ -16,9 +16,9 @@ from tieringmodel import cli
 from tieringmodel.cost import DEFAULT
 from tieringmodel.errors import InputError
 from tieringmodel.plot.hardware import hardware_v1, hardware_v4
-from tieringmodel.validate import hardware, hardware_figures, hardware_loops, hardware_tiering
 from tieringmodel.validate.case import Case
-from tieringmodel.validate.hardware_row import MUST, Point, Row, Sensitivity, sensitivities
+from tieringmodel.validate.published import hardware, hardware_figures, hardware_loops, hardware_tiering
+from tieringmodel.validate.published.hardware_row import MUST, Point, Row, Sensitivity, sensitivities
 from tieringmodel.validate.replay import replay
 
 QUICK = ("V1", "V2", "V3", "V4", "V6", "V7", "V9", "V11")
@@ -264,12 +264,12 @@ def test_hardware_is_part_of_everything(monkeypatch: pytest.MonkeyPatch) -> None
     def one(kind: str) -> list[Case]:
         return [Case(kind, "x", True, 1)]
 
-    monkeypatch.setattr("tieringmodel.validate.vectors.iter_cases", lambda folder: one("vector"))
-    monkeypatch.setattr("tieringmodel.validate.quota_records.cases", lambda folder: one("recording"))
-    monkeypatch.setattr("tieringmodel.validate.recordings.cases", lambda *args, **options: one("recorded"))
-    monkeypatch.setattr("tieringmodel.validate.anchors_weights.cases", lambda: one("anchor"))
-    monkeypatch.setattr("tieringmodel.validate.anchors_loop.cases", lambda: one("anchor"))
-    monkeypatch.setattr("tieringmodel.validate.hardware.cases", lambda: one("hardware"))
+    monkeypatch.setattr("tieringmodel.validate.golden.vectors.iter_cases", lambda folder: one("vector"))
+    monkeypatch.setattr("tieringmodel.validate.recorded.quota_records.cases", lambda folder: one("recording"))
+    monkeypatch.setattr("tieringmodel.validate.recorded.recordings.cases", lambda *args, **options: one("recorded"))
+    monkeypatch.setattr("tieringmodel.validate.theory.anchors_weights.cases", lambda: one("anchor"))
+    monkeypatch.setattr("tieringmodel.validate.theory.anchors_loop.cases", lambda: one("anchor"))
+    monkeypatch.setattr("tieringmodel.validate.published.hardware.cases", lambda: one("hardware"))
     assert [c.kind for c in replay()] == ["vector", "recording", "recorded", "anchor", "anchor", "hardware"]
     assert [c.kind for c in replay(hardware=True)] == ["hardware"]
     assert [c.kind for c in replay(anchors=True)] == ["anchor", "anchor"]

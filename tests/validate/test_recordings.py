@@ -15,9 +15,9 @@ import tieringmodel as tm
 from tieringmodel import cli
 from tieringmodel.interop.recording.read import Recording, read_recording
 from tieringmodel.interop.recording.recorded_rates import recorded_groups
-from tieringmodel.validate.bands import Pair
-from tieringmodel.validate.recorded_causes import DAMON_FIXED, cause, variants
-from tieringmodel.validate.recorded_measures import (
+from tieringmodel.validate.recorded.bands import Pair
+from tieringmodel.validate.recorded.recorded_causes import DAMON_FIXED, cause, variants
+from tieringmodel.validate.recorded.recorded_measures import (
     MEASURES,
     Trace,
     Truth,
@@ -27,9 +27,9 @@ from tieringmodel.validate.recorded_measures import (
     recorded_trace,
     still_trace,
 )
-from tieringmodel.validate.recorded_model import Mechanisms, Sleeps, free_pages_on_lists, model_trace, setup
-from tieringmodel.validate.recorded_runs import Job, Runner
-from tieringmodel.validate.recordings import cases, compare_runs, line, runs_below, summary
+from tieringmodel.validate.recorded.recorded_model import Mechanisms, Sleeps, free_pages_on_lists, model_trace, setup
+from tieringmodel.validate.recorded.recorded_runs import Job, Runner
+from tieringmodel.validate.recorded.recordings import cases, compare_runs, line, runs_below, summary
 
 C2, C8, D1, B4 = "C2_tier_consist", "C8_pullpush_temporal_q2M", "D1_dests_3_2_noquota", "B4_intervals_autotune"
 

@@ -12,8 +12,8 @@ import pytest
 
 from tieringmodel.datafiles import data_path
 from tieringmodel.errors import InputError
-from tieringmodel.validate import e2e, vectors
-from tieringmodel.validate.vector_files import VectorFile
+from tieringmodel.validate.golden import e2e, vectors
+from tieringmodel.validate.golden.vector_files import VectorFile
 
 GOLDEN = data_path("golden")
 UNIT = sorted(p.name for p in GOLDEN.iterdir() if p.name.removesuffix(".gz") in vectors.REPLAYS)

@@ -19,7 +19,7 @@ _EDGE = 1.6
 
 
 class BandPair(Protocol):
-    """What the figure needs of a pair (`tieringmodel.validate.bands.Pair`)."""
+    """What the figure needs of a pair (`tieringmodel.validate.recorded.bands.Pair`)."""
 
     @property
     def run(self) -> str: ...  # noqa: D102
@@ -50,7 +50,7 @@ def recorded_bands(pairs: Sequence[BandPair], *, ax: Axes | None = None) -> Axes
     Parameters
     ----------
     pairs : sequence of BandPair
-        As `tieringmodel.validate.recordings.compare_runs` yields them, run after run.
+        As `tieringmodel.validate.recorded.recordings.compare_runs` yields them, run after run.
     ax : matplotlib Axes, optional
         Where to draw; by default a new figure.
 

@@ -19,7 +19,7 @@ PUBLISHED, MODEL = "#D55E00", "#0072B2"  # vermillion and blue: apart for every 
 def _needs(ds: xr.Dataset, *names: str) -> None:
     missing = [n for n in names if n not in getattr(ds, "variables", {})]
     if missing:
-        remedy = "give what tieringmodel.validate.hardware_figures returns"
+        remedy = "give what tieringmodel.validate.published.hardware_figures returns"
         raise InputError("ds", f"has no {', '.join(missing)}", remedy)
 
 

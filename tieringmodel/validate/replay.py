@@ -31,7 +31,7 @@ def replay(
     hardware : bool
         Published measurements of real machines.
     seeds : int, optional
-        Seeds of the model that every recorded run is compared with (by default `tieringmodel.validate.recordings.SEEDS`);
+        Seeds of the model that every recorded run is compared with (by default `tieringmodel.validate.recorded.recordings.SEEDS`);
         0 replays only what is exact.
 
     Yields
@@ -44,9 +44,10 @@ def replay(
     InputError
         If a folder or a file in it is not of the format.
     """
-    from . import anchors_loop, anchors_weights, quota_records
-    from . import recordings as recorded_runs
-    from . import vectors as vectors_of
+    from .golden import vectors as vectors_of
+    from .recorded import quota_records
+    from .recorded import recordings as recorded_runs
+    from .theory import anchors_loop, anchors_weights
 
     everything = vectors is None and recordings is None and not anchors and not hardware
     if everything or vectors is not None:
@@ -62,6 +63,6 @@ def replay(
         yield from anchors_weights.cases()
         yield from anchors_loop.cases()
     if everything or hardware:
-        from .hardware import cases
+        from .published.hardware import cases
 
         yield from cases()

@@ -9,12 +9,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ..damon.kdamond import Kdamond
-from ..interop.recording.read import Recording
-from ..scenario import Context, Dest, Event, Scenario, Scheme
-from ..simulation.engine import ContextClock, Engine, Silent
-from ..simulation.simulate import scheme_actions
-from ..units import PAGE_SZ
+from ...damon.kdamond import Kdamond
+from ...interop.recording.read import Recording
+from ...scenario import Context, Dest, Event, Scenario, Scheme
+from ...simulation.engine import ContextClock, Engine, Silent
+from ...simulation.simulate import scheme_actions
+from ...units import PAGE_SZ
 from .recorded_measures import Trace, Truth, hot_segments, migrates, snapshot_rows, tables, tuned, watched
 
 CPUS = 2

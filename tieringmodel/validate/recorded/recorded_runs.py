@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ..interop.recording.read import read_recording
+from ...interop.recording.read import read_recording
 from .bands import Floats
 from .recorded_measures import measure
 from .recorded_model import Mechanisms, Setup, model_trace, setup

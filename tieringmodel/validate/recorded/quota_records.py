@@ -15,13 +15,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from ..damon.quota_math import TUNERS, mult_frac, next_esz_bp, quota_score, set_effective
-from ..errors import InputError
-from ..fields import suggest
-from ..interop.recording.read import Recording, read_recording
-from ..interop.recording.tables import Table
-from ..scenario import Context
-from .case import Case
+from ...damon.quota_math import TUNERS, mult_frac, next_esz_bp, quota_score, set_effective
+from ...errors import InputError
+from ...fields import suggest
+from ...interop.recording.read import Recording, read_recording
+from ...interop.recording.tables import Table
+from ...scenario import Context
+from ..case import Case
 
 
 class _Difference(Exception):

@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
-from ..cost import Costs
-from ..datafiles import data_path
-from .case import Case
+from ...cost import Costs
+from ...datafiles import data_path
+from ..case import Case
 
 MUST = ("V1", "V2", "V3", "V4", "V6", "V9")
 """Rows that must be inside; the others are inside, or explained by an experiment that holds."""

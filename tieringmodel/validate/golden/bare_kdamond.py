@@ -8,14 +8,14 @@ from typing import Any, TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from ..damon.kdamond import Action, Kdamond
-from ..damon.regions import SplitState
-from ..damon.rng import counter_rng
-from ..memory.physical import PhysicalMemory
-from ..scenario import Context, Machine, Node, Workload
-from ..simulation.engine import Silent
-from ..units import PAGE_SZ
-from ..workload.access import AccessTable
+from ...damon.kdamond import Action, Kdamond
+from ...damon.regions import SplitState
+from ...damon.rng import counter_rng
+from ...memory.physical import PhysicalMemory
+from ...scenario import Context, Machine, Node, Workload
+from ...simulation.engine import Silent
+from ...units import PAGE_SZ
+from ...workload.access import AccessTable
 
 K = TypeVar("K", bound=Kdamond)
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from ..errors import InputError
+from ...errors import InputError
+from ..case import Case
 from . import e2e, unit_numbers, unit_regions, unit_schemes
-from .case import Case
 from .vector_files import VectorFile
 
 REPLAYS: dict[str, Callable[[VectorFile], None]] = {

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from ..errors import InputError
+from ...errors import InputError
 
 Floats = npt.NDArray[np.float64]
 LOW, HIGH = 0.05, 0.95

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..errors import InputError
+from ...errors import InputError
 from .hardware_arithmetic import v4
 from .hardware_loops import derived_delay, pair_shares
 from .hardware_row import published
@@ -55,7 +55,7 @@ def v4_dataset() -> xr.Dataset:
 def write_hardware_figures(folder: str | Path) -> list[Path]:
     """Write ``hardware_v1.png`` and ``hardware_v4.png``; return their paths.
 
-    In the repository: ``python -c "from tieringmodel.validate.hardware_figures import write_hardware_figures as w;
+    In the repository: ``python -c "from tieringmodel.validate.published.hardware_figures import write_hardware_figures as w;
     w('docs/figures')"``.
 
     Raises
@@ -63,8 +63,8 @@ def write_hardware_figures(folder: str | Path) -> list[Path]:
     InputError
         If the folder is a file.
     """
-    from ..plot.files import DPI
-    from ..plot.hardware import SHEET, hardware_v1, hardware_v4
+    from ...plot.files import DPI
+    from ...plot.hardware import SHEET, hardware_v1, hardware_v4
 
     place = Path(folder)
     if place.exists() and not place.is_dir():

@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ..damon.kdamond import Kdamond
-from ..damon.rng import Rng, kernel_rng, lfsr_registers, replay_rng
-from ..kernels import draws
+from ...damon.kdamond import Kdamond
+from ...damon.rng import Rng, kernel_rng, lfsr_registers, replay_rng
+from ...kernels import draws
 
 SAMPLING, SPLIT_EACH, SPLIT_SOME = 0, 1, 2
 

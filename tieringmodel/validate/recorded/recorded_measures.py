@@ -10,10 +10,10 @@ from itertools import pairwise
 import numpy as np
 import numpy.typing as npt
 
-from ..errors import InputError
-from ..interop.recording.read import PHASE, Recording
-from ..interop.recording.tables import Table
-from ..units import MIB, PAGE_SZ
+from ...errors import InputError
+from ...interop.recording.read import PHASE, Recording
+from ...interop.recording.tables import Table
+from ...units import MIB, PAGE_SZ
 from .bands import Floats, block_length, bootstrap_interval
 
 HOT_SHARE_OF_RATE = 0.5

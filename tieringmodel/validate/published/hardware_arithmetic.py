@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from ..cost import DEFAULT, Costs, NodePerformance, bandwidth_time, latency_time, walk_s
-from ..interleave import run as interleave
-from ..units import GIB, MIB, PAGE_SZ
+from ...cost import DEFAULT, Costs, NodePerformance, bandwidth_time, latency_time, walk_s
+from ...interleave import run as interleave
+from ...units import GIB, MIB, PAGE_SZ
 from .hardware_row import Point, Row, Sensitivity, published, row, sensitivities
 
 

@@ -10,11 +10,11 @@ from pathlib import Path
 
 import numpy as np
 
-from ..errors import InputError
-from ..interop.recording.read import Recording, read_recording
-from ..progress import Progress
+from ...errors import InputError
+from ...interop.recording.read import Recording, read_recording
+from ...progress import Progress
+from ..case import Case
 from .bands import Floats, Pair, band, crps, share_inside, skill
-from .case import Case
 from .recorded_causes import cause, variants
 from .recorded_measures import MEASURES, Trace, intervals, measure, recorded_trace, resolution, still_trace
 from .recorded_model import Mechanisms

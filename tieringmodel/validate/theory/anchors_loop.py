@@ -8,8 +8,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from .. import analysis, loop
-from .case import Case
+from ... import analysis, loop
+from ..case import Case
 
 PAGE = 4096
 MIB = 2**20
@@ -60,7 +60,7 @@ def temporal() -> Iterable[Check]:
 
 def consist_integers() -> Iterable[Check]:
     """P7: CONSIST's quotas from a cold start, its overshoot, and the tuner's unit values."""
-    from ..kernels.integer import feed_loop_next_input
+    from ...kernels.integer import feed_loop_next_input
 
     ds = loop.run("consist", 4000, PAGES, 0)
     esz, pages = ds.esz.values, ds.pages.values

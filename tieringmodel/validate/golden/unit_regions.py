@@ -6,12 +6,12 @@ from typing import Any
 
 import numpy as np
 
-from ..damon.kdamond import Kdamond, adapt_intervals, intervals_score
-from ..damon.regions import RegionSet, SplitState, set_regions
-from ..damon.rng import Rng, kernel_rng, lfsr_registers, replay_rng
-from ..errors import InputError, KernelRefusal
-from ..kernels import draws
-from ..kernels import regions as rk
+from ...damon.kdamond import Kdamond, adapt_intervals, intervals_score
+from ...damon.regions import RegionSet, SplitState, set_regions
+from ...damon.rng import Rng, kernel_rng, lfsr_registers, replay_rng
+from ...errors import InputError, KernelRefusal
+from ...kernels import draws
+from ...kernels import regions as rk
 from .bare_kdamond import bare_kdamond
 from .vector_files import FORMAT, Record, VectorFile
 

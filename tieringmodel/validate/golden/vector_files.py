@@ -14,9 +14,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ..errors import InputError
-from ..interop.recording.tables import MOST_BYTES
-from .case import Case
+from ...errors import InputError
+from ...interop.recording.tables import MOST_BYTES
+from ..case import Case
 
 FORMAT = "the formats are described in data/golden/README.md"
 

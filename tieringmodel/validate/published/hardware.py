@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 
-from ..cost import DEFAULT, Costs
-from ..errors import InputError
-from ..fields import suggest
-from ..progress import Progress
+from ...cost import DEFAULT, Costs
+from ...errors import InputError
+from ...fields import suggest
+from ...progress import Progress
+from ..case import Case
 from . import hardware_arithmetic as arithmetic
 from . import hardware_loops as loops
 from . import hardware_tiering as tiering
-from .case import Case
 from .hardware_row import Row
 
 ROWS: dict[str, Callable[[Costs], Row]] = {

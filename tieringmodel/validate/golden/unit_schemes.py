@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ..damon.kdamond import STAT_FIELDS, Kdamond
-from ..damon.quota import QuotaState
-from ..damon.regions import RegionSet
-from ..kernels import frames
-from ..kernels._jit import records
-from ..kernels.layout import SCHEME
-from ..memory.physical import PhysicalMemory
-from ..scenario import Quota
-from ..units import PAGE_SZ
+from ...damon.kdamond import STAT_FIELDS, Kdamond
+from ...damon.quota import QuotaState
+from ...damon.regions import RegionSet
+from ...kernels import frames
+from ...kernels._jit import records
+from ...kernels.layout import SCHEME
+from ...memory.physical import PhysicalMemory
+from ...scenario import Quota
+from ...units import PAGE_SZ
 from .bare_kdamond import Applied, aggregated, bare_kdamond, nonzero_scores, scheme_columns
 from .vector_files import Record, VectorFile
 

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..interleave import ping_pong, run
-from ..interleave.closed_forms import vma_offset_worst_error
-from .case import Case
+from ...interleave import ping_pong, run
+from ...interleave.closed_forms import vma_offset_worst_error
+from ..case import Case
 
 if TYPE_CHECKING:
     import xarray as xr

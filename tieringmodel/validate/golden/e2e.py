@@ -11,16 +11,16 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ..damon import goals
-from ..damon.kdamond import STAT_FIELDS, Kdamond
-from ..damon.rng import Rng, kernel_rng
-from ..errors import InputError
-from ..interop.documents import BROKEN_ARCHIVE
-from ..interop.recording.tables import MOST_BYTES
-from ..scenario import Scenario
-from ..simulation.engine import Engine
-from ..units import PAGE_SZ
-from .case import Case
+from ...damon import goals
+from ...damon.kdamond import STAT_FIELDS, Kdamond
+from ...damon.rng import Rng, kernel_rng
+from ...errors import InputError
+from ...interop.documents import BROKEN_ARCHIVE
+from ...interop.recording.tables import MOST_BYTES
+from ...scenario import Scenario
+from ...simulation.engine import Engine
+from ...units import PAGE_SZ
+from ..case import Case
 from .e2e_draws import SAMPLING, draw_differences, recorded_streams, split_site
 
 MOST_TICKS = 10**7

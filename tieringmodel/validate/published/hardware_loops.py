@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from .. import loop
-from ..cost import DEFAULT, Costs, control_window_s, migration_s, walk_s
-from ..damon.quota_math import consist_esz_bp
-from ..scenario import (
+from ... import loop
+from ...cost import DEFAULT, Costs, control_window_s, migration_s, walk_s
+from ...damon.quota_math import consist_esz_bp
+from ...scenario import (
     AccessPattern,
     Context,
     Filter,
@@ -27,9 +27,9 @@ from ..scenario import (
     Target,
     Workload,
 )
-from ..simulation.simulate import simulate
-from ..theory.closed_forms import consist_end_bp
-from ..units import GIB, MIB, PAGE_SZ
+from ...simulation.simulate import simulate
+from ...theory.closed_forms import consist_end_bp
+from ...units import GIB, MIB, PAGE_SZ
 from .hardware_row import Point, Row, Sensitivity, published, row, sensitivities
 
 APPLY_S = 0.1  # DAMON's default aggregation interval, on which a scheme without its own interval is applied

@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from ..cost import DEFAULT, Costs, default_nodes, mean_relative_time
-from ..scenario import (
+from ...cost import DEFAULT, Costs, default_nodes, mean_relative_time
+from ...scenario import (
     AccessPattern,
     Attrs,
     Context,
@@ -25,8 +25,8 @@ from ..scenario import (
     Target,
     Workload,
 )
-from ..simulation.simulate import simulate
-from ..units import GIB, MIB, PAGE_SZ
+from ...simulation.simulate import simulate
+from ...units import GIB, MIB, PAGE_SZ
 from .hardware_row import Point, Row, Sensitivity, published, row
 
 SHRINK = 256  # V5's sizes and its quota are divided by this; shares and times stay

@@ -1,0 +1,1 @@
+"""Vectors and whole runs of the kernel's own C code, replayed."""

@@ -1,0 +1,1 @@
+"""Published measurements of real machines beside the prediction."""

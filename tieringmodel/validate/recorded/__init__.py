@@ -1,0 +1,1 @@
+"""Recordings of a real kernel beside the band of the model."""

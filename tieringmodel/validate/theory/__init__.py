@@ -1,0 +1,1 @@
+"""Anchor cases of the theory: closed forms and exact integers."""
