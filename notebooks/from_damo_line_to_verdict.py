@@ -24,7 +24,7 @@ from pathlib import Path
 import tieringmodel as tm
 from tieringmodel.interop.convert import write_converted
 from tieringmodel.interop.load import Loaded, open_scenario
-from tieringmodel.report.write import write_report
+from tieringmodel.reports.write import write_report
 
 
 def scheme(nid, source, goal_bp):

@@ -297,7 +297,7 @@ def test_compare_takes_several_scenarios(
         drawn.extend(ds.attrs["name"] for ds in results)
         return command
 
-    monkeypatch.setattr("tieringmodel.report.write_report", write_report)
+    monkeypatch.setattr("tieringmodel.reports.write_report", write_report)
     (folder / "b.toml").write_text(scenario(pull(3000), push(7000)).to_toml())
     assert cli.main(["compare", "small.toml", "b.toml", "--duration", "2 s", "--seed", "4"]) == 0
     out = capsys.readouterr().out

@@ -240,7 +240,7 @@ def test_words() -> None:
 
 def test_nothing_heavy_before_something_is_drawn() -> None:
     code = (
-        "import sys, tieringmodel.plot, tieringmodel.report, tieringmodel.report_text;"
+        "import sys, tieringmodel.plot, tieringmodel.reports, tieringmodel.reports.text_of_comparison;"
         "print([m for m in ('matplotlib', 'xarray', 'numba', 'scipy') if m in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

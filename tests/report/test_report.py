@@ -12,9 +12,9 @@ import pytest
 import xarray as xr
 
 from tieringmodel.errors import InputError
-from tieringmodel.report import save_figures, write_report
-from tieringmodel.report.drawing import svg
-from tieringmodel.report.words import words
+from tieringmodel.reports import save_figures, write_report
+from tieringmodel.reports.drawing import svg
+from tieringmodel.reports.words import words
 from tieringmodel.scenario import Scenario
 
 COMMAND = "tieringmodel compare --seed 7 'a & b'"

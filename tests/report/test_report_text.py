@@ -7,7 +7,7 @@ import pytest
 import xarray as xr
 
 from tieringmodel.errors import InputError
-from tieringmodel.report_text import ratio, rows, signed, significant, table, written
+from tieringmodel.reports.text_of_comparison import ratio, rows, signed, significant, table, written
 
 
 def test_small_table_exactly(comparison: xr.Dataset) -> None:

@@ -14,8 +14,8 @@ from tieringmodel import cli
 from tieringmodel.datasets.read import read_results
 from tieringmodel.errors import InputError
 from tieringmodel.plot.files import figure
-from tieringmodel.report import write_report
-from tieringmodel.report.run_section import FIGURES, figures_of
+from tieringmodel.reports import write_report
+from tieringmodel.reports.run_section import FIGURES, figures_of
 
 
 @pytest.fixture(scope="module")

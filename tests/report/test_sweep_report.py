@@ -19,8 +19,8 @@ from tieringmodel import cli
 from tieringmodel.datasets.read import read_results
 from tieringmodel.errors import InputError
 from tieringmodel.plot.files import figure
-from tieringmodel.report import write_report
-from tieringmodel.sweep_text import command, rows
+from tieringmodel.reports import write_report
+from tieringmodel.reports.text_of_sweep import command, rows
 
 QUOTA = "contexts.0.schemes.0.quota.sz_bytes"
 OTHER = "contexts.0.schemes.1.quota.sz_bytes"

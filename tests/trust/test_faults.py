@@ -213,7 +213,7 @@ def test_processes_that_compile_at_once_do_not_disturb_each_other(tmp_path: Path
 
 def test_a_report_escapes_what_it_shows(tmp_path: Path) -> None:
     """Names of scenarios, policies and groups are text, not markup; they do not name files elsewhere either."""
-    from tieringmodel.report import save_figures, write_report
+    from tieringmodel.reports import save_figures, write_report
 
     evil = '<script>alert(1)</script>"\'&../../x\x1b[31m'
     sc = scenario(pull(), groups=[tm.Group(0, 2048, rate_hz=400.0, name=evil)], name=evil)

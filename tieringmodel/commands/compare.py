@@ -39,7 +39,7 @@ def run(arguments: argparse.Namespace) -> int:
     """Run the command; return the exit status."""
     from ..comparison.compare import compare, write_comparison
     from ..comparison.policies import policies
-    from ..report import write_report
+    from ..reports import write_report
 
     folder = writable(arguments.output)
     jobs = _jobs(arguments)
@@ -102,7 +102,7 @@ def _question(scenario: Scenario) -> str:
 
 
 def _say(result: xr.Dataset) -> None:
-    from ..report_text import table
+    from ..reports.text_of_comparison import table
 
     print(f"\n{result.attrs['name']}: {result.attrs['controlled']}, target {float(result['target_bp']):.0f} bp, "
           f"{result.attrs['duration_s']:g} s, seed {result.attrs['seed']}")  # fmt: skip
@@ -113,7 +113,7 @@ def _say(result: xr.Dataset) -> None:
 
 def _summary(result: xr.Dataset) -> dict[str, object]:
     """Return what the table says, with unrounded numbers in the units of the dataset's variables."""
-    from ..report_text import VARIABLES
+    from ..reports.text_of_comparison import VARIABLES
 
     columns = {name: result[name].values.tolist() for name in VARIABLES}
     attrs = {name: result.attrs[name] for name in ("name", "controlled", "duration_s", "seed", "lint")}

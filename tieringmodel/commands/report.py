@@ -29,8 +29,8 @@ def add(commands: Any) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Run the command; return the exit status."""
     from ..datasets.read import read_results, results_below
-    from ..report import headline, write_report
-    from ..sweep_text import command as sweep_command
+    from ..reports import headline, write_report
+    from ..reports.text_of_sweep import command as sweep_command
 
     found = results_below(arguments.result)
     if len(found) > 1:

@@ -52,7 +52,7 @@ def add(commands: Any) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Run the command; return the exit status."""
-    from ..sweep_text import table
+    from ..reports.text_of_sweep import table
     from ..sweeps.sweep import sweep
 
     scenario = open_given(arguments.scenario, arguments).scenario
@@ -171,7 +171,7 @@ def _executor(where: str) -> Iterator[Any]:
 
 
 def _summary(ds: xr.Dataset, output: Path, failed: int) -> dict[str, Any]:
-    from ..sweep_text import measures_of, rows
+    from ..reports.text_of_sweep import measures_of, rows
 
     paths, found = rows(ds)
     names = [*paths, "verdict", *measures_of(ds)]

@@ -7,10 +7,10 @@ from html import escape
 from typing import TYPE_CHECKING
 
 from ..plot.files import has_regions
-from ..report_text import MISSING, significant
 from ..scenario import Scenario
 from ..verdicts.judge import Verdict, judged
 from .drawing import svg
+from .text_of_comparison import MISSING, significant
 
 if TYPE_CHECKING:
     import xarray as xr

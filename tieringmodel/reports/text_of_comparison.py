@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from .errors import InputError
-from .plot.reading import COMPARISON, names, need, plain, settled
+from ..errors import InputError
+from ..plot.reading import COMPARISON, names, need, plain, settled
 
 if TYPE_CHECKING:
     import xarray as xr

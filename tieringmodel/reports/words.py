@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from ..plot.reading import names, verdict
 from ..plot.roles import BASELINE, RECORDED, listed, role_of
-from ..report_text import MISSING, Row, rows
+from .text_of_comparison import MISSING, Row, rows
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -71,7 +71,7 @@ def words(cmp: xr.Dataset) -> Words:
     Parameters
     ----------
     cmp : xarray.Dataset
-        As for `tieringmodel.report_text.table`.
+        As for `tieringmodel.reports.text_of_comparison.table`.
 
     Returns
     -------

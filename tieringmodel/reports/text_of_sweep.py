@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .plot.sweeps import short
-from .units import format_bytes
+from ..plot.sweeps import short
+from ..units import format_bytes
 
 if TYPE_CHECKING:
     import xarray as xr

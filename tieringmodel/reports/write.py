@@ -16,12 +16,12 @@ from .._version import __version__
 from ..atomic import replacing
 from ..errors import InputError
 from ..plot.files import files_of, has_regions, slug
-from ..report_text import NUMBERS, Row, rows
 from ..scenario import Scenario
 from ..verdicts.judge import judged
 from . import run_section, sweep_section
 from .drawing import svg
 from .page import PAGE, STYLE
+from .text_of_comparison import NUMBERS, Row, rows
 from .words import words
 
 if TYPE_CHECKING:

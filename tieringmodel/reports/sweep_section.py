@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 
 from ..plot.reading import plain
 from ..plot.sweeps import SEED, measured
-from ..report_text import MISSING
-from ..sweep_text import cells
 from .drawing import svg
+from .text_of_comparison import MISSING
+from .text_of_sweep import cells
 
 if TYPE_CHECKING:
     import xarray as xr
