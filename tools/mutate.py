@@ -55,19 +55,19 @@ GROUPS = {
     "measures": "verdicts/measures.py theory/linear.py theory/closed_forms.py theory/exponents.py",
 }
 _RUNS = (
-    "options experiment/test_goals.py experiment/test_watermarks.py trust/test_invariants.py "
+    "simulation/test_straddling.py simulation/test_events.py simulation/test_folios.py damon/test_readings.py simulation/test_rmap.py simulation/test_sources.py simulation/test_vaddr_actions.py simulation/test_goals.py simulation/test_watermarks.py trust/test_invariants.py "
     "trust/test_same_bits.py::test_bits_of_this_version"
 )
 TESTS = {
     "quota": f"damon interop/test_quota_math.py {_RUNS}",
     "goals": f"damon {_RUNS}",
     "regions": f"damon workload/test_access.py workload/test_access_edges.py {_RUNS}",
-    "schemes": f"damon memory experiment/test_reclaim.py {_RUNS}",
-    "weights": f"interleave damon experiment/test_weighted.py {_RUNS}",
+    "schemes": f"damon memory simulation/test_reclaim.py {_RUNS}",
+    "weights": f"interleave damon simulation/test_weighted.py {_RUNS}",
     "loop": "loop trust/test_bad_inputs.py",
-    "memory": f"memory damon experiment/test_reclaim.py {_RUNS}",
-    "workload": "workload options",
-    "measures": "analysis",
+    "memory": f"memory damon simulation/test_reclaim.py {_RUNS}",
+    "workload": "workload simulation/test_events.py simulation/test_folios.py simulation/test_loop_and_pages.py simulation/test_sources.py",
+    "measures": "theory verdicts linting",
 }
 SLOWEST_S = 10.0
 """Tests that take longer in plain Python, in time of the processor, are left out."""
