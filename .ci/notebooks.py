@@ -24,9 +24,7 @@ def execute(source: Path, timeout_s: int) -> str:
 
     notebook = jupytext.read(source)
     with tempfile.TemporaryDirectory() as folder:
-        client = NotebookClient(
-            notebook, timeout=timeout_s, kernel_name="python3", resources={"metadata": {"path": folder}}
-        )
+        client = NotebookClient(notebook, timeout=timeout_s, kernel_name="python3", resources={"metadata": {"path": folder}})
         try:
             client.execute()
         except (CellExecutionError, CellTimeoutError, DeadKernelError) as error:

@@ -64,8 +64,7 @@ for run in runs:
 print(f"{'all':28s} {inside} of {len(pairs)}: {100 * inside / len(pairs):.0f} %")
 
 # %%
-tm.plot.recorded_bands(pairs);
-
+tm.plot.recorded_bands(pairs)
 # %% [markdown]
 # How many should be inside? Between the lowest and the highest of eight draws lies a ninth draw from the same source 7
 # times in 9; between the fourth lowest and fourth highest of 64 lies a 65th 57 times in 65, 88 %. A model without error
@@ -126,6 +125,7 @@ for baseline, most in (("still", 0.05), ("nominal", 0.6)):
 # any more. On the way up the kernel falls behind the band: it passes 20 % 3.5 s after the median seed, and is inside again
 # from 52 s on. No measure of the table looks there; a figure does.
 
+
 # %%
 def courses(name):
     """Return the recorded trace, and the hot share on node 0 by seed at the recorder's times."""
@@ -146,8 +146,7 @@ for ax, name in zip(axes, ("C3_pullpush_temporal", "C10_tier_consist_farstart"),
     ax.set(ylabel="Hot pages on node 0 [%]", xlim=(0, trace.time_s[-1]))
     ax.spines[["top", "right"]].set_visible(False)
 axes[0].legend(loc="lower right", frameon=False, ncols=3)
-axes[1].set_xlabel("Time [s]");
-
+axes[1].set_xlabel("Time [s]")
 # %%
 by_measure = {(p.run.split("_")[0], p.measure): p for p in pairs}
 of_c3 = [("C3", name) for name in ("hot share mean", "hot share sd", "cycle period", "migrated")]

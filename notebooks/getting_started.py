@@ -57,8 +57,7 @@ assert tm.Scenario.from_json(ds.attrs["scenario"]) == scenario
 
 # %%
 comparison = tm.compare({"model": scenario}, duration="119 s", seed=1, recording=recording)
-tm.plot.share(comparison);
-
+tm.plot.share(comparison)
 # %% [markdown]
 # ## One knob
 #
@@ -81,8 +80,7 @@ both = tm.compare({"as recorded": scenario, "gap and 2 MiB": calm}, duration="24
 for i, name in enumerate(both.policy.values):
     row = both.isel(policy=i)
     print(f"{name:14s} {row.kind.item():12s} {float(row.residual_mib_s):5.2f} MiB/s after settling")
-tm.plot.share(both);
-
+tm.plot.share(both)
 # %%
 assert bool(both.settled.sel(policy="gap and 2 MiB"))
 assert float(both.residual_mib_s.sel(policy="gap and 2 MiB")) < 0.01

@@ -43,8 +43,7 @@ from tieringmodel.studies.pull_push_map import pair_map
 # %%
 example = rfc_five_pages()
 print(five_pages_table(example))
-tm.plot.five_pages(example);
-
+tm.plot.five_pages(example)
 # %% [markdown]
 # If the second iteration repeats what the first one did (`last`), the example *settles*: node 1's frames lie above
 # node 0's, so the same three pages are chosen and are there already. Taking the lowest frames instead moves four
@@ -136,15 +135,13 @@ for delay in (0, 1, 2, 3):
     swing = np.ptp(run.pages.values[-500:]) / 200
     print(f"delay {delay}: spectral radius {theory.spectral_radius:.4f}, critical gain {theory.critical_gain:6.3f}; "
           f"the integer loop swings by ±{swing:.0f} bp")  # fmt: skip
-tm.plot.stability_map(gain_map());
-
+tm.plot.stability_map(gain_map())
 # %% [markdown]
 # Which quota holds a goal against churn? Below the churn per window it starves; TEMPORAL's must be narrower than the
 # band; CONSIST with a stop rule follows the churn by itself, and CONSIST alone swings at any size.
 
 # %%
-tm.plot.stability_map(quota_map());
-
+tm.plot.stability_map(quota_map())
 # %% [markdown]
 # ## What is out of reach
 #
@@ -156,8 +153,7 @@ tm.plot.stability_map(quota_map());
 free = tm.loop.run("consist", 4000, 1_000_000, 0)
 theory = tm.analysis.closed_forms.consist_end_bp(4000, 0)
 print(f"ends at {int(free.final_pages) / 100:.1f} bp, theory {theory:.1f}")
-tm.plot.stability_map(start_map());
-
+tm.plot.stability_map(start_map())
 # %% [markdown]
 # A goal beyond the node's capacity winds the quota up for ever. A clamp in the tuner prevents that. As posted the
 # clamp is in the stop rule only, and the tuner never hears of it.
@@ -181,8 +177,7 @@ for tuner in pairs.tuner.values:
     row = tight.sel(tuner=tuner)
     print(f"goals that sum to 10000 bp, {tuner}: moves {float(row.residual_bp):.0f} bp per window for ever, "
           f"strays {float(row.error_bp):.0f} bp from the goals (medians)")  # fmt: skip
-tm.plot.consist_or_temporal(pairs);
-
+tm.plot.consist_or_temporal(pairs)
 # %% [markdown]
 # Leave a gap of (delay + 1) quotas, and TEMPORAL always rests. If the gap must be narrower, CONSIST rests more often.
 # Where the goals must sum to 10000 bp hardly any setting rests: CONSIST moves fewer pages and strays further.
@@ -196,8 +191,7 @@ found = claims()
 for claim in found:
     print(claim, end="\n\n")
 assert all(evidence.agrees for claim in found for evidence in claim.evidence)
-tm.plot.rfc_claims(found);
-
+tm.plot.rfc_claims(found)
 # %% [markdown]
 # ## The same question, page by page
 #
@@ -211,8 +205,7 @@ for name in comparison.policy.values:
     print(f"{name:36s} {row.kind.item():12s} {float(row.share_error_bp):+7.0f} bp  "
           f"{float(row.residual_mib_s):6.2f} MiB/s  ping-pong {float(row.ping_pong):.3f}")  # fmt: skip
 tm.plot.share(comparison)
-tm.plot.summary(comparison);
-
+tm.plot.summary(comparison)
 # %%
 assert bool(comparison.settled.sel(policy="goal: gap and small quota"))
 assert not bool(comparison.settled.sel(policy="weights: iid redraw"))

@@ -99,8 +99,7 @@ lines = (
 )
 words = ("size quota per window [MiB]", "reset interval [s]")
 maps(settling_s, "settling [s]", x, y, *words, lines)
-maps(ripple_bp, "ripple [bp]", x, y, *words, lines);
-
+maps(ripple_bp, "ripple [bp]", x, y, *words, lines)
 # %% [markdown]
 # TEMPORAL is a relay: it fills at the full quota, steps over the goal by up to one quota, and waits until churn has taken
 # that away. The best quota is the largest one left of the dashed line, at the shortest interval. CONSIST winds its quota up
@@ -173,8 +172,7 @@ gap_mib = 0.012 * 2048 * PAGE / MIB
 lines = (("quota = gap between the goals", np.full(2, gap_mib), np.array([0.01, 10.0]), "--"),)
 settling = mean.settling_s.where(sweep.settled.all("seed"))
 maps(settling, "settling [s]", mean.sz_mib, mean.interval_s, *words, lines)
-maps(mean.share_sd_bp, "sd of the share [bp]", mean.sz_mib, mean.interval_s, *words, lines);
-
+maps(mean.share_sd_bp, "sd of the share [bp]", mean.sz_mib, mean.interval_s, *words, lines)
 # %% [markdown]
 # Grey cells do not settle with both seeds: the share stays off, or pages keep moving. For CONSIST that is every cell. For
 # TEMPORAL it is two corners: small quotas that are reset so rarely that they are still on their way after a minute, and

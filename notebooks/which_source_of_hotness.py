@@ -62,8 +62,7 @@ ds = hotness.compare_sources(
 )  # fmt: skip
 recall = ds.recall.sel(seed=0).to_pandas()
 print(recall.round(2))
-tm.plot.sources_at_equal_cost(ds);
-
+tm.plot.sources_at_equal_cost(ds)
 # %% [markdown]
 # With the least CPU time DAMON's accessed bits lead, for one sampled page speaks for a region, and then learn nothing more.
 # From 0.1 % on the device, which counts every touch, has found all. Samples and faults need about 1 % of a CPU; where
@@ -184,8 +183,7 @@ ax.axhline(1.9, color="black", linewidth=1, linestyle=(0, (4, 2)))
 ax.annotate("40 % on DRAM", (0, 1.9), (0, 4), textcoords="offset points")
 ax.set(xlabel="Time [s]", ylabel="Time per unit of work\n[all on DRAM = 1]", ylim=(0.95, 2.05))
 ax.spines[["top", "right"]].set_visible(False)
-ax.set_title("A share of 40 % costs a waiting workload 90 %", loc="left", fontweight="bold");
-
+ax.set_title("A share of 40 % costs a waiting workload 90 %", loc="left", fontweight="bold")
 # %% [markdown]
 # ## So why would anyone want 40/60?
 #

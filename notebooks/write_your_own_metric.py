@@ -239,8 +239,7 @@ for ax, (name, title) in zip(axes, titles.items(), strict=True):
     ax.spines[["top", "right"]].set_visible(False)
 axes[0].set_ylabel("Touched pages on node 0 [MiB]")
 axes[0].legend(loc="upper right", frameon=False)
-figure.suptitle("What a goal counts decides what is moved", x=0.01, ha="left", fontweight="bold");
-
+figure.suptitle("What a goal counts decides what is moved", x=0.01, ha="left", fontweight="bold")
 # %% [markdown]
 # On `vaddr` the scheme moves all 24 MiB of hot pages and keeps its whole quota for ever. It gets no further only because
 # hot pages that are there already use the quota up. Offer a metric where it can be answered, and read what lint says.

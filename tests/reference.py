@@ -72,12 +72,7 @@ def merge_pass(target: list[Region], threshold: int, sz_limit: int, count_age: b
             else:
                 r.age = r.age + 1 & U32
         previous = target[i - 1] if i else None
-        if (
-            previous
-            and previous.end == r.start
-            and abs(r.nr - previous.nr) <= threshold
-            and previous.size + r.size <= sz_limit
-        ):
+        if previous and previous.end == r.start and abs(r.nr - previous.nr) <= threshold and previous.size + r.size <= sz_limit:
             merge_two(previous, r)
             del target[i]
         else:

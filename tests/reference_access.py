@@ -44,9 +44,7 @@ class SlowTable:
                 g = workload.groups[i]
                 threshold = rate_threshold(g.rate_hz, tick_us) if g.kind == "rate" else g.threshold
                 kind = {"rate": RATE, "period": PERIOD, "hash": HASH}[g.kind]
-                rules.append(
-                    (kind, g.start_tick, g.end_tick, threshold, g.period, g.phase, g.stride, g.lo, g.salt, slot)
-                )
+                rules.append((kind, g.start_tick, g.end_tick, threshold, g.period, g.phase, g.stride, g.lo, g.salt, slot))
             self.first[c + 1] = len(rules)
         self.rule = np.zeros(max(len(rules), 1), RULE)
         for i, row in enumerate(rules):

@@ -30,9 +30,7 @@ class RefMemory:
     allocation takes.
     """
 
-    def __init__(
-        self, nodes: Sequence[RefNode], policy: str, stop_run: bool, pick: Callable[[int, int, int], int]
-    ) -> None:
+    def __init__(self, nodes: Sequence[RefNode], policy: str, stop_run: bool, pick: Callable[[int, int, int], int]) -> None:
         self.nodes, self.policy, self.stop_run, self.pick = list(nodes), policy, stop_run, pick
         self.draws = 0
         self.active: set[int] = set()

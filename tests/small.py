@@ -20,18 +20,14 @@ def pull(target_bp: int = 6000, *, metric: str = "node_eligible_mem_bp", sz_byte
     """Hot pages to node 0 until the goal is met."""
     goals = (tm.Goal(metric, target_bp),)
     given = {"reset_interval_ms": 100, "goal_tuner": "temporal"} | quota
-    return tm.Scheme(
-        "migrate_hot", access_pattern=HOT, target_nid=0, quota=tm.Quota(sz_bytes=sz_bytes, goals=goals, **given)
-    )
+    return tm.Scheme("migrate_hot", access_pattern=HOT, target_nid=0, quota=tm.Quota(sz_bytes=sz_bytes, goals=goals, **given))
 
 
 def push(target_bp: int = 4000, *, sz_bytes: int = MIB, **quota: Any) -> tm.Scheme:
     """Hot pages to node 1 until the goal is met."""
     goals = (tm.Goal("node_eligible_mem_bp", target_bp, nid=1),)
     given = {"reset_interval_ms": 100, "goal_tuner": "temporal"} | quota
-    return tm.Scheme(
-        "migrate_hot", access_pattern=HOT, target_nid=1, quota=tm.Quota(sz_bytes=sz_bytes, goals=goals, **given)
-    )
+    return tm.Scheme("migrate_hot", access_pattern=HOT, target_nid=1, quota=tm.Quota(sz_bytes=sz_bytes, goals=goals, **given))
 
 
 def scenario(
@@ -50,9 +46,7 @@ def scenario(
         contexts = (tm.Context(attrs=attrs or tm.Attrs(max_nr_regions=200), schemes=schemes),)
     return tm.Scenario(
         machine or tm.Machine.dram_cxl("32 MiB", "32 MiB"),
-        tm.Workload(
-            pages, groups=tuple(groups), placement=tuple(placement or (tm.Placement(0, pages, 1),)), **workload
-        ),
+        tm.Workload(pages, groups=tuple(groups), placement=tuple(placement or (tm.Placement(0, pages, 1),)), **workload),
         tuple(contexts),
         name=name,
     )

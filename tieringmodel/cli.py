@@ -15,9 +15,15 @@ from .commands.output import complain
 from .errors import TieringError
 
 COMMANDS = {
-    "compare": compare, "run": run, "report": report, "sweep": sweep, "lint": lint, "convert": convert,
-    "validate": validate, "completion": completion,
-}  # fmt: skip
+    "compare": compare,
+    "run": run,
+    "report": report,
+    "sweep": sweep,
+    "lint": lint,
+    "convert": convert,
+    "validate": validate,
+    "completion": completion,
+}
 STATUS = "Exit status: 0 fine, 1 a check failed, 2 wrong input, 130 interrupted."
 
 

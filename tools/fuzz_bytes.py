@@ -204,7 +204,13 @@ def fuzz(name: str, options: list[str]) -> None:
     for kernel in (ROOT / "tieringmodel" / "kernels").glob("[a-z]*.py"):
         import_module(f"tieringmodel.kernels.{kernel.stem}")  # numba compiles what stands there
     with atheris.instrument_imports(include=["tieringmodel"]):
-        for part in "simulation.checkpoint interop.workloads.record_workload datasets.read interop.workloads.traces validate.golden.vectors".split():
+        for part in (
+            "simulation.checkpoint",
+            "interop.workloads.record_workload",
+            "datasets.read",
+            "interop.workloads.traces",
+            "validate.golden.vectors",
+        ):
             import_module(f"tieringmodel.{part}")
     from tieringmodel.errors import InputError
 

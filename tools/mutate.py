@@ -55,7 +55,9 @@ GROUPS = {
     "measures": "verdicts/measures.py theory/linear.py theory/closed_forms.py theory/exponents.py",
 }
 _RUNS = (
-    "simulation/test_straddling.py simulation/test_events.py simulation/test_folios.py damon/test_readings.py simulation/test_rmap.py simulation/test_sources.py simulation/test_vaddr_actions.py simulation/test_goals.py simulation/test_watermarks.py trust/test_invariants.py "
+    "simulation/test_straddling.py simulation/test_events.py simulation/test_folios.py damon/test_readings.py "
+    "simulation/test_rmap.py simulation/test_sources.py simulation/test_vaddr_actions.py simulation/test_goals.py "
+    "simulation/test_watermarks.py trust/test_invariants.py "
     "trust/test_same_bits.py::test_bits_of_this_version"
 )
 TESTS = {
@@ -66,7 +68,8 @@ TESTS = {
     "weights": f"interleave damon simulation/test_weighted.py {_RUNS}",
     "loop": "loop trust/test_bad_inputs.py",
     "memory": f"memory damon simulation/test_reclaim.py {_RUNS}",
-    "workload": "workload simulation/test_events.py simulation/test_folios.py simulation/test_loop_and_pages.py simulation/test_sources.py",
+    "workload": "workload simulation/test_events.py simulation/test_folios.py simulation/test_loop_and_pages.py "
+    "simulation/test_sources.py",
     "measures": "theory verdicts linting",
 }
 SLOWEST_S = 10.0

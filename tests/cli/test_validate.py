@@ -65,9 +65,7 @@ def test_one_altered_cell_fails_and_is_named(tmp_path: Path, capsys: pytest.Capt
 
 
 @pytest.mark.parametrize("column", ["node.used0", "regA.nr_accesses", "scheme.esz_bp", "events.sz_applied"])
-def test_one_altered_value_of_a_run_fails_and_is_named(
-    column: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_one_altered_value_of_a_run_fails_and_is_named(column: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     golden(tmp_path, f"{RUN}.json")
     with np.load(tm.data_path("golden", f"{RUN}.npz")) as stored:
         arrays = {name: stored[name].copy() for name in stored.files}

@@ -218,9 +218,11 @@ def test_one_file_holds_the_table_and_a_group_for_each_scenario(compared: xr.Dat
     assert rows["scenario"].tolist() == ["first/one"] * 13 + ["two"]
     assert rows["policy"].tolist() == [*one["policy"].values, "goal"]
     for name in ("settled", "settling_s", "share_error_bp", "residual_mib_s", "ping_pong", "moves_per_page", "kind", "fix"):
-        assert rows[name].tolist() == pytest.approx([*one[name].values, *two[name].values], nan_ok=True) if (
-            rows[name].dtype.kind == "f"
-        ) else rows[name].tolist() == [*one[name].values, *two[name].values]
+        assert (
+            rows[name].tolist() == pytest.approx([*one[name].values, *two[name].values], nan_ok=True)
+            if (rows[name].dtype.kind == "f")
+            else rows[name].tolist() == [*one[name].values, *two[name].values]
+        )
     assert rows["target_bp"].tolist() == [6000.0] * 13 + [3000.0]
     with xr.open_datatree(path, engine="h5netcdf") as tree:
         assert {"first-one", "two"} <= set(tree.children)

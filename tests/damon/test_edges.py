@@ -384,4 +384,3 @@ def test_a_recorded_stream_that_runs_out_is_refused() -> None:
     draws.rand_one(rng, np.uint64(0), np.uint64(5))
     with pytest.raises(tm.InputError, match="needs 2 draws, the recording has 1"):
         rng.check("x")
-

@@ -75,9 +75,7 @@ def test_minimum_count(rows, min_nr, min_sz):
 
 
 @pytest.mark.parametrize("source", ["lfsr113", "recorded draws"])
-@given(
-    rows=contexts(), max_nr=st.integers(1, 80), min_sz=st.sampled_from([PAGE, 4 * PAGE]), seed=st.integers(0, 2**64 - 1)
-)
+@given(rows=contexts(), max_nr=st.integers(1, 80), min_sz=st.sampled_from([PAGE, 4 * PAGE]), seed=st.integers(0, 2**64 - 1))
 @settings(max_examples=60)
 def test_split(source, rows, max_nr, min_sz, seed):
     raw = np.zeros(4000, np.uint32)
@@ -114,9 +112,7 @@ def scheme_pairs(draw):
         if draw(st.booleans()):
             start = draw(st.integers(0, 200 * PAGE))
             end = start + draw(st.integers(0, 100 * PAGE))
-            filters.append(
-                {"type": "addr", "matching": matching, "allow": allow, "start_bytes": start, "end_bytes": end}
-            )
+            filters.append({"type": "addr", "matching": matching, "allow": allow, "start_bytes": start, "end_bytes": end})
             ref_filters.append(ref.AddrFilter(start, end, matching, allow))
         else:
             index = draw(st.integers(0, 2))
@@ -134,9 +130,7 @@ def scheme_pairs(draw):
             "fail_charge_denom": fail[1], "weights": {"nr_accesses": weights[0], "age": weights[1]},
         },
     }  # fmt: skip
-    expected = ref.RefScheme(
-        score, pattern, sz, ms, reset_ms, weights, fail, snapshots, ref_filters, keep_age=action == "stat"
-    )
+    expected = ref.RefScheme(score, pattern, sz, ms, reset_ms, weights, fail, snapshots, ref_filters, keep_age=action == "stat")
     return fields, expected
 
 
@@ -161,8 +155,7 @@ def test_application_passes(schemes, steps, min_sz, min_nr, fail_mod):
     if min_sz != PAGE:
         steps = [[[[a * 4, b * 4, *rest] for a, b, *rest in target] for target in rows] for rows in steps]
     steps = [
-        [[row for row in target if row[1] - row[0] < 2**30] or [[0, min_sz, 0, 0, 0]] for target in rows]
-        for rows in steps
+        [[row for row in target if row[1] - row[0] < 2**30] or [[0, min_sz, 0, 0, 0]] for target in rows] for rows in steps
     ]
     kdamond = bare_kdamond(
         Kdamond,

@@ -194,9 +194,7 @@ def test_the_good_scenario_is_good():
 
 def test_an_unknown_metric_is_named_when_the_run_starts():
     scenario = Scenario.from_dict(changed((*G, "metric"), "node_mem_usage"))
-    with pytest.raises(
-        InputError, match="'node_mem_usage' is not a goal metric; did you mean 'node_mem_used_bp'"
-    ) as caught:
+    with pytest.raises(InputError, match="'node_mem_usage' is not a goal metric; did you mean 'node_mem_used_bp'") as caught:
         Engine(scenario)
     assert caught.value.where == f"{GOAL}.metric"
 

@@ -41,9 +41,7 @@ def test_1_2_reset_keeps_regions_and_remembers_counts():
     starts = [(10, 20, 30), (5, 42, 49), (13, 33, 55)]
     ends = [(15, 27, 40), (31, 45, 55), (23, 44, 66)]
     counts = [(42, 95, 84), (10, 20, 30), (0, 1, 2)]
-    regions = RegionSet(
-        [[[a, b, n, 7, 3] for a, b, n in zip(*t, strict=True)] for t in zip(starts, ends, counts, strict=True)]
-    )
+    regions = RegionSet([[[a, b, n, 7, 3] for a, b, n in zip(*t, strict=True)] for t in zip(starts, ends, counts, strict=True)])
     regions.reset_aggregated()
     rows = regions.rows()
     assert [len(t) for t in rows] == [3, 3, 3]

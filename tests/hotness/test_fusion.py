@@ -36,7 +36,8 @@ def test_the_mean_is_weighted_by_trust_age_and_coverage():
 @given(
     st.lists(
         st.tuples(st.integers(0, 9), st.floats(0.1, 9), st.floats(0, 20), st.sampled_from([0.0, 0.1, 1.0])),
-        min_size=1, max_size=4,
+        min_size=1,
+        max_size=4,
     ),
     st.floats(0.5, 50),  # at most 2**-40 of a say is left
 )

@@ -38,9 +38,7 @@ def test_iid_two_node_values():
     assert forms.occupancy_std_bp((40, 60), 50_000) == pytest.approx(21.9089, abs=1e-4)
     for weights in [(1, 99), (40, 60), (7, 3)]:
         assert forms.ping_pong_probability(weights, 1) == pytest.approx(0.5)
-    assert [forms.ping_pong_probability((40, 60), k) for k in (2, 3, 10)] == pytest.approx(
-        [0.74, 0.86, 0.99692], abs=1e-5
-    )
+    assert [forms.ping_pong_probability((40, 60), k) for k in (2, 3, 10)] == pytest.approx([0.74, 0.86, 0.99692], abs=1e-5)
     assert forms.band_exit_probability((40, 60), 100_000) == pytest.approx(2.4e-7, rel=0.05)
     assert forms.band_exit_probability((40, 60), 1000) == pytest.approx(0.61, abs=0.005)
 

@@ -79,9 +79,11 @@ def test_processes_and_marked_lines() -> None:
 
 
 def test_the_limit_of_snapshots_that_damo_does_not_print_is_kept() -> None:
-    first, second = read(
-        "damo start -r 1G-2G --damos_action stat --damos_max_nr_snapshots 5 --damos_action lru_prio --nr_schemes 2"
-    ).contexts[0].schemes
+    first, second = (
+        read("damo start -r 1G-2G --damos_action stat --damos_max_nr_snapshots 5 --damos_action lru_prio --nr_schemes 2")
+        .contexts[0]
+        .schemes
+    )
     assert (first.max_nr_snapshots, second.max_nr_snapshots) == (5, 0)
 
 

@@ -195,9 +195,7 @@ def test_mistakes_are_one_sentence_and_status_2(
         (["convert", "a", "b", "--", "damo", "start"], "OUT -- damo start"),
     ],
 )
-def test_wrong_words_end_before_anything_is_read(
-    words: list[str], said: str, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_wrong_words_end_before_anything_is_read(words: list[str], said: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit, match="2"):
         cli.main(words)
     assert said in capsys.readouterr().err

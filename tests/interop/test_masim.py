@@ -55,9 +55,7 @@ def test_rates_and_phases():
 
 
 def pattern_rates(stride, *, size=10 * 4096, accesses=1000.0, tick_us=1000):
-    config = MasimConfig(
-        (MasimRegion("a", size),), (MasimPhase("p", 1000, (MasimPattern("a", False, stride, 1),)),)
-    )
+    config = MasimConfig((MasimRegion("a", size),), (MasimPhase("p", 1000, (MasimPattern("a", False, stride, 1),)),))
     return tm.workload.page_rate_hz(tm.read_masim(config, accesses_per_s=accesses, tick_us=tick_us))
 
 
@@ -96,9 +94,7 @@ def test_round_trip(config):
 @settings(max_examples=60)
 def test_accesses_are_conserved_and_phases_tile_time(config, total):
     config = config._replace(
-        phases=tuple(
-            p._replace(patterns=tuple(x._replace(random=True) for x in p.patterns)) for p in config.phases
-        )
+        phases=tuple(p._replace(patterns=tuple(x._replace(random=True) for x in p.patterns)) for p in config.phases)
     )
     made = tm.read_masim(config, accesses_per_s=total, tick_us=1000)
     edges = np.cumsum([0, *(p.length_ms for p in config.phases)])

@@ -115,9 +115,7 @@ def test_broken_and_large_files(tmp_path):
         tm.read_trace(plain)
 
 
-ACCESSES = st.lists(
-    st.tuples(st.floats(0, 20), st.integers(0, 2**36), st.floats(0, 1e6)), min_size=1, max_size=40
-)
+ACCESSES = st.lists(st.tuples(st.floats(0, 20), st.integers(0, 2**36), st.floats(0, 1e6)), min_size=1, max_size=40)
 
 
 @given(ACCESSES, st.integers(1, 700), st.integers(0, 2000), st.sampled_from([100_000, 1_000_000]))

@@ -28,9 +28,7 @@ def test_a_changed_callee_recompiles_its_callers(tmp_path):
             **os.environ, "PYTHONPATH": str(tmp_path), "TIERINGMODEL_CACHE_DIR": str(tmp_path / "cache"),
             "NUMBA_DISABLE_JIT": "0",  # what is compiled is looked at, whatever the tests themselves run as
         }  # fmt: skip
-        out = subprocess.run(
-            [sys.executable, "-B", "-c", PROGRAM], env=environment, capture_output=True, text=True, check=True
-        )
+        out = subprocess.run([sys.executable, "-B", "-c", PROGRAM], env=environment, capture_output=True, text=True, check=True)
         return [int(word) for word in out.stdout.split()]
 
     assert run(1) == [1, 0]

@@ -57,9 +57,7 @@ from tieringmodel.theory import closed_forms
     ],
 )
 def test_a_goal_on_the_emptied_node_is_positive_feedback(goal, field, value, remedy):
-    sc = scenario(
-        move(1, quota(goal)), workload=workload(30_000, groups=(workload().groups[0].replace(lo=20_000, hi=40_000),))
-    )
+    sc = scenario(move(1, quota(goal)), workload=workload(30_000, groups=(workload().groups[0].replace(lo=20_000, hi=40_000),)))
     finding = one(sc, "goal-on-source")
     assert finding.level == "error"
     assert finding.path.startswith("contexts[0].schemes[0].quota.goals[0].")
@@ -129,9 +127,7 @@ def test_a_goal_on_a_node_that_takes_no_part_is_only_switched_by_it():
     assert "goal-without-effect" not in codes(scenario(move(0, quota(used(4000))), machine=three))
 
 
-@pytest.mark.parametrize(
-    ("nid", "value", "fate"), [(0, "0 bp for ever", "never stops"), (1, "10000 bp as soon", "never acts")]
-)
+@pytest.mark.parametrize(("nid", "value", "fate"), [(0, "0 bp for ever", "never stops"), (1, "10000 bp as soon", "never acts")])
 def test_a_share_of_monitored_memory_is_constant_when_one_node_is_monitored(nid, value, fate):
     goal = quota(eligible(nid, 4000))
     half = scenario(contexts=(context(move(0, goal, filters=()), targets=(Target(((256 * MIB, 512 * MIB),)),)),))
@@ -201,9 +197,7 @@ def test_the_literal_constant_is_that_of_the_run():
 
 def test_an_effective_quota_of_zero_that_means_no_quota():
     assert one(scenario(move(1, quota(eligible(1, 6000)).replace(esz0="bypass"))), "esz0-bypass").level == "error"
-    assert "esz0-bypass" not in codes(
-        scenario(move(1, quota(eligible(1, 6000), tuner="consist").replace(esz0="bypass")))
-    )
+    assert "esz0-bypass" not in codes(scenario(move(1, quota(eligible(1, 6000), tuner="consist").replace(esz0="bypass"))))
 
 
 # ---- tuners -------------------------------------------------------------------------------------------------------
@@ -296,10 +290,7 @@ def test_temporal_without_a_cap_moves_everything_in_one_window():
     sc = scenario(move(0, quota(eligible(0, 6000), sz=0)), workload=workload(8_000))
     finding = one(sc, "no-cap")
     assert finding.level == "warning"
-    assert (
-        "the first window moves 46.9 MiB, node_eligible_mem_bp goes from 4000 to 10000 bp, target 6000"
-        in finding.message
-    )
+    assert "the first window moves 46.9 MiB, node_eligible_mem_bp goes from 4000 to 10000 bp, target 6000" in finding.message
     assert int(loop.run("temporal", 6000, HOT, 8_000, windows=1).final_pages) == HOT
     cap = int(finding.remedy.rsplit(" ", 1)[1])
     assert cap == 512 * 1024  # the largest power of two below 2 % of 6000 bp of 20000 pages
@@ -354,9 +345,7 @@ def test_too_few_pages_to_move_are_a_warning():
     assert finding.level == "warning"
     assert "can reach 3051 bp at most" in finding.message
     assert "target-above-supply" not in codes(scenario(move(0, quota(used(3000))), workload=workload(5_000)))
-    assert "target-above-supply" not in codes(
-        scenario(move(0, quota(used(5000), used(3000))), workload=workload(5_000))
-    )
+    assert "target-above-supply" not in codes(scenario(move(0, quota(used(5000), used(3000))), workload=workload(5_000)))
     drain = scenario(move(1, quota(free(9000)), action="migrate_cold"), workload=workload(30_000))
     # 10000 idle pages can go: 35536 + 10000 of 65536 are free then.
     assert "can reach 6948 bp at most" in one(drain, "target-above-supply").message

@@ -183,9 +183,7 @@ def test_the_recorded_slow_start_is_foreseen():
     findings = summary("C2_tier_consist")
     level, message = findings["first-move:0"]
     assert level == "warning"
-    evaluation, score = (
-        int(re.search(p, message)[1]) for p in (r"at the (\d+)\w\w evaluation, after 458", r"score is (\d+)")
-    )  # type: ignore[index]
+    evaluation, score = (int(re.search(p, message)[1]) for p in (r"at the (\d+)\w\w evaluation, after 458", r"score is (\d+)"))  # type: ignore[index]
     # Recorded: 9778 at the first evaluation, and nothing moved in 200 s.
     assert score == pytest.approx(9778, abs=10)
     assert evaluation > 300
@@ -206,9 +204,7 @@ def test_the_recorded_overshoot_is_foreseen():
     assert int(said[1]) == pytest.approx(int(score[0]), abs=10)
     first = int((esz >= 4096).argmax())
     assert int(said[2]) == first + 1
-    assert float(said[3]) == pytest.approx(
-        t_s[first], rel=0.1
-    )  # intervals are recorded ones, applications last a while
+    assert float(said[3]) == pytest.approx(t_s[first], rel=0.1)  # intervals are recorded ones, applications last a while
     told = re.search(r"\(([\d.]+) s\) with a state of .* ends at (\d+) bp", findings["windup-under-cap:0"][1])
     assert told
     crossing = int((score >= 10_000).argmax())
@@ -217,9 +213,7 @@ def test_the_recorded_overshoot_is_foreseen():
     assert int(told[2]) == pytest.approx(score.max() * 3500 / 10_000, abs=60)
 
 
-@pytest.mark.parametrize(
-    "name", ["B2_paddr", "B4_intervals_autotune", "C5_tier_temporal_shift", "D1_dests_3_2_noquota"]
-)
+@pytest.mark.parametrize("name", ["B2_paddr", "B4_intervals_autotune", "C5_tier_temporal_shift", "D1_dests_3_2_noquota"])
 def test_the_other_recordings_have_no_errors(name):
     assert not [f for f in lint(tm.load(name)) if f.level != "info"]
 

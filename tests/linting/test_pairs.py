@@ -84,9 +84,7 @@ def test_targets_without_a_gap_never_rest(caps):
 
 
 def test_consist_without_a_gap_and_exact_stops():
-    assert (
-        "CONSIST keeps both quotas as they are" in one(opposed(6000, 4000, tuner="consist"), "targets-no-gap").message
-    )
+    assert "CONSIST keeps both quotas as they are" in one(opposed(6000, 4000, tuner="consist"), "targets-no-gap").message
     exact = [eligible(n, bp, early_exit="both_fresh") for n, bp in ((0, 6000), (1, 4000))]
     sc = scenario(move(0, quota(exact[0])), move(1, quota(exact[1])))
     assert "targets-no-gap" not in codes(sc)
@@ -128,9 +126,7 @@ def test_complements_and_ineligible_goals_count_as_what_they_mean():
 
 def test_three_nodes_share_ten_thousand():
     nodes = Machine((*machine().nodes, Node(2, 512 * MIB, 256 * MIB)))
-    schemes = [
-        move(to, quota(eligible(to, bp)), filters=only((to + 1) % 3)) for to, bp in ((0, 5000), (1, 3000), (2, 2500))
-    ]
+    schemes = [move(to, quota(eligible(to, bp)), filters=only((to + 1) % 3)) for to, bp in ((0, 5000), (1, 3000), (2, 2500))]
     assert "on 3 nodes sum to 10500 bp, 500 more" in one(scenario(*schemes, machine=nodes), "targets-overlap").message
     schemes[2] = move(2, quota(eligible(2, 1500)), filters=only(0))
     assert "targets-overlap" not in codes(scenario(*schemes, machine=nodes))
@@ -143,9 +139,7 @@ def test_used_and_free_targets_of_one_node():
 
     finding = one(pair(9970, 50), "used-free-overlap")
     assert finding.level == "info"
-    assert (
-        "used is between 9950 and 9970 bp, a band of 20 bp; a window moves at most 1 MiB = 39 bp in" in finding.message
-    )
+    assert "used is between 9950 and 9970 bp, a band of 20 bp; a window moves at most 1 MiB = 39 bp in" in finding.message
     assert "target_value = 30" in finding.remedy
     assert one(pair(9970, 50, HOT_PATTERN), "used-free-overlap").level == "warning"
     assert "dead band of 10 bp" in one(pair(9970, 20), "dead-band").message

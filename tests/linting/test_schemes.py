@@ -149,9 +149,7 @@ def test_charging_what_cannot_move():
     assert "fail-charge" not in codes(
         scenario(demote.replace(quota=quota(free(7000), fail_charge_num=1, fail_charge_denom=4096)))
     )
-    full = workload(
-        45_000, n_pages=65_000, groups=(Group(0, HOT, rate_hz=400.0),), placement=(Placement(0, 65_000, 0),)
-    )
+    full = workload(45_000, n_pages=65_000, groups=(Group(0, HOT, rate_hz=400.0),), placement=(Placement(0, 65_000, 0),))
     assert "fail-charge" not in codes(scenario(demote, workload=full))
 
 
@@ -243,9 +241,7 @@ def test_watermarks_that_keep_a_scheme_asleep():
     assert "watermarks-inactive" not in codes(promote(quota(GOAL), watermarks=marks.replace(high=542)))
     assert (
         "below low = 600"
-        in one(
-            promote(quota(GOAL), watermarks=marks.replace(high=900, mid=700, low=600)), "watermarks-inactive"
-        ).message
+        in one(promote(quota(GOAL), watermarks=marks.replace(high=900, mid=700, low=600)), "watermarks-inactive").message
     )
 
 
@@ -307,9 +303,7 @@ def test_hot_offsets_in_step_with_the_weights(weights, stride, start, shares):
     ds = interleave.run("vma_offset", weights, n, 1, vma_start=start, stride=stride)
     dealt = ds.occupancy.values[-1] * 10_000 // n
     assert ", ".join(map(str, dealt)) == shares
-    even = virtual(
-        (0, 2), (1, 3), work=work.replace(groups=(group.replace(stride=1, hi=1000),)), access_pattern=pattern
-    )
+    even = virtual((0, 2), (1, 3), work=work.replace(groups=(group.replace(stride=1, hi=1000),)), access_pattern=pattern)
     assert not found(even, "weights-share-off")
     cold = virtual((0, weights[0]), (1, weights[1]), work=work, access_pattern=COLD_PATTERN)
     assert not found(cold, "weights-share-off")
@@ -369,14 +363,9 @@ def test_a_young_filter_against_its_action_moves_nothing():
 
 def test_placements_that_cannot_be():
     outside = workload(0, placement=(Placement(0, PAGES, 0, start_bytes=128 * MIB),))
-    assert (
-        one(promote(quota(GOAL)).replace(workload=outside), "placement-outside").path
-        == "workload.placement[0].start_bytes"
-    )
+    assert one(promote(quota(GOAL)).replace(workload=outside), "placement-outside").path == "workload.placement[0].start_bytes"
     full = Workload(65_000, placement=(Placement(0, 65_000, 0),))
-    finding = one(
-        promote(quota(GOAL)).replace(workload=full, machine=machine(cache_bytes=4 * MIB)), "placement-overfull"
-    )
+    finding = one(promote(quota(GOAL)).replace(workload=full, machine=machine(cache_bytes=4 * MIB)), "placement-overfull")
     assert (finding.level, finding.path) == ("error", "machine.nodes[0]")
     assert "1.9 MiB too little" in finding.message
     assert not codes(promote(quota(GOAL))) & {"placement-outside", "placement-overfull"}
@@ -428,9 +417,7 @@ def test_two_contexts_on_the_same_memory():
     # 100 picks among 32768 pages.
     assert "128 MiB" in finding.message
     assert "at most 0.0031 of the samples" in finding.message
-    assert (
-        one(both((0, 256 * MIB), (128 * MIB, 512 * MIB), regions=1000), "two-contexts-same-memory").level == "warning"
-    )
+    assert one(both((0, 256 * MIB), (128 * MIB, 512 * MIB), regions=1000), "two-contexts-same-memory").level == "warning"
     young = both((0, 256 * MIB), (128 * MIB, 512 * MIB), filters=(Filter("young"),))
     assert one(young, "two-contexts-same-memory").level == "warning"
     assert not found(both((0, 256 * MIB), (256 * MIB, 512 * MIB)), "two-contexts-same-memory")

@@ -135,6 +135,4 @@ def test_dataset_carries_types_units_and_parameters():
 
 
 def test_whole_floats_are_taken_as_integers():
-    assert loop.run("temporal", 4000.0, 1e6, 0.3 * M, windows=3).identical(
-        loop.run("temporal", 4000, M, 300_000, windows=3)
-    )
+    assert loop.run("temporal", 4000.0, 1e6, 0.3 * M, windows=3).identical(loop.run("temporal", 4000, M, 300_000, windows=3))

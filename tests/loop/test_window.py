@@ -162,9 +162,7 @@ def test_a_grid_of_one_equals_the_run(kwargs):
     assert float(many.tail_moved_pages) == int(ds.moved.values[-tail:].sum()) / tail
     goal = kwargs["target_bp"] if kwargs["clamp_bp"] is None else min(kwargs["target_bp"], kwargs["clamp_bp"])
     off = [
-        k
-        for k, n in enumerate(pages.tolist())
-        if abs(10_000 * n - goal * kwargs["n_pages"]) * 50 > goal * kwargs["n_pages"]
+        k for k, n in enumerate(pages.tolist()) if abs(10_000 * n - goal * kwargs["n_pages"]) * 50 > goal * kwargs["n_pages"]
     ]
     settled = off[-1] + 1 if off else 0
     assert int(many.settling_window) == (settled if settled <= kwargs["windows"] else -1)

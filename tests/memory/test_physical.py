@@ -171,9 +171,7 @@ def test_any_sequence_of_moves(data):
     workload = Workload(n_pages=n, placement=placement, groups=groups)
     assume(leaves_room(machine, placement))
     access = AccessTable(workload, 5000, SEED)
-    memory = PhysicalMemory(
-        machine, workload, access.page_class, SEED, n_classes=len(access.groups_of_class), log_moves=10**5
-    )
+    memory = PhysicalMemory(machine, workload, access.page_class, SEED, n_classes=len(access.groups_of_class), log_moves=10**5)
     ref, kdamond = reference_of(machine, workload), bind(memory, access)
     same(memory, ref)
     before = memory.pfn_of_pages()
@@ -311,9 +309,7 @@ def test_explicit_frames_come_before_everything_else():
 
 
 def test_frames_taken_at_boot_and_cache_pages():
-    machine = Machine(
-        nodes=(Node(0, 8 * PAGE, 100 * PAGE, 0, 10 * PAGE, 5 * PAGE, 7 * PAGE), Node(1, 200 * PAGE, 50 * PAGE))
-    )
+    machine = Machine(nodes=(Node(0, 8 * PAGE, 100 * PAGE, 0, 10 * PAGE, 5 * PAGE, 7 * PAGE), Node(1, 200 * PAGE, 50 * PAGE)))
     memory = PhysicalMemory(machine, Workload(n_pages=20), np.zeros(20, np.uint16))
     assert memory.pfn_of_pages().tolist() == list(range(8 + 15, 8 + 35))
     assert memory.n_pages == 27

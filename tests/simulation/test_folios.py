@@ -19,9 +19,7 @@ BIG = 4096 << ORDER
 
 def machine(size: int, folio: int) -> tm.Machine:
     """Two nodes of `size` bytes."""
-    return tm.Machine(
-        (tm.Node(0, 0, size, reserve_pages=3, kernel_bytes=4 * folio), tm.Node(1, size, size)), folio_bytes=folio
-    )
+    return tm.Machine((tm.Node(0, 0, size, reserve_pages=3, kernel_bytes=4 * folio), tm.Node(1, size, size)), folio_bytes=folio)
 
 
 def pair(folio: int, unit: int, quota: int) -> tm.Scenario:
@@ -36,9 +34,7 @@ def pair(folio: int, unit: int, quota: int) -> tm.Scenario:
         )
         for action, nid, low, high in (("migrate_hot", 0, 3, 20), ("migrate_cold", 1, 0, 0))
     )  # fmt: skip
-    context = tm.Context(
-        attrs=tm.Attrs(sample_us=5000, aggr_us=100_000), addr_unit=unit, min_region_sz=4096, schemes=schemes
-    )
+    context = tm.Context(attrs=tm.Attrs(sample_us=5000, aggr_us=100_000), addr_unit=unit, min_region_sz=4096, schemes=schemes)
     workload = tm.Workload(
         5000, (tm.Group(0, 1500, rate_hz=300.0), tm.Group(3000, 3300, rate_hz=60.0)),
         (tm.Placement(0, 2000, 0), tm.Placement(2000, 5000, 1)),
@@ -102,9 +98,7 @@ def test_weighted_destinations_count_folios() -> None:
 def test_weights_on_physical_addresses_deal_whole_folios(rule: str) -> None:
     dealing = tm.Scheme(action="migrate_hot", dests=(tm.Dest(0, 1), tm.Dest(1, 1)), dest_rule=rule)
     context = tm.Context(attrs=tm.Attrs(sample_us=5000, aggr_us=100_000), schemes=(dealing,))
-    ds = tm.simulate(
-        tm.Scenario(machine(512 * BIG, BIG), tm.Workload(400), (context,)), duration="1 s", seed=1, progress=False
-    )
+    ds = tm.simulate(tm.Scenario(machine(512 * BIG, BIG), tm.Workload(400), (context,)), duration="1 s", seed=1, progress=False)
     moved = int(ds["migrated_pages"].sum())
     assert moved * BIG == int(ds["sz_applied"][-1, 0])
     assert 100 < moved

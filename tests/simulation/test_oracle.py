@@ -15,9 +15,7 @@ from tieringmodel.simulation.engine import Engine
 from tieringmodel.simulation.oracle import Oracle
 
 MACHINE = tm.Machine.dram_cxl("4 MiB", "8 MiB")  # 1024 and 2048 frames
-UNMANAGED = tm.Machine(
-    (tm.Node(0, 0, 4 * MIB, unmanaged_bytes=MIB, kernel_bytes=MIB // 2), tm.Node(1, 4 * MIB, 8 * MIB))
-)
+UNMANAGED = tm.Machine((tm.Node(0, 0, 4 * MIB, unmanaged_bytes=MIB, kernel_bytes=MIB // 2), tm.Node(1, 4 * MIB, 8 * MIB)))
 
 
 def run(sc: tm.Scenario, what: Controlled, duration: str = "3 s") -> xr.Dataset:

@@ -58,9 +58,7 @@ def by_offset(page: int, vmas: tuple[tm.Vma, ...], weights: tuple[int, ...]) -> 
 
 @pytest.mark.parametrize("ops", ["vaddr", "fvaddr", "paddr"])
 @pytest.mark.parametrize("weights", [(2, 3), (40, 60), (1, 0), (1, 4096)])
-def test_one_pass_by_offset_puts_every_page_in_its_place_and_the_next_moves_nothing(
-    ops: str, weights: tuple[int, int]
-) -> None:
+def test_one_pass_by_offset_puts_every_page_in_its_place_and_the_next_moves_nothing(ops: str, weights: tuple[int, int]) -> None:
     dests = (tm.Dest(0, weights[0]), tm.Dest(1, weights[1]))
     engine = engine_of(dealing("vma_offset", dests), ops=ops, vmas=VMAS)
     moved, _ = moved_by_pass(engine, 3)

@@ -117,9 +117,7 @@ def test_at_gain_one_the_real_map_is_the_integer_loop():
     n, windows = 2**20, 4000
     real = gain_runs(1.0, delays, rates, n_pages=n, windows=windows)
     state = (rates * 0.4 * n * 4096 * 10_000).astype(np.uint64)
-    exact = loop.run_many(
-        "consist", 4000, n, int(0.38 * n), delay=delays, leak_rate=rates, windows=windows, esz_bp0=state
-    )
+    exact = loop.run_many("consist", 4000, n, int(0.38 * n), delay=delays, leak_rate=rates, windows=windows, esz_bp0=state)
     swing = (exact["tail_high_pages"] - exact["tail_low_pages"]).values / n
     # Stable loops rest within the floored metric (1 bp) and page leak; the limit cycles agree to a few per cent.
     assert (real.high - real.low)[:2] == pytest.approx(0.0, abs=1e-6)
@@ -188,9 +186,7 @@ def test_start_cells_are_what_the_verdict_of_the_run_says(controller):
 
 
 def test_waste():
-    assert waste_of(np.array([4, 4, 0, 2]), np.array([1, -4, 0, 3])) == pytest.approx(
-        [0.75, 0.0, np.nan, np.nan], nan_ok=True
-    )
+    assert waste_of(np.array([4, 4, 0, 2]), np.array([1, -4, 0, 3])) == pytest.approx([0.75, 0.0, np.nan, np.nan], nan_ok=True)
 
 
 @pytest.mark.parametrize("which", ["quota", "gains", "starts"])

@@ -34,9 +34,7 @@ def test_the_mirror_point_lies_on_the_same_level_and_closer(z0):
     assert z == pytest.approx(-z0 - z0**2 / 3, abs=abs(z0) ** 3 + 1e-12)
 
 
-@pytest.mark.parametrize(
-    ("target", "start"), [(4000, 0), (4000, 1000), (4000, 3000), (2500, 500), (5500, 1000), (6000, 0)]
-)
+@pytest.mark.parametrize(("target", "start"), [(4000, 0), (4000, 1000), (4000, 3000), (2500, 500), (5500, 1000), (6000, 0)])
 def test_consist_without_stop_ends_at_the_mirror_point(target, start):
     pages = 10**8
     ds = loop.run("consist", target, pages, start * pages // 10_000, windows=3000)
@@ -56,9 +54,7 @@ def test_temporal_stops_where_the_count_says(n_pages, start, target, cap, delay)
     first = int(start * n_pages)
     stop = theory.temporal_stop(n_pages, first, target, cap, delay)
     assume(stop.active_windows < 400)
-    ds = loop.run(
-        "temporal", target, n_pages, first, cap_bytes=cap * PAGE, delay=delay, windows=stop.active_windows + 50
-    )
+    ds = loop.run("temporal", target, n_pages, first, cap_bytes=cap * PAGE, delay=delay, windows=stop.active_windows + 50)
     assert int(ds.final_pages) == stop.final_pages
     assert int((ds.moved > 0).sum()) == stop.active_windows
     if first * 10_000 < target * n_pages:
@@ -70,9 +66,7 @@ def test_temporal_stops_where_the_count_says(n_pages, start, target, cap, delay)
 def test_the_relay_repeats_exactly(cap, leak, start):
     assume(leak < cap)
     cycle = theory.relay_cycle(4000, cap, leak, start_pages=start)
-    ds = loop.run(
-        "temporal", 4000, 10_000, 4000 - leak + start % cap, cap_bytes=cap * PAGE, leak_pages=leak, windows=4 * cap
-    )
+    ds = loop.run("temporal", 4000, 10_000, 4000 - leak + start % cap, cap_bytes=cap * PAGE, leak_pages=leak, windows=4 * cap)
     cycle = theory.relay_cycle(4000, cap, leak, start_pages=4000 - leak + start % cap)
     pages, moved = ds.pages.values, ds.moved.values
     period = cycle.exact_period_windows

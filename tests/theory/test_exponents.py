@@ -110,9 +110,7 @@ def test_a_period_two_chain_has_a_stationary_law():
     assert analysis.markov_mixing([[1.0]]).second_eigenvalue == 0
 
 
-@pytest.mark.parametrize(
-    "matrix", [[[0.5, 0.6], [0.5, 0.5]], [[1.0, 0.0]], [[-0.5, 1.5], [0, 1]], [[math.nan, 1], [0, 1]], []]
-)
+@pytest.mark.parametrize("matrix", [[[0.5, 0.6], [0.5, 0.5]], [[1.0, 0.0]], [[-0.5, 1.5], [0, 1]], [[math.nan, 1], [0, 1]], []])
 def test_what_is_not_a_chain_is_refused(matrix):
     with pytest.raises(InputError, match="transition"):
         analysis.markov_mixing(matrix)

@@ -47,9 +47,7 @@ def test_the_critical_gain_is_where_the_poles_reach_the_circle(leak, gain, delay
     assert radius(leak, lin.critical_gain, delay) == pytest.approx(1.0, abs=1e-6)
     assert radius(leak, 0.9 * lin.critical_gain, delay) < 1
     assert radius(leak, 1.1 * lin.critical_gain, delay) > 1
-    assert (lin.spectral_radius < 1 - 1e-9) == (
-        gain < lin.critical_gain * (1 - 1e-9)
-    ) or lin.gain_margin == pytest.approx(1)
+    assert (lin.spectral_radius < 1 - 1e-9) == (gain < lin.critical_gain * (1 - 1e-9)) or lin.gain_margin == pytest.approx(1)
 
 
 def test_a_delay_may_be_a_whole_float():
@@ -92,9 +90,7 @@ def test_a_gain_above_one_at_every_frequency_has_no_crossover():
 
 def test_the_integer_loop_shrinks_and_turns_as_predicted():
     lin = analysis.linear(0.05)
-    ds = loop.run(
-        "consist", 4000, 10**9, 4 * 10**8 + 10**7, leak_rate=0.05, windows=200, esz_bp0=2 * 10**7 * 4096 * 10_000
-    )
+    ds = loop.run("consist", 4000, 10**9, 4 * 10**8 + 10**7, leak_rate=0.05, windows=200, esz_bp0=2 * 10**7 * 4096 * 10_000)
     z = ds.pages.values / 4e8 - 1
     # Up to window 100 the swing is far above the metric's floor of 1 bp, which shifts the fixed point by up to 2.5e-4.
     ups = [k for k in range(1, 110) if z[k - 1] < z[k] > z[k + 1]]

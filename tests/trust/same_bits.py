@@ -39,7 +39,8 @@ def scenarios() -> dict[str, tm.Scenario]:
     return {
         "goals": scenario(pull(), push(), **small),
         "active": scenario(
-            tm.Scheme("lru_prio", filters=(RANGE,)), tm.Scheme("migrate_hot", target_nid=0, filters=kinds),
+            tm.Scheme("lru_prio", filters=(RANGE,)),
+            tm.Scheme("migrate_hot", target_nid=0, filters=kinds),
             **small | {"placement": near, "memcgs": memcgs},
         ),
         "quota": scenario(hot, tm.Scheme("lru_prio", filters=(RANGE,)), **small | {"machine": fifo}),

@@ -115,9 +115,7 @@ def small_disk(n_bytes: int) -> Iterator[None]:
         ("convert IN OUT/x.toml", "x.toml"),
     ],
 )
-def test_a_full_disk(
-    tmp_path: Path, toml: Path, words: str, file: str, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_full_disk(tmp_path: Path, toml: Path, words: str, file: str, capsys: pytest.CaptureFixture[str]) -> None:
     out = tmp_path / "out"
     out.mkdir()
     if file != "run.checkpoint":
@@ -215,7 +213,7 @@ def test_a_report_escapes_what_it_shows(tmp_path: Path) -> None:
     """Names of scenarios, policies and groups are text, not markup; they do not name files elsewhere either."""
     from tieringmodel.reports import save_figures, write_report
 
-    evil = '<script>alert(1)</script>"\'&../../x\x1b[31m'
+    evil = "<script>alert(1)</script>\"'&../../x\x1b[31m"
     sc = scenario(pull(), groups=[tm.Group(0, 2048, rate_hz=400.0, name=evil)], name=evil)
     cmp = tm.compare({evil: sc, "$\\frac$": sc}, duration=2.0)
     cmp.attrs |= {"name": evil, "title": evil, "question": evil, "lint": evil}

@@ -197,7 +197,7 @@ def test_points_say_everything() -> None:
 
 
 def test_sensitivities_name_only_what_enters() -> None:
-    found = sensitivities(DEFAULT, "y", lambda c: 3 * c.rmap_walk_us.default ** 2 + 0 * c.hint_fault_us.default)
+    found = sensitivities(DEFAULT, "y", lambda c: 3 * c.rmap_walk_us.default**2 + 0 * c.hint_fault_us.default)
     assert [s.to.split()[0] for s in found] == ["rmap_walk_us"]
     assert found[0].elasticity == pytest.approx(2)
     assert found[0].outputs == pytest.approx((3 * 0.0016, 3 * 0.04, 3 * 0.8464))

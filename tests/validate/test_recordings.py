@@ -40,9 +40,7 @@ def recorded(name: str) -> Recording:
 
 def trace(share: np.ndarray, moved: np.ndarray | None = None, step_s: float = 1.0) -> Trace:
     n = share.size
-    return Trace(
-        step_s * np.arange(n), share, np.zeros(n) if moved is None else moved, np.zeros(0), np.zeros((0, 4)), True
-    )
+    return Trace(step_s * np.arange(n), share, np.zeros(n) if moved is None else moved, np.zeros(0), np.zeros((0, 4)), True)
 
 
 @pytest.fixture
@@ -167,7 +165,7 @@ def test_short_and_long_sleeps_have_their_own_excess() -> None:
 def test_weights_change_when_they_did() -> None:
     scenario = setup(recorded(D1)).scenario
     assert [d.weight for d in scenario.contexts[0].schemes[0].dests] == [3, 2]
-    (at_us, later), = scenario.stages()
+    ((at_us, later),) = scenario.stages()
     assert at_us == pytest.approx(60_292_977, abs=1_000)
     assert [d.weight for d in later.contexts[0].schemes[0].dests] == [1, 1]
 

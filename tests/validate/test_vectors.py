@@ -148,9 +148,7 @@ def test_a_changed_run_is_named(tmp_path):
     np.savez(path, **arrays)
     for case in e2e.case(path.with_suffix(".json")):
         assert not case.ok
-        assert re.search(
-            r"e2e_sysbp_literal_pfn\.npz: step \d+, scheme\.esz\[40\]: expected \d+, got \d+", case.detail
-        )
+        assert re.search(r"e2e_sysbp_literal_pfn\.npz: step \d+, scheme\.esz\[40\]: expected \d+, got \d+", case.detail)
 
 
 @pytest.mark.parametrize(

@@ -292,8 +292,6 @@ def test_every_loop_gets_a_verdict(
     windows=st.integers(1, 260),
 )
 def test_every_pair_gets_a_verdict(tuner, targets, caps, n_pages, start, delay, windows):
-    verdict = analysis.verdict(
-        loop.run_pair(tuner, targets, caps, n_pages, int(start * n_pages), delay=delay, windows=windows)
-    )
+    verdict = analysis.verdict(loop.run_pair(tuner, targets, caps, n_pages, int(start * n_pages), delay=delay, windows=windows))
     assert verdict.kind in KINDS
     assert (verdict.fix == "") == (verdict.kind == "converged")

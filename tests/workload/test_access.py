@@ -107,9 +107,7 @@ def test_the_short_path_answers_as_the_rules_do(workload, seed):
 
 def test_a_late_group_of_overlapping_ones_keeps_its_own_draws():
     """From tick 20 on only the second of two overlapping rates is left; its answers must not become the first's."""
-    workload = Workload(
-        n_pages=200, groups=(Group(0, 200, rate_hz=50, end_tick=20), Group(0, 200, rate_hz=50, start_tick=10))
-    )
+    workload = Workload(n_pages=200, groups=(Group(0, 200, rate_hz=50, end_tick=20), Group(0, 200, rate_hz=50, start_tick=10)))
     short, general = Watch(workload).touched(TICKS), Watch(workload, plain=False).touched(TICKS)
     np.testing.assert_array_equal(short, general)
     assert short[20:].any()

@@ -77,9 +77,7 @@ def test_power_law_errors_are_those_of_the_ratio():
 @given(st.integers(2, 5000), st.floats(0.001, 0.999), st.floats(0, 1), RATES, st.integers(0, 700), st.integers(0, 2**64 - 1))
 @settings(max_examples=100)
 def test_two_levels(n, hot, to_hot, total, run, seed):
-    made = fam.two_level(
-        n, hot_share=hot, access_share=to_hot, accesses_per_s=total, scatter_pages=run, seed=seed
-    )
+    made = fam.two_level(n, hot_share=hot, access_share=to_hot, accesses_per_s=total, scatter_pages=run, seed=seed)
     assert fam.access_rate_hz(made) == pytest.approx(total, rel=ULPS)
     pages = min(max(round(n * hot), 1), n - 1)
     rate = fam.page_rate_hz(made)

@@ -20,13 +20,17 @@ SCENARIO_HELP = (
 def add_surroundings(command: argparse.ArgumentParser) -> None:
     """Add ``--machine`` and ``--workload``."""
     command.add_argument(
-        "--machine", metavar="FILE", type=Path,
+        "--machine",
+        metavar="FILE",
+        type=Path,
         help="TOML with a [machine]; for what describes DAMON only (default: a DRAM and CXL pair that fits the addresses)",
-    )  # fmt: skip
+    )
     command.add_argument(
-        "--workload", metavar="FILE", type=Path,
+        "--workload",
+        metavar="FILE",
+        type=Path,
         help="TOML with a [workload], or a damo record (default: half of the memory in use, a quarter of it hot)",
-    )  # fmt: skip
+    )
 
 
 def split_line(argv: Sequence[str]) -> tuple[list[str], list[str]]:

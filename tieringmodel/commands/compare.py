@@ -48,9 +48,13 @@ def run(arguments: argparse.Namespace) -> int:
     for label, (scenario, recording) in jobs.items():
         recorded_s = float(recording.record["t_ms"][-1]) * 1e-3 if recording and recording.record is not None else None
         result = compare(
-            policies(scenario), duration=duration_of(arguments.duration, recorded_s), seed=arguments.seed,
-            recording=recording, title=label, question=questions[label],
-        )  # fmt: skip
+            policies(scenario),
+            duration=duration_of(arguments.duration, recorded_s),
+            seed=arguments.seed,
+            recording=recording,
+            title=label,
+            question=questions[label],
+        )
         result.attrs["name"] = label
         results.append(result)
         if not arguments.json:
@@ -88,9 +92,7 @@ def distinct(label: str, taken: Iterable[str]) -> str:
     from ..plot.files import slug
 
     known = {slug(name) for name in taken}
-    return next(
-        text for k in count(1) if slug(text := label if k == 1 else f"{label} ({k})") not in known
-    )  # fmt: skip
+    return next(text for k in count(1) if slug(text := label if k == 1 else f"{label} ({k})") not in known)
 
 
 def _question(scenario: Scenario) -> str:
@@ -104,8 +106,10 @@ def _question(scenario: Scenario) -> str:
 def _say(result: xr.Dataset) -> None:
     from ..reports.text_of_comparison import table
 
-    print(f"\n{result.attrs['name']}: {result.attrs['controlled']}, target {float(result['target_bp']):.0f} bp, "
-          f"{result.attrs['duration_s']:g} s, seed {result.attrs['seed']}")  # fmt: skip
+    print(
+        f"\n{result.attrs['name']}: {result.attrs['controlled']}, target {float(result['target_bp']):.0f} bp, "
+        f"{result.attrs['duration_s']:g} s, seed {result.attrs['seed']}"
+    )
     print(table(result), flush=True)
     if result.attrs["lint"]:
         print(f"\nlint, without running:\n{paint_levels(result.attrs['lint'])}", flush=True)

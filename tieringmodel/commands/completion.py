@@ -103,9 +103,11 @@ complete -o filenames -F _tieringmodel tieringmodel
 
 
 def _bash(
-    top: argparse.ArgumentParser, commands: dict[str, argparse.ArgumentParser], helps: dict[str, str],
+    top: argparse.ArgumentParser,
+    commands: dict[str, argparse.ArgumentParser],
+    helps: dict[str, str],
     scenarios: tuple[str, ...],
-) -> str:  # fmt: skip
+) -> str:
     def told(values: Values) -> str:
         words = '"$scenarios"' if values.words == scenarios else _lines(values.words)
         parts = [f"words={words}"] if values.words else []
@@ -133,9 +135,11 @@ def _zsh(*given: Any) -> str:
 
 
 def _fish(
-    top: argparse.ArgumentParser, commands: dict[str, argparse.ArgumentParser], helps: dict[str, str],
+    top: argparse.ArgumentParser,
+    commands: dict[str, argparse.ArgumentParser],
+    helps: dict[str, str],
     scenarios: tuple[str, ...],
-) -> str:  # fmt: skip
+) -> str:
     def quoted(text: str) -> str:
         return "'" + text.replace("\\", "\\\\").replace("'", "\\'") + "'"
 

@@ -19,9 +19,11 @@ def add(commands: Any) -> None:
         description="Write a self-contained page about what 'run', 'compare' or 'sweep' wrote.",
     )
     p.add_argument(
-        "result", metavar="RESULT", type=Path,
+        "result",
+        metavar="RESULT",
+        type=Path,
         help="run.nc, comparison.nc, a sweep's store, or a folder: the newest of them in it",
-    )  # fmt: skip
+    )
     p.add_argument("-o", "--output", metavar="FILE", type=Path, default=None, help="default: report.html beside RESULT")
     p.add_argument("--json", action="store_true", help="print one JSON object: file, result, the headline of every section")
 

@@ -22,13 +22,15 @@ def add(commands: Any) -> None:
     p.add_argument("scenario", nargs="?", metavar="SCENARIO", help=SCENARIO_HELP)
     add_common(p)
     p.add_argument(
-        "--resume", action="store_true",
+        "--resume",
+        action="store_true",
         help="keep the state in DIR/run.checkpoint every 10 s, and go on from there after an interruption",
-    )  # fmt: skip
+    )
     p.add_argument(
-        "--expect", metavar="CLAUSES",
+        "--expect",
+        metavar="CLAUSES",
         help="exit with 1 unless these hold, e.g. 'settling_s < 60, overshoot_bp < 200, kind == converged'",
-    )  # fmt: skip
+    )
     p.add_argument("--json", action="store_true", help="print one JSON object: measures, clauses, file")
 
 
@@ -43,9 +45,11 @@ def run(arguments: argparse.Namespace) -> int:
     folder, scenario = writable(arguments.output), open_given(arguments.scenario, arguments).scenario
     path, state = folder / "run.nc", folder / "run.checkpoint"
     ds = simulate(
-        scenario, duration=duration_of(arguments.duration), seed=arguments.seed,
+        scenario,
+        duration=duration_of(arguments.duration),
+        seed=arguments.seed,
         checkpoint=state if arguments.resume else None,
-    )  # fmt: skip
+    )
     ds.attrs["command"] = command_line(arguments, [arguments.scenario] if arguments.scenario else [])
     write_netcdf(ds, path)
     if arguments.resume:
@@ -57,9 +61,7 @@ def run(arguments: argparse.Namespace) -> int:
         values = values_of(ds) if found is not None else {}
         told = None if found is None else {"kind": found.kind, "cause": found.cause, "fix": found.fix}
         held = [clause._asdict() for clause in clauses]
-        print(strict_json(
-            {"file": str(path), "migrated_pages": moved, "verdict": told, "measures": values, "expect": held}
-        ))  # fmt: skip
+        print(strict_json({"file": str(path), "migrated_pages": moved, "verdict": told, "measures": values, "expect": held}))
     else:
         pages = f"{moved} pages migrated"
         if "reclaimed_pages" in ds:

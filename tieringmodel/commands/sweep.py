@@ -45,8 +45,14 @@ def add(commands: Any) -> None:
     o("--duration", metavar="T", default="120 s", help="simulated time of each run (default '120 s')")
     o("--executor", metavar="WHERE", default="processes", help="serial, processes (default), or a Dask scheduler: tcp://…")
     o("--workers", metavar="N", type=int, help="number of processes (default: one per processor)")
-    o("-o", "--output", metavar="FILE", type=Path, help="STORE.zarr, resumable, or a .nc file written at the end "
-      "(default: tieringmodel-out/sweep-….zarr, a name of its own for each sweep)")  # fmt: skip
+    o(
+        "-o",
+        "--output",
+        metavar="FILE",
+        type=Path,
+        help="STORE.zarr, resumable, or a .nc file written at the end "
+        "(default: tieringmodel-out/sweep-….zarr, a name of its own for each sweep)",
+    )
     o("--json", action="store_true", help="print one JSON object")
 
 
@@ -66,9 +72,14 @@ def run(arguments: argparse.Namespace) -> int:
     resumable = output.suffix == ".zarr"
     with _executor(arguments.executor) as executor:
         ds = sweep(
-            scenario, design, duration=arguments.duration, seed=arguments.seed, executor=executor,
-            workers=arguments.workers, store=output if resumable else None,
-        )  # fmt: skip
+            scenario,
+            design,
+            duration=arguments.duration,
+            seed=arguments.seed,
+            executor=executor,
+            workers=arguments.workers,
+            store=output if resumable else None,
+        )
     if not resumable:
         write_netcdf(ds, output)
     failed = int((ds["error"] != "").sum())
@@ -176,7 +187,9 @@ def _summary(ds: xr.Dataset, output: Path, failed: int) -> dict[str, Any]:
     paths, found = rows(ds)
     names = [*paths, "verdict", *measures_of(ds)]
     return {
-        "output": str(output), "points": int(ds["done"].size), "failed": failed,
+        "output": str(output),
+        "points": int(ds["done"].size),
+        "failed": failed,
         "dims": {str(d): int(n) for d, n in ds["done"].sizes.items()},
         "rows": [dict(zip(names, row, strict=True)) for row in found],
-    }  # fmt: skip
+    }

@@ -22,9 +22,12 @@ def add(commands: Any) -> None:
     p.add_argument("--vectors", metavar="DIR", type=Path, help="a folder of golden vectors")
     p.add_argument("--recordings", metavar="DIR", type=Path, help="a folder of recordings")
     p.add_argument(
-        "--seeds", metavar="N", type=int, default=None,
+        "--seeds",
+        metavar="N",
+        type=int,
+        default=None,
         help="simulate every recorded run with N seeds (default 64; 0 replays only what is exact)",
-    )  # fmt: skip
+    )
     p.add_argument("--anchors", action="store_true", help="the anchor cases")
     p.add_argument("--hardware", action="store_true", help="published measurements of real machines, as a table")
     p.add_argument("--json", action="store_true", help="print one JSON object")

@@ -96,8 +96,7 @@ def compare(
         raise InputError("scenarios", "is empty", "give at least one scenario")
     duration_s = parse_duration_us(duration) * 1e-6
     runs = {
-        name: s if isinstance(s, Policy) else Policy(need_scenario(s, f"scenarios[{name!r}]"))
-        for name, s in scenarios.items()
+        name: s if isinstance(s, Policy) else Policy(need_scenario(s, f"scenarios[{name!r}]")) for name, s in scenarios.items()
     }
     first = next(iter(runs.values())).scenario
     what = what or controlled(first)
@@ -108,20 +107,31 @@ def compare(
     page_mib = first.machine.folio_bytes / MIB
     for name, policy in runs.items():
         ds = simulate(
-            policy.scenario, duration=duration, seed=seed, progress=progress,
-            snapshots=200 if snapshots is None else 0, oracle=what if policy.oracle else None,
-        )  # fmt: skip
+            policy.scenario,
+            duration=duration,
+            seed=seed,
+            progress=progress,
+            snapshots=200 if snapshots is None else 0,
+            oracle=what if policy.oracle else None,
+        )
         snapshots = ds if snapshots is None else snapshots
         y, time, moved = share_bp(ds, what), ds["time"].values, moved_pages(ds)
         shares.append(y[_records_at(time, grid)])
         rates.append(_rate(time, np.cumsum(ds["migrated_pages"].values) * page_mib, grid))
         summaries.append(
             judge(
-                time, y, moved, ds["returns"].values, window_s=float(ds.attrs["window_s"]), n_pages=n_eligible,
-                target_bp=what.target_bp, policy=name, scenario=policy.scenario,
+                time,
+                y,
+                moved,
+                ds["returns"].values,
+                window_s=float(ds.attrs["window_s"]),
+                n_pages=n_eligible,
+                target_bp=what.target_bp,
+                policy=name,
+                scenario=policy.scenario,
                 faulted=faulted_pages(ds),
             )
-        )  # fmt: skip
+        )
     names = list(runs)
     time, y, moved = _recorded_until(recording, first, what, duration_s)
     if time.size > 1:
@@ -133,10 +143,17 @@ def compare(
         summaries.insert(
             1,
             judge(
-                time, y, moved, None, window_s=window, n_pages=n_eligible, target_bp=what.target_bp, policy=RECORDED,
+                time,
+                y,
+                moved,
+                None,
+                window_s=window,
+                n_pages=n_eligible,
+                target_bp=what.target_bp,
+                policy=RECORDED,
                 scenario=first,
             ),
-        )  # fmt: skip
+        )
     data = _table(summaries)
     data["share_bp"] = (("policy", "time"), np.array(shares), {"units": "bp", "long_name": _share_name(what)})
     data["migrated_mib_s"] = (
@@ -161,10 +178,13 @@ def compare(
     ds.attrs.update(attributes(first, round(duration_s * 1e6), seed, policies=list(runs)))
     attrs = first.contexts[0].attrs if first.contexts else None
     ds.attrs.update(
-        kind="comparison", title=title or first.name or goal_name(first), question=question,
+        kind="comparison",
+        title=title or first.name or goal_name(first),
+        question=question,
         samples_per_aggr=attrs.aggr_us // attrs.sample_us if attrs else 0,
-        controlled=f"{what.kind} share of node {what.nid}", lint=format_findings(lint(first)) if first.contexts else "",
-    )  # fmt: skip
+        controlled=f"{what.kind} share of node {what.nid}",
+        lint=format_findings(lint(first)) if first.contexts else "",
+    )
     return ds
 
 
@@ -179,9 +199,7 @@ def _records_at(time: npt.NDArray[np.float64], grid: npt.NDArray[np.float64]) ->
     return np.asarray(np.searchsorted(time, grid + 1e-9, side="right") - 1, np.int64)
 
 
-def _rate(
-    time: npt.NDArray[np.float64], moved_mib: npt.NDArray[Any], grid: npt.NDArray[np.float64]
-) -> npt.NDArray[np.float64]:
+def _rate(time: npt.NDArray[np.float64], moved_mib: npt.NDArray[Any], grid: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
     """Migrated MiB/s between the points of `grid`; NaN beyond the series."""
     at = _records_at(time, grid)
     total = np.where(at >= 0, moved_mib[np.maximum(at, 0)], 0)
@@ -191,9 +209,16 @@ def _rate(
 
 
 _UNITS = {
-    "settled": "1", "settling_s": "s", "share_error_bp": "bp", "residual_mib_s": "MiB s-1", "ping_pong": "1",
-    "moves_per_page": "1", "kind": "1", "cause": "1", "fix": "1",
-}  # fmt: skip
+    "settled": "1",
+    "settling_s": "s",
+    "share_error_bp": "bp",
+    "residual_mib_s": "MiB s-1",
+    "ping_pong": "1",
+    "moves_per_page": "1",
+    "kind": "1",
+    "cause": "1",
+    "fix": "1",
+}
 _LONG = {
     "settled": "within 2 % of the target to the end, quiet, and not bouncing",
     "settling_s": "time from which the share stays within 2 % of the target; inf = never",

@@ -156,13 +156,15 @@ def weighted(scenario: Scenario, rule: str, allocator: str = "") -> Scenario:
     at = (hot or watching)[0]
     dealing = scenario.contexts[at]
     model = next((s for s in dealing.schemes if s.action == "migrate_hot"), _migrating(dealing)[0])
-    quota = Quota(
-        ms=model.quota.ms, sz_bytes=model.quota.sz_bytes, reset_interval_ms=model.quota.reset_interval_ms
-    )  # fmt: skip
+    quota = Quota(ms=model.quota.ms, sz_bytes=model.quota.sz_bytes, reset_interval_ms=model.quota.reset_interval_ms)
     scheme = Scheme(
-        action="migrate_hot", access_pattern=model.access_pattern, apply_interval_us=model.apply_interval_us,
-        quota=quota, dests=dests, dest_rule=rule,
-    )  # fmt: skip
+        action="migrate_hot",
+        access_pattern=model.access_pattern,
+        apply_interval_us=model.apply_interval_us,
+        quota=quota,
+        dests=dests,
+        dest_rule=rule,
+    )
     dealing = dealing.replace(schemes=(scheme,))
     workload = scenario.workload
     if dealing.ops == "paddr" and rule == "vma_offset":
@@ -173,9 +175,7 @@ def weighted(scenario: Scenario, rule: str, allocator: str = "") -> Scenario:
         dealing = dealing.replace(targets=_all_targets(same))
     contexts = tuple(dealing if i == at else c.replace(schemes=()) for i, c in enumerate(scenario.contexts))
     machine = scenario.machine.replace(allocator=allocator) if allocator else scenario.machine
-    return scenario.replace(
-        machine=machine, workload=workload, contexts=contexts, name=f"{scenario.name}: {rule}".strip(": ")
-    )
+    return scenario.replace(machine=machine, workload=workload, contexts=contexts, name=f"{scenario.name}: {rule}".strip(": "))
 
 
 def with_gap(scenario: Scenario, gap_bp: int = 200) -> Scenario | None:
@@ -251,8 +251,9 @@ def policies(scenario: Scenario) -> dict[str, Policy]:
     fast, slow = scenario.machine.nodes[0].nid, _other_node(scenario, scenario.machine.nodes[0].nid)
     what = controlled(scenario)
     mine, theirs = weights_of(scenario, what)
-    by_node = tuple(mine if m.nid == what.nid else theirs if m.nid == _other_node(scenario, what.nid) else 0
-                    for m in scenario.machine.nodes)  # fmt: skip
+    by_node = tuple(
+        mine if m.nid == what.nid else theirs if m.nid == _other_node(scenario, what.nid) else 0 for m in scenario.machine.nodes
+    )
     out = {goal_name(scenario): Policy(scenario)}
     if (gap := with_gap(scenario)) is not None:
         out["goal: gap and small quota"] = Policy(gap)

@@ -77,13 +77,23 @@ class Costs:
 
     frame_walk_ns: Cost = Cost("frame_walk_ns", 40.0, "ns per 4 KiB frame", "20260516210357.2247-1-ravis.opensrc@gmail.com")
     block_test_ns: Cost = Cost(
-        "block_test_ns", 3.9, "ns per 2 MiB block",
-        _ASSUMED + "a test for emptiness costs at least nothing and at most what the published ~80 ms leave", 0.0, 3.9, True,
-    )  # fmt: skip
+        "block_test_ns",
+        3.9,
+        "ns per 2 MiB block",
+        _ASSUMED + "a test for emptiness costs at least nothing and at most what the published ~80 ms leave",
+        0.0,
+        3.9,
+        True,
+    )
     rmap_walk_us: Cost = Cost(
-        "rmap_walk_us", 0.2, "us per mapping",
-        _ASSUMED + "more than the visit of a frame, less than a migration without its copy", 0.04, 0.92, True,
-    )  # fmt: skip
+        "rmap_walk_us",
+        0.2,
+        "us per mapping",
+        _ASSUMED + "more than the visit of a frame, less than a migration without its copy",
+        0.04,
+        0.92,
+        True,
+    )
     copy_4k_us: Cost = Cost("copy_4k_us", 1.24, "us per 4 KiB page", f"{_MOVE_PAGES}: 3.31 GB/s, one thread")
     copy_64k_us: Cost = Cost("copy_64k_us", 9.8, "us per 64 KiB folio", _MOVE_PAGES)
     copy_2m_us: Cost = Cost("copy_2m_us", 190.0, "us per 2 MiB folio", f"{_MOVE_PAGES}: 11.02 GB/s")
@@ -91,24 +101,44 @@ class Costs:
         "hint_fault_us", 1.0, "us per fault", _ASSUMED + "a minor fault without and with contention", 0.5, 5.0, True
     )
     scan_page_ns: Cost = Cost(
-        "scan_page_ns", 20.0, "ns per 4 KiB page", _ASSUMED + "a page table entry changed, and its share of the TLB flush", 5.0,
-        100.0, True,
-    )  # fmt: skip
+        "scan_page_ns",
+        20.0,
+        "ns per 4 KiB page",
+        _ASSUMED + "a page table entry changed, and its share of the TLB flush",
+        5.0,
+        100.0,
+        True,
+    )
     access_sample_us: Cost = Cost(
-        "access_sample_us", 0.5, "us per IBS or PEBS sample",
-        _ASSUMED + "reading a record from a buffer to one interrupt per sample", 0.1, 2.0, True,
-    )  # fmt: skip
+        "access_sample_us",
+        0.5,
+        "us per IBS or PEBS sample",
+        _ASSUMED + "reading a record from a buffer to one interrupt per sample",
+        0.1,
+        2.0,
+        True,
+    )
     list_entry_ns: Cost = Cost(
-        "list_entry_ns", 500.0, "ns per entry of a device's hot list", _ASSUMED + "an uncached read, alone or under load",
-        100.0, 1500.0, True,
-    )  # fmt: skip
+        "list_entry_ns",
+        500.0,
+        "ns per entry of a device's hot list",
+        _ASSUMED + "an uncached read, alone or under load",
+        100.0,
+        1500.0,
+        True,
+    )
     counter_read_us: Cost = Cost(
         "counter_read_us", 0.1, "us per goal", _ASSUMED + "a few cached to a few hundred remote counters", 0.05, 10.0, True
     )
     region_upkeep_ns: Cost = Cost(
-        "region_upkeep_ns", 100.0, "ns per region and record", _ASSUMED + "a list walk in cache to one out of it", 20.0,
-        500.0, True,
-    )  # fmt: skip
+        "region_upkeep_ns",
+        100.0,
+        "ns per region and record",
+        _ASSUMED + "a list walk in cache to one out of it",
+        20.0,
+        500.0,
+        True,
+    )
     ibs_period_ops: Cost = Cost("ibs_period_ops", 262_144.0, "ops per sample", _IBS)
     ibs_ring_entries: Cost = Cost("ibs_ring_entries", 256.0, "entries per CPU", _IBS)
     hint_scan_bytes: Cost = Cost("hint_scan_bytes", 256.0 * 2**20, "bytes per scan", "numa_balancing scan_size_mb")
@@ -118,9 +148,14 @@ class Costs:
     cxl_latency_ns: Cost = Cost("cxl_latency_ns", 250.0, "ns", "Melody, ASPLOS 2025: devices of 140-410 ns", 140.0, 410.0, True)
     dram_bandwidth_gbps: Cost = Cost("dram_bandwidth_gbps", 72.0, "GB/s", "20250709005952.17776-1-bijan311@gmail.com")
     cxl_bandwidth_gbps: Cost = Cost(
-        "cxl_bandwidth_gbps", 26.0, "GB/s per card",
-        "20250709005952.17776-1-bijan311@gmail.com; a vendor measured 36", 26.0, 36.0, True,
-    )  # fmt: skip
+        "cxl_bandwidth_gbps",
+        26.0,
+        "GB/s per card",
+        "20250709005952.17776-1-bijan311@gmail.com; a vendor measured 36",
+        26.0,
+        36.0,
+        True,
+    )
     queue_ns: Cost = Cost(
         "queue_ns", 20.0, "ns", _ASSUMED + "service time of the queue in front of a node's channels", 5.0, 50.0, True
     )

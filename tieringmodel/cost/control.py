@@ -82,9 +82,13 @@ class WalkBudget(NamedTuple):
 
 
 def walk_budget(
-    extent_bytes: int, interval_us: float, costs: Costs = DEFAULT, *, populated_bytes: int | None = None,
+    extent_bytes: int,
+    interval_us: float,
+    costs: Costs = DEFAULT,
+    *,
+    populated_bytes: int | None = None,
     skip_empty_blocks: bool = False,
-) -> WalkBudget:  # fmt: skip
+) -> WalkBudget:
     """Return what share of an interval one walk takes, and the largest memory that fits.
 
     Parameters
@@ -248,8 +252,9 @@ def _counts(ds: xr.Dataset, metrics: str) -> tuple[dict[str, float], str]:
     core = ds["sz_tried"].values[-1] if schemes else ()
     tried_bytes = sum(
         float(size) * scenario.contexts[i].addr_unit
-        for size, (i, s) in zip(core, schemes, strict=True) if not s.action.startswith("stat")
-    )  # fmt: skip
+        for size, (i, s) in zip(core, schemes, strict=True)
+        if not s.action.startswith("stat")
+    )
     frames, reads, how = 0.0, 0.0, "no share goal"
     for k, (context, scheme) in enumerate(schemes):
         resets = float(ds["resets"].values[-1, k])

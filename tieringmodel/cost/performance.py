@@ -104,9 +104,12 @@ def _bound(memory_bound: float) -> float:
 
 
 def latency_time(
-    shares: Sequence[float] | npt.NDArray[np.float64], nodes: Sequence[NodePerformance], *, memory_bound: float = 1.0,
+    shares: Sequence[float] | npt.NDArray[np.float64],
+    nodes: Sequence[NodePerformance],
+    *,
+    memory_bound: float = 1.0,
     load_gbps: float = 0.0,
-) -> npt.NDArray[np.float64]:  # fmt: skip
+) -> npt.NDArray[np.float64]:
     """Return run time relative to everything on node 0, for a workload that waits for each access.
 
     Parameters
@@ -161,9 +164,13 @@ def bandwidth_time(
 
 
 def relative_time(
-    ds: xr.Dataset, nodes: Sequence[NodePerformance] | None = None, *, kind: str = "latency", memory_bound: float = 1.0,
+    ds: xr.Dataset,
+    nodes: Sequence[NodePerformance] | None = None,
+    *,
+    kind: str = "latency",
+    memory_bound: float = 1.0,
     load_gbps: float = 0.0,
-) -> xr.DataArray:  # fmt: skip
+) -> xr.DataArray:
     """Return a run's predicted time per unit of work over time, relative to all accesses on the first node.
 
     Parameters
@@ -206,9 +213,14 @@ def relative_time(
 
 
 def mean_relative_time(
-    ds: xr.Dataset, nodes: Sequence[NodePerformance] | None = None, *, kind: str = "latency", memory_bound: float = 1.0,
-    load_gbps: float = 0.0, from_s: float = 0.0,
-) -> float:  # fmt: skip
+    ds: xr.Dataset,
+    nodes: Sequence[NodePerformance] | None = None,
+    *,
+    kind: str = "latency",
+    memory_bound: float = 1.0,
+    load_gbps: float = 0.0,
+    from_s: float = 0.0,
+) -> float:
     """Return the relative time of the work done in a run: the harmonic mean of `relative_time`, weighted by time.
 
     Parameters

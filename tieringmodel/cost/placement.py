@@ -183,6 +183,10 @@ def rmap_or_oscillation(share: float, costs: Costs = DEFAULT, *, mappings: int =
     wins = [mappings * walk.at(e) < copies for e in ("low", "default", "high")]
     per_mapping = walk.default
     return RmapOrOscillation(
-        mappings * per_mapping, copies, copies / mappings, copies / per_mapping if per_mapping else math.inf, wins[1],
+        mappings * per_mapping,
+        copies,
+        copies / mappings,
+        copies / per_mapping if per_mapping else math.inf,
+        wins[1],
         len(set(wins)) == 1,
-    )  # fmt: skip
+    )

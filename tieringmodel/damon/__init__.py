@@ -7,8 +7,13 @@ from typing import Any
 from .quota_math import consist_esz_bp, mult_frac, quota_score, set_effective, temporal_esz_bp
 
 __all__ = [
-    "consist_esz_bp", "feed_loop_next_input", "mult_frac", "quota_score", "set_effective", "temporal_esz_bp",
-]  # fmt: skip
+    "consist_esz_bp",
+    "feed_loop_next_input",
+    "mult_frac",
+    "quota_score",
+    "set_effective",
+    "temporal_esz_bp",
+]
 
 
 def feed_loop_next_input(last_input: Any, score: Any) -> Any:

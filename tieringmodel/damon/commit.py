@@ -13,14 +13,10 @@ from .kdamond import STAT_FIELDS, Action, EarlyExit, Kdamond
 from .quota import QuotaState
 from .regions import RegionSet, set_regions
 
-_SURVIVES = (
-    "due", "esz", "charged_sz", "total_charged_ns", "charge_target", "charge_addr", "min_score", *STAT_FIELDS
-)  # fmt: skip
+_SURVIVES = ("due", "esz", "charged_sz", "total_charged_ns", "charge_target", "charge_addr", "min_score", *STAT_FIELDS)
 
 
-def commit(
-    kdamond: Kdamond, context: Context, actions: dict[int, Action], ranges: Sequence[Sequence[tuple[int, int]]]
-) -> None:
+def commit(kdamond: Kdamond, context: Context, actions: dict[int, Action], ranges: Sequence[Sequence[tuple[int, int]]]) -> None:
     """Commit a context's new parameters.
 
     Schemes at the same position are updated in place: effective quota, tuner state, charge window, priority threshold and

@@ -289,9 +289,7 @@ def satisfied(view: MetricView, goal: Goal, inflow: bool) -> bool:
 _OWN: set[str] = set()
 
 
-def register_metric(
-    name: str, metric: Metric, ops: tuple[str, ...] | None = None, *, replace: bool = False
-) -> None:
+def register_metric(name: str, metric: Metric, ops: tuple[str, ...] | None = None, *, replace: bool = False) -> None:
     """Offer a goal metric by name, so that scenarios can use it (``get_goal_metric()`` of the RFC).
 
     Parameters

@@ -25,8 +25,14 @@ from .regions import RegionSet, SplitState, empty, grown, scratch, set_regions
 from .rng import Rng
 
 STAT_FIELDS = (
-    "nr_tried", "sz_tried", "nr_applied", "sz_applied", "sz_ops_filter_passed", "qt_exceeds", "nr_snapshots",
-)  # fmt: skip
+    "nr_tried",
+    "sz_tried",
+    "nr_applied",
+    "sz_applied",
+    "sz_ops_filter_passed",
+    "qt_exceeds",
+    "nr_snapshots",
+)
 
 _NEW_PASS = np.zeros((), L.CURSOR)
 
@@ -149,9 +155,7 @@ class Kdamond:
         self.watched = any(s.watermarks.metric != "none" or not s.enabled for s in self.context.schemes)
         self.sleeps = any(s.watermarks.metric != "none" and s.enabled for s in self.context.schemes)
         self._stack = empty(16 + 4 * (len(self.context.schemes) + len(self.filters)))
-        self.control = L.Control(
-            self.schemes, self.filters, self._windows, self._cursors, self._events, self.histogram
-        )
+        self.control = L.Control(self.schemes, self.filters, self._windows, self._cursors, self._events, self.histogram)
         lowest = self.memory.machine.allocator == "lowest"
         self._looks = not (lowest and all(table.acts_on_whole_regions(row) for row in self.schemes))
 
@@ -189,9 +193,7 @@ class Kdamond:
         access = self.access.arrays
         sample: Any = sampling.sample_plain if access.plain else sampling.sample_rules
         scratch = self._room_to_sample()
-        sample(
-            self.regions.now, self.regions.n, after, until, self.space, self.memory.arrays, access, self.rng, scratch
-        )
+        sample(self.regions.now, self.regions.n, after, until, self.space, self.memory.arrays, access, self.rng, scratch)
         self.passed += after.size
         self.tick = int(until[-1])
 
@@ -229,9 +231,7 @@ class Kdamond:
     def check(self, tick: int) -> None:
         """Check the prepared addresses at workload tick `tick`."""
         self.tick = tick
-        sampling.check_accesses(
-            self.regions.now, self.regions.n, tick, self.memory.arrays, self.access.arrays, self._frames
-        )
+        sampling.check_accesses(self.regions.now, self.regions.n, tick, self.memory.arrays, self.access.arrays, self._frames)
         self.passed += 1
 
     # ---- the rest of the loop body --------------------------------------------------------------------------------
@@ -278,10 +278,14 @@ class Kdamond:
         self.next_aggregation = self.passed + new.aggr_us // new.sample_us
         self.next_ops_update = self.passed + new.update_us // new.sample_us
         rk.rescale(
-            self.regions.now, self.regions.n,
-            np.uint64(nr_samples(old.sample_us, old.aggr_us)), np.uint64(nr_samples(new.sample_us, new.aggr_us)),
-            np.uint64(old.aggr_us), np.uint64(new.aggr_us), aggregating,
-        )  # fmt: skip
+            self.regions.now,
+            self.regions.n,
+            np.uint64(nr_samples(old.sample_us, old.aggr_us)),
+            np.uint64(nr_samples(new.sample_us, new.aggr_us)),
+            np.uint64(old.aggr_us),
+            np.uint64(new.aggr_us),
+            aggregating,
+        )
         self.attrs = new
         self.next_apply = [self.passed + self.apply_period(i) for i in range(len(self.schemes))]
 
@@ -354,9 +358,12 @@ class Kdamond:
         """Start a charge window where due and set the priority threshold of scheme i (``damos_adjust_quota``)."""
         row = self.schemes[i]
         self.quotas[i].adjust(
-            row, self.jiffies, self.min_sz, lambda: self.measure_goals(i),
+            row,
+            self.jiffies,
+            self.min_sz,
+            lambda: self.measure_goals(i),
             lambda: self.regions.total * self.context.addr_unit,
-        )  # fmt: skip
+        )
         if row["quota_set"] and row["score"] != L.NO_SCORE:
             row["min_score"] = self.min_score(i)
 
@@ -380,9 +387,17 @@ class Kdamond:
         regions.spare_ptr[0] = 0
         while True:
             code = apply.apply_pass(
-                self.control, regions.now, regions.ptr, regions.spare, regions.spare_ptr, self._stack, limit,
-                self.space, self.memory.arrays, access,
-            )  # fmt: skip
+                self.control,
+                regions.now,
+                regions.ptr,
+                regions.spare,
+                regions.spare_ptr,
+                self._stack,
+                limit,
+                self.space,
+                self.memory.arrays,
+                access,
+            )
             if code == apply.ROOM:
                 regions.spare, self._stack = grown(regions.spare), grown(self._stack)
                 continue
@@ -452,9 +467,7 @@ def run_builtin(kdamond: Kdamond, scheme: int, cursor: Any) -> tuple[int, int, i
     """Carry out a scheme's built-in action on the cursor's region."""
     row = kdamond.schemes[scheme].copy()
     row["action"] = table.builtin_action(kdamond.context, kdamond.context.schemes[scheme].action)
-    apply.apply_one(
-        cursor, row, kdamond.filters, kdamond.space, kdamond.memory.arrays, kdamond.access.arrays, kdamond.tick
-    )
+    apply.apply_one(cursor, row, kdamond.filters, kdamond.space, kdamond.memory.arrays, kdamond.access.arrays, kdamond.tick)
     kdamond.schemes[scheme]["last_applied"] = row["last_applied"]
     return int(cursor["applied"]), int(cursor["passed"]), int(cursor["elapsed"])
 

@@ -19,9 +19,7 @@ def _matching(view: MetricView, goal: Goal, first_frame: bool) -> npt.NDArray[np
     if first_frame:
         by_node = view.bytes_by_node(readings.first_frame_bytes, view.scheme, view.window, view.space)
     else:
-        by_node = view.bytes_by_node(
-            scoring.eligible_bytes, view.scheme, view.window, view.space, view.memory.arrays
-        )
+        by_node = view.bytes_by_node(scoring.eligible_bytes, view.scheme, view.window, view.space, view.memory.arrays)
     if view.lag is not None:
         return np.array(view.lag.effective(by_node.tolist()), np.int64)
     return by_node

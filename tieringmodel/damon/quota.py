@@ -85,9 +85,13 @@ class QuotaState:
             row["quota_set"] = esz != 0
 
     def adjust(
-        self, row: Any, jiffies: int, min_region_sz: int, measure: Measure,
+        self,
+        row: Any,
+        jiffies: int,
+        min_region_sz: int,
+        measure: Measure,
         monitored_bytes: Callable[[], int] | None = None,
-    ) -> None:  # fmt: skip
+    ) -> None:
         """Start a new charge window where one is due (part 1 of ``damos_adjust_quota``)."""
         if not (self.quota.sz_bytes or self.quota.ms or self.quota.goals):
             return
@@ -110,9 +114,7 @@ class QuotaState:
     def commit(self, quota: Quota) -> None:
         """Take over new parameters; tuner state, charge window and totals survive."""
         kept = [value for value, _ in self.goals]
-        values = [
-            g.current_value if g.metric == "user_input" or j >= len(kept) else kept[j] for j, g in enumerate(quota.goals)
-        ]
+        values = [g.current_value if g.metric == "user_input" or j >= len(kept) else kept[j] for j, g in enumerate(quota.goals)]
         self.goals = [(value, g.target_value) for value, g in zip(values, quota.goals, strict=True)]
         self.last_totals = [None] * len(quota.goals)
         if [g.lag_cache for g in quota.goals] != [bool(lag) for lag in self.lags]:

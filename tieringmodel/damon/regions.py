@@ -191,9 +191,15 @@ class RegionSet:
         """Split every region at random into up to that many pieces (``damon_split_regions_of`` on all targets)."""
         self.reserve(pieces * self.n + 16)
         rk.split_all(
-            self.now, self.ptr, pieces, np.uint64(min_region_sz), rng, np.zeros(pieces, np.uint64), self.spare,
+            self.now,
+            self.ptr,
+            pieces,
+            np.uint64(min_region_sz),
+            rng,
+            np.zeros(pieces, np.uint64),
+            self.spare,
             self.spare_ptr,
-        )  # fmt: skip
+        )
         self.swap()
 
     def split(self, state: SplitState, max_nr_regions: int, min_region_sz: int, rng: Rng) -> None:
@@ -205,8 +211,15 @@ class RegionSet:
             state.rotation += 1
             self.reserve(2 * nr + 16)
             rk.split_some(
-                self.now, self.ptr, step, offset, np.uint64(min_region_sz), rng, self.spare, self.spare_ptr,
-            )  # fmt: skip
+                self.now,
+                self.ptr,
+                step,
+                offset,
+                np.uint64(min_region_sz),
+                rng,
+                self.spare,
+                self.spare_ptr,
+            )
             self.swap()
         elif nr < max_nr_regions:
             steady = state.last_nr_regions == nr and nr < max_nr_regions // 3

@@ -11,9 +11,15 @@ from ..kernels._jit import records
 from ..scenario import CORE_FILTERS, Context, Filter, Scheme
 
 _FILTER = {
-    "addr": L.ADDR, "target": L.TARGET, "anon": L.ANON, "active": L.IS_ACTIVE, "memcg": L.MEMCG, "young": L.YOUNG,
-    "hugepage_size": L.HUGEPAGE_SIZE, "unmapped": L.UNMAPPED,
-}  # fmt: skip
+    "addr": L.ADDR,
+    "target": L.TARGET,
+    "anon": L.ANON,
+    "active": L.IS_ACTIVE,
+    "memcg": L.MEMCG,
+    "young": L.YOUNG,
+    "hugepage_size": L.HUGEPAGE_SIZE,
+    "unmapped": L.UNMAPPED,
+}
 _ACTION = {
     "paddr": {
         "migrate_hot": L.MIGRATE, "migrate_cold": L.MIGRATE, "stat": L.STAT, "lru_prio": L.LRU_PRIO,

@@ -76,9 +76,14 @@ class WeightedMigrate:
     """
 
     def __init__(
-        self, dests: tuple[Dest, ...], rule: str, vmas: tuple[Vma, ...] = (), seed: int = 0, done_mark: bool = False,
+        self,
+        dests: tuple[Dest, ...],
+        rule: str,
+        vmas: tuple[Vma, ...] = (),
+        seed: int = 0,
+        done_mark: bool = False,
         order: int = 0,
-    ) -> None:  # fmt: skip
+    ) -> None:
         if not dests:
             raise InputError("dests", "is empty", "give node ids with weights")
         if rule in ("first", "last") and len(dests) != 2:
@@ -125,10 +130,16 @@ class WeightedMigrate:
         if any(f.type not in CORE_FILTERS for f in config.filters):
             chosen = chosen[
                 apply.passing(
-                    kdamond.schemes[scheme], kdamond.filters, space, memory.arrays, kdamond.access.arrays, chosen,
-                    kdamond.tick, int(cursor["core_allowed"]),
+                    kdamond.schemes[scheme],
+                    kdamond.filters,
+                    space,
+                    memory.arrays,
+                    kdamond.access.arrays,
+                    chosen,
+                    kdamond.tick,
+                    int(cursor["core_allowed"]),
                 )
-            ]  # fmt: skip
+            ]
         walks = 0
         if self.rule == "vma_offset" and not space.virtual:
             chosen = self._unmarked(kdamond, chosen)
@@ -156,9 +167,7 @@ class WeightedMigrate:
         walk_ns = walks * memory.machine.rmap_ns_per_page
         return (moved << int(space.shift)) // int(space.unit), passed, int(frames.charge_moves(memory.arrays, moved, walk_ns))
 
-    def _not_again(
-        self, row: Any, chosen: npt.NDArray[np.int64], end_bytes: int, space: Space
-    ) -> npt.NDArray[np.int64]:
+    def _not_again(self, row: Any, chosen: npt.NDArray[np.int64], end_bytes: int, space: Space) -> npt.NDArray[np.int64]:
         """Drop a folio that the region before ended in (``last_applied``), and remember the one this region ends in."""
         last, row["last_applied"] = int(row["last_applied"]) - 1, 0
         if chosen.size:

@@ -41,7 +41,9 @@ VARIABLES: dict[str, Variable] = {
     ),
     "migrated_pages": Variable(("time",), "pages", "pages migrated since the previous record", _MODEL),
     "returns": Variable(
-        ("time", "lag"), "pages", "pages moved in this record that were back at their old node `lag` windows later",
+        ("time", "lag"),
+        "pages",
+        "pages moved in this record that were back at their old node `lag` windows later",
         "log of moves",
     ),
     "esz_bytes": Variable(_SCHEME, "bytes", "effective quota", f"{_KERNEL} damos_set_effective_quota"),
@@ -94,9 +96,7 @@ COORDINATES: dict[str, tuple[str, str]] = {
 }
 
 
-def described(
-    data: Mapping[str, npt.NDArray[Any]], coords: Mapping[str, tuple[str, npt.NDArray[Any]]]
-) -> xr.Dataset:
+def described(data: Mapping[str, npt.NDArray[Any]], coords: Mapping[str, tuple[str, npt.NDArray[Any]]]) -> xr.Dataset:
     """Return variables and coordinates (dimension, values) as a dataset that says what they are.
 
     Everything is handed over in xarray's own types: given bare arrays it asks whether they are Dask's, and loads Dask for
@@ -118,7 +118,5 @@ def described(
     for index in indexes.values():
         made |= index.create_variables(made)
     about = VARIABLES | OF_RECLAIM
-    variables = {
-        name: xr.Variable(about[name].dims, values, about[name].attrs, fastpath=True) for name, values in data.items()
-    }
+    variables = {name: xr.Variable(about[name].dims, values, about[name].attrs, fastpath=True) for name, values in data.items()}
     return xr.Dataset(variables, xr.Coordinates(made, indexes))

@@ -74,9 +74,7 @@ class AccessedBits(Checked):
         """Probability that a folio with these touches per second is found accessed in one sample (see `set_probability`)."""
         return set_probability(rate_hz, self.sample_us * 1e-6, tau_s)
 
-    def detection_probability(
-        self, rate_hz: float, window_s: float, hot_share: float = 1.0, tau_s: float = 0.0
-    ) -> float:
+    def detection_probability(self, rate_hz: float, window_s: float, hot_share: float = 1.0, tau_s: float = 0.0) -> float:
         """Probability that a region counts at least one access in a window.
 
         Parameters
@@ -145,9 +143,7 @@ class AccessedBits(Checked):
                 raise InputError("edges", text, "let the last one be the number of pages")
         else:
             seed = int(rng.integers(2**63))
-            self._regions = AdaptiveRegions(
-                activity.n_pages, self.min_nr_regions, self.max_nr_regions, self.folio_pages, seed
-            )
+            self._regions = AdaptiveRegions(activity.n_pages, self.min_nr_regions, self.max_nr_regions, self.folio_pages, seed)
         self._counts = np.zeros(self._edges().size - 1, np.int64)
 
     def _edges(self) -> Ints:
@@ -168,9 +164,11 @@ class AccessedBits(Checked):
         counts = self._counts
         seen = np.flatnonzero(counts)
         report = Reports(
-            edges[:-1][seen], np.diff(edges)[seen], counts[seen].astype(np.float64),
+            edges[:-1][seen],
+            np.diff(edges)[seen],
+            counts[seen].astype(np.float64),
             np.full(seen.size, time_us, np.int64),
-        )  # fmt: skip
+        )
         if self._regions:
             self._regions.adjust(counts, self.samples)
         self._counts = np.zeros(self._edges().size - 1, np.int64)

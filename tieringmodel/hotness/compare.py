@@ -133,10 +133,14 @@ def compare_sources(
         {name: (dims, array, _about(name)) for name, array in values.items()},
         coords,
         {
-            "kind": "hotness", "source": SOURCE, "n_pages": int(hot.size), "hot_pages": int(hot.sum()),
-            "chance": float(hot.mean()), "parameters": json.dumps(parameters),
+            "kind": "hotness",
+            "source": SOURCE,
+            "n_pages": int(hot.size),
+            "hot_pages": int(hot.sum()),
+            "chance": float(hot.mean()),
+            "parameters": json.dumps(parameters),
         },
-    )  # fmt: skip
+    )
 
 
 def _about(name: str) -> dict[str, str]:
@@ -165,6 +169,12 @@ def _one(
     half = -(-when.size // 2)
     delay_s = float(np.sort(when[reported])[half - 1]) * 1e-6 if reported.sum() >= half else float("inf")
     return {
-        "precision": precision, "recall": recall, "delay_s": delay_s, "reported": float(reported.mean()),
-        "cpu_share": found.cpu_share, "reports": found.reports, "lost": found.lost, "covered": found.covered,
-    }  # fmt: skip
+        "precision": precision,
+        "recall": recall,
+        "delay_s": delay_s,
+        "reported": float(reported.mean()),
+        "cpu_share": found.cpu_share,
+        "reports": found.reports,
+        "lost": found.lost,
+        "covered": found.covered,
+    }

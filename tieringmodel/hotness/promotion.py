@@ -150,9 +150,13 @@ def promotion_study(
     import xarray as xr
 
     given = {
-        "work_s": work_s, "local_ns": local_ns, "remote_ns": remote_ns, "cxl_ns": cxl_ns, "outstanding": outstanding,
+        "work_s": work_s,
+        "local_ns": local_ns,
+        "remote_ns": remote_ns,
+        "cxl_ns": cxl_ns,
+        "outstanding": outstanding,
         "step_us": step_us,
-    }  # fmt: skip
+    }
     for name, value in given.items():
         if not value > 0:
             raise InputError(name, f"{value} is not positive", "write a positive number")
@@ -188,12 +192,16 @@ def promotion_study(
     }
     parameters = given | scan | {"zipf": zipf, "n_pages": n, "migrate_ns": migrate_ns, "seed": seed}
     return xr.Dataset(
-        columns, {"policy": list(runs)},
+        columns,
+        {"policy": list(runs)},
         {
-            "kind": "promotion", "source": SOURCE, "order": _order(list(runs), table[:, 0]),
-            "published_s": json.dumps(PUBLISHED_S), "parameters": json.dumps(parameters),
+            "kind": "promotion",
+            "source": SOURCE,
+            "order": _order(list(runs), table[:, 0]),
+            "published_s": json.dumps(PUBLISHED_S),
+            "parameters": json.dumps(parameters),
         },
-    )  # fmt: skip
+    )
 
 
 _SUMMED = np.array([name == "promoted_pages" for name in VARIABLES if name != "relative_time"])
@@ -208,9 +216,18 @@ def _order(names: list[str], relative: Floats) -> str:
 
 
 def _run(
-    source: HintFaults | None, policy: Policy | None, socket: int, n: int, work_s: float, zipf: float, latency_ns: Floats,
-    outstanding: float, migrate_ns: float, step_us: int, seed: int,
-) -> tuple[float, ...]:  # fmt: skip
+    source: HintFaults | None,
+    policy: Policy | None,
+    socket: int,
+    n: int,
+    work_s: float,
+    zipf: float,
+    latency_ns: Floats,
+    outstanding: float,
+    migrate_ns: float,
+    step_us: int,
+    seed: int,
+) -> tuple[float, ...]:
     """Run one process to the end of its work; return the columns of `VARIABLES` after the first."""
     rng = np.random.default_rng((seed, socket))
     total_hz = outstanding / (latency_ns[CXL] * 1e-9)
@@ -241,6 +258,10 @@ def _run(
         if 2 * promoted >= n:
             half_us = min(half_us, now_us)
     return (
-        now_us * 1e-6, float(promoted), half_us * 1e-6, float(at[socket]), float(at[1 - socket]),
+        now_us * 1e-6,
+        float(promoted),
+        half_us * 1e-6,
+        float(at[socket]),
+        float(at[1 - socket]),
         spent_ns / (now_us * 1e3),
-    )  # fmt: skip
+    )

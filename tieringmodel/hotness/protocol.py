@@ -101,9 +101,14 @@ class HotnessSource(Protocol):
 
 
 def page_reports(
-    page: npt.ArrayLike, touches: npt.ArrayLike, time_us: npt.ArrayLike, *, cost_ns: float = 0.0, lost: int = 0,
+    page: npt.ArrayLike,
+    touches: npt.ArrayLike,
+    time_us: npt.ArrayLike,
+    *,
+    cost_ns: float = 0.0,
+    lost: int = 0,
     covered: float = 1.0,
-) -> Reports:  # fmt: skip
+) -> Reports:
     """Return reports of single pages.
 
     Parameters
@@ -119,9 +124,14 @@ def page_reports(
     """
     first = np.asarray(page, np.int64)
     return Reports(
-        first, np.ones_like(first), np.broadcast_to(np.asarray(touches, np.float64), first.shape),
-        np.broadcast_to(np.asarray(time_us, np.int64), first.shape), cost_ns, lost, covered,
-    )  # fmt: skip
+        first,
+        np.ones_like(first),
+        np.broadcast_to(np.asarray(touches, np.float64), first.shape),
+        np.broadcast_to(np.asarray(time_us, np.int64), first.shape),
+        cost_ns,
+        lost,
+        covered,
+    )
 
 
 def check_share(share: float) -> float:

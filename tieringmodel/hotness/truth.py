@@ -53,9 +53,7 @@ def activity(
     return Activity(rates, np.broadcast_to(nodes.astype(np.int64), rates.shape), start_us, length)
 
 
-def activities(
-    truth: Activity | Scenario, duration: str | float, interval: str | int = "1 s"
-) -> Iterator[Activity]:
+def activities(truth: Activity | Scenario, duration: str | float, interval: str | int = "1 s") -> Iterator[Activity]:
     """Yield the intervals of a run, in order and without gaps; a change of the scenario's accesses begins a new one.
 
     Parameters

@@ -71,9 +71,7 @@ def per_page(reports: Reports, weight: Floats, n_pages: int) -> Floats:
     return out
 
 
-def watch(
-    source: HotnessSource, intervals: Iterable[Activity], *, seed: int = 0, half_life_s: float = float("inf")
-) -> Watched:
+def watch(source: HotnessSource, intervals: Iterable[Activity], *, seed: int = 0, half_life_s: float = float("inf")) -> Watched:
     """Run a source over a workload.
 
     Parameters
@@ -125,9 +123,7 @@ def watch(
     if begin_us < 0:
         raise InputError("intervals", "there are none", "give at least one interval")
     duration_us = now_us - begin_us
-    return Watched(
-        touches / weight_s, first_us, last_us, duration_us, cost_ns, n_reports, lost, covered / duration_us
-    )
+    return Watched(touches / weight_s, first_us, last_us, duration_us, cost_ns, n_reports, lost, covered / duration_us)
 
 
 def _note(first_us: Ints, last_us: Ints, reports: Reports, time_us: Ints) -> None:

@@ -196,9 +196,7 @@ def band_exit_probability(weights: Sequence[int], n_pages: int, band: float = 0.
     p = _at_least_two_used(shares(weights))
     here = float(p[_node("node", node, p)])
     if band < 0 or here == 0:
-        raise InputError(
-            "band", f"{band!r} around a share of {here:g} is no band", "give a width >= 0 and a weighted node"
-        )
+        raise InputError("band", f"{band!r} around a share of {here:g} is no band", "give a width >= 0 and a weighted node")
     return math.erfc(band * here * 10_000 / occupancy_std_bp(weights, n_pages, node) / math.sqrt(2))
 
 

@@ -160,9 +160,7 @@ class RandomHashed:
     def take(self, count: int) -> Frames:
         """Hand out `count` frames, each uniform over what is left."""
         out = np.empty(count, np.int64)
-        self._counter = np.uint64(
-            kernels.take_outside_set(self._key, self._counter, self._base, self._size, self._table, out)
-        )
+        self._counter = np.uint64(kernels.take_outside_set(self._key, self._counter, self._base, self._size, self._table, out))
         self._used += count
         return out
 

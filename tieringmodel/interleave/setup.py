@@ -94,9 +94,7 @@ class Setup:
         self._check_share()
         self._check_frames()
         if self.rule in ("first", "last") and self.nodes != 2:
-            raise InputError(
-                "rule", f"{self.rule!r} splits pages between two nodes, not {self.nodes}", "give two weights"
-            )
+            raise InputError("rule", f"{self.rule!r} splits pages between two nodes, not {self.nodes}", "give two weights")
         last = self.vma_start + self.stride * (self.n_pages - 1)
         if last >= 2**64:
             raise InputError("vma_start", f"the last page's offset {last} exceeds 64 bits", "lower it or stride")

@@ -123,8 +123,12 @@ def parse_yaml(text: str, where: str) -> Any:
         import yaml
     except ImportError:
         raise InputError(where, "is YAML, and no reader is installed", "pip install 'tieringmodel[damo]'") from None
-    opening = (yaml.FlowSequenceStartToken, yaml.FlowMappingStartToken, yaml.BlockMappingStartToken,
-               yaml.BlockSequenceStartToken)  # fmt: skip
+    opening = (
+        yaml.FlowSequenceStartToken,
+        yaml.FlowMappingStartToken,
+        yaml.BlockMappingStartToken,
+        yaml.BlockSequenceStartToken,
+    )
     closing = (yaml.FlowSequenceEndToken, yaml.FlowMappingEndToken, yaml.BlockEndToken)
     depth = 0
     try:

@@ -86,9 +86,11 @@ def load(
 
 
 def open_scenario(
-    source: str | Path | Sequence[str], *,
-    machine: Machine | str | Path | None = None, workload: Workload | str | Path | None = None,
-) -> Loaded:  # fmt: skip
+    source: str | Path | Sequence[str],
+    *,
+    machine: Machine | str | Path | None = None,
+    workload: Workload | str | Path | None = None,
+) -> Loaded:
     """Return what `load` returns, with the notes that it turns into warnings.
 
     Parameters
@@ -171,9 +173,7 @@ def _replaced(scenario: Scenario, machine: Machine | None, workload: Workload | 
     return scenario.replace(**changes) if changes else scenario
 
 
-def _surrounded(
-    dump: Dump, machine: Machine | None, workload: Workload | None, name: str, assumed: bool = False
-) -> Loaded:
+def _surrounded(dump: Dump, machine: Machine | None, workload: Workload | None, name: str, assumed: bool = False) -> Loaded:
     scenario, said = surround(dump.contexts, machine, workload, name, assumed=assumed)
     notes = [*said, *dump.notes]
     if dump.memcg_paths:

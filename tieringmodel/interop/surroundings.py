@@ -76,9 +76,13 @@ def read_workload(source: Workload | str | Path) -> Workload:
 
 
 def surround(
-    contexts: tuple[Context, ...], machine: Machine | None, workload: Workload | None, name: str = "", *,
+    contexts: tuple[Context, ...],
+    machine: Machine | None,
+    workload: Workload | None,
+    name: str = "",
+    *,
     assumed: bool = False,
-) -> tuple[Scenario, tuple[str, ...]]:  # fmt: skip
+) -> tuple[Scenario, tuple[str, ...]]:
     """Return a scenario of contexts, and one sentence for all that had to be assumed (none if nothing had).
 
     Parameters
@@ -101,9 +105,7 @@ def surround(
     if machine is None:
         machine, assumed = default_machine(contexts), True
     if assumed:
-        nodes = ", ".join(
-            f"node {n.nid} {format_bytes(n.sz_bytes)} at {format_bytes(n.start_bytes)}" for n in machine.nodes
-        )
+        nodes = ", ".join(f"node {n.nid} {format_bytes(n.sz_bytes)} at {format_bytes(n.start_bytes)}" for n in machine.nodes)
         guesses.append(f"machine {nodes}")
     check_addresses(contexts, machine)
     if workload is None:
@@ -120,9 +122,11 @@ def _physical(contexts: Sequence[Context], what: str) -> list[tuple[int, int]]:
     found = []
     for c in contexts:
         if c.ops == "paddr":
-            ranges = c.targets[0].regions if what == "regions" else (
-                (f.start_bytes, f.end_bytes) for s in c.schemes for f in s.filters if f.type == "addr"
-            )  # fmt: skip
+            ranges = (
+                c.targets[0].regions
+                if what == "regions"
+                else ((f.start_bytes, f.end_bytes) for s in c.schemes for f in s.filters if f.type == "addr")
+            )
             found += [(start * c.addr_unit, end * c.addr_unit) for start, end in ranges]
     return sorted({r for r in found if r[0] < r[1] < 2**63})
 

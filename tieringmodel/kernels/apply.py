@@ -33,7 +33,7 @@ from .layout import (
     STAT,
     UNSUPPORTED,
     YOUNG,
-)  # fmt: skip
+)
 from .regions import align_down, merge_two
 from .sampling import frame_of_page
 from .scoring import core_drops, count_resident, fetch, moving_sum_of, pattern_ok, push_right, region_score, store
@@ -265,9 +265,7 @@ def apply_paddr(cur, s, filters, space, memory, access, tick):
             if s.target >= 0 and k != s.target:
                 done += migrate_lowest(memory, k, a, b, here, s.target)
         else:
-            let_by, handled = handle_pages(
-                s, filters, space, memory, access, k, a, b, here, tick, cur.core_allowed != 0
-            )
+            let_by, handled = handle_pages(s, filters, space, memory, access, k, a, b, here, tick, cur.core_allowed != 0)
             passed += let_by
             done += handled
     cur.passed = (np.uint64(passed) << space.shift) // space.unit

@@ -27,7 +27,7 @@ from .layout import (
     SHIFT32,
     STALLED,
     TOUCHED,
-)  # fmt: skip
+)
 from .random import below
 
 _U0, _U1, _U48 = np.uint64(0), np.uint64(1), np.uint64(48)

@@ -40,10 +40,18 @@ NODE = np.dtype(
 Nodes = Annotated[Any, Column(NODE)]
 RULE = np.dtype(
     [
-        ("kind", "i8"), ("start", "i8"), ("end", "i8"), ("threshold", "u8"), ("period", "i8"), ("phase", "i8"),
-        ("stride", "i8"), ("lo", "i8"), ("salt", "u8"), ("slot", "u8"),
+        ("kind", "i8"),
+        ("start", "i8"),
+        ("end", "i8"),
+        ("threshold", "u8"),
+        ("period", "i8"),
+        ("phase", "i8"),
+        ("stride", "i8"),
+        ("lo", "i8"),
+        ("salt", "u8"),
+        ("slot", "u8"),
     ]
-)  # fmt: skip
+)
 Rules = Annotated[Any, Column(RULE)]
 
 
@@ -157,17 +165,20 @@ SCHEME = np.dtype(
 NO_SCORE, HOT, COLD, TOP = 0, 1, 2, 3
 STAT, MIGRATE, LRU_PRIO, LRU_DEPRIO, PAGEOUT, EXTERNAL, UNSUPPORTED, MADVISE = 0, 1, 2, 3, 4, 5, 6, 7
 
-FILTER = np.dtype(
-    [("type", "i8"), ("matching", "u8"), ("allow", "u8"), ("start", "u8"), ("end", "u8"), ("index", "i8")]
-)
+FILTER = np.dtype([("type", "i8"), ("matching", "u8"), ("allow", "u8"), ("start", "u8"), ("end", "u8"), ("index", "i8")])
 ADDR, TARGET, ANON, IS_ACTIVE, MEMCG, YOUNG, HUGEPAGE_SIZE, UNMAPPED = 0, 1, 2, 3, 4, 5, 6, 7
 
 WINDOW = np.dtype(
     [
-        ("left_bp", "u8"), ("samples", "u8"), ("aggr_us", "u8"), ("min_sz", "u8"), ("tick", "i8"),
-        ("length", "u8"), ("left", "u8"),
+        ("left_bp", "u8"),
+        ("samples", "u8"),
+        ("aggr_us", "u8"),
+        ("min_sz", "u8"),
+        ("tick", "i8"),
+        ("length", "u8"),
+        ("left", "u8"),
     ]
-)  # fmt: skip
+)
 
 CURSOR = np.dtype(
     [
@@ -179,10 +190,18 @@ CURSOR = np.dtype(
 )  # fmt: skip
 EVENT = np.dtype(
     [
-        ("scheme", "i8"), ("target", "i8"), ("start", "u8"), ("end", "u8"), ("mvsum", "u4"), ("age", "u4"),
-        ("score", "u8"), ("sz_applied", "u8"), ("sz_filter_passed", "u8"), ("early_exit", "u4"),
+        ("scheme", "i8"),
+        ("target", "i8"),
+        ("start", "u8"),
+        ("end", "u8"),
+        ("mvsum", "u4"),
+        ("age", "u4"),
+        ("score", "u8"),
+        ("sz_applied", "u8"),
+        ("sz_filter_passed", "u8"),
+        ("early_exit", "u4"),
     ]
-)  # fmt: skip
+)
 
 
 @bundle

@@ -152,9 +152,7 @@ def grid(
             if n < under or n > over:
                 outside = k
             cur = measured_bp(seen, of, noise, key, k)
-            n, moved, _, esz_bp, esz, _ = window(
-                n, cur, consist, esz_bp, goal, most, limit, inward, stops, lost, rate
-            )
+            n, moved, _, esz_bp, esz, _ = window(n, cur, consist, esz_bp, goal, most, limit, inward, stops, lost, rate)
             top, bottom = max(top, n), min(bottom, n)
             total += moved
             if moved > 0:

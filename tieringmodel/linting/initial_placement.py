@@ -112,8 +112,7 @@ class Places:
             k += 1
 
     def _node_of(self, start: int, size: int) -> int | None:
-        inside = (i for i, n in enumerate(self.nodes)
-                  if n.start_bytes <= start and start + size <= n.start_bytes + n.sz_bytes)  # fmt: skip
+        inside = (i for i, n in enumerate(self.nodes) if n.start_bytes <= start and start + size <= n.start_bytes + n.sz_bytes)
         return next(inside, None)
 
     def _put(self, run: Run) -> None:

@@ -88,9 +88,7 @@ class Course(NamedTuple):
     """Numerator in the end."""
 
 
-def consist_course(
-    p: Plant, target_bp: int, cap_bytes: int | None, esz_bp0: int = 0, windows: int = 20_000
-) -> Course | None:
+def consist_course(p: Plant, target_bp: int, cap_bytes: int | None, esz_bp0: int = 0, windows: int = 20_000) -> Course | None:
     """Run the integer loop of stability.md section 0 on a static plant until nothing moves any more.
 
     Returns

@@ -180,9 +180,7 @@ class Facts:
         self.index_of = {n.nid: i for i, n in enumerate(self.nodes)}
         self.total = [(n.sz_bytes - n.unmanaged_bytes - n.offline_bytes) // PAGE_SZ for n in self.nodes]
         self.reserve = [n.reserve_pages for n in self.nodes]
-        self.schemes = [
-            At(self, c, s) for c, x in enumerate(scenario.contexts) for s, y in enumerate(x.schemes) if y.enabled
-        ]
+        self.schemes = [At(self, c, s) for c, x in enumerate(scenario.contexts) for s, y in enumerate(x.schemes) if y.enabled]
         changes = {t for g in scenario.workload.groups for t in (g.start_tick, g.end_tick)}
         self.phases = (0, *sorted(t for t in changes if 0 < t < 2**62))
         self._touches: dict[int, Touches] = {}
@@ -200,9 +198,7 @@ class Facts:
         for context in self.scenario.contexts:
             unit, step = context.addr_unit, context.min_region_sz
             if context.ops == "paddr":
-                whole = [
-                    (self.nodes[0].start_bytes // unit, (self.nodes[-1].start_bytes + self.nodes[-1].sz_bytes) // unit)
-                ]
+                whole = [(self.nodes[0].start_bytes // unit, (self.nodes[-1].start_bytes + self.nodes[-1].sz_bytes) // unit)]
             else:
                 whole = [(v.start_bytes, v.start_bytes + (v.hi - v.lo) * PAGE_SZ) for v in self.scenario.workload.vmas]
             named = [r for t in context.targets for r in (t.regions or whole)]
@@ -267,10 +263,7 @@ class Facts:
 
     def resident(self, c: int) -> list[int]:
         """Return LRU pages per node in the monitored memory of a paddr context."""
-        whole = [
-            a + b
-            for a, b in zip(self.places.on_nodes(0, self.scenario.workload.n_pages), self.places.cache, strict=True)
-        ]
+        whole = [a + b for a, b in zip(self.places.on_nodes(0, self.scenario.workload.n_pages), self.places.cache, strict=True)]
         return [n * self.bytes_on(self.monitored[c], i) // self.nodes[i].sz_bytes for i, n in enumerate(whole)]
 
     def filled(self, node: int, but: At) -> bool:

@@ -87,9 +87,7 @@ def run_many(
     inward = check.choice("direction", direction, ("in", "out")) == "in"
     unknown = sorted(set(arrays) - set(_DEFAULTS))
     if unknown:
-        raise InputError(
-            unknown[0], "is not an argument of a loop", f"use one of {', '.join((*_REQUIRED, *_DEFAULTS))}"
-        )
+        raise InputError(unknown[0], "is not an argument of a loop", f"use one of {', '.join((*_REQUIRED, *_DEFAULTS))}")
     check.capacity_has_meaning(arrays.get("capacity_pages") is not None, inward)
     given = {"target_bp": target_bp, "n_pages": n_pages, "start_pages": start_pages, **_DEFAULTS, **arrays}
     for name in _REQUIRED:
@@ -178,6 +176,4 @@ def run_many(
         "direction": direction,
         **{name: np.asarray(given[name]) if name in varied else given[name] for name in given},
     }
-    return dataset(
-        "loop_grid", parameters, {name: (dims, values.reshape(shape)) for name, values in results.items()}, varied
-    )
+    return dataset("loop_grid", parameters, {name: (dims, values.reshape(shape)) for name, values in results.items()}, varied)

@@ -72,9 +72,7 @@ def run_pair(
     Source: stability.md section 3f.
     """
     check.choice("tuner", tuner, ("consist", "temporal"))
-    targets = [
-        check.whole(f"targets_bp[{i}]", value, "target_bp") for i, value in enumerate(_two("targets_bp", targets_bp))
-    ]
+    targets = [check.whole(f"targets_bp[{i}]", value, "target_bp") for i, value in enumerate(_two("targets_bp", targets_bp))]
     given = _two("caps_bytes", caps_bytes)
     caps = [check.limit("cap_bytes", value, f"caps_bytes[{i}]") for i, value in enumerate(given)]
     pages_total, start = check.whole("n_pages", n_pages), check.whole("start_pages", start_pages)

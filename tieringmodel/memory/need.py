@@ -22,9 +22,7 @@ FIXED_BYTES = 64 << 20
 """The interpreter with numpy and numba, scratch arrays, and the log of moves."""
 
 
-def needed_bytes(
-    frames: int, pages: int, frame_of: bool, seen: bool, copied: bool = False, out: bool = False
-) -> int:
+def needed_bytes(frames: int, pages: int, frame_of: bool, seen: bool, copied: bool = False, out: bool = False) -> int:
     """Return the most memory that a run has in use, while its pages are placed, in bytes.
 
     Parameters

@@ -132,13 +132,15 @@ class PageLists:
         self.lists = [
             [
                 PageList(
-                    batch_pages(total), low_watermark_pages(total, sum(totals)) // cpus,
-                    total // HIGHEST_FRACTION // cpus, held // cpus,
+                    batch_pages(total),
+                    low_watermark_pages(total, sum(totals)) // cpus,
+                    total // HIGHEST_FRACTION // cpus,
+                    held // cpus,
                 )
                 for _ in range(cpus)
             ]
             for total, held in zip(totals, held_pages, strict=True)
-        ]  # fmt: skip
+        ]
         self._used, self._moved_in = memory.used_pages(), memory.migrated_pages()
 
     def draw_from(self, seed: int) -> None:
@@ -149,10 +151,12 @@ class PageLists:
     def state(self) -> dict[str, Any]:
         """Return everything that changes during a run, as plain data."""
         return {
-            "rng": self._rng.bit_generator.state, "due_ns": self._due_ns, "used": self._used.tolist(),
+            "rng": self._rng.bit_generator.state,
+            "due_ns": self._due_ns,
+            "used": self._used.tolist(),
             "moved_in": self._moved_in.tolist(),
             "lists": [[[one.count, one.high, one.alloc_factor, one.free_count] for one in node] for node in self.lists],
-        }  # fmt: skip
+        }
 
     def restore(self, state: dict[str, Any]) -> None:
         """Take up what `state` returned."""

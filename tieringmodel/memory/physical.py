@@ -30,7 +30,7 @@ from ..kernels.layout import (
     Access,
     Memory,
     Space,
-)  # fmt: skip
+)
 from ..kernels.random import mixed
 from ..scenario import Machine, Placement, Workload
 from .page_lists import PageLists
@@ -132,9 +132,7 @@ class PhysicalMemory:
             held = [n.percpu_pages for n in machine.nodes]
             self.page_lists = PageLists(self, held, machine.percpu_lists, seed, machine.percpu_roams)
 
-    def _empty(
-        self, track_young: bool, n_classes: int, log_moves: int, keep_frame_of: bool, reclaims: bool
-    ) -> Memory:
+    def _empty(self, track_young: bool, n_classes: int, log_moves: int, keep_frame_of: bool, reclaims: bool) -> Memory:
         assert track_young or not reclaims, "reclaim rejects young pages, so their state must be known"
         machine = self.machine
         sizes = np.array([n.sz_bytes // self.page_bytes for n in machine.nodes], np.int64)

@@ -87,9 +87,7 @@ def recorded_bands(pairs: Sequence[BandPair], *, ax: Axes | None = None) -> Axes
         tick.set_fontweight("bold" if heading else "normal")
     inside = sum(p.inside for p in pairs)
     headline(axes, f"The model's 5–95 % band holds {inside} of {len(pairs)} recorded measures")
-    axes.text(
-        1.02, -0.6, "recorded", transform=axes.get_yaxis_transform(), fontsize=LABEL_PT, va="center", color=ink()
-    )
+    axes.text(1.02, -0.6, "recorded", transform=axes.get_yaxis_transform(), fontsize=LABEL_PT, va="center", color=ink())
     return axes
 
 
@@ -108,7 +106,12 @@ def _bar(axes: Axes, pair: BandPair, y: float) -> None:
             axes.plot([end], [y], color=colour, marker=marker, markersize=5, linewidth=0, zorder=5, clip_on=False)
     unit = "" if pair.unit == "1" else f" {pair.unit}"
     axes.text(
-        1.02, y, f"{pair.recorded:.3g}{unit}", transform=axes.get_yaxis_transform(), fontsize=SMALL_PT, va="center",
+        1.02,
+        y,
+        f"{pair.recorded:.3g}{unit}",
+        transform=axes.get_yaxis_transform(),
+        fontsize=SMALL_PT,
+        va="center",
         color=ink() if pair.inside else VERMILLION,
-    )  # fmt: skip
+    )
     axes.axhline(y, color=GREY, alpha=0.15, linewidth=0.5, zorder=0)

@@ -118,9 +118,13 @@ def rfc_claims(found: Sequence[Any], *, ax: Any = None) -> npt.NDArray[Any]:
         rfc_claim(ds, ax=panel)
     marks = [Line2D([], [], color=TRUE, linewidth=2), Line2D([], [], color=FALSE, linewidth=2, linestyle=DASHED)]
     axes[0].figure.legend(
-        marks, ["the claim came out true in this setting", "it did not"], loc="outside lower center", ncols=2,
-        fontsize=SMALL_PT, frameon=False,
-    )  # fmt: skip
+        marks,
+        ["the claim came out true in this setting", "it did not"],
+        loc="outside lower center",
+        ncols=2,
+        fontsize=SMALL_PT,
+        frameon=False,
+    )
     headline_all(axes, _message(sets))
     return axes[: len(sets)]
 
@@ -144,9 +148,16 @@ def _lines(ax: Axes, ds: xr.Dataset, x: npt.NDArray[Any], values: npt.NDArray[np
             continue
         colour = TRUE if ok else FALSE
         ax.plot(
-            x, row, color=colour, linewidth=1.4, linestyle="-" if ok else DASHED, drawstyle=drawn, label=setting,
-            alpha=0.9, zorder=4 if ok else 3,
-        )  # fmt: skip
+            x,
+            row,
+            color=colour,
+            linewidth=1.4,
+            linestyle="-" if ok else DASHED,
+            drawstyle=drawn,
+            label=setting,
+            alpha=0.9,
+            zorder=4 if ok else 3,
+        )
         ends.append((float(x[known[-1]]), float(row[known[-1]]), str(setting), colour))
     ax.set_xlim(float(x[0]), float(x[-1]))
     label_ends(ax, ends)
@@ -177,9 +188,7 @@ def _ratios(ax: Axes, ds: xr.Dataset) -> None:
     dress(ax, "Share of node 0 at rest [bp]", grid="x")
     share, goal = numbers(ds, "share_bp"), numbers(ds, "target_bp")
     rows, ends = np.arange(share.shape[0])[::-1], []
-    for row, setting, values, wanted, ok in zip(
-        rows, ds["setting"].values, share, goal, ds["holds"].values, strict=True
-    ):
+    for row, setting, values, wanted, ok in zip(rows, ds["setting"].values, share, goal, ds["holds"].values, strict=True):
         end = float(values[np.isfinite(values)][-1])
         colour = TRUE if ok else FALSE
         ax.plot([wanted, end], [row, row], color=colour, linewidth=1.4, linestyle="-" if ok else DASHED, zorder=3)
@@ -187,8 +196,7 @@ def _ratios(ax: Axes, ds: xr.Dataset) -> None:
                 markerfacecolor=colour if ok else "white", markeredgewidth=1.5)  # fmt: skip
         ends.append((10_000.0, float(row), str(setting), colour))
     ax.axvline(float(np.median(goal)), color=ink(), linewidth=0.9, alpha=0.55, zorder=2, gid="target")
-    ax.annotate("wanted", (float(np.median(goal)), -0.75), (-3, 0), textcoords="offset points", ha="right",
-                fontsize=SMALL_PT)  # fmt: skip
+    ax.annotate("wanted", (float(np.median(goal)), -0.75), (-3, 0), textcoords="offset points", ha="right", fontsize=SMALL_PT)
     ax.set_yticks([])
     ax.spines["left"].set_visible(False)
     ax.set_ylim(-0.9, share.shape[0] - 0.4)
@@ -247,8 +255,9 @@ def five_pages(ds: xr.Dataset, *, ax: Any = None) -> npt.NDArray[Any]:
     for k, panel in enumerate(axes[: ds.sizes["reading"]]):
         dress(panel)
         panel.grid(visible=False)
-        panel.pcolormesh(x, y, ds["node"].values[k].T, cmap=ListedColormap(colours), vmin=0, vmax=1, edgecolors="white",
-                         linewidth=0.8)  # fmt: skip
+        panel.pcolormesh(
+            x, y, ds["node"].values[k].T, cmap=ListedColormap(colours), vmin=0, vmax=1, edgecolors="white", linewidth=0.8
+        )
         word = "at rest, 2 to 3" if rests[k] and right[k] else "at rest, wrong" if rests[k] else "never at rest"
         name = textwrap.fill(str(ds["reading"].values[k]), 20)
         panel.set_title(f"{name}\n{word}", loc="left", fontsize=SMALL_PT, pad=3)
@@ -260,9 +269,13 @@ def five_pages(ds: xr.Dataset, *, ax: Any = None) -> npt.NDArray[Any]:
         if grid is None or grid.is_last_row():
             panel.set_xlabel("Iteration", fontsize=LABEL_PT)
     axes[0].figure.legend(
-        [Patch(facecolor=colours[0]), Patch(facecolor=colours[1])], ["on node 0", "on node 1"],
-        loc="outside lower center", ncols=2, fontsize=SMALL_PT, frameon=False,
-    )  # fmt: skip
+        [Patch(facecolor=colours[0]), Patch(facecolor=colours[1])],
+        ["on node 0", "on node 1"],
+        loc="outside lower center",
+        ncols=2,
+        fontsize=SMALL_PT,
+        frameon=False,
+    )
     both = int((rests & right).sum())
     headline_all(
         axes,

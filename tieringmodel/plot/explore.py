@@ -82,9 +82,15 @@ class Knobs(Checked):
 
         n = self.eligible_mib * MIB // PAGE_SZ
         ds = run(
-            self.tuner, self.target_bp, n, n * self.start_bp // 10_000, cap_bytes=self.quota_mib * MIB or None,
-            delay=self.delay_windows, leak_rate=self.leak_rate, windows=self.windows,
-        )  # fmt: skip
+            self.tuner,
+            self.target_bp,
+            n,
+            n * self.start_bp // 10_000,
+            cap_bytes=self.quota_mib * MIB or None,
+            delay=self.delay_windows,
+            leak_rate=self.leak_rate,
+            windows=self.windows,
+        )
         return ds.assign_attrs(window_s=self.interval_ms / 1000)
 
 
@@ -171,9 +177,7 @@ def explore(**defaults: Any) -> Any:
     for name, (label, steps) in STEPS.items():
         now = getattr(knobs, name)
         options = [("none" if name == "quota_mib" and not x else f"{x:g}", x) for x in sorted({*steps, now})]
-        controls[name] = w.SelectionSlider(
-            options=options, value=now, description=label, continuous_update=False, style=style
-        )
+        controls[name] = w.SelectionSlider(options=options, value=now, description=label, continuous_update=False, style=style)
     controls["tuner"] = w.ToggleButtons(options=["consist", "temporal"], value=knobs.tuner, description="Tuner", style=style)
     picture, words = w.Image(format="png"), w.HTML()
 

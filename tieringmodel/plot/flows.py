@@ -29,9 +29,7 @@ def summary_sheet(cmp: xr.Dataset) -> Sheet:
     return Sheet(1.5 + 0.26 * cmp.sizes["policy"], 1, 2, sharey=True)
 
 
-def running_mean(
-    time: npt.NDArray[np.float64], values: npt.NDArray[np.float64], window_s: float
-) -> npt.NDArray[np.float64]:
+def running_mean(time: npt.NDArray[np.float64], values: npt.NDArray[np.float64], window_s: float) -> npt.NDArray[np.float64]:
     """Return the mean of the samples within half a window on either side; NaN samples do not count.
 
     Parameters
@@ -156,22 +154,32 @@ def summary(cmp: xr.Dataset, *, ax: Any = None) -> npt.NDArray[Any]:
     _rate_scale(left, rate, "x")
     widest = float(error[np.isfinite(error)].max(initial=100.0))
     right.set_xlim(-0.03 * widest, 1.2 * widest)
-    for policy, look, row, ok, values in zip(
-        policies, looks(policies), rows, rest, zip(rate, error, strict=True), strict=True
-    ):
+    for policy, look, row, ok, values in zip(policies, looks(policies), rows, rest, zip(rate, error, strict=True), strict=True):
         colour = colour_of(look)
         for panel, value, text in zip((left, right), values, (f"{number(values[0])}", f"{values[1]:.0f}"), strict=True):
             known = bool(np.isfinite(value))
             if known:
                 panel.plot([0, value], [row, row], color=colour, linewidth=1.2, alpha=0.6, zorder=3)
                 panel.plot(
-                    value, row, "o", color=colour, markersize=6.5, zorder=4, clip_on=False,
-                    markerfacecolor=colour if ok else "none", markeredgewidth=1.5, label=policy,
-                )  # fmt: skip
+                    value,
+                    row,
+                    "o",
+                    color=colour,
+                    markersize=6.5,
+                    zorder=4,
+                    clip_on=False,
+                    markerfacecolor=colour if ok else "none",
+                    markeredgewidth=1.5,
+                    label=policy,
+                )
             panel.annotate(
-                text if known else "–", (value if known else 0, row), (7, 0), textcoords="offset points", va="center",
+                text if known else "–",
+                (value if known else 0, row),
+                (7, 0),
+                textcoords="offset points",
+                va="center",
                 fontsize=SMALL_PT,
-            )  # fmt: skip
+            )
     dress(left, "Residual migration [MiB/s]", grid="x")
     dress(right, "Distance from the target share [bp]", grid="x")
     left.set_yticks(rows, [literal(p) for p in policies], fontsize=SMALL_PT)

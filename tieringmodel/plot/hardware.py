@@ -51,9 +51,16 @@ def hardware_v1(ds: xr.Dataset, *, ax: Any = None) -> Axes:
     for (name, marker, colour, shift), prefix in zip(looks, ("published", "model"), strict=True):
         off = numbers(ds, f"{prefix}_mean") - target
         axes.errorbar(
-            [k + shift for k in place], off, yerr=numbers(ds, f"{prefix}_sd"), fmt=marker, color=colour, capsize=4,
-            markersize=7, linewidth=1.8, label=f"{name}: mean ± 1 sd",
-        )  # fmt: skip
+            [k + shift for k in place],
+            off,
+            yerr=numbers(ds, f"{prefix}_sd"),
+            fmt=marker,
+            color=colour,
+            capsize=4,
+            markersize=7,
+            linewidth=1.8,
+            label=f"{name}: mean ± 1 sd",
+        )
     axes.axhline(0, color=ink(), linewidth=1.0)
     dress(axes, "Target: share of the hot set on DRAM [%]", "Mean share less target [percentage points]")
     axes.set_xticks(list(place), [f"{t:g}" for t in target])
@@ -87,8 +94,15 @@ def hardware_v4(ds: xr.Dataset, *, ax: Any = None) -> Axes:
     axes: Axes = SHEET.axes(ax)[0]
     end, top, tolerance = (float(ds.attrs[k]) for k in ("calibrated_gb", "calibrated_time", "tolerance"))
     line = [1.0, top]
-    axes.fill_between([0, end], [v - tolerance for v in line], [v + tolerance for v in line], color=MODEL, alpha=0.15,
-                      linewidth=0, label=f"± {tolerance:g}")  # fmt: skip
+    axes.fill_between(
+        [0, end],
+        [v - tolerance for v in line],
+        [v + tolerance for v in line],
+        color=MODEL,
+        alpha=0.15,
+        linewidth=0,
+        label=f"± {tolerance:g}",
+    )
     axes.plot([0, end], line, color=MODEL, linewidth=1.8, label="model: proportional to the part on CXL")
     axes.plot(numbers(ds, "cxl_gb"), numbers(ds, "published"), "o", color=PUBLISHED, markersize=7, label="published")
     axes.plot([end], [top], "D", color=ink(), markersize=7, label="published, calibrates the slope")

@@ -86,9 +86,15 @@ def sources_at_equal_cost(ds: xr.Dataset, *, ax: Any = None) -> npt.NDArray[Any]
             seen = ~np.isnan(row).all(axis=1)
             x, row = taken[k][seen], row[seen]
             panel.plot(
-                x, np.nanmean(row, axis=1), color=colour, marker=MARKERS[k % len(MARKERS)], markersize=5, linewidth=1.5,
-                linestyle=("-", "--")[k // 6 % 2], label=names[k],
-            )  # fmt: skip
+                x,
+                np.nanmean(row, axis=1),
+                color=colour,
+                marker=MARKERS[k % len(MARKERS)],
+                markersize=5,
+                linewidth=1.5,
+                linestyle=("-", "--")[k // 6 % 2],
+                label=names[k],
+            )
             if row.shape[1] > 1:
                 panel.fill_between(x, np.nanmin(row, axis=1), np.nanmax(row, axis=1), color=colour, alpha=0.15, linewidth=0)
         if name == "delay_s":
@@ -100,9 +106,16 @@ def sources_at_equal_cost(ds: xr.Dataset, *, ax: Any = None) -> npt.NDArray[Any]
     chance = float(ds.attrs["chance"])
     axes[0].axhline(chance, color="0.5", linewidth=1.0, linestyle=(0, (2, 2)))
     axes[0].annotate(
-        "picked at random", (0.0, chance), (3, -3), xycoords=("axes fraction", "data"), textcoords="offset points",
-        ha="left", va="top", fontsize=SMALL_PT, color="0.35",
-    )  # fmt: skip
+        "picked at random",
+        (0.0, chance),
+        (3, -3),
+        xycoords=("axes fraction", "data"),
+        textcoords="offset points",
+        ha="left",
+        va="top",
+        fontsize=SMALL_PT,
+        color="0.35",
+    )
     handles, labels = axes[1].get_legend_handles_labels()
     axes[0].figure.legend(
         handles, labels, loc="outside lower center", ncols=3, fontsize=SMALL_PT, frameon=False, handlelength=3.0

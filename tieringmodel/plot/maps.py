@@ -22,9 +22,15 @@ if TYPE_CHECKING:
 Floats = npt.NDArray[np.float64]
 
 CLASS_COLOURS = {
-    "converged": GREEN, "ripple": SKY, "limit-cycle": ORANGE, "runaway": VERMILLION, "wrong-point": PURPLE,
-    "saturated": BLUE, "stuck": GREY, "wrong-polarity": "#000000",
-}  # fmt: skip
+    "converged": GREEN,
+    "ripple": SKY,
+    "limit-cycle": ORANGE,
+    "runaway": VERMILLION,
+    "wrong-point": PURPLE,
+    "saturated": BLUE,
+    "stuck": GREY,
+    "wrong-polarity": "#000000",
+}
 IMPOSSIBLE_COLOUR = "#E8E8E8"
 _DASHES: tuple[Dashes, ...] = ((0, ()), (0, (5, 2)), (0, (1.5, 1.5)), (0, (7, 2, 1.5, 2)))
 LABELLED = 0.03
@@ -86,13 +92,16 @@ def _start_message(ds: xr.Dataset) -> str:
 LOOKS = {
     "quota": Look("class", str, _quota_message, True, True, 4.3),
     "gain": Look(
-        "class", lambda v: f"{100 * v:g} % leaks per window", _gain_message, False, True, 4.3,
+        "class",
+        lambda v: f"{100 * v:g} % leaks per window",
+        _gain_message,
+        False,
+        True,
+        4.3,
         {"ripple": "stable: replaces the leak"},
     ),
-    "start": Look(
-        "error_bp", lambda v: f"room for {v / 100:g} % of the pages", _start_message, False, False, 4.1
-    ),
-}  # fmt: skip
+    "start": Look("error_bp", lambda v: f"room for {v / 100:g} % of the pages", _start_message, False, False, 4.1),
+}
 
 
 def _look(ds: xr.Dataset) -> Look:
@@ -176,16 +185,15 @@ def _plain_ticks(ax: Axes, look: Look) -> None:
             axis.set_major_locator(MaxNLocator(9 if look.log_y else 5, steps=[1, 2, 5, 10], integer=True))
 
 
-def _classes(
-    ax: Axes, ds: xr.Dataset, code: npt.NDArray[Any], x: Floats, y: Floats, words: Mapping[str, str]
-) -> None:
+def _classes(ax: Axes, ds: xr.Dataset, code: npt.NDArray[Any], x: Floats, y: Floats, words: Mapping[str, str]) -> None:
     from matplotlib.colors import ListedColormap
     from scipy.ndimage import distance_transform_edt
 
     names = [str(n) for n in ds["class_name"].values]
     colours = [IMPOSSIBLE_COLOUR, *(CLASS_COLOURS.get(n, GREY) for n in names)]
-    ax.pcolormesh(x, y, code, cmap=ListedColormap(colours), vmin=-1.5, vmax=len(names) - 0.5, alpha=0.75,
-                  rasterized=True, linewidth=0)  # fmt: skip
+    ax.pcolormesh(
+        x, y, code, cmap=ListedColormap(colours), vmin=-1.5, vmax=len(names) - 0.5, alpha=0.75, rasterized=True, linewidth=0
+    )
     for k in np.unique(code[code >= 0]):
         mine = np.pad(code == k, 1)
         if mine.sum() < LABELLED * code.size:
@@ -233,11 +241,23 @@ def _boundaries(axes: npt.NDArray[Any], ds: xr.Dataset) -> None:
         casing = [patheffects.Stroke(linewidth=3.2, foreground="white"), patheffects.Normal()]
         for ax in axes if panel < 0 else axes[panel : panel + 1]:
             drawn[str(name)] = ax.plot(
-                x, y, color=ink(), linewidth=1.5, linestyle=_DASHES[style % len(_DASHES)], path_effects=casing,
-                zorder=5, scalex=False, scaley=False,
-            )[0]  # fmt: skip
+                x,
+                y,
+                color=ink(),
+                linewidth=1.5,
+                linestyle=_DASHES[style % len(_DASHES)],
+                path_effects=casing,
+                zorder=5,
+                scalex=False,
+                scaley=False,
+            )[0]
     figure = axes[0].figure
     figure.legend(
-        list(drawn.values()), list(drawn), loc="outside lower center", ncols=3 if len(drawn) <= 3 else 2,
-        fontsize=SMALL_PT, frameon=False, handlelength=3.5,
-    )  # fmt: skip
+        list(drawn.values()),
+        list(drawn),
+        loc="outside lower center",
+        ncols=3 if len(drawn) <= 3 else 2,
+        fontsize=SMALL_PT,
+        frameon=False,
+        handlelength=3.5,
+    )

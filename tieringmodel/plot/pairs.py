@@ -21,7 +21,6 @@ def pair_sheet(ds: xr.Dataset) -> Sheet:
     return Sheet(5.6, ds.sizes["tuner"], ds.sizes["delay_windows"], sharex=True, sharey=True)
 
 
-
 def pair_message(ds: xr.Dataset) -> str:
     """Return what the map of complementary schemes says, from its data.
 
@@ -96,13 +95,21 @@ def consist_or_temporal(ds: xr.Dataset, *, ax: Any = None) -> npt.NDArray[Any]:
             dress(panel)
             panel.grid(visible=False)
             mesh = panel.pcolormesh(
-                x, y, np.where(residual[row, column] >= 0.1, residual[row, column], np.nan), cmap=shades,
-                norm=LogNorm(0.1, high), rasterized=True,
-            )  # fmt: skip
+                x,
+                y,
+                np.where(residual[row, column] >= 0.1, residual[row, column], np.nan),
+                cmap=shades,
+                norm=LogNorm(0.1, high),
+                rasterized=True,
+            )
             panel.contourf(
-                numbers(ds, "gap_bp"), numbers(ds, "cap_bp"), error[row, column], levels=[200, np.inf], colors="none",
+                numbers(ds, "gap_bp"),
+                numbers(ds, "cap_bp"),
+                error[row, column],
+                levels=[200, np.inf],
+                colors="none",
                 hatches=["////"],
-            )  # fmt: skip
+            )
             late = f"delay {int(delay)} window{'' if delay == 1 else 's'}"
             panel.set_title(f"{str(tuner).upper()}, {late}", loc="left", fontsize=LABEL_PT)
             panel.set_xlim(x[0], x[-1])
@@ -126,13 +133,15 @@ def _boundaries_of_pair(axes: npt.NDArray[Any], ds: xr.Dataset) -> None:
     xs, ys, panels = numbers(ds, "boundary_x"), numbers(ds, "boundary_y"), ds["boundary_panel"].values
     for x, y, panel in zip(xs, ys, panels, strict=True):
         for row in axes:
-            shown = row[panel].plot(
-                x, y, color=ink(), linewidth=1.5, path_effects=casing, scalex=False, scaley=False, zorder=5
-            )
+            shown = row[panel].plot(x, y, color=ink(), linewidth=1.5, path_effects=casing, scalex=False, scaley=False, zorder=5)
     for panel in axes.ravel():
         none = panel.axvline(0, color=ink(), linewidth=1.0, linestyle=(0, (4, 2)), zorder=5)
     axes[0, 0].figure.legend(
         [*shown, none, Patch(facecolor="none", edgecolor=ink(), hatch="////", linewidth=0)],
         ["gap = (delay + 1) quotas", "goals sum to 10000 bp", "share misses the goals by more than 200 bp"],
-        loc="outside lower center", ncols=3, fontsize=SMALL_PT, frameon=False, handlelength=3.0,
-    )  # fmt: skip
+        loc="outside lower center",
+        ncols=3,
+        fontsize=SMALL_PT,
+        frameon=False,
+        handlelength=3.0,
+    )

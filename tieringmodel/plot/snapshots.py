@@ -205,9 +205,15 @@ def heatmap(ds: xr.Dataset, *, context: int = 0, rows: int = 400, ax: Axes | Non
             target.axhline(first / scale, color="black", linewidth=1.0, linestyle=(0, (4, 2)), label="_node boundary")
         middle = (max(first, low) + min(last, high)) / 2 / scale
         target.annotate(
-            f"node {nid}", (1, middle), (4, 0), xycoords=("axes fraction", "data"), textcoords="offset points",
-            va="center", rotation=270, fontsize=SMALL_PT,
-        )  # fmt: skip
+            f"node {nid}",
+            (1, middle),
+            (4, 0),
+            xycoords=("axes fraction", "data"),
+            textcoords="offset points",
+            va="center",
+            rotation=270,
+            fontsize=SMALL_PT,
+        )
     headline(target, _message(regions, nodes, most))
     bar = target.figure.colorbar(mesh, ax=target, pad=0.035, fraction=0.05)
     bar.set_label(f"nr_accesses / {most:.0f} samples [1]", fontsize=SMALL_PT)

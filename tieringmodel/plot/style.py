@@ -157,9 +157,13 @@ def label_ends(ax: Axes, ends: Sequence[tuple[float, float, str, str]]) -> None:
         name = ends[k][2]
         text = name if len(name) <= LONGEST_LABEL else name[: LONGEST_LABEL - 1] + "…"
         ax.annotate(
-            literal(text), (1.05, float(place)), xycoords="axes fraction", va="center", fontsize=SMALL_PT,
+            literal(text),
+            (1.05, float(place)),
+            xycoords="axes fraction",
+            va="center",
+            fontsize=SMALL_PT,
             annotation_clip=False,
-        )  # fmt: skip
+        )
         leaders.append(((last[k, 0], last[k, 1]), (1.05 - _GAP_PT / size_pt[0], place)))
     # All in one artist, and no arrows: the layout measures each of them again and again, which took half of the time.
     colours = [ends[k][3] for k in order]

@@ -226,9 +226,14 @@ def _map(ax: Axes, view: View, name: str, what: str, unit: str) -> None:
     ax.set_facecolor(IMPOSSIBLE_COLOUR)
     # Cells of equal size, whatever the values: a sweep's settings are seldom evenly spaced, and every one counts.
     mesh = ax.pcolormesh(
-        np.arange(values.shape[1] + 1), np.arange(values.shape[0] + 1), shown, cmap=cmap, norm=norm,
-        edgecolors="white", linewidth=0.8 if values.size <= MOST_CELLS_WITH_NUMBERS else 0.0,
-    )  # fmt: skip
+        np.arange(values.shape[1] + 1),
+        np.arange(values.shape[0] + 1),
+        shown,
+        cmap=cmap,
+        norm=norm,
+        edgecolors="white",
+        linewidth=0.8 if values.size <= MOST_CELLS_WITH_NUMBERS else 0.0,
+    )
     for k, axis in enumerate((ax.xaxis, ax.yaxis)):
         side, picked = (across, up)[k], _thin(len((across, up)[k].texts))
         axis.set_ticks([i + 0.5 for i in picked], [literal(_told(view, k, i)) for i in picked])
@@ -303,9 +308,15 @@ def _line(ax: Axes, view: View, what: str, unit: str) -> None:
     for text, where in (("never", np.isinf(mean)), ("failed", np.isnan(mean))):
         for x in at[where]:
             ax.annotate(
-                text, (x, 0.97), xycoords=ax.get_xaxis_transform(), ha="center", va="top", rotation=90, fontsize=SMALL_PT,
+                text,
+                (x, 0.97),
+                xycoords=ax.get_xaxis_transform(),
+                ha="center",
+                va="top",
+                rotation=90,
+                fontsize=SMALL_PT,
                 color=GREY,
-            )  # fmt: skip
+            )
 
 
 def _scatter(ax: Axes, view: View, name: str, what: str, unit: str) -> None:
@@ -313,8 +324,9 @@ def _scatter(ax: Axes, view: View, name: str, what: str, unit: str) -> None:
     dress(ax, across.name, up.name, grid="both")
     cmap, norm = _colours(name, view.mean)
     good = np.isfinite(view.mean)
-    mesh = ax.scatter(across.at[good], up.at[good], c=view.mean[good], cmap=cmap, norm=norm, s=60, edgecolors=GREY,
-                      linewidths=0.8, zorder=3)  # fmt: skip
+    mesh = ax.scatter(
+        across.at[good], up.at[good], c=view.mean[good], cmap=cmap, norm=norm, s=60, edgecolors=GREY, linewidths=0.8, zorder=3
+    )
     ax.scatter(across.at[~good], up.at[~good], marker="x", color=GREY, s=40, zorder=3)
     _scales(ax, across, "x")
     _scales(ax, up, "y")

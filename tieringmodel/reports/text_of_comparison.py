@@ -21,9 +21,17 @@ _GAP = "  "
 _CAUSE_AT_LEAST = 28
 _POLICY_AT_LEAST = 14
 VARIABLES = (
-    "policy", "settled", "settling_s", "share_error_bp", "residual_mib_s", "ping_pong", "moves_per_page",
-    "kind", "cause", "fix",
-)  # fmt: skip
+    "policy",
+    "settled",
+    "settling_s",
+    "share_error_bp",
+    "residual_mib_s",
+    "ping_pong",
+    "moves_per_page",
+    "kind",
+    "cause",
+    "fix",
+)
 
 
 class Column(NamedTuple):

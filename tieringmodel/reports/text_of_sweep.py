@@ -17,9 +17,13 @@ if TYPE_CHECKING:
 
 MOST_ROWS = 20
 SHOWN = {
-    "settling_s": "settling s", "share_mean_bp": "mean bp", "share_sd_bp": "sd bp", "overshoot_bp": "overshoot bp",
-    "residual_mib_s": "MiB/s", "ping_pong": "ping-pong",
-}  # fmt: skip
+    "settling_s": "settling s",
+    "share_mean_bp": "mean bp",
+    "share_sd_bp": "sd bp",
+    "overshoot_bp": "overshoot bp",
+    "residual_mib_s": "MiB/s",
+    "ping_pong": "ping-pong",
+}
 MOST_MEASURES = 8
 
 

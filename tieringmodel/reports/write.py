@@ -102,8 +102,7 @@ def _contents(comparisons: Sequence[xr.Dataset], ids: list[str]) -> str:
     if len(comparisons) == 1:
         return ""
     items = [
-        f'<li><a href="#{i}">{escape(_title(c))}</a>: {escape(headline(c))}</li>'
-        for c, i in zip(comparisons, ids, strict=True)
+        f'<li><a href="#{i}">{escape(_title(c))}</a>: {escape(headline(c))}</li>' for c, i in zip(comparisons, ids, strict=True)
     ]
     return "<nav><ul>\n" + "\n".join(items) + "\n</ul></nav>"
 

@@ -53,8 +53,6 @@ class Attrs(Checked):
             raise InputError("sample_us", "0 would never advance simulated time", "write 1 or more")
 
 
-
-
 @dataclass(frozen=True)
 class Target(Checked):
     """Monitored address ranges in core addresses; empty means everything the machine or workload has."""

@@ -72,9 +72,12 @@ class Machine(Checked):
     _choices: ClassVar = {"allocator": ALLOCATORS, "on_full": ("stop_run", "try_all")}
     # 2**32 pages of a second each still fit the clock beside the longest run.
     _max: ClassVar = {
-        "hz": 1_000_000, "folio_bytes": 2**30, "percpu_lists": 4096, "migrate_ns_per_page": 10**9,
+        "hz": 1_000_000,
+        "folio_bytes": 2**30,
+        "percpu_lists": 4096,
+        "migrate_ns_per_page": 10**9,
         "rmap_ns_per_page": 10**9,
-    }  # fmt: skip
+    }
 
     def check(self) -> None:
         """Refuse machines without nodes, with repeated ids or with overlapping ranges."""

@@ -98,5 +98,3 @@ class Quota(Checked):
     esz_cap_monitored: bool = False
     _choices: ClassVar = {"goal_tuner": ("consist", "temporal"), "esz0": ("stop", "bypass")}
     _max: ClassVar = {"fail_charge_num": UINT_MAX, "fail_charge_denom": UINT_MAX}
-
-

@@ -52,8 +52,9 @@ class Scenario(Checked):
     @property
     def tick_us(self) -> int:
         """Length of a workload tick: what the workload says, else the shortest sampling interval of the contexts."""
-        shortest = [c.attrs.intervals_goal.min_sample_us if c.attrs.intervals_goal.aggrs else c.attrs.sample_us
-                    for c in self.contexts]  # fmt: skip
+        shortest = [
+            c.attrs.intervals_goal.min_sample_us if c.attrs.intervals_goal.aggrs else c.attrs.sample_us for c in self.contexts
+        ]
         return self.workload.tick_us or max(min(shortest, default=Attrs.sample_us), 1)
 
     def check(self) -> None:
@@ -134,7 +135,7 @@ class Scenario(Checked):
             )
             for c, context in enumerate(self.contexts)
             for s, scheme in enumerate(context.schemes)
-        ]  # fmt: skip
+        ]
         rows = [*nodes, ("workload", groups), *schemes, *((f"at {e.at_us * 1e-6:g} s", e.path) for e in self.events)]
         return titled(self.name or "Scenario", table((), rows), folded("TOML", self.to_toml()))
 

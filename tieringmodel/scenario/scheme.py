@@ -32,8 +32,6 @@ class AccessPattern(Checked):
     _max: ClassVar = {k: UINT_MAX for k in ("min_nr_accesses", "max_nr_accesses", "min_age", "max_age")}
 
 
-
-
 @dataclass(frozen=True)
 class Watermarks(Checked):
     """Activation by free memory: ``metric`` ``"none"`` or ``"free_mem_rate"`` (permil of the system's memory)."""
@@ -103,5 +101,3 @@ class Scheme(Checked):
     enabled: bool = True
     _signed: ClassVar = frozenset({"target_nid"})
     _choices: ClassVar = {"action": ACTIONS, "dest_rule": DEST_RULES}
-
-

@@ -40,7 +40,7 @@ from ..kernels.layout import (
     STALLED,
     TOUCHED,
     Memory,
-)  # fmt: skip
+)
 from ..scenario import Attrs, Context, Scenario
 from .engine import MAX_TRACKED_TICK, Engine
 
@@ -86,12 +86,17 @@ def save(path: str | Path, engine: Engine, recorder: Recorder | None = None) -> 
             raise InputError(f"contexts[{i}].sources", text, "run without checkpoint, or with accessed bits")
     arrays: Arrays = {}
     tree: dict[str, Any] = {
-        "format": FORMAT, "version": __version__, "kernels": source_digest(), "scenario": engine.whole.to_json(),
-        "seed": engine.seed, "started": engine.started, "stages_left": len(engine.stages),
+        "format": FORMAT,
+        "version": __version__,
+        "kernels": source_digest(),
+        "scenario": engine.whole.to_json(),
+        "seed": engine.seed,
+        "started": engine.started,
+        "stages_left": len(engine.stages),
         "clocks": [[c.last_ns, c.start_ns, c.wait_ns] for c in engine.clocks],
         "kdamonds": [_kdamond(k, f"kdamond{i}.", arrays) for i, k in enumerate(engine.kdamonds)],
         "memory": _memory(engine, arrays),
-    }  # fmt: skip
+    }
     if recorder:
         tree["recorder"] = recorder.state(arrays)
     text = json.dumps(tree, default=int)
@@ -193,14 +198,17 @@ def _kdamond(k: Kdamond, name: str, arrays: Arrays) -> dict[str, Any]:
             for part in _DEALT:
                 arrays[f"{name}{part}{i}"] = getattr(inner, part)
     return {
-        "context": k.context.to_dict(), "pending": k.pending is not None, "attrs": k.attrs.to_dict(),
-        "split": [k.split_state.last_nr_regions, k.split_state.rotation], "ticks": {t: getattr(k, t) for t in _TICKS},
+        "context": k.context.to_dict(),
+        "pending": k.pending is not None,
+        "attrs": k.attrs.to_dict(),
+        "split": [k.split_state.last_nr_regions, k.split_state.rotation],
+        "ticks": {t: getattr(k, t) for t in _TICKS},
         "quotas": [
             {f: getattr(q, f) for f in _QUOTA} | {"lags": [lag and {f: getattr(lag, f) for f in _LAG} for lag in q.lags]}
             for q in k.quotas
         ],
         "dealt": dealt,
-    }  # fmt: skip
+    }
 
 
 def _weighted(action: Any) -> WeightedMigrate | None:

@@ -112,13 +112,18 @@ class Engine:
                 kind = partial(ReportedKdamond, seed=seed, tick_us=self.tick_us)
             self.kdamonds.append(
                 kind(
-                    context, i, self.memory, self.access, space, ranges,
+                    context,
+                    i,
+                    self.memory,
+                    self.access,
+                    space,
+                    ranges,
                     rngs[i] if rngs else counter_rng(context.rng_seed if context.rng_seed is not None else seed, i),
                     shared if scenario.machine.shared_split_state else SplitState(),
                     actions(self, i) if actions else {},
                     self.observer,
                 )
-            )  # fmt: skip
+            )
         self.clocks = [ContextClock(k, self.tick_us * 1000) for k in self.kdamonds]
         self.started = False
         self.make_actions = actions
@@ -130,9 +135,17 @@ class Engine:
         by_identity, n_classes = needs_frame_of(self.scenario), len(access.groups_of_class)
         reclaims = needs_reclaim(self.scenario)
         layout = (
-            machine.nodes, machine.allocator, machine.folio_bytes, workload.n_pages, workload.placement, access.runs,
-            n_classes, young, by_identity, reclaims,
-        )  # fmt: skip
+            machine.nodes,
+            machine.allocator,
+            machine.folio_bytes,
+            workload.n_pages,
+            workload.placement,
+            access.runs,
+            n_classes,
+            young,
+            by_identity,
+            reclaims,
+        )
         kept = pristine.take(layout)
         copied = False
         if kept is None:
@@ -140,9 +153,17 @@ class Engine:
             check_memory(*size)
             copied = pristine.wanted(layout) and copy_fits(*size)
         memory = PhysicalMemory(
-            machine, workload, None if kept else access.page_class, self.seed, young, n_classes, log_moves, by_identity, kept,
+            machine,
+            workload,
+            None if kept else access.page_class,
+            self.seed,
+            young,
+            n_classes,
+            log_moves,
+            by_identity,
+            kept,
             reclaims,
-        )  # fmt: skip
+        )
         if copied:
             pristine.keep(layout, memory)
         return memory
@@ -327,9 +348,7 @@ class Engine:
                 ahead.append(c.ahead(min(c.kdamond.ticks_to_event(), MAX_BATCH))[0])
                 stop = min(stop, (int(ahead[-1][-1]), i))
         tick_ns = self.tick_us * 1000
-        done = [
-            int(np.searchsorted(times, stop[0], side="right" if i < stop[1] else "left")) for i, times in enumerate(ahead)
-        ]
+        done = [int(np.searchsorted(times, stop[0], side="right" if i < stop[1] else "left")) for i, times in enumerate(ahead)]
         if not any(done):
             return False
         times = np.concatenate([at[:n] for at, n in zip(ahead, done, strict=True)])
@@ -337,9 +356,14 @@ class Engine:
         turns = [k.begin_turns() for k in self.kdamonds]
         regions = [k.regions.n if n else 0 for k, n in zip(self.kdamonds, done, strict=True)]
         sampling.check_in_turn(
-            addresses(turns), np.array(regions), np.array([k.tick for k in self.kdamonds]),
-            np.repeat(np.arange(len(done)), done)[order], times[order] // tick_ns, self.memory.arrays, self.access.arrays,
-        )  # fmt: skip
+            addresses(turns),
+            np.array(regions),
+            np.array([k.tick for k in self.kdamonds]),
+            np.repeat(np.arange(len(done)), done)[order],
+            times[order] // tick_ns,
+            self.memory.arrays,
+            self.access.arrays,
+        )
         self.memory.arrays.clock[0] = times[order[-1]]
         for c, at, n in zip(self.clocks, ahead, done, strict=True):
             if n:

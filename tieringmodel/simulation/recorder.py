@@ -75,12 +75,16 @@ def row_layout(engine: Engine) -> np.dtype[Any]:
     swap = [("swap", "i8", engine.memory.arrays.swap.shape)] if engine.memory.reclaims else []
     return np.dtype(
         [
-            ("node", NODE, (nodes,)), ("class_pages", "i8", (nodes, classes)), ("class_rate_hz", "f8", (classes,)),
-            ("scheme", SCHEME, (len(quotas),)), ("quota", quota, (len(quotas),)),
-            ("goal", goal, (sum(len(q.goals) for q in quotas),)), ("context", context, (len(engine.kdamonds),)),
+            ("node", NODE, (nodes,)),
+            ("class_pages", "i8", (nodes, classes)),
+            ("class_rate_hz", "f8", (classes,)),
+            ("scheme", SCHEME, (len(quotas),)),
+            ("quota", quota, (len(quotas),)),
+            ("goal", goal, (sum(len(q.goals) for q in quotas),)),
+            ("context", context, (len(engine.kdamonds),)),
             *swap,
         ]
-    )  # fmt: skip
+    )
 
 
 class Recorder:

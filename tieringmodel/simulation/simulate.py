@@ -36,9 +36,7 @@ def scheme_actions(engine: Engine, context: int) -> dict[int, Action]:
         if scheme.dests and scheme.action in ("migrate_hot", "migrate_cold"):
             seed = engine.seed * 1_000_003 + context * 1009 + i
             order = int(engine.memory.shift) - 12
-            out[i] = WeightedMigrate(
-                scheme.dests, scheme.dest_rule, scenario.workload.vmas, seed, scheme.rmap_done_mark, order
-            )
+            out[i] = WeightedMigrate(scheme.dests, scheme.dest_rule, scenario.workload.vmas, seed, scheme.rmap_done_mark, order)
         elif scenario.contexts[context].ops != "paddr" and scheme.action.startswith("migrate"):
             alone = Dest(scheme.target_nid, 1) if scheme.target_nid >= 0 else Dest(0, 0)
             out[i] = WeightedMigrate((alone,), "vma_offset", (), 0)
@@ -122,9 +120,12 @@ def simulate(
             _run_in_pieces(engine, recorder, duration_us, bar, Path(checkpoint), checkpoint_s)
         else:
             engine.run(
-                duration_us, bar.update, every_us=min(round(window * 1e6), duration_us), sampled=recorder.record,
+                duration_us,
+                bar.update,
+                every_us=min(round(window * 1e6), duration_us),
+                sampled=recorder.record,
                 phase=Oracle(engine, oracle) if oracle else None,
-            )  # fmt: skip
+            )
     ds = recorder.dataset()
     recorder.engine = None  # engine and recorder know each other: without this, memory waits for the garbage collector
     ds.attrs.update(about)
@@ -148,9 +149,7 @@ def _resumed(path: str | Path, recorder: Recorder, about: dict[str, Any], option
     return engine
 
 
-def _run_in_pieces(
-    engine: Engine, recorder: Recorder, duration_us: int, bar: Progress, path: Path, every_s: float
-) -> None:
+def _run_in_pieces(engine: Engine, recorder: Recorder, duration_us: int, bar: Progress, path: Path, every_s: float) -> None:
     """Run to the end, and write a checkpoint between pieces if the last one is old enough."""
     from . import checkpoint
 

@@ -92,8 +92,9 @@ class Claim:
         out = [head, textwrap.fill(f"Answer: {self.answer}.", 110, subsequent_indent="    ")]
         names, holds = self.dataset["setting"].values, self.dataset["holds"].values
         for word, wanted in (("True with", True), ("False with", False)):
-            found = [f"{n} ({o})" for n, h, o in zip(names, holds, self.dataset["outcome"].values, strict=True)
-                     if bool(h) == wanted]  # fmt: skip
+            found = [
+                f"{n} ({o})" for n, h, o in zip(names, holds, self.dataset["outcome"].values, strict=True) if bool(h) == wanted
+            ]
             if found:
                 out.append(textwrap.fill(f"{word}: {'; '.join(found)}.", 110, subsequent_indent="    "))
         return "\n".join([*out, *(f"  - {e}" for e in self.evidence)])

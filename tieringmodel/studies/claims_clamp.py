@@ -26,9 +26,15 @@ def _clamp(setting: str, condition: str, clamp_bp: int | None, evidence: Make, t
     from .. import loop
 
     ds = loop.run(
-        tuner, WANTED_BP, CLAMP_PAGES, 0, capacity_pages=CLAMP_PAGES * REACH_BP // 10_000, clamp_bp=clamp_bp,
-        windows=WINDOWS, cap_bytes=None if tuner == "consist" else CLAMP_PAGES // 100 * PAGE_BYTES,
-    )  # fmt: skip
+        tuner,
+        WANTED_BP,
+        CLAMP_PAGES,
+        0,
+        capacity_pages=CLAMP_PAGES * REACH_BP // 10_000,
+        clamp_bp=clamp_bp,
+        windows=WINDOWS,
+        cap_bytes=None if tuner == "consist" else CLAMP_PAGES // 100 * PAGE_BYTES,
+    )
     return judged(setting, condition, ds, CLAMP_PAGES, evidence, ds["esz"].values.astype(float))
 
 
@@ -53,9 +59,13 @@ def _asks(what: str, expected_bytes: int) -> Make:
 
 
 def _pair(
-    setting: str, condition: str, targets: tuple[int, int], residual: float, tolerance: float = 0.0,
+    setting: str,
+    condition: str,
+    targets: tuple[int, int],
+    residual: float,
+    tolerance: float = 0.0,
     tuner: str = "temporal",
-) -> Case:  # fmt: skip
+) -> Case:
     from .. import loop
 
     ds = loop.run_pair(tuner, targets, (PAIR_CAP_PAGES * PAGE_BYTES,) * 2, CLAMP_PAGES, 0, windows=WINDOWS)
@@ -71,9 +81,7 @@ def _never_above() -> Evidence:
     """Largest sum of two goals after clamping to shares that sum to 10000, over every pair of goals on a grid."""
     goals = np.arange(1, 10_001, 37)
     first = np.arange(1, 10_000, 37)
-    sums = [
-        int((np.minimum(goals, c)[:, None] + np.minimum(goals, 10_000 - c)[None, :]).max()) for c in first.tolist()
-    ]
+    sums = [int((np.minimum(goals, c)[:, None] + np.minimum(goals, 10_000 - c)[None, :]).max()) for c in first.tolist()]
     return Evidence("largest sum of two goals clamped to shares of one memory", max(sums), 10_000, 37, "bp")
 
 

@@ -31,9 +31,7 @@ def _none(ds: xr.Dataset, measured: dict[str, Any]) -> tuple[Evidence, ...]:
     return ()
 
 
-def judged(
-    setting: str, condition: str, ds: xr.Dataset, n_pages: int, evidence: Make, esz: Floats | None = None
-) -> Case:
+def judged(setting: str, condition: str, ds: xr.Dataset, n_pages: int, evidence: Make, esz: Floats | None = None) -> Case:
     """Return the case of a loop or a pair of loops; the claim holds if the run converged."""
     from .. import analysis
 
@@ -44,9 +42,16 @@ def judged(
     late = float(measured["residual_per_page_per_window"])
     outcome = f"{kind} at {share[-1]:.0f} bp" + (f", {100 * late:.3g} % of all pages move per window" if late else "")
     return Case(
-        setting, condition, kind == "converged", outcome, share, moved, float(measured["target_bp"]),
-        evidence(ds, measured), np.zeros(0) if esz is None else esz,
-    )  # fmt: skip
+        setting,
+        condition,
+        kind == "converged",
+        outcome,
+        share,
+        moved,
+        float(measured["target_bp"]),
+        evidence(ds, measured),
+        np.zeros(0) if esz is None else esz,
+    )
 
 
 def _goal(setting: str, condition: str, evidence: Make = _none, tuner: str = "temporal", **changes: Any) -> Case:
@@ -54,9 +59,12 @@ def _goal(setting: str, condition: str, evidence: Make = _none, tuner: str = "te
     from .. import loop
 
     arguments: dict[str, Any] = {
-        "target_bp": TARGET_BP, "n_pages": N_PAGES, "start_pages": 0, "cap_bytes": CAP_PAGES * PAGE_BYTES,
+        "target_bp": TARGET_BP,
+        "n_pages": N_PAGES,
+        "start_pages": 0,
+        "cap_bytes": CAP_PAGES * PAGE_BYTES,
         "windows": WINDOWS,
-    } | changes  # fmt: skip
+    } | changes
     ds = loop.run(tuner, **arguments)
     return judged(setting, condition, ds, N_PAGES, evidence)
 
@@ -118,9 +126,15 @@ def _noisy(ds: xr.Dataset, measured: dict[str, Any]) -> tuple[Evidence, ...]:
 
     seeds = np.arange(400)
     many = loop.run_many(
-        "temporal", TARGET_BP, N_PAGES, 0, cap_bytes=CAP_PAGES * PAGE_BYTES, noise_bp=float(NOISE_BP), windows=WINDOWS,
+        "temporal",
+        TARGET_BP,
+        N_PAGES,
+        0,
+        cap_bytes=CAP_PAGES * PAGE_BYTES,
+        noise_bp=float(NOISE_BP),
+        windows=WINDOWS,
         seed=seeds,
-    )  # fmt: skip
+    )
     mean, spread = ratchet_end_bp()
     found = 1e4 * float(many["final_pages"].mean()) / N_PAGES
     what = f"noise of {NOISE_BP} bp, mean share at the end of {seeds.size} runs"

@@ -31,9 +31,16 @@ def _outcome(measured: dict[str, Any]) -> str:
 
 
 def _case(
-    setting: str, condition: str, rule: str, evidence: Make, *, settles: bool, weights: tuple[int, int] | None = None,
-    n_pages: int | None = None, **options: Any,
-) -> Case:  # fmt: skip
+    setting: str,
+    condition: str,
+    rule: str,
+    evidence: Make,
+    *,
+    settles: bool,
+    weights: tuple[int, int] | None = None,
+    n_pages: int | None = None,
+    **options: Any,
+) -> Case:
     """Run one rule; the claim holds if it never rests (`settles` False), or rests at its ratio (True)."""
     from .. import analysis, interleave
 
@@ -44,9 +51,15 @@ def _case(
     holds = kind == "converged" if settles else measured["residual_per_page_per_window"] > QUIET
     occupancy = ds["occupancy"].values[:, 0] / pages
     return Case(
-        setting, condition, holds, _outcome(measured), 1e4 * occupancy, ds["moved"].values[1:] / pages,
-        measured["target_bp"], evidence(ds, measured),
-    )  # fmt: skip
+        setting,
+        condition,
+        holds,
+        _outcome(measured),
+        1e4 * occupancy,
+        ds["moved"].values[1:] / pages,
+        measured["target_bp"],
+        evidence(ds, measured),
+    )
 
 
 def _residual(what: str, expected: float, tolerance: float) -> Make:
@@ -180,9 +193,16 @@ def _wave(folios: int = 100, order: int = 9) -> Evidence:
 
 def _vma(setting: str, condition: str, weights: tuple[int, int], n_pages: int, start: int, stride: int) -> Case:
     return _case(
-        setting, condition, "vma_offset", _counts(setting, weights, n_pages, start, stride), settles=True,
-        weights=weights, n_pages=n_pages, vma_start=start, stride=stride,
-    )  # fmt: skip
+        setting,
+        condition,
+        "vma_offset",
+        _counts(setting, weights, n_pages, start, stride),
+        settles=True,
+        weights=weights,
+        n_pages=n_pages,
+        vma_start=start,
+        stride=stride,
+    )
 
 
 def claim_ii() -> Claim:

@@ -73,9 +73,7 @@ def rfc_five_pages(iterations: int = 8, seed: int = 0) -> xr.Dataset:
 
     if isinstance(iterations, bool) or not isinstance(iterations, int) or iterations < 2:
         raise InputError("iterations", f"{iterations!r} is not a count of 2 or more", "write e.g. 8")
-    runs = [
-        interleave.run(r.rule, r.weights, PAGES, iterations, allocator=r.allocator, seed=seed) for r in READINGS
-    ]
+    runs = [interleave.run(r.rule, r.weights, PAGES, iterations, allocator=r.allocator, seed=seed) for r in READINGS]
     node = np.stack([ds["node"].values for ds in runs])
     moved = np.stack([ds["moved"].values for ds in runs])
     on_node0 = np.stack([ds["occupancy"].values[:, 0] for ds in runs])
@@ -138,8 +136,11 @@ def five_pages_table(ds: xr.Dataset, iterations: int = 5) -> str:
         moved = " ".join(str(int(m)) for m in ds["moved"].values[k, 1:])
         rests, right = bool(ds["settled"].values[k]), bool(ds["at_ratio"].values[k])
         outcome = (
-            "never settles" if not rests else "settles at 40/60" if right
+            "never settles"
+            if not rests
+            else "settles at 40/60"
+            if right
             else f"settles with {int(ds['node0_pages'].values[k, -1])} of 5 on node 0"
-        )  # fmt: skip
+        )
         lines.append(f"{name!s:27s}{places}  {moved:19s}  {outcome}")
     return "\n".join(lines)

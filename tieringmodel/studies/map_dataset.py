@@ -41,9 +41,12 @@ class Line:
 
 
 def map_dataset(
-    name: str, axes: Sequence[Axis], variables: Mapping[str, Variable],
-    lines: Sequence[Line], parameters: Mapping[str, Any],
-) -> xr.Dataset:  # fmt: skip
+    name: str,
+    axes: Sequence[Axis],
+    variables: Mapping[str, Variable],
+    lines: Sequence[Line],
+    parameters: Mapping[str, Any],
+) -> xr.Dataset:
     """Return the dataset of a map: `axes` are panel, vertical and horizontal, `variables` name (values, text, unit)."""
     import xarray as xr
 
@@ -65,16 +68,24 @@ def map_dataset(
     panels = np.array([line.panel for line in lines], np.int64)
     about = {"long_name": "panel of the boundary, -1 = every panel", "units": "1", "source": source}
     data["boundary_panel"] = ("boundary", panels, about)
-    coords: dict[str, Any] = {
-        a.name: (a.name, a.values, {"long_name": a.long_name, "units": a.units}) for a in axes
-    } | {"boundary": ("boundary", [line.name for line in lines])}
+    coords: dict[str, Any] = {a.name: (a.name, a.values, {"long_name": a.long_name, "units": a.units}) for a in axes} | {
+        "boundary": ("boundary", [line.name for line in lines])
+    }
     if "class" in data:
         coords["class_name"] = ("class_code", list(KINDS))
     return xr.Dataset(
-        data, coords,
-        {"kind": "stability_map", "name": name, "source": source, "panel": axes[-3].name, "y": axes[-2].name,
-         "x": axes[-1].name, "parameters": json.dumps(dict(parameters))},
-    )  # fmt: skip
+        data,
+        coords,
+        {
+            "kind": "stability_map",
+            "name": name,
+            "source": source,
+            "panel": axes[-3].name,
+            "y": axes[-2].name,
+            "x": axes[-1].name,
+            "parameters": json.dumps(dict(parameters)),
+        },
+    )
 
 
 def judged(tail: Tail, waste: Floats, codes: Codes) -> dict[str, Variable]:

@@ -100,9 +100,14 @@ def quota_map(
     parts = []
     for options in CONTROLLERS.values():
         ds = run_many(
-            target_bp=target_bp, n_pages=n, start_pages=start, cap_bytes=caps[None, :], leak_pages=leaks[:, None],
-            windows=windows[:, None], **options,
-        )  # fmt: skip
+            target_bp=target_bp,
+            n_pages=n,
+            start_pages=start,
+            cap_bytes=caps[None, :],
+            leak_pages=leaks[:, None],
+            windows=windows[:, None],
+            **options,
+        )
         tail = tail_of_grid(ds)
         waste = waste_of(ds["moved_pages"].values, ds["final_pages"].values - start)
         parts.append(judged(tail, waste, classes(tail)))
@@ -122,9 +127,14 @@ def quota_map(
         Axis("cap_mib", caps / MIB, "size quota per window", "MiB"),
     )
     parameters = {
-        "target_bp": target_bp, "memory_bytes": memory_bytes, "churn_bytes_per_s": churn_bytes_per_s,
-        "cap_bytes": list(cap_bytes), "reset_s": list(reset_s), "duration_s": duration_s, "cells": cells,
-    }  # fmt: skip
+        "target_bp": target_bp,
+        "memory_bytes": memory_bytes,
+        "churn_bytes_per_s": churn_bytes_per_s,
+        "cap_bytes": list(cap_bytes),
+        "reset_s": list(reset_s),
+        "duration_s": duration_s,
+        "cells": cells,
+    }
     return map_dataset("quota", axes, variables, lines, parameters)
 
 
@@ -170,7 +180,7 @@ def gain_map(
     Runs are of `gain_runs`, in real numbers; boundaries: `tieringmodel.theory.linear`'s critical gain, its
     approximation gain × delay = 1, and the kernel's own gain (stability.md section 3d).
     """
-    from ..theory import linear
+    from ..theory.linear import linear
     from ..theory.gain_runs import gain_runs
 
     _cells("cells", cells)
@@ -184,15 +194,24 @@ def gain_map(
         gains[np.argmin(np.abs(np.log(gains)))] = 1.0  # the one that exists in a kernel
     target = target_bp / 1e4
     runs = gain_runs(
-        gains[None, :, None], delays[None, None, :], rates[:, None, None], target=target, start=0.95 * target,
+        gains[None, :, None],
+        delays[None, None, :],
+        rates[:, None, None],
+        target=target,
+        start=0.95 * target,
         windows=windows,
-    )  # fmt: skip
+    )
     shape = runs.mean.shape
     tail = Tail(
-        goal_bp=np.full(shape, float(target_bp)), mean_bp=1e4 * runs.mean, low_bp=1e4 * runs.low,
-        high_bp=1e4 * runs.high, moved_share=runs.moved, rest_kind=np.full(shape, 0, np.int8),
-        limited=np.zeros(shape, bool), bounced=np.ones(shape),
-    )  # fmt: skip
+        goal_bp=np.full(shape, float(target_bp)),
+        mean_bp=1e4 * runs.mean,
+        low_bp=1e4 * runs.low,
+        high_bp=1e4 * runs.high,
+        moved_share=runs.moved,
+        rest_kind=np.full(shape, 0, np.int8),
+        limited=np.zeros(shape, bool),
+        bounced=np.ones(shape),
+    )
     critical = np.array([[linear(r, delay=int(d)).critical_gain for d in delays] for r in rates])
     critical[critical > gain[1]] = np.nan  # beyond the map, as without a delay
     stairs = np.repeat(delays, 2) + np.tile([-0.5, 0.5], delays.size)
@@ -207,9 +226,13 @@ def gain_map(
         Axis("delay_windows", delays, "delay of the metric", "windows"),
     )
     parameters = {
-        "leak_rates": list(leak_rates), "most_delay": most_delay, "gain": list(gain), "target_bp": target_bp,
-        "cells": cells, "windows": windows,
-    }  # fmt: skip
+        "leak_rates": list(leak_rates),
+        "most_delay": most_delay,
+        "gain": list(gain),
+        "target_bp": target_bp,
+        "cells": cells,
+        "windows": windows,
+    }
     variables = judged(tail, waste_of(runs.moved_total, runs.final - 0.95 * target), classes(tail))
     return map_dataset("gain", axes, variables, lines, parameters)
 
@@ -269,9 +292,14 @@ def start_map(
     capacity = np.asarray(capacity_bp, np.int64)[:, None, None]
     start_pages = np.minimum(starts[None, :, None], capacity) * n_pages // 10_000
     ds = run_many(
-        target_bp=targets[None, None, :], n_pages=n_pages, start_pages=start_pages, cap_bytes=cap_bytes,
-        capacity_pages=capacity * n_pages // 10_000, windows=windows, **CONTROLLERS[controller],
-    )  # fmt: skip
+        target_bp=targets[None, None, :],
+        n_pages=n_pages,
+        start_pages=start_pages,
+        cap_bytes=cap_bytes,
+        capacity_pages=capacity * n_pages // 10_000,
+        windows=windows,
+        **CONTROLLERS[controller],
+    )
     tail = tail_of_grid(ds)
     waste = waste_of(ds["moved_pages"].values, ds["final_pages"].values - start_pages)
     possible = np.broadcast_to(starts[None, :, None] <= capacity, tail.mean_bp.shape)
@@ -291,9 +319,13 @@ def start_map(
         Axis("target_bp", targets, "goal", "bp"),
     )
     parameters = {
-        "controller": controller, "capacity_bp": list(capacity_bp), "cap_bytes": cap_bytes, "n_pages": n_pages,
-        "cells": cells, "windows": windows,
-    }  # fmt: skip
+        "controller": controller,
+        "capacity_bp": list(capacity_bp),
+        "cap_bytes": cap_bytes,
+        "n_pages": n_pages,
+        "cells": cells,
+        "windows": windows,
+    }
     return map_dataset("start", axes, variables, lines, parameters)
 
 

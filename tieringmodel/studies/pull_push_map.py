@@ -107,9 +107,15 @@ def pair_map(
         Axis("gap_bp", gaps, "gap between the goals (10000 less their sum)", "bp"),
     )
     parameters = {
-        "middle_bp": middle_bp, "delays": list(delays), "gap_bp": list(gap_bp), "cap_bp": list(cap_bp),
-        "starts_bp": list(starts_bp), "n_pages": n_pages, "cells": list(cells), "windows": windows,
-    }  # fmt: skip
+        "middle_bp": middle_bp,
+        "delays": list(delays),
+        "gap_bp": list(gap_bp),
+        "cap_bp": list(cap_bp),
+        "starts_bp": list(starts_bp),
+        "n_pages": n_pages,
+        "cells": list(cells),
+        "windows": windows,
+    }
     variables = {
         "residual_bp": (residual, "pages moved per window of the tail per eligible page, worst start", "bp"),
         "error_bp": (error, "largest distance of the share from the band between the goals, worst start", "bp"),

@@ -282,9 +282,7 @@ def _count(n: Any) -> int:
     return int(n)
 
 
-def _filled(
-    ranges: Mapping[str, Any], n: int, draw: Callable[[int], npt.NDArray[np.float64]], name: str
-) -> Design:
+def _filled(ranges: Mapping[str, Any], n: int, draw: Callable[[int], npt.NDArray[np.float64]], name: str) -> Design:
     spread = {normal(p): _spread(normal(p), r) for p, r in ranges.items()}
     if not spread:
         raise InputError("ranges", "is empty", "give at least one path and its range")

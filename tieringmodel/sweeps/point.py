@@ -99,9 +99,12 @@ def run_point(job: Job, changes: Mapping[str, Any], seed: int) -> Outcome:
         scenario = with_paths(job.scenario, {p: v for p, v in changes.items() if p != SEED})
         with reused():
             ds = simulate(
-                scenario, duration=job.duration_us * 1e-6, seed=seed_of(changes.get(SEED, seed)), progress=False,
+                scenario,
+                duration=job.duration_us * 1e-6,
+                seed=seed_of(changes.get(SEED, seed)),
+                progress=False,
                 snapshots=job.snapshots,
-            )  # fmt: skip
+            )
         if job.measure is None:
             values: Mapping[str, Any] = summary_measures(ds, scenario, job.what)
         else:
@@ -139,10 +142,17 @@ def summary_measures(ds: xr.Dataset, scenario: Scenario, what: Controlled | None
     n_pages = eligible_pages(scenario) if what.kind == "access" else scenario.workload.n_pages
     y, time, moved = share_bp(ds, what), ds["time"].values, ds["migrated_pages"].values
     row = judge(
-        time, y, moved_pages(ds), ds["returns"].values, window_s=float(ds.attrs["window_s"]), n_pages=n_pages,
-        target_bp=what.target_bp, policy="", scenario=scenario,
+        time,
+        y,
+        moved_pages(ds),
+        ds["returns"].values,
+        window_s=float(ds.attrs["window_s"]),
+        n_pages=n_pages,
+        target_bp=what.target_bp,
+        policy="",
+        scenario=scenario,
         faulted=faulted_pages(ds),
-    )  # fmt: skip
+    )
     late = y[time >= (row.settling_s if np.isfinite(row.settling_s) else time[-1] / 2)]
     known = late[~np.isnan(late)]
     migrated_bytes = float(moved.sum()) * scenario.machine.folio_bytes

@@ -136,16 +136,27 @@ class Store:
         self._array(name, self.dims + dims, self.shape + sizes, self.block + sizes, dtype, attrs)
 
     def _array(
-        self, name: str, dims: Sequence[str], shape: Sequence[int], chunks: Sequence[int], dtype: np.dtype[Any],
+        self,
+        name: str,
+        dims: Sequence[str],
+        shape: Sequence[int],
+        chunks: Sequence[int],
+        dtype: np.dtype[Any],
         attrs: Mapping[str, Any],
-    ) -> Any:  # fmt: skip
+    ) -> Any:
         from zarr.codecs import Crc32cCodec
 
         return self.group.create_array(
-            name, shape=tuple(shape), chunks=tuple(max(1, c) for c in chunks),
-            dtype="str" if dtype.kind in "OU" else dtype, fill_value=fill_of(dtype), compressors=[Crc32cCodec()],
-            dimension_names=tuple(dims), attributes=dict(attrs), overwrite=True,
-        )  # fmt: skip
+            name,
+            shape=tuple(shape),
+            chunks=tuple(max(1, c) for c in chunks),
+            dtype="str" if dtype.kind in "OU" else dtype,
+            fill_value=fill_of(dtype),
+            compressors=[Crc32cCodec()],
+            dimension_names=tuple(dims),
+            attributes=dict(attrs),
+            overwrite=True,
+        )
 
     def declare(self, variables: Variables, coords: Variables) -> None:
         """Make room for what points return; what is there already stays.

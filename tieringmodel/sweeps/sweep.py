@@ -131,9 +131,14 @@ def sweep(
 
 
 def _job(
-    scenario: Scenario, duration: str | float, measure: Measure | None, what: Controlled | None, series: Sequence[str],
-    every: str | float, snapshots: int,
-) -> Job:  # fmt: skip
+    scenario: Scenario,
+    duration: str | float,
+    measure: Measure | None,
+    what: Controlled | None,
+    series: Sequence[str],
+    every: str | float,
+    snapshots: int,
+) -> Job:
     duration_us, every_us = parse_duration_us(duration), parse_duration_us(every, "every")
     if duration_us > MAX_DURATION_US:
         raise InputError("duration", f"{duration!r} is over a hundred years", "shorten it")
@@ -182,10 +187,16 @@ def _fingerprint(measure: Measure | None) -> str:
 def _attributes(job: Job, design: Design, seed: int, measure_name: str) -> dict[str, Any]:
     seeded = any(SEED in a.columns for a in design.axes)
     out = attributes(
-        job.scenario, job.duration_us, seed, measure=measure_name, measure_source=_fingerprint(job.measure),
-        what=asdict(job.what) if job.what else None, series=list(job.series), every_s=job.every_us * 1e-6,
+        job.scenario,
+        job.duration_us,
+        seed,
+        measure=measure_name,
+        measure_source=_fingerprint(job.measure),
+        what=asdict(job.what) if job.what else None,
+        series=list(job.series),
+        every_s=job.every_us * 1e-6,
         snapshots=job.snapshots,
-    )  # fmt: skip
+    )
     if seeded:
         del out["seed"]
         parameters = json.loads(out["parameters"])
@@ -202,9 +213,7 @@ def _about(path: str) -> dict[str, str]:
     return {"units": units, "long_name": "seed of the run" if path == SEED else path}
 
 
-def _open(
-    store: str | Path | None, attrs: Mapping[str, Any], design: Design, coords: Mapping[str, Variable]
-) -> Store | None:
+def _open(store: str | Path | None, attrs: Mapping[str, Any], design: Design, coords: Mapping[str, Variable]) -> Store | None:
     if store is None:
         return None
     path = Path(store)
@@ -214,9 +223,16 @@ def _open(
 
 
 def _run(
-    job: Job, design: Design, seed: int, results: Results, kept: Store | None, executor: Any, workers: int | None,
-    on_error: str, progress: bool | None,
-) -> None:  # fmt: skip
+    job: Job,
+    design: Design,
+    seed: int,
+    results: Results,
+    kept: Store | None,
+    executor: Any,
+    workers: int | None,
+    on_error: str,
+    progress: bool | None,
+) -> None:
     """Run the points that are missing and write them as they come."""
     left = np.flatnonzero(~results.done.ravel()).tolist()
     tasks = {k: (job, design.at(k), seed) for k in left}

@@ -153,9 +153,7 @@ def relay_cycle(goal_pages: int, cap_pages: int, leak_pages: int, delay: int = 0
     common = math.gcd(cap_pages, leak_pages)
     low, high = goal_pages - (delay + 1) * leak_pages, goal_pages + (delay + 1) * (cap_pages - leak_pages)
     mean = math.nan if delay else low + (start_pages - low) % common + (cap_pages - common) / 2
-    return RelayCycle(
-        (delay + 1) * cap_pages / leak_pages, cap_pages // common, leak_pages / cap_pages, low, high, mean
-    )
+    return RelayCycle((delay + 1) * cap_pages / leak_pages, cap_pages // common, leak_pages / cap_pages, low, high, mean)
 
 
 def first_page_window(score: int, esz_bp0: int = 0) -> float:

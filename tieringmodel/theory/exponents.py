@@ -97,9 +97,7 @@ class NoiseFloor(NamedTuple):
     """Of the natural logarithm of the quota."""
 
 
-def noise_floor(
-    leak_rate: float, noise_bp: float, target_bp: float, *, gain: float = 1.0, delay: int = 0
-) -> NoiseFloor:
+def noise_floor(leak_rate: float, noise_bp: float, target_bp: float, *, gain: float = 1.0, delay: int = 0) -> NoiseFloor:
     """Return what white measurement noise does to the linearised CONSIST loop with a proportional leak.
 
     Parameters

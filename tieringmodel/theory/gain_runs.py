@@ -64,9 +64,7 @@ def gain_runs(
     -----
     Source: stability.md section 3d. A factor of 0 or less is the kernel's collapse to one byte.
     """
-    g, d, rate = np.broadcast_arrays(
-        np.asarray(gain, float), np.asarray(delay, np.int64), np.asarray(leak_rate, float)
-    )
+    g, d, rate = np.broadcast_arrays(np.asarray(gain, float), np.asarray(delay, np.int64), np.asarray(leak_rate, float))
     if not (np.isfinite(g).all() and (g > 0).all()):
         raise InputError("gain", "holds a value that is not positive", "the kernel's own gain is 1")
     if d.size == 0 or d.min() < 0 or d.max() > MOST_DELAY:

@@ -48,9 +48,7 @@ def markov_mixing(transition: npt.ArrayLike) -> MarkovMixing:
     if p.ndim != 2 or p.shape[0] != p.shape[1] or p.size == 0:
         raise InputError("transition", f"shape {p.shape} is not square", "give one row and one column per state")
     if not np.all(p >= 0) or not np.allclose(p.sum(axis=1), 1.0, rtol=0, atol=1e-9):
-        raise InputError(
-            "transition", "a row is not a probability law", "make entries non-negative and rows add up to 1"
-        )
+        raise InputError("transition", "a row is not a probability law", "make entries non-negative and rows add up to 1")
     moduli = np.sort(np.abs(eigvals(p)))[::-1]
     # The lazy chain has the same stationary laws and no periodicity, so repeated squaring converges.
     power = (p + np.eye(len(p))) / 2

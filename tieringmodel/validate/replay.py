@@ -31,8 +31,8 @@ def replay(
     hardware : bool
         Published measurements of real machines.
     seeds : int, optional
-        Seeds of the model that every recorded run is compared with (by default `tieringmodel.validate.recorded.recordings.SEEDS`);
-        0 replays only what is exact.
+        Seeds of the model that every recorded run is compared with, by default
+        `tieringmodel.validate.recorded.recordings.SEEDS`; 0 replays only what is exact.
 
     Yields
     ------

@@ -70,6 +70,4 @@ def pair_ping_pong(pages: Counts, moved: Counts, n_pages: int, within: int) -> f
     Which pages are swapped is not part of the reduced model: oldest first would give 0 for small caps, newest first 1;
     the uniform pick stands for scores that carry no information about which page moved last.
     """
-    return uniform_ping_pong(
-        moved[:, 0], moved[:, 1], _share(moved[:, 1], pages), _share(moved[:, 0], n_pages - pages), within
-    )
+    return uniform_ping_pong(moved[:, 0], moved[:, 1], _share(moved[:, 1], pages), _share(moved[:, 0], n_pages - pages), within)

@@ -309,8 +309,7 @@ def _leaking(loop: Loop) -> Diagnosis:
         fewer |= {"tuner": "temporal", "cap_bytes": loop.quiet_cap_bytes}
         told += f", with the temporal tuner and cap_bytes={loop.quiet_cap_bytes}"
     return Diagnosis(
-        f"about {leak} pages per window leave the goal node by themselves and must be replaced: no quota goes "
-        "below that rate",
+        f"about {leak} pages per window leave the goal node by themselves and must be replaced: no quota goes below that rate",
         f"lower the churn: {told}",
         fewer,
     )

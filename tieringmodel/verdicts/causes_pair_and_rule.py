@@ -36,9 +36,7 @@ def _spaced(view: Series, measured: dict[str, Any]) -> dict[str, Any]:
 def _pair_cause(kind: str, p: dict[str, Any], measured: dict[str, Any]) -> str:
     total = sum(p["targets_bp"])
     if kind == "stuck":
-        return (
-            f"a goal is missed, but no quota holds a page of {PAGE_BYTES} B (dead time of a cold start, or a low cap)"
-        )
+        return f"a goal is missed, but no quota holds a page of {PAGE_BYTES} B (dead time of a cold start, or a low cap)"
     if total > 10_000:
         effect = (
             f"quotas grow by up to {2 - 10_000 / total:.4f} per window"
@@ -84,9 +82,7 @@ def _pfn_mod(view: Series, measured: dict[str, Any]) -> str:
             "wrong one: the same pages move in every round"
         )
     if measured["residual_pages_per_window"] > 0:
-        return (
-            "the destination is a hash of the frame, and there are fewer right frames than pages: some never find one"
-        )
+        return "the destination is a hash of the frame, and there are fewer right frames than pages: some never find one"
     return (
         "the destination is a hash of the frame: a page rests on the first frame that hashes right, so the shares "
         "depend on where it started"
@@ -135,9 +131,7 @@ def diagnose_interleave(kind: str, view: Series, measured: dict[str, Any]) -> Di
     if p["rule"] != "vma_offset":
         return Diagnosis(rule(view, measured), "give pages an identity: rule='vma_offset'", {"rule": "vma_offset"})
     if kind != "wrong-point":
-        return Diagnosis(
-            "the pass over all pages is not finished", "run more rounds", {"rounds": 4 * p["rounds"] + 200}
-        )
+        return Diagnosis("the pass over all pages is not finished", "run more rounds", {"rounds": 4 * p["rounds"] + 200})
     common = math.gcd(*p["weights"])
     if common > 1:
         reduced = [weight // common for weight in p["weights"]]
@@ -161,10 +155,16 @@ def diagnose_simulation(kind: str, ds: xr.Dataset, view: Series, measured: dict[
     residual = moved * int(ds.attrs.get("page_bytes", PAGE_BYTES)) / 2**20 / view.window_s if view.window_s else math.nan
     faulted, half = faulted_pages(ds), ds.sizes["time"] // 2
     cause, fix = mechanism(
-        kind, "", Scenario.from_json(ds.attrs["scenario"]), measured["steady_state_error_bp"], float(np.ptp(tail)),
-        moved / view.n_pages, residual, started=bool(view.moved.any()),
+        kind,
+        "",
+        Scenario.from_json(ds.attrs["scenario"]),
+        measured["steady_state_error_bp"],
+        float(np.ptp(tail)),
+        moved / view.n_pages,
+        residual,
+        started=bool(view.moved.any()),
         back=faulted is not None and come_back(moved_pages(ds)[half:], faulted[half:]),
-    )  # fmt: skip
+    )
     return Diagnosis(cause, fix)
 
 

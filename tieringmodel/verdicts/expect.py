@@ -19,8 +19,13 @@ if TYPE_CHECKING:
 
 _CLAUSE = re.compile(r"\s*([a-z_]+)\s*(<=|>=|==|!=|<|>)\s*([-+.\w]+)\s*")
 _COMPARE: dict[str, Callable[[Any, Any], bool]] = {
-    "<": operator.lt, "<=": operator.le, ">": operator.gt, ">=": operator.ge, "==": operator.eq, "!=": operator.ne,
-}  # fmt: skip
+    "<": operator.lt,
+    "<=": operator.le,
+    ">": operator.gt,
+    ">=": operator.ge,
+    "==": operator.eq,
+    "!=": operator.ne,
+}
 
 
 class Clause(NamedTuple):

@@ -126,9 +126,7 @@ def measure(
     """
     y, moved, x = (np.asarray(values, np.float64) for values in (y_bp, moved_pages, occupancy))
     if moved.ndim != 1 or moved.size < 1 or y.shape != (moved.size + 1,) or x.ndim != 2 or x.shape[0] != y.size:
-        raise InputError(
-            "y_bp", f"shapes {y.shape}, {moved.shape}, {x.shape} do not fit", "give T + 1 edges for T windows"
-        )
+        raise InputError("y_bp", f"shapes {y.shape}, {moved.shape}, {x.shape} do not fit", "give T + 1 edges for T windows")
     for name, value in (("n_pages", n_pages), ("target_bp", target_bp), ("band_bp", band_bp), ("window_s", window_s)):
         _positive(name, value)
     if not 0.0 < confidence < 1.0:

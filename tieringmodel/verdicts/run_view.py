@@ -158,9 +158,7 @@ def judged_by(ds: xr.Dataset, node: int | None, target_bp: float | None) -> tupl
     view = series(ds, node=node)
     reference = view.target_bp if target_bp is None else float(target_bp)
     if reference is None:
-        raise InputError(
-            "target_bp", "is missing and the run does not name a goal", "give the wanted share in basis points"
-        )
+        raise InputError("target_bp", "is missing and the run does not name a goal", "give the wanted share in basis points")
     return node, view, reference
 
 

@@ -31,9 +31,7 @@ def _block_means(values: Floats, rho: float, rng: np.random.Generator, n_resampl
     return means
 
 
-def mean_interval(
-    values: Floats, *, confidence: float = 0.95, n_resamples: int = 999, seed: int = 0
-) -> tuple[float, float]:
+def mean_interval(values: Floats, *, confidence: float = 0.95, n_resamples: int = 999, seed: int = 0) -> tuple[float, float]:
     """Return a bootstrap confidence interval of the mean.
 
     Parameters

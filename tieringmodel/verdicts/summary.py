@@ -113,9 +113,16 @@ def judge(
         tail, band = share_bp[late], BAND * target_bp
         kind = "limit-cycle" if returns_of(tail, band) > 1 else kind_of_moving(tail, target_bp, band)
     cause, fix = mechanism(
-        kind, policy, scenario, error, swing, per_window, residual, started=bool(moved.any()),
+        kind,
+        policy,
+        scenario,
+        error,
+        swing,
+        per_window,
+        residual,
+        started=bool(moved.any()),
         back=faulted is not None and come_back(moved[late], faulted[late]),
-    )  # fmt: skip
+    )
     return Summary(settled, settling, error, residual, bounce, moves_per_page, kind, cause, fix)
 
 
@@ -177,9 +184,17 @@ def _reclaiming(scenario: Scenario) -> list[Scheme]:
 
 
 def mechanism(
-    kind: str, policy: str, scenario: Scenario, error: float, swing: float, per_window: float, residual: float, *,
-    started: bool, back: bool = False,
-) -> tuple[str, str]:  # fmt: skip
+    kind: str,
+    policy: str,
+    scenario: Scenario,
+    error: float,
+    swing: float,
+    per_window: float,
+    residual: float,
+    *,
+    started: bool,
+    back: bool = False,
+) -> tuple[str, str]:
     """Return what causes a verdict on a page-level run, in words, and the nearest knob.
 
     Parameters
@@ -260,9 +275,15 @@ def _weights_cause(rule: str, kind: str, error: float, per_window: float, scenar
 
 
 def _reclaim_cause(
-    schemes: list[Scheme], kind: str, error: float, swing: float, residual: float, scenario: Scenario, started: bool,
+    schemes: list[Scheme],
+    kind: str,
+    error: float,
+    swing: float,
+    residual: float,
+    scenario: Scenario,
+    started: bool,
     back: bool,
-) -> tuple[str, str]:  # fmt: skip
+) -> tuple[str, str]:
     """Return cause and knob where pages are reclaimed and none migrates; `error` below 0 is used memory below the target."""
     goals, quota = [g for s in schemes for g in s.quota.goals], schemes[0].quota
     consist = quota.goal_tuner == "consist" and bool(quota.goals)

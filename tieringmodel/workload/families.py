@@ -24,9 +24,17 @@ __all__ = [
 ]  # fmt: skip
 
 FAMILIES: dict[str, Callable[..., Workload]] = {
-    "drift": drift, "exchange": exchange, "named": named, "power_law": power_law, "rotate": rotate, "step": step,
-    "streaming": streaming, "two_level": two_level, "uniform": uniform, "zipf": zipf,
-}  # fmt: skip
+    "drift": drift,
+    "exchange": exchange,
+    "named": named,
+    "power_law": power_law,
+    "rotate": rotate,
+    "step": step,
+    "streaming": streaming,
+    "two_level": two_level,
+    "uniform": uniform,
+    "zipf": zipf,
+}
 
 
 def build(spec: Mapping[str, Any], where: str = "workload.family") -> Workload:

@@ -44,9 +44,10 @@ class _Hot:
         for name, value in (("n_pages", self.n), ("hot_pages", self.pages)):
             if value % block:
                 raise InputError(
-                    f"{self.family}.{name}", f"{value} is not a multiple of block_pages {block}",
+                    f"{self.family}.{name}",
+                    f"{value} is not a multiple of block_pages {block}",
                     f"write {max(value // block, 1) * block} or another block size",
-                )  # fmt: skip
+                )
         return block, self.n // block, self.pages // block
 
     def changes(self, block: int, bytes_per_s: float | str, duration_us: int | str) -> list[int]:
@@ -60,9 +61,15 @@ class _Hot:
 
 
 def step(
-    n_pages: int, *, hot_pages: int, at_us: int | str, hot_rate_hz: float, to_page: int | None = None,
-    cold_rate_hz: float = 0.0, tick_us: int | str = check.TICK_US,
-) -> Workload:  # fmt: skip
+    n_pages: int,
+    *,
+    hot_pages: int,
+    at_us: int | str,
+    hot_rate_hz: float,
+    to_page: int | None = None,
+    cold_rate_hz: float = 0.0,
+    tick_us: int | str = check.TICK_US,
+) -> Workload:
     """Return a hot set that moves once.
 
     Parameters
@@ -98,9 +105,16 @@ def step(
 
 
 def rotate(
-    n_pages: int, *, hot_pages: int, places: int, every_us: int | str, duration_us: int | str, hot_rate_hz: float,
-    cold_rate_hz: float = 0.0, tick_us: int | str = check.TICK_US,
-) -> Workload:  # fmt: skip
+    n_pages: int,
+    *,
+    hot_pages: int,
+    places: int,
+    every_us: int | str,
+    duration_us: int | str,
+    hot_rate_hz: float,
+    cold_rate_hz: float = 0.0,
+    tick_us: int | str = check.TICK_US,
+) -> Workload:
     """Return a hot set that moves to the next of several places at regular times.
 
     Parameters
@@ -141,15 +155,22 @@ def rotate(
     times = [*(round(k * every / hot.tick_us) for k in range(turns)), FOREVER]
     first = [k * hot.n // n_places for k in range(n_places)]
     return hot.windows(
-        Window(first[k % n_places], first[k % n_places] + hot.pages, on, off)
-        for k, (on, off) in enumerate(pairwise(times))
+        Window(first[k % n_places], first[k % n_places] + hot.pages, on, off) for k, (on, off) in enumerate(pairwise(times))
     )
 
 
 def exchange(
-    n_pages: int, *, hot_pages: int, bytes_per_s: float | str, duration_us: int | str, hot_rate_hz: float,
-    cold_rate_hz: float = 0.0, block_pages: int = 512, tick_us: int | str = check.TICK_US, seed: int = 0,
-) -> Workload:  # fmt: skip
+    n_pages: int,
+    *,
+    hot_pages: int,
+    bytes_per_s: float | str,
+    duration_us: int | str,
+    hot_rate_hz: float,
+    cold_rate_hz: float = 0.0,
+    block_pages: int = 512,
+    tick_us: int | str = check.TICK_US,
+    seed: int = 0,
+) -> Workload:
     """Return a hot set of constant size whose blocks are exchanged for cold ones at a rate.
 
     Each time a random hot block becomes cold and a random block that was cold becomes hot, so that as many bytes enter the
@@ -202,9 +223,16 @@ def exchange(
 
 
 def drift(
-    n_pages: int, *, hot_pages: int, bytes_per_s: float | str, duration_us: int | str, hot_rate_hz: float,
-    cold_rate_hz: float = 0.0, block_pages: int = 512, tick_us: int | str = check.TICK_US,
-) -> Workload:  # fmt: skip
+    n_pages: int,
+    *,
+    hot_pages: int,
+    bytes_per_s: float | str,
+    duration_us: int | str,
+    hot_rate_hz: float,
+    cold_rate_hz: float = 0.0,
+    block_pages: int = 512,
+    tick_us: int | str = check.TICK_US,
+) -> Workload:
     """Return a hot window that slides up the pages at a rate, block by block, and wraps at the end.
 
     Parameters

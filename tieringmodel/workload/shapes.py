@@ -15,9 +15,7 @@ from .scatter import scattered
 from .sweep import sweep_groups
 
 
-def uniform(
-    n_pages: int, *, rate_hz: float, hot_pages: int | None = None, scatter_pages: int = 0, seed: int = 0
-) -> Workload:
+def uniform(n_pages: int, *, rate_hz: float, hot_pages: int | None = None, scatter_pages: int = 0, seed: int = 0) -> Workload:
     """Return pages of which `hot_pages` are touched alike and the others never.
 
     Parameters
@@ -90,8 +88,10 @@ def two_level(
     to_hot = check.share("two_level.access_share", access_share)
     total = check.positive("two_level.accesses_per_s", accesses_per_s)
     hot = min(max(round(n * part), 1), n - 1)
-    levels = (Group(0, hot, rate_hz=total * to_hot / hot, name="hot"),
-              Group(hot, n, rate_hz=total * (1 - to_hot) / (n - hot), name="cold"))  # fmt: skip
+    levels = (
+        Group(0, hot, rate_hz=total * to_hot / hot, name="hot"),
+        Group(hot, n, rate_hz=total * (1 - to_hot) / (n - hot), name="cold"),
+    )
     return scattered(Workload(n, tuple(g for g in levels if g.rate_hz)), scatter_pages, seed)
 
 
@@ -202,10 +202,13 @@ def power_law(
 
 def _ranked(n: int, classes: Classes) -> Workload:
     edges = classes.edges.tolist()
-    return Workload(n, tuple(
-        Group(lo, hi, rate_hz=rate, name=f"rank {lo}")
-        for (lo, hi), rate in zip(pairwise(edges), classes.weight.tolist(), strict=True)
-    ))  # fmt: skip
+    return Workload(
+        n,
+        tuple(
+            Group(lo, hi, rate_hz=rate, name=f"rank {lo}")
+            for (lo, hi), rate in zip(pairwise(edges), classes.weight.tolist(), strict=True)
+        ),
+    )
 
 
 def streaming(

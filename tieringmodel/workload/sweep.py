@@ -58,11 +58,17 @@ def sweep_groups(
         first, end = k * visited // n_blocks, (k + 1) * visited // n_blocks
         groups.append(
             Group(
-                lo + first * stride, min(lo + end * stride, hi), kind="period", period=period, stride=stride,
+                lo + first * stride,
+                min(lo + end * stride, hi),
+                kind="period",
+                period=period,
+                stride=stride,
                 phase=-(start_tick + k * period // n_blocks) % period,
-                start_tick=start_tick, end_tick=end_tick, name=name,
+                start_tick=start_tick,
+                end_tick=end_tick,
+                name=name,
             )
-        )  # fmt: skip
+        )
     rest_hz = passes_per_s - 1e6 / tick_us
     if rest_hz > 0 and stride == 1:
         groups.append(Group(lo, hi, rate_hz=rest_hz, start_tick=start_tick, end_tick=end_tick, name=name))

@@ -34,9 +34,7 @@ def hot_windows(
             groups += [Group(lo, hi, rate_hz=hot_rate_hz, start_tick=a, end_tick=b, name="hot") for a, b in hot]
         if cold_rate_hz:
             gaps = zip((0, *(b for _, b in hot)), (*(a for a, _ in hot), FOREVER), strict=True)
-            groups += [
-                Group(lo, hi, rate_hz=cold_rate_hz, start_tick=a, end_tick=b, name="cold") for a, b in gaps if a < b
-            ]
+            groups += [Group(lo, hi, rate_hz=cold_rate_hz, start_tick=a, end_tick=b, name="cold") for a, b in gaps if a < b]
         check.few_enough(where, len(groups), "use larger blocks, fewer changes or a shorter duration")
     return Workload(n_pages, tuple(groups), tick_us=tick_us)
 

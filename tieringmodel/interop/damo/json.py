@@ -176,10 +176,15 @@ def _context(here: Part) -> tuple[Context, tuple[int, ...]]:
         pids.append(v.count(target.get("pid", 0), target.at("pid"), 2**31 - 1))
     schemes = tuple(_scheme(s, attrs) for s in here.each("schemes", _SCHEME))
     context = here.make(
-        Context, {"min_region_sz": "addr_unit"}, ops=ops, attrs=attrs, targets=tuple(targets), schemes=schemes,
+        Context,
+        {"min_region_sz": "addr_unit"},
+        ops=ops,
+        attrs=attrs,
+        targets=tuple(targets),
+        schemes=schemes,
         addr_unit=addr_unit,
         min_region_sz=max(PAGE_SZ // addr_unit, 1) if ops == "paddr" and addr_unit else PAGE_SZ,
-    )  # fmt: skip
+    )
     return context, tuple(pids)
 
 
@@ -187,20 +192,28 @@ def _attrs(here: Part) -> Attrs:
     times = here.sub("intervals", "sample_us aggr_us ops_update_us intervals_goal")
     goal = times.sub("intervals_goal", "access_bp aggrs min_sample_us max_sample_us")
     regions = here.sub("nr_regions", "min max")
-    keys = {"sample_us": "intervals.sample_us", "aggr_us": "intervals.aggr_us", "update_us": "intervals.ops_update_us",
-            "min_nr_regions": "nr_regions.min", "max_nr_regions": "nr_regions.max"}  # fmt: skip
+    keys = {
+        "sample_us": "intervals.sample_us",
+        "aggr_us": "intervals.aggr_us",
+        "update_us": "intervals.ops_update_us",
+        "min_nr_regions": "nr_regions.min",
+        "max_nr_regions": "nr_regions.max",
+    }
     return here.make(
-        Attrs, keys, sample_us=v.time_in(times.get("sample_us", 5_000), times.at("sample_us")),
+        Attrs,
+        keys,
+        sample_us=v.time_in(times.get("sample_us", 5_000), times.at("sample_us")),
         aggr_us=v.time_in(times.get("aggr_us", 100_000), times.at("aggr_us")),
         update_us=v.time_in(times.get("ops_update_us", 1_000_000), times.at("ops_update_us")),
         min_nr_regions=v.count(regions.get("min", 10), regions.at("min")),
         max_nr_regions=v.count(regions.get("max", 1_000), regions.at("max")),
         intervals_goal=IntervalsGoal(
-            v.share(goal.get("access_bp", 0), goal.at("access_bp"), 100), v.count(goal.get("aggrs", 0), goal.at("aggrs")),
+            v.share(goal.get("access_bp", 0), goal.at("access_bp"), 100),
+            v.count(goal.get("aggrs", 0), goal.at("aggrs")),
             v.time_in(goal.get("min_sample_us", 0), goal.at("min_sample_us")),
             v.time_in(goal.get("max_sample_us", 0), goal.at("max_sample_us")),
         ),
-    )  # fmt: skip
+    )
 
 
 def _scheme(here: Part, attrs: Attrs) -> Scheme:
@@ -221,14 +234,19 @@ def _scheme(here: Part, attrs: Attrs) -> Scheme:
     filters = [_filter(f) for f in here.each("filters", _FILTER)]
     nid = here.get("target_nid", -1)
     return here.make(
-        Scheme, {"quota": "quotas"}, action=here.word("action", "stat"),
+        Scheme,
+        {"quota": "quotas"},
+        action=here.word("action", "stat"),
         access_pattern=pattern.make(AccessPattern, {}, **bounds),
         apply_interval_us=v.time_in(here.get("apply_interval_us", 0), here.at("apply_interval_us")),
         target_nid=-1 if nid in (-1, "-1") else v.count(nid, here.at("target_nid"), 2**31 - 1),
         quota=_quota(here.sub("quotas", _QUOTA)),
         watermarks=marks.make(
-            Watermarks, {}, metric=marks.word("metric", "none"),
-            interval_us=v.time_in(marks.get("interval_us", 0), marks.at("interval_us")), **permil,
+            Watermarks,
+            {},
+            metric=marks.word("metric", "none"),
+            interval_us=v.time_in(marks.get("interval_us", 0), marks.at("interval_us")),
+            **permil,
         ),
         filters=(*(f for f in filters if f.type in CORE_FILTERS), *(f for f in filters if f.type not in CORE_FILTERS)),
         dests=tuple(
@@ -236,7 +254,7 @@ def _scheme(here: Part, attrs: Attrs) -> Scheme:
             for d in here.each("dests", "id weight")
         ),
         max_nr_snapshots=_max_nr_snapshots(here),
-    )  # fmt: skip
+    )
 
 
 def _max_nr_snapshots(here: Part) -> int:
@@ -247,23 +265,26 @@ def _max_nr_snapshots(here: Part) -> int:
 
 
 _STATS = "nr_tried sz_tried nr_applied sz_applied sz_ops_filter_passed qt_exceeds nr_snapshots max_nr_snapshots"
-_QUOTA = ("time_ms sz_bytes reset_interval_ms fail_charge_num fail_charge_denom goals goal_tuner effective_sz_bytes weights")
+_QUOTA = "time_ms sz_bytes reset_interval_ms fail_charge_num fail_charge_denom goals goal_tuner effective_sz_bytes weights"
 _GOAL = "metric complement nid memcg_path target_value current_value"
-_FILTER = ("filter_type matching allow memcg_path address_range damon_target_idx hugepage_size probe_hits_wsum_range name")
+_FILTER = "filter_type matching allow memcg_path address_range damon_target_idx hugepage_size probe_hits_wsum_range name"
 
 
 def _quota(here: Part) -> Quota:
     weights = here.sub("weights", "sz_permil nr_accesses_permil age_permil")
     permil = {n: v.share(weights.get(f"{n}_permil", 0), weights.at(f"{n}_permil"), 10) for n in ("sz", "nr_accesses", "age")}
     return here.make(
-        Quota, {"ms": "time_ms"}, ms=v.time_in(here.get("time_ms", 0), here.at("time_ms"), "ms"),
+        Quota,
+        {"ms": "time_ms"},
+        ms=v.time_in(here.get("time_ms", 0), here.at("time_ms"), "ms"),
         sz_bytes=v.size_bytes(here.get("sz_bytes", 0), here.at("sz_bytes")),
         reset_interval_ms=v.time_in(here.get("reset_interval_ms", "max"), here.at("reset_interval_ms"), "ms"),
-        goals=tuple(_goals(here)), goal_tuner=here.word("goal_tuner", "consist"),
+        goals=tuple(_goals(here)),
+        goal_tuner=here.word("goal_tuner", "consist"),
         weights=weights.make(Weights, {}, **permil),
         fail_charge_num=v.count(here.get("fail_charge_num", 0), here.at("fail_charge_num"), UINT_MAX),
         fail_charge_denom=v.count(here.get("fail_charge_denom", 0), here.at("fail_charge_denom"), UINT_MAX),
-    )  # fmt: skip
+    )
 
 
 def _goals(here: Part) -> Iterator[Goal]:
@@ -290,9 +311,14 @@ def _goals(here: Part) -> Iterator[Goal]:
             goal.note("target_value", f"the goal {metric} has target 0, which Linux drops silently: left out")
             continue
         yield goal.make(
-            Goal, {}, metric=metric, nid=v.count(goal.get("nid", 0), goal.at("nid"), 2**31 - 1), memcg_id=memcg_id,
-            complement=goal.flag("complement", False), **numbers,
-        )  # fmt: skip
+            Goal,
+            {},
+            metric=metric,
+            nid=v.count(goal.get("nid", 0), goal.at("nid"), 2**31 - 1),
+            memcg_id=memcg_id,
+            complement=goal.flag("complement", False),
+            **numbers,
+        )
 
 
 def _memcg(here: Part, key: str) -> int:
@@ -320,9 +346,15 @@ def _filter(here: Part) -> Filter:
         sizes = here.items("hugepage_size")
         if len(sizes) != 2:
             raise InputError(here.at("hugepage_size"), f"has {len(sizes)} entries", "write [min, max]")
-        arguments = {f"{n}_bytes": v.size_bytes(s, f"{here.at('hugepage_size')}[{i}]")
-                     for i, (n, s) in enumerate(zip(("min", "max"), sizes, strict=True))}  # fmt: skip
+        arguments = {
+            f"{n}_bytes": v.size_bytes(s, f"{here.at('hugepage_size')}[{i}]")
+            for i, (n, s) in enumerate(zip(("min", "max"), sizes, strict=True))
+        }
     return here.make(
-        Filter, {"type": "filter_type"}, type=kind, matching=here.flag("matching", True),
-        allow=here.flag("allow", False), **arguments,
-    )  # fmt: skip
+        Filter,
+        {"type": "filter_type"},
+        type=kind,
+        matching=here.flag("matching", True),
+        allow=here.flag("allow", False),
+        **arguments,
+    )

@@ -37,9 +37,12 @@ _OPTIONS = {
 _LEFT_OUT = {"--debug_damon": 0, "--include_child_tasks": 0}
 # Paths below a scheme whose numbers --raw prints in nanoseconds, and the unit they have in a file.
 _NS = (
-    (("access_pattern", "age", "min"), 10**3), (("access_pattern", "age", "max"), 10**3),
-    (("quotas", "time_ms"), 10**6), (("quotas", "reset_interval_ms"), 10**6), (("watermarks", "interval_us"), 10**3),
-)  # fmt: skip
+    (("access_pattern", "age", "min"), 10**3),
+    (("access_pattern", "age", "max"), 10**3),
+    (("quotas", "time_ms"), 10**6),
+    (("quotas", "reset_interval_ms"), 10**6),
+    (("watermarks", "interval_us"), 10**3),
+)
 
 
 class Option(NamedTuple):
@@ -71,10 +74,10 @@ def read_damo_line(words: Sequence[str], machine: Machine) -> Dump:
         explicit nid, options that damo gives to another scheme or drops; if damo refuses the line or is not installed.
     """
     options = [o for o in split(words) if o.name not in _LEFT_OUT]
-    notes = [f"{WHERE}: translated by damo {damo_version()}"
-             + ("" if damo_version() == PINNED else f" (tested with {PINNED})")]  # fmt: skip
-    notes += [f"{WHERE} {o.name}: is left out, it does not shape what DAMON is told"
-              for o in split(words) if o.name in _LEFT_OUT]  # fmt: skip
+    notes = [f"{WHERE}: translated by damo {damo_version()}" + ("" if damo_version() == PINNED else f" (tested with {PINNED})")]
+    notes += [
+        f"{WHERE} {o.name}: is left out, it does not shape what DAMON is told" for o in split(words) if o.name in _LEFT_OUT
+    ]
     _check_alone(options)
     options = _with_ranges(options, machine)
     checked = [w for o in options for w in ((o.name, *o.values) if o.name else o.values)]

@@ -60,9 +60,15 @@ def run_damo(*words: str, root: bool = False) -> subprocess.CompletedProcess[str
     with tempfile.TemporaryDirectory() as empty:
         try:
             done = subprocess.run(
-                command, cwd=empty, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False,
-                timeout=TIMEOUT_S, errors="replace",
-            )  # fmt: skip
+                command,
+                cwd=empty,
+                stdin=subprocess.DEVNULL,
+                capture_output=True,
+                text=True,
+                check=False,
+                timeout=TIMEOUT_S,
+                errors="replace",
+            )
         except subprocess.TimeoutExpired:
             raise InputError("damo", f"has not answered within {TIMEOUT_S} s", "give its JSON instead") from None
         except OSError as error:

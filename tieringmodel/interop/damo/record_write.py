@@ -70,17 +70,28 @@ def _records(ds: xr.Dataset, scenario: Scenario) -> list[dict[str, Any]]:
             rows = np.stack([c[mine].astype(np.uint64) for c in columns], axis=1).tolist()
             end_ns = int(times_ns[i])
             regions = [_region(s, e, nr, age, attrs.aggr_us) for s, e, nr, age in rows]
-            snapshots.append({
-                "start_time": str(max(end_ns - attrs.aggr_us * 1_000, 0)), "end_time": str(end_ns), "regions": regions,
-                "total_bytes": str(sum(int(r["end"]) - int(r["start"]) for r in regions)), "damos_stats": None,
-                "sample_interval_us": str(attrs.sample_us),
-            })  # fmt: skip
+            snapshots.append(
+                {
+                    "start_time": str(max(end_ns - attrs.aggr_us * 1_000, 0)),
+                    "end_time": str(end_ns),
+                    "regions": regions,
+                    "total_bytes": str(sum(int(r["end"]) - int(r["start"]) for r in regions)),
+                    "damos_stats": None,
+                    "sample_interval_us": str(attrs.sample_us),
+                }
+            )
         goal = attrs.intervals_goal
         intervals = {
-            "sample_us": attrs.sample_us, "aggr_us": attrs.aggr_us, "ops_update_us": attrs.update_us,
-            "intervals_goal": {"access_bp": goal.access_bp, "aggrs": goal.aggrs, "min_sample_us": goal.min_sample_us,
-                               "max_sample_us": goal.max_sample_us},
-        }  # fmt: skip
+            "sample_us": attrs.sample_us,
+            "aggr_us": attrs.aggr_us,
+            "ops_update_us": attrs.update_us,
+            "intervals_goal": {
+                "access_bp": goal.access_bp,
+                "aggrs": goal.aggrs,
+                "min_sample_us": goal.min_sample_us,
+                "max_sample_us": goal.max_sample_us,
+            },
+        }
         out.append({"kdamond_idx": k, "context_idx": 0, "intervals": intervals, "scheme_idx": None, "target_id": 0,
                     "scheme_filters": [], "snapshots": snapshots, "data_source": "unknown"})  # fmt: skip
     return out
@@ -88,9 +99,13 @@ def _records(ds: xr.Dataset, scenario: Scenario) -> list[dict[str, Any]]:
 
 def _region(start: int, end: int, nr_accesses: int, age: int, aggr_us: int) -> dict[str, Any]:
     return {
-        "start": str(start), "end": str(end), "nr_accesses": {"samples": nr_accesses, "percent": None},
-        "age": {"usec": str(age * aggr_us), "aggr_intervals": str(age)}, "probe_hits": [], "sz_filter_passed": "0",
-    }  # fmt: skip
+        "start": str(start),
+        "end": str(end),
+        "nr_accesses": {"samples": nr_accesses, "percent": None},
+        "age": {"usec": str(age * aggr_us), "aggr_intervals": str(age)},
+        "probe_hits": [],
+        "sz_filter_passed": "0",
+    }
 
 
 def _events(records: list[dict[str, Any]]) -> list[str]:

@@ -30,8 +30,9 @@ _EVENT = re.compile(
     r"(?P<time>\d+\.\d+):\s+(?:damon:)?damon_aggregated:\s+target_id=(?P<target>\d+)\s+nr_regions=(?P<n>\d+)\s+"
     r"(?P<start>\d+)-(?P<end>\d+):\s+(?P<nr>-?\d+)\s+(?P<age>-?\d+)\s*$"
 )
-_RECORD = frozenset({"kdamond_idx", "context_idx", "intervals", "scheme_idx", "target_id", "scheme_filters", "snapshots",
-                     "data_source"})  # fmt: skip
+_RECORD = frozenset(
+    {"kdamond_idx", "context_idx", "intervals", "scheme_idx", "target_id", "scheme_filters", "snapshots", "data_source"}
+)
 Row = tuple[int, int, int | None, int | None]
 
 
@@ -262,12 +263,15 @@ def monitoring_truth(record: Record) -> xr.Dataset:
     zero = record.snapshots[0].start_ns if record.snapshots else 0
     times = np.array([(s.end_ns - zero) * 1e-9 for s in record.snapshots], np.float64)
     told = {
-        "region_start": ("bytes", "first core address"), "region_end": ("bytes", "one past the last core address"),
-        "region_nr_accesses": ("samples", "nr_accesses of the finished aggregation"), "region_age": ("aggregations", "age"),
-    }  # fmt: skip
+        "region_start": ("bytes", "first core address"),
+        "region_end": ("bytes", "one past the last core address"),
+        "region_nr_accesses": ("samples", "nr_accesses of the finished aggregation"),
+        "region_age": ("aggregations", "age"),
+    }
     variables: dict[str, Any] = {
         name: ("region", np.array(column, np.uint64), {"units": units, "long_name": text, "source": "damo record"})
-        for column, (name, (units, text)) in zip(columns, told.items(), strict=True) if None not in column
+        for column, (name, (units, text)) in zip(columns, told.items(), strict=True)
+        if None not in column
     }
     count = np.array([len(s.rows) for s in record.snapshots], np.int64)
     attrs = {"units": "1", "long_name": "rows of `region` that belong to the snapshot", "source": "damo record"}

@@ -71,13 +71,19 @@ def _context(c: Context, told: Portable, k: int) -> dict[str, Any]:
             for i, t in enumerate(c.targets)
         ],
         "intervals": {
-            "sample_us": a.sample_us, "aggr_us": a.aggr_us, "ops_update_us": a.update_us,
-            "intervals_goal": {"access_bp": goal.access_bp, "aggrs": goal.aggrs, "min_sample_us": goal.min_sample_us,
-                               "max_sample_us": goal.max_sample_us},
+            "sample_us": a.sample_us,
+            "aggr_us": a.aggr_us,
+            "ops_update_us": a.update_us,
+            "intervals_goal": {
+                "access_bp": goal.access_bp,
+                "aggrs": goal.aggrs,
+                "min_sample_us": goal.min_sample_us,
+                "max_sample_us": goal.max_sample_us,
+            },
         },
         "nr_regions": {"min": a.min_nr_regions, "max": a.max_nr_regions},
         "schemes": [_scheme(s, c, told, f"contexts[{k}].schemes[{i}]") for i, s in enumerate(c.schemes)],
-    }  # fmt: skip
+    }
 
 
 def _age(bound: int, aggr_us: int) -> int | str:
@@ -112,13 +118,25 @@ def _scheme(s: Scheme, c: Context, told: Portable, where: str) -> dict[str, Any]
 
 def _goal(g: Goal, told: Portable, where: str) -> dict[str, Any]:
     path = _memcg(told, g.memcg_id, where) if g.metric.startswith("node_memcg") else None
-    return {"metric": g.metric, "nid": g.nid, "memcg_path": path, "target_value": g.target_value,
-            "current_value": g.current_value}  # fmt: skip
+    return {
+        "metric": g.metric,
+        "nid": g.nid,
+        "memcg_path": path,
+        "target_value": g.target_value,
+        "current_value": g.current_value,
+    }
 
 
 def _filter(f: Filter, told: Portable, where: str) -> dict[str, Any]:
-    out: dict[str, Any] = {"filter_type": f.type, "matching": f.matching, "allow": f.allow, "memcg_path": None,
-                           "address_range": None, "damon_target_idx": None, "hugepage_size": None}  # fmt: skip
+    out: dict[str, Any] = {
+        "filter_type": f.type,
+        "matching": f.matching,
+        "allow": f.allow,
+        "memcg_path": None,
+        "address_range": None,
+        "damon_target_idx": None,
+        "hugepage_size": None,
+    }
     if f.type == "addr":
         out["address_range"] = {"start": f.start_bytes, "end": f.end_bytes}
     elif f.type == "target":

@@ -110,9 +110,12 @@ class Recording:
         from .scenario_of import scenario_of
 
         return scenario_of(
-            self, recorded_intervals=recorded_intervals, recorded_rates=recorded_rates,
-            lru_share_of_other=lru_share_of_other, machine=machine,
-        )  # fmt: skip
+            self,
+            recorded_intervals=recorded_intervals,
+            recorded_rates=recorded_rates,
+            lru_share_of_other=lru_share_of_other,
+            machine=machine,
+        )
 
 
 def read_recording(directory: str | Path) -> Recording:

@@ -226,8 +226,7 @@ def _bounds(recording: Recording, placement: Sequence[Placement], total: Sequenc
             found = (f for scheme in context.schemes for f in scheme.filters if f.type == "addr")
             filters += [bound * context.addr_unit for f in found for bound in (f.start_bytes, f.end_bytes)]
             ranges += [bound * context.addr_unit for t in context.targets for region in t.regions for bound in region]
-    runs = [(p.nid, p.start_bytes, p.start_bytes + (p.hi - p.lo) * PAGE_SZ)
-            for p in placement if p.start_bytes is not None]  # fmt: skip
+    runs = [(p.nid, p.start_bytes, p.start_bytes + (p.hi - p.lo) * PAGE_SZ) for p in placement if p.start_bytes is not None]
     need = max([sum(total), *ranges, *(stop for _, _, stop in runs)])
     ends = [bound for bound in (*filters, DOCUMENTED_ENDS[1]) if need <= bound < 2**63]
     end = min(ends) if ends else -(-need // _MEMORY_BLOCK) * _MEMORY_BLOCK

@@ -34,9 +34,7 @@ class Portable:
     pids: tuple[tuple[int, ...], ...] = ()
 
 
-def portable(
-    scenario: Scenario, *, memcg_paths: Sequence[str] = (), pids: Sequence[Sequence[int]] = ()
-) -> Portable:
+def portable(scenario: Scenario, *, memcg_paths: Sequence[str] = (), pids: Sequence[Sequence[int]] = ()) -> Portable:
     """Return the contexts of a scenario as Linux 7.3.4 can be told them.
 
     Parameters
@@ -73,9 +71,11 @@ def portable(
     told = tuple(tuple(p) for p in pids)
     unknown = tuple(tuple(0 for _ in c.targets) for c in contexts)
     return Portable(
-        tuple(contexts), tuple(marks), dict(enumerate(memcg_paths, start=1)),
+        tuple(contexts),
+        tuple(marks),
+        dict(enumerate(memcg_paths, start=1)),
         told if [len(p) for p in told] == [len(p) for p in unknown] else unknown,
-    )  # fmt: skip
+    )
 
 
 def ranges_of(machine: Machine, addr_unit: int = 1) -> tuple[tuple[int, int], ...]:
@@ -96,10 +96,11 @@ def _listed(texts: Sequence[str]) -> str:
 
 def _ordered(context: Context) -> Context:
     schemes = tuple(
-        s.replace(filters=(*(f for f in s.filters if f.type in CORE_FILTERS),
-                           *(f for f in s.filters if f.type not in CORE_FILTERS)))
+        s.replace(
+            filters=(*(f for f in s.filters if f.type in CORE_FILTERS), *(f for f in s.filters if f.type not in CORE_FILTERS))
+        )
         for s in context.schemes
-    )  # fmt: skip
+    )
     return context.replace(schemes=schemes)
 
 

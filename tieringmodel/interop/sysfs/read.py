@@ -33,9 +33,16 @@ from ...units import PAGE_SZ, UINT_MAX
 from .tree import Folder, context_folders
 
 METRICS = (
-    "user_input", "some_mem_psi_us", "node_mem_used_bp", "node_mem_free_bp", "node_memcg_used_bp",
-    "node_memcg_free_bp", "active_mem_bp", "inactive_mem_bp", "node_eligible_mem_bp",
-)  # fmt: skip
+    "user_input",
+    "some_mem_psi_us",
+    "node_mem_used_bp",
+    "node_mem_free_bp",
+    "node_memcg_used_bp",
+    "node_memcg_free_bp",
+    "active_mem_bp",
+    "inactive_mem_bp",
+    "node_eligible_mem_bp",
+)
 RFC_METRICS = ("node_sys_bp", "node_sys_bp:v1-literal", "node_sys_bp:v1-intent-resident", "node_sys_bp:v1-intent-share")
 """The RFC's metric and its readings; Linux 7.3.4 knows none of them."""
 
@@ -125,10 +132,15 @@ def _context(top: Folder) -> Context:
     targets = tuple(_targets(top.sub("targets"), ops))
     schemes = tuple(_scheme(folder) for folder in top.sub("schemes").each("nr_schemes"))
     return top.make(
-        Context, {"targets": "targets/nr_targets", "min_region_sz": "addr_unit"}, ops=ops, attrs=_attrs(top),
-        targets=targets, schemes=schemes, addr_unit=addr_unit,
+        Context,
+        {"targets": "targets/nr_targets", "min_region_sz": "addr_unit"},
+        ops=ops,
+        attrs=_attrs(top),
+        targets=targets,
+        schemes=schemes,
+        addr_unit=addr_unit,
         min_region_sz=max(PAGE_SZ // addr_unit, 1) if ops == "paddr" else PAGE_SZ,
-    )  # fmt: skip
+    )
 
 
 def _attrs(top: Folder) -> Attrs:
@@ -139,11 +151,15 @@ def _attrs(top: Folder) -> Attrs:
     leaves = {n: f"intervals/{n}" for n in ("sample_us", "aggr_us", "update_us")}
     leaves |= {"min_nr_regions": "nr_regions/min", "max_nr_regions": "nr_regions/max"}
     return here.make(
-        Attrs, leaves, sample_us=intervals.number("sample_us", 5_000), aggr_us=intervals.number("aggr_us", 100_000),
-        update_us=intervals.number("update_us", 60_000_000), min_nr_regions=regions.number("min", 10),
+        Attrs,
+        leaves,
+        sample_us=intervals.number("sample_us", 5_000),
+        aggr_us=intervals.number("aggr_us", 100_000),
+        update_us=intervals.number("update_us", 60_000_000),
+        min_nr_regions=regions.number("min", 10),
         max_nr_regions=regions.number("max", 1_000),
         intervals_goal=goal.make(IntervalsGoal, {}, **{name: goal.number(name) for name in names}),
-    )  # fmt: skip
+    )
 
 
 def _targets(here: Folder, ops: str) -> Iterator[Target]:
@@ -159,8 +175,11 @@ def _targets(here: Folder, ops: str) -> Iterator[Target]:
 
 def _scheme(here: Folder) -> Scheme:
     pattern: dict[str, int] = {}
-    for name, mine, read in (("sz", "sz_bytes", Folder.number), ("nr_accesses", "nr_accesses", Folder.low_word),
-                             ("age", "age", Folder.low_word)):  # fmt: skip
+    for name, mine, read in (
+        ("sz", "sz_bytes", Folder.number),
+        ("nr_accesses", "nr_accesses", Folder.low_word),
+        ("age", "age", Folder.low_word),
+    ):
         bounds = here.sub("access_pattern").sub(name)
         pattern |= {f"min_{mine}": read(bounds, "min"), f"max_{mine}": read(bounds, "max")}
     marks = here.sub("watermarks")
@@ -185,12 +204,17 @@ def _quota(here: Folder) -> Quota:
     weights = here.sub("weights")
     permil = {name: weights.number(f"{name}_permil", top=UINT_MAX) for name in ("sz", "nr_accesses", "age")}
     return here.make(
-        Quota, {"sz_bytes": "bytes"}, ms=here.number("ms"), sz_bytes=here.number("bytes"),
-        reset_interval_ms=here.number("reset_interval_ms"), goals=tuple(_goals(here.sub("goals"))),
+        Quota,
+        {"sz_bytes": "bytes"},
+        ms=here.number("ms"),
+        sz_bytes=here.number("bytes"),
+        reset_interval_ms=here.number("reset_interval_ms"),
+        goals=tuple(_goals(here.sub("goals"))),
         goal_tuner=here.keyword("goal_tuner", "consist", ("consist", "temporal")),
-        weights=weights.make(Weights, {}, **permil), fail_charge_num=here.number("fail_charge_num", top=UINT_MAX),
+        weights=weights.make(Weights, {}, **permil),
+        fail_charge_num=here.number("fail_charge_num", top=UINT_MAX),
         fail_charge_denom=here.number("fail_charge_denom", top=UINT_MAX),
-    )  # fmt: skip
+    )
 
 
 def _goals(here: Folder) -> Iterator[Goal]:
@@ -205,9 +229,15 @@ def _goals(here: Folder) -> Iterator[Goal]:
         if complement:
             goal.note("complement", "Linux 7.3.4 has no complemented goals; later trees do")
         yield goal.make(
-            Goal, {}, metric=metric, target_value=target_value, current_value=goal.number("current_value"), nid=nid,
-            memcg_id=memcg_id, complement=complement,
-        )  # fmt: skip
+            Goal,
+            {},
+            metric=metric,
+            target_value=target_value,
+            current_value=goal.number("current_value"),
+            nid=nid,
+            memcg_id=memcg_id,
+            complement=complement,
+        )
 
 
 def _filters(here: Folder, known: tuple[str, ...]) -> Iterator[Filter]:
@@ -223,6 +253,4 @@ def _filters(here: Folder, known: tuple[str, ...]) -> Iterator[Filter]:
         elif kind == "hugepage_size":
             arguments = {"min_bytes": item.number("min"), "max_bytes": item.number("max")}
         leaves = {"start_bytes": "addr_start", "end_bytes": "addr_end", "min_bytes": "min", "max_bytes": "max"}
-        yield item.make(
-            Filter, leaves, type=kind, matching=item.flag("matching"), allow=item.flag("allow"), **arguments
-        )
+        yield item.make(Filter, leaves, type=kind, matching=item.flag("matching"), allow=item.flag("allow"), **arguments)

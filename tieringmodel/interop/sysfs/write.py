@@ -70,11 +70,18 @@ def _scheme(s: Scheme, told: Portable) -> Iterator[tuple[str, str]]:
         yield f"access_pattern/{name}/min", str(getattr(s.access_pattern, f"min_{mine}"))
         yield f"access_pattern/{name}/max", str(getattr(s.access_pattern, f"max_{mine}"))
     q = s.quota
-    for name, value in (("ms", q.ms), ("bytes", q.sz_bytes), ("reset_interval_ms", q.reset_interval_ms),
-                        ("goal_tuner", q.goal_tuner), ("fail_charge_num", q.fail_charge_num),
-                        ("fail_charge_denom", q.fail_charge_denom), ("weights/sz_permil", q.weights.sz),
-                        ("weights/nr_accesses_permil", q.weights.nr_accesses), ("weights/age_permil", q.weights.age),
-                        ("goals/nr_goals", len(q.goals))):  # fmt: skip
+    for name, value in (
+        ("ms", q.ms),
+        ("bytes", q.sz_bytes),
+        ("reset_interval_ms", q.reset_interval_ms),
+        ("goal_tuner", q.goal_tuner),
+        ("fail_charge_num", q.fail_charge_num),
+        ("fail_charge_denom", q.fail_charge_denom),
+        ("weights/sz_permil", q.weights.sz),
+        ("weights/nr_accesses_permil", q.weights.nr_accesses),
+        ("weights/age_permil", q.weights.age),
+        ("goals/nr_goals", len(q.goals)),
+    ):
         yield f"quotas/{name}", str(value)
     for j, goal in enumerate(q.goals):
         for path, value in _goal(goal, told):
@@ -136,8 +143,12 @@ def sysfs_script(told: Portable, name: str = "") -> str:
     writes = sysfs_writes(told)
     unknown = sorted({value[1:] for _, value in writes if isinstance(value, Asked)})
     title = " ".join(name.split())
-    lines = ["#!/bin/sh", f"# DAMON set-up{f' of {title}' if title else ''}, for Linux 7.3.4 or later.",
-             "# Review it, then run it as root; with --on it also turns DAMON on.", "set -eu"]  # fmt: skip
+    lines = [
+        "#!/bin/sh",
+        f"# DAMON set-up{f' of {title}' if title else ''}, for Linux 7.3.4 or later.",
+        "# Review it, then run it as root; with --on it also turns DAMON on.",
+        "set -eu",
+    ]
     lines += [f"# NOT WRITTEN: {' '.join(mark.split())}" for mark in told.marks]
     lines.append(f'admin="${{DAMON_ADMIN:-{ROOT}}}"')
     for variable in unknown:

@@ -224,15 +224,22 @@ def read_masim(
             raise InputError(where, text, "use a shorter tick_us")
         groups += _groups(phase, config.regions, lows, total, (start, end), tick, most)
         check.few_enough(where, len(groups), "use a smaller max_groups, or fewer repeats")
-    vmas = (Vma(lows[r.name], lows[r.name] + n, _ADDRESS + lows[r.name] * PAGE_SZ)
-            for r, n in zip(config.regions, sizes, strict=True))  # fmt: skip
+    vmas = (
+        Vma(lows[r.name], lows[r.name] + n, _ADDRESS + lows[r.name] * PAGE_SZ)
+        for r, n in zip(config.regions, sizes, strict=True)
+    )
     return Workload(n_pages, tuple(groups), vmas=tuple(vmas), tick_us=tick)
 
 
 def _groups(
-    phase: MasimPhase, regions: tuple[MasimRegion, ...], lows: dict[str, int], total: float, ticks: tuple[int, int],
-    tick_us: int, most: int,
-) -> Iterator[Group]:  # fmt: skip
+    phase: MasimPhase,
+    regions: tuple[MasimRegion, ...],
+    lows: dict[str, int],
+    total: float,
+    ticks: tuple[int, int],
+    tick_us: int,
+    most: int,
+) -> Iterator[Group]:
     start, end = ticks
     sizes = {r.name: r.sz_bytes for r in regions}
     weights = sum(p.probability for p in phase.patterns)
@@ -248,6 +255,13 @@ def _groups(
         else:
             passes_hz = accesses_hz / -(-size // p.stride_bytes)
             yield from sweep_groups(
-                lo, lo + n, passes_hz, tick_us, stride=int(stride), start_tick=start, end_tick=end,
-                name=p.region, max_groups=most,
-            )  # fmt: skip
+                lo,
+                lo + n,
+                passes_hz,
+                tick_us,
+                stride=int(stride),
+                start_tick=start,
+                end_tick=end,
+                name=p.region,
+                max_groups=most,
+            )

@@ -6,9 +6,7 @@ from ...workload import arguments as check
 from .masim import MasimConfig, MasimPattern, MasimPhase, MasimRegion
 
 
-def stairs(
-    nr_regions: int = 10, sz_bytes: int = 10_000_000, *, start_ms: int = 10_000, step_ms: int = 5_000
-) -> MasimConfig:
+def stairs(nr_regions: int = 10, sz_bytes: int = 10_000_000, *, start_ms: int = 10_000, step_ms: int = 5_000) -> MasimConfig:
     """Return regions that are first swept all together, then one after the other.
 
     Parameters
@@ -25,9 +23,7 @@ def stairs(
     return _in_turn([f"s{k}" for k in range(_count(nr_regions))], sz_bytes, start_ms, step_ms, nr_regions)
 
 
-def zigzag(
-    rounds: int = 6, sz_bytes: int = 100_000_000, *, start_ms: int = 10_000, step_ms: int = 5_000
-) -> MasimConfig:
+def zigzag(rounds: int = 6, sz_bytes: int = 100_000_000, *, start_ms: int = 10_000, step_ms: int = 5_000) -> MasimConfig:
     """Return two regions that are first swept together, then in turn.
 
     Parameters
@@ -59,9 +55,7 @@ def _in_turn(names: list[str], sz_bytes: int, start_ms: int, step_ms: int, turns
     return MasimConfig(tuple(MasimRegion(name, size) for name in names), tuple(phases))
 
 
-def tiering_test(
-    memsize_bytes: int, nr_regions: int, nr_phases: int, phase_ms: int, *, seed: int = 0
-) -> MasimConfig:
+def tiering_test(memsize_bytes: int, nr_regions: int, nr_phases: int, phase_ms: int, *, seed: int = 0) -> MasimConfig:
     """Return regions of equal size whose hotness is dealt anew in every phase.
 
     In each phase a random permutation of the weights 0 … n - 1 says how often each region is touched, at random.

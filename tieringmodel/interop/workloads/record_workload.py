@@ -51,9 +51,13 @@ def rate_hz(nr_accesses: int, max_nr_accesses: int, sample_us: int) -> float:
 
 
 def workload_of(
-    record: Record, *, physical: bool | None = None, keep_idle: bool | None = None, sample_us: int | None = None,
+    record: Record,
+    *,
+    physical: bool | None = None,
+    keep_idle: bool | None = None,
+    sample_us: int | None = None,
     aggr_us: int | None = None,
-) -> Workload:  # fmt: skip
+) -> Workload:
     """Return a workload that touches pages as the record says.
 
     Every page that any snapshot covers becomes a logical page, in order of address. Between two snapshots a page has the
@@ -85,11 +89,18 @@ def workload_of(
     """
     sample, aggr = sample_us or record.sample_us, aggr_us or record.aggr_us
     if not sample or not aggr or aggr < sample:
-        raise InputError("record", f"does not tell its intervals (sample {sample}, aggregation {aggr})",
-                         "pass sample_us= and aggr_us=")  # fmt: skip
+        raise InputError(
+            "record", f"does not tell its intervals (sample {sample}, aggregation {aggr})", "pass sample_us= and aggr_us="
+        )
     samples = aggr // sample
-    bounds = sorted({a // PAGE_SZ if i == 0 else -(-a // PAGE_SZ) for s in record.snapshots for r in s.rows
-                     for i, a in enumerate((r[0], r[1]))})  # fmt: skip
+    bounds = sorted(
+        {
+            a // PAGE_SZ if i == 0 else -(-a // PAGE_SZ)
+            for s in record.snapshots
+            for r in s.rows
+            for i, a in enumerate((r[0], r[1]))
+        }
+    )
     if not bounds:
         raise InputError("record", "holds no region", "record longer")
     edges = np.array(bounds, np.int64)
@@ -137,8 +148,9 @@ def _groups(
                 made += 1
                 if made > MAX_GROUPS:
                     raise InputError("record", f"makes more than {MAX_GROUPS} rates", "record less or merge snapshots")
-                group = Group(int(lows[piece]), int(lows[piece + 1]), rate_hz=rate_hz(nr, samples, sample_us),
-                              start_tick=ticks[first])  # fmt: skip
+                group = Group(
+                    int(lows[piece]), int(lows[piece + 1]), rate_hz=rate_hz(nr, samples, sample_us), start_tick=ticks[first]
+                )
                 yield group.replace(end_tick=ticks[last]) if last < column.size else group
 
 

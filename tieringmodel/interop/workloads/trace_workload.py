@@ -89,10 +89,14 @@ def trace_workload(
         if rate_hz:
             groups.append(
                 Group(
-                    lo + shift, hi + shift, rate_hz=rate_hz, start_tick=b * per_bin, end_tick=(b + 1) * per_bin,
+                    lo + shift,
+                    hi + shift,
+                    rate_hz=rate_hz,
+                    start_tick=b * per_bin,
+                    end_tick=(b + 1) * per_bin,
                     name=f"{lo * PAGE_SZ:#x}",
                 )
-            )  # fmt: skip
+            )
     vmas = (Vma(b, b + e - f, f * PAGE_SZ) for b, f, e in zip(base.tolist(), first.tolist(), end.tolist(), strict=True))
     return Workload(n_pages, tuple(groups), vmas=tuple(vmas), tick_us=tick)
 

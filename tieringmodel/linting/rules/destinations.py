@@ -63,9 +63,7 @@ def _dests(at: At, nids: list[int]) -> Iterator[Finding]:
         yield Finding("dests-rule", "error", f"{at.path}.dest_rule", text, remedy)
     if at.context.ops == "paddr":
         nid = at.scheme.target_nid
-        instead = (
-            f"would move everything to node {nid}" if nid in nids else "would move nothing (target_nid is no node)"
-        )
+        instead = f"would move everything to node {nid}" if nid in nids else "would move nothing (target_nid is no node)"
         yield Finding(
             "dests-on-paddr",
             "warning",
@@ -142,8 +140,7 @@ def missing_address_filter(scenario: Scenario) -> Iterator[Finding]:
                 "source-is-target",
                 "error",
                 f"{at.path}.filters" if at.scheme.filters else f"contexts[{at.c}].targets",
-                f"nothing but node {node.nid}, the target itself, is monitored and passes the filters: nothing can "
-                "move",
+                f"nothing but node {node.nid}, the target itself, is monitored and passes the filters: nothing can move",
                 "let the filters pass the node to move from",
             )
             continue

@@ -59,8 +59,7 @@ def placement_fits(scenario: Scenario) -> Iterator[Finding]:
             "placement-outside",
             "error",
             f"workload.placement[{k}].start_bytes",
-            f"{scenario.workload.placement[k].start_bytes} does not start a range inside one node: the run will be "
-            "refused",
+            f"{scenario.workload.placement[k].start_bytes} does not start a range inside one node: the run will be refused",
             "choose an address range of the machine",
         )
     for i, missing in enumerate(places.overfull):

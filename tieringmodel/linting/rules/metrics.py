@@ -49,9 +49,7 @@ def _place(at: At, goal: Goal, path: str) -> Iterator[Finding]:
     nids = [n.nid for n in facts.nodes]
     value = 10_000 if kind in FALLING else 0
     if kind and goal.nid not in nids:
-        text = (
-            f"the machine has no node {goal.nid}, so {goal.metric} always reads {value} bp: {_fate_of(at, goal, value)}"
-        )
+        text = f"the machine has no node {goal.nid}, so {goal.metric} always reads {value} bp: {_fate_of(at, goal, value)}"
         yield Finding("goal-node", "error", f"{path}.nid", text, suggest(str(goal.nid), map(str, nids)))
     memcgs = sorted({m for x in facts.scenario.workload.memcgs for m in (x.memcg_id, x.parent_id) if m})
     if kind.startswith("memcg") and goal.memcg_id not in memcgs:
@@ -69,9 +67,11 @@ def literal_metric(scenario: Scenario) -> Iterator[Finding]:
             if now is None:
                 continue
             decides = len(at.scheme.quota.goals) == 1 or now.score >= 10_000
-            outcome = f" (score {now.score}): {fate(at, now.value, now.target)}" if decides else (
-                ": it never decides, the other goals of the quota do"
-            )  # fmt: skip
+            outcome = (
+                f" (score {now.score}): {fate(at, now.value, now.target)}"
+                if decides
+                else (": it never decides, the other goals of the quota do")
+            )
             yield Finding(
                 "literal-metric",
                 "error" if decides else "warning",

@@ -62,9 +62,7 @@ class Pair(NamedTuple):
             f"{self.total} bp"
         )
         if gap < 0:
-            yield self._finding(
-                "targets-overlap", "error", f"{head}, {-gap} more than there is: {self._swap(temporal)}"
-            )
+            yield self._finding("targets-overlap", "error", f"{head}, {-gap} more than there is: {self._swap(temporal)}")
         elif gap == 0 and not (temporal and stops):
             yield self._finding("targets-no-gap", "warning", f"{head}: {self._restless(temporal)}")
         elif temporal and not stops and max(self.steps_bp) > gap:
@@ -134,17 +132,17 @@ class Pair(NamedTuple):
 def used_free_band(fill: Wish, drain: Wish) -> Finding:
     """Return what a used and a free target of one node leave between them."""
     total = fill.at.facts.total[fill.node]
-    steps = [f"{size(c)} = {c * 10_000 / total:.0f} bp" if c is not None else "everything"
-             for c in (fill.at.cap_pages, drain.at.cap_pages)]  # fmt: skip
+    steps = [
+        f"{size(c)} = {c * 10_000 / total:.0f} bp" if c is not None else "everything"
+        for c in (fill.at.cap_pages, drain.at.cap_pages)
+    ]
     low, high = sorted((fill.bp, 10_000 - drain.bp))
     head = f"used {fill.bp} bp and free {drain.bp} bp of node {fill.nid} ({size(total)})"
     tail = f"a window moves at most {steps[0]} in, {steps[1]} out"
     if fill.bp + drain.bp <= 10_000:
         text = f"{head}: both rest while used is {low} to {high} bp, a dead band of {high - low} bp; {tail}"
         return Finding("dead-band", "info", drain.path, text)
-    text = (
-        f"{head} overlap: both schemes act while used is between {low} and {high} bp, a band of {high - low} bp; {tail}"
-    )
+    text = f"{head} overlap: both schemes act while used is between {low} and {high} bp, a band of {high - low} bp; {tail}"
     if overlap(fill.at, drain.at):
         return Finding(
             "used-free-overlap",

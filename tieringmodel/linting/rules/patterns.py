@@ -15,8 +15,16 @@ OLD_S = 86_400.0
 """A minimal age above a day is taken for a slip of units."""
 _PADDR = ("pageout", "lru_prio", "lru_deprio", "migrate_hot", "migrate_cold", "stat")
 _VADDR = (
-    "willneed", "cold", "pageout", "hugepage", "nohugepage", "collapse", "migrate_hot", "migrate_cold", "stat",
-)  # fmt: skip
+    "willneed",
+    "cold",
+    "pageout",
+    "hugepage",
+    "nohugepage",
+    "collapse",
+    "migrate_hot",
+    "migrate_cold",
+    "stat",
+)
 
 
 def _impossible(at: At) -> Iterator[tuple[str, str, str]]:
@@ -57,9 +65,7 @@ def empty_pattern(scenario: Scenario) -> Iterator[Finding]:
         age_s = p.min_age * attrs.aggr_us * 1e-6
         if age_s > OLD_S and p.min_age <= p.max_age:
             text = f"a region must stay unchanged for {p.min_age} aggregations, {duration(age_s)}, before it matches"
-            yield Finding(
-                "empty-pattern", "warning", f"{path}.min_age", text, "ages count aggregations, not microseconds"
-            )
+            yield Finding("empty-pattern", "warning", f"{path}.min_age", text, "ages count aggregations, not microseconds")
         if wrong or not p.min_nr_accesses or attrs.intervals_goal.aggrs:
             continue
         samples = max(attrs.aggr_us // attrs.sample_us, 1)

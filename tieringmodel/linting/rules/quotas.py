@@ -62,8 +62,7 @@ def reset_interval_off_grid(scenario: Scenario) -> Iterator[Finding]:
             "reset-interval-off-grid",
             "info",
             f"{at.path}.quota.reset_interval_ms",
-            f"the control period is {at.window_us * 1e-3:.10g} ms instead of {wanted / 1000:g} ms: "
-            + "; ".join(reasons),
+            f"the control period is {at.window_us * 1e-3:.10g} ms instead of {wanted / 1000:g} ms: " + "; ".join(reasons),
             f"set reset_interval_ms = {at.window_us * 1e-3:.10g}",
         )
 
@@ -134,13 +133,7 @@ def fail_charge(scenario: Scenario) -> Iterator[Finding]:
     for at in facts_of(scenario).schemes:
         quota, pattern = at.scheme.quota, at.scheme.access_pattern
         idle = pattern.min_nr_accesses == 0 and pattern.max_sz_bytes
-        if (
-            not at.migrates
-            or at.context.ops != "paddr"
-            or not quota_is_set(at.scheme)
-            or quota.fail_charge_denom
-            or not idle
-        ):
+        if not at.migrates or at.context.ops != "paddr" or not quota_is_set(at.scheme) or quota.fail_charge_denom or not idle:
             continue
         matching, movable = _matching(at), sum(at.supply(0))
         if not matching or movable >= SPARSE * matching:
@@ -160,6 +153,7 @@ def _matching(at: At) -> int:
     """Frames that pass the core filters less the pages on them that do not match."""
     facts = at.facts
     frames = sum(facts.bytes_on(at.passing, i) for i in range(len(facts.nodes))) // PAGE_SZ
-    resident = [n * facts.bytes_on(at.passing, i) // max(facts.bytes_on(at.monitored, i), 1)
-                for i, n in enumerate(facts.resident(at.c))]  # fmt: skip
+    resident = [
+        n * facts.bytes_on(at.passing, i) // max(facts.bytes_on(at.monitored, i), 1) for i, n in enumerate(facts.resident(at.c))
+    ]
     return frames - (sum(resident) - sum(at.supply(0)))

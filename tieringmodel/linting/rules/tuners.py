@@ -58,9 +58,7 @@ def first_move(scenario: Scenario) -> Iterator[Finding]:
         readings = [reading(at, g) for g in quota.goals]
         known = [r for r in readings if r is not None]
         if len(known) == len(readings) and (score := max(r.score for r in known)):
-            text += (
-                f"; from the initial placement the score is {'' if all(r.exact for r in known) else 'about '}{score}"
-            )
+            text += f"; from the initial placement the score is {'' if all(r.exact for r in known) else 'about '}{score}"
             k = first_evaluation(score, step, quota.esz_bp0) if score < 10_000 else None
             if score >= 10_000:
                 text += ": achieved, nothing moves"
@@ -68,8 +66,9 @@ def first_move(scenario: Scenario) -> Iterator[Finding]:
                 text += f" (x {2 - score / 10_000:.4f} per window)"
                 text += (
                     f": at the {ordinal(k)} evaluation, after {duration(at.evaluation_s(k))}"
-                    if k else ", for which a million windows do not suffice"
-                )  # fmt: skip
+                    if k
+                    else ", for which a million windows do not suffice"
+                )
                 slow = slow or k is None or at.evaluation_s(k) > SLOW_S
         size_too = "" if quota.sz_bytes else f" with sz_bytes = {quiet_cap(at, plant(at, quota.goals[0]))}"
         yield Finding(

@@ -60,9 +60,7 @@ def bare_kdamond(
     access = AccessTable(workload, 1, 0)
     memory = PhysicalMemory(machine, workload, access.page_class, n_classes=len(access.groups_of_class))
     actions = {i: action(memory) for i in range(len(checked.schemes))} if action else {}
-    return kind(
-        checked, 0, memory, access, memory.space, [[(0, PAGE_SZ)]], counter_rng(0), SplitState(), actions, Applied()
-    )
+    return kind(checked, 0, memory, access, memory.space, [[(0, PAGE_SZ)]], counter_rng(0), SplitState(), actions, Applied())
 
 
 def aggregated(kdamond: Kdamond) -> None:

@@ -144,11 +144,16 @@ class Trace:
         target = np.repeat(np.arange(r.ptr.size - 1), np.diff(r.ptr))
         self.rows[name].append(
             {
-                "tick": np.full(n, self.tick), "ctx": np.full(n, k.index), "target": target,
-                "start": r.now.start[:n] // np.uint64(PAGE_SZ), "end": r.now.end[:n] // np.uint64(PAGE_SZ),
-                "nr_accesses": r.now.nr[:n].copy(), "last_nr_accesses": r.now.last[:n].copy(), "age": r.now.age[:n].copy(),
+                "tick": np.full(n, self.tick),
+                "ctx": np.full(n, k.index),
+                "target": target,
+                "start": r.now.start[:n] // np.uint64(PAGE_SZ),
+                "end": r.now.end[:n] // np.uint64(PAGE_SZ),
+                "nr_accesses": r.now.nr[:n].copy(),
+                "last_nr_accesses": r.now.last[:n].copy(),
+                "age": r.now.age[:n].copy(),
             }
-        )  # fmt: skip
+        )
 
     def aggregated(self, kdamond: Kdamond) -> None:
         """Record the regions after merging."""
@@ -159,14 +164,20 @@ class Trace:
         n = len(events)
         self.rows["events"].append(
             {
-                "tick": np.full(n, self.tick), "ctx": np.full(n, kdamond.index), "scheme": events["scheme"].copy(),
+                "tick": np.full(n, self.tick),
+                "ctx": np.full(n, kdamond.index),
+                "scheme": events["scheme"].copy(),
                 "target": events["target"].copy(),
-                "start": events["start"].copy(), "end": events["end"].copy(),
-                "nr_accesses_mvsum": events["mvsum"].copy(), "age": events["age"].copy(), "score": events["score"].copy(),
-                "sz_applied": events["sz_applied"].copy(), "sz_filter_passed": events["sz_filter_passed"].copy(),
+                "start": events["start"].copy(),
+                "end": events["end"].copy(),
+                "nr_accesses_mvsum": events["mvsum"].copy(),
+                "age": events["age"].copy(),
+                "score": events["score"].copy(),
+                "sz_applied": events["sz_applied"].copy(),
+                "sz_filter_passed": events["sz_filter_passed"].copy(),
                 "early_exit": events["early_exit"].copy(),
             }
-        )  # fmt: skip
+        )
 
     def finished(self, kdamond: Kdamond, aggregation: bool) -> None:
         """Record schemes, goals and nodes at the end of the body."""
@@ -188,10 +199,14 @@ class Trace:
             for j, (value, target) in enumerate(self._handed(k, i, quota.goals)):
                 self.rows["goal"].append(
                     {
-                        "tick": self.tick, "ctx": k.index, "scheme": i, "goal": j,
-                        "current": value, "target": target,
+                        "tick": self.tick,
+                        "ctx": k.index,
+                        "scheme": i,
+                        "goal": j,
+                        "current": value,
+                        "target": target,
                     }
-                )  # fmt: skip
+                )
         self._node(k)
 
     def drawn(self, k: Kdamond, site: int, tick: int) -> None:
@@ -221,11 +236,17 @@ class Trace:
         used, node = memory.used_pages(), memory.arrays.node
         self.rows["node"].append(
             {
-                "tick": self.tick, "ctx": k.index, "used0": used[0], "used1": used[1],
-                "migrated_total": int(node["migrated_in"].sum()), "alloc_failed_total": int(node["alloc_failed"].sum()),
-                "owner_crc32": memory.owner_crc32(), "jiffies": k.jiffies, "clock_ns": memory.now_ns,
+                "tick": self.tick,
+                "ctx": k.index,
+                "used0": used[0],
+                "used1": used[1],
+                "migrated_total": int(node["migrated_in"].sum()),
+                "alloc_failed_total": int(node["alloc_failed"].sum()),
+                "owner_crc32": memory.owner_crc32(),
+                "jiffies": k.jiffies,
+                "clock_ns": memory.now_ns,
             }
-        )  # fmt: skip
+        )
 
     def column(self, name: str, column: str) -> npt.NDArray[np.uint64] | None:
         """Return a recorded column as uint64, or None if the model has no such column."""

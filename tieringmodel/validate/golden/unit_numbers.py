@@ -60,9 +60,16 @@ def _scores(
     samples = [nr_samples(*row) for row in zip(sample_us, aggr_us, strict=True)]
     out = np.zeros((nr.size, 3), np.uint64)
     scoring.scores_of(
-        nr, last, age, np.array(left_bp, np.uint64), np.array(samples, np.uint64), np.array(aggr_us, np.uint64),
-        weight_nr, weight_age, out,
-    )  # fmt: skip
+        nr,
+        last,
+        age,
+        np.array(left_bp, np.uint64),
+        np.array(samples, np.uint64),
+        np.array(aggr_us, np.uint64),
+        weight_nr,
+        weight_age,
+        out,
+    )
     return out
 
 

@@ -115,9 +115,7 @@ def _course(record: Record, scheme: int) -> list[list[int]]:
     """Return (step, value) of a scheme's goal; a step lists values of all schemes, or of those with a goal."""
     with_goal = [i for i, s in enumerate(record["schemes"]) if s["user_input_target"]]
     values = [step["goal_current"] for step in record["steps"]]
-    return [
-        [k, v[scheme if len(v) == len(record["schemes"]) else with_goal.index(scheme)]] for k, v in enumerate(values)
-    ]
+    return [[k, v[scheme if len(v) == len(record["schemes"]) else with_goal.index(scheme)]] for k, v in enumerate(values)]
 
 
 def _scheme(record: Record, i: int) -> dict[str, Any]:

@@ -24,20 +24,22 @@ def v3(costs: Costs = DEFAULT) -> Row:
     turning = slow + (1 - slow / p["before_ms"]) * got * p["before_ms"]
     best = p["dram_gbps"] / (p["dram_gbps"] + p["cxl_gbps"])
     return row(
-        "V3", "arithmetic",
+        "V3",
+        "arithmetic",
         [Point.near("time of a repeat, 3:1 over 1:0", round(was, 4), got, p["tolerance"] * was, "1")],
         "DRAM finishes last and sets the pace: 3/4 of the bytes at its bandwidth; caches keep a little from memory",
         sensitive=[
             Sensitivity("ratio", "CXL bandwidth [GB/s]", (26.0, 26.0, 36.0), (ratio(26.0), ratio(26.0), ratio(36.0))),
-            Sensitivity("ratio", "DRAM bandwidth [GB/s]", (64.8, 72.0, 79.2),
-                        (ratio(26.0, 64.8), ratio(26.0, 72.0), ratio(26.0, 79.2))),
+            Sensitivity(
+                "ratio", "DRAM bandwidth [GB/s]", (64.8, 72.0, 79.2), (ratio(26.0, 64.8), ratio(26.0, 72.0), ratio(26.0, 79.2))
+            ),
         ],
         remarks=[
             f"optimum share on DRAM {best:.4f}, ratio {best:.4f}",
             f"transition repeat: published {p['transition_ms']} ms; {turning:.0f} ms if DAMON starts with the repeat, acts at "
             f"the end of its first aggregation ({p['aggregation_s']:g} s) and copies for free",
         ],
-    )  # fmt: skip
+    )
 
 
 def v4(costs: Costs = DEFAULT) -> Row:
@@ -57,12 +59,14 @@ def v4(costs: Costs = DEFAULT) -> Row:
     nodes = tuple(NodePerformance(c.default, 1.0) for c in (costs.dram_latency_ns, costs.cxl_latency_ns))
     again = float(latency_time((0.0, 1.0), nodes, memory_bound=m))
     return row(
-        "V4", "arithmetic", points,
+        "V4",
+        "arithmetic",
+        points,
         f"slope calibrated on the all-CXL row ({p['all_gb']:g} GB: {again:.2f}), which is therefore no test: what is tested is "
         "that time grows in proportion to the part on CXL; 10.6 and 30.5 GB lie above the line, 40.5 GB below",
         sensitive=sensitivities(costs, "share of the time that waits for memory, implied", bound),
         remarks=[f"slope {slope * 1e3:.3f} per 1000 GB; no assumed cost enters the line"],
-    )  # fmt: skip
+    )
 
 
 def v6(costs: Costs = DEFAULT) -> Row:
@@ -77,7 +81,8 @@ def v6(costs: Costs = DEFAULT) -> Row:
     low, high = p["walk_range_s"]
     near, far = p["skipping_range_ms"]
     return row(
-        "V6", "arithmetic",
+        "V6",
+        "arithmetic",
         [
             Point("walk over every frame", p["walk_s"], walk_s(extent, costs), low, high, "s"),
             Point("walk that skips empty blocks", p["skipping_ms"], skipping_ms(costs), near, far, "ms"),
@@ -85,7 +90,7 @@ def v6(costs: Costs = DEFAULT) -> Row:
         f"sizes read as GiB; {blocks} block tests at no more than {costs.block_test_ns.default:g} ns each (assumed)",
         sensitive=sensitivities(costs, "skipping walk [ms]", skipping_ms),
         remarks=[f"{extent // PAGE_SZ} frames; the walk would fit 100 ms for {0.1 / 40e-9 * PAGE_SZ / GIB:.2f} GiB"],
-    )  # fmt: skip
+    )
 
 
 def v9(costs: Costs = DEFAULT) -> Row:
@@ -100,6 +105,8 @@ def v9(costs: Costs = DEFAULT) -> Row:
     ]
     points.append(Point("pages moved by the second pass", None, int(done["moved"].values[2]), 0, 0, "pages"))
     return row(
-        "V9", "page process", points,
+        "V9",
+        "page process",
+        points,
         f"exact: {pages} pages are dealt by parity, {mb[0]:g} MB each, which is printed as {round(mb[0])}: the two sum to 1028",
     )

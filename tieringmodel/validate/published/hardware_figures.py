@@ -46,10 +46,13 @@ def v4_dataset() -> xr.Dataset:
             "predicted": ("point", [q.predicted for q in row.points], one | {"long_name": "predicted relative run time"}),
         },
         attrs={
-            "kind": "hardware_v4", "tolerance": p["tolerance"], "calibrated_gb": p["all_gb"],
-            "calibrated_time": p["all_relative_time"], "source": p["source"],
+            "kind": "hardware_v4",
+            "tolerance": p["tolerance"],
+            "calibrated_gb": p["all_gb"],
+            "calibrated_time": p["all_relative_time"],
+            "source": p["source"],
         },
-    )  # fmt: skip
+    )
 
 
 def write_hardware_figures(folder: str | Path) -> list[Path]:

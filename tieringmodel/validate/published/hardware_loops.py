@@ -110,7 +110,9 @@ def v1(costs: Costs = DEFAULT) -> Row:
     step = 100 * p["quota_mib"] / (p["hot_gib"] * 1024)
     ratios = [(sd / model[i][1], sd / late[i][1]) for i, sd in enumerate(p["sd_pp"])]
     return row(
-        "V1", "page level for the delay, reduced loop for the four rows", points,
+        "V1",
+        "page level for the delay, reduced loop for the four rows",
+        points,
         f"the two rungs of the relay are {step:.4g} points apart and their mean lies within half of that of the target; where "
         "exactly follows from the start, which is only known as half and half",
         sensitive=[
@@ -127,7 +129,7 @@ def v1(costs: Costs = DEFAULT) -> Row:
             + ", ".join(f"sd {sd} by a rung held {held_share(sd, step):.0%} of the time" for sd in p["sd_pp"] if 2 * sd <= step)
             + "; published between the two: some windows were late",
         ],
-    )  # fmt: skip
+    )
 
 
 def held_share(sd_pp: float, step_pp: float) -> float:
@@ -159,16 +161,19 @@ def v2(costs: Costs = DEFAULT) -> Row:
 
     tolerance = p["drift_tolerance_pp"]
     return row(
-        "V2", "page level for the approach, reduced loop for the hour",
+        "V2",
+        "page level for the approach, reduced loop for the hour",
         [
             Point("time to the target", None, reached, p["first_s"], p["last_s"], "s"),
             Point("drift over one hour", 0.0, drift, -tolerance, tolerance, "points"),
         ],
         f"{steps} windows of one quota each; published is 'seconds', the range is that count at 1 s and a little more",
         sensitive=sensitivities(costs, "time to the target [s]", to_target),
-        remarks=[f"with goals that visit every hot frame at {costs.frame_walk_ns.default:g} ns: {to_target(costs):.1f} s; "
-                 f"with copies in 2 MiB folios {migration_s(pair['quota_mib'] * MIB, costs, '2 MiB'):.3f} s per quota"],
-    )  # fmt: skip
+        remarks=[
+            f"with goals that visit every hot frame at {costs.frame_walk_ns.default:g} ns: {to_target(costs):.1f} s; "
+            f"with copies in 2 MiB folios {migration_s(pair['quota_mib'] * MIB, costs, '2 MiB'):.3f} s per quota"
+        ],
+    )
 
 
 def evaluations(score: int, esz_bytes: int) -> int:
@@ -203,7 +208,8 @@ def v7(costs: Costs = DEFAULT) -> Row:
     fits = [s for s in range(0, 9_000, 5) if evaluations(s, PAGE_SZ) - evaluations(s, 2) == gap]
     ends = [float(until + evaluations(s, PAGE_SZ)) for s in (0, score, 6000)]
     return row(
-        "V7", "page level",
+        "V7",
+        "page level",
         [
             Point.near("one byte until", p["one_byte_s"], left, p["tolerance"] * p["one_byte_s"], "s"),
             Point.near("first region acted on", p["first_acted_s"], acted, p["tolerance"] * p["first_acted_s"], "s"),
@@ -214,9 +220,11 @@ def v7(costs: Costs = DEFAULT) -> Row:
         sensitive=[
             Sensitivity("first region acted on [s]", "score after it", (0, score, 6000), (ends[0], ends[1], ends[2])),
         ],
-        remarks=[f"scores from {fits[0]} to {fits[-1]} give exactly {gap} evaluations between the two times; a constant score "
-                 "cannot: 96 evaluations below 2 bytes would put the first page after 1152"],
-    )  # fmt: skip
+        remarks=[
+            f"scores from {fits[0]} to {fits[-1]} give exactly {gap} evaluations between the two times; a constant score "
+            "cannot: 96 evaluations below 2 bytes would put the first page after 1152"
+        ],
+    )
 
 
 def v10_scenario() -> Scenario:
@@ -257,7 +265,8 @@ def v10(costs: Costs = DEFAULT) -> Row:
     reduced, late = v10_loop(0), v10_loop(1)
     starts = [v10_loop(0, idle)[1] for idle in (45, 50, 55)]
     return row(
-        "V10", "page level, reduced loop for the experiment",
+        "V10",
+        "page level, reduced loop for the experiment",
         [
             Point(f"first {p['visible_percent']} % of the node demoted", p["first_visible_min"], seen, low, high, "min"),
             Point("free share at the end", p["final_free_percent"], float(share[-1]), least, 100, "%"),
@@ -275,4 +284,4 @@ def v10(costs: Costs = DEFAULT) -> Row:
             Point("free share at the end, measured one window late", p["final_free_percent"], late[1], least, 100, "%"),
             Point("first visible demotion, measured one window late", p["first_visible_min"], late[0], low, high, "min"),
         ],
-    )  # fmt: skip
+    )

@@ -70,9 +70,11 @@ def _tiering(dram: int, cxl: int) -> tuple[Context, Context]:
 
     def scheme(action: str, nid: int, pattern: AccessPattern, metric: str, percent: float, young: bool) -> Scheme:
         quota = Quota(
-            sz_bytes=p["cap_mb_per_s"] * 10**6 // SHRINK, reset_interval_ms=1000, goal_tuner="temporal",
+            sz_bytes=p["cap_mb_per_s"] * 10**6 // SHRINK,
+            reset_interval_ms=1000,
+            goal_tuner="temporal",
             goals=(Goal(metric, round(percent * 100), nid=0),),
-        )  # fmt: skip
+        )
         only = Filter("young", matching=True, allow=young)
         return Scheme(action, pattern, target_nid=nid, apply_interval_us=second, quota=quota, filters=(only,))
 
@@ -180,9 +182,13 @@ def v8_regions(hot_hz: float, cold_hz: float, shrink: int = 1) -> list[float]:
     out = []
     for sample_ms, aggregation_ms in zip(p["sample_ms"], p["aggregation_ms"], strict=True):
         ds = simulate(
-            v8_scenario(sample_ms, aggregation_ms, hot_hz, cold_hz, shrink), duration=p["minutes"] * 60, seed=1,
-            snapshots=p["minutes"] * 60, log_moves=False, progress=False,
-        )  # fmt: skip
+            v8_scenario(sample_ms, aggregation_ms, hot_hz, cold_hz, shrink),
+            duration=p["minutes"] * 60,
+            seed=1,
+            snapshots=p["minutes"] * 60,
+            log_moves=False,
+            progress=False,
+        )
         late = ds["snapshot_time"].values > p["minutes"] * 60 - 60
         out.append(float(ds["region_count"].values[late].mean()))
     return out
@@ -199,7 +205,8 @@ def v8(costs: Costs = DEFAULT) -> Row:
     minimum, was = Attrs().min_nr_regions, p["regions"]
     found = ", ".join(f"{n}: {c:.0f} (published {w})" for n, c, w in zip(names, counts, was, strict=True))
     return row(
-        "V8", "page level",
+        "V8",
+        "page level",
         [
             Point("regions at the shortest intervals over the minimum", was[0] / minimum, counts[0] / minimum, 1.0, 1.5, "1"),
             Point("rank of the best intervals, shortest first", 1 + int(np.argmax(was)), best + 1, 2, 3, "1"),
@@ -215,7 +222,7 @@ def v8(costs: Costs = DEFAULT) -> Row:
             Sensitivity("regions at the longest intervals", "touches per hot page [Hz]", rates, (slow[3], counts[3], fast[3])),
         ],
         remarks=[f"regions {found}", "the outer two rates were run on 1/16 of the memory"],
-    )  # fmt: skip
+    )
 
 
 def search_times(promoted: float, distances: Sequence[Sequence[int]], ranks: int, cores: int) -> dict[str, float]:

@@ -75,9 +75,10 @@ def cause(pair: Pair, recorded: Mapping[str, float], model: Measured, tried: Map
         if low <= late <= high:
             said += f"; the start differs, for the second half alone {late:.4g} lies in {low:.4g} … {high:.4g}"
     scores = {
-        name: crps(measured[pair.measure], pair.recorded) for name, measured in tried.items()
+        name: crps(measured[pair.measure], pair.recorded)
+        for name, measured in tried.items()
         if name not in _FIXED and np.isfinite(measured[pair.measure]).all()
-    }  # fmt: skip
+    }
     if not scores:
         return said
     best = min(scores, key=scores.__getitem__)

@@ -60,9 +60,7 @@ class Trace:
         """Return the rows of the second half of the recorded time."""
         rows = np.flatnonzero(self.time_s >= (self.time_s[0] + self.time_s[-1]) / 2)
         sample = self.sample_us[rows] if self.sample_us.size else self.sample_us
-        return replace(
-            self, time_s=self.time_s[rows], share=self.share[rows], moved=self.moved[rows], sample_us=sample
-        )
+        return replace(self, time_s=self.time_s[rows], share=self.share[rows], moved=self.moved[rows], sample_us=sample)
 
     def resampled(self, rows: Rows) -> Trace:
         """Return the trace with these rows, spaced in time as each was from its predecessor."""
@@ -201,8 +199,7 @@ def measure(trace: Trace) -> dict[str, float]:
     """
     half = trace.second_half()
     out = {
-        m.name: m.of(trace if m.kind in ("flow", "snapshot") else half) if _has(trace, m.kind) else math.nan
-        for m in MEASURES
+        m.name: m.of(trace if m.kind in ("flow", "snapshot") else half) if _has(trace, m.kind) else math.nan for m in MEASURES
     }
     late = replace(trace, snapshots=trace.snapshots[len(trace.snapshots) // 2 :])
     return out | {m.name + LATE: m.of(late) for m in MEASURES if m.kind == "snapshot" and _has(late, "snapshot")}

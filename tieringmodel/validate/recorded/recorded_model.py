@@ -99,9 +99,10 @@ def setup(recording: Recording, mechanisms: Mechanisms | None = None) -> Setup:
     timed = m.recorded_intervals and len(recording.contexts) == 1  # aggregations of several contexts are not told apart
     sleeps = Sleeps.of(recording) if timed and tuned(recording) else None
     scenario = recording.to_scenario(
-        recorded_intervals=timed and sleeps is None, recorded_rates=m.recorded_rates,
+        recorded_intervals=timed and sleeps is None,
+        recorded_rates=m.recorded_rates,
         lru_share_of_other=m.lru_share_of_other,
-    )  # fmt: skip
+    )
     scenario = _with_earlier_weights(recording, scenario.replace(machine=scenario.machine.replace(allocator=m.allocator)))
     if m.damon_seed is not None:
         scenario = scenario.replace(contexts=tuple(c.replace(rng_seed=m.damon_seed) for c in scenario.contexts))

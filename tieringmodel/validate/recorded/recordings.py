@@ -113,10 +113,13 @@ def compare_runs(
     processes = (_cpus() if seeds >= 8 else 1) if workers is None else workers
     with Progress("recordings", 0, "seeds") as bar, Runner(processes, bar.update) as runner:
         started = [
-            (path, runner.start(Job(path, Mechanisms(), seeds)),
-             runner.start(Job(path, Mechanisms(recorded_intervals=False), few)))
+            (
+                path,
+                runner.start(Job(path, Mechanisms(), seeds)),
+                runner.start(Job(path, Mechanisms(recorded_intervals=False), few)),
+            )
             for path in found
-        ]  # fmt: skip
+        ]
         for path, model, nominal in started:
             bar.label = path.resolve().name
             try:
@@ -132,9 +135,7 @@ def compare_runs(
             yield told
 
 
-def _with_causes(
-    of_run: Sequence[Pair], recording: Recording, measured: Measured, runner: Runner, seeds: int
-) -> list[Pair]:
+def _with_causes(of_run: Sequence[Pair], recording: Recording, measured: Measured, runner: Runner, seeds: int) -> list[Pair]:
     """Return the pairs with a cause for those outside."""
     tries = {name: runner.start(Job(recording.path, m, seeds)) for name, m in variants(recording).items()}
     tried = {name: wait() for name, wait in tries.items()}
@@ -165,9 +166,12 @@ def run_case(name: str, of_run: Sequence[Pair]) -> Case:
     """Return the case of one run: what was found, for the verdict is on all runs together."""
     inside = sum(p.inside for p in of_run)
     return Case(
-        "recording", f"{name}/bands", True, len(of_run),
+        "recording",
+        f"{name}/bands",
+        True,
+        len(of_run),
         "; ".join([f"{inside} of {len(of_run)} measures inside the model's band", *map(line, of_run)]),
-    )  # fmt: skip
+    )
 
 
 def summary(everything: Sequence[Pair]) -> Case:
@@ -189,9 +193,7 @@ def summary(everything: Sequence[Pair]) -> Case:
     return Case("recording", "bands", ok, len(everything), "; ".join(words))
 
 
-def cases(
-    folder: str | Path, *, seeds: int = SEEDS, workers: int | None = None, causes: bool = True
-) -> Iterator[Case]:
+def cases(folder: str | Path, *, seeds: int = SEEDS, workers: int | None = None, causes: bool = True) -> Iterator[Case]:
     """Yield a case per run as it is done (see `compare_runs`), and the verdict on all of them, named ``"bands"``.
 
     A run that cannot be read or simulated is a case that fails. Without runs or with 0 seeds there are no cases.

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ... import analysis, loop
+from ...theory import closed_forms
 from ..case import Case
 
 PAGE = 4096
@@ -49,7 +50,7 @@ def temporal() -> Iterable[Check]:
     for delay in (0, 1, 3):
         ds = loop.run("temporal", 4000, PAGES, 0, cap_bytes=100 * MIB, delay=delay)
         yield Check(f"final pages d={delay}", int(ds.final_pages), cap_pages * (16 + delay))
-        theory = theory.closed_forms.temporal_stop(PAGES, 0, 4000, cap_pages, delay)
+        theory = closed_forms.temporal_stop(PAGES, 0, 4000, cap_pages, delay)
         yield Check(f"closed form d={delay}", theory.final_pages, int(ds.final_pages))
     yield Check(
         "final pages after one window without cap",
@@ -70,11 +71,9 @@ def consist_integers() -> Iterable[Check]:
     yield Check("first window start at the goal", int(np.argmax(pages >= 400_000)), 31)
     yield Check("peak esz", int(esz.max()), 639_620_698)
     yield Check("final pages", int(ds.final_pages), 695_043)
-    yield Check("closed form bp", theory.closed_forms.consist_end_bp(4000, 0), 1e4 * int(ds.final_pages) / PAGES, 2.0)
-    yield Check("relative mirror point", theory.closed_forms.mirror_overshoot(-1.0), 0.7374172, 1e-7)
-    yield Check(
-        "final pages with early exit", int(loop.run("consist", 4000, PAGES, 0, early_exit=True).final_pages), 508_704
-    )
+    yield Check("closed form bp", closed_forms.consist_end_bp(4000, 0), 1e4 * int(ds.final_pages) / PAGES, 2.0)
+    yield Check("relative mirror point", closed_forms.mirror_overshoot(-1.0), 0.7374172, 1e-7)
+    yield Check("final pages with early exit", int(loop.run("consist", 4000, PAGES, 0, early_exit=True).final_pages), 508_704)
     for last, score, following in (
         (10_000, 0, 20_000),
         (900_000, 200, 1_782_000),
@@ -125,7 +124,7 @@ def windup_and_fights() -> Iterable[Check]:
         growth = esz[windows.start + 1 : windows.stop + 1] / esz[windows.start : windows.stop]
         yield Check(f"least growth target {target}", float(growth.min()), factor, 1e-6)
         yield Check(f"largest growth target {target}", float(growth.max()), factor, 1e-6)
-        theory = theory.closed_forms.windup_growth(4000, target)
+        theory = closed_forms.windup_growth(4000, target)
         yield Check(f"closed form growth target {target}", theory, factor, 1e-12)
     wound = loop.run("consist", 5000, PAGES, 0, capacity_pages=400_000)
     yield Check("largest esz", int(wound.esz[-1]), (2**64 - 1) // 10_000)
@@ -163,9 +162,7 @@ def table_row(arguments: dict[str, Any], settled: float, error_bp: float, moves:
     """Check one row: tail error within 30 bp, rates within 3 %, the run at rest."""
     ds = loop.run(target_bp=6000, n_pages=TABLE_PAGES, start_pages=0, windows=300, **arguments)
     measured = analysis.measures(ds)
-    yield Check(
-        "settling windows", measured["settling_windows"], settled, 0.03 * settled if settled < math.inf else 0.0
-    )
+    yield Check("settling windows", measured["settling_windows"], settled, 0.03 * settled if settled < math.inf else 0.0)
     yield Check("tail error bp", -measured["steady_state_error_bp"], error_bp, 30.0)
     yield Check("moved per page and window", measured["residual_per_page_per_window"], 0.0)
     yield Check("ping-pong", measured["ping_pong"], 0.0)
