@@ -180,8 +180,8 @@ def gain_map(
     Runs are of `gain_runs`, in real numbers; boundaries: `tieringmodel.theory.linear`'s critical gain, its
     approximation gain × delay = 1, and the kernel's own gain (stability.md section 3d).
     """
-    from ..theory.linear import linear
     from ..theory.gain_runs import gain_runs
+    from ..theory.linear import linear
 
     _cells("cells", cells)
     _cells("most_delay", most_delay)
