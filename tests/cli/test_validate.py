@@ -118,7 +118,7 @@ def test_json_is_one_object_of_the_agreed_form(tmp_path: Path, capsys: pytest.Ca
 
 def test_only_what_is_named_is_replayed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for room in ("weights", "loop"):
-        monkeypatch.setattr(f"tieringmodel.validate.anchors_{room}.cases", lambda r=room: [Case("anchor", r, True, 1)])
+        monkeypatch.setattr(f"tieringmodel.validate.theory.anchors_{room}.cases", lambda r=room: [Case("anchor", r, True, 1)])
     golden(tmp_path, "mvsum.csv.gz")
     assert [c.kind for c in replay(vectors=tmp_path)] == ["vector"]
     assert [c.name for c in replay(anchors=True)] == ["weights", "loop"]
