@@ -11,6 +11,7 @@ from scenarios import scenarios
 from small import MIB, node_of_pages, scenario, traced
 
 import tieringmodel as tm
+from tieringmodel.analysis import verdict
 from tieringmodel.datasets.schema import OF_RECLAIM
 from tieringmodel.kernels import layout as L
 from tieringmodel.memory import reuse as pristine
@@ -19,7 +20,6 @@ from tieringmodel.simulation import checkpoint
 from tieringmodel.simulation.engine import Engine, Silent
 from tieringmodel.simulation.recorder import Recorder
 from tieringmodel.simulation.simulate import scheme_actions
-from tieringmodel.verdicts import judge as verdict
 
 RUNS = settings(
     max_examples=25,

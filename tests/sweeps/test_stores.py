@@ -114,7 +114,7 @@ KILLED = """
 import sys
 from pathlib import Path
 import tieringmodel as tm
-from tieringmodel.studies import sweep as module
+from tieringmodel.sweeps import sweep as module
 from slow_points import slow_point
 from test_stores import COMPLETE, DESIGN, SC
 module.WRITE_EVERY_S = 0.0

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import tieringmodel as tm
-from tieringmodel.verdicts import expect
+from tieringmodel.analysis import expect
 from tieringmodel.verdicts.expect import parse, values_of
 
 
