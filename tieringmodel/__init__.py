@@ -49,8 +49,7 @@ if TYPE_CHECKING:
     from .interop.load import load
     from .interop.recording.read import read_recording
     from .interop.workloads.masim import read_masim
-    from .interop.workloads.trace_workload import trace_workload
-    from .interop.workloads.traces import read_perf, read_trace
+    from .interop.workloads.traces import read_perf, read_trace, trace_workload
     from .linting import lint
     from .simulation.simulate import simulate
     from .sweeps.design import Design
@@ -74,7 +73,7 @@ _HOME = {
     "simulate": "simulation.simulate",
     "sweep": "sweeps.sweep",
     "to_damo_record": "interop.damo.record_write",
-    "trace_workload": "interop.workloads.trace_workload",
+    "trace_workload": "interop.workloads.traces",
     "warmup": "first_use",
 }
 

@@ -10,8 +10,8 @@ import pytest
 from tieringmodel.damon.kdamond import Kdamond, adapt_intervals, intervals_score, left_window_bp, nr_samples
 from tieringmodel.damon.regions import RegionSet, SplitState, set_regions
 from tieringmodel.damon.rng import counter_rng, replay_rng
+from tieringmodel.damon.vaddr import three_regions
 from tieringmodel.errors import KernelRefusal
-from tieringmodel.interop.recording.scenario_of import three_regions
 from tieringmodel.kernels import regions as rk
 from tieringmodel.kernels import scoring
 from tieringmodel.scenario import Attrs, Context

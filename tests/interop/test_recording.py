@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from tieringmodel.damon.vaddr import three_regions
 from tieringmodel.errors import InputError
 from tieringmodel.interop.recording.read import read_recording
-from tieringmodel.interop.recording.scenario_of import three_regions
 from tieringmodel.scenario import Group, Machine, Node, Scenario, Target
 from tieringmodel.units import MIB, PAGE_SZ
 

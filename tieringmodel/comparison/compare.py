@@ -23,7 +23,7 @@ from .policies import Controlled, Policy, controlled, goal_name
 if TYPE_CHECKING:
     import xarray as xr
 
-    from ..interop.recording.read import Recording
+    from ..interop.recording.scenario_of import Recording
 
 RECORDED = "recorded kernel"
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from collections import deque
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
@@ -15,12 +16,11 @@ from typing import NamedTuple
 import numpy as np
 
 from ..damon.quota import reset_interval_jiffies
-from ..scenario import Context, Scenario, Scheme
+from ..damon.table import default_rejects, split_filters
+from ..scenario import Context, Filter, Scenario, Scheme
 from ..units import PAGE_SZ
-from .base_pages import in_base_pages
 from .expected_accesses import Touches, touches_of
 from .initial_placement import Places
-from .spans import Spans, clip, passing_spans
 
 
 class Matching(NamedTuple):
@@ -286,3 +286,75 @@ def facts_of(scenario: Scenario) -> Facts:
         known = Facts(scenario)
         _LAST.append(known)
     return known
+
+
+def in_base_pages(scenario: Scenario) -> Scenario:
+    """Return the scenario with every folio written as the base pages it consists of.
+
+    Sizes in bytes stay. A folio's touches become touches of each of its pages, for an access anywhere in a folio is
+    seen everywhere in it. What only whole folios do (to move at once, or not at all) is lost.
+
+    Parameters
+    ----------
+    scenario : Scenario
+        With any ``machine.folio_bytes``.
+
+    Returns
+    -------
+    Scenario
+        The same object if its folios are base pages already.
+    """
+    n = scenario.machine.folio_bytes // PAGE_SZ
+    if n == 1:
+        return scenario
+    workload = scenario.workload
+    ranges = {
+        name: tuple(one.replace(lo=one.lo * n, hi=one.hi * n) for one in getattr(workload, name))
+        for name in ("groups", "placement", "vmas", "memcgs")
+    }
+    nodes = tuple(node.replace(reserve_pages=node.reserve_pages * n) for node in scenario.machine.nodes)
+    return scenario.replace(
+        machine=scenario.machine.replace(nodes=nodes, folio_bytes=PAGE_SZ),
+        workload=workload.replace(n_pages=workload.n_pages * n, **ranges),
+        events=(),
+    )
+
+
+Spans = list[tuple[int, int]]
+
+
+def clip(spans: Iterable[tuple[int, int]], lo: int, hi: int) -> Spans:
+    """Return what the spans have inside lo … hi."""
+    return [(max(a, lo), min(b, hi)) for a, b in spans if max(a, lo) < min(b, hi)]
+
+
+def passing_spans(scheme: Scheme, monitored: Spans, unit: int, step: int) -> Spans:
+    """Return what of the monitored spans passes a scheme's core filters (section d.4 and d.5).
+
+    Parameters
+    ----------
+    scheme : Scheme
+        The scheme; of a context's targets, only the first is looked at.
+    monitored : list of (int, int)
+        Bytes.
+    unit, step : int
+        ``addr_unit``, and the smallest region in core addresses to which filters' bounds are rounded down.
+    """
+    core, _ = split_filters(scheme.filters)
+    bounds: dict[int, tuple[int, int]] = {
+        k: ((f.start_bytes - f.start_bytes % step) * unit, (f.end_bytes - f.end_bytes % step) * unit)
+        for k, f in enumerate(core)
+        if f.type == "addr"
+    }
+
+    def hits(k: int, f: Filter, lo: int, hi: int) -> bool:
+        inside = bounds[k][0] <= lo and hi <= bounds[k][1] if k in bounds else f.target_idx == 0
+        return inside == f.matching
+
+    edges = {e for span in monitored for e in span} | {e for pair in bounds.values() for e in pair}
+    out: Spans = []
+    for lo, hi in pairwise(sorted(edges)):
+        decisive = next((f for k, f in enumerate(core) if hits(k, f, lo, hi)), None)
+        if clip(monitored, lo, hi) and (decisive.allow if decisive else not default_rejects(scheme.filters)[0]):
+            out.append((lo, hi))
+    return out

@@ -14,8 +14,8 @@ from ..damon.commit import commit
 from ..damon.kdamond import Action, Kdamond, Observer, check_ranges
 from ..damon.regions import SplitState
 from ..damon.rng import Rng, counter_rng
+from ..damon.vaddr import three_regions
 from ..errors import InputError
-from ..interop.recording.scenario_of import three_regions
 from ..kernels import sampling
 from ..kernels._bundle import addresses
 from ..kernels.layout import Space

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ..errors import InputError
-from .map_dataset import Axis, Line, map_dataset
-from .maps import PAGE_BYTES
+from ..units import PAGE_SZ
+from .maps import Axis, Line, map_dataset
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -84,7 +84,7 @@ def pair_map(
     residual, error, rests = np.zeros(shape), np.zeros(shape), np.ones(shape, bool)
     tail = max(100, windows // 5)
     for at in np.ndindex(shape):
-        tuner, delay, cap, goal = TUNERS[at[0]], delays[at[1]], int(caps[at[2]]) * PAGE_BYTES, goals[at[3]]
+        tuner, delay, cap, goal = TUNERS[at[0]], delays[at[1]], int(caps[at[2]]) * PAGE_SZ, goals[at[3]]
         ends = sorted((float(goal[0]), 10_000.0 - goal[1]))
         band = 0.02 * goal[0]
         for start in starts_bp:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -15,12 +14,12 @@ from numpy.typing import NDArray
 
 from ...errors import InputError
 from ...fields import suggest
-from ...scenario import Context, Machine, Scenario
+from ...scenario import Context
 from ...units import PAGE_SZ, number
 from ..sysfs.read import read_dump
+from .scenario_of import PHASE, Recording
 from .tables import Schema, Table, read_csv, read_text
 
-PHASE = re.compile(r"rate_hz_from_(\d+)ms")
 _STATS = ("nr_tried", "sz_tried", "nr_applied", "sz_applied", "sz_ops_filter_passed", "qt_exceeds", "nr_snapshots")
 _PHYSMAP: Schema = {"segment": "text", "va_start": "u64", "pa_start": "u64", "bytes": "u64"}
 _RESETS: Schema = {"t_ms": "f64", "scheme": "i64", "score": "u64", "esz": "u64", "esz_changed": "u64"}
@@ -36,86 +35,6 @@ _QUOTA_STEPS: Schema = (
     | {"esz_trace": "u64?"}
     | dict.fromkeys(("effective_bytes", "nr_tried", "sz_tried", "qt_exceeds", "nr_snapshots"), "u64")
 )
-
-
-@dataclass(frozen=True, eq=False)
-class Recording:
-    """One run. A table that the run does not have is None.
-
-    All ``t_ms`` count from the moment DAMON was turned on (``info["t0_mono_ms"]`` of the guest's monotonic clock).
-
-    Attributes
-    ----------
-    path : Path
-        The run's directory.
-    layout, physmap : Table or None
-        Segments of the workload with their access rates by phase; physical runs of each at the start.
-    record, resets, applies, snapshots, intervals : Table or None
-        Periodic counters, quota resets, statistics events, snapshots of regions, tuned sampling intervals.
-    aggregated : Table or None
-        Regions after every aggregation; rows of aggregation ``k`` are ``aggregation_rows[k]`` up to
-        ``aggregation_rows[k + 1]``.
-    aggregation_rows : array of int64 or None
-        First row of each aggregation, and the number of rows.
-    quota_steps : Table or None
-        Quota resets driven in lock-step.
-    info : mapping of str to float
-        Settings of the recorder.
-    contexts : tuple of Context
-        From the dump of DAMON's sysfs tree, taken at the end of the run.
-    weights_changed_ms : float or None
-        When the schemes' destination weights were changed; the contexts hold those after the change.
-    notes : tuple of str
-        What the files say beyond the attributes.
-    """
-
-    path: Path
-    layout: Table | None = None
-    physmap: Table | None = None
-    record: Table | None = None
-    resets: Table | None = None
-    applies: Table | None = None
-    aggregated: Table | None = None
-    aggregation_rows: NDArray[np.int64] | None = None
-    snapshots: Table | None = None
-    intervals: Table | None = None
-    quota_steps: Table | None = None
-    info: Mapping[str, float] | None = None
-    contexts: tuple[Context, ...] = ()
-    weights_changed_ms: float | None = None
-    notes: tuple[str, ...] = ()
-
-    @property
-    def name(self) -> str:
-        """Name of the run, that of its directory."""
-        return self.path.resolve().name
-
-    @property
-    def aggregation_times_us(self) -> NDArray[np.int64] | None:
-        """End of each aggregation in microseconds since DAMON was turned on (time of its first event)."""
-        if self.aggregated is None or self.aggregation_rows is None:
-            return None
-        starts_ms: NDArray[np.float64] = self.aggregated["t_ms"][self.aggregation_rows[:-1]]
-        return np.rint(starts_ms * 1_000).astype(np.int64)
-
-    def to_scenario(
-        self,
-        *,
-        recorded_intervals: bool = True,
-        recorded_rates: bool = False,
-        lru_share_of_other: float = 0.0,
-        machine: Machine | None = None,
-    ) -> Scenario:
-        """Return the run's set-up as a scenario; see `tieringmodel.interop.recording.scenario_of.scenario_of`."""
-        from .scenario_of import scenario_of
-
-        return scenario_of(
-            self,
-            recorded_intervals=recorded_intervals,
-            recorded_rates=recorded_rates,
-            lru_share_of_other=lru_share_of_other,
-            machine=machine,
-        )
 
 
 def read_recording(directory: str | Path) -> Recording:

@@ -10,8 +10,7 @@ import numpy as np
 from ...scenario import Context, Scenario
 from ...units import PAGE_SZ, UINT_MAX
 from ..finding import Finding, rule
-from ..scheme_facts import Facts, facts_of
-from ..spans import Spans, clip
+from ..scheme_facts import Facts, Spans, clip, facts_of
 from ..wording import size
 
 DISTURBED = 0.01

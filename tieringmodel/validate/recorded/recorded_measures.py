@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ...errors import InputError
-from ...interop.recording.read import PHASE, Recording
+from ...interop.recording.scenario_of import PHASE, Recording
 from ...interop.recording.tables import Table
 from ...units import MIB, PAGE_SZ
 from .bands import Floats, block_length, bootstrap_interval

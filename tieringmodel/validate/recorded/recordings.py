@@ -11,7 +11,8 @@ from pathlib import Path
 import numpy as np
 
 from ...errors import InputError
-from ...interop.recording.read import Recording, read_recording
+from ...interop.recording.read import read_recording
+from ...interop.recording.scenario_of import Recording
 from ...progress import Progress
 from ..case import Case
 from .bands import Floats, Pair, band, crps, share_inside, skill
