@@ -64,9 +64,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     argv : sequence of str, optional
         Arguments without the program's name; by default those of the process.
     """
-    words, line = split_line(sys.argv[1:] if argv is None else argv)
+    own, line = split_line(sys.argv[1:] if argv is None else argv)
     top = parser()
-    arguments = top.parse_args(words)
+    arguments = top.parse_args(own)
     arguments.line, arguments.top = line, top
     check_words(arguments)
     try:

@@ -117,15 +117,15 @@ def _migrates(scenario: Scenario) -> bool:
 def _all_targets(contexts: list[Context]) -> tuple[Target, ...]:
     """Return everything that any of these paddr contexts monitors, in units of the first one, as one target."""
     unit, align = contexts[0].addr_unit, contexts[0].min_region_sz
-    spans = []
+    ranges = []
     for c in contexts:
         if not c.targets[0].regions:
             return (Target(),)
         for start, end in c.targets[0].regions:
             low, high = start * c.addr_unit // unit, -(-end * c.addr_unit // unit)
-            spans.append((low - low % align, -(-high // align) * align))
+            ranges.append((low - low % align, -(-high // align) * align))
     merged: list[tuple[int, int]] = []
-    for low, high in sorted(spans):
+    for low, high in sorted(ranges):
         if merged and low <= merged[-1][1]:
             low, high = merged[-1][0], max(high, merged.pop()[1])
         merged.append((low, high))

@@ -61,10 +61,10 @@ def results_below(path: str | Path) -> list[Path]:
         raise InputError(str(place), "does not exist", "name the file of a result, such as tieringmodel-out/run.nc")
     if not place.is_dir() or place.suffix == ".zarr":
         return [place]
-    found = [place / name for name in ("comparison.nc", "run.nc") if (place / name).exists()] + sorted(place.glob("*.zarr"))
-    if not found:
+    paths = [place / name for name in ("comparison.nc", "run.nc") if (place / name).exists()] + sorted(place.glob("*.zarr"))
+    if not paths:
         raise InputError(str(place), "holds neither comparison.nc nor run.nc nor a sweep's store", "name the file of a result")
-    return sorted(found, key=_written_ns, reverse=True)
+    return sorted(paths, key=_written_ns, reverse=True)
 
 
 def _written_ns(result: Path) -> int:

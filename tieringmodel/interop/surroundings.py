@@ -151,11 +151,11 @@ def check_addresses(contexts: Sequence[Context], machine: Machine) -> None:
 
 def nids_of(contexts: Sequence[Context]) -> set[int]:
     """Return 0, 1 and every node id that the contexts name."""
-    found = {0, 1}
+    nids = {0, 1}
     for c in contexts:
         for s in c.schemes:
-            found |= {s.target_nid, *(d.id for d in s.dests), *(g.nid for g in s.quota.goals)}
-    return {nid for nid in found if nid >= 0}
+            nids |= {s.target_nid, *(d.id for d in s.dests), *(g.nid for g in s.quota.goals)}
+    return {nid for nid in nids if nid >= 0}
 
 
 def equal_nodes(count: int) -> Machine:

@@ -139,5 +139,5 @@ def format_findings(findings: Iterable[Finding], width: int = 110) -> str:
     counts = [sum(f.level == level for f in items) for level in LEVELS]
     if not items:
         return "nothing to report"
-    words = [f"{n} {level}{'s' if n != 1 and level != 'info' else ''}" for n, level in zip(counts, LEVELS, strict=True) if n]
-    return "\n".join([*lines, ", ".join(words)])
+    counted = [f"{n} {level}{'s' if n != 1 and level != 'info' else ''}" for n, level in zip(counts, LEVELS, strict=True) if n]
+    return "\n".join([*lines, ", ".join(counted)])

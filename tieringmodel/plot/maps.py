@@ -46,7 +46,7 @@ class Look(NamedTuple):
     log_x: bool
     log_y: bool
     height_in: float
-    words: Mapping[str, str] = MappingProxyType({})
+    class_names: Mapping[str, str] = MappingProxyType({})
     """What a verdict means in this map, where its name alone would mislead."""
 
 
@@ -154,7 +154,7 @@ def stability_map(ds: xr.Dataset, *, what: str | None = None, ax: Any = None) ->
         dress(panel, _label(ds, "x"), _label(ds, "y") if k == 0 else "")
         panel.grid(visible=False)
         if shown == "class":
-            _classes(panel, ds, ds["class"].values[k], x, y, look.words)
+            _classes(panel, ds, ds["class"].values[k], x, y, look.class_names)
         else:
             mesh = _measure(panel, ds, shown, numbers(ds, shown)[k], x, y)
         panel.set_title(look.panel(value), loc="left", fontsize=LABEL_PT)
@@ -185,7 +185,7 @@ def _plain_ticks(ax: Axes, look: Look) -> None:
             axis.set_major_locator(MaxNLocator(9 if look.log_y else 5, steps=[1, 2, 5, 10], integer=True))
 
 
-def _classes(ax: Axes, ds: xr.Dataset, code: npt.NDArray[Any], x: Floats, y: Floats, words: Mapping[str, str]) -> None:
+def _classes(ax: Axes, ds: xr.Dataset, code: npt.NDArray[Any], x: Floats, y: Floats, class_names: Mapping[str, str]) -> None:
     from matplotlib.colors import ListedColormap
     from scipy.ndimage import distance_transform_edt
 
@@ -205,7 +205,7 @@ def _classes(ax: Axes, ds: xr.Dataset, code: npt.NDArray[Any], x: Floats, y: Flo
         row, column = int(rows[middle]), int(columns[middle])
         at = (x[column - 1] * x[column]) ** 0.5 if ax.get_xscale() == "log" else (x[column - 1] + x[column]) / 2
         up = (y[row - 1] * y[row]) ** 0.5 if ax.get_yscale() == "log" else (y[row - 1] + y[row]) / 2
-        word = words.get(names[k], names[k])
+        word = class_names.get(names[k], names[k])
         ax.text(at, up, word, ha="center", va="center", fontsize=SMALL_PT, color="black", zorder=6)
 
 

@@ -167,9 +167,9 @@ def share_panels(cmp: xr.Dataset, *, ax: Any = None) -> npt.NDArray[Any]:
 def _tally(cmp: xr.Dataset, shown: list[int]) -> list[str]:
     """Return each outcome with its number of policies, the settled first, then the most frequent."""
     rest = settled(cmp)
-    words = ["settled" if rest[k] else _outcome(cmp, k, False) for k in shown]
-    kinds = sorted(set(words), key=lambda w: (w != "settled", -words.count(w), w))
-    return [f"{words.count(w)} {w}" for w in kinds]
+    outcomes = ["settled" if rest[k] else _outcome(cmp, k, False) for k in shown]
+    kinds = sorted(set(outcomes), key=lambda w: (w != "settled", -outcomes.count(w), w))
+    return [f"{outcomes.count(w)} {w}" for w in kinds]
 
 
 def _outcome(cmp: xr.Dataset, k: int, rest: bool) -> str:

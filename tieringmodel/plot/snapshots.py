@@ -103,9 +103,9 @@ def most_accesses(ds: xr.Dataset, regions: Ragged, context: int) -> float:
     """Return the number of samples per aggregation, the most accesses a region can have."""
     if "samples_per_aggr" in ds.attrs:
         return float(ds.attrs["samples_per_aggr"])
-    found = reading.context(ds, context)
-    if found:
-        attrs = found.get("attrs", {})
+    watched = reading.context(ds, context)
+    if watched:
+        attrs = watched.get("attrs", {})
         return max(1.0, float(attrs.get("aggr_us", 100_000) // attrs.get("sample_us", 5_000)))
     return max(1.0, float(regions.value.max()))
 

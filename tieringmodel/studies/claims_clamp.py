@@ -44,9 +44,9 @@ def _growth(what: str, expected: float) -> Make:
     def made(ds: xr.Dataset, measured: dict[str, Any]) -> tuple[Evidence, ...]:
         esz = ds["esz"].values.astype(float)
         full = int(np.argmax(ds["pages"].values == CLAMP_PAGES * REACH_BP // 10_000))
-        found = float((esz[full + 20] / esz[full]) ** (1 / 20))
+        growth = float((esz[full + 20] / esz[full]) ** (1 / 20))
         # Whole bytes of a quota of more than 1e8 bytes.
-        return (Evidence(f"{what}, quota growth per window once the node is full", found, expected, 1e-6),)
+        return (Evidence(f"{what}, quota growth per window once the node is full", growth, expected, 1e-6),)
 
     return made
 

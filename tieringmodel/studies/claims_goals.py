@@ -98,8 +98,8 @@ def _stopped(ds: xr.Dataset, measured: dict[str, Any]) -> tuple[Evidence, ...]:
 
 def _churn(ds: xr.Dataset, measured: dict[str, Any]) -> tuple[Evidence, ...]:
     # Over the tail the relay's sum can be off by one cap at either end.
-    found, tail = measured["residual_pages_per_window"], measured["tail_windows"]
-    return (Evidence("churn, pages moved per window, late", found, LEAK_PAGES, CAP_PAGES / tail, "pages"),)
+    late, tail = measured["residual_pages_per_window"], measured["tail_windows"]
+    return (Evidence("churn, pages moved per window, late", late, LEAK_PAGES, CAP_PAGES / tail, "pages"),)
 
 
 def ratchet_end_bp(windows: int = WINDOWS) -> tuple[float, float]:

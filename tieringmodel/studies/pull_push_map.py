@@ -72,8 +72,8 @@ def pair_map(
 
     if min(cells) < 2 or windows < 100:
         raise InputError("cells", f"{cells!r} of {windows} windows", "give 2 or more each, and 100 windows or more")
-    reach = max(abs(g) for g in gap_bp) / 2
-    if gap_bp[0] >= gap_bp[1] or not reach < middle_bp < 10_000 - reach:
+    half_gap = max(abs(g) for g in gap_bp) / 2
+    if gap_bp[0] >= gap_bp[1] or not half_gap < middle_bp < 10_000 - half_gap:
         raise InputError("gap_bp", f"{gap_bp!r} around {middle_bp} bp leaves no goals", "keep both goals in 1..10000")
     if not 1e4 / n_pages <= cap_bp[0] < cap_bp[1] or not delays or not starts_bp:
         raise InputError("cap_bp", f"{cap_bp!r} is no range of whole pages", "give a smaller and a larger one")

@@ -241,11 +241,11 @@ def _run(
 
     def write() -> None:
         nonlocal last
-        points = [tuple(map(int, np.unravel_index(k, design.shape))) for k in unwritten]
+        indices = [tuple(map(int, np.unravel_index(k, design.shape))) for k in unwritten]
         unwritten.clear()  # first: a full disk is told once
-        if kept and points:
+        if kept and indices:
             kept.declare({n: v for n, v in results.variables.items() if n not in ("done", "error")}, results.coords)
-            kept.write(points, results.arrays())
+            kept.write(indices, results.arrays())
         last = time.monotonic()
 
     try:

@@ -63,8 +63,8 @@ def read_recording(directory: str | Path) -> Recording:
         raise InputError(str(path), "is not a directory", "give the directory of a run")
 
     def table(name: str, schema: Schema | Callable[[Sequence[str]], Schema]) -> Table | None:
-        found = [p for p in (path / f"{name}.csv", path / f"{name}.csv.gz") if p.exists()]
-        return read_csv(found[0], schema) if found else None
+        paths = [p for p in (path / f"{name}.csv", path / f"{name}.csv.gz") if p.exists()]
+        return read_csv(paths[0], schema) if paths else None
 
     notes: list[str] = []
     layout = table("layout", _layout_schema)
@@ -110,8 +110,8 @@ def _record_schema(header: Sequence[str], segments: Sequence[str] | None) -> Sch
     for i in ids(r"s(\d+)_(?:" + "|".join((*_STATS, "effective_bytes")) + ")"):
         kinds |= {f"s{i}_{name}": "u64" for name in (*_STATS, "effective_bytes")}
     if segments is None:
-        found = (re.fullmatch(r"(.+)_touches", name) for name in header)
-        segments = [m[1] for m in found if m]
+        matches = (re.fullmatch(r"(.+)_touches", name) for name in header)
+        segments = [m[1] for m in matches if m]
     for name in segments:
         kinds |= {f"{name}_n{i}_pages": "u64" for i in nodes} | {f"{name}_touches": "u64"}
     return kinds | {"ticks": "u64", "missed_ticks": "u64", "rec_cost_ms": "f64"}
@@ -173,8 +173,8 @@ def _first_rows(aggregated: Table, notes: list[str]) -> NDArray[np.int64]:
     rows = np.append(np.flatnonzero(steps), agg.size).astype(np.int64)
     for k, (first, count) in enumerate(zip(rows[:-1], np.diff(rows), strict=True)):
         if aggregated["nr_regions"][first] != count:
-            told = aggregated["nr_regions"][first]
-            notes.append(f"{aggregated.where(int(first))}: aggregation {k} holds {count} of {told} regions")
+            stated = aggregated["nr_regions"][first]
+            notes.append(f"{aggregated.where(int(first))}: aggregation {k} holds {count} of {stated} regions")
     rows.setflags(write=False)
     return rows
 
@@ -185,10 +185,10 @@ def _read_info(path: Path) -> dict[str, float] | None:
         return None
     info: dict[str, float] = {}
     for i, line in enumerate(read_text(path).splitlines(), start=1):
-        words = line.split()
-        if len(words) != 2 or words[0] in info:
+        pair = line.split()
+        if len(pair) != 2 or pair[0] in info:
             raise InputError(f"{path}:{i}", f"{line!r} is no new 'key value' line", "write e.g. tick_ms 20")
-        info[words[0]] = number(words[1], f"{path}:{i}")
+        info[pair[0]] = number(pair[1], f"{path}:{i}")
     return info
 
 
@@ -196,9 +196,9 @@ def _read_weights_changed(path: Path, info: Mapping[str, float] | None, notes: l
     """Return the time of a change of weights; the file quotes ``/proc/uptime`` (seconds since boot, and idle)."""
     if not path.exists():
         return None
-    found = re.search(r"weights changed at (\d+(?:\.\d+)?)(?:\s|$)", read_text(path))
-    if not found or not info or "t0_mono_ms" not in info:
+    changed = re.search(r"weights changed at (\d+(?:\.\d+)?)(?:\s|$)", read_text(path))
+    if not changed or not info or "t0_mono_ms" not in info:
         raise InputError(f"{path}:1", "gives no time since boot, or info.txt no t0_mono_ms", "write both")
-    changed_ms = float(found[1]) * 1_000 - info["t0_mono_ms"]
+    changed_ms = float(changed[1]) * 1_000 - info["t0_mono_ms"]
     notes.append(f"{path}: weights were changed at {changed_ms:.0f} ms; the contexts hold those after the change")
     return changed_ms

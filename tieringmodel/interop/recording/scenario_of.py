@@ -204,12 +204,12 @@ def _with_targets(context: Context, layout: Table) -> Context:
     """
     if context.ops == "paddr" or any(target.regions for target in context.targets):
         return context
-    spans: list[tuple[int, int]] = []
+    ranges: list[tuple[int, int]] = []
     for start, end in sorted(zip(layout["va_start"].tolist(), layout["va_end"].tolist(), strict=True)):
-        if spans and spans[-1][1] == start:
-            start = spans.pop()[0]
-        spans.append((start, end))
-    return context.replace(targets=(Target(three_regions(spans) if len(spans) > 2 else tuple(spans)),))
+        if ranges and ranges[-1][1] == start:
+            start = ranges.pop()[0]
+        ranges.append((start, end))
+    return context.replace(targets=(Target(three_regions(ranges) if len(ranges) > 2 else tuple(ranges)),))
 
 
 def _machine(recording: Recording, placement: Sequence[Placement], lru_share: float) -> Machine:
@@ -247,8 +247,8 @@ def _bounds(recording: Recording, placement: Sequence[Placement], total: Sequenc
     filters, ranges = [], []
     for context in recording.contexts:
         if context.ops == "paddr":
-            found = (f for scheme in context.schemes for f in scheme.filters if f.type == "addr")
-            filters += [bound * context.addr_unit for f in found for bound in (f.start_bytes, f.end_bytes)]
+            addresses = (f for scheme in context.schemes for f in scheme.filters if f.type == "addr")
+            filters += [bound * context.addr_unit for f in addresses for bound in (f.start_bytes, f.end_bytes)]
             ranges += [bound * context.addr_unit for t in context.targets for region in t.regions for bound in region]
     runs = [(p.nid, p.start_bytes, p.start_bytes + (p.hi - p.lo) * PAGE_SZ) for p in placement if p.start_bytes is not None]
     need = max([sum(total), *ranges, *(stop for _, _, stop in runs)])

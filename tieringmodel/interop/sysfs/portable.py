@@ -68,25 +68,25 @@ def portable(scenario: Scenario, *, memcg_paths: Sequence[str] = (), pids: Seque
             marks.append(f"contexts[{i}].targets: no range was given, the nodes of the scenario's machine are written")
             context = context.replace(targets=(Target(ranges_of(scenario.machine, context.addr_unit)),))
         contexts.append(_ordered(context))
-    told = tuple(tuple(p) for p in pids)
+    known = tuple(tuple(p) for p in pids)
     unknown = tuple(tuple(0 for _ in c.targets) for c in contexts)
     return Portable(
         tuple(contexts),
         tuple(marks),
         dict(enumerate(memcg_paths, start=1)),
-        told if [len(p) for p in told] == [len(p) for p in unknown] else unknown,
+        known if [len(p) for p in known] == [len(p) for p in unknown] else unknown,
     )
 
 
 def ranges_of(machine: Machine, addr_unit: int = 1) -> tuple[tuple[int, int], ...]:
     """Return the nodes' ranges in core addresses (bytes / `addr_unit`), adjacent ones joined."""
-    spans: list[tuple[int, int]] = []
+    ranges: list[tuple[int, int]] = []
     for node in machine.nodes:
         start, end = node.start_bytes // addr_unit, -(-(node.start_bytes + node.sz_bytes) // addr_unit)
-        if spans and spans[-1][1] == start:
-            start = spans.pop()[0]
-        spans.append((start, end))
-    return tuple(spans)
+        if ranges and ranges[-1][1] == start:
+            start = ranges.pop()[0]
+        ranges.append((start, end))
+    return tuple(ranges)
 
 
 def _listed(texts: Sequence[str]) -> str:

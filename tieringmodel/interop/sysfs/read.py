@@ -113,8 +113,8 @@ def read_dump(source: str | Path) -> Dump:
         tuple(target.number("pid_target", low=-(2**31)) for target in folder.sub("targets").each("nr_targets"))
         for folder in folders
     )
-    found = folders[0].found
-    return Dump(contexts, tuple(found.notes), tuple(found.memcg_paths), pids)
+    findings = folders[0].findings
+    return Dump(contexts, tuple(findings.notes), tuple(findings.memcg_paths), pids)
 
 
 def _context(top: Folder) -> Context:

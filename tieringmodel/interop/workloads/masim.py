@@ -100,21 +100,21 @@ def parse_masim(text: str, where: str = "masim text") -> MasimConfig:
 
 def _paragraphs(text: str) -> Iterator[list[tuple[int, str]]]:
     """Yield the paragraphs as lists of (line number, text), comments left out."""
-    found: list[tuple[int, str]] = []
+    paragraph: list[tuple[int, str]] = []
     for number, raw in enumerate(text.split("\n"), 1):
         line = raw.strip()
         if line.startswith("#"):
             continue
         if line:
-            found.append((number, line))
-        elif found:
-            yield found
-            found = []
-    if found:
-        yield found
+            paragraph.append((number, line))
+        elif paragraph:
+            yield paragraph
+            paragraph = []
+    if paragraph:
+        yield paragraph
 
 
-def _whole(text: str, what: str, where: str, low: int, high: int = 2**63 - 1) -> int:
+def _integer(text: str, what: str, where: str, low: int, high: int = 2**63 - 1) -> int:
     if not (text.isascii() and text.isdigit() and len(text) < 20 and low <= int(text) <= high):
         raise InputError(where, f"{what} is {text[:40]!r}", f"write a whole number from {low} on")
     return int(text)
@@ -131,14 +131,14 @@ def _region(line: str, where: str) -> MasimRegion:
     fields = _fields(line, (2, 3), "name, size in bytes[, initial data file or none]", where)
     if not fields[0]:
         raise InputError(where, "the region has no name", "write name, size in bytes")
-    return MasimRegion(fields[0], _whole(fields[1], "the region's size", where, 1, 2**44), *fields[2:])
+    return MasimRegion(fields[0], _integer(fields[1], "the region's size", where, 1, 2**44), *fields[2:])
 
 
 def _phase(lines: list[tuple[int, str]], regions: dict[str, MasimRegion], where: str) -> MasimPhase:
     if len(lines) < 3:
         text = f"the phase has {len(lines)} of at least 3 lines"
         raise InputError(f"{where}:{lines[-1][0]}", text, "write its name, its milliseconds and its access patterns")
-    length = _whole(lines[1][1], "the phase's length in ms", f"{where}:{lines[1][0]}", 1, 10**12)
+    length = _integer(lines[1][1], "the phase's length in ms", f"{where}:{lines[1][0]}", 1, 10**12)
     patterns = tuple(_pattern(content, regions, f"{where}:{line}") for line, content in lines[2:])
     if not any(p.probability for p in patterns):
         raise InputError(f"{where}:{lines[0][0]}", "all probabilities of the phase are 0", "let one be positive")
@@ -154,8 +154,8 @@ def _pattern(line: str, regions: dict[str, MasimRegion], where: str) -> MasimPat
         raise InputError(where, f"randomness is {random!r}", "write 0 (sequential) or 1 (random)")
     if mode and mode[0] not in MODES:
         raise InputError(where, f"the mode is {mode[0]!r}", suggest(mode[0], MODES))
-    step = _whole(stride, "the stride", where, 0 if random == "1" else 1)
-    return MasimPattern(name, random == "1", step, _whole(probability, "the probability", where, 0, 2**31), *mode)
+    step = _integer(stride, "the stride", where, 0 if random == "1" else 1)
+    return MasimPattern(name, random == "1", step, _integer(probability, "the probability", where, 0, 2**31), *mode)
 
 
 def read_masim(

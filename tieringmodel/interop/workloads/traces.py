@@ -71,10 +71,10 @@ def read_trace(source: str | Path, *, max_bytes: int = MAX_BYTES) -> Trace:
                 raise InputError(where, f"the first line is {line!r}", "write time_s,address or time_s,address,weight")
             n_columns = len(header)
             continue
-        found = _TRACE.fullmatch(line)
-        if not found or (found[3] is None) != (n_columns == 2):
+        row = _TRACE.fullmatch(line)
+        if not row or (row[3] is None) != (n_columns == 2):
             raise InputError(where, f"{line[:80]!r} is no line of {n_columns} columns", "write e.g. 0.25,0x7f0000001000")
-        rows.append((_finite(found[1], where), _address(found[2], where), _finite(found[3] or "1", where)))
+        rows.append((_finite(row[1], where), _address(row[2], where), _finite(row[3] or "1", where)))
     return _trace(path, rows, 0)
 
 
@@ -128,16 +128,16 @@ def read_perf(source: str | Path, *, period: int | None = None, max_bytes: int =
     return _trace(path, rows, skipped)
 
 
-def _sample(words: list[str], where: str) -> tuple[float, int, int, str]:
+def _sample(fields: list[str], where: str) -> tuple[float, int, int, str]:
     """Return time, period (0 where the line has none), address and the word after it."""
-    at = next((k for k, word in enumerate(words) if _TIME.fullmatch(word)), 0)
-    before, after = words[:at], words[at + 1 :]
+    at = next((k for k, word in enumerate(fields) if _TIME.fullmatch(word)), 0)
+    before, after = fields[:at], fields[at + 1 :]
     if before and _CPU.fullmatch(before[-1]):
         before.pop()
     period = after.pop(0) if len(after) > 1 and after[0].isdecimal() and len(after[0]) <= 20 else "0"
     if not (before and _PID.fullmatch(before[-1]) and len(after) > 1 and after[0].endswith(":") and _HEX.fullmatch(after[1])):
-        raise InputError(where, f"{' '.join(words)[:80]!r} is no sample with a data address", _REMEDY)
-    return float(words[at][:-1]), int(period), _address("0x" + after[1].removeprefix("0x"), where), "".join(after[2:3])
+        raise InputError(where, f"{' '.join(fields)[:80]!r} is no sample with a data address", _REMEDY)
+    return float(fields[at][:-1]), int(period), _address("0x" + after[1].removeprefix("0x"), where), "".join(after[2:3])
 
 
 def _trace(path: Path, rows: list[tuple[float, int, float]], skipped: int) -> Trace:

@@ -403,12 +403,12 @@ def _finals(
 ) -> Iterator[tuple[int, str]]:
     """Yield (values compared, first difference or "") for what describes a run as a whole."""
     about, trace = files
-    told = {
+    counts = {
         "aggregations": sum(k.aggregations for k in engine.kdamonds),
         "owner_initial_crc32": engine.owner_initial_crc32,
         "owner_final_crc32": engine.memory.owner_crc32(),
     }
-    for name, value in told.items():
+    for name, value in counts.items():
         if name in run:
             yield 1, "" if run[name] == value else f"{about}: {name}: expected {run[name]}, got {value}"
     if "owner_final" in arrays:

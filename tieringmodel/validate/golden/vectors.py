@@ -44,11 +44,11 @@ def recognised(folder: Path) -> list[Path]:
     """
     if not folder.is_dir():
         raise InputError(str(folder), "is not a folder", "give a folder of golden vectors")
-    found = [p for p in folder.iterdir() if p.name.removesuffix(".gz") in REPLAYS or is_whole_run(p)]
-    if not found:
+    paths = [p for p in folder.iterdir() if p.name.removesuffix(".gz") in REPLAYS or is_whole_run(p)]
+    if not paths:
         known = ", ".join(sorted(REPLAYS)) + " (each plain or .gz) or e2e_NAME.json"
         raise InputError(str(folder), "holds no vector files", f"known names: {known}")
-    return sorted(found)
+    return sorted(paths)
 
 
 def iter_cases(folder: Path) -> Iterator[Case]:

@@ -20,14 +20,14 @@ def v1_dataset() -> xr.Dataset:
 
     p, (delay, _) = published("V1"), derived_delay()
     model = pair_shares(delay)
-    percent, points = {"units": "%"}, {"units": "percentage points"}
+    percent, percentage_points = {"units": "%"}, {"units": "percentage points"}
     return xr.Dataset(
         {
             "target_percent": ("target", p["target_percent"], percent | {"long_name": "target share of the hot set on DRAM"}),
             "published_mean": ("target", p["mean_percent"], percent | {"long_name": "published mean share"}),
-            "published_sd": ("target", p["sd_pp"], points | {"long_name": "published standard deviation"}),
+            "published_sd": ("target", p["sd_pp"], percentage_points | {"long_name": "published standard deviation"}),
             "model_mean": ("target", [m for m, _ in model], percent | {"long_name": "predicted mean share"}),
-            "model_sd": ("target", [s for _, s in model], points | {"long_name": "predicted standard deviation"}),
+            "model_sd": ("target", [s for _, s in model], percentage_points | {"long_name": "predicted standard deviation"}),
         },
         attrs={"kind": "hardware_v1", "delay": delay, "tolerance": p["tolerance_pp"], "source": p["source"]},
     )
@@ -43,7 +43,7 @@ def v4_dataset() -> xr.Dataset:
         {
             "cxl_gb": ("point", p["cxl_gb"], {"units": "GB", "long_name": "part of Redis on CXL"}),
             "published": ("point", p["relative_time"], one | {"long_name": "published relative run time"}),
-            "predicted": ("point", [q.predicted for q in row.points], one | {"long_name": "predicted relative run time"}),
+            "predicted": ("point", [q.predicted for q in row.compared], one | {"long_name": "predicted relative run time"}),
         },
         attrs={
             "kind": "hardware_v4",

@@ -137,10 +137,10 @@ def windup_and_fights() -> Iterable[Check]:
         ((6000, 5000), (10_000, 20_000), 500_000, 510_000),
     ):
         ds = loop.run_pair("temporal", targets, [cap * PAGE for cap in caps], PAGES, 0)
-        told = f"caps {caps[0]}/{caps[1]}"
-        yield Check(f"residual {told}", float(ds.moved[-200:].sum()) / 200, 2 * min(caps))
-        yield Check(f"lowest {told}", max(int(ds.pages[-200:].min()), low), int(ds.pages[-200:].min()))
-        yield Check(f"highest {told}", min(int(ds.pages[-200:].max()), high), int(ds.pages[-200:].max()))
+        caps_text = f"caps {caps[0]}/{caps[1]}"
+        yield Check(f"residual {caps_text}", float(ds.moved[-200:].sum()) / 200, 2 * min(caps))
+        yield Check(f"lowest {caps_text}", max(int(ds.pages[-200:].min()), low), int(ds.pages[-200:].min()))
+        yield Check(f"highest {caps_text}", min(int(ds.pages[-200:].max()), high), int(ds.pages[-200:].max()))
     ds = loop.run_pair("temporal", (5000, 4000), (20_000 * PAGE, 10_000 * PAGE), PAGES, 0)
     yield Check("residual with a dead band", int(ds.moved[-200:].sum()), 0)
 
