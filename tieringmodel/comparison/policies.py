@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from math import gcd
 
 from ..damon.goals import check_goal
+from ..damon.vaddr import joined
 from ..errors import InputError
 from ..scenario import AccessPattern, Attrs, Context, Dest, Placement, Quota, Scenario, Scheme, Target, Vma
 from ..units import PAGE_SZ
@@ -124,12 +125,7 @@ def _all_targets(contexts: list[Context]) -> tuple[Target, ...]:
         for start, end in c.targets[0].regions:
             low, high = start * c.addr_unit // unit, -(-end * c.addr_unit // unit)
             ranges.append((low - low % align, -(-high // align) * align))
-    merged: list[tuple[int, int]] = []
-    for low, high in sorted(ranges):
-        if merged and low <= merged[-1][1]:
-            low, high = merged[-1][0], max(high, merged.pop()[1])
-        merged.append((low, high))
-    return (Target(tuple(merged)),)
+    return (Target(joined(ranges)),)
 
 
 def weighted(scenario: Scenario, rule: str, allocator: str = "") -> Scenario:

@@ -158,8 +158,6 @@ def _open(source: str | Path | Sequence[str], hardware: Machine | None, work: Wo
 def _toml(path: Path) -> Scenario:
     try:
         return Scenario.from_dict(with_family(read_toml(path), path.parent))
-    except UnicodeDecodeError as error:
-        raise InputError(str(path), f"is not UTF-8 text: {error}", "save it as UTF-8") from None
     except RecursionError:
         raise InputError(str(path), "is nested too deeply", "no scenario is") from None
     except InputError as error:

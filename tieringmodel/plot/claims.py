@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from ..atomic import replacing
 from ..errors import InputError
 from .reading import need, numbers
 from .roles import BLUE, VERMILLION, Dashes
@@ -29,12 +28,8 @@ TITLES = {
 TRUE, FALSE = BLUE, VERMILLION
 """Colours of a setting in which the claim came out true, and in which it did not."""
 DASHED: Dashes = (0, (4, 1.5))
-DPI = 150
-
-
-def claim_sheet(ds: xr.Dataset) -> Sheet:
-    """Return the sheet of `rfc_claim`."""
-    return Sheet(3.0)
+CLAIM_SHEET = Sheet(3.0)
+"""The sheet of `rfc_claim`."""
 
 
 def claims_sheet(found: Sequence[Any]) -> Sheet:
@@ -77,7 +72,7 @@ def rfc_claim(found: Any, *, ax: Axes | None = None) -> Axes:
         If it is no claim.
     """
     ds = _dataset(found)
-    target = claim_sheet(ds).axes(ax)[0]
+    target = CLAIM_SHEET.axes(ax)[0]
     name = str(ds.attrs["name"])
     _PANELS.get(name, _shares)(target, ds)
     holds = np.asarray(ds["holds"].values, bool)
@@ -206,7 +201,7 @@ def _ratios(ax: Axes, ds: xr.Dataset) -> None:
 
 
 def _quotas(ax: Axes, ds: xr.Dataset, windows: int = 150) -> None:
-    from matplotlib.ticker import FuncFormatter, NullLocator
+    from matplotlib.ticker import NullLocator
 
     from ..units import format_bytes
 
@@ -216,7 +211,7 @@ def _quotas(ax: Axes, ds: xr.Dataset, windows: int = 150) -> None:
     ax.set_ylim(-0.4, 10 * float(np.nanmax(values)))
     ax.yaxis.set_ticks([0, *(1024.0**k for k in range(1, 6) if 1024.0**k <= np.nanmax(values))])
     ax.yaxis.set_minor_locator(NullLocator())
-    ax.yaxis.set_major_formatter(FuncFormatter(lambda value, _: format_bytes(value)))
+    ax.yaxis.set_major_formatter(lambda value, _: format_bytes(value))
     _lines(ax, ds, np.arange(values.shape[1]), values, "default")
 
 
@@ -308,23 +303,19 @@ def write_readme_figures(folder: str | Path) -> list[Path]:
     # The only function here that runs anything: a figure of the README must follow from the code beside it.
     from ..studies.claims import claims
     from ..studies.pull_push_map import pair_map
+    from .files import made_folder, save_png
     from .pairs import consist_or_temporal, pair_sheet
 
-    place = Path(folder)
-    if place.exists() and not place.is_dir():
-        raise InputError("folder", f"{place} is a file", "name a folder")
-    place.mkdir(parents=True, exist_ok=True)
-    found, pair = claims(), pair_map()
+    place = made_folder(folder)
+    made, pair = claims(), pair_map()
     parts: tuple[tuple[str, Sheet, Callable[[Any], Any]], ...] = (
-        ("claims", claims_sheet(found), lambda axes: rfc_claims(found, ax=axes)),
+        ("claims", claims_sheet(made), lambda axes: rfc_claims(made, ax=axes)),
         ("consist_or_temporal", pair_sheet(pair), lambda axes: consist_or_temporal(pair, ax=axes)),
     )
     written = []
     for name, sheet, draw in parts:
         figure, axes = sheet.figure()
         draw(axes)
-        path = place / f"{name}.png"
-        with replacing(path) as temporary:
-            figure.savefig(temporary, dpi=DPI, format="png")
-        written.append(path)
+        written.append(place / f"{name}.png")
+        save_png(figure, written[-1])
     return written

@@ -16,7 +16,7 @@ from ..errors import InputError
 from ..fields import Checked
 from ..units import MIB, PAGE_SZ, format_bytes
 from ..verdicts.judge import Verdict, verdict
-from .windows import course, course_sheet
+from .windows import COURSE_SHEET, course
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -108,7 +108,7 @@ def draw(knobs: Knobs) -> tuple[Figure, Verdict]:
         The figure is known to no window and to pyplot neither.
     """
     ds = knobs.run()
-    figure, axes = course_sheet(ds).figure()
+    figure, axes = COURSE_SHEET.figure()
     course(ds, ax=axes)
     return figure, verdict(ds)
 

@@ -175,11 +175,11 @@ def _label(ds: xr.Dataset, which: str) -> str:
 
 
 def _plain_ticks(ax: Axes, look: Look) -> None:
-    from matplotlib.ticker import FuncFormatter, MaxNLocator, NullFormatter
+    from matplotlib.ticker import MaxNLocator, NullFormatter
 
     for axis, log in ((ax.xaxis, look.log_x), (ax.yaxis, look.log_y)):
         if log:
-            axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+            axis.set_major_formatter(lambda value, _: f"{value:g}")
             axis.set_minor_formatter(NullFormatter())
         else:
             axis.set_major_locator(MaxNLocator(9 if look.log_y else 5, steps=[1, 2, 5, 10], integer=True))

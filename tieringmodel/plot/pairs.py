@@ -74,7 +74,7 @@ def consist_or_temporal(ds: xr.Dataset, *, ax: Any = None) -> npt.NDArray[Any]:
     """
     from matplotlib import colormaps
     from matplotlib.colors import ListedColormap, LogNorm
-    from matplotlib.ticker import FuncFormatter, NullFormatter
+    from matplotlib.ticker import NullFormatter
 
     if getattr(ds, "attrs", {}).get("name") != "pair":
         raise InputError("ds", "is no map of two schemes", "give what tieringmodel.studies.pull_push_map.pair_map returns")
@@ -90,7 +90,7 @@ def consist_or_temporal(ds: xr.Dataset, *, ax: Any = None) -> npt.NDArray[Any]:
         for column, delay in enumerate(ds["delay_windows"].values):
             panel = axes[row, column]
             panel.set_yscale("log")
-            panel.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+            panel.yaxis.set_major_formatter(lambda value, _: f"{value:g}")
             panel.yaxis.set_minor_formatter(NullFormatter())
             dress(panel)
             panel.grid(visible=False)

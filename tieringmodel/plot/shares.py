@@ -31,11 +31,8 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 PANEL_COLUMNS = 3
-
-
-def share_sheet(cmp: xr.Dataset) -> Sheet:
-    """Return the sheet of `share`."""
-    return Sheet(4.4)
+SHARE_SHEET = Sheet(4.4)
+"""The sheet of `share`."""
 
 
 def panels_sheet(cmp: xr.Dataset) -> Sheet:
@@ -93,7 +90,7 @@ def share(cmp: xr.Dataset, *, ax: Axes | None = None) -> Axes:
         If the dataset lacks a variable.
     """
     need(cmp, "cmp", ("share_bp", "target_bp", "settled"), COMPARISON)
-    target = share_sheet(cmp).axes(ax)[0]
+    target = SHARE_SHEET.axes(ax)[0]
     time, values = numbers(cmp, "time"), numbers(cmp, "share_bp")
     dress(target, TIME, _share_label(cmp))
     _share_axis(target, values, time)

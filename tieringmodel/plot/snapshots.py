@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 REGIONS = ("region_count", "region_start", "region_end", "region_nr_accesses", "snapshot_time")
 _HOT = "(hot: accessed in half of the samples or more)"
 Floats = npt.NDArray[np.float64]
+HEATMAP_SHEET = Sheet(4.2)
+"""The sheet of `heatmap`."""
 
 
 class Ragged(NamedTuple):
@@ -29,11 +31,6 @@ class Ragged(NamedTuple):
     end: Floats
     value: Floats
     time: Floats
-
-
-def heatmap_sheet(ds: xr.Dataset) -> Sheet:
-    """Return the sheet of `heatmap`."""
-    return Sheet(4.2)
 
 
 def rasterise(regions: Ragged, edges: Floats) -> Floats:
@@ -190,7 +187,7 @@ def heatmap(ds: xr.Dataset, *, context: int = 0, rows: int = 400, ax: Axes | Non
             low, high = min(low, first), max(high, last)
     edges = np.linspace(low, high, rows + 1)
     scale, unit = (MIB, "MiB") if high - low < 8 * GIB else (GIB, "GiB")
-    target = heatmap_sheet(ds).axes(ax)[0]
+    target = HEATMAP_SHEET.axes(ax)[0]
     share = rasterise(regions, edges) / most
     time = time_edges(regions.time)
     mesh = target.pcolormesh(time, (edges - zero) / scale, share, cmap="inferno", vmin=0, vmax=1, rasterized=True)

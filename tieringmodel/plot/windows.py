@@ -19,20 +19,12 @@ if TYPE_CHECKING:
     import xarray as xr
     from matplotlib.axes import Axes
 
-
-def course_sheet(ds: xr.Dataset) -> Sheet:
-    """Return the sheet of `course`: two axes, one above the other."""
-    return Sheet(4.6, 2, 1, sharex=True)
-
-
-def returns_sheet(ds: xr.Dataset) -> Sheet:
-    """Return the sheet of `returns`."""
-    return Sheet(3.0)
-
-
-def spectrum_sheet(ds: xr.Dataset) -> Sheet:
-    """Return the sheet of `spectrum`."""
-    return Sheet(3.0)
+COURSE_SHEET = Sheet(4.6, 2, 1, sharex=True)
+"""The sheet of `course`: two axes, one above the other."""
+RETURNS_SHEET = Sheet(3.0)
+"""The sheet of `returns`."""
+SPECTRUM_SHEET = Sheet(3.0)
+"""The sheet of `spectrum`."""
 
 
 def _time(view: Series) -> tuple[npt.NDArray[np.float64], str, float]:
@@ -67,7 +59,7 @@ def course(ds: xr.Dataset, *, node: int | None = None, ax: Any = None) -> npt.ND
     need(ds, "ds", (), RUN)
     node = goal_node(ds) if node is None else node
     view = series(ds, node=node)
-    upper, lower = axes = course_sheet(ds).axes(ax)[:2]
+    upper, lower = axes = COURSE_SHEET.axes(ax)[:2]
     time, label, step = _time(view)
     blue = series_colours(1)[0]
     dress(upper, "", f"Share on node {node} [bp]")
@@ -125,7 +117,7 @@ def returns(ds: xr.Dataset, *, ax: Axes | None = None) -> Axes:
     undone, total = numbers(ds, "returns"), float(numbers(ds, "migrated_pages").sum())
     if (undone < 0).any():
         raise InputError("ds", "does not follow single moves", "simulate with log_moves=True and fewer pages at a time")
-    target = returns_sheet(ds).axes(ax)[0]
+    target = RETURNS_SHEET.axes(ax)[0]
     share = undone.sum(axis=0) / max(total, 1.0)
     dress(target, "Until a moved page was back [windows]", "Share of all moves [%]")
     target.bar(ds["lag"].values, 100 * share, color=series_colours(1)[0], width=0.8)
@@ -160,7 +152,6 @@ def spectrum(ds: xr.Dataset, *, node: int | None = None, ax: Axes | None = None)
     InputError
         If the dataset is no run, or is too short.
     """
-    from matplotlib.ticker import FuncFormatter
     from scipy.signal import detrend
 
     need(ds, "ds", (), RUN)
@@ -172,13 +163,13 @@ def spectrum(ds: xr.Dataset, *, node: int | None = None, ax: Axes | None = None)
     weight = np.hanning(half.size)
     amplitude = 2 * np.abs(np.fft.rfft(detrend(half) * weight))[1:] / weight.sum()
     period = half.size * step / np.arange(1, amplitude.size + 1)
-    target = spectrum_sheet(ds).axes(ax)[0]
+    target = SPECTRUM_SHEET.axes(ax)[0]
     unit = "s" if view.window_s else "windows"
     dress(target, f"Period [{unit}]", "Amplitude [bp]")
     target.plot(period, amplitude, color=series_colours(1)[0], linewidth=1.2)
     target.set_xscale("log")
     for axis_format in (target.xaxis.set_major_formatter, target.xaxis.set_minor_formatter):
-        axis_format(FuncFormatter(lambda value, _: f"{value:g}"))
+        axis_format(lambda value, _: f"{value:g}")
     target.set_xlim(float(period[-1]), float(period[0]))
     target.set_ylim(bottom=0)
     peak = int(np.argmax(amplitude))

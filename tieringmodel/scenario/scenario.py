@@ -189,14 +189,17 @@ def read_toml(source: str | Path) -> Mapping[str, Any]:
     Raises
     ------
     InputError
-        If it is not TOML, naming file and line.
+        If it cannot be read, or is not TOML, naming file and line.
     """
     import tomllib
 
-    text = source.read_text(encoding="utf-8") if isinstance(source, Path) else source
     where = str(source) if isinstance(source, Path) else "TOML text"
     try:
-        return tomllib.loads(text)
+        return tomllib.loads(source.read_text(encoding="utf-8") if isinstance(source, Path) else source)
+    except OSError as error:
+        raise InputError(where, f"cannot be read ({error.strerror})", "check name and permissions") from None
+    except UnicodeDecodeError as error:
+        raise InputError(where, f"is not UTF-8 text: {error}", "save it as UTF-8") from None
     except RecursionError:
         raise InputError(where, "is nested too deeply", "write a scenario as the documentation shows it") from None
     except ValueError as error:  # of tomllib, or of a number with thousands of digits

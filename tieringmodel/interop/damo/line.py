@@ -152,7 +152,7 @@ def _translated(line: Sequence[str], options: list[Option]) -> str:
         if word not in ACTIONS:
             raise InputError(f"{WHERE} --damos_action", f"{word!r} is no action", suggest(word, ACTIONS))
     try:
-        return damo_args(line)
+        return damo_args(tuple(line))
     except InputError as error:
         if sum(o.name == "--damos_filter" for o in options) <= len(actions):
             raise

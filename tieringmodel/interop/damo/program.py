@@ -13,7 +13,6 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Sequence
 from functools import cache, lru_cache
 from pathlib import Path
 
@@ -93,7 +92,8 @@ def damo_version() -> str:
     return version[0]
 
 
-def damo_args(options: Sequence[str]) -> str:
+@lru_cache(maxsize=64)
+def damo_args(options: tuple[str, ...]) -> str:
     """Return the JSON text that ``damo args damon --format json --raw`` prints for checked options.
 
     Raises
@@ -101,11 +101,6 @@ def damo_args(options: Sequence[str]) -> str:
     InputError
         With damo's own words if it refuses the options.
     """
-    return _translated(tuple(options))
-
-
-@lru_cache(maxsize=64)
-def _translated(options: tuple[str, ...]) -> str:
     done = run_damo("args", "damon", "--format", "json", "--raw", *options, root=True)
     if done.returncode or not done.stdout.lstrip().startswith("{"):
         said = done.stdout.strip() or done.stderr.strip()

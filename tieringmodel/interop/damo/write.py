@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from ...errors import InputError
-from ...scenario import Context, Filter, Goal, Scheme
+from ...scenario import Attrs, Context, Filter, Goal, Scheme
 from ...units import UINT_MAX, ULONG_MAX
 from ..sysfs.portable import Portable
 from .values import nr_accesses, percent_for
@@ -61,8 +61,19 @@ def damo_text(for_linux: Portable) -> str:
     return json.dumps(damo_json(for_linux), indent=2) + "\n"
 
 
+def intervals_json(attrs: Attrs) -> dict[str, Any]:
+    """Return monitoring intervals as damo writes them, in parameters and in records."""
+    names = ("access_bp", "aggrs", "min_sample_us", "max_sample_us")
+    return {
+        "sample_us": attrs.sample_us,
+        "aggr_us": attrs.aggr_us,
+        "ops_update_us": attrs.update_us,
+        "intervals_goal": {name: getattr(attrs.intervals_goal, name) for name in names},
+    }
+
+
 def _context(c: Context, for_linux: Portable, k: int) -> dict[str, Any]:
-    a, goal = c.attrs, c.attrs.intervals_goal
+    a = c.attrs
     return {
         "ops": c.ops,
         "addr_unit": c.addr_unit,
@@ -70,17 +81,7 @@ def _context(c: Context, for_linux: Portable, k: int) -> dict[str, Any]:
             {"pid": _pid(for_linux, k, i), "obsolete": False, "regions": [{"start": s, "end": e} for s, e in t.regions]}
             for i, t in enumerate(c.targets)
         ],
-        "intervals": {
-            "sample_us": a.sample_us,
-            "aggr_us": a.aggr_us,
-            "ops_update_us": a.update_us,
-            "intervals_goal": {
-                "access_bp": goal.access_bp,
-                "aggrs": goal.aggrs,
-                "min_sample_us": goal.min_sample_us,
-                "max_sample_us": goal.max_sample_us,
-            },
-        },
+        "intervals": intervals_json(a),
         "nr_regions": {"min": a.min_nr_regions, "max": a.max_nr_regions},
         "schemes": [_scheme(s, c, for_linux, f"contexts[{k}].schemes[{i}]") for i, s in enumerate(c.schemes)],
     }

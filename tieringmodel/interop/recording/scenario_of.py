@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from ...damon.vaddr import three_regions
+from ...damon.vaddr import joined, three_regions
 from ...errors import InputError
 from ...scenario import Context, Group, Machine, Node, Placement, Scenario, Target, Vma, Workload
 from ...units import LONGEST_US, MIB, PAGE_SZ
@@ -204,12 +204,8 @@ def _with_targets(context: Context, layout: Table) -> Context:
     """
     if context.ops == "paddr" or any(target.regions for target in context.targets):
         return context
-    ranges: list[tuple[int, int]] = []
-    for start, end in sorted(zip(layout["va_start"].tolist(), layout["va_end"].tolist(), strict=True)):
-        if ranges and ranges[-1][1] == start:
-            start = ranges.pop()[0]
-        ranges.append((start, end))
-    return context.replace(targets=(Target(three_regions(ranges) if len(ranges) > 2 else tuple(ranges)),))
+    ranges = joined(zip(layout["va_start"].tolist(), layout["va_end"].tolist(), strict=True))
+    return context.replace(targets=(Target(three_regions(ranges) if len(ranges) > 2 else ranges),))
 
 
 def _machine(recording: Recording, placement: Sequence[Placement], lru_share: float) -> Machine:

@@ -9,7 +9,8 @@ from __future__ import annotations
 import shlex
 from collections.abc import Iterator
 
-from ...scenario import CORE_FILTERS, Context, Filter, Goal, Scheme
+from ...damon.table import split_filters
+from ...scenario import Context, Filter, Goal, Scheme
 from .portable import Portable
 
 ROOT = "/sys/kernel/mm/damon/admin"
@@ -88,10 +89,9 @@ def _scheme(s: Scheme, for_linux: Portable) -> Iterator[tuple[str, str]]:
             yield f"quotas/goals/{j}/{path}", value
     for name in ("metric", "interval_us", "high", "mid", "low"):
         yield f"watermarks/{name}", str(getattr(s.watermarks, name))
-    for folder, core in (("core_filters", True), ("ops_filters", False)):
-        mine_ = [f for f in s.filters if (f.type in CORE_FILTERS) == core]
-        yield f"{folder}/nr_filters", str(len(mine_))
-        for j, item in enumerate(mine_):
+    for folder, filters in zip(("core_filters", "ops_filters"), split_filters(s.filters), strict=True):
+        yield f"{folder}/nr_filters", str(len(filters))
+        for j, item in enumerate(filters):
             for path, value in _filter(item, for_linux):
                 yield f"{folder}/{j}/{path}", value
     yield "filters/nr_filters", "0"

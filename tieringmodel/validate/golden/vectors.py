@@ -10,7 +10,7 @@ from ..case import Case
 from . import e2e, unit_numbers, unit_regions, unit_schemes
 from .vector_files import VectorFile
 
-REPLAYS: dict[str, Callable[[VectorFile], None]] = {
+REPLAYS: dict[str, Callable[..., None]] = {
     "prandom.json": unit_numbers.prandom,
     "rand.csv": unit_numbers.rand,
     "feed_loop.csv": unit_numbers.feed_loop,
@@ -26,7 +26,7 @@ REPLAYS: dict[str, Callable[[VectorFile], None]] = {
     "min_score.jsonl": unit_schemes.min_score,
     "apply.jsonl": unit_schemes.apply,
 }
-"""What replays a unit file, by its name without ``.gz``."""
+"""What replays a unit file, by its name without ``.gz``: a table as a whole, other files record by record."""
 
 
 def is_whole_run(path: Path) -> bool:

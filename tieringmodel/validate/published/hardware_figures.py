@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ...errors import InputError
 from .hardware_arithmetic import v4
 from .hardware_loops import derived_delay, pair_shares
 from .hardware_row import published
@@ -66,18 +65,14 @@ def write_hardware_figures(folder: str | Path) -> list[Path]:
     InputError
         If the folder is a file.
     """
-    from ...plot.files import DPI
+    from ...plot.files import made_folder, save_png
     from ...plot.hardware import SHEET, hardware_v1, hardware_v4
 
-    place = Path(folder)
-    if place.exists() and not place.is_dir():
-        raise InputError("folder", f"{place} is a file", "name a folder")
-    place.mkdir(parents=True, exist_ok=True)
+    place = made_folder(folder)
     written = []
     for name, draw, data in (("v1", hardware_v1, v1_dataset()), ("v4", hardware_v4, v4_dataset())):
         figure, axes = SHEET.figure()
         draw(data, ax=axes[0])
-        path = place / f"hardware_{name}.png"
-        figure.savefig(path, dpi=DPI)
-        written.append(path)
+        written.append(place / f"hardware_{name}.png")
+        save_png(figure, written[-1])
     return written

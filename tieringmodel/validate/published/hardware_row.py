@@ -155,15 +155,10 @@ class Row:
     def case(self) -> Case:
         """Return the row as one piece of evidence: in a line the points, in lines everything."""
         text = "; ".join(
-            [self.verdict, *(str(p) for p in self.compared), *(f"experiment {p}" for p in self.failed_experiments)]
+            [self.verdict, *(str(p) for p in self.compared), *(f"experiment {p}" for p in self.experiments if not p.inside)]
         )
         checked = len(self.compared) + len(self.experiments)
         return Case("hardware", self.name, self.ok, checked, text, self.report())
-
-    @property
-    def failed_experiments(self) -> tuple[Point, ...]:
-        """Experiments that do not hold."""
-        return tuple(p for p in self.experiments if not p.inside)
 
     def report(self) -> str:
         """Return lines of at most 120 characters: points, what drives the difference, experiments, sensitivities, remarks."""

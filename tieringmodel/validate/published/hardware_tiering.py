@@ -90,11 +90,11 @@ def _tiering(dram: int, cxl: int) -> tuple[Context, Context]:
 @cache
 def v5_runs() -> tuple[Any, Any]:
     """Run four minutes without and with tiering."""
-
-    def one(tiering: bool) -> Any:
-        return simulate(v5_scenario(tiering), duration=240, seed=1, snapshots=0, log_moves=False, progress=False)
-
-    return one(False), one(True)
+    base, tiered = (
+        simulate(v5_scenario(tiering), duration=240, seed=1, snapshots=0, log_moves=False, progress=False)
+        for tiering in (False, True)
+    )
+    return base, tiered
 
 
 def v5(costs: Costs = DEFAULT) -> Row:
