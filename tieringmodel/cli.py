@@ -51,11 +51,6 @@ def parser() -> argparse.ArgumentParser:
     return top
 
 
-def command_names() -> list[str]:
-    """Return the names of all commands."""
-    return [*COMMANDS]
-
-
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a command; return the exit status.
 

@@ -155,7 +155,8 @@ def compare(
             ),
         )
     data = _table(summaries)
-    data["share_bp"] = (("policy", "time"), np.array(shares), {"units": "bp", "long_name": _share_name(what)})
+    share_name = f"{'share of accesses served by' if what.kind == 'access' else 'used share of'} node {what.nid}"
+    data["share_bp"] = (("policy", "time"), np.array(shares), {"units": "bp", "long_name": share_name})
     data["migrated_mib_s"] = (
         ("policy", "time"),
         np.array(rates),
@@ -186,12 +187,6 @@ def compare(
         lint=format_findings(lint(first)) if first.contexts else "",
     )
     return ds
-
-
-def _share_name(what: Controlled) -> str:
-    if what.kind == "access":
-        return f"share of accesses served by node {what.nid}"
-    return f"used share of node {what.nid}"
 
 
 def _records_at(time: npt.NDArray[np.float64], grid: npt.NDArray[np.float64]) -> npt.NDArray[np.int64]:

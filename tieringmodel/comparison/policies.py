@@ -111,10 +111,6 @@ def _migrating(context: Context) -> list[Scheme]:
     return [s for s in context.schemes if s.action.startswith("migrate")]
 
 
-def _migrates(scenario: Scenario) -> bool:
-    return any(_migrating(c) for c in scenario.contexts)
-
-
 def _all_targets(contexts: list[Context]) -> tuple[Target, ...]:
     """Return everything that any of these paddr contexts monitors, in units of the first one, as one target."""
     unit, align = contexts[0].addr_unit, contexts[0].min_region_sz
@@ -255,7 +251,7 @@ def policies(scenario: Scenario) -> dict[str, Policy]:
         out["goal: gap and small quota"] = Policy(gap)
     if (posted := as_posted(scenario)) is not None:
         out["goal: node_sys_bp as posted"] = Policy(posted)
-    for name, (rule, allocator) in WEIGHT_POLICIES.items() if _migrates(scenario) else ():
+    for name, (rule, allocator) in WEIGHT_POLICIES.items() if any(map(_migrating, scenario.contexts)) else ():
         out[name] = Policy(weighted(scenario, rule, allocator))
     out["all-fast"] = Policy(unwatched(scenario, "all-fast", (Placement(0, n, fast),)))
     out["all-slow"] = Policy(unwatched(scenario, "all-slow", (Placement(0, n, slow),)))

@@ -117,8 +117,7 @@ def open_scenario(
 
 def _same_pages(machine: Machine, workload: Workload | str | Path | None) -> None:
     if machine.folio_bytes != PAGE_SZ and isinstance(workload, (str, Path)) and Path(workload).suffix != ".toml":
-        fix = "give a workload in TOML, in folios, or a machine of base pages"
-        raise other_pages(str(workload), machine.folio_bytes, fix)
+        raise other_pages(str(workload), machine.folio_bytes, "give a workload in TOML, in folios, or a machine of base pages")
 
 
 def _open(source: str | Path | Sequence[str], hardware: Machine | None, work: Workload | None) -> Loaded:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import json
 import textwrap
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib import import_module
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -51,6 +51,21 @@ class Evidence(NamedTuple):
         return f"{self.statement}: {self.number:.6g}{unit} (theory {self.expected:.6g}{band})"
 
 
+Make = Callable[["xr.Dataset", Mapping[str, Any]], tuple[Evidence, ...]]
+"""Makes the evidence of a case from its run and what was measured of it."""
+
+
+def counted(
+    statement: str,
+    number: Callable[[xr.Dataset, Mapping[str, Any]], float],
+    expected: float,
+    tolerance: float = 0.0,
+    unit: str = "",
+) -> Make:
+    """Return what makes a single piece of evidence: its fields, with the number as a function of run and measures."""
+    return lambda ds, measured: (Evidence(statement, number(ds, measured), expected, tolerance, unit),)
+
+
 @dataclass(frozen=True)
 class Case:
     """One setting in which a claim was tried."""
@@ -92,11 +107,11 @@ class Claim:
         out = [head, textwrap.fill(f"Answer: {self.answer}.", 110, subsequent_indent="    ")]
         names, holds = self.dataset["setting"].values, self.dataset["holds"].values
         for word, wanted in (("True with", True), ("False with", False)):
-            found = [
+            settings = [
                 f"{n} ({o})" for n, h, o in zip(names, holds, self.dataset["outcome"].values, strict=True) if bool(h) == wanted
             ]
-            if found:
-                out.append(textwrap.fill(f"{word}: {'; '.join(found)}.", 110, subsequent_indent="    "))
+            if settings:
+                out.append(textwrap.fill(f"{word}: {'; '.join(settings)}.", 110, subsequent_indent="    "))
         return "\n".join([*out, *(f"  - {e}" for e in self.evidence)])
 
 

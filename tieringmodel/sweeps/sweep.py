@@ -113,7 +113,7 @@ def sweep(
     if measure is None:
         _controls_something(job, made)
     seed = seed_of(seed)
-    measure_name = _name_of(measure)
+    measure_name = "" if measure is None else str(getattr(measure, "__qualname__", None) or type(measure).__qualname__)
     results = Results(made, grid_times(job), measure_name)
     coords = {p: ((dim,), values, _about(p)) for p, (dim, values) in columns.items()}
     attrs = _attributes(job, made, seed, measure_name)
@@ -162,17 +162,10 @@ def _controls_something(job: Job, design: Design) -> None:
         try:
             controlled(with_paths(job.scenario, {p: v for p, v in design.at(point).items() if p != SEED}))
             return
-        except InputError as found:
-            error = error or found
+        except InputError as refusal:
+            error = error or refusal
     assert error is not None
     raise InputError(error.where, error.what, f"{error.remedy}; or pass measure= or what=")
-
-
-def _name_of(measure: Measure | None) -> str:
-    """Return what a measure is called."""
-    if measure is None:
-        return ""
-    return str(getattr(measure, "__qualname__", None) or type(measure).__qualname__)
 
 
 def _fingerprint(measure: Measure | None) -> str:

@@ -6,9 +6,7 @@ import math
 from typing import NamedTuple
 
 from ..errors import InputError
-
-PAGE_BYTES = 4096
-ULONG_MAX = 2**64 - 1
+from ..units import PAGE_SZ, ULONG_MAX
 
 
 def _positive(**counts: int) -> None:
@@ -178,7 +176,7 @@ def first_page_window(score: int, esz_bp0: int = 0) -> float:
     window = 0
     while True:
         following = np.uint64(consist_esz_bp(state, fixed))
-        if following >= PAGE_BYTES * 10_000:
+        if following >= PAGE_SZ * 10_000:
             return window
         if following <= state:
             return math.inf
@@ -194,7 +192,7 @@ def crossing_windows(missing_pages: float, score: float) -> float:
     growth = 2.0 - score / 10_000
     if growth <= 1.0:
         return math.inf
-    return max(0.0, math.log(max(1.0, missing_pages * PAGE_BYTES * (1.0 - 1.0 / growth))) / math.log(growth))
+    return max(0.0, math.log(max(1.0, missing_pages * PAGE_SZ * (1.0 - 1.0 / growth))) / math.log(growth))
 
 
 def windup_growth(reach_bp: int, target_bp: int) -> float:

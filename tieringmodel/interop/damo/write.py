@@ -28,8 +28,7 @@ def _pid(for_linux: Portable, k: int, i: int) -> int | None:
 
 def _memcg(for_linux: Portable, memcg_id: int, where: str) -> str:
     if memcg_id not in for_linux.memcg_paths:
-        text = f"memory control group {memcg_id} has no path"
-        raise InputError(where, text, "write a .sh script, which asks for it")
+        raise InputError(where, f"memory control group {memcg_id} has no path", "write a .sh script, which asks for it")
     return for_linux.memcg_paths[memcg_id]
 
 

@@ -157,8 +157,7 @@ class Row:
         text = "; ".join(
             [self.verdict, *(str(p) for p in self.compared), *(f"experiment {p}" for p in self.experiments if not p.inside)]
         )
-        checked = len(self.compared) + len(self.experiments)
-        return Case("hardware", self.name, self.ok, checked, text, self.report())
+        return Case("hardware", self.name, self.ok, len(self.compared) + len(self.experiments), text, self.report())
 
     def report(self) -> str:
         """Return lines of at most 120 characters: points, what drives the difference, experiments, sensitivities, remarks."""
