@@ -56,19 +56,12 @@ def _asks(what: str, expected_bytes: int) -> Make:
     return counted(f"{what}, quota asked for at the end", lambda ds, _: int(ds["esz"].values[-1]), expected_bytes, 0, "B")
 
 
-def _pair(
-    setting: str,
-    condition: str,
-    targets: tuple[int, int],
-    residual: float,
-    tolerance: float = 0.0,
-    tuner: str = "temporal",
-) -> Case:
+def _pair(setting: str, condition: str, targets: tuple[int, int], residual: float) -> Case:
     from .. import loop
 
-    ds = loop.run_pair(tuner, targets, (PAIR_CAP_PAGES * PAGE_SZ,) * 2, CLAMP_PAGES, 0, windows=WINDOWS)
+    ds = loop.run_pair("temporal", targets, (PAIR_CAP_PAGES * PAGE_SZ,) * 2, CLAMP_PAGES, 0, windows=WINDOWS)
     what = f"{setting}, pages moved per window, late"
-    moved = counted(what, lambda _, measured: measured["residual_pages_per_window"], residual, tolerance, "pages")
+    moved = counted(what, lambda _, measured: measured["residual_pages_per_window"], residual, unit="pages")
     return judged(setting, condition, ds, CLAMP_PAGES, moved, ds["esz"].values.sum(axis=1).astype(float))
 
 

@@ -65,9 +65,9 @@ def _goal(
     return judged(setting, condition, ds, N_PAGES, evidence)
 
 
-def _ends(what: str, expected_bp: float, tolerance: float = 0.0) -> Make:
+def _ends(what: str, expected_bp: float) -> Make:
     what += ", share of the goal's node at the end"
-    return counted(what, lambda ds, _: 1e4 * int(ds["final_pages"]) / N_PAGES, expected_bp, tolerance, "bp")
+    return counted(what, lambda ds, _: 1e4 * int(ds["final_pages"]) / N_PAGES, expected_bp, unit="bp")
 
 
 def _base(ds: xr.Dataset, measured: Mapping[str, Any]) -> tuple[Evidence, ...]:

@@ -32,8 +32,8 @@ def _memcg(for_linux: Portable, memcg_id: int, where: str) -> str:
     return for_linux.memcg_paths[memcg_id]
 
 
-def _most(value: int, top: int = ULONG_MAX) -> int | str:
-    return "max" if value == top else value
+def _most(value: int) -> int | str:
+    return "max" if value == ULONG_MAX else value
 
 
 def damo_json(for_linux: Portable) -> dict[str, Any]:
