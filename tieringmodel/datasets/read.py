@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import lzma
+import struct
+import tokenize
+import zipfile
+import zlib
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,6 +15,11 @@ from ..errors import InputError
 if TYPE_CHECKING:
     import xarray as xr
 
+BROKEN_ARCHIVE = (
+    ArithmeticError, AttributeError, EOFError, LookupError, MemoryError, RuntimeError, SyntaxError, TypeError, ValueError,
+    lzma.LZMAError, struct.error, tokenize.TokenError, zipfile.BadZipFile, zlib.error,
+)  # fmt: skip
+"""What ``numpy.load`` was seen or read to raise for an ``.npz`` whose bytes are wrong, beside OSError."""
 KINDS = ("simulation", "comparison", "sweep")
 
 

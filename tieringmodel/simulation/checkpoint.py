@@ -23,8 +23,8 @@ from ..damon.commit import commit
 from ..damon.kdamond import STAT_FIELDS, EarlyExit, Kdamond
 from ..damon.regions import RegionSet
 from ..damon.weighted import WeightedMigrate
+from ..datasets.read import BROKEN_ARCHIVE
 from ..errors import InputError
-from ..interop.documents import BROKEN_ARCHIVE
 from ..kernels._jit import source_digest
 from ..kernels.layout import (
     AT_BACK,

@@ -14,8 +14,8 @@ import numpy.typing as npt
 from ...damon import goals
 from ...damon.kdamond import STAT_FIELDS, Kdamond
 from ...damon.rng import Rng, kernel_rng
+from ...datasets.read import BROKEN_ARCHIVE
 from ...errors import InputError
-from ...interop.documents import BROKEN_ARCHIVE
 from ...interop.recording.tables import MOST_BYTES
 from ...scenario import Scenario
 from ...simulation.engine import Engine
