@@ -167,7 +167,8 @@ def rmap_or_oscillation(share: float, costs: Costs = DEFAULT, *, mappings: int =
     Returns
     -------
     RmapOrOscillation
-        Two nodes, many rounds: a walk of every page in every round against 2 p0 p1 copies (stability, section 2).
+        Two nodes, many rounds: a walk of every page in every round against 2 p0 p1 copies.
+        Source: docs/theory/stability.md, section 2.
 
     Raises
     ------

@@ -1,7 +1,7 @@
 """The quota arithmetic of DAMON on plain Python integers, wrapping where the kernel's 64-bit registers wrap.
 
 These functions are the reference: they run once per charge window, so clarity counts more than speed. The compiled
-twin for whole arrays is `tieringmodel.kernels.integer`. Formulas: damon-7.3.4, sections e.2 and f.3 to f.6.
+twin for whole arrays is `tieringmodel.kernels.integer`. Formulas: docs/theory/damon.md, sections e.2 and f.3 to f.6.
 """
 
 from __future__ import annotations

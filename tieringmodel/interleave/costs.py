@@ -1,4 +1,4 @@
-"""What placement and control cost over many rounds: walks, copies, scans (stability, section 2)."""
+"""What placement and control cost over many rounds: walks, copies, scans (docs/theory/stability.md, section 2)."""
 
 from __future__ import annotations
 

@@ -88,7 +88,7 @@ def run(
 
     Notes
     -----
-    Rules and allocators: `stability.md` sections 1 and 2; the RFC's two cases are ``"vma_offset"`` (weights with
+    Rules and allocators: docs/theory/stability.md, sections 1 and 2; the RFC's two cases are ``"vma_offset"`` (weights with
     rmap) and everything else (weights without).
     """
     setup = Setup(
@@ -139,7 +139,7 @@ def ping_pong(ds: xr.Dataset, within: int, skip: int = 1) -> float:
     """Share of moves whose page is back on the node it came from within some rounds.
 
     A move of round t counts as undone if the page is on its node of before round t after one of the rounds
-    t + 1 ... t + within. Moves of rounds skip + 1 ... rounds - within are counted (`stability.md` section 4).
+    t + 1 ... t + within. Moves of rounds skip + 1 ... rounds - within are counted (docs/theory/stability.md, section 4).
 
     Parameters
     ----------

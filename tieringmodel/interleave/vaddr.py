@@ -48,7 +48,7 @@ def vaddr_dest_index(
 
     Notes
     -----
-    `damon-7.3.4.md` g.6 (``damos_va_migrate_dests_add``). A folio and the small pages it is split into have
+    docs/theory/damon.md, section g.6 (``damos_va_migrate_dests_add``). A folio and the small pages it is split into have
     different orders, hence different indices: collapsing or splitting deals them once more.
     """
     addresses = [("vm_pgoff", vm_pgoff), ("vm_start", vm_start), ("addr", addr)]

@@ -17,7 +17,7 @@ def clip(spans: Iterable[tuple[int, int]], lo: int, hi: int) -> Spans:
 
 
 def passing_spans(scheme: Scheme, monitored: Spans, unit: int, step: int) -> Spans:
-    """Return what of the monitored spans passes a scheme's core filters (section d.4 and d.5).
+    """Return what of the monitored spans passes a scheme's core filters (docs/theory/damon.md, sections d.4 and d.5).
 
     Parameters
     ----------

@@ -81,7 +81,7 @@ def run_many(
 
     Notes
     -----
-    Every run equals `run` with the same arguments, noise included. Source: stability.md section 0; tail: section 4.
+    Every run equals `run` with the same arguments, noise included. Source: docs/theory/stability.md, sections 0 and 4.
     """
     check.choice("tuner", tuner, ("consist", "temporal"))
     inward = check.choice("direction", direction, ("in", "out")) == "in"

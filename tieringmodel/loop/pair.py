@@ -69,7 +69,7 @@ def run_pair(
 
     Notes
     -----
-    Source: stability.md section 3f.
+    Source: docs/theory/stability.md, section 3f.
     """
     check.choice("tuner", tuner, ("consist", "temporal"))
     targets = [check.whole(f"targets_bp[{i}]", value, "target_bp") for i, value in enumerate(_two("targets_bp", targets_bp))]

@@ -155,7 +155,7 @@ def _padded(rows: Sequence[Floats]) -> Floats:
 def _dataset(name: str, text: str, cases: Sequence[Case]) -> xr.Dataset:
     import xarray as xr
 
-    source = "tieringmodel.studies.claims (stability.md section 6)"
+    source = "tieringmodel.studies.claims (docs/theory/stability.md, section 6)"
 
     def about(long_name: str, units: str) -> dict[str, str]:
         return {"long_name": long_name, "units": units, "source": source}
@@ -203,7 +203,8 @@ def claim(name: str) -> Claim:
 
     Notes
     -----
-    Source: rfc-v1-seed.txt; stability.md section 6. The answer follows from the runs: change a rule and it changes.
+    Source: docs/theory/rfc.md, section 1, and docs/theory/stability.md, section 6. The answer follows from the runs: change
+    a rule and it changes.
     """
     if not isinstance(name, str) or name not in _HOME:
         raise InputError("name", f"{name!r} is no claim", f"use one of {', '.join(NAMES)}")

@@ -90,7 +90,7 @@ def _base(ds: xr.Dataset, measured: dict[str, Any]) -> tuple[Evidence, ...]:
 
 
 def _stopped(ds: xr.Dataset, measured: dict[str, Any]) -> tuple[Evidence, ...]:
-    # The last step before the stop is at most one cap (stability.md section 3c).
+    # The last step before the stop is at most one cap (docs/theory/stability.md, section 3c).
     share = 1e4 * int(ds["final_pages"]) / N_PAGES
     half = 1e4 * CAP_PAGES / N_PAGES / 2
     return (Evidence("CONSIST with stop, share at the end", share, TARGET_BP + half, half, "bp"),)

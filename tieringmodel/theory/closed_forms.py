@@ -1,4 +1,4 @@
-"""What theory says a loop will do, without running it (stability.md section 3)."""
+"""What theory says a loop will do, without running it (docs/theory/stability.md, section 3)."""
 
 from __future__ import annotations
 

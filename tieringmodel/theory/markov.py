@@ -40,7 +40,7 @@ def markov_mixing(transition: npt.ArrayLike) -> MarkovMixing:
 
     Notes
     -----
-    Source: stability.md sections 1a, 1b and 4.
+    Source: docs/theory/stability.md, sections 1a, 1b and 4.
     """
     from scipy.linalg import eigvals
 

@@ -200,7 +200,7 @@ def verdict(
 
     Notes
     -----
-    Rule: stability.md section 4, stable = settled and quiet and pages resting.
+    Rule: docs/theory/stability.md, section 4, stable = settled and quiet and pages resting.
     """
     limits = Thresholds(error_share, residual_per_page, ping_pong, within)
     for name, value in limits._asdict().items():

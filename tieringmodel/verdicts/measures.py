@@ -1,4 +1,4 @@
-"""The stability measures, each by its definition in stability.md section 4."""
+"""The stability measures, each by its definition in docs/theory/stability.md, section 4."""
 
 from __future__ import annotations
 
@@ -122,7 +122,7 @@ def measure(
 
     Notes
     -----
-    Source: stability.md section 4.
+    Source: docs/theory/stability.md, section 4.
     """
     y, moved, x = (np.asarray(values, np.float64) for values in (y_bp, moved_pages, occupancy))
     if moved.ndim != 1 or moved.size < 1 or y.shape != (moved.size + 1,) or x.ndim != 2 or x.shape[0] != y.size:
@@ -213,7 +213,7 @@ def measures(
 
     Notes
     -----
-    Source: stability.md section 4.
+    Source: docs/theory/stability.md, section 4.
     """
     _, view, reference = judged_by(ds, node, target_bp)
     options.setdefault("window_s", view.window_s)

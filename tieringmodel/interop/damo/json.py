@@ -1,6 +1,6 @@
 """Read damo's DAMON parameters (the JSON or YAML that ``damo args damon`` prints and ``damo start`` takes) as contexts.
 
-Layout and defaults: damon-7.3.4, section h.4, and runs of damo 3.4.3.
+Layout and defaults: docs/theory/damon.md, section h.4, and runs of damo 3.4.3.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Read damo's records of monitoring results, and text of DAMON's tracepoints, as one table of regions.
 
-Formats (damon-7.3.4, section h.5): JSON, the same zlib-compressed (``damon.data``), and ``perf script`` text with one
+Formats (docs/theory/damon.md, section h.5): JSON, the same zlib-compressed (``damon.data``), and ``perf script`` text with one
 ``damon:damon_aggregated`` line for each region.
 """
 

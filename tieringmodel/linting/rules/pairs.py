@@ -23,7 +23,7 @@ def step_bp(at: At) -> float:
 
 
 class Pair(NamedTuple):
-    """Two schemes that each move pages from the other's node to their own (stability.md section 3f)."""
+    """Two schemes that each move pages from the other's node to their own (docs/theory/stability.md, section 3f)."""
 
     one: Wish
     other: Wish
