@@ -87,6 +87,16 @@ def compare(
     ------
     InputError
         If there is nothing to compare, or no share to judge by.
+
+    Examples
+    --------
+    >>> import tieringmodel as tm
+    >>> scenario = tm.load("rfc-40-60")
+    >>> ds = tm.compare({"goals": scenario, "nothing": scenario.replace(contexts=())}, duration="3 s", seed=1)
+    >>> ds["policy"].values.tolist()
+    ['goals', 'nothing']
+    >>> ds["share_bp"].dims
+    ('policy', 'time')
     """
     import xarray as xr
 

@@ -90,6 +90,13 @@ def run(
     -----
     Rules and allocators: docs/theory/stability.md, sections 1 and 2; the RFC's two cases are ``"vma_offset"`` (weights with
     rmap) and everything else (weights without).
+
+    Examples
+    --------
+    >>> import tieringmodel as tm
+    >>> ds = tm.interleave.run("last", (40, 60), 5, 3)
+    >>> ds["moved"].values.tolist()
+    [0, 3, 0, 0]
     """
     setup = Setup(
         rule=rule,
@@ -159,6 +166,13 @@ def ping_pong(ds: xr.Dataset, within: int, skip: int = 1) -> float:
     ------
     InputError
         If `ds` is not from `run`, or no round is left to count.
+
+    Examples
+    --------
+    >>> import tieringmodel as tm
+    >>> ds = tm.interleave.run("iid", (40, 60), 10_000, 60, seed=1)
+    >>> round(tm.interleave.ping_pong(ds, 1), 2)
+    0.5
     """
     if "moved" not in ds or not ("node" in ds.variables or "returns" in ds.variables):
         raise InputError("ds", "holds neither node(round, page) nor returns(round, lag)", "give a dataset of run()")

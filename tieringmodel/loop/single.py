@@ -92,6 +92,13 @@ def run(
     -----
     Source: docs/theory/stability.md, section 0 for the order inside a window; docs/theory/damon.md, sections f.3 to f.6 for
     score and tuners.
+
+    Examples
+    --------
+    >>> import tieringmodel as tm
+    >>> ds = tm.loop.run("temporal", 4000, 1_000_000, 0, cap_bytes=100 << 20)
+    >>> int(ds.final_pages)
+    409600
     """
     check.choice("tuner", tuner, ("consist", "temporal"))
     inward = check.choice("direction", direction, ("in", "out")) == "in"

@@ -24,6 +24,12 @@ class Event(Checked):
     ``path`` is dotted, with list positions as numbers: ``contexts.0.schemes.1.quota.goals.0.target_value``. Changes below
     ``contexts`` are committed as DAMON commits parameters: tuner state and charge windows survive. Of the machine, nodes'
     ``offline_bytes`` and ``reserve_pages`` can change.
+
+    Examples
+    --------
+    >>> import tieringmodel as tm
+    >>> tm.Event(at_us="60 s", path="contexts.0.schemes.0.quota.goals.0.target_value", value=8000).at_us
+    60000000
     """
 
     at_us: int
@@ -41,7 +47,15 @@ class Event(Checked):
 
 @dataclass(frozen=True)
 class Scenario(Checked):
-    """Everything a run depends on, except its duration and seed."""
+    """Everything a run depends on, except its duration and seed.
+
+    Examples
+    --------
+    >>> import tieringmodel as tm
+    >>> scenario = tm.Scenario(machine=tm.Machine.dram_cxl("1 GiB", "1 GiB"), workload=tm.workload.uniform(1000, rate_hz=400))
+    >>> tm.Scenario.from_json(scenario.to_json()) == scenario
+    True
+    """
 
     machine: Machine
     workload: Workload

@@ -92,6 +92,13 @@ def simulate(
     ------
     InputError
         If an argument is out of range.
+
+    Examples
+    --------
+    >>> import tieringmodel as tm
+    >>> ds = tm.simulate(tm.load("rfc-40-60"), duration="3 s", seed=1)
+    >>> ds["access_share_bp"].sel(node=0).values[[0, -1]].tolist()
+    [10000.0, 8125.0]
     """
     need_scenario(scenario)
     duration_us = parse_duration_us(duration)

@@ -103,6 +103,14 @@ def sweep(
         If an argument is wrong, no point accepts a value, or the store is of another sweep or damaged.
     TieringError
         If a point fails and `on_error` is ``"raise"``, the executor's workers are gone, or the disk is full.
+
+    Examples
+    --------
+    >>> import tieringmodel as tm
+    >>> design = {"contexts.0.schemes.0.quota.sz_bytes": ["1 MiB", "4 MiB"]}
+    >>> ds = tm.sweep(tm.load("rfc-40-60"), design, duration="2 s", progress=False)
+    >>> dict(ds.sizes)["contexts.0.schemes.0.quota.sz_bytes"]
+    2
     """
     need_scenario(scenario)
     made = (design if isinstance(design, Design) else Design.grid(design)).checked(scenario)

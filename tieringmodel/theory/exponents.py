@@ -58,6 +58,13 @@ def lyapunov(leak_rate: float, target_bp: float, windows: int, *, displacement: 
     Notes
     -----
     Products of Jacobians, re-orthogonalised by QR in every window (docs/theory/stability.md, sections 3d and 4).
+
+    Examples
+    --------
+    >>> import tieringmodel as tm
+    >>> first, second = tm.analysis.lyapunov(0.05, 4000, 5000)
+    >>> round(first + second, 4)  # ln(1 - leak_rate)
+    -0.0513
     """
     rate, _, _ = check_plant(leak_rate)
     target = _target_share(target_bp)
@@ -123,6 +130,12 @@ def noise_floor(leak_rate: float, noise_bp: float, target_bp: float, *, gain: fl
     -----
     Stationary covariance P = J P J' + B B' s^2 (docs/theory/stability.md, sections 3d and 4). State: the share now and in the
     last `delay` windows, and the quota relative to its fixed point; the noise enters where the share is measured.
+
+    Examples
+    --------
+    >>> import tieringmodel as tm
+    >>> round(tm.analysis.noise_floor(0.05, noise_bp=100, target_bp=4000).share_sd_bp, 1)
+    71.2
     """
     from scipy.linalg import solve_discrete_lyapunov
 

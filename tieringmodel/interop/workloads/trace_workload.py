@@ -21,7 +21,7 @@ def trace_workload(
     mapped: tuple[tuple[int, int], ...] = (),
     tick_us: int | str = check.TICK_US,
 ) -> Workload:
-    """Return the workload that touches memory as recorded: a constant rate per region and span of time.
+    r"""Return the workload that touches memory as recorded: a constant rate per region and span of time.
 
     The rate of a page is the accesses that fell into its region in the span, by the region's pages and the span's length;
     so accesses are conserved, while what happens within a region or a span is lost. Time begins with the earliest access.
@@ -52,6 +52,15 @@ def trace_workload(
     ------
     InputError
         If an access lies outside `mapped`, an argument is out of range, or regions and spans make too many groups.
+
+    Examples
+    --------
+    >>> from pathlib import Path
+    >>> import tieringmodel as tm
+    >>> _ = Path("accesses.csv").write_text("time_s,address\n0.0,4096\n0.5,8192\n1.5,8192\n")
+    >>> workload = tm.trace_workload(tm.read_trace("accesses.csv"))
+    >>> workload.n_pages, len(workload.groups)
+    (512, 2)
     """
     tick = check.tick("tick_us", tick_us)
     size = parse_bytes(region_bytes, "region_bytes")

@@ -39,7 +39,7 @@ class Trace(NamedTuple):
 
 
 def read_trace(source: str | Path, *, max_bytes: int = MAX_BYTES) -> Trace:
-    """Read a table of accesses: lines ``time_s,address[,weight]``, below a line with just these names.
+    r"""Read a table of accesses: lines ``time_s,address[,weight]``, below a line with just these names.
 
     Parameters
     ----------
@@ -57,6 +57,15 @@ def read_trace(source: str | Path, *, max_bytes: int = MAX_BYTES) -> Trace:
     ------
     InputError
         Naming file and line of what cannot be read.
+
+    Examples
+    --------
+    >>> from pathlib import Path
+    >>> import tieringmodel as tm
+    >>> _ = Path("accesses.csv").write_text("time_s,address\n0.0,4096\n0.5,8192\n")
+    >>> trace = tm.read_trace("accesses.csv")
+    >>> trace.address.tolist()
+    [4096, 8192]
     """
     path = Path(source)
     rows: list[tuple[float, int, float]] = []
@@ -77,7 +86,7 @@ def read_trace(source: str | Path, *, max_bytes: int = MAX_BYTES) -> Trace:
 
 
 def read_perf(source: str | Path, *, period: int | None = None, max_bytes: int = MAX_BYTES) -> Trace:
-    """Read samples of memory accesses as ``perf script`` prints them (PEBS, IBS or SPE, by ``perf mem record``).
+    r"""Read samples of memory accesses as ``perf script`` prints them (PEBS, IBS or SPE, by ``perf mem record``).
 
     A line is ``[comm] pid[/tid] [cpu] time: [period] event: address …`` in perf's order; the address is the first field
     after the event's name, as with ``-F comm,pid,tid,cpu,time,period,event,addr``. What follows is not read, except that
@@ -102,6 +111,14 @@ def read_perf(source: str | Path, *, period: int | None = None, max_bytes: int =
     ------
     InputError
         Naming file and line of what cannot be read.
+
+    Examples
+    --------
+    >>> from pathlib import Path
+    >>> import tieringmodel as tm
+    >>> _ = Path("perf.txt").write_text("app 7 [000] 1.5: cpu/mem-loads/P: 7f0000001000\n")
+    >>> tm.read_perf("perf.txt", period=1000).accesses.tolist()
+    [1000.0]
     """
     path = Path(source)
     if period is not None and period < 1:
