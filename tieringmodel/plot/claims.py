@@ -229,7 +229,7 @@ def five_pages(ds: xr.Dataset, *, ax: Any = None) -> npt.NDArray[Any]:
     Parameters
     ----------
     ds : xarray.Dataset
-        From `tieringmodel.studies.claims.rfc_five_pages`.
+        From `tieringmodel.studies.five_pages.rfc_five_pages`.
     ax : sequence of matplotlib Axes, optional
         One per reading; by default a new figure with five in a row.
 
@@ -242,6 +242,13 @@ def five_pages(ds: xr.Dataset, *, ax: Any = None) -> npt.NDArray[Any]:
     ------
     InputError
         If the dataset is not the example.
+
+    Examples
+    --------
+    >>> import tieringmodel as tm
+    >>> from tieringmodel.studies.five_pages import rfc_five_pages
+    >>> len(tm.plot.five_pages(rfc_five_pages()))
+    10
     """
     from matplotlib.colors import ListedColormap
     from matplotlib.patches import Patch

@@ -139,6 +139,13 @@ def stability_map(ds: xr.Dataset, *, what: str | None = None, ax: Any = None) ->
     ------
     InputError
         If the dataset is no map, or lacks the measure.
+
+    Examples
+    --------
+    >>> import tieringmodel as tm
+    >>> from tieringmodel.studies.maps import quota_map
+    >>> len(tm.plot.stability_map(quota_map(cells=8, duration_s=300.0)))
+    3
     """
     look = _look(ds)
     shown = look.what if what is None else what

@@ -71,6 +71,13 @@ def consist_or_temporal(ds: xr.Dataset, *, ax: Any = None) -> npt.NDArray[Any]:
     ------
     InputError
         If the dataset is no such map.
+
+    Examples
+    --------
+    >>> import tieringmodel as tm
+    >>> from tieringmodel.studies.pull_push_map import pair_map
+    >>> tm.plot.consist_or_temporal(pair_map(cells=(5, 4), windows=300)).shape
+    (2, 3)
     """
     from matplotlib import colormaps
     from matplotlib.colors import ListedColormap, LogNorm

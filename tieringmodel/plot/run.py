@@ -45,6 +45,14 @@ def esz(ds: xr.Dataset, *, ax: Any = None) -> npt.NDArray[Any]:
     ------
     InputError
         If the dataset lacks a variable or fewer than two axes are given.
+
+    Examples
+    --------
+    >>> import tieringmodel as tm
+    >>> ds = tm.simulate(tm.load("rfc-40-60"), duration="3 s", seed=1)
+    >>> quota, score = tm.plot.esz(ds)
+    >>> quota.get_ylabel()
+    'Effective quota [bytes]'
     """
     need(ds, "ds", ("esz_bytes", "score"), RUN)
     upper, lower = axes = esz_sheet(ds).axes(ax)[:2]
@@ -115,6 +123,13 @@ def occupancy(ds: xr.Dataset, *, ax: Axes | None = None) -> Axes:
     ------
     InputError
         If the dataset lacks a variable.
+
+    Examples
+    --------
+    >>> import tieringmodel as tm
+    >>> ds = tm.simulate(tm.load("rfc-40-60"), duration="3 s", seed=1)
+    >>> tm.plot.occupancy(ds).get_ylabel()
+    'Used [pages of 4 KiB]'
     """
     from matplotlib.ticker import StrMethodFormatter
 

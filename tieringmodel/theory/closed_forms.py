@@ -20,6 +20,21 @@ def _positive(**counts: int) -> None:
 def mirror_potential(s: float) -> float:
     """Return G(s) = -(1 - s) ln(1 - s) - s for a relative distance s = share / target - 1 in [-1, 1] (section 3b).
 
+    Parameters
+    ----------
+    s : float
+        Relative distance, -1 … 1.
+
+    Returns
+    -------
+    float
+        The potential; 0 at the goal.
+
+    Raises
+    ------
+    InputError
+        When `s` is outside [-1, 1].
+
     Examples
     --------
     >>> from tieringmodel.theory.closed_forms import mirror_potential
@@ -69,6 +84,16 @@ def mirror_overshoot(z0: float) -> float:
 def consist_end_bp(target_bp: float, start_bp: float) -> float:
     """Return where CONSIST without cap, leak, delay and stop rests, in bp: everything (10000) or G's mirror point.
 
+    Parameters
+    ----------
+    target_bp, start_bp : float
+        Goal, and share at the start, in basis points.
+
+    Returns
+    -------
+    float
+        Share at the end in basis points; the start, if that is at or above the goal.
+
     Examples
     --------
     >>> from tieringmodel.theory.closed_forms import consist_end_bp
@@ -87,6 +112,16 @@ def stop_overshoot_bound(a: float) -> float:
     ----------
     a : float
         Relative distance of a cold start below the goal, in [0, 1].
+
+    Returns
+    -------
+    float
+        Largest overshoot over the goal.
+
+    Raises
+    ------
+    InputError
+        When `a` is outside [0, 1].
 
     Examples
     --------
@@ -128,6 +163,11 @@ def temporal_stop(n_pages: int, start_pages: int, target_bp: int, cap_pages: int
     -------
     TemporalStop
         Exact integers.
+
+    Raises
+    ------
+    InputError
+        When a count is below 1.
 
     Examples
     --------
@@ -175,6 +215,16 @@ def relay_cycle(goal_pages: int, cap_pages: int, leak_pages: int, delay: int = 0
     start_pages : int
         Start: only its remainder by gcd(cap, leak) matters, which decides the values that are visited.
 
+    Returns
+    -------
+    RelayCycle
+        Without delay exact; with one, period, duty and bounds.
+
+    Raises
+    ------
+    InputError
+        When a count is below 1, or the leak too large for cap and delay.
+
     Examples
     --------
     >>> from tieringmodel.theory.closed_forms import relay_cycle
@@ -203,6 +253,11 @@ def first_page_window(score: int, esz_bp0: int = 0) -> float:
         Constant score, 10000 = achieved.
     esz_bp0 : int
         Tuner state before window 0 in 1/10000 bytes.
+
+    Returns
+    -------
+    float
+        Windows count from 0; inf when the quota does not grow that far.
 
     Notes
     -----
@@ -235,6 +290,18 @@ def crossing_windows(missing_pages: float, score: float) -> float:
     With a constant growth g = 2 - score / 10000 from one byte, the windows' sum reaches the missing bytes after
     ln(missing (1 - 1/g)) / ln g windows; the growth falls on the way, so the estimate is a little low.
 
+    Parameters
+    ----------
+    missing_pages : float
+        Pages missing at the goal.
+    score : float
+        Score at the start, 10000 = achieved.
+
+    Returns
+    -------
+    float
+        Windows; inf when the quota does not grow.
+
     Examples
     --------
     >>> from tieringmodel.theory.closed_forms import crossing_windows
@@ -250,6 +317,23 @@ def crossing_windows(missing_pages: float, score: float) -> float:
 def windup_growth(reach_bp: int, target_bp: int) -> float:
     """Return CONSIST's quota growth per window while the share is stuck at `reach_bp` (section 3e, floored score).
 
+    Parameters
+    ----------
+    reach_bp : int
+        Largest share that the node can come to, in basis points.
+    target_bp : int
+        Goal in basis points.
+
+    Returns
+    -------
+    float
+        Factor per window, 0 … 2.
+
+    Raises
+    ------
+    InputError
+        When the goal is below 1.
+
     Examples
     --------
     >>> from tieringmodel.theory.closed_forms import windup_growth
@@ -262,6 +346,18 @@ def windup_growth(reach_bp: int, target_bp: int) -> float:
 
 def windup_windows(esz_bytes: float, reach_bp: int, target_bp: int) -> float:
     """Return the windows CONSIST needs from `esz_bytes` to the largest state there is; inf when it does not grow.
+
+    Parameters
+    ----------
+    esz_bytes : float
+        Quota at the beginning, in bytes.
+    reach_bp, target_bp : int
+        As for `windup_growth`.
+
+    Returns
+    -------
+    float
+        Windows until the state is 2**64 - 1.
 
     Examples
     --------
@@ -290,6 +386,18 @@ def push_pull(targets_bp: tuple[int, int], caps_pages: tuple[int, int]) -> PushP
     Goals that add up to less than 10000 leave a dead band in which nothing moves. Beyond that both can never be met:
     pages are swapped for ever, and the scheme with the larger cap holds its own goal. Either way the distance between
     the two goals' shares must be wider than the caps, or a single window crosses it.
+
+    Parameters
+    ----------
+    targets_bp : pair of int
+        Goals of the scheme into node 0 and of that into node 1, in basis points.
+    caps_pages : pair of int
+        Pages per window of each.
+
+    Returns
+    -------
+    PushPull
+        Residual, and where node 0's share is held.
 
     Examples
     --------
