@@ -116,3 +116,28 @@ def test_citations_in_prose_lead_to_a_section(page: Path) -> None:
         missing += [fault for name, labels in named for fault in unknown(name, labels)]
     files = re.findall(r"`((?:data|docs|tieringmodel|tests|notebooks)/[\w./-]*\w\.\w+)`", text)
     assert missing + [path for path in files if not (ROOT / path).exists()] == []
+
+
+def modules(text: str) -> Iterator[str]:
+    """The dotted names of the package in a text that lead nowhere."""
+    for name in sorted(set(re.findall(r"(?<![\w./])tieringmodel(?:\.\w+)+", text))):
+        place = ROOT / "tieringmodel"
+        for part in name.split(".")[1:]:
+            if (place / part).is_dir():
+                place /= part
+            elif (place / f"{part}.py").exists():
+                place /= f"{part}.py"
+            else:
+                home = place if place.suffix else place / "__init__.py"
+                if not re.search(rf"\b{part}\b", home.read_text(encoding="utf-8")):
+                    yield name
+                break
+
+
+def test_names_of_the_package_lead_to_what_they_name() -> None:
+    pages = {*PROSE, *(ROOT / "data").rglob("*.md"), ROOT / "benchmarks" / "README.md"} - {ROOT / "CHANGELOG.md"}
+    assert [(path.name, name) for path in [*CODE, *sorted(pages)] for name in modules(path.read_text(encoding="utf-8"))] == []
+    assert list(modules("`tieringmodel.loop.run`, `tieringmodel.lop.run`, `tieringmodel.loop.single.rin`")) == [
+        "tieringmodel.loop.single.rin",
+        "tieringmodel.lop.run",
+    ]

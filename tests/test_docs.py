@@ -84,3 +84,22 @@ def test_links_inside_the_project_lead_somewhere() -> None:
     for page in [*PAGES, *THEORY, ROOT / "MODEL.md", ROOT / "CONTRIBUTING.md"]:
         for link in re.findall(r"\]\((?!http|#)([^)#]+)", page.read_text(encoding="utf-8")):
             assert (page.parent / link).exists(), (page, link)
+
+
+def test_the_picture_of_the_rooms_is_that_of_the_package() -> None:
+    package = ROOT / "tieringmodel"
+    (picture,) = re.findall(r"```text\ntieringmodel/\n(.*?)```", (ROOT / "CONTRIBUTING.md").read_text("utf-8"), re.DOTALL)
+    drawn: list[str] = []
+    room = ""
+    for line in picture.splitlines():
+        names = line.strip().partition("   ")[0].split(", ")
+        if line.startswith("    "):
+            drawn += [room + name for name in names]
+        else:
+            room = names[0]
+            drawn += names
+    missing = [path for path in drawn if not list(package.glob(path.rstrip("/")))]
+    there = {f"{path.name}/" for path in package.iterdir() if (path / "__init__.py").exists()}
+    there |= {path.name for path in package.glob("*.py") if not path.name.startswith("_")}
+    assert missing == []
+    assert {path for path in drawn if "/" not in path.rstrip("/")} == there

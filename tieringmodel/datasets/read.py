@@ -14,7 +14,7 @@ KINDS = ("simulation", "comparison", "sweep")
 
 
 def read_results(path: str | Path) -> list[xr.Dataset]:
-    """Read what ``tieringmodel run``, ``compare`` and ``sweep`` write.
+    """Return the datasets in a file or folder that ``tieringmodel run``, ``compare`` or ``sweep`` wrote.
 
     Parameters
     ----------

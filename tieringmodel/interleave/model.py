@@ -1,4 +1,4 @@
-"""`run` and `ping_pong`: the room's front door, and the dataset that passes through it."""
+"""Place pages by weights, round after round, and count how often they come back: `run` and `ping_pong`."""
 
 from __future__ import annotations
 

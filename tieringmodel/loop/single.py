@@ -1,4 +1,4 @@
-"""One scheme, one goal, one number."""
+"""What a tuner does to one page count, window by window: one scheme with one goal."""
 
 from __future__ import annotations
 

@@ -43,7 +43,7 @@ _PACKAGES = ("numpy", "numba", "scipy", "xarray", "matplotlib")
 def write_report(
     comparisons: Sequence[xr.Dataset], path: str | Path, *, command: str, figures: str | Path | None = None
 ) -> Path:
-    """Write a report.
+    """Write one page of HTML that shows results and says what they came to; return its path.
 
     Parameters
     ----------

@@ -107,7 +107,7 @@ class Dest(Checked):
 
 @dataclass(frozen=True)
 class Scheme(Checked):
-    """A DAMOS scheme.
+    """What is done to which regions, how often, how much, and where to: a DAMOS scheme.
 
     ``dest_rule`` says how ``dests`` are dealt: ``"vma_offset"`` is what vaddr does; on paddr it walks rmap for every
     candidate, which costs the machine's ``rmap_ns_per_page``, and with ``rmap_done_mark`` not for pages that arrived. The

@@ -1,4 +1,4 @@
-"""One run: a scenario, a duration, a seed; one dataset."""
+"""One run: what happens in a scenario over a simulated time, from one seed, as one dataset."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def simulate(
     checkpoint: str | Path | None = None,
     checkpoint_s: float = 10.0,
 ) -> xr.Dataset:
-    """Run a scenario.
+    """Run a scenario for a simulated time; return what happened over time as one dataset.
 
     Parameters
     ----------

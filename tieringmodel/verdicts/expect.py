@@ -107,7 +107,7 @@ def residual_mib_s(ds: xr.Dataset, measured: Mapping[str, Any]) -> float:
 
 
 def expect(ds: xr.Dataset, text: str, *, target_bp: float | None = None, node: int | None = None) -> list[Clause]:
-    """Hold a run to expectations.
+    """Return whether a run meets each expectation of a line of text, and what it says instead.
 
     Parameters
     ----------

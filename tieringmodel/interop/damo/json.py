@@ -102,7 +102,7 @@ def _short(value: object) -> str:
 
 
 def read_damo(data: object, where: str = "damo") -> Dump:
-    """Read damo's parameters.
+    """Return the contexts that damo's parameters describe, and what of them they cannot say.
 
     Parameters
     ----------

@@ -79,7 +79,7 @@ class Record:
 
 
 def read_damo_record(source: str | Path, *, max_bytes: int | str = MAX_RECORD_BYTES) -> list[Record]:
-    """Read a damo record.
+    """Return the monitoring results that a damo record or tracepoint text holds: snapshots of regions, by target.
 
     Parameters
     ----------

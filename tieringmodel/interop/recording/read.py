@@ -119,7 +119,7 @@ class Recording:
 
 
 def read_recording(directory: str | Path) -> Recording:
-    """Read the files of a run.
+    """Return the recording of a real kernel that a directory holds: its tables, its settings, what it watched.
 
     Parameters
     ----------

@@ -83,7 +83,7 @@ class Dump:
 
 
 def read_dump(source: str | Path) -> Dump:
-    """Read a dump of DAMON's sysfs tree.
+    """Return the contexts that a dump of DAMON's sysfs tree describes, and what of it they cannot say.
 
     Parameters
     ----------

@@ -66,7 +66,7 @@ class MasimConfig(NamedTuple):
 
 
 def parse_masim(text: str, where: str = "masim text") -> MasimConfig:
-    """Read a masim configuration.
+    """Return the regions and phases that the text of a masim configuration describes.
 
     Parameters
     ----------
