@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..atomic import replacing_netcdf
+from ..datasets.schema import SCHEMA_VERSION
 from ..errors import InputError
 from ..linting import format_findings, lint
 from ..scenario import Scenario, need_scenario
@@ -330,7 +331,11 @@ def write_comparison(results: list[xr.Dataset], path: Path) -> Path:
     table = xr.Dataset(
         {n: ("row", np.concatenate(v), results[0][n].attrs if n in results[0] else {}) for n, v in columns.items()}
     )
-    table.attrs = {"title": "tieringmodel comparison", "tieringmodel": results[0].attrs["tieringmodel"]}
+    table.attrs = {
+        "title": "tieringmodel comparison",
+        "schema_version": SCHEMA_VERSION,
+        "tieringmodel": results[0].attrs["tieringmodel"],
+    }
     parts = [table, *results]
     size, variables = sum(ds.nbytes for ds in parts), sum(len(ds.variables) for ds in parts)
     with replacing_netcdf(path, size, variables) as temporary:

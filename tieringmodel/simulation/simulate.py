@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from ..comparison.policies import Controlled
 from ..damon.kdamond import Action
 from ..damon.weighted import WeightedMigrate
+from ..datasets.schema import SCHEMA_VERSION
 from ..errors import InputError
 from ..progress import Progress
 from ..scenario import Dest, Scenario, need_scenario
@@ -203,6 +204,7 @@ def attributes(scenario: Scenario, duration_us: int, seed: int, **others: Any) -
 
     return {
         "kind": "simulation",
+        "schema_version": SCHEMA_VERSION,
         "name": scenario.name,
         "scenario": scenario.to_json(),
         "parameters": json.dumps({"duration_s": duration_us * 1e-6, "seed": seed} | others, sort_keys=True),

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .claims import Case, Claim, Evidence, build
 from .claims_goals import PAGE_BYTES, WINDOWS, Make, judged
+from .rfc_claims import Case, Claim, Evidence, build
 
 if TYPE_CHECKING:
     import xarray as xr

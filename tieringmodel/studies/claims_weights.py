@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .claims import Case, Claim, Evidence, build
+from .rfc_claims import Case, Claim, Evidence, build
 
 if TYPE_CHECKING:
     import xarray as xr

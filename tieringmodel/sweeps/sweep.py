@@ -213,7 +213,10 @@ def _attributes(job: Job, design: Design, seed: int, measure_name: str) -> dict[
     elif seed >= 2**63:
         out["seed"] = str(seed)
     out |= {"kind": "sweep", "design": design.to_json(), "format": FORMAT}
-    return out | {"digest": hashlib.sha256(json.dumps(out, sort_keys=True).encode()).hexdigest()[:16]}
+    # What decides the results: a store goes on under a later schema of files, too.
+    deciding = {k: v for k, v in out.items() if k != "schema_version"}
+    deciding["scenario"] = json.dumps(job.scenario.to_dict(), sort_keys=True)
+    return out | {"digest": hashlib.sha256(json.dumps(deciding, sort_keys=True).encode()).hexdigest()[:16]}
 
 
 def _about(path: str) -> dict[str, str]:

@@ -13,12 +13,9 @@ import numpy as np
 import numpy.typing as npt
 
 from ..errors import InputError
-from .five_pages import five_pages_table, rfc_five_pages
 
 if TYPE_CHECKING:
     import xarray as xr
-
-__all__ = ["NAMES", "Case", "Claim", "Evidence", "answer", "claim", "claims", "five_pages_table", "rfc_five_pages"]
 
 NAMES = ("i", "ii", "iii", "iv")
 _HOME = {"i": "claims_weights", "ii": "claims_weights", "iii": "claims_goals", "iv": "claims_clamp"}
@@ -213,5 +210,11 @@ def claim(name: str) -> Claim:
 
 
 def claims() -> list[Claim]:
-    """Run the experiments of all four claims, in order."""
+    """Run the experiments of all four claims, in order.
+
+    Returns
+    -------
+    list of Claim
+        As `claim` gives them.
+    """
     return [claim(name) for name in NAMES]
