@@ -1,4 +1,8 @@
-"""Regions, attributes, moving sums and scores: the concrete cases of ``unit-cases.md``, by their numbers there."""
+"""Regions, attributes, moving sums and scores: worked cases, numbered.
+
+Numbers are inputs and outputs of the kernel's own KUnit tests (``mm/damon/tests/core-kunit.h``, ``vaddr-kunit.h``), or follow
+from the formulas of docs/theory/damon.md.
+"""
 
 from __future__ import annotations
 

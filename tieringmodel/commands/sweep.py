@@ -156,8 +156,8 @@ def _default_output(scenario: Scenario, design: Design, arguments: argparse.Name
     """Return a name that is the same whenever the same sweep is asked for, so that it goes on by itself."""
     import hashlib
 
-    asked = json.dumps([scenario.to_json(), design.to_json(), arguments.duration, arguments.seed])
-    return Path("tieringmodel-out") / f"sweep-{hashlib.sha256(asked.encode()).hexdigest()[:8]}.zarr"
+    parts = [json.dumps(scenario.to_dict(), sort_keys=True), design.to_json(), arguments.duration, arguments.seed]
+    return Path("tieringmodel-out") / f"sweep-{hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:8]}.zarr"
 
 
 @contextmanager

@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..atomic import replacing_netcdf
+from ..datasets.schema import SCHEMA_VERSION
 from ..errors import InputError
 from ..linting import format_findings, lint
 from ..scenario import Scenario, need_scenario
@@ -87,6 +88,16 @@ def compare(
     ------
     InputError
         If there is nothing to compare, or no share to judge by.
+
+    Examples
+    --------
+    >>> import tieringmodel as tm
+    >>> scenario = tm.load("rfc-40-60")
+    >>> ds = tm.compare({"goals": scenario, "nothing": scenario.replace(contexts=())}, duration="3 s", seed=1)
+    >>> ds["policy"].values.tolist()
+    ['goals', 'nothing']
+    >>> ds["share_bp"].dims
+    ('policy', 'time')
     """
     import xarray as xr
 
@@ -315,7 +326,11 @@ def write_comparison(results: list[xr.Dataset], path: Path) -> Path:
     table = xr.Dataset(
         {n: ("row", np.concatenate(v), results[0][n].attrs if n in results[0] else {}) for n, v in columns.items()}
     )
-    table.attrs = {"title": "tieringmodel comparison", "tieringmodel": results[0].attrs["tieringmodel"]}
+    table.attrs = {
+        "title": "tieringmodel comparison",
+        "schema_version": SCHEMA_VERSION,
+        "tieringmodel": results[0].attrs["tieringmodel"],
+    }
     parts = [table, *results]
     size, variables = sum(ds.nbytes for ds in parts), sum(len(ds.variables) for ds in parts)
     with replacing_netcdf(path, size, variables) as temporary:

@@ -238,6 +238,12 @@ def policies(scenario: Scenario) -> dict[str, Policy]:
     ------
     InputError
         If the scenario does not say which share is controlled, or the machine has one node.
+
+    Examples
+    --------
+    >>> import tieringmodel as tm
+    >>> list(tm.policies(tm.load("rfc-40-60")))[-4:]
+    ['all-fast', 'all-slow', 'static interleave', 'oracle']
     """
     n = scenario.workload.n_pages
     fast, slow = scenario.machine.nodes[0].nid, _other_node(scenario, scenario.machine.nodes[0].nid)

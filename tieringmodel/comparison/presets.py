@@ -65,6 +65,12 @@ def preset(scenario: Scenario, name: str) -> Scenario:
     ------
     InputError
         If there is no such preset.
+
+    Examples
+    --------
+    >>> import tieringmodel as tm
+    >>> tm.preset(tm.load("rfc-40-60"), "seed-faithful").contexts[0].schemes[0].quota.goals[0].metric
+    'node_sys_bp:v1-literal'
     """
     if name not in _PRESETS:
         raise InputError("name", f"{name!r} is not a preset", suggest(name, _PRESETS))

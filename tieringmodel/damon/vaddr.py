@@ -20,7 +20,7 @@ def joined(ranges: Iterable[tuple[int, int]]) -> tuple[tuple[int, int], ...]:
 def three_regions(ranges: Sequence[tuple[int, int]]) -> tuple[tuple[int, int], tuple[int, int], tuple[int, int]]:
     """Return three ranges that cover all mappings except the two biggest gaps between them.
 
-    The kernel's first guess at a process' address space (``__damon_va_three_regions``; damon-7.3.4, section g.6):
+    The kernel's first guess at a process' address space (``__damon_va_three_regions``; docs/theory/damon.md, section g.6):
     the gaps below the heap, the mmap area and the stack are so large that monitoring them would be a waste.
 
     Parameters

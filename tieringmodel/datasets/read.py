@@ -11,6 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..errors import InputError
+from ..scenario.scenario import need_schema
+from .schema import SCHEMA_VERSION
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -24,7 +26,7 @@ KINDS = ("simulation", "comparison", "sweep")
 
 
 def read_results(path: str | Path) -> list[xr.Dataset]:
-    """Read what ``tieringmodel run``, ``compare`` and ``sweep`` write.
+    """Return the datasets in a file or folder that ``tieringmodel run``, ``compare`` or ``sweep`` wrote.
 
     Parameters
     ----------
@@ -40,7 +42,7 @@ def read_results(path: str | Path) -> list[xr.Dataset]:
     Raises
     ------
     InputError
-        If there is no such file, or it holds none of them.
+        If there is no such file, it holds none of them, or a newer version of the package wrote it in a schema of its own.
     """
     import xarray as xr
 
@@ -52,6 +54,7 @@ def read_results(path: str | Path) -> list[xr.Dataset]:
         text = f"cannot be read as a result: {' '.join(str(error).split())[:200]}"
         raise InputError(str(place), text, "give a file that tieringmodel wrote") from None
     for part in parts:
+        need_schema(part.attrs.get("schema_version", 1), SCHEMA_VERSION, f"{place}: schema_version")
         if part.attrs.get("kind") not in KINDS:
             kind = part.attrs.get("kind")
             raise InputError(str(place), f"holds a result of kind {kind!r}", "give a run, a comparison or a sweep")

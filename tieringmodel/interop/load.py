@@ -78,6 +78,13 @@ def load(
     ------
     InputError
         If there is nothing of that name, or what is there is not a scenario.
+
+    Examples
+    --------
+    >>> import tieringmodel as tm
+    >>> scenario = tm.load("rfc-40-60")
+    >>> [scheme.quota.goals[0].target_value for scheme in scenario.contexts[0].schemes]
+    [4000, 6000]
     """
     loaded = open_scenario(source, machine=machine, workload=workload)
     if loaded.notes:

@@ -40,6 +40,15 @@ def lint(scenario: Scenario, *, rules: Iterable[Rule] | None = None) -> Findings
     ------
     InputError
         If `scenario` is no `Scenario`.
+
+    Examples
+    --------
+    >>> import tieringmodel as tm
+    >>> goal = tm.Goal("node_mem_used_bp", "40 %", nid=0)
+    >>> away = tm.Scheme("migrate_cold", target_nid=1, quota=tm.Quota(goals=(goal,)))
+    >>> scenario = tm.load("rfc-40-60").replace(contexts=(tm.Context(schemes=(away,)),))
+    >>> [finding.code for finding in tm.lint(scenario) if finding.level == "error"]
+    ['goal-on-source', 'no-reset-interval']
     """
     return ordered(_findings(need_scenario(scenario), list(RULES.values() if rules is None else rules)))
 

@@ -89,7 +89,7 @@ class Course(NamedTuple):
 
 
 def consist_course(p: Plant, target_bp: int, cap_bytes: int | None, esz_bp0: int = 0, windows: int = 20_000) -> Course | None:
-    """Run the integer loop of stability.md section 0 on a static plant until nothing moves any more.
+    """Run the integer loop of docs/theory/stability.md, section 0 on a static plant until nothing moves any more.
 
     Returns
     -------

@@ -335,7 +335,7 @@ def clip(ranges: Iterable[tuple[int, int]], lo: int, hi: int) -> Ranges:
 
 
 def passing_ranges(scheme: Scheme, monitored: Ranges, unit: int, step: int) -> Ranges:
-    """Return what of the monitored spans passes a scheme's core filters (section d.4 and d.5).
+    """Return what of the monitored spans passes a scheme's core filters (docs/theory/damon.md, sections d.4 and d.5).
 
     Parameters
     ----------

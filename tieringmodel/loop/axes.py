@@ -48,6 +48,13 @@ def sweep(axes: Mapping[Any, Any], **fixed: Any) -> xr.Dataset:
     Notes
     -----
     Every point equals `run` with its arguments. One kernel call for each combination of tuner and direction.
+
+    Examples
+    --------
+    >>> import tieringmodel as tm
+    >>> ds = tm.loop.sweep({"target_bp": [2000, 4000]}, tuner="temporal", n_pages=100_000, start_pages=0, cap_bytes=4 << 20)
+    >>> ds.final_pages.values.tolist()
+    [20480, 40960]
     """
     import xarray as xr
 

@@ -45,10 +45,8 @@ def five_pages_sheet(ds: xr.Dataset) -> Sheet:
 def _dataset(found: Any) -> xr.Dataset:
     ds: xr.Dataset = getattr(found, "dataset", found)
     if getattr(ds, "attrs", {}).get("kind") != "claim":
-        raise InputError(
-            "claim", f"a {type(found).__name__} is no claim", "give what tieringmodel.studies.claims.claim returns"
-        )
-    need(ds, "claim", ("share_bp", "moved_share", "target_bp", "holds"), "tieringmodel.studies.claims.claim")
+        raise InputError("claim", f"a {type(found).__name__} is no claim", "give what tieringmodel.studies.claim returns")
+    need(ds, "claim", ("share_bp", "moved_share", "target_bp", "holds"), "tieringmodel.studies.claim")
     return ds
 
 
@@ -58,7 +56,7 @@ def rfc_claim(found: Any, *, ax: Axes | None = None) -> Axes:
     Parameters
     ----------
     found : Claim or xarray.Dataset
-        From `tieringmodel.studies.claims.claim`, or its dataset.
+        From `tieringmodel.studies.claim`, or its dataset.
     ax : matplotlib Axes, optional
         Where to draw; by default a new figure.
 
@@ -87,7 +85,7 @@ def rfc_claims(found: Sequence[Any], *, ax: Any = None) -> npt.NDArray[Any]:
     Parameters
     ----------
     found : sequence of Claim or xarray.Dataset
-        From `tieringmodel.studies.claims.claims`.
+        From `tieringmodel.studies.claims`.
     ax : sequence of matplotlib Axes, optional
         One per claim; by default a new figure.
 
@@ -104,7 +102,7 @@ def rfc_claims(found: Sequence[Any], *, ax: Any = None) -> npt.NDArray[Any]:
     from matplotlib.lines import Line2D
 
     if not len(found):
-        raise InputError("found", "is empty", "give what tieringmodel.studies.claims.claims returns")
+        raise InputError("found", "is empty", "give what tieringmodel.studies.claims returns")
     sets = [_dataset(c) for c in found]
     axes = claims_sheet(sets).axes(ax)
     # The names at the ends of lines look for places by the height that the axes will have.
@@ -224,7 +222,7 @@ def five_pages(ds: xr.Dataset, *, ax: Any = None) -> npt.NDArray[Any]:
     Parameters
     ----------
     ds : xarray.Dataset
-        From `tieringmodel.studies.claims.rfc_five_pages`.
+        From `tieringmodel.studies.rfc_five_pages`.
     ax : sequence of matplotlib Axes, optional
         One per reading; by default a new figure with five in a row.
 
@@ -237,6 +235,13 @@ def five_pages(ds: xr.Dataset, *, ax: Any = None) -> npt.NDArray[Any]:
     ------
     InputError
         If the dataset is not the example.
+
+    Examples
+    --------
+    >>> import tieringmodel as tm
+    >>> from tieringmodel.studies.five_pages import rfc_five_pages
+    >>> len(tm.plot.five_pages(rfc_five_pages()))
+    10
     """
     from matplotlib.colors import ListedColormap
     from matplotlib.patches import Patch
@@ -301,8 +306,7 @@ def write_readme_figures(folder: str | Path) -> list[Path]:
         If the folder is a file.
     """
     # The only function here that runs anything: a figure of the README must follow from the code beside it.
-    from ..studies.claims import claims
-    from ..studies.pull_push_map import pair_map
+    from ..studies import claims, pair_map
     from .files import made_folder, save_png
     from .pairs import consist_or_temporal, pair_sheet
 

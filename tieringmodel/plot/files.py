@@ -101,6 +101,13 @@ def save_figures(cmp: xr.Dataset, folder: str | Path) -> list[Path]:
     ------
     InputError
         If the folder is a file, or the dataset does not fit.
+
+    Examples
+    --------
+    >>> import tieringmodel as tm
+    >>> cmp = tm.compare({"goals": tm.load("rfc-40-60")}, duration="3 s", seed=1)
+    >>> [path.name for path in tm.plot.save_figures(cmp, "figures")]
+    ['rfc-40-60-share.png', 'rfc-40-60-migration_rate.png', 'rfc-40-60-regions.png', 'rfc-40-60-summary.png']
     """
     paths = files_of(cmp, folder)
     for name, path in paths.items():

@@ -76,6 +76,13 @@ def migration_rate(cmp: xr.Dataset, *, window_s: float = 10.0, ax: Axes | None =
     ------
     InputError
         If the dataset lacks a variable or the window is not positive.
+
+    Examples
+    --------
+    >>> import tieringmodel as tm
+    >>> cmp = tm.compare({"goals": tm.load("rfc-40-60")}, duration="3 s", seed=1)
+    >>> tm.plot.migration_rate(cmp).get_ylabel()
+    'Migrated [MiB/s], mean over 10 s'
     """
     need(cmp, "cmp", ("migrated_mib_s",), COMPARISON)
     if not (np.isfinite(window_s) and window_s > 0):
@@ -142,6 +149,14 @@ def summary(cmp: xr.Dataset, *, ax: Any = None) -> npt.NDArray[Any]:
     ------
     InputError
         If the dataset lacks a variable or fewer than two axes are given.
+
+    Examples
+    --------
+    >>> import tieringmodel as tm
+    >>> cmp = tm.compare({"goals": tm.load("rfc-40-60")}, duration="3 s", seed=1)
+    >>> rate, error = tm.plot.summary(cmp)
+    >>> rate.get_xlabel()
+    'Residual migration [MiB/s]'
     """
     need(cmp, "cmp", ("residual_mib_s", "share_error_bp", "settled"), COMPARISON)
     left, right = axes = summary_sheet(cmp).axes(ax)[:2]

@@ -107,7 +107,7 @@ LOOKS = {
 def _look(ds: xr.Dataset) -> Look:
     name = getattr(ds, "attrs", {}).get("name")
     if getattr(ds, "attrs", {}).get("kind") != "stability_map" or name not in LOOKS:
-        makers = "quota_map, gain_map or start_map of tieringmodel.studies.maps"
+        makers = "quota_map, gain_map or start_map of tieringmodel.studies"
         raise InputError("ds", f"{name!r} is no stability map", f"give what {makers} returns")
     return LOOKS[name]
 
@@ -123,7 +123,7 @@ def stability_map(ds: xr.Dataset, *, what: str | None = None, ax: Any = None) ->
     Parameters
     ----------
     ds : xarray.Dataset
-        From ``quota_map``, ``gain_map`` or ``start_map`` of `tieringmodel.studies.maps`.
+        From ``quota_map``, ``gain_map`` or ``start_map`` of `tieringmodel.studies`.
     what : str, optional
         ``"class"``, ``"ripple_bp"``, ``"error_bp"``, ``"residual_bp"`` or ``"waste"``; by default the class, for
         ``start_map`` the error.
@@ -139,10 +139,17 @@ def stability_map(ds: xr.Dataset, *, what: str | None = None, ax: Any = None) ->
     ------
     InputError
         If the dataset is no map, or lacks the measure.
+
+    Examples
+    --------
+    >>> import tieringmodel as tm
+    >>> from tieringmodel.studies.maps import quota_map
+    >>> len(tm.plot.stability_map(quota_map(cells=8, duration_s=300.0)))
+    3
     """
     look = _look(ds)
     shown = look.what if what is None else what
-    need(ds, "ds", (shown, "boundary_x", "boundary_y"), "tieringmodel.studies.maps")
+    need(ds, "ds", (shown, "boundary_x", "boundary_y"), "tieringmodel.studies")
     axes = map_sheet(ds).axes(ax)
     x, y = edges_of(ds[ds.attrs["x"]].values, look.log_x), edges_of(ds[ds.attrs["y"]].values, look.log_y)
     mesh = None

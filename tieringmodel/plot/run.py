@@ -40,6 +40,14 @@ def esz(ds: xr.Dataset, *, ax: Any = None) -> npt.NDArray[Any]:
     ------
     InputError
         If the dataset lacks a variable or fewer than two axes are given.
+
+    Examples
+    --------
+    >>> import tieringmodel as tm
+    >>> ds = tm.simulate(tm.load("rfc-40-60"), duration="3 s", seed=1)
+    >>> quota, score = tm.plot.esz(ds)
+    >>> quota.get_ylabel()
+    'Effective quota [bytes]'
     """
     need(ds, "ds", ("esz_bytes", "score"), RUN)
     upper, lower = axes = ESZ_SHEET.axes(ax)[:2]
@@ -110,6 +118,13 @@ def occupancy(ds: xr.Dataset, *, ax: Axes | None = None) -> Axes:
     ------
     InputError
         If the dataset lacks a variable.
+
+    Examples
+    --------
+    >>> import tieringmodel as tm
+    >>> ds = tm.simulate(tm.load("rfc-40-60"), duration="3 s", seed=1)
+    >>> tm.plot.occupancy(ds).get_ylabel()
+    'Used [pages of 4 KiB]'
     """
     need(ds, "ds", ("used_pages", "free_pages"), RUN)
     target = OCCUPANCY_SHEET.axes(ax)[0]

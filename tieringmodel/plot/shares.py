@@ -88,6 +88,13 @@ def share(cmp: xr.Dataset, *, ax: Axes | None = None) -> Axes:
     ------
     InputError
         If the dataset lacks a variable.
+
+    Examples
+    --------
+    >>> import tieringmodel as tm
+    >>> cmp = tm.compare({"goals": tm.load("rfc-40-60")}, duration="3 s", seed=1)
+    >>> tm.plot.share(cmp).get_xlabel()
+    'Time since DAMON was turned on [s]'
     """
     need(cmp, "cmp", ("share_bp", "target_bp", "settled"), COMPARISON)
     target = SHARE_SHEET.axes(ax)[0]
@@ -122,6 +129,13 @@ def share_panels(cmp: xr.Dataset, *, ax: Any = None) -> npt.NDArray[Any]:
     ------
     InputError
         If the dataset lacks a variable, no policy has a share, or there are fewer axes than panels.
+
+    Examples
+    --------
+    >>> import tieringmodel as tm
+    >>> cmp = tm.compare({"goals": tm.load("rfc-40-60")}, duration="3 s", seed=1)
+    >>> len(tm.plot.share_panels(cmp))
+    1
     """
     need(cmp, "cmp", ("share_bp", "target_bp", "settled"), COMPARISON)
     values, time, policies = numbers(cmp, "share_bp"), numbers(cmp, "time"), names(cmp)

@@ -171,6 +171,13 @@ def heatmap(ds: xr.Dataset, *, context: int = 0, rows: int = 400, ax: Axes | Non
     ------
     InputError
         If there are no snapshots to draw or `rows` is not positive.
+
+    Examples
+    --------
+    >>> import tieringmodel as tm
+    >>> ds = tm.simulate(tm.load("rfc-40-60"), duration="3 s", seed=1)
+    >>> tm.plot.heatmap(ds).get_ylabel()
+    'Physical address [MiB]'
     """
     if rows < 1:
         raise InputError("rows", f"{rows} is not positive", "write e.g. 400")

@@ -55,6 +55,14 @@ def course(ds: xr.Dataset, *, node: int | None = None, ax: Any = None) -> npt.ND
     ------
     InputError
         If the dataset is no run, or fewer than two axes are given.
+
+    Examples
+    --------
+    >>> import tieringmodel as tm
+    >>> ds = tm.loop.run("temporal", 4000, 1_000_000, 0, cap_bytes=100 << 20)
+    >>> upper, lower = tm.plot.course(ds)
+    >>> upper.get_ylabel()
+    'Share on node 0 [bp]'
     """
     need(ds, "ds", (), RUN)
     node = goal_node(ds) if node is None else node
@@ -112,6 +120,13 @@ def returns(ds: xr.Dataset, *, ax: Axes | None = None) -> Axes:
     ------
     InputError
         If the dataset lacks a variable, or moves were not followed (``log_moves=False``).
+
+    Examples
+    --------
+    >>> import tieringmodel as tm
+    >>> ds = tm.simulate(tm.load("rfc-40-60"), duration="3 s", seed=1)
+    >>> tm.plot.returns(ds).get_xlabel()
+    'Until a moved page was back [windows]'
     """
     need(ds, "ds", ("returns", "migrated_pages"), RUN)
     undone, total = numbers(ds, "returns"), float(numbers(ds, "migrated_pages").sum())
@@ -151,6 +166,13 @@ def spectrum(ds: xr.Dataset, *, node: int | None = None, ax: Axes | None = None)
     ------
     InputError
         If the dataset is no run, or is too short.
+
+    Examples
+    --------
+    >>> import tieringmodel as tm
+    >>> ds = tm.loop.run("consist", 4000, 1_000_000, 0, leak_rate=0.05)
+    >>> tm.plot.spectrum(ds).get_xlabel()
+    'Period [windows]'
     """
     from scipy.signal import detrend
 

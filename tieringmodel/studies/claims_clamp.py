@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..units import PAGE_SZ
-from .claims import Case, Claim, Evidence, Make, build, counted
 from .claims_goals import WINDOWS, judged
+from .rfc_claims import Case, Claim, Evidence, Make, build, counted
 
 if TYPE_CHECKING:
     import xarray as xr

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..units import PAGE_SZ
-from .claims import Case, Claim, Evidence, Make, build, counted
+from .rfc_claims import Case, Claim, Evidence, Make, build, counted
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -83,7 +83,7 @@ def _base(ds: xr.Dataset, measured: Mapping[str, Any]) -> tuple[Evidence, ...]:
 
 
 def _stopped(ds: xr.Dataset, measured: Mapping[str, Any]) -> tuple[Evidence, ...]:
-    # The last step before the stop is at most one cap (stability.md section 3c).
+    # The last step before the stop is at most one cap (docs/theory/stability.md, section 3c).
     share = 1e4 * int(ds["final_pages"]) / N_PAGES
     half = 1e4 * CAP_PAGES / N_PAGES / 2
     return (Evidence("CONSIST with stop, share at the end", share, TARGET_BP + half, half, "bp"),)

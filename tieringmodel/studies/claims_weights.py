@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .claims import Case, Claim, Evidence, Make, build, counted
+from .rfc_claims import Case, Claim, Evidence, Make, build, counted
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -16,7 +16,7 @@ WEIGHTS = (40, 60)
 N_PAGES = 100_000
 ROUNDS = 60
 QUIET = 1e-4
-"""Moves per page and round below which a run counts as settled (stability.md section 4; the verdict's threshold)."""
+"""Moves per page and round below which a run counts as settled (docs/theory/stability.md, section 4), as the verdict has it."""
 
 
 def _outcome(measured: Mapping[str, Any]) -> str:
@@ -83,7 +83,7 @@ def _coin(ds: xr.Dataset, measured: Mapping[str, Any]) -> tuple[Evidence, ...]:
 
     m = closed_forms.moved_fraction(WEIGHTS)
     rounds = ROUNDS // 2
-    # Counts of neighbouring rounds are correlated at lag 1 only (stability.md section 1a).
+    # Counts of neighbouring rounds are correlated at lag 1 only (docs/theory/stability.md, section 1a).
     inflation = 1 + 2 * closed_forms.moved_autocorrelation(WEIGHTS)
     spread = 5 * float(np.sqrt(m * (1 - m) * inflation / (N_PAGES * rounds)))
     counted = m * N_PAGES * (ROUNDS - 2)

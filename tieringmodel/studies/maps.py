@@ -78,7 +78,7 @@ def quota_map(
 
     Notes
     -----
-    Boundaries (stability.md sections 3a and 3c): a quota below the churn per window starves; TEMPORAL's swing, one
+    Boundaries (docs/theory/stability.md, sections 3a and 3c): a quota below the churn per window starves; TEMPORAL's swing, one
     quota, leaves the band when it is wider; with a stop rule CONSIST's swing is one window's churn to either side; and
     below 1e-4 of the pages per window a replacement of churn counts as rest.
     """
@@ -179,7 +179,7 @@ def gain_map(
     Notes
     -----
     Runs are of `gain_runs`, in real numbers; boundaries: `tieringmodel.theory.linear`'s critical gain, its
-    approximation gain × delay = 1, and the kernel's own gain (stability.md section 3d).
+    approximation gain × delay = 1, and the kernel's own gain (docs/theory/stability.md, section 3d).
     """
     from ..theory.gain_runs import gain_runs
     from ..theory.linear import linear
@@ -277,8 +277,8 @@ def start_map(
 
     Notes
     -----
-    Boundaries (stability.md sections 3b and 3e): goal = capacity, beyond which the quota winds up; start = goal, above
-    which a scheme that moves pages in can do nothing; and, for CONSIST without stop or cap, the goal whose mirror
+    Boundaries (docs/theory/stability.md, sections 3b and 3e): goal = capacity, beyond which the quota winds up; start = goal,
+    above which a scheme that moves pages in can do nothing; and, for CONSIST without stop or cap, the goal whose mirror
     overshoot reaches the capacity.
     """
     from ..loop import run_many

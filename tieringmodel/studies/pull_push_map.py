@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 TUNERS = ("temporal", "consist")
 QUIET_BP = 1.0
-"""Moves per eligible page and window up to which a pair rests: 1e-4 (stability.md section 4)."""
+"""Moves per eligible page and window up to which a pair rests: 1e-4 (docs/theory/stability.md, section 4)."""
 
 
 def pair_map(
@@ -65,8 +65,8 @@ def pair_map(
 
     Notes
     -----
-    Source: stability.md section 3f. Boundary: TEMPORAL moves up to (delay + 1) caps after its goal is met, so a gap of
-    that width always holds it.
+    Source: docs/theory/stability.md, section 3f. Boundary: TEMPORAL moves up to (delay + 1) caps after its goal is met, so
+    a gap of that width always holds it.
     """
     from ..loop import run_pair
 

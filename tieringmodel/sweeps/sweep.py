@@ -103,6 +103,14 @@ def sweep(
         If an argument is wrong, no point accepts a value, or the store is of another sweep or damaged.
     TieringError
         If a point fails and `on_error` is ``"raise"``, the executor's workers are gone, or the disk is full.
+
+    Examples
+    --------
+    >>> import tieringmodel as tm
+    >>> design = {"contexts.0.schemes.0.quota.sz_bytes": ["1 MiB", "4 MiB"]}
+    >>> ds = tm.sweep(tm.load("rfc-40-60"), design, duration="2 s", progress=False)
+    >>> dict(ds.sizes)["contexts.0.schemes.0.quota.sz_bytes"]
+    2
     """
     need_scenario(scenario)
     made = (design if isinstance(design, Design) else Design.grid(design)).checked(scenario)
@@ -198,7 +206,10 @@ def _attributes(job: Job, design: Design, seed: int, measure_name: str) -> dict[
     elif seed >= 2**63:
         out["seed"] = str(seed)
     out |= {"kind": "sweep", "design": design.to_json(), "format": FORMAT}
-    return out | {"digest": hashlib.sha256(json.dumps(out, sort_keys=True).encode()).hexdigest()[:16]}
+    # What decides the results: a store goes on under a later schema of files, too.
+    deciding = {k: v for k, v in out.items() if k != "schema_version"}
+    deciding["scenario"] = json.dumps(job.scenario.to_dict(), sort_keys=True)
+    return out | {"digest": hashlib.sha256(json.dumps(deciding, sort_keys=True).encode()).hexdigest()[:16]}
 
 
 def _about(path: str) -> dict[str, str]:

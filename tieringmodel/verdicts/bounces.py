@@ -34,7 +34,7 @@ def uniform_ping_pong(
     -------
     float
         Expectation when every page of a node is equally likely to be picked; moves of windows up to
-        ``T - 1 - within`` count (stability.md section 4). 0.0 when nothing moves in them, nan when the run is not
+        ``T - 1 - within`` count (docs/theory/stability.md, section 4). 0.0 when nothing moves in them, nan when the run is not
         longer than `within`.
     """
     counted = moved_in.size - within

@@ -200,7 +200,14 @@ def verdict(
 
     Notes
     -----
-    Rule: stability.md section 4, stable = settled and quiet and pages resting.
+    Rule: docs/theory/stability.md, section 4, stable = settled and quiet and pages resting.
+
+    Examples
+    --------
+    >>> import tieringmodel as tm
+    >>> ds = tm.loop.run("temporal", 4000, 1_000_000, 0)  # no cap
+    >>> tm.analysis.verdict(ds).kind
+    'wrong-point'
     """
     limits = Thresholds(error_share, residual_per_page, ping_pong, within)
     for name, value in limits._asdict().items():

@@ -278,6 +278,14 @@ def series(ds: xr.Dataset, *, node: int = 0) -> Series:
     ------
     InputError
         When the dataset's kind is not known, or has too few windows to measure anything.
+
+    Examples
+    --------
+    >>> import tieringmodel as tm
+    >>> ds = tm.loop.run("temporal", 4000, 1_000_000, 0, cap_bytes=100 << 20)
+    >>> view = tm.analysis.series(ds)
+    >>> view.y_bp[:3].tolist(), view.moved[:2].tolist()
+    ([0.0, 256.0, 512.0], [25600.0, 25600.0])
     """
     need_dataset(ds)
     kind = ds.attrs.get("kind")

@@ -1,6 +1,6 @@
 """Read damo's DAMON parameters (the JSON or YAML that ``damo args damon`` prints and ``damo start`` takes) as contexts.
 
-Layout and defaults: damon-7.3.4, section h.4, and runs of damo 3.4.3.
+Layout and defaults: docs/theory/damon.md, section h.4, and runs of damo 3.4.3.
 """
 
 from __future__ import annotations
@@ -103,7 +103,7 @@ def _short(value: object) -> str:
 
 
 def read_damo(data: object, where: str = "damo") -> Dump:
-    """Read damo's parameters.
+    """Return the contexts that damo's parameters describe, and what of them they cannot say.
 
     Parameters
     ----------

@@ -41,6 +41,13 @@ def to_damo_record(ds: xr.Dataset, path: str | Path) -> Path:
     ------
     InputError
         If the suffix is another one, or the dataset has no snapshots or no scenario.
+
+    Examples
+    --------
+    >>> import tieringmodel as tm
+    >>> ds = tm.simulate(tm.load("rfc-40-60"), duration="3 s", seed=1)
+    >>> tm.to_damo_record(ds, "monitored.json").name
+    'monitored.json'
     """
     path = Path(path)
     if path.suffix not in SUFFIXES:

@@ -1,6 +1,6 @@
 """Read damo's records of monitoring results, and text of DAMON's tracepoints, as one table of regions.
 
-Formats (damon-7.3.4, section h.5): JSON, the same zlib-compressed (``damon.data``), and ``perf script`` text with one
+Formats (docs/theory/damon.md, section h.5): JSON, the same zlib-compressed (``damon.data``), and ``perf script`` text with one
 ``damon:damon_aggregated`` line for each region.
 """
 
@@ -79,7 +79,7 @@ class Record:
 
 
 def read_damo_record(source: str | Path, *, max_bytes: int | str = MAX_RECORD_BYTES) -> list[Record]:
-    """Read a damo record.
+    """Return the monitoring results that a damo record or tracepoint text holds: snapshots of regions, by target.
 
     Parameters
     ----------
@@ -98,6 +98,14 @@ def read_damo_record(source: str | Path, *, max_bytes: int | str = MAX_RECORD_BY
     InputError
         Naming the file and the place: cut off or corrupt compression, more than `max_bytes`, broken JSON, NaN, numbers
         out of range, regions that are empty or out of order, perf's binary form.
+
+    Examples
+    --------
+    >>> import tieringmodel as tm
+    >>> ds = tm.simulate(tm.load("rfc-40-60"), duration="3 s", seed=1)
+    >>> records = tm.read_damo_record(tm.to_damo_record(ds, "monitored.json"))
+    >>> len(records), len(records[0].snapshots)
+    (1, 30)
     """
     path, limit = Path(source), parse_bytes(max_bytes, "max_bytes")
     raw = read_bytes(path, limit)

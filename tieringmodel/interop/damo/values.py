@@ -122,7 +122,7 @@ def share(value: object, where: str, per_percent: int) -> int:
 
 
 def samples_of_percent(percent: float, sample_us: int, aggr_us: int) -> int:
-    """Return nr_accesses for an access rate in percent, cut to whole samples (damon-7.3.4, section h.4)."""
+    """Return nr_accesses for an access rate in percent, cut to whole samples (docs/theory/damon.md, section h.4)."""
     return int(percent * (aggr_us / sample_us) / 100)
 
 

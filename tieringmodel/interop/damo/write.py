@@ -1,4 +1,4 @@
-"""Contexts as damo's parameter file and as a ``damo start`` command line (layouts: damon-7.3.4, section h.4)."""
+"""Contexts as damo's parameter file and as a ``damo start`` command line (layouts: docs/theory/damon.md, section h.4)."""
 
 from __future__ import annotations
 

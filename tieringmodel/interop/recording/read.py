@@ -38,7 +38,7 @@ _QUOTA_STEPS: Schema = (
 
 
 def read_recording(directory: str | Path) -> Recording:
-    """Read the files of a run.
+    """Return the recording of a real kernel that a directory holds: its tables, its settings, what it watched.
 
     Parameters
     ----------
@@ -57,6 +57,13 @@ def read_recording(directory: str | Path) -> Recording:
     InputError
         If the directory holds none of these, or naming file and line for whatever is broken: cut-off compression,
         missing or unknown columns, rows of another length, cells that are no numbers, unknown segments.
+
+    Examples
+    --------
+    >>> import tieringmodel as tm
+    >>> recording = tm.read_recording(tm.data_path("recordings", "C3_pullpush_temporal"))
+    >>> recording.name, len(recording.to_scenario().contexts)
+    ('C3_pullpush_temporal', 1)
     """
     path = Path(directory)
     if not path.is_dir():

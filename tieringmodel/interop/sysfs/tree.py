@@ -1,6 +1,6 @@
 """The files of a dump of DAMON's sysfs tree: which exist, where each value was read, and how Linux parses it.
 
-Tree and parsing: damon-7.3.4, section h.1; refusals: h.2.
+Tree and parsing: docs/theory/damon.md, sections h.1 and h.2.
 """
 
 from __future__ import annotations

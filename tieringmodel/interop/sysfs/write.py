@@ -1,6 +1,6 @@
 """Contexts as writes to DAMON's sysfs files, and those as a shell script to review and run.
 
-Tree, order and names: damon-7.3.4, section h.1. Every file that exists by default is written, also where the value is
+Tree, order and names: docs/theory/damon.md, section h.1. Every file that exists by default is written, also where the value is
 Linux's own default, so that the script does not depend on what an earlier run left there.
 """
 

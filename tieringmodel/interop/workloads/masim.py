@@ -66,7 +66,7 @@ class MasimConfig(NamedTuple):
 
 
 def parse_masim(text: str, where: str = "masim text") -> MasimConfig:
-    """Read a masim configuration.
+    """Return the regions and phases that the text of a masim configuration describes.
 
     Parameters
     ----------
@@ -166,7 +166,7 @@ def read_masim(
     repeat: int = 1,
     max_groups: int = 256,
 ) -> Workload:
-    """Return the workload that a masim configuration describes.
+    r"""Return the workload that a masim configuration describes.
 
     masim runs as fast as it can, so the rate is the machine's: `accesses_per_s` are spread over a phase's patterns by
     their probabilities. Regions follow each other, each on whole pages and in a mapping of its own.
@@ -198,6 +198,14 @@ def read_masim(
     ------
     InputError
         Naming file and line of what cannot be read, or the argument that is out of range.
+
+    Examples
+    --------
+    >>> import tieringmodel as tm
+    >>> config = "a, 8192\nb, 8192\n\nonly a\n1000\na, 1, 4096, 1\n"
+    >>> workload = tm.read_masim(config, accesses_per_s=1000)
+    >>> [(group.lo, group.hi, group.rate_hz) for group in workload.groups]
+    [(0, 2, 500.0)]
     """
     total = check.positive("accesses_per_s", accesses_per_s)
     tick = check.tick("tick_us", tick_us)

@@ -41,7 +41,7 @@ class Trace(NamedTuple):
 
 
 def read_trace(source: str | Path, *, max_bytes: int = MAX_BYTES) -> Trace:
-    """Read a table of accesses: lines ``time_s,address[,weight]``, below a line with just these names.
+    r"""Read a table of accesses: lines ``time_s,address[,weight]``, below a line with just these names.
 
     Parameters
     ----------
@@ -59,6 +59,15 @@ def read_trace(source: str | Path, *, max_bytes: int = MAX_BYTES) -> Trace:
     ------
     InputError
         Naming file and line of what cannot be read.
+
+    Examples
+    --------
+    >>> from pathlib import Path
+    >>> import tieringmodel as tm
+    >>> _ = Path("accesses.csv").write_text("time_s,address\n0.0,4096\n0.5,8192\n")
+    >>> trace = tm.read_trace("accesses.csv")
+    >>> trace.address.tolist()
+    [4096, 8192]
     """
     path = Path(source)
     rows: list[tuple[float, int, float]] = []
@@ -79,7 +88,7 @@ def read_trace(source: str | Path, *, max_bytes: int = MAX_BYTES) -> Trace:
 
 
 def read_perf(source: str | Path, *, period: int | None = None, max_bytes: int = MAX_BYTES) -> Trace:
-    """Read samples of memory accesses as ``perf script`` prints them (PEBS, IBS or SPE, by ``perf mem record``).
+    r"""Read samples of memory accesses as ``perf script`` prints them (PEBS, IBS or SPE, by ``perf mem record``).
 
     A line is ``[comm] pid[/tid] [cpu] time: [period] event: address …`` in perf's order; the address is the first field
     after the event's name, as with ``-F comm,pid,tid,cpu,time,period,event,addr``. What follows is not read, except that
@@ -104,6 +113,14 @@ def read_perf(source: str | Path, *, period: int | None = None, max_bytes: int =
     ------
     InputError
         Naming file and line of what cannot be read.
+
+    Examples
+    --------
+    >>> from pathlib import Path
+    >>> import tieringmodel as tm
+    >>> _ = Path("perf.txt").write_text("app 7 [000] 1.5: cpu/mem-loads/P: 7f0000001000\n")
+    >>> tm.read_perf("perf.txt", period=1000).accesses.tolist()
+    [1000.0]
     """
     path = Path(source)
     if period is not None and period < 1:
@@ -183,7 +200,7 @@ def trace_workload(
     mapped: tuple[tuple[int, int], ...] = (),
     tick_us: int | str = check.TICK_US,
 ) -> Workload:
-    """Return the workload that touches memory as recorded: a constant rate per region and span of time.
+    r"""Return the workload that touches memory as recorded: a constant rate per region and span of time.
 
     The rate of a page is the accesses that fell into its region in the span, by the region's pages and the span's length;
     so accesses are conserved, while what happens within a region or a span is lost. Time begins with the earliest access.
@@ -214,6 +231,15 @@ def trace_workload(
     ------
     InputError
         If an access lies outside `mapped`, an argument is out of range, or regions and spans make too many groups.
+
+    Examples
+    --------
+    >>> from pathlib import Path
+    >>> import tieringmodel as tm
+    >>> _ = Path("accesses.csv").write_text("time_s,address\n0.0,4096\n0.5,8192\n1.5,8192\n")
+    >>> workload = tm.trace_workload(tm.read_trace("accesses.csv"))
+    >>> workload.n_pages, len(workload.groups)
+    (512, 2)
     """
     tick = check.tick("tick_us", tick_us)
     size = parse_bytes(region_bytes, "region_bytes")

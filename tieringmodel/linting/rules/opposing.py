@@ -102,7 +102,7 @@ def _step_bp(facts: SchemeFacts) -> float:
 
 
 class _Pair(NamedTuple):
-    """Two schemes that each move pages from the other's node to their own (stability.md section 3f)."""
+    """Two schemes that each move pages from the other's node to their own (docs/theory/stability.md, section 3f)."""
 
     one: ShareGoal
     other: ShareGoal

@@ -1,4 +1,4 @@
-"""Anchor cases of the control loop (anchor-cases.md P6 to P10) and the goal rows of the reference comparison."""
+"""Anchor cases of the control loop (docs/theory/anchors.md, sections P6 to P10), goal rows of the reference comparison."""
 
 from __future__ import annotations
 
@@ -188,7 +188,7 @@ def cases() -> list[Case]:
 
     Notes
     -----
-    Source: anchor-cases.md, and stability.md section 4.
+    Source: docs/theory/anchors.md, sections P6 to P10; docs/theory/stability.md, section 4.
     """
     anchors = [case(name, checks()) for name, checks in ANCHORS.items()]
     return anchors + [case(f"table:{name}", table_row(*row)) for name, row in TABLE.items()]

@@ -13,12 +13,9 @@ import numpy as np
 import numpy.typing as npt
 
 from ..errors import InputError
-from .five_pages import five_pages_table, rfc_five_pages
 
 if TYPE_CHECKING:
     import xarray as xr
-
-__all__ = ["NAMES", "Case", "Claim", "Evidence", "answer", "claim", "claims", "five_pages_table", "rfc_five_pages"]
 
 NAMES = ("i", "ii", "iii", "iv")
 _HOME = {"i": "claims_weights", "ii": "claims_weights", "iii": "claims_goals", "iv": "claims_clamp"}
@@ -170,7 +167,7 @@ def _padded(rows: Sequence[Floats]) -> Floats:
 def _dataset(name: str, text: str, cases: Sequence[Case]) -> xr.Dataset:
     import xarray as xr
 
-    source = "tieringmodel.studies.claims (stability.md section 6)"
+    source = "tieringmodel.studies.claims (docs/theory/stability.md, section 6)"
 
     def about(long_name: str, units: str) -> dict[str, str]:
         return {"long_name": long_name, "units": units, "source": source}
@@ -218,7 +215,8 @@ def claim(name: str) -> Claim:
 
     Notes
     -----
-    Source: rfc-v1-seed.txt; stability.md section 6. The answer follows from the runs: change a rule and it changes.
+    Source: docs/theory/rfc.md, section 1, and docs/theory/stability.md, section 6. The answer follows from the runs: change
+    a rule and it changes.
     """
     if not isinstance(name, str) or name not in _HOME:
         raise InputError("name", f"{name!r} is no claim", f"use one of {', '.join(NAMES)}")
@@ -227,5 +225,11 @@ def claim(name: str) -> Claim:
 
 
 def claims() -> list[Claim]:
-    """Run the experiments of all four claims, in order."""
+    """Run the experiments of all four claims, in order.
+
+    Returns
+    -------
+    list of Claim
+        As `claim` gives them.
+    """
     return [claim(name) for name in NAMES]
