@@ -8,7 +8,7 @@ from typing import ClassVar
 
 from ..errors import InputError
 from ..fields import Checked
-from ..units import LONGEST_US, UINT_MAX
+from ..units import LONG_MAX, LONGEST_US, UINT_MAX
 
 
 @dataclass(frozen=True)
@@ -158,7 +158,7 @@ class Memcg(Checked):
     lo: int
     hi: int
     parent_id: int = 0
-    _max: ClassVar = {"memcg_id": 2**63 - 1, "parent_id": 2**63 - 1}
+    _max: ClassVar = {"memcg_id": LONG_MAX, "parent_id": LONG_MAX}
 
 
 @dataclass(frozen=True)

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..scenario import Scenario
+from ..units import MIB, PAGE_SZ
 from .run_view import Series, faulted_pages, moved_pages
 from .summary import come_back, mechanism
-from .thresholds import PAGE_BYTES, Diagnosis, cap_pages, quiet_cap_pages
+from .thresholds import Diagnosis, cap_pages, quiet_cap_pages
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -29,14 +30,14 @@ def _spaced(view: Series, measured: dict[str, Any]) -> dict[str, Any]:
     return {
         "tuner": "temporal",
         "targets_bp": [first, min(p["targets_bp"][1], 10_000 - first - gap)],
-        "caps_bytes": [cap * PAGE_BYTES for cap in caps],
+        "caps_bytes": [cap * PAGE_SZ for cap in caps],
     }
 
 
 def _pair_cause(kind: str, p: dict[str, Any], measured: dict[str, Any]) -> str:
     total = sum(p["targets_bp"])
     if kind == "stuck":
-        return f"a goal is missed, but no quota holds a page of {PAGE_BYTES} B (dead time of a cold start, or a low cap)"
+        return f"a goal is missed, but no quota holds a page of {PAGE_SZ} B (dead time of a cold start, or a low cap)"
     if total > 10_000:
         effect = (
             f"quotas grow by up to {2 - 10_000 / total:.4f} per window"
@@ -152,7 +153,7 @@ def diagnose_simulation(kind: str, ds: xr.Dataset, view: Series, measured: dict[
         return diagnose_other(kind, view, measured)
     moved = measured["residual_pages_per_window"]
     tail = view.y_bp[-max(len(view.y_bp) // 2, 1) :]
-    residual = moved * int(ds.attrs.get("page_bytes", PAGE_BYTES)) / 2**20 / view.window_s if view.window_s else math.nan
+    residual = moved * int(ds.attrs.get("page_bytes", PAGE_SZ)) / MIB / view.window_s if view.window_s else math.nan
     faulted, half = faulted_pages(ds), ds.sizes["time"] // 2
     cause, fix = mechanism(
         kind,

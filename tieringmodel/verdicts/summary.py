@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..scenario import Scenario, Scheme
-from ..units import format_bytes
+from ..units import MIB, format_bytes
 from .thresholds import Thresholds
 
 BAND, RESIDUAL_PER_PAGE, PING_PONG, WITHIN = Thresholds()
@@ -91,7 +91,7 @@ def judge(
     late = time >= (settling if np.isfinite(settling) else time[-1] / 2)
     span = max(time[-1] - time[late][0], 1e-9)
     pages_late = float(moved[late][1:].sum())
-    residual = pages_late * scenario.machine.folio_bytes / 2**20 / span
+    residual = pages_late * scenario.machine.folio_bytes / MIB / span
     per_window = pages_late / span * window_s / max(n_pages, 1)
     bounce = ping_pong_ratio(returns, moved, WITHIN)
     moves_per_page = float(moved.sum()) / max(n_pages, 1)

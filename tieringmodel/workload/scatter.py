@@ -6,6 +6,7 @@ import numpy as np
 
 from ..errors import InputError
 from ..scenario import Group, Workload
+from ..units import ULONG_MAX
 from . import arguments as check
 
 
@@ -42,7 +43,7 @@ def scatter(workload: Workload, *, run_pages: int = 512, seed: int = 0) -> Workl
     1024
     """
     run = check.pages("scatter.run_pages", run_pages)
-    seed = check.whole("scatter.seed", seed, 0, 2**64 - 1)
+    seed = check.whole("scatter.seed", seed, 0, ULONG_MAX)
     if workload.memcgs:
         raise InputError("scatter", "would mix the pages of memory cgroups", "scatter each tenant, then mix them")
     n_runs = workload.n_pages // run
