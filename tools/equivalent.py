@@ -47,7 +47,6 @@ EQUIVALENT: dict[tuple[str, str, str], str] = {
     ("damon/kdamond.py", "Kdamond.min_score", "4 -> 5"): _ROOM,
     ("damon/goals.py", "_memcg_free_bp", "0 < total >= used -> 0 < total > used"): _MEETS,
     ("damon/goals.py", "_memcg_used_bp", "0 < total >= used -> 0 < total > used"): _MEETS,
-    ("damon/goals.py", "unregister_metric", "_OWN.remove(name) -> pass"): "withdrawing it again finds nothing to withdraw",
     ("damon/regions.py", "set_regions", "low < r[1] -> low <= r[1]"): "a second test of the same, below, decides",
     ("memory/page_lists.py", "batch_pages", "256 -> 257"): "both are 64 pages",
     ("kernels/sampling.py", "draw_places", "0 -> 1 (the 2. of these)"): _AGAIN,

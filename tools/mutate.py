@@ -44,7 +44,7 @@ ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = ROOT / "tieringmodel"
 GROUPS = {
     "quota": "damon/quota_math.py damon/quota.py damon/lag_cache.py kernels/integer.py kernels/tuner.py",
-    "goals": "damon/goals.py damon/metrics_of_the_rfc.py kernels/readings.py",
+    "goals": "damon/goals.py damon/metrics_of_the_rfc.py kernels/readings.py scenario/metrics.py",
     "regions": "damon/regions.py kernels/regions.py kernels/sampling.py kernels/access.py kernels/draws.py kernels/random.py",
     "schemes": "damon/table.py damon/watermarks.py damon/commit.py kernels/scoring.py kernels/apply.py damon/kdamond.py",
     "weights": "damon/weighted.py interleave/rules.py interleave/rounds.py interleave/frames.py interleave/vaddr.py "
@@ -62,7 +62,7 @@ _RUNS = (
 )
 TESTS = {
     "quota": f"damon {_RUNS}",
-    "goals": f"damon {_RUNS}",
+    "goals": f"damon scenario {_RUNS}",
     "regions": f"damon workload/test_access.py workload/test_access_edges.py {_RUNS}",
     "schemes": f"damon memory simulation/test_reclaim.py {_RUNS}",
     "weights": f"interleave damon simulation/test_weighted.py {_RUNS}",

@@ -5,8 +5,9 @@ from pathlib import Path
 import pytest
 
 from tieringmodel.errors import InputError, KernelRefusal
-from tieringmodel.interop.sysfs.read import METRICS, RFC_METRICS, read_dump
+from tieringmodel.interop.sysfs.read import read_dump
 from tieringmodel.scenario import AccessPattern, Attrs, Context, Dest, Filter, Goal, Quota, Scheme, Target, Weights
+from tieringmodel.scenario.metrics import SHIPPED
 
 RECORDINGS = Path(__file__).parents[2] / "data" / "recordings"
 C3 = RECORDINGS / "C3_pullpush_temporal" / "damon_config.txt"
@@ -92,7 +93,7 @@ def goal(text, ops="operations paddr"):
     )
 
 
-@pytest.mark.parametrize("metric", METRICS + RFC_METRICS)
+@pytest.mark.parametrize("metric", SHIPPED)
 def test_metrics(metric):
     lines = f"target_metric {metric}", "target_value 400", "nid 1", "path /a", "current_value 3"
     text = "\n".join(f"goals/0/{line}" for line in lines)

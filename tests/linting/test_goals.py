@@ -36,6 +36,7 @@ from tieringmodel.scenario import (
     Memcg,
     Node,
     Placement,
+    Scenario,
     Target,
     Vma,
     Workload,
@@ -142,7 +143,8 @@ def test_a_share_of_monitored_memory_is_constant_when_one_node_is_monitored(nid,
 
 
 def test_metrics_that_nobody_or_another_operations_set_answers():
-    unknown = one(scenario(move(0, quota(Goal("node_mem_used", 4000)))), "metric-unknown")
+    stored = scenario(move(0, quota(used(4000)))).to_json().replace("node_mem_used_bp", "node_mem_used")
+    unknown = one(Scenario.from_json(stored, stored=True), "metric-unknown")
     assert "did you mean 'node_mem_used_bp'" in unknown.remedy
     virtual = scenario(
         workload=workload(vmas=(Vma(0, PAGES, 1 << 40),)),

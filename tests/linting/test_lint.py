@@ -38,6 +38,7 @@ from tieringmodel.scenario import (
     Watermarks,
     Weights,
 )
+from tieringmodel.scenario.metrics import SHIPPED, Unregistered
 
 
 def value_at(sc: Scenario, path: str) -> object:
@@ -220,11 +221,7 @@ def test_the_other_recordings_have_no_errors(name):
 
 # ---- any scenario -------------------------------------------------------------------------------------------------
 
-METRICS = (
-    "user_input", "some_mem_psi_us", "node_mem_used_bp", "node_mem_free_bp", "node_memcg_used_bp", "active_mem_bp",
-    "node_sys_bp", "node_sys_bp:v1-intent-resident", "node_sys_bp:v1-intent-share", "node_ineligible_mem_bp",
-    "node_target_mem_bp", "nonsense",
-)  # fmt: skip
+METRICS = (*(m.name for m in SHIPPED.values() if not m.refused), Unregistered("nonsense"))
 SIZES = st.sampled_from([0, 1, 4096, 5000, MIB, 2**50, 2**64 - 1])
 SMALL = st.integers(0, 3)
 BOUNDS = st.tuples(SMALL, st.sampled_from([0, 2, 2**32 - 1]))

@@ -43,8 +43,8 @@ def test_all_nine_metrics_are_accepted_by_name_and_run(metric: str) -> None:
 
 def test_an_unknown_metric_is_refused_and_the_known_ones_are_listed() -> None:
     with pytest.raises(tm.InputError) as caught:
-        value(tm.Goal("node_mem_usedbp", 5))
-    assert caught.value.where == "contexts[0].schemes[0].quota.goals[0].metric"
+        tm.Goal("node_mem_usedbp", 5)
+    assert caught.value.where == "metric"
     assert "did you mean 'node_mem_used_bp'?" in caught.value.remedy
     assert all(name in caught.value.remedy for name in NINE)
 

@@ -1294,7 +1294,7 @@ BAD_INPUTS = [
     Bad(
         "damo",
         {"schemes": [{"quotas": {"goals": [{"metric": "node_mem"}]}}]},
-        "damo.kdamonds[0].contexts[0].schemes[0].quotas.goals[0].metric: 'node_mem' is unknown",
+        "damo.kdamonds[0].contexts[0].schemes[0].quotas.goals[0].metric: 'node_mem' is not a goal metric",
     ),
     Bad(
         "damo",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -10,6 +9,7 @@ import numpy.typing as npt
 
 from ..errors import InputError
 from ..scenario import Scenario, Scheme
+from ..scenario.metrics import GoalMetric, metric_of
 from ..units import KIB, MIB, PAGE_SZ
 from .constants import DEFAULT, ESTIMATES, Costs
 
@@ -19,7 +19,6 @@ if TYPE_CHECKING:
 BLOCK_SZ = 2 * MIB
 COMPONENTS = ("access checks", "region upkeep", "migration walk", "copies", "goal metrics", "rmap walks")
 FOLIOS = {"4 KiB": ("copy_4k_us", PAGE_SZ), "64 KiB": ("copy_64k_us", 64 * KIB), "2 MiB": ("copy_2m_us", BLOCK_SZ)}
-_WALKED = ("node_sys_bp", "node_target_mem_bp", "node_eligible_mem_bp", "node_ineligible_mem_bp")
 
 
 def _positive(where: str, value: float) -> float:
@@ -276,7 +275,7 @@ def _seconds(counts: dict[str, float], costs: Costs, mappings: int, folio: str) 
 
 
 def _counts(ds: xr.Dataset, metrics: str) -> tuple[dict[str, float], str]:
-    scenario = Scenario.from_dict(json.loads(ds.attrs["scenario"]))
+    scenario = Scenario.from_json(ds.attrs["scenario"], stored=True)
     step_us = np.diff(ds["time"].values, prepend=0.0)[:, None] * 1e6
     checks = (step_us / ds["sample_us"].values * ds["nr_regions"].values).sum() if ds.sizes["context"] else 0.0
     schemes = [(i, s) for i, c in enumerate(scenario.contexts) for s in c.schemes]
@@ -290,8 +289,8 @@ def _counts(ds: xr.Dataset, metrics: str) -> tuple[dict[str, float], str]:
     for k, (context, scheme) in enumerate(schemes):
         resets = float(ds["resets"].values[-1, k])
         for goal in scheme.quota.goals:
-            if metrics == "walk" and goal.metric.partition(":")[0] in _WALKED:
-                matching, how = _matching_bytes(ds, scenario, context, scheme, goal.metric)
+            if metrics == "walk" and (metric := metric_of(goal.metric)).monitored:
+                matching, how = _matching_bytes(ds, scenario, context, scheme, metric)
                 frames += resets * matching / scenario.machine.folio_bytes
             else:
                 reads += resets
@@ -306,10 +305,10 @@ def _counts(ds: xr.Dataset, metrics: str) -> tuple[dict[str, float], str]:
     }, how
 
 
-def _matching_bytes(ds: xr.Dataset, scenario: Scenario, context: int, scheme: Scheme, metric: str) -> tuple[float, str]:
+def _matching_bytes(ds: xr.Dataset, scenario: Scenario, context: int, scheme: Scheme, metric: GoalMetric) -> tuple[float, str]:
     """Mean bytes of the regions a share goal walks; ``node_sys_bp`` looks at all monitored regions."""
     monitored = _monitored_bytes(scenario, context)
-    if metric.partition(":")[0] == "node_sys_bp":
+    if not metric.by_pattern:
         return monitored, "all monitored memory, which node_sys_bp counts"
     mine = np.flatnonzero(ds["snapshot_context"].values == context)
     if not mine.size:

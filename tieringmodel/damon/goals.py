@@ -5,84 +5,17 @@ The request by name with 0 for "not supported" is the RFC's ``get_goal_metric()`
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable
 from itertools import pairwise
-from typing import Any
-
-import numpy as np
-import numpy.typing as npt
 
 from ..errors import InputError
-from ..fields import suggest
 from ..kernels import scoring
-from ..kernels.layout import Regions, Space
-from ..memory.physical import PhysicalMemory
-from ..scenario import Goal
+from ..scenario import Goal, metrics
+from ..scenario.metrics import metric_of, need_metric
 from ..units import ULONG_MAX
-from .lag_cache import LagCache
+from . import metrics_of_the_rfc as of_the_rfc
+from .metric_view import Metric, MetricView
 from .quota_math import mult_frac
-
-
-@dataclass(frozen=True)
-class MetricView:
-    """What a metric may look at.
-
-    Attributes
-    ----------
-    memory : PhysicalMemory
-        Counters by node; read only.
-    regions : Regions
-        The context's regions (arrays); the first ``n`` entries count.
-    n : int
-        Number of regions.
-    scheme : numpy record
-        Row of the scheme table (pattern bounds).
-    window : numpy record
-        Moving-sum window of this pass.
-    space : Space
-        Where core addresses lead.
-    now_us : int
-        Simulated time.
-    ops : str
-        ``"paddr"``, ``"vaddr"`` or ``"fvaddr"``.
-    esz : int
-        The present effective quota, bytes.
-    tuner : str
-        ``"consist"`` or ``"temporal"``.
-    memcg_classes : mapping of int to ndarray of bool
-        Page classes of each memory cgroup and its descendants.
-    last_total : int or None
-        What a metric that measures growth read at the goal's previous evaluation.
-    last_value : int
-        The goal's value at its previous evaluation.
-    lag : LagCache or None
-        Bytes in flight, where the goal asks for them.
-    """
-
-    memory: PhysicalMemory
-    regions: Regions
-    n: int
-    scheme: Any
-    window: Any
-    space: Space
-    now_us: int
-    ops: str
-    esz: int
-    tuner: str
-    memcg_classes: Mapping[int, npt.NDArray[np.bool_]]
-    last_total: int | None = None
-    last_value: int = 0
-    lag: LagCache | None = None
-
-    def bytes_by_node(self, kernel: Callable[..., None], *arguments: Any) -> npt.NDArray[np.int64]:
-        """Run one of the counting kernels over the regions; bytes per node, int64 (n_nodes,)."""
-        counts = np.zeros(self.memory.nids.size, np.int64)
-        kernel(self.regions, self.n, *arguments, counts)
-        return counts
-
-
-Metric = Callable[[MetricView, Goal], int]
 
 
 def _node_share(view: MetricView, goal: Goal, invalid: int, share: Callable[[int, int], int]) -> int:
@@ -166,25 +99,7 @@ def _memcg_free_bp(view: MetricView, goal: Goal) -> int:
     return mult_frac(total - used, 10_000, total) if 0 < total >= used else 0
 
 
-def _sys_bp(count: str, denominator: str) -> Metric:
-    def metric(view: MetricView, goal: Goal) -> int:
-        i = view.memory.index_of(goal.nid)
-        if i < 0:
-            return 0
-        if count == "frames":
-            by_node = view.bytes_by_node(scoring.online_bytes, view.space)
-        else:
-            by_node = view.bytes_by_node(scoring.resident_bytes, view.space, view.memory.arrays)
-        if denominator == "system":
-            total = int(view.memory.arrays.node["total"].sum()) * view.memory.page_bytes
-        else:
-            total = int(by_node.sum())
-        return mult_frac(int(by_node[i]), 10_000, total) if total else 0
-
-    return metric
-
-
-CORE_METRICS: dict[str, Metric] = {
+FUNCTIONS: dict[str, Metric] = {
     "user_input": _user_input,
     "some_mem_psi_us": _stall_us,
     "node_mem_used_bp": _used_bp,
@@ -193,15 +108,21 @@ CORE_METRICS: dict[str, Metric] = {
     "node_memcg_free_bp": _memcg_free_bp,
     "active_mem_bp": _active_bp,
     "inactive_mem_bp": _inactive_bp,
+    "node_eligible_mem_bp": of_the_rfc.eligible_bp(False),
+    "node_sys_bp": of_the_rfc.sys_bp("frames", "system"),
+    "node_sys_bp:v1-literal": of_the_rfc.sys_bp("frames", "system"),
+    "node_sys_bp:v1-intent-resident": of_the_rfc.sys_bp("resident", "system"),
+    "node_sys_bp:v1-intent-share": of_the_rfc.sys_bp("resident", "nodes"),
+    "node_sys_bp:frames-share": of_the_rfc.sys_bp("frames", "nodes"),
+    "node_target_mem_bp": of_the_rfc.target_mem_bp,
+    "node_target_mem_bp:v2": of_the_rfc.target_mem_bp,
+    "node_eligible_mem_bp:v3": of_the_rfc.eligible_bp(True),
+    "node_eligible_mem_bp:v4": of_the_rfc.eligible_bp(False),
+    "node_ineligible_mem_bp": of_the_rfc.ineligible_v4,
+    "node_ineligible_mem_bp:v3": of_the_rfc.ineligible_v3,
+    "node_ineligible_mem_bp:v4": of_the_rfc.ineligible_v4,
 }
-PADDR_METRICS: dict[str, Metric] = {
-    "node_sys_bp": _sys_bp("frames", "system"),
-    "node_sys_bp:v1-literal": _sys_bp("frames", "system"),
-    "node_sys_bp:v1-intent-resident": _sys_bp("resident", "system"),
-    "node_sys_bp:v1-intent-share": _sys_bp("resident", "resident"),
-    "node_sys_bp:frames-share": _sys_bp("frames", "frames"),
-}
-OPS_METRICS: dict[str, dict[str, Metric]] = {"paddr": PADDR_METRICS, "vaddr": {}, "fvaddr": {}}
+"""How each metric of `scenario.metrics.SHIPPED` is measured; one's own are added by `register_metric`."""
 
 
 def check_goal(goal: Goal, where: str) -> None:
@@ -212,10 +133,7 @@ def check_goal(goal: Goal, where: str) -> None:
     InputError
         Listing the known metrics, or naming the offending entry.
     """
-    known = list(dict.fromkeys([*CORE_METRICS, *(name for offered in OPS_METRICS.values() for name in offered)]))
-    if goal.metric not in known:
-        raise InputError(f"{where}.metric", f"{goal.metric!r} is not a goal metric", suggest(goal.metric, known))
-    total = goal.metric == "some_mem_psi_us"
+    total = need_metric(goal.metric, f"{where}.metric").counts == "stall"
     if total and goal.current_values and goal.current_values[0][1] < goal.current_value:
         text = f"begins below current_value {goal.current_value}, but a total never falls"
         raise InputError(f"{where}.current_values[0]", text, "give growing totals of stall time")
@@ -230,8 +148,7 @@ def check_goal(goal: Goal, where: str) -> None:
 
 def current_value(view: MetricView, goal: Goal) -> int:
     """Return a goal's present value; an operations set that does not know the metric answers 0."""
-    metric = CORE_METRICS.get(goal.metric) or OPS_METRICS[view.ops].get(goal.metric)
-    return metric(view, goal) if metric else 0
+    return FUNCTIONS[goal.metric](view, goal) if view.ops in metric_of(goal.metric).ops else 0
 
 
 def effective_target(view: MetricView, goal: Goal) -> int:
@@ -286,9 +203,6 @@ def satisfied(view: MetricView, goal: Goal, inflow: bool) -> bool:
     return value >= target if inflow else value <= target
 
 
-_OWN: set[str] = set()
-
-
 def register_metric(name: str, metric: Metric, ops: tuple[str, ...] | None = None, *, replace: bool = False) -> None:
     """Offer a goal metric by name, so that scenarios can use it (``get_goal_metric()`` of the RFC).
 
@@ -318,18 +232,8 @@ def register_metric(name: str, metric: Metric, ops: tuple[str, ...] | None = Non
     >>> from tieringmodel.damon.goals import unregister_metric
     >>> unregister_metric("constant_bp")
     """
-    if name in CORE_METRICS or any(name in offered for offered in OPS_METRICS.values()):
-        if name not in _OWN:
-            raise InputError("name", f"{name!r} is a metric of the model", "choose another name")
-        if not replace:
-            raise InputError("name", f"{name!r} is taken", "choose another name, or pass replace=True")
-    for word in ops or ():
-        if word not in OPS_METRICS:
-            raise InputError("ops", f"{word!r} is not an operations set", suggest(word, OPS_METRICS))
-    unregister_metric(name)
-    _OWN.add(name)
-    for offered in [CORE_METRICS] if ops is None else [OPS_METRICS[word] for word in ops]:
-        offered[name] = metric
+    metrics.add_own(name, metrics.OPS if ops is None else ops, replace=replace)
+    FUNCTIONS[name] = metric
 
 
 def unregister_metric(name: str) -> None:
@@ -340,7 +244,6 @@ def unregister_metric(name: str) -> None:
     name : str
         As it was registered.
     """
-    if name in _OWN:
-        _OWN.remove(name)
-        for offered in (CORE_METRICS, *OPS_METRICS.values()):
-            offered.pop(name, None)
+    if name not in metrics.SHIPPED:
+        metrics.drop_own(name)
+        FUNCTIONS.pop(name, None)

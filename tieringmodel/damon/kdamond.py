@@ -18,7 +18,7 @@ from ..scenario import Attrs, Context
 from ..units import UINT_MAX
 from ..workload.access import AccessTable
 from . import goals, table, watermarks
-from . import metrics_of_the_rfc as _readings  # noqa: F401  (offers its metrics)
+from .metric_view import MetricView
 from .quota import QuotaState
 from .quota_math import feed_loop_next_input, mult_frac
 from .regions import RegionSet, SplitState, empty, grown, scratch, set_regions
@@ -306,11 +306,11 @@ class Kdamond:
             self._window_of = now
         return self._window
 
-    def view(self, scheme: int, goal: int = 0) -> goals.MetricView:
+    def view(self, scheme: int, goal: int = 0) -> MetricView:
         """Return what the metric of a scheme's goal may look at now."""
         s, quota = self.context.schemes[scheme], self.quotas[scheme]
         own = (quota.last_totals[goal], quota.goals[goal][0], quota.lags[goal]) if quota.goals else (None, 0, None)
-        return goals.MetricView(
+        return MetricView(
             self.memory, self.regions.now, self.regions.n, self.schemes[scheme], self.window(), self.space,
             self.input_now(), self.context.ops, int(self.schemes[scheme]["esz"]), s.quota.goal_tuner,
             self.access.memcg_classes, *own,

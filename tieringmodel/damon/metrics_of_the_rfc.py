@@ -11,8 +11,28 @@ import numpy.typing as npt
 
 from ..kernels import readings, scoring
 from ..scenario import Goal
-from .goals import PADDR_METRICS, Metric, MetricView
+from .metric_view import Metric, MetricView
 from .quota_math import mult_frac
+
+
+def sys_bp(count: str, over: str) -> Metric:
+    """Return the metric of version 1 that counts ``"frames"`` or ``"resident"`` pages, over the system's or all nodes'."""
+
+    def metric(view: MetricView, goal: Goal) -> int:
+        i = view.memory.index_of(goal.nid)
+        if i < 0:
+            return 0
+        if count == "frames":
+            by_node = view.bytes_by_node(scoring.online_bytes, view.space)
+        else:
+            by_node = view.bytes_by_node(scoring.resident_bytes, view.space, view.memory.arrays)
+        if over == "system":
+            total = int(view.memory.arrays.node["total"].sum()) * view.memory.page_bytes
+        else:
+            total = int(by_node.sum())
+        return mult_frac(int(by_node[i]), 10_000, total) if total else 0
+
+    return metric
 
 
 def _matching(view: MetricView, goal: Goal, first_frame: bool) -> npt.NDArray[np.int64]:
@@ -41,34 +61,22 @@ def eligible_bp(first_frame: bool) -> Metric:
     return metric
 
 
-def _ineligible_v3(view: MetricView, goal: Goal) -> int:
+def ineligible_v3(view: MetricView, goal: Goal) -> int:
+    """Return 10000 minus the eligible share of version 3; where that is 0, all."""
     value = eligible_bp(True)(view, goal)
     return 10_000 if value == 0 else 10_000 - value
 
 
-def _ineligible_v4(view: MetricView, goal: Goal) -> int:
+def ineligible_v4(view: MetricView, goal: Goal) -> int:
+    """Return 10000 minus the eligible share as it was merged."""
     return 10_000 - eligible_bp(False)(view, goal)
 
 
-def _target_mem_bp(view: MetricView, goal: Goal) -> int:
-    """Frames of the node in matching regions over the node's spanned size (version 2)."""
+def target_mem_bp(view: MetricView, goal: Goal) -> int:
+    """Return frames of the node in matching regions over the node's spanned size (version 2)."""
     i = view.memory.index_of(goal.nid)
     if i < 0:
         return 0
     by_node = view.bytes_by_node(readings.matching_frame_bytes, view.scheme, view.window, view.space)
     spanned = int(view.memory.arrays.frames[i]) * view.memory.page_bytes
     return mult_frac(int(by_node[i]), 10_000, spanned) if spanned else 0
-
-
-PADDR_METRICS.update(
-    {
-        "node_target_mem_bp": _target_mem_bp,
-        "node_target_mem_bp:v2": _target_mem_bp,
-        "node_eligible_mem_bp": eligible_bp(False),
-        "node_eligible_mem_bp:v4": eligible_bp(False),
-        "node_eligible_mem_bp:v3": eligible_bp(True),
-        "node_ineligible_mem_bp": _ineligible_v4,
-        "node_ineligible_mem_bp:v4": _ineligible_v4,
-        "node_ineligible_mem_bp:v3": _ineligible_v3,
-    }
-)

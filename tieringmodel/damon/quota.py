@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from ..scenario import Quota
+from ..scenario.metrics import metric_of
 from ..units import UINT_MAX
 from . import quota_math
 from .lag_cache import LagCache
@@ -114,7 +115,8 @@ class QuotaState:
     def commit(self, quota: Quota) -> None:
         """Take over new parameters; tuner state, charge window and totals survive."""
         kept = [value for value, _ in self.goals]
-        values = [g.current_value if g.metric == "user_input" or j >= len(kept) else kept[j] for j, g in enumerate(quota.goals)]
+        fed = [metric_of(g.metric).counts == "input" for g in quota.goals]
+        values = [g.current_value if fed[j] or j >= len(kept) else kept[j] for j, g in enumerate(quota.goals)]
         self.goals = [(value, g.target_value) for value, g in zip(values, quota.goals, strict=True)]
         self.last_totals = [None] * len(quota.goals)
         if [g.lag_cache for g in quota.goals] != [bool(lag) for lag in self.lags]:

@@ -44,6 +44,7 @@ def converted(loaded: Loaded, suffix: str, *, pid: int | None = None) -> tuple[s
         return loaded.scenario.to_toml(), ()
     if suffix not in FORMS:
         raise InputError(f"*{suffix}", "is no form that can be written", "end the name in " + ", ".join(FORMS))
+    from .damo.values import DROPS_NID
     from .damo.write import PINNED, damo_command, damo_text
     from .sysfs.portable import portable
     from .sysfs.write import sysfs_script
@@ -58,8 +59,8 @@ def converted(loaded: Loaded, suffix: str, *, pid: int | None = None) -> tuple[s
         return sysfs_script(for_linux, scenario.name), tuple(notes)
     if suffix == ".damo":
         return damo_command(for_linux), tuple(notes)
-    if any(g.metric == "node_eligible_mem_bp" and g.nid for c in for_linux.contexts for s in c.schemes for g in s.quota.goals):
-        notes.append(f"damo {PINNED} keeps the nid of node_eligible_mem_bp in its files; its command line drops it")
+    if any(g.metric == DROPS_NID and g.nid for c in for_linux.contexts for s in c.schemes for g in s.quota.goals):
+        notes.append(f"damo {PINNED} keeps the nid of {DROPS_NID} in its files; its command line drops it")
     return damo_text(for_linux), tuple(notes)
 
 

@@ -8,8 +8,9 @@ from typing import NamedTuple
 
 from ..damon.quota_math import consist_esz_bp
 from ..scenario import Goal
+from ..scenario.metrics import metric_of
 from ..units import PAGE_SZ, ULONG_MAX
-from .goal_reading import amounts, effect, family
+from .goal_reading import amounts, effect
 from .scheme_facts import SchemeFacts
 
 
@@ -44,30 +45,30 @@ class Plant:
 
 def plant(facts: SchemeFacts, goal: Goal, phase: int = 0) -> Plant | None:
     """Return the plant of a goal that the scheme raises; None where the scenario does not fix one."""
-    shared, node, kind = facts.shared, facts.shared.index_of.get(goal.nid), family(goal)
+    shared, node, metric = facts.shared, facts.shared.index_of.get(goal.nid), metric_of(goal.metric)
+    empties = metric.counts == "used" and metric.rest
     if effect(facts, goal) != 1 or goal.complement or node is None or facts.context.ops != "paddr":
         return None
-    if facts.reclaims and kind == "free":  # no node has to take what leaves memory
-        start, n_pages = amounts(facts, kind, goal, node)
+    if facts.reclaims and empties:  # no node has to take what leaves memory
+        start, n_pages = amounts(facts, metric, goal, node)
         return Plant(n_pages, start, n_pages if shared.filled(node, facts) else start + facts.supply()[node], n_pages)
-    if facts.target is None:
-        return None
-    if kind not in ("used", "free", "eligible", "share", "resident"):
+    known = metric.counts in ("used", "resident") or (metric.counts == "eligible" and not metric.rest)
+    if facts.target is None or not known:
         return None
     target, total = facts.target, shared.total
-    start, n_pages = amounts(facts, kind, goal, node)
+    start, n_pages = amounts(facts, metric, goal, node)
     # What another scheme takes off the receiving node makes room there: at most all but the kernel's own.
     clearable = shared.drained(target, facts)
     kernel = shared.nodes[target].kernel_bytes // PAGE_SZ
     room = max((total[target] - kernel if clearable else shared.places.free[target]) - shared.reserve[target], 0)
     supply = facts.supply()
     from_sources = sum(supply[i] for i in facts.sources)
-    if kind == "used":
+    if empties:
+        return Plant(n_pages, start, start + supply[node], n_pages if clearable else start + room)
+    if metric.counts == "used":
         filled = any(shared.filled(i, facts) for i in facts.sources)
         return Plant(n_pages, start, n_pages if filled else start + from_sources, n_pages - shared.reserve[target])
-    if kind == "free":
-        return Plant(n_pages, start, start + supply[node], n_pages if clearable else start + room)
-    if kind == "eligible":
+    if metric.counts == "eligible":
         now, here = facts.eligible(phase), facts.supply(phase)
         start, n_pages, from_sources = now[node], sum(now), sum(here[i] for i in facts.sources)
     if not n_pages:

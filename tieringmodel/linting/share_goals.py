@@ -6,10 +6,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from ..scenario import Scenario
-from .goal_reading import effect, family, reading
+from ..scenario.metrics import metric_of
+from .goal_reading import effect, reading
 from .scheme_facts import SchemeFacts, facts_of
 
-SHARES = {"eligible": "eligible", "ineligible": "eligible", "share": "share"}
+SHARES = ("eligible", "resident")
+"""What is counted on all nodes."""
 
 
 @dataclass(frozen=True)
@@ -18,10 +20,10 @@ class ShareGoal:
 
     Attributes
     ----------
-    facts : At
+    facts : SchemeFacts
         The scheme.
     kind : str
-        What is counted: ``"eligible"`` or ``"share"`` of all nodes' pages, ``"used"`` or ``"memcg-used"`` of one.
+        What is counted: ``"eligible"`` or ``"resident"`` pages of all nodes, ``"used"`` or ``"memcg"`` ones of one.
     node : int
         Index of the node whose share the scheme moves.
     bp : int
@@ -53,14 +55,15 @@ def share_goals_of(scenario: Scenario) -> Iterator[ShareGoal]:
         goals = facts.scheme.quota.goals
         if len(goals) != 1 or not facts.migrates or facts.target is None or effect(facts, goals[0]) != 1:
             continue
-        kind, now = family(goals[0]), reading(facts, goals[0])
+        metric, now = metric_of(goals[0].metric), reading(facts, goals[0])
         node = facts.shared.index_of[goals[0].nid]
-        if now is None or (kind in SHARES and node != facts.target and len(facts.shared.nodes) != 2):
+        share = metric.counts in SHARES and metric.over == "nodes"
+        if now is None or (share and node != facts.target and len(facts.shared.nodes) != 2):
             continue
-        if kind in SHARES:
-            yield ShareGoal(facts, SHARES[kind], facts.target, now.target, True)
-        elif kind in ("used", "free", "memcg-used", "memcg-free"):
-            yield ShareGoal(facts, kind.replace("free", "used"), node, now.target, node == facts.target)
+        if share:
+            yield ShareGoal(facts, metric.counts, facts.target, now.target, True)
+        elif metric.over == "node":
+            yield ShareGoal(facts, metric.counts, node, now.target, node == facts.target)
 
 
 def same_pages(one: SchemeFacts, other: SchemeFacts) -> bool:

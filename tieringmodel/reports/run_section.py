@@ -50,7 +50,7 @@ def section(ds: xr.Dataset, ident: str) -> dict[str, Any]:
     from ..linting import format_findings, lint
 
     found = judged(ds)
-    scenario = Scenario.from_json(str(ds.attrs["scenario"])) if ds.attrs.get("scenario") else None
+    scenario = Scenario.from_json(str(ds.attrs["scenario"]), stored=True) if ds.attrs.get("scenario") else None
     findings = lint(scenario) if scenario and scenario.contexts else None
     shown = figures_of(ds, found is not None)
     return {

@@ -119,7 +119,7 @@ def _scenario(c: xr.Dataset) -> tuple[str, str] | None:
     if not source:
         return None
     try:
-        return "Scenario (TOML)", Scenario.from_json(source).to_toml()
+        return "Scenario (TOML)", Scenario.from_json(source, stored=True).to_toml()
     except (InputError, json.JSONDecodeError, TypeError) as error:
         # A result of another version is still worth a report; the reader gets what the file holds.
         return f"Scenario (as stored; this version does not read it: {error})", source

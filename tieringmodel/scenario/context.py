@@ -9,6 +9,7 @@ from typing import ClassVar
 from ..errors import InputError, KernelRefusal
 from ..fields import Checked
 from ..units import LONGEST_US, PAGE_SZ, ULONG_MAX
+from .metrics import OPS, metric_of
 from .scheme import Scheme
 
 
@@ -121,7 +122,7 @@ class Context(Checked):
     rng_seed: int | None = None
     moving_sum: str = "on_demand"
     sources: tuple[SourceOfHotness, ...] = ()
-    _choices: ClassVar = {"ops": ("paddr", "vaddr", "fvaddr"), "moving_sum": ("on_demand", "stored")}
+    _choices: ClassVar = {"ops": OPS, "moving_sum": ("on_demand", "stored")}
     _max: ClassVar = {"aggr_times_us": LONGEST_US}
 
     def check(self) -> None:
@@ -146,9 +147,10 @@ class Context(Checked):
                     raise InputError(f"targets[{i}].regions[{j}]", text, "end the range earlier")
         for i, scheme in enumerate(self.schemes):
             for j, goal in enumerate(scheme.quota.goals):
-                if goal.metric.startswith("node_eligible_mem_bp") and self.ops != "paddr":
+                metric = metric_of(goal.metric)
+                if metric.refused and self.ops not in metric.ops:
                     path = f"schemes[{i}].quota.goals[{j}].metric"
-                    text = f"{goal.metric} needs paddr, the context uses {self.ops} (EINVAL)"
+                    text = f"{goal.metric} needs {metric.ops[0]}, the context uses {self.ops} (EINVAL)"
                     raise KernelRefusal(path, text, "use ops paddr or another metric")
         if any(b <= a for a, b in pairwise((0, *self.aggr_times_us))):
             raise InputError("aggr_times_us", "does not increase from 0", "list the ends of aggregations in order")

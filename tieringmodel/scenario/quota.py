@@ -8,6 +8,7 @@ from typing import ClassVar
 from ..errors import InputError, KernelRefusal
 from ..fields import Checked
 from ..units import UINT_MAX, parse_bp
+from .metrics import Unregistered, metric_of, need_metric
 
 EARLY_EXITS = ("none", "v1", "both", "both_fresh")
 CLAMPS = ("none", "v1", "tuner", "reachable")
@@ -51,8 +52,10 @@ class Goal(Checked):
     _choices: ClassVar = {"clamp": CLAMPS, "early_exit": EARLY_EXITS}
 
     def __post_init__(self) -> None:
-        """Read the values of a share as text with a unit too: ``"99.7 %"``."""
-        if isinstance(self.metric, str) and self.metric.partition(":")[0].endswith("_bp"):
+        """Refuse a metric that nobody knows; read the values of a share as text with a unit too: ``"99.7 %"``."""
+        if isinstance(self.metric, str) and not isinstance(self.metric, Unregistered):
+            need_metric(self.metric)
+        if isinstance(self.metric, str) and metric_of(self.metric).unit == "bp":
             for name in ("target_value", "current_value"):
                 object.__setattr__(self, name, parse_bp(getattr(self, name), name))
         super().__post_init__()
@@ -61,7 +64,7 @@ class Goal(Checked):
         """Refuse a zero target (EINVAL) and shares beyond 10000 bp."""
         if self.target_value == 0:
             raise KernelRefusal("target_value", "0 is refused by the kernel (EINVAL)", "write a positive target")
-        share = self.metric.partition(":")[0].endswith("_bp")
+        share = metric_of(self.metric).unit == "bp"
         if self.complement and not share:
             text = f"needs a share in bp, {self.metric!r} is none"
             raise InputError("complement", text, "drop it, or use a metric that ends in _bp")

@@ -15,6 +15,7 @@ from ..rich_html import folded, table, titled
 from ..units import format_bytes
 from .context import Attrs, Context
 from .hardware import Machine
+from .metrics import marked
 from .workload import Workload
 
 SCHEMA_VERSION = 1
@@ -184,8 +185,15 @@ class Scenario(Checked):
         return cls.from_dict(read_toml(source))
 
     @classmethod
-    def from_json(cls, text: str) -> Scenario:
+    def from_json(cls, text: str, *, stored: bool = False) -> Scenario:
         """Read what `to_json` wrote.
+
+        Parameters
+        ----------
+        text : str
+            JSON of a scenario.
+        stored : bool
+            It belongs to a result, to be judged and not to be run: goal metrics that nobody registered here are kept.
 
         Raises
         ------
@@ -193,7 +201,7 @@ class Scenario(Checked):
             If the text is no JSON, or naming path and value for a wrong field.
         """
         try:
-            data = json.loads(text)
+            data = json.loads(text, object_hook=marked if stored else None)
         except (ValueError, TypeError, RecursionError) as error:
             raise InputError("JSON text", f"is not valid JSON: {error}", "pass what to_json wrote") from None
         return cls.from_dict(data)

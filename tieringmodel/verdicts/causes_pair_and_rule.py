@@ -158,7 +158,7 @@ def diagnose_simulation(kind: str, ds: xr.Dataset, view: Series, measured: dict[
     cause, fix = mechanism(
         kind,
         "",
-        Scenario.from_json(ds.attrs["scenario"]),
+        Scenario.from_json(ds.attrs["scenario"], stored=True),
         measured["steady_state_error_bp"],
         float(np.ptp(tail)),
         moved / view.n_pages,

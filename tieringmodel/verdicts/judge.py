@@ -227,7 +227,7 @@ def verdict(
     )
     state = loop_state(ds, view, tail)
     if view.kind == "simulation" and "scenario" in ds.attrs and not view.moved.any():
-        owed = owes(Scenario.from_json(ds.attrs["scenario"]), measured["steady_state_error_bp"])
+        owed = owes(Scenario.from_json(ds.attrs["scenario"], stored=True), measured["steady_state_error_bp"])
         state = dataclasses.replace(state, owed=owed)
     kind = classify(view, measured, state, limits)
     found = _diagnose(kind, ds, view, measured, state, limits)

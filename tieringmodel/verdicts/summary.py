@@ -7,7 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from ..scenario import Scenario, Scheme
+from ..scenario import Goal, Scenario, Scheme
+from ..scenario.metrics import metric_of
 from ..units import MIB, format_bytes
 from .thresholds import Thresholds
 
@@ -288,7 +289,7 @@ def _reclaim_cause(
     goals, quota = [g for s in schemes for g in s.quota.goals], schemes[0].quota
     consist = quota.goal_tuner == "consist" and bool(quota.goals)
     cap = format_bytes(quota.sz_bytes) if quota.sz_bytes else "no cap"
-    if any((g.metric == "node_mem_used_bp") != g.complement for g in goals if g.metric in _USED) and kind != "converged":
+    if any(metric_of(g.metric).rest == g.complement for g in goals if _about_used(g)) and kind != "converged":
         return "reclaim lowers the value that the goal asks to raise", "ask for node_mem_free_bp"
     if kind == "wrong-point" and not started:
         return f"the goals were met before anything was reclaimed, and nothing takes the {abs(error):.0f} bp back", ""
@@ -303,7 +304,7 @@ def _reclaim_cause(
             f"pages are reclaimed and fault back in when they are touched: swing {swing:.0f} bp, {residual:.1f} MiB/s for ever",
             f"ask for colder pages (min_age), or lower the quota (now {cap})",
         )
-    if kind == "wrong-point" and error < 0 and all(g.metric in _USED for g in goals):
+    if kind == "wrong-point" and error < 0 and all(_about_used(g) for g in goals):
         beyond = f"reclaim went {-error:.0f} bp beyond the target"
         if not goals:
             return f"{beyond}: there is no goal to stop at", "give the scheme a goal"
@@ -320,7 +321,10 @@ def _reclaim_cause(
 
 
 _STEPS = "CONSIST lowers its quota step by step only, and what nobody touches does not come back"
-_USED = ("node_mem_used_bp", "node_mem_free_bp")
+
+
+def _about_used(goal: Goal) -> bool:
+    return metric_of(goal.metric).counts == "used"
 
 
 def _goal_cause(
@@ -332,7 +336,7 @@ def _goal_cause(
     complementary = len({g.nid for g in goals}) > 1 and len(schemes) > 1
     total = sum(g.target_value for g in goals) if complementary else 0
     cap_text = format_bytes(cap) if cap else "no cap"
-    if any(g.metric in ("node_sys_bp", "node_sys_bp:v1-literal") for g in goals):
+    if any(metric_of(g.metric).counts == "frames" for g in goals):
         return (
             "the metric counts frames of a node, which migration cannot change: a goal above that constant lets its quota "
             f"grow for ever, one below it never acts, and the clamped early exit can take it for met; {error:+.0f} bp",

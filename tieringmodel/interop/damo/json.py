@@ -26,8 +26,9 @@ from ...scenario import (
     Watermarks,
     Weights,
 )
+from ...scenario.metrics import need_metric
 from ...units import PAGE_SZ, UINT_MAX, ULONG_MAX
-from ..sysfs.read import METRICS, RFC_METRICS, Dump
+from ..sysfs.read import Dump
 from . import values as v
 
 C = TypeVar("C", bound=Checked)
@@ -290,20 +291,19 @@ def _quota(here: Part) -> Quota:
 def _goals(here: Part) -> Iterator[Goal]:
     for goal in here.each("goals", _GOAL):
         metric = goal.word("metric", "user_input")
-        if metric not in METRICS + RFC_METRICS:
-            raise InputError(goal.at("metric"), f"{metric!r} is unknown", suggest(metric, METRICS))
+        known = need_metric(metric, goal.at("metric"))
         numbers = {}
         for name in ("target_value", "current_value"):
             read = goal.get(name, 0)
-            if metric.partition(":")[0].endswith("_bp"):
+            if known.unit == "bp":
                 numbers[name] = v.share(read, goal.at(name), 100)
             else:
-                numbers[name] = v.time_in(read, goal.at(name)) if metric.endswith("_us") else v.count(read, goal.at(name))
-        if metric.startswith("node_eligible_mem_bp") and goal.get("nid") is None:
-            text = "node_eligible_mem_bp has no nid: damo 3.4.3 drops it on its command line, and Linux would use node 0"
+                numbers[name] = v.time_in(read, goal.at(name)) if known.unit == "us" else v.count(read, goal.at(name))
+        if metric.partition(":")[0] == v.DROPS_NID and goal.get("nid") is None:
+            text = f"{v.DROPS_NID} has no nid: damo 3.4.3 drops it on its command line, and Linux would use node 0"
             raise InputError(goal.at("nid"), text, "write the node that is meant, 0 too")
         memcg_id = 0
-        if metric.startswith("node_memcg"):
+        if "memcg_id" in known.needs:
             memcg_id = _memcg(goal, "memcg_path")
         if goal.flag("complement", False):
             goal.note("complement", "Linux 7.3.4 has no complemented goals; later trees do")

@@ -225,7 +225,7 @@ def _access_rates(schemes: list[dict[str, Any]], options: list[Option]) -> None:
 def _goals(schemes: list[dict[str, Any]], options: list[Option], notes: list[str]) -> None:
     """Put back the nid of ``node_eligible_mem_bp``, which damo drops; refuse what else it drops."""
     for option in options:
-        if option.values[0] == "node_eligible_mem_bp":
+        if option.values[0] == v.DROPS_NID:
             where = f"{WHERE} --damos_quota_goal {' '.join(option.values)}"
             if len(option.values) < 3 or not re.fullmatch(r"[0-9]{1,4}", option.values[2]):
                 text = f"names no node; damo {PINNED} passes none on, and Linux would silently take node 0"
@@ -236,7 +236,7 @@ def _goals(schemes: list[dict[str, Any]], options: list[Option], notes: list[str
         where = f"{WHERE} --damos_quota_goal {' '.join(option.values)}"
         if goal.get("metric") != option.values[0]:
             raise InputError(where, f"damo makes it {goal.get('metric')!r}", "give its JSON instead")
-        if option.values[0] == "node_eligible_mem_bp" and goal.get("nid") is None:
+        if option.values[0] == v.DROPS_NID and goal.get("nid") is None:
             goal["nid"] = int(option.values[2])
             if goal["nid"]:
                 text = f"damo {PINNED} drops the nid, Linux would be told node 0; here it is node {goal['nid']}, as written"

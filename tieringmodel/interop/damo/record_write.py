@@ -54,7 +54,7 @@ def to_damo_record(ds: xr.Dataset, path: str | Path) -> Path:
         raise InputError(str(path), "is no name of a damo record", "end it in " + ", ".join(SUFFIXES))
     if "scenario" not in ds.attrs or "region_count" not in ds or not ds.sizes.get("snapshot"):
         raise InputError("ds", "holds no region snapshots of a simulation", "simulate(…, snapshots=200)")
-    records = _records(ds, Scenario.from_json(ds.attrs["scenario"]))
+    records = _records(ds, Scenario.from_json(ds.attrs["scenario"], stored=True))
     if path.suffix == ".txt":
         content = "".join(_events(records)).encode()
     else:

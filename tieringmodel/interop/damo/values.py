@@ -10,7 +10,11 @@ import re
 from decimal import Decimal
 
 from ...errors import InputError
+from ...scenario.metrics import ELIGIBLE
 from ...units import UINT_MAX, ULONG_MAX
+
+DROPS_NID = ELIGIBLE
+"""The metric whose node damo 3.4.3 drops on its command line."""
 
 _NUMBER = r"[0-9][0-9,]*(?:\.[0-9]+)?(?:[eE][-+]?[0-9]{1,2})?"
 _WHOLE = re.compile(_NUMBER)

@@ -9,9 +9,10 @@ from typing import Any
 
 from ...errors import InputError
 from ...scenario import Attrs, Context, Filter, Goal, Scheme
+from ...scenario.metrics import metric_of
 from ...units import UINT_MAX, ULONG_MAX
 from ..sysfs.portable import Portable
-from .values import nr_accesses, percent_for
+from .values import DROPS_NID, nr_accesses, percent_for
 
 PINNED = "3.4.3"
 """The version of damo whose behaviour the notes and refusals describe."""
@@ -117,7 +118,7 @@ def _scheme(s: Scheme, c: Context, for_linux: Portable, where: str) -> dict[str,
 
 
 def _goal(g: Goal, for_linux: Portable, where: str) -> dict[str, Any]:
-    path = _memcg(for_linux, g.memcg_id, where) if g.metric.startswith("node_memcg") else None
+    path = _memcg(for_linux, g.memcg_id, where) if "memcg_id" in metric_of(g.metric).needs else None
     return {
         "metric": g.metric,
         "nid": g.nid,
@@ -245,16 +246,16 @@ def _scheme_words(s: Scheme, c: Context, for_linux: Portable, where: str) -> Ite
 
 def _goal_words(g: Goal, for_linux: Portable, where: str) -> Iterator[str]:
     yield from (g.metric, str(g.target_value))
-    if g.metric == "node_eligible_mem_bp":
+    if g.metric == DROPS_NID:
         if g.nid:
-            text = f"node_eligible_mem_bp of node {g.nid}: damo {PINNED} drops the nid on its command line"
+            text = f"{DROPS_NID} of node {g.nid}: damo {PINNED} drops the nid on its command line"
             raise InputError(f"{where}.nid", text, "write a .json file or a .sh script")
         yield "0"
-    elif g.metric.startswith("node_"):
+    elif needs := metric_of(g.metric).needs:
         yield str(g.nid)
-        if g.metric.startswith("node_memcg"):
+        if "memcg_id" in needs:
             yield _memcg(for_linux, g.memcg_id, where)
-    elif g.metric == "user_input":
+    elif metric_of(g.metric).counts == "input":
         yield str(g.current_value)
 
 

@@ -11,8 +11,8 @@ from ...damon.vaddr import joined
 from ...errors import InputError
 from ...fields import Checked
 from ...scenario import Context, Machine, Scenario, Scheme, Target
+from ...scenario.metrics import metric_of
 from ...units import PAGE_SZ
-from .read import METRICS
 
 
 @dataclass(frozen=True)
@@ -121,7 +121,7 @@ def _refused_scheme(scheme: Scheme, ops: str, where: str) -> Iterator[str]:
     yield from _differs(scheme.quota, f"{where}.quota", "esz0", "esz_floor_min_region", "esz_cap_monitored")
     for j, goal in enumerate(scheme.quota.goals):
         here = f"{where}.quota.goals[{j}]"
-        if goal.metric not in METRICS:
+        if not metric_of(goal.metric).linux:
             yield f"{here}.metric: {goal.metric!r} is not in Linux 7.3.4"
         yield from _differs(goal, here, "complement", "clamp", "early_exit", "lag_cache")
         if goal.nid < 0:

@@ -29,22 +29,9 @@ from ...scenario import (
     Watermarks,
     Weights,
 )
+from ...scenario.metrics import metric_of, names
 from ...units import PAGE_SZ, UINT_MAX
 from .tree import Folder, context_folders
-
-METRICS = (
-    "user_input",
-    "some_mem_psi_us",
-    "node_mem_used_bp",
-    "node_mem_free_bp",
-    "node_memcg_used_bp",
-    "node_memcg_free_bp",
-    "active_mem_bp",
-    "inactive_mem_bp",
-    "node_eligible_mem_bp",
-)
-RFC_METRICS = ("node_sys_bp", "node_sys_bp:v1-literal", "node_sys_bp:v1-intent-resident", "node_sys_bp:v1-intent-share")
-"""The RFC's metric and its readings; Linux 7.3.4 knows none of them."""
 
 
 @dataclass(frozen=True)
@@ -219,9 +206,9 @@ def _quota(here: Folder) -> Quota:
 
 def _goals(here: Folder) -> Iterator[Goal]:
     for goal in here.each("nr_goals"):
-        metric = goal.keyword("target_metric", "user_input", METRICS + RFC_METRICS)
+        metric = goal.keyword("target_metric", "user_input", tuple(names()))
         target_value, complement = goal.number("target_value"), goal.flag("complement")
-        memcg_id = goal.memcg("path") if metric.startswith("node_memcg") and target_value else 0
+        memcg_id = goal.memcg("path") if "memcg_id" in metric_of(metric).needs and target_value else 0
         nid = goal.number("nid", top=2**31 - 1, low=-(2**31))
         if target_value == 0:
             goal.note("target_value", f"the goal {metric} has target 0, which Linux drops silently: left out")

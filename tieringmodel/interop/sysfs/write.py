@@ -11,6 +11,7 @@ from collections.abc import Iterator
 
 from ...damon.table import split_filters
 from ...scenario import Context, Filter, Goal, Scheme
+from ...scenario.metrics import metric_of
 from .portable import Portable
 
 ROOT = "/sys/kernel/mm/damon/admin"
@@ -107,7 +108,7 @@ def _goal(g: Goal, for_linux: Portable) -> Iterator[tuple[str, str]]:
     yield "target_value", str(g.target_value)
     yield "current_value", str(g.current_value)
     yield "nid", str(g.nid)
-    if g.metric.startswith("node_memcg"):
+    if "memcg_id" in metric_of(g.metric).needs:
         yield "path", for_linux.memcg_paths.get(g.memcg_id, Asked(f"$MEMCG_{g.memcg_id}"))
 
 

@@ -5,27 +5,25 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from ...scenario import Goal, Scenario
+from ...scenario.metrics import metric_of
 from ..finding import Finding, rule
-from ..goal_reading import FALLING, LITERAL, OF_NODE, Reading, effect, family, reading
+from ..goal_reading import Reading, effect, reading
 from ..scheme_facts import SchemeFacts, facts_of
 
 
 def _subject(goal: Goal) -> str:
-    what = f"{goal.metric} of node {goal.nid}" if family(goal) else goal.metric
+    what = f"{goal.metric} of node {goal.nid}" if metric_of(goal.metric).needs else goal.metric
     return f"the complement of {what}" if goal.complement else what
 
 
 def _turned(facts: SchemeFacts, goal: Goal) -> str:
     """Return the change that makes the sign right."""
-    kind, rest = family(goal), 10_000 - goal.target_value
+    metric, rest = metric_of(goal.metric), 10_000 - goal.target_value
     if goal.complement:
         return "set complement = false"
-    if kind in OF_NODE:
-        to = goal.metric.replace("_free_", "_used_") if kind in FALLING else goal.metric.replace("_used_", "_free_")
-        return f"set metric = {to!r} and target_value = {rest}"
-    if kind == "ineligible":
-        return f"set metric = 'node_eligible_mem_bp' and target_value = {rest}"
-    if kind and facts.target is not None:
+    if metric.needs and metric.opposite:
+        return f"set metric = {metric.opposite!r} and target_value = {rest}"
+    if metric.needs and facts.target is not None:
         nid = facts.shared.nodes[facts.target].nid
         return f"put the goal on the receiving node: nid = {nid}, target_value = {rest}"
     return "swap active_mem_bp and inactive_mem_bp, or change the action"
@@ -54,14 +52,14 @@ def goal_on_source(scenario: Scenario) -> Iterator[Finding]:
             if signs[k] != -1:
                 continue
             saved = 1 in signs
-            on_node = family(goal) in ("eligible", "share", "resident", "matching")
+            metric = metric_of(goal.metric)
             remedy = _turned(facts, goal)
-            if not saved and not goal.complement and family(goal):
+            if not saved and not goal.complement and metric.needs:
                 remedy += ", or complement = true (not in Linux 7.3.4)"
             yield Finding(
                 "goal-on-source",
                 "warning" if saved else "error",
-                f"{facts.path}.quota.goals[{k}]." + ("nid" if on_node else "metric"),
+                f"{facts.path}.quota.goals[{k}]." + ("nid" if metric.monitored and not metric.rest else "metric"),
                 f"{facts.scheme.action} lowers {_subject(goal)}, but the tuner raises the quota to raise the metric "
                 f"(positive feedback); {_consequence(facts, goal, reading(facts, goal))}",
                 remedy,
@@ -73,16 +71,16 @@ def goal_without_effect(scenario: Scenario) -> Iterator[Finding]:
     """A goal whose metric the scheme cannot change at all."""
     for facts in facts_of(scenario).schemes:
         for k, goal in enumerate(facts.scheme.quota.goals):
-            if effect(facts, goal) == 0 and family(goal) not in LITERAL:
+            if effect(facts, goal) == 0 and metric_of(goal.metric).counts != "frames":
                 yield _unmoved(facts, goal, f"{facts.path}.quota.goals[{k}]")
 
 
 def _unmoved(facts: SchemeFacts, goal: Goal, path: str) -> Finding:
     seen = [n.nid for i, n in enumerate(facts.shared.nodes) if facts.shared.bytes_on(facts.monitored, i)]
-    now = reading(facts, goal)
-    if family(goal) not in ("", *OF_NODE) and (goal.nid not in seen or seen == [goal.nid]):
+    now, metric = reading(facts, goal), metric_of(goal.metric)
+    if metric.monitored and (goal.nid not in seen or seen == [goal.nid]):
         nodes = ", ".join(map(str, seen)) or "none"
-        value, target = 10_000 * ((goal.nid in seen) != (family(goal) == "ineligible")), goal.target_value
+        value, target = 10_000 * ((goal.nid in seen) != metric.rest), goal.target_value
         value, target = (10_000 - value, max(10_000 - target, 1)) if goal.complement else (value, target)
         always = "as soon as anything matches" if goal.nid in seen else "for ever"
         fate = "never acts then" if value >= target else "never stops"
@@ -96,12 +94,12 @@ def _unmoved(facts: SchemeFacts, goal: Goal, path: str) -> Finding:
         )
     reads = "" if now is None else f" (it starts at {now.value} bp against {now.target})"
     remedy = "use a metric of the node, e.g. node_mem_used_bp"
-    if family(goal) and facts.target is not None:
+    if metric.needs and facts.target is not None:
         remedy = f"put the goal on the receiving node: nid = {facts.shared.nodes[facts.target].nid}"
     return Finding(
         "goal-without-effect",
         "warning",
-        f"{path}.nid" if family(goal) else f"{path}.metric",
+        f"{path}.nid" if metric.needs else f"{path}.metric",
         f"{facts.scheme.action} does not change {_subject(goal)}{reads}: only something else can meet or miss this "
         "goal, which merely switches the scheme on and off",
         remedy,

@@ -6,8 +6,9 @@ from collections.abc import Iterator
 
 from ...fields import suggest
 from ...scenario import Goal, Scenario
+from ...scenario.metrics import metric_of, names
 from ..finding import Finding, rule
-from ..goal_reading import FALLING, LITERAL, family, reading
+from ..goal_reading import reading
 from ..scheme_facts import SchemeFacts, facts_of
 from ..wording import fate
 
@@ -15,24 +16,21 @@ from ..wording import fate
 @rule
 def metric_known(scenario: Scenario) -> Iterator[Finding]:
     """A metric that nobody knows or the operations set does not answer, or of a node or cgroup that does not exist."""
-    from ...damon import goals, kdamond  # noqa: F401  (with the loop come all metrics that are offered)
-
-    offered = goals.OPS_METRICS
-    known = list(dict.fromkeys([*goals.CORE_METRICS, *(name for metrics in offered.values() for name in metrics)]))
     for facts in facts_of(scenario).schemes:
         for k, goal in enumerate(facts.scheme.quota.goals):
             path = f"{facts.path}.quota.goals[{k}]"
-            if goal.metric not in known:
+            metric = metric_of(goal.metric)
+            if goal.metric not in names():
                 text = f"{goal.metric!r} is not a goal metric: the run will be refused"
-                yield Finding("metric-unknown", "error", f"{path}.metric", text, suggest(goal.metric, known))
-            elif goal.metric not in goals.CORE_METRICS and goal.metric not in offered[facts.context.ops]:
+                yield Finding("metric-unknown", "error", f"{path}.metric", text, suggest(goal.metric, names()))
+            elif facts.context.ops not in metric.ops:
                 yield Finding(
                     "metric-unsupported",
                     "error",
                     f"{path}.metric",
                     f"operations set {facts.context.ops} does not know {goal.metric} and answers 0, which does not "
                     f"mean 'ignored' but 'missed by all there is': {_fate_of(facts, goal, 0)}",
-                    f"set contexts[{facts.c}].ops = 'paddr', or use a metric of core such as node_mem_used_bp",
+                    f"set contexts[{facts.c}].ops = {metric.ops[0]!r}, or use a metric of core such as node_mem_used_bp",
                 )
             else:
                 yield from _place(facts, goal, path)
@@ -45,14 +43,14 @@ def _fate_of(facts: SchemeFacts, goal: Goal, value: int) -> str:
 
 
 def _place(facts: SchemeFacts, goal: Goal, path: str) -> Iterator[Finding]:
-    shared, kind = facts.shared, family(goal)
+    shared, metric = facts.shared, metric_of(goal.metric)
     nids = [n.nid for n in shared.nodes]
-    value = 10_000 if kind in FALLING else 0
-    if kind and goal.nid not in nids:
+    value = 10_000 if metric.rest else 0
+    if "nid" in metric.needs and goal.nid not in nids:
         text = f"the machine has no node {goal.nid}, so {goal.metric} always reads {value} bp: {_fate_of(facts, goal, value)}"
         yield Finding("goal-node", "error", f"{path}.nid", text, suggest(str(goal.nid), map(str, nids)))
     memcgs = sorted({m for x in shared.scenario.workload.memcgs for m in (x.memcg_id, x.parent_id) if m})
-    if kind.startswith("memcg") and goal.memcg_id not in memcgs:
+    if "memcg_id" in metric.needs and goal.memcg_id not in memcgs:
         text = f"the workload has no memory cgroup {goal.memcg_id}, so {goal.metric} always reads {value} bp: "
         remedy = f"use one of {', '.join(map(str, memcgs))}" if memcgs else "give workload.memcgs"
         yield Finding("memcg-unknown", "error", f"{path}.memcg_id", text + _fate_of(facts, goal, value), remedy)
@@ -63,7 +61,7 @@ def literal_metric(scenario: Scenario) -> Iterator[Finding]:
     """Counting frames: the node of a frame never changes, so migration cannot move the value."""
     for facts in facts_of(scenario).schemes:
         for k, goal in enumerate(facts.scheme.quota.goals):
-            now = reading(facts, goal) if family(goal) in LITERAL else None
+            now = reading(facts, goal) if metric_of(goal.metric).counts == "frames" else None
             if now is None:
                 continue
             decides = len(facts.scheme.quota.goals) == 1 or now.score >= 10_000

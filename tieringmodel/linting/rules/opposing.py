@@ -21,7 +21,7 @@ GAP_BP = 200
 @rule
 def share_targets(scenario: Scenario) -> Iterator[Finding]:
     """Share goals on different nodes: what is left between their targets."""
-    goals = [w for w in share_goals_of(scenario) if w.kind in SHARES.values()]
+    goals = [w for w in share_goals_of(scenario) if w.kind in SHARES]
     for kind in sorted({w.kind for w in goals}):
         highest: dict[int, ShareGoal] = {}
         for w in (w for w in goals if w.kind == kind):
@@ -45,7 +45,7 @@ def share_targets(scenario: Scenario) -> Iterator[Finding]:
 @rule
 def used_and_free(scenario: Scenario) -> Iterator[Finding]:
     """A scheme that fills a node up to a used share and one that empties it down to a free share."""
-    goals = [w for w in share_goals_of(scenario) if w.kind in ("used", "memcg-used")]
+    goals = [w for w in share_goals_of(scenario) if w.kind not in SHARES]
     for fill, drain in product(goals, goals):
         of = [(w.kind, w.node, w.facts.scheme.quota.goals[0].memcg_id) for w in (fill, drain)]
         if fill.fills and not drain.fills and of[0] == of[1]:
@@ -75,7 +75,7 @@ def opposing_schemes(scenario: Scenario) -> Iterator[Finding]:
 def interleave_against_goal(scenario: Scenario) -> Iterator[Finding]:
     """Weights that name a node for every page, beside a goal that wants another share."""
     weighted = [facts for facts in facts_of(scenario).schemes if facts.migrates and any(d.weight for d in facts.scheme.dests)]
-    for want in (w for w in share_goals_of(scenario) if w.kind in SHARES.values()):
+    for want in (w for w in share_goals_of(scenario) if w.kind in SHARES):
         for facts in weighted:
             total = sum(d.weight for d in facts.scheme.dests)
             share = sum(d.weight for d in facts.scheme.dests if d.id == want.nid) * 10_000 // total

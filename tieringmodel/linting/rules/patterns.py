@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from ...damon.table import quota_is_set
 from ...scenario import Scenario
+from ...scenario.metrics import metric_of
 from ...units import format_bytes
 from ..finding import Finding, rule
 from ..scheme_facts import SchemeFacts, facts_of
@@ -112,7 +113,7 @@ def action_not_modelled(scenario: Scenario) -> Iterator[Finding]:
             continue
         yield Finding(
             "action-not-modelled",
-            "error" if any(g.metric != "user_input" for g in goals) else "warning",
+            "error" if any(metric_of(g.metric).counts != "input" for g in goals) else "warning",
             f"{facts.path}.action",
             f"{action} is not modelled: regions are tried, and stay as they are"
             + ("; the goals do not hear of it" if goals else ""),

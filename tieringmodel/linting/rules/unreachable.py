@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from ...scenario import Goal, Scenario
+from ...scenario.metrics import metric_of
 from ..finding import Finding, rule
 from ..goal_reading import reading
 from ..plant import Plant, plant
@@ -31,7 +32,7 @@ def target_above_capacity(scenario: Scenario) -> Iterator[Finding]:
 
 def _finding(facts: SchemeFacts, k: int, p: Plant, target: int) -> Finding:
     goal, reachable_bp = facts.scheme.quota.goals[k], p.bp(p.reach_pages)
-    about = "about " if goal.metric.startswith("node_eligible") else ""
+    about = "about " if metric_of(goal.metric).by_pattern else ""
     if p.by_room <= p.by_supply:
         code, level = "target-above-capacity", "error"
         receiving = facts.target if facts.target is not None else 0

@@ -10,7 +10,7 @@ import numpy as np
 from ...interop.recording.scenario_of import Recording
 from .bands import Pair, band, crps
 from .recorded_measures import LATE, migrates, tuned
-from .recorded_model import Mechanisms
+from .recorded_model import Mechanisms, reads_mem_free
 from .recorded_runs import Measured
 
 DAMON_FIXED, CPUS_FIXED = "DAMON's draws alike in all seeds", "migrating CPUs alike in all seeds"
@@ -19,15 +19,13 @@ _FIXED = (DAMON_FIXED, CPUS_FIXED)
 
 def variants(recording: Recording) -> dict[str, Mechanisms]:
     """Return the experiments of a run by what they change; those that change nothing in it are left out."""
-    goals = [g for c in recording.contexts for s in c.schemes for g in s.quota.goals]
-    lists = any(g.metric in ("node_mem_used_bp", "node_mem_free_bp") for g in goals)
     virtual = any(c.ops != "paddr" for c in recording.contexts)
     out = {
         ("sleeps as long as told" if tuned(recording) else "nominal intervals"): Mechanisms(recorded_intervals=False),
         "no missed ticks": Mechanisms(recorded_rates=False),
         DAMON_FIXED: Mechanisms(damon_seed=1),
     }
-    if lists:
+    if reads_mem_free(recording.contexts):
         out["MemFree without lag"] = Mechanisms(page_lists=False)
         out["all migrations on one CPU"] = Mechanisms(roams=False)
         out[CPUS_FIXED] = Mechanisms(cpu_seed=1)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,6 +13,7 @@ import numpy.typing as npt
 from ...damon.kdamond import Kdamond
 from ...interop.recording.scenario_of import Recording
 from ...scenario import Context, Dest, Event, Scenario, Scheme
+from ...scenario.metrics import metric_of
 from ...simulation.engine import ContextClock, Engine, Silent
 from ...simulation.simulate import scheme_actions
 from ...units import KIB, PAGE_SZ
@@ -21,8 +23,6 @@ CPUS = 2
 """CPUs of the recorded machine, all on node 0 (data/recordings/README.md)."""
 SLEEPS_IN_JIFFIES_US = 20_000
 """Longer sampling intervals are slept in whole jiffies, shorter ones by a timer (``kdamond_usleep``)."""
-MEM_FREE = ("node_mem_used_bp", "node_mem_free_bp")
-"""Metrics that read MemFree."""
 
 
 @dataclass(frozen=True)
@@ -106,9 +106,14 @@ def setup(recording: Recording, mechanisms: Mechanisms | None = None) -> Setup:
     scenario = _with_earlier_weights(recording, scenario.replace(machine=scenario.machine.replace(allocator=m.allocator)))
     if m.damon_seed is not None:
         scenario = scenario.replace(contexts=tuple(c.replace(rng_seed=m.damon_seed) for c in scenario.contexts))
-    if m.page_lists and any(g.metric in MEM_FREE for c in scenario.contexts for s in c.schemes for g in s.quota.goals):
+    if m.page_lists and reads_mem_free(scenario.contexts):
         scenario = _with_page_lists(recording, scenario, m.roams)
     return Setup(recording, scenario, sleeps, m)
+
+
+def reads_mem_free(contexts: Sequence[Context]) -> bool:
+    """Return whether a goal of the contexts reads MemFree."""
+    return any(metric_of(g.metric).counts == "used" for c in contexts for s in c.schemes for g in s.quota.goals)
 
 
 def _with_earlier_weights(recording: Recording, scenario: Scenario) -> Scenario:
