@@ -14,8 +14,10 @@ import xarray as xr
 from small import pull, push, scenario
 
 import tieringmodel as tm
-from tieringmodel.comparison.compare import RECORDED, recorded_series, share_bp, write_comparison
-from tieringmodel.comparison.policies import Controlled, Policy, controlled, policies
+from tieringmodel.comparison.compare import RECORDED, recorded_series, write_comparison
+from tieringmodel.comparison.policies import Policy, policies
+from tieringmodel.scenario.controlled import Controlled, controlled
+from tieringmodel.verdicts.target import share_bp
 
 PULLPUSH = scenario(pull(), push())
 

@@ -9,10 +9,8 @@ from small import HOT, MIB, PAGE, node_of_pages, pull, push, scenario
 import tieringmodel as tm
 from tieringmodel.comparison.policies import (
     WEIGHT_POLICIES,
-    Controlled,
     Policy,
     as_posted,
-    controlled,
     goal_name,
     policies,
     weighted,
@@ -23,6 +21,7 @@ from tieringmodel.damon.regions import RegionSet, scratch
 from tieringmodel.damon.rng import counter_rng
 from tieringmodel.kernels import sampling
 from tieringmodel.memory.physical import PhysicalMemory
+from tieringmodel.scenario.controlled import Controlled
 from tieringmodel.simulation.engine import Engine
 from tieringmodel.workload.access import AccessTable
 
@@ -37,32 +36,6 @@ def goal(metric: str, target: int, nid: int = 0, tuner: str = "consist") -> tm.S
 def dealt(*weights: int, nids: tuple[int, ...] = (0, 1), rule: str = "vma_offset") -> tm.Scheme:
     dests = tuple(tm.Dest(n, w) for n, w in zip(nids, weights, strict=True))
     return tm.Scheme("migrate_hot", dests=dests, dest_rule=rule)
-
-
-@pytest.mark.parametrize(
-    ("schemes", "expected"),
-    [
-        ([goal("node_eligible_mem_bp", 3000, 1)], Controlled("access", 1, 3000)),
-        ([goal("node_sys_bp:v1-literal", 4000)], Controlled("access", 0, 4000)),
-        ([goal("node_mem_used_bp", 8000)], Controlled("used", 0, 8000)),
-        ([goal("node_mem_free_bp", 2100)], Controlled("used", 0, 7900)),
-        ([goal("user_input", 5), goal("node_mem_free_bp", 50, 1)], Controlled("used", 1, 9950)),
-        ([tm.Scheme(), dealt(3, 2)], Controlled("access", 0, 6000)),
-        ([dealt(1, 2, nids=(1, 0))], Controlled("access", 1, 3333)),
-        ([dealt(0, 0), dealt(1, 1)], Controlled("access", 0, 5000)),
-        ([dealt(3, 2), goal("node_eligible_mem_bp", 100)], Controlled("access", 0, 100)),
-    ],
-)
-def test_what_is_controlled(schemes: list[tm.Scheme], expected: Controlled) -> None:
-    assert controlled(scenario(*schemes)) == expected
-    two = scenario(contexts=(tm.Context(schemes=(tm.Scheme(),)), tm.Context(schemes=tuple(schemes))))
-    assert controlled(two) == expected
-
-
-@pytest.mark.parametrize("schemes", [[], [tm.Scheme()], [goal("user_input", 5)], [dealt(0, 0)]])
-def test_without_a_share_nothing_is_controlled(schemes: list[tm.Scheme]) -> None:
-    with pytest.raises(tm.InputError, match="no scheme has a goal about a node's share"):
-        controlled(scenario(*schemes))
 
 
 @pytest.mark.parametrize(

@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 
 import tieringmodel as tm
-from tieringmodel.comparison.compare import share_bp
-from tieringmodel.comparison.policies import Controlled, with_interleave
+from tieringmodel.comparison.policies import with_interleave
 from tieringmodel.fields import with_path
+from tieringmodel.scenario.controlled import Controlled
+from tieringmodel.verdicts.target import share_bp
 
 MIB = 1 << 20
 GOAL = "contexts.0.schemes.0.quota.goals.0."

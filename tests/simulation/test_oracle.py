@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from small import MIB, node_of_pages, scenario
 
 import tieringmodel as tm
-from tieringmodel.comparison.policies import Controlled
+from tieringmodel.scenario.controlled import Controlled
 from tieringmodel.simulation.engine import Engine
 from tieringmodel.simulation.oracle import Oracle
 

@@ -265,7 +265,7 @@ def test_snapshots_are_thinned_evenly() -> None:
 
 
 def test_an_oracle_does_not_go_with_contexts() -> None:
-    from tieringmodel.comparison.policies import controlled
+    from tieringmodel.scenario.controlled import controlled
 
     with pytest.raises(tm.InputError, match="oracle: does not go with contexts"):
         tm.simulate(PULLPUSH, duration="1 s", oracle=controlled(PULLPUSH))

@@ -17,10 +17,10 @@ from small import MIB, pull, push, scenario
 from sweep_measures import deadly, final, picky
 
 import tieringmodel as tm
-from tieringmodel.comparison.compare import share_bp
-from tieringmodel.comparison.policies import Controlled
+from tieringmodel.scenario.controlled import Controlled, controlled
 from tieringmodel.sweeps import executors
 from tieringmodel.verdicts.summary import judge
+from tieringmodel.verdicts.target import share_bp
 
 SC = scenario(pull(), push())
 QUOTA = "contexts.0.schemes.0.quota.sz_bytes"
@@ -53,11 +53,12 @@ def test_every_point_is_the_simulation_of_its_scenario(swept: xr.Dataset) -> Non
                 one = at_point(quota, target)
                 ds = tm.simulate(one, duration="5 s", seed=seed)
                 got = swept.sel({QUOTA: quota, TARGET: target, "seed": seed})
-                what = Controlled("access", 0, target)
+                what = controlled(one)
+                assert what == Controlled("access", 0, target, 6000 if target < 6000 else None)
                 time, y, moved = ds["time"].values, share_bp(ds, what), ds["migrated_pages"].values
                 row = judge(
-                    time, y, moved, ds["returns"].values, window_s=0.1, n_pages=2048, target_bp=target, policy="",
-                    scenario=one,
+                    time, y, moved, ds["returns"].values, window_s=0.1, n_pages=2048,
+                    target_bp=(reference := what.reference_bp(y[-1])), policy="", scenario=one,
                 )  # fmt: skip
                 for name in ("kind", "cause", "fix", "settled", "settling_s", "share_error_bp", "residual_mib_s"):
                     assert got[name].item() == getattr(row, name), name
@@ -68,7 +69,7 @@ def test_every_point_is_the_simulation_of_its_scenario(swept: xr.Dataset) -> Non
                 late = y[time >= from_s]
                 assert got["share_mean_bp"].item() == pytest.approx(late.mean())
                 assert got["share_sd_bp"].item() == pytest.approx(late.std())
-                assert got["overshoot_bp"].item() == max(0.0, y.max() - target)  # it starts at 0
+                assert got["overshoot_bp"].item() == max(0.0, y.max() - reference)  # it starts at 0
                 at = [max(k for k, t in enumerate(time) if t <= g + 1e-9) for g in np.arange(11) / 2]
                 np.testing.assert_array_equal(got["share_bp"], y[at])
                 np.testing.assert_array_equal(got["used_pages"], ds["used_pages"].values[at])

@@ -96,7 +96,7 @@ def distinct(label: str, taken: Iterable[str]) -> str:
 
 
 def _question(scenario: Scenario) -> str:
-    from ..comparison.policies import controlled
+    from ..scenario.controlled import controlled
 
     what = controlled(scenario)
     kind = "of accesses on" if what.kind == "access" else "used on"

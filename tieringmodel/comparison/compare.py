@@ -15,12 +15,14 @@ from ..datasets.schema import SCHEMA_VERSION
 from ..errors import InputError
 from ..linting import format_findings, lint
 from ..scenario import Scenario, need_scenario
+from ..scenario.controlled import Controlled, controlled
 from ..simulation.simulate import attributes, simulate
 from ..units import MIB, parse_duration_us
 from ..verdicts.run_view import faulted_pages, moved_pages
 from ..verdicts.summary import Summary, judge
+from ..verdicts.target import records_at, share_bp
 from ..workload.truth import touched_pages
-from .policies import Controlled, Policy, controlled, goal_name
+from .policies import Policy, goal_name
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -28,14 +30,6 @@ if TYPE_CHECKING:
     from ..interop.recording.scenario_of import Recording
 
 RECORDED = "recorded kernel"
-
-
-def share_bp(ds: xr.Dataset, what: Controlled) -> npt.NDArray[np.float64]:
-    """Return the controlled share of a simulation at its records, bp, float64 (n_records,)."""
-    if what.kind == "access":
-        return np.asarray(ds["access_share_bp"].sel(node=what.nid).values, float)
-    used, free = ds["used_pages"].sel(node=what.nid).values, ds["free_pages"].sel(node=what.nid).values
-    return np.asarray(1e4 * used / (used + free), float)
 
 
 def compare(
@@ -60,7 +54,8 @@ def compare(
     seed : int
         The same for every policy.
     what : Controlled, optional
-        The share to judge by; by default what the first scenario's goals control.
+        The share to judge by; by default what the first scenario's goals control at the end. Where they leave a gap, errors
+        are those from the point of it next to each run's end.
     recording : Recording, optional
         A real kernel's run of the same scenario, shown as policy ``"recorded kernel"``.
     progress : bool, optional
@@ -97,12 +92,13 @@ def compare(
         raise InputError("scenarios", f"{type(scenarios).__name__} is not a mapping", "give {name: scenario, …}")
     if not scenarios:
         raise InputError("scenarios", "is empty", "give at least one scenario")
-    duration_s = parse_duration_us(duration) * 1e-6
+    duration_us = parse_duration_us(duration)
+    duration_s = duration_us * 1e-6
     runs = {
         name: s if isinstance(s, Policy) else Policy(need_scenario(s, f"scenarios[{name!r}]")) for name, s in scenarios.items()
     }
     first = next(iter(runs.values())).scenario
-    what = what or controlled(first)
+    what = what or controlled(first, at_us=duration_us - 1)
     n_eligible = touched_pages(first.workload) if what.kind == "access" else first.workload.n_pages
     grid = np.linspace(0.0, duration_s, 1 + min(1000, max(60, int(duration_s))))
     shares, rates, summaries = [], [], []
@@ -119,7 +115,7 @@ def compare(
         )
         snapshots = ds if snapshots is None else snapshots
         y, time, moved = share_bp(ds, what), ds["time"].values, moved_pages(ds)
-        shares.append(y[_records_at(time, grid)])
+        shares.append(y[records_at(time, grid)])
         rates.append(_rate(time, np.cumsum(ds["migrated_pages"].values) * page_mib, grid))
         summaries.append(
             judge(
@@ -129,7 +125,7 @@ def compare(
                 ds["returns"].values,
                 window_s=float(ds.attrs["window_s"]),
                 n_pages=n_eligible,
-                target_bp=what.target_bp,
+                target_bp=what.reference_bp(y[-1]),
                 policy=name,
                 scenario=policy.scenario,
                 faulted=faulted_pages(ds),
@@ -139,7 +135,7 @@ def compare(
     time, y, moved = _recorded_until(recording, first, what, duration_s)
     if time.size > 1:
         names.insert(1, RECORDED)
-        at = _records_at(time, grid)
+        at = records_at(time, grid)
         shares.insert(1, np.where((at >= 0) & (grid <= time[-1]), y[np.maximum(at, 0)], np.nan))
         rates.insert(1, _rate(time, np.cumsum(moved) * page_mib, grid))
         window = float(np.median(np.diff(time)))
@@ -152,7 +148,7 @@ def compare(
                 None,
                 window_s=window,
                 n_pages=n_eligible,
-                target_bp=what.target_bp,
+                target_bp=what.reference_bp(y[-1]),
                 policy=RECORDED,
                 scenario=first,
             ),
@@ -179,7 +175,7 @@ def compare(
     )
     for name in data:
         ds[name].attrs.setdefault("source", "tieringmodel.compare")
-    ds.attrs.update(attributes(first, round(duration_s * 1e6), seed, policies=list(runs)))
+    ds.attrs.update(attributes(first, duration_us, seed, policies=list(runs)))
     attrs = first.contexts[0].attrs if first.contexts else None
     ds.attrs.update(
         kind="comparison",
@@ -192,14 +188,9 @@ def compare(
     return ds
 
 
-def _records_at(time: npt.NDArray[np.float64], grid: npt.NDArray[np.float64]) -> npt.NDArray[np.int64]:
-    """Return the last record at or before each point of `grid`, -1 before the first; nanoseconds do not count."""
-    return np.asarray(np.searchsorted(time, grid + 1e-9, side="right") - 1, np.int64)
-
-
 def _rate(time: npt.NDArray[np.float64], moved_mib: npt.NDArray[Any], grid: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
     """Migrated MiB/s between the points of `grid`; NaN beyond the series."""
-    at = _records_at(time, grid)
+    at = records_at(time, grid)
     total = np.where(at >= 0, moved_mib[np.maximum(at, 0)], 0)
     rate = np.diff(total, prepend=total[0]) / np.diff(grid, prepend=grid[0] - (grid[1] - grid[0]))
     rate[grid > time[-1] + (grid[1] - grid[0])] = np.nan

@@ -5,13 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from math import gcd
 
-from ..damon.goals import check_goal
 from ..damon.vaddr import joined
 from ..errors import InputError
-from ..scenario import AccessPattern, Attrs, Context, Dest, Placement, Quota, Scenario, Scheme, Target, Vma
+from ..scenario import AccessPattern, Attrs, Context, Dest, Goal, Placement, Quota, Scenario, Scheme, Target, Vma
+from ..scenario.controlled import Controlled, controlled
+from ..scenario.metrics import metric_of
 from ..units import PAGE_SZ
 from ..workload.truth import touched_pages
-from .presets import is_share, preset
+from .presets import preset
 
 WEIGHT_POLICIES: dict[str, tuple[str, str]] = {
     "weights: vma_offset": ("vma_offset", ""),
@@ -23,27 +24,7 @@ WEIGHT_POLICIES: dict[str, tuple[str, str]] = {
 }
 """Rule and frame allocator ("" = the scenario's own) of each weight policy."""
 
-_SHARES = ("node_eligible_mem_bp",)
 BASELINES = ("all-fast", "all-slow", "static interleave", "oracle")
-
-
-@dataclass(frozen=True)
-class Controlled:
-    """The quantity that a scenario's goals are about.
-
-    Attributes
-    ----------
-    kind : str
-        ``"access"``: share of accesses served by the node; ``"used"``: used share of the node's memory.
-    nid : int
-        The node.
-    target_bp : int
-        Where it shall be.
-    """
-
-    kind: str
-    nid: int
-    target_bp: int
 
 
 @dataclass(frozen=True)
@@ -52,36 +33,6 @@ class Policy:
 
     scenario: Scenario
     oracle: bool = False
-
-
-def controlled(scenario: Scenario) -> Controlled:
-    """Return what the scenario's first share goal controls; without one, what its first weighted destinations ask for.
-
-    Raises
-    ------
-    InputError
-        If no scheme has a share goal or weighted destinations, maybe because a metric is misspelt.
-    """
-    for context in scenario.contexts:
-        for scheme in context.schemes:
-            for goal in scheme.quota.goals:
-                metric = goal.metric.partition(":")[0]
-                if metric in ("node_eligible_mem_bp", "node_sys_bp"):
-                    return Controlled("access", goal.nid, goal.target_value)
-                if metric in ("node_mem_used_bp", "node_mem_free_bp"):
-                    used = goal.target_value if metric == "node_mem_used_bp" else 10_000 - goal.target_value
-                    return Controlled("used", goal.nid, used)
-    for context in scenario.contexts:
-        for scheme in context.schemes:
-            if total := sum(d.weight for d in scheme.dests):
-                first = scheme.dests[0]
-                return Controlled("access", first.id, first.weight * 10_000 // total)
-    for i, context in enumerate(scenario.contexts):
-        for j, scheme in enumerate(context.schemes):
-            for k, goal in enumerate(scheme.quota.goals):
-                check_goal(goal, f"contexts[{i}].schemes[{j}].quota.goals[{k}]")
-    remedy = "add a node_eligible_mem_bp, node_mem_used_bp or node_mem_free_bp goal, or weighted destinations"
-    raise InputError("contexts", "no scheme has a goal about a node's share or weighted destinations", remedy)
 
 
 def weights_of(scenario: Scenario, what: Controlled) -> tuple[int, int]:
@@ -171,6 +122,11 @@ def weighted(scenario: Scenario, rule: str, allocator: str = "") -> Scenario:
     return scenario.replace(machine=machine, workload=workload, contexts=contexts, name=f"{scenario.name}: {rule}".strip(": "))
 
 
+def _eligible_share(goal: Goal) -> bool:
+    metric = metric_of(goal.metric)
+    return metric.counts == "eligible" and not metric.rest and not goal.complement
+
+
 def with_gap(scenario: Scenario, gap_bp: int = 200) -> Scenario | None:
     """Return the scenario with the nearest change that lets two opposing share goals rest, None if it has no such pair.
 
@@ -180,7 +136,7 @@ def with_gap(scenario: Scenario, gap_bp: int = 200) -> Scenario | None:
     """
     schemes = [s for c in scenario.contexts for s in c.schemes if s.quota.goals]
     goals = [g for s in schemes for g in s.quota.goals]
-    if len(goals) != 2 or len({g.nid for g in goals}) != 2 or not all(g.metric in _SHARES for g in goals):
+    if len(goals) != 2 or len({g.nid for g in goals}) != 2 or not all(_eligible_share(g) for g in goals):
         return None
     surplus = sum(g.target_value for g in goals) - (10_000 - gap_bp)
     page = scenario.machine.folio_bytes
@@ -206,7 +162,7 @@ def with_gap(scenario: Scenario, gap_bp: int = 200) -> Scenario | None:
 def as_posted(scenario: Scenario) -> Scenario | None:
     """Return the scenario read as the RFC's patches compute it (preset ``seed-faithful``), or None without a share goal."""
     goals = [g for c in scenario.contexts for s in c.schemes for g in s.quota.goals]
-    return preset(scenario, "seed-faithful") if any(is_share(g) for g in goals) else None
+    return preset(scenario, "seed-faithful") if any(metric_of(g.metric).monitored for g in goals) else None
 
 
 def unwatched(scenario: Scenario, name: str, placement: tuple[Placement, ...] | None = None) -> Scenario:

@@ -7,35 +7,29 @@ from collections.abc import Callable
 from ..errors import InputError
 from ..fields import suggest
 from ..scenario import Context, Filter, Goal, Scenario, Scheme
+from ..scenario.metrics import AS_POSTED, ELIGIBLE, metric_of
 
-RFC_SHARES = ("node_sys_bp", "node_target_mem_bp", "node_eligible_mem_bp", "node_ineligible_mem_bp")
 
-
-def is_share(goal: Goal) -> bool:
-    """Whether the goal is about a node's share of memory, in any version of the RFC's metric."""
-    return goal.metric.partition(":")[0] in RFC_SHARES
+def _read_as(metric: str, scheme: Scheme) -> tuple[Goal, ...]:
+    """Return the scheme's goals, those about monitored memory in one reading of the RFC's metric."""
+    known = metric_of(metric)
+    changes = {"metric": metric, "early_exit": known.early_exit, "clamp": known.clamp, "complement": False}
+    return tuple(g.replace(**changes) if metric_of(g.metric).monitored else g for g in scheme.quota.goals)
 
 
 def _seed_faithful(context: Context, scheme: Scheme, scenario: Scenario) -> Scheme:
-    goals = tuple(
-        g.replace(metric="node_sys_bp:v1-literal", early_exit="v1", clamp="v1", complement=False) if is_share(g) else g
-        for g in scheme.quota.goals
-    )
-    return scheme.replace(quota=scheme.quota.replace(goals=goals, goal_tuner="consist", esz0="bypass"))
+    quota = scheme.quota.replace(goals=_read_as(AS_POSTED, scheme), goal_tuner="consist", esz0="bypass")
+    return scheme.replace(quota=quota)
 
 
 def _what_works(context: Context, scheme: Scheme, scenario: Scenario) -> Scheme:
-    goals = tuple(
-        g.replace(metric="node_eligible_mem_bp", early_exit="none", clamp="none", complement=False) if is_share(g) else g
-        for g in scheme.quota.goals
-    )
     filters = scheme.filters
     home = next((n for n in scenario.machine.nodes if n.nid == scheme.target_nid), None)
     if scheme.action.startswith("migrate") and home and context.ops == "paddr" and not filters:
         unit = context.addr_unit
         last = (home.start_bytes + home.sz_bytes) // unit
         filters = (Filter("addr", allow=False, start_bytes=home.start_bytes // unit, end_bytes=last),)
-    quota = scheme.quota.replace(goals=goals, goal_tuner="temporal", esz0="stop")
+    quota = scheme.quota.replace(goals=_read_as(ELIGIBLE, scheme), goal_tuner="temporal", esz0="stop")
     return scheme.replace(quota=quota, filters=filters)
 
 

@@ -9,7 +9,8 @@ import numpy.typing as npt
 
 from ..errors import InputError
 from ..units import MIB, PAGE_SZ
-from ..verdicts.run_view import Series, goal_node, series
+from ..verdicts.run_view import Series, series
+from ..verdicts.target import goal_node
 from ..verdicts.thresholds import Thresholds
 from .reading import RUN, TIME, need, numbers
 from .roles import GREY, series_colours

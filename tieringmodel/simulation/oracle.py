@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from ..comparison.policies import Controlled
 from ..kernels import frames
+from ..scenario.controlled import Controlled
 from ..workload.truth import page_rates
 from .engine import Engine
 

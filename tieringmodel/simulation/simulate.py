@@ -9,13 +9,13 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..comparison.policies import Controlled
 from ..damon.kdamond import Action
 from ..damon.weighted import WeightedMigrate
 from ..datasets.schema import SCHEMA_VERSION
 from ..errors import InputError
 from ..progress import Progress
 from ..scenario import Dest, Scenario, need_scenario
+from ..scenario.controlled import Controlled
 from ..units import LONGEST_US, ULONG_MAX, parse_duration_us
 from .engine import Engine
 from .oracle import Oracle

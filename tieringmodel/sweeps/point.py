@@ -12,9 +12,9 @@ import numpy as np
 import numpy.typing as npt
 
 from .._version import __version__
-from ..comparison.policies import Controlled, controlled
 from ..errors import InputError, TieringError
 from ..scenario import Scenario
+from ..scenario.controlled import Controlled, controlled
 from ..scenario.paths import SEED, seed_of, with_paths
 from ..units import MIB
 from ..workload.truth import touched_pages
@@ -127,21 +127,23 @@ def summary_measures(ds: xr.Dataset, scenario: Scenario, what: Controlled | None
     scenario : Scenario
         What was run.
     what : Controlled, optional
-        The share to judge by; by default what the scenario's goals control.
+        The share to judge by; by default what the scenario's goals control at the end. Where they leave a gap, errors are
+        those from the point of it next to the run's end.
 
     Raises
     ------
     InputError
         If the scenario controls no share.
     """
-    from ..comparison.compare import share_bp
     from ..verdicts.measures import overshoot_bp
     from ..verdicts.run_view import faulted_pages, moved_pages
     from ..verdicts.summary import judge
+    from ..verdicts.target import end_us, share_bp
 
-    what = what or controlled(scenario)
+    what = what or controlled(scenario, at_us=end_us(ds))
     n_pages = touched_pages(scenario.workload) if what.kind == "access" else scenario.workload.n_pages
     y, time, moved = share_bp(ds, what), ds["time"].values, ds["migrated_pages"].values
+    reference = what.reference_bp(y[-1])
     row = judge(
         time,
         y,
@@ -149,7 +151,7 @@ def summary_measures(ds: xr.Dataset, scenario: Scenario, what: Controlled | None
         ds["returns"].values,
         window_s=float(ds.attrs["window_s"]),
         n_pages=n_pages,
-        target_bp=what.target_bp,
+        target_bp=reference,
         policy="",
         scenario=scenario,
         faulted=faulted_pages(ds),
@@ -167,7 +169,7 @@ def summary_measures(ds: xr.Dataset, scenario: Scenario, what: Controlled | None
         "share_mean_bp": float(known.mean()) if known.size else float("nan"),
         "share_sd_bp": float(known.std()) if known.size else float("nan"),
         "share_error_bp": row.share_error_bp,
-        "overshoot_bp": overshoot_bp(y, what.target_bp) if not np.isnan(y).any() else float("nan"),
+        "overshoot_bp": overshoot_bp(y, reference) if not np.isnan(y).any() else float("nan"),
         "residual_mib_s": row.residual_mib_s,
         "migrated_mib_s": migrated_bytes / MIB / json.loads(ds.attrs["parameters"])["duration_s"],
         "migrated_pages": int(moved.sum()),
@@ -189,11 +191,11 @@ def resampled(ds: xr.Dataset, name: str, job: Job, scenario: Scenario) -> Series
     InputError
         If the run has no variable of that name over time.
     """
-    from ..comparison.compare import _records_at, share_bp
+    from ..verdicts.target import end_us, records_at, share_bp
 
-    at = _records_at(ds["time"].values, grid_times(job))
+    at = records_at(ds["time"].values, grid_times(job))
     if name == SHARE:
-        what = job.what or controlled(scenario)
+        what = job.what or controlled(scenario, at_us=end_us(ds))
         attrs = {"units": "bp", "long_name": f"{what.kind} share of node {what.nid}", "source": "tieringmodel.sweep"}
         return Series(("time",), share_bp(ds, what)[at], attrs, {})
     if name not in ds.data_vars or ds[name].dims[:1] != ("time",):

@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..comparison.policies import Controlled, controlled
 from ..errors import InputError, TieringError
 from ..progress import Progress
 from ..scenario import Scenario, need_scenario
+from ..scenario.controlled import Controlled, controlled
 from ..scenario.paths import SEED, seed_of, with_paths
 from ..simulation.simulate import MAX_DURATION_US, attributes
 from ..units import parse_duration_us

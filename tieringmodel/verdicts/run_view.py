@@ -11,7 +11,9 @@ import numpy as np
 import numpy.typing as npt
 
 from ..errors import InputError
+from ..scenario.controlled import Controlled
 from .bounces import pair_ping_pong, single_ping_pong
+from .target import goal_node, need_dataset, pages_of, share_bp, target_of
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -128,26 +130,6 @@ def _interleave(ds: xr.Dataset, parameters: dict[str, Any], node: int) -> Series
     )
 
 
-USED_METRICS = ("node_mem_used_bp", "node_mem_free_bp")
-SHARE_METRICS = ("node_eligible_mem_bp", "node_sys_bp")
-
-
-def need_dataset(ds: object) -> None:
-    """Refuse what is no dataset."""
-    if not hasattr(ds, "attrs"):
-        raise InputError("ds", f"{ds!r} is no dataset", "pass what simulate or loop.run returned")
-
-
-def goal_node(ds: xr.Dataset) -> int:
-    """Return the node that a run is judged by: 0, or the first goal's if all goals about shares are about other nodes."""
-    need_dataset(ds)
-    contexts = json.loads(ds.attrs.get("scenario", "{}")).get("contexts", [])
-    goals = [g for c in contexts for s in c.get("schemes", []) for g in s.get("quota", {}).get("goals", [])]
-    shares = [g for g in goals if str(g["metric"]).partition(":")[0] in (*USED_METRICS, *SHARE_METRICS)]
-    nodes = [int(g.get("nid", 0)) for g in shares]
-    return 0 if 0 in nodes or not nodes else nodes[0]
-
-
 def judged_by(ds: xr.Dataset, node: int | None, target_bp: float | None) -> tuple[int, Series, float]:
     """Return the node that a run is judged by, the run seen from there, and the reference in basis points.
 
@@ -160,38 +142,6 @@ def judged_by(ds: xr.Dataset, node: int | None, target_bp: float | None) -> tupl
     if reference is None:
         raise InputError("target_bp", "is missing and the run does not name a goal", "give the wanted share in basis points")
     return node, view, reference
-
-
-def _goals_of(ds: xr.Dataset, node: int) -> tuple[bool, float | None, float]:
-    """Return what a page-level run is to reach on `node`: whether its used memory is meant, and the band of shares in bp.
-
-    Two share goals on different nodes leave the band between them; without a goal, weighted destinations name the share.
-    """
-    goals: list[tuple[int, bool, float]] = []
-    weighted: float | None = None
-    for context in json.loads(ds.attrs.get("scenario", "{}")).get("contexts", []):
-        for scheme in context.get("schemes", []):
-            dests = {d["id"]: d["weight"] for d in scheme.get("dests", [])}
-            if dests and sum(dests.values()):
-                weighted = 1e4 * dests.get(node, 0) / sum(dests.values())
-            for goal in scheme.get("quota", {}).get("goals", []):
-                metric = str(goal["metric"]).partition(":")[0]
-                if metric in (*USED_METRICS, *SHARE_METRICS):
-                    # A scenario's JSON leaves defaults out.
-                    target = float(goal["target_value"])
-                    turned = (metric == "node_mem_free_bp") != goal.get("complement", False)
-                    goals.append((goal.get("nid", 0), metric in USED_METRICS, 1e4 - target if turned else target))
-    own = next((g for g in goals if g[0] == node), None)
-    if own is None:
-        return False, weighted, weighted or 0.0
-    other = next((g for g in goals if g[0] != node and not g[1]), None)
-    return own[1], own[2], own[2] if own[1] or other is None else 1e4 - other[2]
-
-
-def pages_of(ds: xr.Dataset) -> int:
-    """Return how many pages of a page-level run are touched at any time: those that a goal about accesses is about."""
-    touched = (ds["class_rate_hz"].values > 0).any(axis=0)
-    return int(ds["class_pages"].values[0].sum(axis=0)[touched].sum())  # all of them, for none is reclaimed at the start
 
 
 def moved_pages(ds: xr.Dataset) -> npt.NDArray[np.int64]:
@@ -212,19 +162,18 @@ def _simulation(ds: xr.Dataset, parameters: dict[str, Any], node: int) -> Series
     nids = ds["node"].values.tolist()
     if node not in nids:
         raise InputError("node", f"{node} is not among the nodes {nids}", "name a node of the run")
-    window_s, at = float(ds.attrs["window_s"]), nids.index(node)
+    window_s = float(ds.attrs["window_s"])
     time = ds["time"].values
     # Records come with every aggregation and application; the measures count in quota windows.
     windows = int((time[-1] + 1e-9) / window_s)
     edge = np.searchsorted(time, np.arange(windows + 1) * window_s + 1e-9, side="right") - 1
-    used_goal, low, high = _goals_of(ds, node)
-    used, free = ds["used_pages"].values, ds["free_pages"].values
-    share = (1e4 * used / (used + free) if used_goal else ds["access_share_bp"].values)[:, at]
+    what = target_of(ds, node)
+    share = share_bp(ds, what or Controlled("access", node, 0))
     moved = moved_pages(ds)
     pages = ds["class_pages"].values.sum(axis=2)
     if "out_pages" in ds:
         pages = np.column_stack((pages, ds["out_pages"].values))  # one more place to be
-    n_pages = (0 if used_goal else pages_of(ds)) or float(ds.attrs["n_pages"])
+    n_pages = (0 if what and what.kind == "used" else pages_of(ds)) or float(ds.attrs["n_pages"])
     lags, returns = ds["lag"].values, ds["returns"].values
 
     def bounced(within: int) -> float:
@@ -243,7 +192,7 @@ def _simulation(ds: xr.Dataset, parameters: dict[str, Any], node: int) -> Series
         window_s=window_s,
         ping_pong=bounced,
         # Between two goals both are met: the reference is the point of that band next to where the run ends.
-        target_bp=low if low is None or low > high else min(max(float(share[-1]), low), high),
+        target_bp=what.reference_bp(share[-1]) if what else None,
         parameters=parameters,
     )
 

@@ -8,6 +8,7 @@ from math import gcd
 from typing import NamedTuple
 
 from ...scenario import Scenario
+from ...scenario.controlled import dealt_bp
 from ...theory import closed_forms
 from ..finding import Finding, rule
 from ..scheme_facts import SchemeFacts, facts_of
@@ -77,9 +78,8 @@ def interleave_against_goal(scenario: Scenario) -> Iterator[Finding]:
     weighted = [facts for facts in facts_of(scenario).schemes if facts.migrates and any(d.weight for d in facts.scheme.dests)]
     for want in (w for w in share_goals_of(scenario) if w.kind in SHARES):
         for facts in weighted:
-            total = sum(d.weight for d in facts.scheme.dests)
-            share = sum(d.weight for d in facts.scheme.dests if d.id == want.nid) * 10_000 // total
-            if facts is want.facts or share >= want.bp - 1 or not overlap(facts, want.facts):
+            share = dealt_bp(facts.scheme, want.nid)
+            if facts is want.facts or share is None or share >= want.bp - 1 or not overlap(facts, want.facts):
                 continue
             common = gcd(want.bp, 10_000)
             yield Finding(
