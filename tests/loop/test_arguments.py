@@ -21,7 +21,7 @@ GOOD = {"tuner": "temporal", "target_bp": 4000, "n_pages": 1000, "start_pages": 
         ({"target_bp": 0}, r"target_bp: 0 is outside 1\.\.10000"),
         ({"target_bp": 50_000}, r"target_bp: 50000 is outside"),
         ({"target_bp": 0.4}, r"target_bp: 0\.4 is not a whole number"),
-        ({"target_bp": True}, r"target_bp: True is a truth value"),
+        ({"target_bp": True}, r"target_bp: True is not a whole number"),
         ({"target_bp": "4000"}, r"target_bp: '4000' is not a whole number"),
         ({"n_pages": 0}, r"n_pages: 0 is outside"),
         ({"n_pages": 2**42 + 1}, r"n_pages: \d+ is outside"),
