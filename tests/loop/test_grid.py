@@ -80,7 +80,7 @@ def test_windows_may_differ():
         ({"target_bp": [4000.5]}, r"target_bp: .*4000\.5.* is not a whole number"),
         ({"target_bp": [True, False]}, r"target_bp: .*True_? is not a whole number"),
         ({"target_bp": []}, r"target_bp: is an empty array"),
-        ({"leak_rate": [0.5, np.nan]}, r"leak_rate: nan is outside 0\.\.1"),
+        ({"leak_rate": [0.5, np.nan]}, r"leak_rate: .*nan.* is not finite"),
         ({"early_exit": [0, 1]}, r"early_exit: .*not a truth value"),
         ({"delay": [0, 1], "seed": [0, 1, 2]}, r"shapes do not broadcast \(delay \(2,\), seed \(3,\)\)"),
         ({"start_pages": [0, 10**7]}, r"start_pages: 10000000 is more than n_pages 1000000"),
