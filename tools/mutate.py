@@ -46,11 +46,13 @@ GROUPS = {
     "quota": "damon/quota_math.py damon/quota.py damon/lag_cache.py kernels/integer.py kernels/tuner.py",
     "goals": "damon/goals.py damon/metrics_of_the_rfc.py kernels/readings.py scenario/metrics.py",
     "regions": "damon/regions.py kernels/regions.py kernels/sampling.py kernels/access.py kernels/draws.py kernels/random.py",
-    "schemes": "damon/table.py damon/watermarks.py damon/commit.py kernels/scoring.py kernels/apply.py damon/kdamond.py",
+    "schemes": "damon/table.py damon/watermarks.py damon/commit.py kernels/scoring.py kernels/apply.py damon/kdamond.py "
+    "damon/intervals.py stored.py",
     "weights": "damon/weighted.py interleave/rules.py interleave/rounds.py interleave/frames.py interleave/vaddr.py "
     "kernels/placement.py kernels/placement_frames.py",
     "loop": "kernels/loop.py loop/single.py loop/grid.py loop/pair.py loop/record.py",
-    "memory": "kernels/frames.py kernels/bits.py memory/physical.py memory/page_lists.py memory/need.py memory/populate.py",
+    "memory": "kernels/frames.py kernels/bits.py memory/physical.py memory/page_lists.py memory/need.py memory/populate.py "
+    "memory/consistency.py",
     "workload": "workload/access.py workload/phases.py workload/truth.py workload/windows.py workload/rates.py",
     "measures": "verdicts/measures.py theory/linear.py theory/closed_forms.py theory/exponents.py",
 }
@@ -64,10 +66,10 @@ TESTS = {
     "quota": f"damon {_RUNS}",
     "goals": f"damon scenario {_RUNS}",
     "regions": f"damon workload/test_access.py workload/test_access_edges.py {_RUNS}",
-    "schemes": f"damon memory simulation/test_reclaim.py {_RUNS}",
+    "schemes": f"damon memory simulation/test_reclaim.py simulation/test_state.py {_RUNS}",
     "weights": f"interleave damon simulation/test_weighted.py {_RUNS}",
     "loop": "loop trust/test_bad_inputs.py",
-    "memory": f"memory damon simulation/test_reclaim.py {_RUNS}",
+    "memory": f"memory damon simulation/test_reclaim.py simulation/test_state.py {_RUNS}",
     "workload": "workload simulation/test_events.py simulation/test_folios.py simulation/test_loop_and_pages.py "
     "simulation/test_sources.py",
     "measures": "theory verdicts linting",

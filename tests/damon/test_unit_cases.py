@@ -11,7 +11,8 @@ import itertools
 import numpy as np
 import pytest
 
-from tieringmodel.damon.kdamond import Kdamond, adapt_intervals, intervals_score, left_window_bp, nr_samples
+from tieringmodel.damon.intervals import adapt_intervals, intervals_score, left_window_bp, nr_samples
+from tieringmodel.damon.kdamond import Kdamond
 from tieringmodel.damon.regions import RegionSet, SplitState, set_regions
 from tieringmodel.damon.rng import counter_rng, replay_rng
 from tieringmodel.damon.vaddr import three_regions

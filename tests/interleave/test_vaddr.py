@@ -52,7 +52,7 @@ def test_left_alone():
         ((0, 0, 0, 0, 0, (0, 1), (2,)), "weights: 1 for 2 nodes"),
         ((0, 0, 0, 0, 0, (0, 1), (2, 2**32)), r"weights\[1\]"),
         ((0, 0, 0, 0, 0, (0, 2**32), (2, 3)), r"nodes\[1\]"),
-        ((0.5, 0, 0, 0, 0, (0, 1), (2, 3)), "vm_pgoff: 0.5 is not an integer"),
+        ((0.5, 0, 0, 0, 0, (0, 1), (2, 3)), "vm_pgoff: 0.5 is not a whole number"),
     ],
 )
 def test_bad_arguments_are_named(arguments, message):

@@ -13,7 +13,9 @@ from small import MIB, node_of_pages, scenario, traced
 import tieringmodel as tm
 from tieringmodel.analysis import verdict
 from tieringmodel.datasets.schema import OF_RECLAIM
+from tieringmodel.kernels import apply
 from tieringmodel.kernels import layout as L
+from tieringmodel.kernels._jit import records
 from tieringmodel.memory import reuse as pristine
 from tieringmodel.memory.physical import NO_NODE
 from tieringmodel.simulation import checkpoint
@@ -51,6 +53,8 @@ def whole(memory: object) -> None:
     scan = memory.recount()  # type: ignore[attr-defined]
     for name in ("lru_512", "free_512", "lru_256k", "free_256k"):
         np.testing.assert_array_equal(scan[name], getattr(m, name))
+    active = np.add.reduceat((m.rec & L.LOW32 > 0) & (m.rec >> L.ACTIVE_SHIFT & np.uint64(1) > 0), m.base, dtype=np.int64)
+    assert active.tolist() == m.node["active"].tolist()
     assert scan["lru"].tolist() == m.node["lru"].tolist()
     assert scan["free"].tolist() == m.node["free"].tolist()
 
@@ -174,6 +178,61 @@ def test_pages_come_back_young() -> None:
     assert engine.memory.out_pages == 700
     engine.run(100_000)
     assert engine.memory.out_pages == 1000
+
+
+def test_pages_come_back_to_the_list_that_they_were_on() -> None:
+    """Pages 0 … 99 are put on the active list before all go out; ten of them are among those that are touched later."""
+    group = tm.Group(90, 300, "period", period=500, phase=410)
+    first = tm.Scheme("lru_prio", filters=(tm.Filter("memcg", matching=True, allow=True, memcg_id=1),))
+    memcgs = (tm.Memcg(1, 0, 100),)
+    engine, _ = traced(reclaiming(first, OLD_ONES_TOO.replace(max_nr_snapshots=1), groups=[group], memcgs=memcgs))
+    engine.run(100_000)
+    assert engine.memory.out_pages == 1000
+    assert engine.memory.arrays.node["active"].tolist() == [0, 0]
+    engine.kdamonds[0].schemes["active"][0] = 0  # nobody puts pages on that list from now on
+    engine.run(400_000)
+    assert engine.memory.used_pages().tolist() == [210, 0]
+    assert engine.memory.arrays.node["active"].tolist() == [10, 0]
+    whole(engine.memory)
+
+
+def test_what_was_seen_of_a_page_is_forgotten_when_it_goes() -> None:
+    """From tick 2**15 on a look shows in the pages' own column."""
+    engine, _ = traced(reclaiming(OLD_ONES_TOO, groups=[tm.Group(0, 300, "period", period=2**20 + 1)]))
+    kdamond, arrays = engine.kdamonds[0], engine.memory.arrays
+    kdamond.tick = 2**20
+    cursor = records(1, L.CURSOR)[0]
+    cursor["start"], cursor["end"] = 6 * MIB, 6 * MIB + 4096 * 1000
+    row = kdamond.schemes[0].copy()
+    row["action"], row["last_applied"] = L.STAT, 0
+    for action, taken in ((L.STAT, 0), (L.PAGEOUT, 1000)):
+        row["action"] = action
+        apply.apply_one(cursor, row, kdamond.filters, kdamond.space, arrays, engine.access.arrays, 2**20)
+        assert (int(cursor["passed"]), int(cursor["applied"])) == (4096 * 1000, 4096 * taken)
+        assert (arrays.seen > 0).sum() == 1000 - taken
+    assert (arrays.out >> np.uint64(L.SEEN_SHIFT) == 0).all()
+    engine.memory.fault_in(engine.access.arrays, 2**20 + 1)
+    assert engine.memory.out_pages == 700
+    assert not arrays.seen.any()
+    whole(engine.memory)
+
+
+def test_pages_that_come_back_pass_through_the_lists_of_a_cpu() -> None:
+    """What goes out lengthens the list of its node, what comes back is taken from the list of the node that it comes to."""
+    nodes = (tm.Node(0, 0, 64 * MIB, percpu_pages=600), tm.Node(1, 64 * MIB, 64 * MIB))
+    machine = tm.Machine(nodes, percpu_lists=1)
+    group = tm.Group(0, 300, "period", period=500, phase=410)
+    engine, _ = traced(reclaiming(OLD_ONES_TOO.replace(max_nr_snapshots=1), groups=[group], machine=machine))
+    lists = engine.memory.page_lists
+    assert lists is not None
+    engine.run(100_000)
+    (near,), (far,) = lists.lists
+    assert (near.count, engine.memory.out_pages) == (600, 1000)
+    assert far.count > 0
+    before = near.count, far.count
+    engine.memory.fault_in(engine.access.arrays, 90)
+    assert engine.memory.used_pages().tolist() == [300, 0]
+    assert (near.count, far.count) == (before[0] - 300, before[1])
 
 
 # ---- goals ------------------------------------------------------------------------------------------------------------
@@ -324,6 +383,11 @@ def put(name: str, at: object, value: int):
         (put("memory.out", 0, 1), "not looked for"),
         (put("memory.out", -1, 1 << 32 | 1), "not looked for"),
         (put("memory.out", 0, 1 << 32), "every page once"),
+        (put("memory.node", (0,), (2**40,) + (0,) * 13), "policy|try_all|key|offline"),
+        (lambda arrays: arrays["memory.node"]["free"].__setitem__(0, 2**40), "contradict its bitmaps"),
+        (lambda arrays: arrays["memory.node"]["total"].__setitem__(1, 5), "no frames that are offline"),
+        (lambda arrays: arrays.__setitem__("memory.offline.0", np.array([0, 2**40])), "no frames that are offline"),
+        (lambda arrays: arrays.__setitem__("memory.offline.1", np.array([2000])), "no frames that are offline"),
     ],
 )
 def test_forged_states_are_refused(tmp_path, change, says) -> None:
@@ -331,11 +395,13 @@ def test_forged_states_are_refused(tmp_path, change, says) -> None:
     engine.run(100_000)
     assert engine.memory.out_pages == 1000
     path = checkpoint.save(tmp_path / "a.npz", engine)
-    arrays = {n: a.copy() for n, a in checkpoint.read(path)[1].items()}
-    checkpoint._check_memory(engine, arrays)
+    tree, stored = checkpoint.read(path)
+    arrays = {n: a.copy() for n, a in stored.items()}
+    first = engine.access.arrays.first
+    engine.memory.restore(checkpoint._joined(tree["memory"], arrays), first)
     change(arrays)
     with pytest.raises(ValueError, match=says):
-        checkpoint._check_memory(engine, arrays)
+        engine.memory.restore(checkpoint._joined(tree["memory"], arrays), first)
 
 
 def test_a_figure_says_moved_where_pages_are_reclaimed() -> None:

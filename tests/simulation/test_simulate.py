@@ -197,7 +197,7 @@ def test_the_window_is_the_longest_control_period(sc: tm.Scenario, expected: flo
         ({"duration": 1e12}, "duration"),
         ({"seed": -1}, "seed"),
         ({"seed": 2**64}, "seed"),
-        ({"seed": 1.0}, "seed"),
+        ({"seed": 1.5}, "seed"),
         ({"seed": "1"}, "seed"),
         ({"seed": True}, "seed"),
         ({"snapshots": -1}, "snapshots"),

@@ -107,7 +107,7 @@ def test_choices_are_drawn_evenly() -> None:
         (lambda: tm.Design.grid({7: [1]}), "7 is not a path"),
         (lambda: tm.Design.sobol({"a": (0, 1)}, 100), "write 64 or 128"),
         (lambda: tm.Design.sobol({}, 4), "ranges: is empty"),
-        (lambda: tm.Design.latin_hypercube({"a": (0, 1)}, 0), "0 is not a number of points"),
+        (lambda: tm.Design.latin_hypercube({"a": (0, 1)}, 0), "n: 0 is outside 1..1000000"),
         (lambda: tm.Design.latin_hypercube({"a": (2, 1)}, 4), "smaller"),
         (lambda: tm.Design.latin_hypercube({"a": (0, 1, "log")}, 4), "above 0"),
         (lambda: tm.Design.latin_hypercube({"a": (0, 1, "lin")}, 4), "is not a range"),
@@ -132,7 +132,7 @@ def test_impossible_designs_are_refused(make: Any, expected: str) -> None:
         ({QUOTA: ["1 MiB", "2 Mob"]}, "contexts[0].schemes[0].quota.sz_bytes: '2 Mob' is not understood"),
         ({TARGET: [4000, 40_000]}, "goals[0].target_value: 40000 bp is over 10000; did you mean 4000?"),
         ({QUOTA: ["1 MiB", MIB]}, "has the same value twice"),
-        ({"seed": [1, -1]}, "seed: -1 is not a whole number"),
+        ({"seed": [1, -1]}, "seed: -1 is outside 0.."),
         ({"seed": [1, True]}, "seed: True is not a whole number"),
     ],
 )

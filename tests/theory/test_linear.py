@@ -53,7 +53,7 @@ def test_the_critical_gain_is_where_the_poles_reach_the_circle(leak, gain, delay
 def test_a_delay_may_be_a_whole_float():
     assert analysis.linear(0.05, 1.0, 2.0) == analysis.linear(0.05, 1.0, 2)
     for bad in (1.5, math.inf, math.nan):
-        with pytest.raises(InputError, match="linear"):
+        with pytest.raises(InputError, match="delay"):
             analysis.linear(0.05, delay=bad)
 
 
@@ -126,8 +126,8 @@ def test_delays_beyond_the_margin_do_not_settle():
         ((0.1, 0.0), "gain: 0"),
         ((0.1, math.inf), "gain: inf"),
         ((0.1, 1.0, -1), "delay: -1"),
-        ((0.1, 1.0, 0.5), "two numbers and a count"),
-        (("x",), "two numbers and a count"),
+        ((0.1, 1.0, 0.5), "delay: 0.5 is not a whole number"),
+        (("x",), "leak_rate: 'x' is not a number"),
     ],
 )
 def test_refusals(arguments, message):

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from ..checks import positive
 from ..errors import InputError
 from ..scenario import Scenario, Scheme
 from ..scenario.metrics import GoalMetric, metric_of
@@ -19,12 +20,6 @@ if TYPE_CHECKING:
 BLOCK_SZ = 2 * MIB
 COMPONENTS = ("access checks", "region upkeep", "migration walk", "copies", "goal metrics", "rmap walks")
 FOLIOS = {"4 KiB": ("copy_4k_us", PAGE_SZ), "64 KiB": ("copy_64k_us", 64 * KIB), "2 MiB": ("copy_2m_us", BLOCK_SZ)}
-
-
-def _positive(where: str, value: float) -> float:
-    if not 0 < value < float("inf"):
-        raise InputError(where, f"{value!r} is not a positive number", "write more than 0")
-    return float(value)
 
 
 def walk_s(
@@ -122,8 +117,8 @@ def walk_budget(
     >>> round(tm.cost.walk_budget(64 << 30, 1_000_000).share, 2)
     0.67
     """
-    interval_ns = _positive("interval_us", interval_us) * 1e3
-    frames = int(interval_ns // _positive("frame_walk_ns", costs.frame_walk_ns.default))
+    interval_ns = positive("interval_us", interval_us) * 1e3
+    frames = int(interval_ns // positive("frame_walk_ns", costs.frame_walk_ns.default))
     taken = walk_s(extent_bytes, costs, populated_bytes=populated_bytes, skip_empty_blocks=skip_empty_blocks)
     return WalkBudget(taken, taken * 1e9 / interval_ns, frames * PAGE_SZ)
 
@@ -185,7 +180,7 @@ def control_window_s(reset_s: float, apply_s: float, busy_s: float = 0.0) -> flo
     >>> tm.cost.control_window_s(1.0, 0.3)
     1.2
     """
-    apply_s = _positive("apply_s", apply_s)
+    apply_s = positive("apply_s", apply_s)
     steps = max(1, int(np.ceil((reset_s - busy_s) / apply_s - 1e-9)))
     return busy_s + steps * apply_s
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
+from ..checks import number, positive
 from ..errors import InputError
 from .constants import DEFAULT, Costs
 
@@ -40,10 +41,8 @@ class NodePerformance:
 
     def __post_init__(self) -> None:
         for field in ("idle_latency_ns", "bandwidth_gbps"):
-            if not 0 < getattr(self, field) < math.inf:
-                raise InputError(field, f"{getattr(self, field)!r} is not a positive number", "write more than 0")
-        if not 0 <= self.queue_ns < math.inf:
-            raise InputError("queue_ns", f"{self.queue_ns!r} is no time", "write 0 or more")
+            positive(field, getattr(self, field))
+        number("queue_ns", self.queue_ns, 0)
 
 
 def default_nodes(costs: Costs = DEFAULT) -> tuple[NodePerformance, NodePerformance]:

@@ -7,13 +7,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from ..scenario import Context
-from . import table
-from .goals import check_goal
-from .kdamond import STAT_FIELDS, Action, EarlyExit, Kdamond
-from .quota import QuotaState
+from .kdamond import Action, EarlyExit, Kdamond
 from .regions import RegionSet, set_regions
-
-_SURVIVES = ("due", "esz", "charged_sz", "total_charged_ns", "charge_target", "charge_addr", "min_score", *STAT_FIELDS)
 
 
 def commit(kdamond: Kdamond, context: Context, actions: dict[int, Action], ranges: Sequence[Sequence[tuple[int, int]]]) -> None:
@@ -39,31 +34,13 @@ def commit(kdamond: Kdamond, context: Context, actions: dict[int, Action], range
     InputError
         If a goal names an unknown metric; nothing has changed then.
     """
-    for i, scheme in enumerate(context.schemes):
-        for j, goal in enumerate(scheme.quota.goals):
-            check_goal(goal, f"contexts[{kdamond.index}].schemes[{i}].quota.goals[{j}]")
-    external = dict(actions)
+    made = dict(actions)
     for i, (old, new) in enumerate(zip(kdamond.context.schemes, context.schemes, strict=False)):
-        if i in external and (old.dests, old.dest_rule, old.target_nid) == (new.dests, new.dest_rule, new.target_nid):
-            external[i] = kdamond.actions[i]
-    for i, scheme in enumerate(context.schemes):
-        if any(g.early_exit != "none" for g in scheme.quota.goals):
-            external[i] = EarlyExit(external.get(i))
-    rows, filters = table.build(context, kdamond.memory.index_of, set(external))
-    kept = min(len(rows), len(kdamond.schemes))
-    for name in _SURVIVES:
-        rows[name][:kept] = kdamond.schemes[name][:kept]
-    for i in range(kept):
-        if context.schemes[i].quota.esz0 == "bypass":
-            rows["quota_set"][i] = rows["esz"][i] != 0
-        kdamond.quotas[i].commit(context.schemes[i].quota)
-    memory = kdamond.memory
-    fresh = [QuotaState(s.quota, memory.machine.hz, memory.nids.size) for s in context.schemes[kept:]]
-    kdamond.quotas = [*kdamond.quotas[:kept], *fresh]
-    kdamond.context, kdamond.schemes, kdamond.filters, kdamond.actions = context, rows, filters, external
-    kdamond.fit_scratch()
-    kdamond.next_apply = kdamond.next_apply[:kept]
-    kdamond.next_apply += [kdamond.passed + kdamond.apply_period(i) for i in range(kept, len(rows))]
+        running = kdamond.actions.get(i)
+        running = running.inner if isinstance(running, EarlyExit) else running
+        if i in made and running and (old.dests, old.dest_rule, old.target_nid) == (new.dests, new.dest_rule, new.target_nid):
+            made[i] = running
+    kdamond.configure(context, made)
     if context.attrs != kdamond.attrs:
         kdamond.set_attrs(context.attrs)
     _refit(kdamond, ranges)

@@ -3,36 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
-from ..errors import InputError
 from ..kernels import apply, sampling, scoring
 from ..kernels import layout as L
 from ..kernels import regions as rk
 from ..kernels._jit import records
 from ..memory.physical import PhysicalMemory
 from ..scenario import Attrs, Context
-from ..units import UINT_MAX
+from ..stored import Stored, like, same_kind
 from ..workload.access import AccessTable
 from . import goals, table, watermarks
+from .intervals import adapt_intervals, intervals_score, left_window_bp, nr_samples
 from .metric_view import MetricView
 from .quota import QuotaState
-from .quota_math import feed_loop_next_input, mult_frac
 from .regions import RegionSet, SplitState, empty, grown, scratch, set_regions
 from .rng import Rng
-
-STAT_FIELDS = (
-    "nr_tried",
-    "sz_tried",
-    "nr_applied",
-    "sz_applied",
-    "sz_ops_filter_passed",
-    "qt_exceeds",
-    "nr_snapshots",
-)
 
 _NEW_PASS = np.zeros((), L.CURSOR)
 
@@ -60,24 +51,9 @@ class Action(Protocol):
         """Act on ``[cursor.start, cursor.end)``; return bytes applied, bytes passing filters, elapsed ns."""
 
 
-def adapt_intervals(score: int) -> int:
-    """Return the factor of ``damon_get_intervals_adaptation_bp`` for an intervals score, in bp."""
-    factor = feed_loop_next_input(100_000_000, score) // 10_000
-    return 5_000 + factor // 2 if factor <= 10_000 else factor
-
-
-def nr_samples(sample_us: int, aggr_us: int) -> int:
-    """Return the largest possible nr_accesses of a region."""
-    return max(1, min(aggr_us // max(sample_us, 1), UINT_MAX))
-
-
-def left_window_bp(passed: int, next_aggregation: int, sample_us: int, aggr_us: int) -> int:
-    """Return the share of the last aggregation still inside the sliding window, in bp (section b.5)."""
-    return mult_frac(max(next_aggregation - passed, 0), 10_000, max(aggr_us, 1) // max(sample_us, 1))
-
-
-class Kdamond:
-    """State of one context while it runs.
+@dataclass(init=False, eq=False, repr=False)
+class Kdamond(Stored):
+    """State of one context while it runs; the fields are what it remembers between two events.
 
     Parameters
     ----------
@@ -103,6 +79,20 @@ class Kdamond:
         Told what happens.
     """
 
+    context: Context
+    attrs: Attrs
+    regions: RegionSet
+    split_state: SplitState
+    quotas: list[QuotaState]
+    next_apply: list[int]
+    next_aggregation: int
+    next_ops_update: int
+    next_tune: int
+    sz_limit: int
+    passed: int = 0
+    tick: int = 0
+    aggregations: int = 0
+
     def __init__(
         self,
         context: Context,
@@ -116,29 +106,18 @@ class Kdamond:
         actions: dict[int, Action],
         observer: Observer,
     ) -> None:
-        self.context, self.index = context, index
-        self.memory, self.access, self.space = memory, access, space
-        self.rng, self.split_state, self.actions, self.observer = rng, split_state, dict(actions), observer
-        for i, scheme in enumerate(context.schemes):
-            for j, goal in enumerate(scheme.quota.goals):
-                goals.check_goal(goal, f"contexts[{index}].schemes[{i}].quota.goals[{j}]")
-            if any(g.early_exit != "none" for g in scheme.quota.goals):
-                self.actions[i] = EarlyExit(self.actions.get(i))
+        self.index, self.memory, self.access, self.space = index, memory, access, space
+        self.rng, self.split_state, self.observer = rng, split_state, observer
         self.attrs = context.attrs
         self.aggr_samples = nr_samples(self.attrs.sample_us, self.attrs.aggr_us)
         self.min_sz = context.min_region_sz
         self.regions = RegionSet([set_regions([], r, self.min_sz) for r in ranges])
-        self.schemes, self.filters = table.build(context, memory.index_of, set(self.actions))
-        self.quotas = [QuotaState(s.quota, memory.machine.hz, memory.nids.size) for s in context.schemes]
-        self.passed = self.tick = 0
         self.next_aggregation = self.attrs.aggr_us // self.attrs.sample_us
         self.next_ops_update = self.attrs.update_us // self.attrs.sample_us
         self.next_tune = self.next_aggregation * self.attrs.intervals_goal.aggrs
-        self.next_apply = [self.apply_period(i) for i in range(len(context.schemes))]
         self.on_due: Callable[[Kdamond], None] | None = None
         self.pending: Callable[[Kdamond], None] | None = None
         self.sz_limit = self.regions.apply_min_nr_regions(self.attrs.min_nr_regions, self.min_sz)
-        self.aggregations = 0
         self._windows = records(1, L.WINDOW)
         self._window = self._windows[0]
         self._window_of: tuple[Attrs, int, int, int] | None = None
@@ -148,16 +127,75 @@ class Kdamond:
         self.histogram = np.zeros(100, np.uint64)
         self._frames = np.zeros(0, np.int64)
         self._scratch = scratch(64)
-        self.fit_scratch()
+        self.schemes, self.quotas, self.next_apply = records(0, L.SCHEME), [], []
+        self.configure(context, actions)
 
-    def fit_scratch(self) -> None:
-        """Make room for the pieces into which the context's schemes can cut one region."""
-        self.watched = any(s.watermarks.metric != "none" or not s.enabled for s in self.context.schemes)
-        self.sleeps = any(s.watermarks.metric != "none" and s.enabled for s in self.context.schemes)
-        self._stack = empty(16 + 4 * (len(self.context.schemes) + len(self.filters)))
-        self.control = L.Control(self.schemes, self.filters, self._windows, self._cursors, self._events, self.histogram)
+    def configure(self, context: Context, actions: dict[int, Action]) -> None:
+        """Take over a context's schemes: those at the same position keep what they learnt, further ones start from nothing.
+
+        Raises
+        ------
+        InputError
+            If a goal names an unknown metric; nothing has changed then.
+        """
+        external = dict(actions)
+        for i, scheme in enumerate(context.schemes):
+            for j, goal in enumerate(scheme.quota.goals):
+                goals.check_goal(goal, f"contexts[{self.index}].schemes[{i}].quota.goals[{j}]")
+            if any(g.early_exit != "none" for g in scheme.quota.goals):
+                external[i] = EarlyExit(external.get(i))
+        rows, filters = table.build(context, self.memory.index_of, set(external))
+        kept = min(len(rows), len(self.schemes))
+        for name in table.SURVIVES:
+            rows[name][:kept] = self.schemes[name][:kept]
+        for i, scheme in enumerate(context.schemes[:kept]):
+            if scheme.quota.esz0 == "bypass":
+                rows["quota_set"][i] = rows["esz"][i] != 0
+            self.quotas[i].commit(scheme.quota)
+        hz, nodes = self.memory.machine.hz, self.memory.nids.size
+        self.quotas = self.quotas[:kept] + [QuotaState(s.quota, hz, nodes) for s in context.schemes[kept:]]
+        self.context, self.schemes, self.filters, self.actions = context, rows, filters, external
+        self.next_apply = self.next_apply[:kept] + [self.passed + self.apply_period(i) for i in range(kept, len(rows))]
+        self.watched = any(s.watermarks.metric != "none" or not s.enabled for s in context.schemes)
+        self.sleeps = any(s.watermarks.metric != "none" and s.enabled for s in context.schemes)
+        self._stack = empty(16 + 4 * (len(rows) + len(filters)))  # pieces into which the schemes can cut one region
+        self.control = L.Control(rows, filters, self._windows, self._cursors, self._events, self.histogram)
         lowest = self.memory.machine.allocator == "lowest"
-        self._looks = not (lowest and all(table.acts_on_whole_regions(row) for row in self.schemes))
+        self._looks = not (lowest and all(table.acts_on_whole_regions(row) for row in rows))
+
+    def state(self) -> dict[str, Any]:
+        """Return what the kdamond remembers between two events, but for a request that waits (see `Stored.state`)."""
+        frames = np.full(self.regions.n, -1)
+        frames[: self._frames.size] = self._frames[: frames.size]
+        return super().state() | {
+            "rng": [self.rng.state, self.rng.buffer],
+            "frames": frames,
+            "schemes": {name: self.schemes[name] for name in table.RUNNING},
+            "actions": {str(i): action.state() for i, action in self.actions.items() if isinstance(action, Stored)},
+        }
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Take up what `state` returned; the kdamond has the same context already.
+
+        Raises
+        ------
+        KeyError, TypeError, ValueError
+            If it is not what a kdamond of this context could have stored.
+        """
+        super().restore(state)
+        registers, buffer = state["rng"]
+        self.rng.state[:] = like(self.rng.state, registers, "rng")
+        if buffer.dtype != np.uint32 or not buffer.size:
+            raise ValueError(f"rng holds no 32-bit draws but {buffer.dtype}{buffer.shape}")
+        self.rng = replace(self.rng, buffer=buffer)
+        self._frames = same_kind(state["frames"], "frames", np.int64, (self.regions.n,)).copy()
+        if ((self._frames < -1) | (self._frames >= self.memory.arrays.rec.size)).any():
+            raise ValueError("frames lead out of memory")
+        for name in table.RUNNING:
+            self.schemes[name] = like(self.schemes[name], state["schemes"][name], name)
+        for i, action in self.actions.items():
+            if isinstance(action, Stored):
+                action.restore(state["actions"][str(i)])
 
     # ---- sampling -------------------------------------------------------------------------------------------------
 
@@ -277,15 +315,9 @@ class Kdamond:
             aggregating = self.passed < self.next_aggregation
         self.next_aggregation = self.passed + new.aggr_us // new.sample_us
         self.next_ops_update = self.passed + new.update_us // new.sample_us
-        rk.rescale(
-            self.regions.now,
-            self.regions.n,
-            np.uint64(nr_samples(old.sample_us, old.aggr_us)),
-            np.uint64(nr_samples(new.sample_us, new.aggr_us)),
-            np.uint64(old.aggr_us),
-            np.uint64(new.aggr_us),
-            aggregating,
-        )
+        samples = np.uint64(nr_samples(old.sample_us, old.aggr_us)), np.uint64(nr_samples(new.sample_us, new.aggr_us))
+        aggr_us = np.uint64(old.aggr_us), np.uint64(new.aggr_us)
+        rk.rescale(self.regions.now, self.regions.n, *samples, *aggr_us, aggregating)
         self.attrs = new
         self.next_apply = [self.passed + self.apply_period(i) for i in range(len(self.schemes))]
 
@@ -357,13 +389,8 @@ class Kdamond:
     def adjust_quota(self, i: int) -> None:
         """Start a charge window where due and set the priority threshold of scheme i (``damos_adjust_quota``)."""
         row = self.schemes[i]
-        self.quotas[i].adjust(
-            row,
-            self.jiffies,
-            self.min_sz,
-            lambda: self.measure_goals(i),
-            lambda: self.regions.total * self.context.addr_unit,
-        )
+        measure, monitored_bytes = partial(self.measure_goals, i), lambda: self.regions.total * self.context.addr_unit
+        self.quotas[i].adjust(row, self.jiffies, self.min_sz, measure, monitored_bytes)
         if row["quota_set"] and row["score"] != L.NO_SCORE:
             row["min_score"] = self.min_score(i)
 
@@ -386,18 +413,8 @@ class Kdamond:
         self.schemes["last_applied"] = 0
         regions.spare_ptr[0] = 0
         while True:
-            code = apply.apply_pass(
-                self.control,
-                regions.now,
-                regions.ptr,
-                regions.spare,
-                regions.spare_ptr,
-                self._stack,
-                limit,
-                self.space,
-                self.memory.arrays,
-                access,
-            )
+            r, out = (regions.now, regions.ptr), (regions.spare, regions.spare_ptr)
+            code = apply.apply_pass(self.control, *r, *out, self._stack, limit, self.space, self.memory.arrays, access)
             if code == apply.ROOM:
                 regions.spare, self._stack = grown(regions.spare), grown(self._stack)
                 continue
@@ -426,7 +443,7 @@ class Kdamond:
                     lag.moved(source, target, int(event["sz_applied"]), self.jiffies * 1000 // quota.hz)
 
 
-class EarlyExit:
+class EarlyExit(Stored):
     """The RFC's directional early exit around another action: a satisfied goal makes the action do nothing.
 
     Core still charges the region and clears its age. ``both_fresh`` measures the metric again before every region and
@@ -435,6 +452,15 @@ class EarlyExit:
 
     def __init__(self, inner: Action | None) -> None:
         self.inner = inner
+
+    def state(self) -> dict[str, Any]:
+        """Return the inner action's state: there is no other."""
+        return self.inner.state() if isinstance(self.inner, Stored) else {}
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Hand it on."""
+        if isinstance(self.inner, Stored):
+            self.inner.restore(state)
 
     def begin(self, kdamond: Kdamond, scheme: int) -> None:
         """Pass the start of the pass on."""
@@ -470,16 +496,3 @@ def run_builtin(kdamond: Kdamond, scheme: int, cursor: Any) -> tuple[int, int, i
     apply.apply_one(cursor, row, kdamond.filters, kdamond.space, kdamond.memory.arrays, kdamond.access.arrays, kdamond.tick)
     kdamond.schemes[scheme]["last_applied"] = row["last_applied"]
     return int(cursor["applied"]), int(cursor["passed"]), int(cursor["elapsed"])
-
-
-def intervals_score(regions: RegionSet, aggr_samples: int, access_bp: int) -> int:
-    """Return the observed access events over the goal, in bp (``damon_get_intervals_score``)."""
-    most = regions.total * aggr_samples % 2**64
-    seen = int((regions.sizes() * regions.now.nr[: regions.n]).sum())
-    return mult_frac(seen, 10_000, max(most * access_bp % 2**64 // 10_000, 1))
-
-
-def check_ranges(ranges: Sequence[tuple[int, int]], where: str) -> None:
-    """Raise `InputError` if there is nothing to monitor."""
-    if not ranges:
-        raise InputError(where, "has no address range", "give regions, or a machine or mapping to take them from")

@@ -7,12 +7,16 @@ after it is sampled there; the cache adds what is in flight to the detected byte
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+
+from ..stored import Stored
 
 SLOTS = 4
 COOLDOWN = 3
 
 
-class LagCache:
+@dataclass(init=False, eq=False, repr=False)
+class LagCache(Stored):
     """Bytes in flight by node, over the last charge windows.
 
     Parameters
@@ -23,15 +27,21 @@ class LagCache:
         A cache whose last migration is older than this is cleared.
     """
 
+    detected: list[int]
+    base: list[int]
+    peak: list[int]
+    delta: list[list[int]]
+    slot: int = 0
+    cooldown: int = 0
+    active: bool = False
+    last_ms: int | None = None
+
     def __init__(self, n_nodes: int, timeout_ms: int = 10_000) -> None:
         self.n, self.timeout_ms = n_nodes, timeout_ms
         self.detected = [0] * n_nodes
         self.base = [0] * n_nodes
         self.peak = [0] * n_nodes
         self.delta = [[0] * n_nodes for _ in range(SLOTS)]
-        self.slot = self.cooldown = 0
-        self.active = False
-        self.last_ms: int | None = None
 
     def moved(self, source: int, target: int, n_bytes: int, now_ms: int) -> None:
         """Note a migration of `n_bytes` between nodes (indices)."""

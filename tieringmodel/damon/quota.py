@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from ..scenario import Quota
 from ..scenario.metrics import metric_of
+from ..stored import Stored
 from ..units import UINT_MAX
 from . import quota_math
 from .lag_cache import LagCache
@@ -23,7 +25,8 @@ def reset_interval_jiffies(ms: int, hz: int) -> int | None:
     return None if ms >> 31 else -(-ms * hz // 1000)
 
 
-class QuotaState:
+@dataclass(init=False, eq=False, repr=False)
+class QuotaState(Stored):
     """What ``struct damos_quota`` remembers, beside the fields that the application pass keeps in the scheme table.
 
     Attributes
@@ -42,16 +45,21 @@ class QuotaState:
         Bytes in flight, for the goals that ask for them.
     """
 
+    esz_bp: int
+    goals: list[tuple[int, int]]
+    last_totals: list[int | None]
+    lags: list[LagCache | None]
+    charged_from: int = 0
+    total_charged_sz: int = 0
+    score: int = 0
+    resets: int = 0
+
     def __init__(self, quota: Quota, hz: int, n_nodes: int = 0) -> None:
         self.quota, self.hz, self.n_nodes = quota, hz, n_nodes
         self.reset_jiffies = reset_interval_jiffies(quota.reset_interval_ms, hz)
         self.esz_bp = quota.esz_bp0
-        self.charged_from = 0
-        self.total_charged_sz = 0
-        self.score = 0
-        self.resets = 0
-        self.goals: list[tuple[int, int]] = [(g.current_value, g.target_value) for g in quota.goals]
-        self.last_totals: list[int | None] = [None] * len(quota.goals)
+        self.goals = [(g.current_value, g.target_value) for g in quota.goals]
+        self.last_totals = [None] * len(quota.goals)
         self.lags = self.new_lags(quota)
 
     def new_lags(self, quota: Quota) -> list[LagCache | None]:

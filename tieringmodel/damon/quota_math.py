@@ -6,9 +6,9 @@ twin for whole arrays is `tieringmodel.kernels.integer`. Formulas: docs/theory/d
 
 from __future__ import annotations
 
-import operator
 from collections.abc import Iterable
 
+from ..checks import whole
 from ..errors import InputError
 from ..fields import suggest
 from ..units import PAGE_SZ, ULONG_MAX
@@ -16,16 +16,6 @@ from ..units import PAGE_SZ, ULONG_MAX
 TUNERS = ("consist", "temporal")
 ESZ_SCALE = 10_000
 """``esz_bp`` counts 1/10000 bytes, so that small relative steps survive truncation."""
-
-
-def _u64(value: int, where: str) -> int:
-    try:
-        whole = operator.index(value)
-    except TypeError:
-        raise InputError(where, f"{value!r} is not an integer", "pass a whole number") from None
-    if not 0 <= whole <= ULONG_MAX:
-        raise InputError(where, f"{whole} does not fit an unsigned 64-bit integer", "write 0..2**64 - 1")
-    return whole
 
 
 def mult_frac(x: int, numerator: int, denominator: int) -> int:
@@ -55,11 +45,9 @@ def mult_frac(x: int, numerator: int, denominator: int) -> int:
     >>> tm.damon.mult_frac(7, 10_000, 30)
     2333
     """
-    x, numerator = _u64(x, "x"), _u64(numerator, "numerator")
-    if _u64(denominator, "denominator") == 0:
-        raise InputError("denominator", "is 0", "pass a positive number")
-    quotient, remainder = divmod(x, operator.index(denominator))
-    return (quotient * numerator + (remainder * numerator & ULONG_MAX) // operator.index(denominator)) & ULONG_MAX
+    x, numerator, denominator = whole("x", x), whole("numerator", numerator), whole("denominator", denominator, 1)
+    quotient, remainder = divmod(x, denominator)
+    return (quotient * numerator + (remainder * numerator & ULONG_MAX) // denominator) & ULONG_MAX
 
 
 def quota_score(pairs: Iterable[tuple[int, int]]) -> int:
@@ -119,7 +107,7 @@ def feed_loop_next_input(last_input: int, score: int) -> int:
     InputError
         If an argument is no unsigned 64-bit integer.
     """
-    last_input, score = _u64(last_input, "last_input"), _u64(score, "score")
+    last_input, score = whole("last_input", last_input), whole("score", score)
     if score == 10_000:
         return last_input
     if score >= 20_000:
@@ -159,7 +147,7 @@ def consist_esz_bp(esz_bp: int, score: int) -> int:
     >>> tm.damon.consist_esz_bp(0, 0)  # two bytes
     20000
     """
-    return feed_loop_next_input(max(_u64(esz_bp, "esz_bp"), 10_000), score)
+    return feed_loop_next_input(max(whole("esz_bp", esz_bp), 10_000), score)
 
 
 def temporal_esz_bp(score: int, sz_bytes: int) -> int:
@@ -188,9 +176,10 @@ def temporal_esz_bp(score: int, sz_bytes: int) -> int:
     >>> tm.damon.temporal_esz_bp(9999, 1 << 20), tm.damon.temporal_esz_bp(10_000, 1 << 20)
     (10485760000, 0)
     """
-    if _u64(score, "score") >= 10_000:
+    if whole("score", score) >= 10_000:
         return 0
-    return sz_bytes * ESZ_SCALE if 0 < _u64(sz_bytes, "sz_bytes") <= ULONG_MAX // ESZ_SCALE else ULONG_MAX
+    sz_bytes = whole("sz_bytes", sz_bytes)
+    return sz_bytes * ESZ_SCALE if 0 < sz_bytes <= ULONG_MAX // ESZ_SCALE else ULONG_MAX
 
 
 def next_esz_bp(tuner: str, esz_bp: int, score: int, sz_bytes: int) -> int:
@@ -267,13 +256,13 @@ def set_effective(
     >>> tm.damon.set_effective(sz_bytes=1 << 20, esz_bp=20_000)
     2
     """
-    sz_bytes, ms = _u64(sz_bytes, "sz_bytes"), _u64(ms, "ms")
+    sz_bytes, ms = whole("sz_bytes", sz_bytes), whole("ms", ms)
     if not ms and esz_bp is None:
         return sz_bytes
-    esz = ULONG_MAX if esz_bp is None else _u64(esz_bp, "esz_bp") // ESZ_SCALE
+    esz = ULONG_MAX if esz_bp is None else whole("esz_bp", esz_bp) // ESZ_SCALE
     if ms:
         bytes_per_ms = PAGE_SZ * 1024
-        if _u64(total_charged_ns, "total_charged_ns"):
-            bytes_per_ms = mult_frac(_u64(total_charged_sz, "total_charged_sz"), 1_000_000, total_charged_ns)
-        esz = min(esz, max(bytes_per_ms * ms & ULONG_MAX, _u64(min_region_sz, "min_region_sz")))
+        if whole("total_charged_ns", total_charged_ns):
+            bytes_per_ms = mult_frac(whole("total_charged_sz", total_charged_sz), 1_000_000, total_charged_ns)
+        esz = min(esz, max(bytes_per_ms * ms & ULONG_MAX, whole("min_region_sz", min_region_sz)))
     return min(esz, sz_bytes) if sz_bytes else esz

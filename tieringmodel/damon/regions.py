@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -10,6 +12,7 @@ import numpy.typing as npt
 from ..errors import InputError, KernelRefusal
 from ..kernels import regions as rk
 from ..kernels.layout import Regions, Scratch
+from ..stored import Stored, same_kind
 from ..units import ULONG_MAX
 from .rng import Rng
 
@@ -19,12 +22,12 @@ MAX_REGIONS = 2**26
 """Regions of a context; each takes 56 bytes in two sets of arrays. Linux would run out of memory, too."""
 
 
-class SplitState:
+@dataclass(eq=False, repr=False)
+class SplitState(Stored):
     """The two function-static variables of the split code; Linux 7.3 shares them between all contexts."""
 
-    def __init__(self) -> None:
-        self.last_nr_regions = 0
-        self.rotation = 0
+    last_nr_regions: int = 0
+    rotation: int = 0
 
 
 def empty(capacity: int) -> Regions:
@@ -94,7 +97,7 @@ def set_regions(rows: Sequence[Row], ranges: Sequence[tuple[int, int]], min_regi
     return out
 
 
-class RegionSet:
+class RegionSet(Stored):
     """Regions of all targets of one context, in list order.
 
     Attributes
@@ -108,14 +111,38 @@ class RegionSet:
     """
 
     def __init__(self, targets: Sequence[Sequence[Row]]) -> None:
-        n = sum(len(t) for t in targets)
-        self.now, self.spare = empty(max(64, 4 * n)), empty(max(64, 4 * n))
-        self.ptr = np.concatenate(([0], np.cumsum([len(t) for t in targets]))).astype(np.int64)
-        self.spare_ptr = self.ptr.copy()
         rows = [row for t in targets for row in t]
-        for k, column in enumerate(self.now):
-            column[:n] = [row[k] for row in rows]
-        self.total = sum(int(row[1]) - int(row[0]) for row in rows) & ULONG_MAX
+        ptr = np.concatenate(([0], np.cumsum([len(t) for t in targets]))).astype(np.int64)
+        self._hold([[row[k] for row in rows] for k in range(len(COLUMNS))], ptr)
+
+    def _hold(self, columns: Sequence[Any], ptr: npt.NDArray[np.int64]) -> None:
+        n = int(ptr[-1])
+        self.now, self.spare = empty(max(64, 4 * n)), empty(max(64, 4 * n))
+        self.ptr, self.spare_ptr = ptr, ptr.copy()
+        for to, column in zip(self.now, columns, strict=True):
+            to[:n] = column
+        self.total = int(self.sizes().sum())
+
+    def state(self) -> dict[str, Any]:
+        """Return the columns in use and where targets begin, arrays by name."""
+        return {**self.columns(), "ptr": self.ptr}
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Take up what `state` returned for as many targets.
+
+        Raises
+        ------
+        KeyError, ValueError
+            If something is missing, or these are no regions.
+        """
+        ptr = same_kind(state["ptr"], "ptr", self.ptr.dtype, self.ptr.shape)
+        n = state["start"].size
+        if ptr[0] != 0 or ptr[-1] != n or (np.diff(ptr) < 0).any():
+            raise ValueError("ptr does not divide the regions")
+        columns = [same_kind(state[name], name, c.dtype, (n,)) for name, c in zip(COLUMNS, self.now, strict=True)]
+        if (columns[0] >= columns[1]).any():
+            raise ValueError("start and end hold an empty region")
+        self._hold(columns, ptr.copy())
 
     @property
     def n(self) -> int:

@@ -10,6 +10,23 @@ from ..kernels import layout as L
 from ..kernels._jit import records
 from ..scenario import CORE_FILTERS, Context, Filter, Scheme
 
+STAT_FIELDS = (
+    "nr_tried",
+    "sz_tried",
+    "nr_applied",
+    "sz_applied",
+    "sz_ops_filter_passed",
+    "qt_exceeds",
+    "nr_snapshots",
+)
+_ANEW = ("active", "quota_set")
+RUNNING = (
+    "due", "esz", "charged_sz", "total_charged_ns", "charge_target", "charge_addr", "min_score", "last_applied",
+    *_ANEW, *STAT_FIELDS,
+)  # fmt: skip
+"""Columns of a scheme that change while it runs; all others follow from its parameters."""
+SURVIVES = tuple(name for name in RUNNING if name not in _ANEW)
+"""Those that new parameters leave as they are."""
 _FILTER = {
     "addr": L.ADDR,
     "target": L.TARGET,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,7 @@ from ..errors import InputError
 from ..kernels import apply, frames, placement, scoring
 from ..kernels.layout import LOW32, NO_FRAME, Space
 from ..scenario import CORE_FILTERS, Dest, Vma
+from ..stored import Stored
 from ..units import UINT_MAX
 from .kdamond import Kdamond
 
@@ -40,7 +42,8 @@ def vma_index(vmas: tuple[Vma, ...], pages: npt.NDArray[np.int64], order: int = 
     return out.astype(np.uint64)
 
 
-class WeightedMigrate:
+@dataclass(init=False, eq=False, repr=False)
+class WeightedMigrate(Stored):
     """An action that deals a region's pages to weighted destinations.
 
     ``vma_offset`` reads the page's identity (its place in a mapping); the other rules see only the frame it lies on
@@ -75,6 +78,11 @@ class WeightedMigrate:
         If there are no destinations, or not two of them for a rank rule.
     """
 
+    done: npt.NDArray[np.bool_]
+    dealt_in: npt.NDArray[np.int64]
+    passes: int = 0
+    rmap_walks: int = 0
+
     def __init__(
         self,
         dests: tuple[Dest, ...],
@@ -95,9 +103,7 @@ class WeightedMigrate:
         cumulated = np.cumsum([d.weight for d in dests])[:-1].tolist() if total else []
         self.cuts = np.array([(int(c) << 63) // total for c in cumulated], np.uint64)
         self.total_u32 = np.uint64(total & UINT_MAX)
-        self.passes = 0
         self.done_mark, self.done = done_mark, np.zeros(0, np.bool_)
-        self.rmap_walks = 0
         self.dealt_in = np.zeros(0, np.int64)
         self.ranked = np.zeros(0, np.int64)
         self.ranked_records = np.zeros(0, np.uint64)

@@ -12,9 +12,10 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from ..checks import share, whole
 from ..errors import InputError
 from ..units import ULONG_MAX
-from .setup import checked_weights, integer, round_half_up
+from .setup import checked_weights, round_half_up
 
 Shares = NDArray[np.float64]
 
@@ -35,14 +36,8 @@ def shares(weights: Sequence[int]) -> Shares:
     return np.array(checked, np.float64) / sum(checked)
 
 
-def _share(where: str, value: float) -> float:
-    if not 0.0 <= value <= 1.0:
-        raise InputError(where, f"{value!r} is not a share", "give a number from 0 to 1")
-    return float(value)
-
-
 def _node(where: str, value: int, p: Shares) -> int:
-    return integer(where, value, 0, p.size - 1, "name a node with a weight")
+    return whole(where, value, 0, p.size - 1, "name a node with a weight")
 
 
 def _at_least_two_used(p: Shares) -> Shares:
@@ -76,7 +71,7 @@ def moved_fraction(weights: Sequence[int], share_per_round: float = 1.0) -> floa
         1 / round. The first round from all pages on node i moves q (1 - p_i) instead.
     """
     p = shares(weights)
-    return _share("share_per_round", share_per_round) * float(1.0 - p @ p)
+    return share("share_per_round", share_per_round) * float(1.0 - p @ p)
 
 
 def moved_autocorrelation(weights: Sequence[int]) -> float:
@@ -119,8 +114,8 @@ def ping_pong_probability(weights: Sequence[int], within: int, share_per_round: 
     float
     """
     p = _at_least_two_used(shares(weights))
-    rounds = integer("within", within, 1, 2**31)
-    back = 1.0 - (1.0 - _share("share_per_round", share_per_round) * p) ** rounds
+    rounds = whole("within", within, 1, 2**31)
+    back = 1.0 - (1.0 - share("share_per_round", share_per_round) * p) ** rounds
     return float(p * (1.0 - p) @ back) / float(1.0 - p @ p)
 
 
@@ -150,7 +145,7 @@ def expected_shares(
     p = shares(weights)
     start = np.zeros(p.size)
     start[_node("start_node", start_node, p)] = 1.0
-    decay = (1.0 - _share("share_per_round", share_per_round)) ** np.arange(integer("rounds", rounds, 0, 2**31) + 1)
+    decay = (1.0 - share("share_per_round", share_per_round)) ** np.arange(whole("rounds", rounds, 0, 2**31) + 1)
     return p + decay[:, None] * (start - p)
 
 
@@ -173,7 +168,7 @@ def occupancy_std_bp(weights: Sequence[int], n_pages: int, node: int = 0) -> flo
     """
     p = shares(weights)
     here = float(p[_node("node", node, p)])
-    return 10_000 * math.sqrt(here * (1.0 - here) / integer("n_pages", n_pages, 1, 2**62))
+    return 10_000 * math.sqrt(here * (1.0 - here) / whole("n_pages", n_pages, 1, 2**62))
 
 
 def band_exit_probability(weights: Sequence[int], n_pages: int, band: float = 0.02, node: int = 0) -> float:
@@ -219,7 +214,7 @@ def refractory_moved_fraction(weights: Sequence[int], refractory: int) -> float:
         1 / round.
     """
     m = moved_fraction(weights)
-    return m / (1.0 + integer("refractory", refractory, 0, 2**31) * m)
+    return m / (1.0 + whole("refractory", refractory, 0, 2**31) * m)
 
 
 def refractory_shares(weights: Sequence[int], refractory: int) -> Shares:
@@ -237,7 +232,7 @@ def refractory_shares(weights: Sequence[int], refractory: int) -> Shares:
     float64 array (node)
     """
     p = shares(weights)
-    rest = integer("refractory", refractory, 0, 2**31)
+    rest = whole("refractory", refractory, 0, 2**31)
     biased: Shares = p * (1.0 + rest * (1.0 - p)) / (1.0 + rest * float(1.0 - p @ p))
     return biased
 
@@ -291,7 +286,7 @@ def pfn_mod_moved(weights: Sequence[int], rounds: int, start_node: int = 0) -> N
     p = shares(weights)
     entering = np.zeros(p.size)
     entering[_node("start_node", start_node, p)] = 1.0
-    moved = np.zeros(integer("rounds", rounds, 0, 2**31) + 1)
+    moved = np.zeros(whole("rounds", rounds, 0, 2**31) + 1)
     for t in range(1, moved.size):
         entering = p * (entering.sum() - entering)
         moved[t] = entering.sum()
@@ -366,8 +361,8 @@ def pfn_mod_unsettled_pages(weights: Sequence[int], frames: Sequence[int], n_pag
     p = shares(weights)
     if len(frames) != p.size:
         raise InputError("frames", f"{len(frames)} counts for {p.size} weights", "give one count per node")
-    good = float(p @ np.array([integer(f"frames[{i}]", f, 0, 2**62) for i, f in enumerate(frames)], np.float64))
-    return max(0.0, integer("n_pages", n_pages, 1, 2**62) - good)
+    good = float(p @ np.array([whole(f"frames[{i}]", f, 0, 2**62) for i, f in enumerate(frames)], np.float64))
+    return max(0.0, whole("n_pages", n_pages, 1, 2**62) - good)
 
 
 # Rank rules (section 1e) and page identity (section 2) -------------------------------------------------------------
@@ -389,7 +384,7 @@ def first_moved_pages(weights: Sequence[int], n_pages: int) -> int:
     """
     checked = checked_weights("weights", weights)
     _two_nodes(shares(checked))
-    n = integer("n_pages", n_pages, 1, 2**62)
+    n = whole("n_pages", n_pages, 1, 2**62)
     to_node1 = round_half_up(checked[1] * n, sum(checked))
     return 2 * min(to_node1, n - to_node1)
 
@@ -413,8 +408,8 @@ def vma_offset_pages(weights: Sequence[int], n_pages: int, vma_start: int = 0, s
     list of int
     """
     checked = checked_weights("weights", weights)
-    n = integer("n_pages", n_pages, 1, 2**62)
-    start, step = integer("vma_start", vma_start, 0, ULONG_MAX), integer("stride", stride, 0, ULONG_MAX)
+    n = whole("n_pages", n_pages, 1, 2**62)
+    start, step = whole("vma_start", vma_start, 0, ULONG_MAX), whole("stride", stride, 0, ULONG_MAX)
     total, upto, counts = sum(checked), 0, []
     below = [0]
     for weight in checked:

@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ..checks import whole
 from ..errors import InputError
 from ..kernels import placement as kernels
 from .rounds import RETURN_LAGS, Outcome, play
-from .setup import Setup, integer
+from .setup import Setup
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -177,12 +178,12 @@ def ping_pong(ds: xr.Dataset, within: int, skip: int = 1) -> float:
     if "moved" not in ds or not ("node" in ds.variables or "returns" in ds.variables):
         raise InputError("ds", "holds neither node(round, page) nor returns(round, lag)", "give a dataset of run()")
     rounds = ds.sizes["round"] - 1
-    skip = integer("skip", skip, 0, max(rounds, 0))
+    skip = whole("skip", skip, 0, max(rounds, 0))
     if "returns" in ds.variables:
-        within = integer("within", within, 1, ds.sizes["lag"], "this run was too large to keep longer lags")
+        within = whole("within", within, 1, ds.sizes["lag"], "this run was too large to keep longer lags")
         by_lag = ds["returns"].values[:, :within]
     else:
-        within = integer("within", within, 1, max(rounds, 1))
+        within = whole("within", within, 1, max(rounds, 1))
         by_lag = returns_by_lag(ds["node"].values, within)
     if skip + 1 > rounds - within:
         raise InputError(

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import operator
 from collections.abc import Mapping, Set
 from dataclasses import asdict, dataclass
 from decimal import ROUND_HALF_UP, Decimal
 from typing import Any
 
+from ..checks import choice, share, whole
 from ..errors import InputError
 from ..units import UINT_MAX, ULONG_MAX
 
@@ -19,32 +19,12 @@ MAX_NODES = 256
 MAX_ROUNDS = 2**31 - 1
 
 
-def integer(where: str, value: object, low: int, high: int, remedy: str = "") -> int:
-    """Return `value`, an int or a float without a fraction, as an int in [low, high], or raise InputError at `where`."""
-    if isinstance(value, bool):
-        raise InputError(where, f"{value!r} is not an integer", remedy or f"give a whole number of {low} to {high}")
-    try:
-        number = int(value) if isinstance(value, float) and value.is_integer() else operator.index(value)  # type: ignore[arg-type]
-    except TypeError:
-        raise InputError(where, f"{value!r} is not an integer", remedy or f"give a whole number of {low} to {high}") from None
-    if not low <= number <= high:
-        raise InputError(where, f"{number} is outside {low} to {high}", remedy or "give a number inside that range")
-    return number
-
-
-def one_of(where: str, value: object, known: tuple[str, ...]) -> str:
-    """Return `value` if it is one of `known`, or raise InputError that lists them."""
-    if not isinstance(value, str) or value not in known:
-        raise InputError(where, f"{value!r} is not known", f"use one of {', '.join(known)}")
-    return value
-
-
 def integers(where: str, values: object, high: int) -> tuple[int, ...]:
     """Return a sequence of integers in [0, high] as a tuple, or raise InputError."""
     # A mapping or a set would be read by its keys, or in any order.
     if isinstance(values, (str, bytes, Mapping, Set)) or not hasattr(values, "__iter__"):
         raise InputError(where, f"{values!r} is not a sequence of integers", "give one integer per node, as (2, 3)")
-    return tuple(integer(f"{where}[{i}]", v, 0, high) for i, v in enumerate(values))
+    return tuple(whole(f"{where}[{i}]", v, 0, high) for i, v in enumerate(values))
 
 
 def checked_weights(where: str, weights: object) -> tuple[int, ...]:
@@ -82,33 +62,23 @@ class Setup:
     def __post_init__(self) -> None:
         """Replace every field by its checked value."""
         put = object.__setattr__
-        put(self, "rule", one_of("rule", self.rule, RULES))
+        put(self, "rule", choice("rule", self.rule, RULES))
         put(self, "weights", checked_weights("weights", self.weights))
-        put(self, "allocator", one_of("allocator", self.allocator, ALLOCATORS))
-        put(self, "n_pages", integer("n_pages", self.n_pages, 1, UINT_MAX))
-        put(self, "rounds", integer("rounds", self.rounds, 0, MAX_ROUNDS))
-        put(self, "start_node", integer("start_node", self.start_node, 0, self.nodes - 1, "name a node with a weight"))
-        put(self, "vma_start", integer("vma_start", self.vma_start, 0, ULONG_MAX))
-        put(self, "stride", integer("stride", self.stride, 1, ULONG_MAX))
-        put(self, "refractory", integer("refractory", self.refractory, 0, MAX_ROUNDS))
-        put(self, "seed", integer("seed", self.seed, 0, ULONG_MAX))
-        self._check_share()
+        put(self, "allocator", choice("allocator", self.allocator, ALLOCATORS))
+        put(self, "n_pages", whole("n_pages", self.n_pages, 1, UINT_MAX))
+        put(self, "rounds", whole("rounds", self.rounds, 0, MAX_ROUNDS))
+        put(self, "start_node", whole("start_node", self.start_node, 0, self.nodes - 1, "name a node with a weight"))
+        put(self, "vma_start", whole("vma_start", self.vma_start, 0, ULONG_MAX))
+        put(self, "stride", whole("stride", self.stride, 1, ULONG_MAX))
+        put(self, "refractory", whole("refractory", self.refractory, 0, MAX_ROUNDS))
+        put(self, "seed", whole("seed", self.seed, 0, ULONG_MAX))
+        put(self, "share_per_round", share("share_per_round", self.share_per_round))
         self._check_frames()
         if self.rule in ("first", "last") and self.nodes != 2:
             raise InputError("rule", f"{self.rule!r} splits pages between two nodes, not {self.nodes}", "give two weights")
         last = self.vma_start + self.stride * (self.n_pages - 1)
         if last >= 2**64:
             raise InputError("vma_start", f"the last page's offset {last} exceeds 64 bits", "lower it or stride")
-
-    def _check_share(self) -> None:
-        share = self.share_per_round
-        try:
-            number = float(share)
-        except (TypeError, ValueError):
-            number = float("nan")
-        if isinstance(share, (bool, str)) or not 0.0 <= number <= 1.0:
-            raise InputError("share_per_round", f"{share!r} is not a share", "give a number from 0 to 1")
-        object.__setattr__(self, "share_per_round", number)
 
     def _check_frames(self) -> None:
         if self.frames is None:

@@ -87,6 +87,15 @@ def reclaims(s, memory):
 
 
 @inlined
+def made_old(memory, access, frame, tick):
+    """Was the page on `frame` touched since anybody looked? From now on it was not."""
+    was_young = young(access, memory, frame, tick)
+    if was_young:
+        clear_young(memory, frame, tick)
+    return was_young
+
+
+@inlined
 def page_passes(s, filters, space, memory, access, frame, tick, core_allowed):
     """Do the operations filters let the page on `frame` pass? The first hit decides; a young page is made old.
 
@@ -106,17 +115,14 @@ def page_passes(s, filters, space, memory, access, frame, tick, core_allowed):
             hit = access.memcg[cls] != 0 and access.memcg[cls] == f.index
         elif f.type == YOUNG:
             ageless = False
-            hit = young(access, memory, frame, tick)
-            if hit:
-                clear_young(memory, frame, tick)
+            hit = made_old(memory, access, frame, tick)
         elif f.type == HUGEPAGE_SIZE:
             hit = f.start <= _U1 << space.shift <= f.end
         else:
             hit = False
         if hit == (f.matching != _U0):
             return f.allow != _U0
-    if ageless and young(access, memory, frame, tick):
-        clear_young(memory, frame, tick)
+    if ageless and made_old(memory, access, frame, tick):
         return False
     return s.ops_reject == _U0
 
@@ -192,27 +198,6 @@ def handle_pages(s, filters, space, memory, access, k, a, b, here, tick, core_al
 
 
 @inlined
-def mapped_pages(space, from_page, to_page):
-    """Logical pages between two page numbers of a virtual space."""
-    pages = np.int64(0)
-    for k in range(space.first.size):
-        pages += max(min(to_page, space.last[k]) - max(from_page, space.first[k]), np.int64(0))
-    return pages
-
-
-@inlined
-def passing_mapped(s, filters, space, memory, access, from_page, to_page, tick, core_allowed):
-    """Pages in memory between two page numbers of a virtual space that the operations filters let pass."""
-    passed = np.int64(0)
-    for k in range(space.first.size):
-        for page in range(max(from_page, space.first[k]), min(to_page, space.last[k])):
-            frame = frame_of_page(memory, space.base[k] + page - space.first[k])
-            if frame >= 0 and page_passes(s, filters, space, memory, access, frame, tick, core_allowed):
-                passed += 1
-    return passed
-
-
-@inlined
 def apply_vaddr(cur, s, filters, space, memory, access, tick):
     """Built-in vaddr actions on the current region: ``stat`` counts what passes, ``madvise`` takes all of it or nothing.
 
@@ -220,12 +205,19 @@ def apply_vaddr(cur, s, filters, space, memory, access, tick):
     """
     from_page = np.int64(cur.start >> space.shift)
     to_page = np.int64((cur.end + (_U1 << space.shift) - _U1) >> space.shift)
-    if s.action == MADVISE and mapped_pages(space, from_page, to_page) == to_page - from_page:
+    mapped, passed = np.int64(0), np.int64(0)
+    for k in range(space.first.size):
+        first, last = max(from_page, space.first[k]), min(to_page, space.last[k])
+        mapped += max(last - first, np.int64(0))
+        if access is not None:
+            if s.action == STAT and s.ops_first != s.ops_last:
+                for page in range(first, last):
+                    frame = frame_of_page(memory, space.base[k] + page - space.first[k])
+                    if frame >= 0 and page_passes(s, filters, space, memory, access, frame, tick, cur.core_allowed != 0):
+                        passed += 1
+    cur.passed = np.uint64(passed) << space.shift
+    if s.action == MADVISE and mapped == to_page - from_page:
         cur.applied = (cur.end - cur.start + _PAGE - _U1) & ~(_PAGE - _U1)
-    if access is not None:
-        if s.action == STAT and s.ops_first != s.ops_last:
-            passed = passing_mapped(s, filters, space, memory, access, from_page, to_page, tick, cur.core_allowed != 0)
-            cur.passed = np.uint64(passed) << space.shift
 
 
 @inlined

@@ -210,7 +210,8 @@ def reclaim_page(memory, access, i, frame):
 def fault_in(memory, access, now):
     """Give every page that is out and was touched since the last call, up to tick `now`, a frame of the first node with one.
 
-    Pages come in the order in which they went out; one that finds no free frame keeps its place and tries again.
+    Pages come in the order in which they went out; one that finds no free frame keeps its place and tries again. The
+    caller notes that it looked.
     """
     after, waiting = memory.swap[LOOKED], memory.swap[AT_FRONT]
     left, stalled, node = np.int64(0), np.int64(0), np.int64(0)
@@ -233,7 +234,6 @@ def fault_in(memory, access, now):
     memory.swap[AT_FRONT] = left
     memory.swap[STALLED] = stalled
     memory.swap[FAULTED] += waiting - left
-    memory.swap[LOOKED] = max(after, now)
 
 
 @inlined

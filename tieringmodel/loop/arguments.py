@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import operator
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from .. import checks
 from ..errors import InputError
-from ..units import LONG_MAX, ULONG_MAX
+from ..units import ULONG_MAX
 
 NO_CAP = ULONG_MAX
 """Cap that never binds: TEMPORAL asks for everything below the goal, as it does without a size quota."""
@@ -38,32 +38,9 @@ NO_LIMIT: dict[str, int] = {"cap_bytes": NO_CAP, "capacity_pages": MOST_PAGES, "
 """What None stands for where a limit may be left out."""
 
 
-def choice(name: str, value: object, options: tuple[str, ...]) -> str:
-    """Return `value` when it is one of `options`."""
-    if not isinstance(value, str) or value not in options:
-        raise InputError(name, f"{value!r} is not known", f"use one of {', '.join(options)}")
-    return value
-
-
-def flag(name: str, value: object) -> bool:
-    """Return `value` when it is a truth value."""
-    if not isinstance(value, bool | np.bool_):
-        raise InputError(name, f"{value!r} is not a truth value", "use True or False")
-    return bool(value)
-
-
 def whole(name: str, value: Any, bounds: str | None = None) -> int:
     """Return `value` as an int when it is a whole number inside the bounds of `WHOLE` (under `bounds`, else `name`)."""
-    low, high, remedy = WHOLE[bounds or name]
-    if isinstance(value, bool | np.bool_):
-        raise InputError(name, f"{value!r} is a truth value", remedy)
-    try:
-        number = int(value) if isinstance(value, float | np.floating) and value == int(value) else operator.index(value)
-    except (TypeError, ValueError, OverflowError):
-        raise InputError(name, f"{value!r} is not a whole number", remedy) from None
-    if not low <= number <= high:
-        raise InputError(name, f"{number} is outside {low}..{high}", remedy)
-    return number
+    return checks.whole(name, value, *WHOLE[bounds or name])
 
 
 def limit(name: str, value: Any, where: str | None = None) -> int:
@@ -73,51 +50,17 @@ def limit(name: str, value: Any, where: str | None = None) -> int:
 
 def real(name: str, value: Any) -> float:
     """Return `value` as a float inside the bounds of `REAL`."""
-    low, high, remedy = REAL[name]
-    try:
-        number = float(value)
-    except (TypeError, ValueError):
-        raise InputError(name, f"{value!r} is not a number", remedy) from None
-    if not low <= number <= high:
-        raise InputError(name, f"{number:g} is outside {low:g}..{high:g}", remedy)
-    return number
+    return checks.number(name, value, *REAL[name])
 
 
 def whole_array(name: str, value: Any) -> npt.NDArray[Any]:
     """Return `value` as an int64 array (uint64 where the bounds need it); each element obeys `whole`."""
-    if value is None and name in NO_LIMIT:
-        value = NO_LIMIT[name]
-    array = np.asarray(value)
-    if array.size == 0:
-        raise InputError(name, "an empty array has no runs", "give at least one value")
-    dtype = np.uint64 if WHOLE[name][1] > LONG_MAX else np.int64
-    if array.dtype.kind in "iu" or (array.dtype.kind == "f" and np.array_equal(array, np.rint(array))):
-        for extreme in (array.min(), array.max()):
-            whole(name, extreme)
-        return array.astype(dtype)
-    return np.array([whole(name, element) for element in array.ravel()], dtype).reshape(array.shape)
+    return checks.whole_array(name, NO_LIMIT.get(name) if value is None else value, *WHOLE[name])
 
 
 def real_array(name: str, value: Any) -> npt.NDArray[np.float64]:
     """Return `value` as a float64 array; each element obeys `real`."""
-    array = np.asarray(value)
-    if array.size == 0:
-        raise InputError(name, "an empty array has no runs", "give at least one value")
-    try:
-        array = array.astype(np.float64)
-    except (TypeError, ValueError):
-        raise InputError(name, f"{value!r} is not a number", REAL[name][2]) from None
-    for extreme in (array.min(), array.max()):
-        real(name, extreme)
-    return array
-
-
-def flag_array(name: str, value: Any) -> npt.NDArray[np.bool_]:
-    """Return `value` as an array of truth values."""
-    array = np.asarray(value)
-    if array.dtype != np.bool_:
-        raise InputError(name, f"{value!r} is not a truth value", "use True or False")
-    return array
+    return checks.number_array(name, value, *REAL[name])
 
 
 def start_fits(start_pages: int, n_pages: int, capacity_pages: int, inward: bool) -> None:

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ..checks import choice
 from ..errors import InputError
-from .arguments import NO_LIMIT, choice
+from .arguments import NO_LIMIT
 from .grid import run_many
 
 if TYPE_CHECKING:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from ..checks import choice, flag_array
 from ..errors import InputError
 from ..kernels import loop as kernels
 from . import arguments as check
@@ -38,7 +39,7 @@ def tail_length(windows: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
 
 def _checked(name: str, value: Any) -> npt.NDArray[Any]:
     if name == "early_exit":
-        return check.flag_array(name, value)
+        return flag_array(name, value)
     return check.real_array(name, value) if name in check.REAL else check.whole_array(name, value)
 
 
@@ -90,8 +91,8 @@ def run_many(
     >>> ds.final_pages.values.tolist()
     [409600, 435200, 486400]
     """
-    check.choice("tuner", tuner, ("consist", "temporal"))
-    inward = check.choice("direction", direction, ("in", "out")) == "in"
+    choice("tuner", tuner, ("consist", "temporal"))
+    inward = choice("direction", direction, ("in", "out")) == "in"
     unknown = sorted(set(arrays) - set(_DEFAULTS))
     if unknown:
         raise InputError(unknown[0], "is not an argument of a loop", f"use one of {', '.join((*_REQUIRED, *_DEFAULTS))}")

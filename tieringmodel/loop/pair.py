@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ..checks import choice
 from ..errors import InputError
 from ..kernels import loop as kernels
 from . import arguments as check
@@ -78,7 +79,7 @@ def run_pair(
     >>> ds["moved"].values[-1].tolist()  # pages, pull and push: for ever
     [20480, 10240]
     """
-    check.choice("tuner", tuner, ("consist", "temporal"))
+    choice("tuner", tuner, ("consist", "temporal"))
     targets = [check.whole(f"targets_bp[{i}]", value, "target_bp") for i, value in enumerate(_two("targets_bp", targets_bp))]
     given = _two("caps_bytes", caps_bytes)
     caps = [check.limit("cap_bytes", value, f"caps_bytes[{i}]") for i, value in enumerate(given)]

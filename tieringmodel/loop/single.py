@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ..checks import choice, flag
 from ..kernels import loop as kernels
 from . import arguments as check
 from .record import dataset
@@ -100,8 +101,8 @@ def run(
     >>> int(ds.final_pages)
     409600
     """
-    check.choice("tuner", tuner, ("consist", "temporal"))
-    inward = check.choice("direction", direction, ("in", "out")) == "in"
+    choice("tuner", tuner, ("consist", "temporal"))
+    inward = choice("direction", direction, ("in", "out")) == "in"
     check.capacity_has_meaning(capacity_pages is not None, inward)
     target, pages_total = check.whole("target_bp", target_bp), check.whole("n_pages", n_pages)
     start, capacity = check.whole("start_pages", start_pages), check.limit("capacity_pages", capacity_pages)
@@ -112,7 +113,7 @@ def run(
         check.whole("leak_pages", leak_pages),
         check.real("leak_rate", leak_rate),
     )
-    stop, noise = check.flag("early_exit", early_exit), check.real("noise_bp", noise_bp)
+    stop, noise = flag("early_exit", early_exit), check.real("noise_bp", noise_bp)
     length, state, key = check.whole("windows", windows), check.whole("esz_bp0", esz_bp0), check.whole("seed", seed)
 
     pages, moved, leaked, measured, score = (np.empty(length, np.int64) for _ in range(5))

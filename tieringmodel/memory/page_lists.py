@@ -10,15 +10,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from ..kernels.layout import NOW, Memory
+from ..stored import Stored
 from ..units import KIB, PAGE_SZ
-
-if TYPE_CHECKING:
-    from .physical import PhysicalMemory
 
 SCALE_MAX = 5
 """CONFIG_PCP_BATCH_SCALE_MAX."""
@@ -28,7 +28,8 @@ DECAY_NS = 1_000_000_000
 """How often lists shrink (vm.stat_interval)."""
 
 
-class PageList:
+@dataclass(init=False, eq=False, repr=False)
+class PageList(Stored):
     """Free pages of one node on one CPU.
 
     Parameters
@@ -41,12 +42,16 @@ class PageList:
         Pages on the list at the start.
     """
 
+    count: int
+    high: int
+    alloc_factor: int = 0
+    free_count: int = 0
+
     def __init__(self, batch: int, high_min: int, high_max: int, count: int = 0) -> None:
         self.batch = batch
         self.high_min, self.high_max = max(high_min, 4 * batch), max(high_max, 4 * batch)
         self.count = count
         self.high = min(max(count, self.high_min), self.high_max)
-        self.alloc_factor = self.free_count = 0
 
     def allocate(self, pages: int) -> None:
         """Hand out pages, refilled from the node in growing batches."""
@@ -102,7 +107,8 @@ def low_watermark_pages(managed: int, managed_in_all: int) -> int:
     return lowest + max(lowest // 4, managed // 1000)
 
 
-class PageLists:
+@dataclass(init=False, eq=False, repr=False)
+class PageLists(Stored):
     """The lists of all nodes and CPUs while a run goes on.
 
     All CPUs belong to the first node. Which CPU carries out a pass is drawn for each pass, all being equally likely:
@@ -110,7 +116,7 @@ class PageLists:
 
     Parameters
     ----------
-    memory : PhysicalMemory
+    memory : Memory
         The machine's memory.
     held_pages : sequence of int
         Per node, pages on its lists at the start.
@@ -122,13 +128,16 @@ class PageLists:
         False keeps all passes on one CPU.
     """
 
-    def __init__(
-        self, memory: PhysicalMemory, held_pages: Sequence[int], cpus: int = 2, seed: int = 0, roams: bool = True
-    ) -> None:
+    lists: list[list[PageList]]
+    due_ns: list[int]
+    used: list[int]
+    moved_in: list[int]
+
+    def __init__(self, memory: Memory, held_pages: Sequence[int], cpus: int = 2, seed: int = 0, roams: bool = True) -> None:
         self.memory, self.roams = memory, roams
-        self._due_ns = [0] * cpus
+        self.due_ns = [0] * cpus
         self.draw_from(seed)
-        totals = [int(total) for total in memory.arrays.node["total"]]
+        totals = [int(total) for total in memory.node["total"]]
         self.lists = [
             [
                 PageList(
@@ -141,42 +150,39 @@ class PageLists:
             ]
             for total, held in zip(totals, held_pages, strict=True)
         ]
-        self._used, self._moved_in = memory.used_pages(), memory.migrated_pages()
+        self.used = self.moved_in = [0] * len(totals)
+        self._seen()
 
     def draw_from(self, seed: int) -> None:
         """Draw CPUs, and when each one's lists shrink first, from a seed; to be called before the run."""
         self._rng = np.random.default_rng((seed, 0x9C9))
-        self._due_ns = [int(at) for at in self._rng.integers(DECAY_NS, size=len(self._due_ns))]
+        self.due_ns = self._rng.integers(DECAY_NS, size=len(self.due_ns)).tolist()
 
     def state(self) -> dict[str, Any]:
         """Return everything that changes during a run, as plain data."""
-        return {
-            "rng": self._rng.bit_generator.state,
-            "due_ns": self._due_ns,
-            "used": self._used.tolist(),
-            "moved_in": self._moved_in.tolist(),
-            "lists": [[[one.count, one.high, one.alloc_factor, one.free_count] for one in node] for node in self.lists],
-        }
+        return super().state() | {"rng": self._rng.bit_generator.state}
 
     def restore(self, state: dict[str, Any]) -> None:
         """Take up what `state` returned."""
+        super().restore(state)
         self._rng.bit_generator.state = state["rng"]
-        self._due_ns = [int(at) for at in state["due_ns"]]
-        self._used, self._moved_in = (np.array(state[name], np.int64) for name in ("used", "moved_in"))
-        for node, rows in zip(self.lists, state["lists"], strict=True):
-            for one, (count, high, alloc_factor, free_count) in zip(node, rows, strict=True):
-                one.count, one.high, one.alloc_factor, one.free_count = count, high, alloc_factor, free_count
+
+    def _seen(self) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+        """Return how many more pages each node uses, and how many migrated into it, since the last call."""
+        node = self.memory.node
+        used, moved_in = node["total"] - node["free"], node["migrated_in"]
+        more, arrived = used - self.used, moved_in - self.moved_in
+        self.used, self.moved_in = used.tolist(), moved_in.tolist()
+        return more, arrived
 
     def update(self) -> None:
         """Pass the pages that migrated, were reclaimed or faulted in since the last call through the lists of one CPU."""
         self._decay()
-        used, moved_in = self.memory.used_pages(), self.memory.migrated_pages()
-        arrived = moved_in - self._moved_in
-        left = arrived - (used - self._used)
-        self._used, self._moved_in = used, moved_in
+        more, arrived = self._seen()
+        left = arrived - more
         if not (arrived.any() or left.any()):
             return
-        cpu = int(self._rng.integers(len(self._due_ns))) if self.roams else 0
+        cpu = int(self._rng.integers(len(self.due_ns))) if self.roams else 0
         # Regions are handled in address order, so the first node's pages go first; with two nodes they all arrive at the other.
         for source, pages in enumerate(left.tolist()):
             if pages < 0:
@@ -195,9 +201,9 @@ class PageLists:
         return np.array([sum(one.count for one in of_node) for of_node in self.lists], np.int64)
 
     def _decay(self) -> None:
-        for cpu, due_ns in enumerate(self._due_ns):
-            while due_ns <= self.memory.now_ns:
+        for cpu, due_ns in enumerate(self.due_ns):
+            while due_ns <= self.memory.clock[NOW]:
                 for of_node in self.lists:
                     of_node[cpu].decay()
                 due_ns += DECAY_NS
-            self._due_ns[cpu] = due_ns
+            self.due_ns[cpu] = due_ns

@@ -25,6 +25,7 @@ from ..kernels.layout import (
     MOVES,
     NO_FRAME,
     NODE,
+    NOW,
     PART_SHIFT,
     RANDOM,
     Access,
@@ -33,7 +34,9 @@ from ..kernels.layout import (
 )
 from ..kernels.random import mixed
 from ..scenario import Machine, Placement, Workload
+from ..stored import same_kind
 from ..units import MAX_PAGES
+from . import consistency
 from .page_lists import PageLists
 from .populate import Filler, check_room
 from .reuse import Kept
@@ -130,7 +133,7 @@ class PhysicalMemory:
         self.page_lists: PageLists | None = None
         if machine.percpu_lists:
             held = [n.percpu_pages for n in machine.nodes]
-            self.page_lists = PageLists(self, held, machine.percpu_lists, seed, machine.percpu_roams)
+            self.page_lists = PageLists(self.arrays, held, machine.percpu_lists, seed, machine.percpu_roams)
 
     def _empty(self, track_young: bool, n_classes: int, log_moves: int, keep_frame_of: bool, reclaims: bool) -> Memory:
         assert track_young or not reclaims, "reclaim rejects young pages, so their state must be known"
@@ -278,7 +281,7 @@ class PhysicalMemory:
     @property
     def now_ns(self) -> int:
         """The machine's clock in nanoseconds."""
-        return int(self.arrays.clock[0])
+        return int(self.arrays.clock[NOW])
 
     def used_pages(self) -> npt.NDArray[np.int64]:
         """Return managed pages in use per node, int64 (n_nodes,)."""
@@ -312,10 +315,11 @@ class PhysicalMemory:
         tick : int
             The present workload tick.
         """
-        if self.arrays.swap[AT_FRONT]:
+        swap = self.arrays.swap
+        if swap[AT_FRONT]:
             frames.fault_in(self.arrays, access, tick)
             self.note_free()
-        self.arrays.swap[LOOKED] = max(self.arrays.swap[LOOKED], tick)
+        swap[LOOKED] = max(swap[LOOKED], tick)
 
     def take_log(self) -> tuple[npt.NDArray[np.uint64], int]:
         """Return the moves logged since the last call, in order, and how many did not fit; empties the log.
@@ -388,15 +392,40 @@ class PhysicalMemory:
         dict
             ``lru_512``, ``free_512`` (uint16), ``lru_256k``, ``free_256k`` (int64), and per node ``lru``, ``free``.
         """
+        return consistency.recount(self.arrays)
+
+    def state(self) -> dict[str, Any]:
+        """Return all arrays by name, the frames that are offline by node, and what per-CPU lists hold (see `Stored.state`)."""
+        arrays = {name: np.asarray(array) for name, array in zip(self.arrays.layout, self.arrays, strict=True)}
+        arrays["log"] = arrays["log"][: int(self.arrays.clock[LOG_LENGTH])]
+        return {**arrays, "offline": self.offline, "page_lists": self.page_lists and self.page_lists.state()}
+
+    def restore(self, state: dict[str, Any], first: npt.NDArray[np.int64]) -> None:
+        """Take up what `state` returned for the same machine and workload.
+
+        Parameters
+        ----------
+        state : dict
+            What `state` returned.
+        first : ndarray of int64, shape (n_classes + 1,)
+            Rules of each access class (`Access.first`).
+
+        Raises
+        ------
+        KeyError, TypeError, ValueError
+            If something is missing, or kernels could not follow it (see `consistency.check`).
+        """
         m = self.arrays
-        out: dict[str, Any] = {}
-        for name in ("lru", "free"):
-            blocks = np.zeros_like(m.lru_512)
-            supers = np.zeros_like(m.lru_256k)
-            bits.recount(getattr(m, f"{name}_bits"), blocks, supers)
-            out[f"{name}_512"], out[f"{name}_256k"] = blocks, supers
-            out[name] = np.add.reduceat(blocks.astype(np.int64), m.base // bits.BLOCK)
-        return out
+        shapes = {name: array.shape for name, array in zip(m.layout, m, strict=True)}
+        shapes["log"] = (min(state["log"].size, m.log.size),)
+        given = Memory(*(same_kind(state[n], f"memory.{n}", getattr(m, n).dtype, shape) for n, shape in shapes.items()))
+        offline = [same_kind(a, "memory.offline", np.int64, (a.size,)) for a in state["offline"]]
+        consistency.check(given, offline, m, self.offline, self.n_pages, first)
+        for to, array in zip(m, given, strict=True):
+            to[: array.shape[0]] = array
+        self.offline = [a.copy() for a in offline]
+        if self.page_lists:
+            self.page_lists.restore(state["page_lists"])
 
 
 def count_on_node(node: npt.NDArray[np.uint8], nid: int) -> int:

@@ -18,7 +18,6 @@ import numpy.typing as npt
 
 if TYPE_CHECKING:
     from ..kernels.layout import Memory
-    from .physical import PhysicalMemory
 
 T = TypeVar("T")
 _BY_FRAME = {"rec": 1, "free_bits": 64, "lru_bits": 64, "free_512": 512, "lru_512": 512}
@@ -34,12 +33,14 @@ class Kept:
     ----------
     layout : tuple
         Everything that decides what the arrays hold before a run, except what `PhysicalMemory` sets for each run.
-    memory : PhysicalMemory
+    arrays : Memory
         Built, nothing has run on it.
+    offline : list of ndarray of int64
+        Per node, its frames that are offline.
     """
 
-    def __init__(self, layout: object, memory: PhysicalMemory) -> None:
-        self.layout, self.arrays, self.offline = layout, memory.arrays, list(memory.offline)
+    def __init__(self, layout: object, arrays: Memory, offline: list[npt.NDArray[np.int64]]) -> None:
+        self.layout, self.arrays, self.offline = layout, arrays, list(offline)
         self._copies = {name: getattr(self.arrays, name).copy() for name in (*_BY_FRAME, *_BY_PAGE, *_WHOLE)}
 
     def restored(self, log_moves: int) -> Memory:
@@ -131,6 +132,6 @@ def wanted(layout: object) -> bool:
     return last in (None, layout)
 
 
-def keep(layout: object, memory: PhysicalMemory) -> None:
+def keep(layout: object, arrays: Memory, offline: list[npt.NDArray[np.int64]]) -> None:
     """Copy a memory that was just built, for the next run."""
-    _shelf.lent = Kept(layout, memory)
+    _shelf.lent = Kept(layout, arrays, offline)

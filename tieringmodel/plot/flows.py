@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from ..errors import InputError
+from ..checks import positive
 from .reading import COMPARISON, TIME, names, need, numbers, settled
 from .roles import BASELINE, listed, looks, role_of, short
 from .style import SMALL_PT, Sheet, colour_of, dress, headline, headline_all, label_ends, lines, literal, number
@@ -85,8 +85,7 @@ def migration_rate(cmp: xr.Dataset, *, window_s: float = 10.0, ax: Axes | None =
     'Migrated [MiB/s], mean over 10 s'
     """
     need(cmp, "cmp", ("migrated_mib_s",), COMPARISON)
-    if not (np.isfinite(window_s) and window_s > 0):
-        raise InputError("window_s", f"{window_s!r} is not a positive time", "write e.g. 10")
+    positive("window_s", window_s, "write e.g. 10")
     target = RATE_SHEET.axes(ax)[0]
     time, policies = numbers(cmp, "time"), names(cmp)
     smooth = running_mean(time, numbers(cmp, "migrated_mib_s"), window_s)

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
-import operator
 import re
 from collections.abc import Mapping
 from typing import Any
 
+from ..checks import whole
 from ..errors import InputError
 from ..fields import Checked, suggest
 
@@ -30,13 +30,7 @@ def seed_of(value: Any) -> int:
     InputError
         If it is no whole number from 0 to 2**64 - 1.
     """
-    try:
-        whole = -1 if isinstance(value, bool) else operator.index(value)
-    except TypeError:
-        whole = -1
-    if not 0 <= whole < 2**64:
-        raise InputError(SEED, f"{value!r} is not a whole number from 0 to 2**64 - 1", "write e.g. range(8)")
-    return whole
+    return whole(SEED, value, remedy="write e.g. range(8)")
 
 
 def with_paths(item: Any, changes: Mapping[str, Any]) -> Any:

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from functools import partial
 from itertools import pairwise
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from ..damon.commit import commit
-from ..damon.kdamond import Action, Kdamond, Observer, check_ranges
+from ..damon.kdamond import Action, Kdamond, Observer
 from ..damon.regions import SplitState
 from ..damon.rng import Rng, counter_rng
 from ..damon.vaddr import three_regions
@@ -20,15 +20,13 @@ from ..kernels import sampling
 from ..kernels._bundle import addresses
 from ..kernels.layout import Space
 from ..memory import reuse
+from ..memory.consistency import MAX_TRACKED_TICK
 from ..memory.need import check_memory, copy_fits
 from ..memory.physical import PhysicalMemory
 from ..scenario import Context, Scenario
-from ..units import LONG_MAX
+from ..stored import like
 from ..workload.access import AccessTable
-
-MAX_BATCH = 4096
-MAX_TRACKED_TICK = 2**31 - 3
-_COUNT = np.arange(MAX_BATCH + 1)
+from .clock import MAX_BATCH, ContextClock
 
 
 class Silent:
@@ -44,26 +42,23 @@ class Silent:
         """Ignore."""
 
 
-def contexts_of(scenario: Scenario) -> list[Context]:
-    """Return the contexts as they are at the start and as events make them."""
-    later = (changed for _, changed in scenario.stages())
-    return [c for each in (scenario, *later) for c in each.contexts]
+class Needs(NamedTuple):
+    """What a run must keep of its pages beside their records, over all that events make of its contexts."""
+
+    young: bool
+    """When accessed state was last cleared: several contexts clear each other's bits, filters and reclaim read them."""
+    frame_of: bool
+    """Where each page is: virtual address spaces and weighted destinations look pages up by identity."""
+    out: bool
+    """Pages without a frame: the action ``pageout`` of paddr contexts takes them out of memory."""
 
 
-def needs_reclaim(scenario: Scenario) -> bool:
-    """Whether pages can be taken out of memory: the action ``pageout`` of paddr contexts."""
-    return any(c.ops == "paddr" and s.action == "pageout" for c in contexts_of(scenario) for s in c.schemes)
-
-
-def needs_young(scenario: Scenario) -> bool:
-    """Whether accessed state must be kept per page: several contexts clear each other's bits, filters and reclaim read them."""
-    asked = any(f.type == "young" for c in contexts_of(scenario) for s in c.schemes for f in s.filters)
-    return asked or len(scenario.contexts) > 1 or needs_reclaim(scenario)
-
-
-def needs_frame_of(scenario: Scenario) -> bool:
-    """Whether pages are looked up by identity while a run lasts: in virtual address spaces, and by weighted destinations."""
-    return any(c.ops != "paddr" or any(s.dests for s in c.schemes) for c in contexts_of(scenario))
+def needs(scenario: Scenario, stages: Sequence[tuple[int, Scenario]]) -> Needs:
+    """Return what a run of a scenario and of what becomes of it, `Scenario.stages`, needs."""
+    contexts = [c for each in (scenario, *(changed for _, changed in stages)) for c in each.contexts]
+    out = any(c.ops == "paddr" and s.action == "pageout" for c in contexts for s in c.schemes)
+    young = out or len(scenario.contexts) > 1 or any(f.type == "young" for c in contexts for s in c.schemes for f in s.filters)
+    return Needs(young, any(c.ops != "paddr" or any(s.dests for s in c.schemes) for c in contexts), out)
 
 
 class Engine:
@@ -97,10 +92,12 @@ class Engine:
         self.scenario = self.given = scenario
         self.seed = seed
         self.tick_us = scenario.tick_us
-        self.tracked = needs_young(scenario)
+        self.stages = list(scenario.stages())
+        needed = needs(scenario, self.stages)
+        self.tracked = needed.young
         asked = scenario.workload, self.tick_us, not self.tracked
         self.access = reuse.shared(asked, lambda: AccessTable(asked[0], asked[1], 0, asked[2])).with_seed(seed)
-        self.memory = self._memory(log_moves)
+        self.memory = self._memory(log_moves, needed)
         self.observer = observer or Silent()
         shared = SplitState()
         self.kdamonds: list[Kdamond] = []
@@ -128,29 +125,16 @@ class Engine:
         self.clocks = [ContextClock(k, self.tick_us * 1000) for k in self.kdamonds]
         self.started = False
         self.make_actions = actions
-        self.stages = list(scenario.stages())
 
-    def _memory(self, log_moves: int) -> PhysicalMemory:
+    def _memory(self, log_moves: int, needed: Needs) -> PhysicalMemory:
         """Return the machine's memory as the run finds it; a sweep's runs take over what the last one left, if it fits."""
-        machine, workload, access, young = self.scenario.machine, self.scenario.workload, self.access, self.tracked
-        by_identity, n_classes = needs_frame_of(self.scenario), len(access.groups_of_class)
-        reclaims = needs_reclaim(self.scenario)
-        layout = (
-            machine.nodes,
-            machine.allocator,
-            machine.folio_bytes,
-            workload.n_pages,
-            workload.placement,
-            access.runs,
-            n_classes,
-            young,
-            by_identity,
-            reclaims,
-        )
+        machine, workload, access = self.scenario.machine, self.scenario.workload, self.access
+        built_of = machine.nodes, machine.allocator, machine.folio_bytes, workload.n_pages, workload.placement, access.runs
+        layout = *built_of, len(access.groups_of_class), needed
         kept = reuse.take(layout)
         copied = False
         if kept is None:
-            size = machine, workload.n_pages, by_identity, young, reclaims
+            size = machine, workload.n_pages, needed.frame_of, needed.young, needed.out
             check_memory(*size)
             copied = reuse.wanted(layout) and copy_fits(*size)
         memory = PhysicalMemory(
@@ -158,16 +142,54 @@ class Engine:
             workload,
             None if kept else access.page_class,
             self.seed,
-            young,
-            n_classes,
+            needed.young,
+            len(access.groups_of_class),
             log_moves,
-            by_identity,
+            needed.frame_of,
             kept,
-            reclaims,
+            needed.out,
         )
         if copied:
-            reuse.keep(layout, memory)
+            reuse.keep(layout, memory.arrays, memory.offline)
         return memory
+
+    def state(self) -> dict[str, Any]:
+        """Return where the run stands between two events, as plain data and arrays (see `Stored`).
+
+        Rules of access have no state: they follow from the clock. Nor has what sources of hotness remember: see `Kdamond`.
+        """
+        return {
+            "started": self.started,
+            "stages_left": len(self.stages),
+            "memory": self.memory.state(),
+            "clocks": [c.state() for c in self.clocks],
+            "kdamonds": [k.state() for k in self.kdamonds],
+            "pending": [k.pending is not None for k in self.kdamonds],
+        }
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Take up what `state` returned, in an engine of the same scenario and seed that has not run yet.
+
+        Raises
+        ------
+        InputError, KeyError, TypeError, ValueError
+            If it is not what such an engine could have stored.
+        """
+        while len(self.stages) > state["stages_left"]:
+            self.scenario = self.stages.pop(0)[1]
+        self.memory.restore(state["memory"], self.access.arrays.first)
+        # A context may still be as it was before an event that it has not heard of: what it runs with is its own to say.
+        present, contexts = self.scenario, tuple(Context.from_dict(one["context"]) for one in state["kdamonds"])
+        self.scenario = present.replace(contexts=contexts, events=())
+        for i, (k, one) in enumerate(zip(self.kdamonds, state["kdamonds"], strict=True)):
+            if contexts[i] != k.context:
+                self.commit_later(i)(k)
+            k.restore(one)
+        self.scenario = present
+        for i, waits in enumerate(like([False] * len(self.kdamonds), state["pending"], "pending")):
+            self.kdamonds[i].pending = self.commit_later(i) if waits else None
+        self.started = like(self.started, state["started"], "started")
+        self.clocks = like(self.clocks, state["clocks"], "clocks")
 
     def space(self, context: Context, where: str) -> tuple[Space, list[list[tuple[int, int]]]]:
         """Return where a context's core addresses lead, and what it monitors by target."""
@@ -187,7 +209,9 @@ class Engine:
                 monitored = list(three_regions(monitored))  # fewer gaps and Linux monitors nothing; here, every mapping
         ranges = [list(t.regions) or monitored for t in context.targets]
         for k, target in enumerate(ranges):
-            check_ranges(target, f"{where}[{k}]")
+            if not target:
+                text = "has no address range"
+                raise InputError(f"{where}[{k}]", text, "give regions, or a machine or mapping to take them from")
         return space, ranges
 
     # ---- time -----------------------------------------------------------------------------------------------------
@@ -419,61 +443,3 @@ class Engine:
             k.check(tick)
         else:
             k.sample(np.array([tick - 1]), np.array([tick]))
-
-
-class ContextClock:
-    """When a context's sampling ticks happen: nominal intervals, or recorded ends of aggregations.
-
-    With ``aggr_times_us`` the ticks of aggregation j are evenly spaced between the recorded ends of j - 1 and j; beyond
-    the recording its intervals repeat. While ``wait_ns`` is not 0 the context sleeps, because all its schemes are
-    inactive; recorded times are shifted by that.
-    """
-
-    def __init__(self, kdamond: Kdamond, tick_ns: int) -> None:
-        self.kdamond, self.tick_ns = kdamond, tick_ns
-        self.last_ns = self.start_ns = self.wait_ns = 0
-        recorded = kdamond.context.aggr_times_us
-        self.ends = np.array((0, *recorded), np.int64) * 1000 if recorded else None
-
-    def _edges(self, n: int) -> npt.NDArray[np.int64]:
-        """Return the time that the next tick looks back to, and those of the next n ticks (ns)."""
-        k = self.kdamond
-        if self.ends is None:
-            return self.last_ns + k.attrs.sample_us * 1000 * _COUNT[: n + 1]
-        per, laps = k.attrs.aggr_us // k.attrs.sample_us, self.ends.size - 1
-        aggregation, step = np.divmod(np.arange(k.passed, k.passed + n), per)
-        lap, j = np.divmod(aggregation, laps)
-        left, right = self.ends[j], self.ends[j + 1]
-        quotient, rest = np.divmod(right - left, per)  # parts of (right - left) * (step + 1) // per that cannot overflow
-        times = self.start_ns + lap * self.ends[-1] + left + quotient * (step + 1) + rest * (step + 1) // per
-        return np.concatenate(([self.last_ns], times))
-
-    def next_wake(self) -> int:
-        """Return the time of the next sampling tick, or of the end of a sleep, in ns."""
-        if self.wait_ns:
-            return self.last_ns + self.wait_ns
-        return self.last_ns + self.kdamond.attrs.sample_us * 1000 if self.ends is None else int(self._edges(1)[1])
-
-    def quiet(self) -> bool:
-        """Whether the next sampling tick does nothing but look, so that kernels can carry it out."""
-        return not self.wait_ns and self.kdamond.in_turn() and self.kdamond.ticks_to_event() > 1
-
-    def wake(self) -> int:
-        """End a sleep; return the time in ns."""
-        self.last_ns += self.wait_ns
-        self.start_ns += self.wait_ns
-        return self.last_ns
-
-    def ahead(self, n: int) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-        """Return the next n tick times (ns) and the workload ticks (after, until] that each looks back on."""
-        edges = self._edges(max(min(n, (LONG_MAX - self.last_ns) // (self.kdamond.attrs.sample_us * 1000)), 1))
-        ticks = edges // self.tick_ns
-        return edges[1:], ticks[:-1], ticks[1:]
-
-    def advance(self, times: npt.NDArray[np.int64]) -> None:
-        """Note that these ticks are done."""
-        self.last_ns = int(times[-1])
-
-    def finished(self, now_ns: int) -> None:
-        """Note when the loop body ended; the next sleep starts there."""
-        self.last_ns = max(self.last_ns, now_ns)

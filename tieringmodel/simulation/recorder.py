@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from ..damon.kdamond import STAT_FIELDS, Kdamond
+from ..damon.kdamond import Kdamond
 from ..damon.regions import COLUMNS
+from ..damon.table import STAT_FIELDS
 from ..datasets.schema import described
 from ..kernels.layout import AT_BACK, AT_FRONT, FAULTED, NODE, RECLAIMED, SCHEME, STALLED
 
@@ -196,33 +197,41 @@ class Recorder:
             data["stalled_pages"] = swap[:, STALLED]
         return {name: np.array(values, order="C") for name, values in data.items()}
 
-    def state(self, arrays: dict[str, npt.NDArray[Any]]) -> dict[str, Any]:
-        """Put what was kept so far into `arrays`, under names of its own; return the rest as plain data."""
-        arrays["rows"] = np.frombuffer(b"".join(self.rows), np.uint8).reshape(len(self.rows), -1)
-        moves = self.returns.moves
-        arrays["moves"] = np.concatenate([np.zeros(0, np.uint64), *moves])
-        arrays["moves_of"] = np.array([m.size for m in moves], np.int64)
-        arrays["time"] = np.array(self.time)
-        arrays["snapshot_time"] = np.array([t for t, _, _ in self.snapshots])
-        for name in COLUMNS:
-            parts = [c[name] for _, _, c in self.snapshots]
-            arrays[f"snapshot.{name}"] = np.concatenate(parts) if parts else np.zeros(0, np.uint64)
-        sizes = [c["start"].size for _, _, c in self.snapshots]
-        of = [i for _, i, _ in self.snapshots]
-        return {"lost": self.returns.lost, "of": of, "sizes": sizes, "about": self.about}
+    def state(self) -> dict[str, Any]:
+        """Return what was kept so far, as plain data and arrays: few large ones, however many records there are."""
+        moves, columns = self.returns.moves, [c for _, _, c in self.snapshots]
+        return {
+            "about": self.about,
+            "rows": np.frombuffer(b"".join(self.rows), np.uint8).reshape(len(self.rows), -1),
+            "time": np.array(self.time),
+            "moves": np.concatenate([np.zeros(0, np.uint64), *moves]),
+            "moves_of": np.array([m.size for m in moves], np.int64),
+            "lost": self.returns.lost,
+            "snapshot_time": np.array([t for t, _, _ in self.snapshots]),
+            "snapshot_of": [i for _, i, _ in self.snapshots],
+            "snapshot_sizes": [c["start"].size for c in columns],
+            "snapshot": {n: np.concatenate([c[n] for c in columns] or [np.zeros(0, np.uint64)]) for n in COLUMNS},
+        }
 
-    def restore(self, tree: dict[str, Any], arrays: dict[str, npt.NDArray[Any]]) -> None:
-        """Take up what `state` gave."""
-        self.about = dict(tree["about"])
-        self.rows = [row.tobytes() for row in arrays["rows"]]
+    def restore(self, state: dict[str, Any]) -> None:
+        """Take up what `state` returned; `engine` is the run that it belongs to.
+
+        Raises
+        ------
+        KeyError, TypeError, ValueError
+            If something is missing, or not a record of this run.
+        """
+        self.about = dict(state["about"])
+        self.rows = [row.tobytes() for row in state["rows"]]
         self._columns()  # refuses rows of another run
-        self.returns.moves = np.split(arrays["moves"], np.cumsum(arrays["moves_of"])[:-1]) if self.rows else []
-        self.returns.lost = tree["lost"]
-        self.time = arrays["time"].tolist()
-        edges = np.cumsum([0, *tree["sizes"]]).tolist()
+        self.returns.moves = np.split(state["moves"], np.cumsum(state["moves_of"])[:-1]) if self.rows else []
+        self.returns.lost = state["lost"]
+        self.time = state["time"].tolist()
+        edges = np.cumsum([0, *state["snapshot_sizes"]]).tolist()
+        times, of, columns = state["snapshot_time"].tolist(), state["snapshot_of"], state["snapshot"]
         self.snapshots = [
-            (at, i, {name: arrays[f"snapshot.{name}"][a:b] for name in COLUMNS})
-            for at, i, a, b in zip(arrays["snapshot_time"].tolist(), tree["of"], edges[:-1], edges[1:], strict=True)
+            (at, i, {name: columns[name][a:b] for name in COLUMNS})
+            for at, i, a, b in zip(times, of, edges[:-1], edges[1:], strict=True)
         ]
 
     def dataset(self) -> xr.Dataset:

@@ -94,6 +94,11 @@ class ReportedKdamond(Kdamond):
         self._first, self._base = self.space.first[order], self.space.base[order]
         self._length = (self.space.last - self.space.first)[order]
 
+    def state(self) -> dict[str, Any]:
+        """Refuse: sources may be anybody's."""
+        text = "keep a state of their own that no file can hold"
+        raise InputError(f"contexts[{self.index}].sources", text, "run without checkpoint, or with accessed bits")
+
     def sample(self, after: Ints, until: Ints) -> None:
         """Count the reports of each window (`after`, `until`] of workload ticks."""
         self._look(int(after[0]), until)

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-import operator
 import time
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ..checks import whole
 from ..damon.kdamond import Action
 from ..damon.weighted import WeightedMigrate
 from ..datasets.schema import SCHEMA_VERSION
@@ -16,7 +16,7 @@ from ..errors import InputError
 from ..progress import Progress
 from ..scenario import Dest, Scenario, need_scenario
 from ..scenario.controlled import Controlled
-from ..units import LONGEST_US, ULONG_MAX, parse_duration_us
+from ..units import LONGEST_US, parse_duration_us
 from .engine import Engine
 from .oracle import Oracle
 from .recorder import Recorder
@@ -105,7 +105,7 @@ def simulate(
     duration_us = parse_duration_us(duration)
     if duration_us > MAX_DURATION_US:
         raise InputError("duration", f"{duration!r} is over a hundred years", "shorten it")
-    seed, snapshots = _whole("seed", seed, ULONG_MAX), _whole("snapshots", snapshots, 2**31)
+    seed, snapshots = whole("seed", seed), whole("snapshots", snapshots, 0, 2**31)
     if oracle and scenario.contexts:
         raise InputError("oracle", "does not go with contexts", "pass scenario.replace(contexts=())")
     shortest = min((c.attrs.aggr_us for c in scenario.contexts), default=duration_us)
@@ -170,18 +170,6 @@ def _run_in_pieces(engine: Engine, recorder: Recorder, duration_us: int, bar: Pr
         if k == PIECES or time.monotonic() - written >= every_s:
             checkpoint.save(path, engine, recorder)
             written = time.monotonic()
-
-
-def _whole(where: str, value: object, top: int) -> int:
-    try:
-        if isinstance(value, bool):
-            raise TypeError
-        whole = operator.index(value)  # type: ignore[arg-type]
-    except TypeError:
-        raise InputError(where, f"{value!r} is not a whole number", "write e.g. 1") from None
-    if not 0 <= whole <= top:
-        raise InputError(where, f"{whole} is outside 0..{top}", "write a value inside that range")
-    return whole
 
 
 def window_s(scenario: Scenario) -> float:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from ..checks import whole
 from ..errors import InputError
 from ..units import GIB, MIB, PAGE_SZ
 from ..verdicts.grid import IMPOSSIBLE, Codes, Floats, Tail, classes, tail_of_grid, waste_of
@@ -25,12 +26,6 @@ CONTROLLERS: dict[str, dict[str, Any]] = {
     "CONSIST": {"tuner": "consist"},
     "CONSIST + stop": {"tuner": "consist", "early_exit": True},
 }
-
-
-def _cells(name: str, value: int) -> int:
-    if isinstance(value, bool) or not isinstance(value, int) or not 2 <= value <= 1000:
-        raise InputError(name, f"{value!r} is not a number of cells from 2 to 1000", "write e.g. 48")
-    return value
 
 
 def quota_map(
@@ -84,7 +79,7 @@ def quota_map(
     """
     from ..loop import run_many
 
-    _cells("cells", cells)
+    whole("cells", cells, 2, 1000)
     for name, (low, high) in (("cap_bytes", cap_bytes), ("reset_s", reset_s)):
         if not 0 < low < high:
             raise InputError(name, f"{(low, high)!r} is no range", "give a smaller and a larger positive number")
@@ -184,8 +179,8 @@ def gain_map(
     from ..theory.gain_runs import gain_runs
     from ..theory.linear import linear
 
-    _cells("cells", cells)
-    _cells("most_delay", most_delay)
+    whole("cells", cells, 2, 1000)
+    whole("most_delay", most_delay, 2, 1000)
     if not 0 < gain[0] < gain[1]:
         raise InputError("gain", f"{gain!r} is no range", "give a smaller and a larger positive number")
     if not leak_rates or not 1 <= target_bp <= 10_000:
@@ -283,7 +278,7 @@ def start_map(
     """
     from ..loop import run_many
 
-    _cells("cells", cells)
+    whole("cells", cells, 2, 1000)
     if controller not in CONTROLLERS:
         raise InputError("controller", f"{controller!r} is not known", f"use one of {', '.join(CONTROLLERS)}")
     if not capacity_bp or not all(1 <= c <= 10_000 for c in capacity_bp):

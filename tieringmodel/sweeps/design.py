@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from ..checks import whole
 from ..errors import InputError
 from ..fields import _BY_SUFFIX, _plain
 from ..scenario import Scenario
@@ -151,7 +152,7 @@ class Design:
         """
         from scipy.stats import qmc
 
-        n = _count(n)
+        n = whole("n", n, 1, MOST_POINTS)
         return _filled(ranges, n, lambda d: qmc.LatinHypercube(d, rng=seed).random(n), name)
 
     @classmethod
@@ -180,7 +181,7 @@ class Design:
         """
         from scipy.stats import qmc
 
-        n = _count(n)
+        n = whole("n", n, 1, MOST_POINTS)
         if n & (n - 1):
             near = f"{1 << (n.bit_length() - 1)} or {1 << n.bit_length()}"
             raise InputError("n", f"{n} is not a power of two, so a Sobol design would be lopsided", f"write {near}")
@@ -281,12 +282,6 @@ def _list(path: str, values: Any) -> tuple[Any, ...]:
     if not made:
         raise InputError(path, "has no values", "give at least one")
     return made
-
-
-def _count(n: Any) -> int:
-    if isinstance(n, bool) or not isinstance(n, int | np.integer) or not 1 <= int(n) <= MOST_POINTS:
-        raise InputError("n", f"{n!r} is not a number of points", "write e.g. 64")
-    return int(n)
 
 
 def _filled(ranges: Mapping[str, Any], n: int, draw: Callable[[int], npt.NDArray[np.float64]], name: str) -> Design:

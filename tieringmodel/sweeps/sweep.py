@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ..checks import whole
 from ..errors import InputError, TieringError
 from ..progress import Progress
 from ..scenario import Scenario, need_scenario
@@ -156,9 +157,7 @@ def _job(
         raise InputError("series", f"{series!r} is not a list of names", "write e.g. ['share_bp']")
     if len({*series}) != len(series):
         raise InputError("series", "names a variable twice", "name each once")
-    if isinstance(snapshots, bool) or not isinstance(snapshots, int) or snapshots < 0:
-        raise InputError("snapshots", f"{snapshots!r} is not a number of snapshots", "write 0 or more")
-    return Job(scenario, duration_us, measure, what, tuple(series), every_us, snapshots)
+    return Job(scenario, duration_us, measure, what, tuple(series), every_us, whole("snapshots", snapshots, 0, 2**31))
 
 
 def _controls_something(job: Job, design: Design) -> None:

@@ -5,14 +5,9 @@ from __future__ import annotations
 import math
 from typing import NamedTuple
 
+from ..checks import whole
 from ..errors import InputError
 from ..units import PAGE_SZ, ULONG_MAX
-
-
-def _positive(**counts: int) -> None:
-    for name, value in counts.items():
-        if value < 1:
-            raise InputError(name, f"{value} is not a positive count", "give 1 or more")
 
 
 def mirror_potential(s: float) -> float:
@@ -173,7 +168,8 @@ def temporal_stop(n_pages: int, start_pages: int, target_bp: int, cap_pages: int
     >>> temporal_stop(1_000_000, 0, 4000, 25_600, delay=1).final_pages
     435200
     """
-    _positive(n_pages=n_pages, target_bp=target_bp, cap_pages=cap_pages)
+    n_pages, target_bp = whole("n_pages", n_pages, 1), whole("target_bp", target_bp, 1)
+    cap_pages = whole("cap_pages", cap_pages, 1)
     missing = -(-target_bp * n_pages // 10_000) - start_pages
     if missing <= 0:
         return TemporalStop(0, start_pages, (delay + 1) * cap_pages)
@@ -229,7 +225,8 @@ def relay_cycle(goal_pages: int, cap_pages: int, leak_pages: int, delay: int = 0
     >>> relay_cycle(400_000, 20_000, 5_000).period_windows
     4.0
     """
-    _positive(goal_pages=goal_pages, cap_pages=cap_pages, leak_pages=leak_pages)
+    goal_pages, cap_pages = whole("goal_pages", goal_pages, 1), whole("cap_pages", cap_pages, 1)
+    leak_pages = whole("leak_pages", leak_pages, 1)
     if leak_pages >= cap_pages or (delay and leak_pages * (delay + 2) > cap_pages):
         raise InputError(
             "leak_pages",
@@ -338,8 +335,7 @@ def windup_growth(reach_bp: int, target_bp: int) -> float:
     >>> windup_growth(4000, 5000)
     1.2
     """
-    _positive(target_bp=target_bp)
-    return 2.0 - min(20_000, reach_bp * 10_000 // target_bp) / 10_000
+    return 2.0 - min(20_000, reach_bp * 10_000 // whole("target_bp", target_bp, 1)) / 10_000
 
 
 def windup_windows(esz_bytes: float, reach_bp: int, target_bp: int) -> float:

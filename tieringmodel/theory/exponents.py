@@ -3,24 +3,19 @@
 from __future__ import annotations
 
 import math
-import operator
 from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
+from ..checks import number, positive, whole
 from ..errors import InputError
 from .linear import check_plant
 
 
 def _target_share(target_bp: float) -> float:
-    try:
-        share = float(target_bp) / 10_000
-    except (TypeError, ValueError):
-        raise InputError("target_bp", f"{target_bp!r} is not a number", "give basis points, 1 to 10000") from None
-    if not 0.0 < share <= 1.0:
-        raise InputError("target_bp", f"{target_bp:g} is outside 1..10000", "give basis points, 1 to 10000")
-    return share
+    remedy = "give basis points, 1 to 10000"
+    return number("target_bp", positive("target_bp", target_bp, remedy), 0, 10_000, remedy) / 10_000
 
 
 def jacobian(quota: float, share: float, leak_rate: float, target: float) -> npt.NDArray[np.float64]:
@@ -68,12 +63,7 @@ def lyapunov(leak_rate: float, target_bp: float, windows: int, *, displacement: 
     """
     rate, _, _ = check_plant(leak_rate)
     target = _target_share(target_bp)
-    try:
-        length = operator.index(windows)
-    except TypeError:
-        raise InputError("windows", f"{windows!r} is not a whole number", "give at least 1") from None
-    if length < 1:
-        raise InputError("windows", f"{length} is less than 1", "give at least 1")
+    length = whole("windows", windows, 1)
     if not -1.0 < displacement < 1.0:
         raise InputError("displacement", f"{displacement!r} is outside (-1, 1)", "0 starts at the fixed point")
     share, quota = target * (1.0 + displacement), rate * target

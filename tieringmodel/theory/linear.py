@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import math
-import operator
 from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
 import numpy.typing as npt
 
-from ..errors import InputError
+from ..checks import number, positive, whole
 
 MAX_DELAY = 1000
 LEAST_LEAK = 1e-9
@@ -64,26 +63,10 @@ class LinearLoop:
 
 def check_plant(leak_rate: float, gain: float = 1.0, delay: int = 0) -> tuple[float, float, int]:
     """Return the checked (leak_rate, gain, delay) of a loop with a proportional leak."""
-    try:
-        rate, factor = float(leak_rate), float(gain)
-        lag = int(delay) if isinstance(delay, float) and delay == delay // 1 else operator.index(delay)
-    except (TypeError, ValueError):
-        raise InputError(
-            "linear",
-            f"({leak_rate!r}, {gain!r}, {delay!r}) are not two numbers and a count",
-            "give a leak rate, a gain and a whole number of windows",
-        ) from None
-    if not LEAST_LEAK <= rate <= 1.0:
-        raise InputError(
-            "leak_rate",
-            f"{rate:g} is outside {LEAST_LEAK:g}..1",
-            "give the share that leaves per window; without a leak there is no fixed point to linearise at",
-        )
-    if not 0.0 < factor < math.inf:
-        raise InputError("gain", f"{factor:g} is not a positive number", "the kernel's own gain is 1")
-    if not 0 <= lag <= MAX_DELAY:
-        raise InputError("delay", f"{lag} is outside 0..{MAX_DELAY}", "give a number of windows")
-    return rate, factor, lag
+    remedy = "give the share that leaves per window; without a leak there is no fixed point to linearise at"
+    rate = number("leak_rate", leak_rate, LEAST_LEAK, 1, remedy)
+    factor = positive("gain", gain, "give a number above 0; the kernel's own gain is 1")
+    return rate, factor, whole("delay", delay, 0, MAX_DELAY, "give a number of windows")
 
 
 def characteristic_polynomial(leak_rate: float, gain: float, delay: int) -> npt.NDArray[np.float64]:

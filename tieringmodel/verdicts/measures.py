@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from ..checks import positive
 from ..errors import InputError
 from .run_view import judged_by
 from .statistics import contraction, limit_cycle_period, mean_interval, rate_interval
@@ -52,11 +53,6 @@ def waste_ratio(moves_per_page: float, x: Floats) -> float:
     if abs(ratio) <= 1e-9:
         return 0.0
     return ratio if ratio > 0 else math.nan
-
-
-def _positive(name: str, value: float | None) -> None:
-    if value is not None and not 0 < value < math.inf:
-        raise InputError(name, f"{value!r} is not a positive number", "give a number above 0 or leave it at None")
 
 
 def measure(
@@ -137,7 +133,8 @@ def measure(
     if moved.ndim != 1 or moved.size < 1 or y.shape != (moved.size + 1,) or x.ndim != 2 or x.shape[0] != y.size:
         raise InputError("y_bp", f"shapes {y.shape}, {moved.shape}, {x.shape} do not fit", "give T + 1 edges for T windows")
     for name, value in (("n_pages", n_pages), ("target_bp", target_bp), ("band_bp", band_bp), ("window_s", window_s)):
-        _positive(name, value)
+        if value is not None:
+            positive(name, value, "give a number above 0 or leave it at None")
     if not 0.0 < confidence < 1.0:
         raise InputError("confidence", f"{confidence!r} is outside (0, 1)", "0.95 is usual")
     tail = tail_of(moved.size) if tail_windows is None else tail_windows

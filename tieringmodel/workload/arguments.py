@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
+from .. import checks
 from ..errors import InputError
 from ..scenario import Attrs
 from ..units import MAX_PAGES, integer, number, parse_us
@@ -16,10 +17,7 @@ MAX_GROUPS = 65_535
 
 def whole(where: str, value: object, low: int, high: int) -> int:
     """Return `value` as an int in ``low`` … ``high``, or raise `InputError`."""
-    found = integer(value, where)
-    if not low <= found <= high:
-        raise InputError(where, f"{found} is outside {low}..{high}", "write a value inside that range")
-    return found
+    return checks.whole(where, integer(value, where), low, high)
 
 
 def pages(where: str, value: object, high: int = MAX_PAGES) -> int:
@@ -29,26 +27,17 @@ def pages(where: str, value: object, high: int = MAX_PAGES) -> int:
 
 def at_least(where: str, value: object, low: float = 0.0) -> float:
     """Return `value` as a finite float that is not below `low`."""
-    found = number(value, where)
-    if found < low:
-        raise InputError(where, f"{found:g} is below {low:g}", f"write {low:g} or more")
-    return found
+    return checks.number(where, number(value, where), low)
 
 
 def positive(where: str, value: object) -> float:
     """Return `value` as a finite float above 0."""
-    found = number(value, where)
-    if found <= 0:
-        raise InputError(where, f"{found:g} is not above 0", "write a positive number")
-    return found
+    return checks.positive(where, number(value, where))
 
 
 def share(where: str, value: object) -> float:
     """Return `value` as a share between 0 and 1."""
-    found = number(value, where)
-    if not 0 <= found <= 1:
-        raise InputError(where, f"{found:g} is no share", "write 0 … 1")
-    return found
+    return checks.share(where, number(value, where))
 
 
 def span_us(where: str, value: object, tick_us: int) -> int:

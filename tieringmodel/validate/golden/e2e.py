@@ -12,8 +12,9 @@ import numpy as np
 import numpy.typing as npt
 
 from ...damon import goals
-from ...damon.kdamond import STAT_FIELDS, Kdamond
+from ...damon.kdamond import Kdamond
 from ...damon.rng import Rng, kernel_rng
+from ...damon.table import STAT_FIELDS
 from ...datasets.read import BROKEN_ARCHIVE
 from ...errors import InputError
 from ...interop.recording.tables import MOST_BYTES

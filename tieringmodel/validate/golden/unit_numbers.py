@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from ...damon.kdamond import left_window_bp, nr_samples
+from ...damon.intervals import left_window_bp, nr_samples
 from ...damon.quota_math import feed_loop_next_input
 from ...damon.rng import kernel_rng, lfsr_registers, replay_rng
 from ...interleave.vaddr import vaddr_dest_index

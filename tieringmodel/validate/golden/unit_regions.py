@@ -6,7 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from ...damon.kdamond import Kdamond, adapt_intervals, intervals_score
+from ...damon.intervals import adapt_intervals, intervals_score
+from ...damon.kdamond import Kdamond
 from ...damon.regions import RegionSet, SplitState, set_regions
 from ...damon.rng import Rng, kernel_rng, lfsr_registers, replay_rng
 from ...errors import InputError, KernelRefusal

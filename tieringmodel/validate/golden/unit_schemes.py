@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from ...damon.kdamond import STAT_FIELDS, Kdamond
+from ...damon.kdamond import Kdamond
 from ...damon.quota import QuotaState
 from ...damon.regions import RegionSet
+from ...damon.table import STAT_FIELDS
 from ...kernels import frames
 from ...kernels._jit import records
 from ...kernels.layout import SCHEME

@@ -1,0 +1,30 @@
+"""What DAMON makes of its sampling and aggregation intervals (docs/theory/damon.md, sections a.2 and b.5)."""
+
+from __future__ import annotations
+
+from ..units import UINT_MAX
+from .quota_math import feed_loop_next_input, mult_frac
+from .regions import RegionSet
+
+
+def adapt_intervals(score: int) -> int:
+    """Return the factor of ``damon_get_intervals_adaptation_bp`` for an intervals score, in bp."""
+    factor = feed_loop_next_input(100_000_000, score) // 10_000
+    return 5_000 + factor // 2 if factor <= 10_000 else factor
+
+
+def intervals_score(regions: RegionSet, aggr_samples: int, access_bp: int) -> int:
+    """Return the observed access events over the goal, in bp (``damon_get_intervals_score``)."""
+    most = regions.total * aggr_samples % 2**64
+    seen = int((regions.sizes() * regions.now.nr[: regions.n]).sum())
+    return mult_frac(seen, 10_000, max(most * access_bp % 2**64 // 10_000, 1))
+
+
+def nr_samples(sample_us: int, aggr_us: int) -> int:
+    """Return the largest possible nr_accesses of a region."""
+    return max(1, min(aggr_us // max(sample_us, 1), UINT_MAX))
+
+
+def left_window_bp(passed: int, next_aggregation: int, sample_us: int, aggr_us: int) -> int:
+    """Return the share of the last aggregation still inside the sliding window, in bp (section b.5)."""
+    return mult_frac(max(next_aggregation - passed, 0), 10_000, max(aggr_us, 1) // max(sample_us, 1))

@@ -1,0 +1,77 @@
+"""When a context's sampling ticks happen: nominal intervals, or recorded ends of aggregations."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from ..damon.kdamond import Kdamond
+from ..stored import Stored
+from ..units import LONG_MAX
+
+MAX_BATCH = 4096
+_COUNT = np.arange(MAX_BATCH + 1)
+
+
+@dataclass(init=False, eq=False, repr=False)
+class ContextClock(Stored):
+    """The times of a context's sampling ticks.
+
+    With ``aggr_times_us`` the ticks of aggregation j are evenly spaced between the recorded ends of j - 1 and j; beyond
+    the recording its intervals repeat. While ``wait_ns`` is not 0 the context sleeps, because all its schemes are
+    inactive; recorded times are shifted by that.
+    """
+
+    last_ns: int = 0
+    start_ns: int = 0
+    wait_ns: int = 0
+
+    def __init__(self, kdamond: Kdamond, tick_ns: int) -> None:
+        self.kdamond, self.tick_ns = kdamond, tick_ns
+        recorded = kdamond.context.aggr_times_us
+        self.ends = np.array((0, *recorded), np.int64) * 1000 if recorded else None
+
+    def _edges(self, n: int) -> npt.NDArray[np.int64]:
+        """Return the time that the next tick looks back to, and those of the next n ticks (ns)."""
+        k = self.kdamond
+        if self.ends is None:
+            return self.last_ns + k.attrs.sample_us * 1000 * _COUNT[: n + 1]
+        per, laps = k.attrs.aggr_us // k.attrs.sample_us, self.ends.size - 1
+        aggregation, step = np.divmod(np.arange(k.passed, k.passed + n), per)
+        lap, j = np.divmod(aggregation, laps)
+        left, right = self.ends[j], self.ends[j + 1]
+        quotient, rest = np.divmod(right - left, per)  # parts of (right - left) * (step + 1) // per that cannot overflow
+        times = self.start_ns + lap * self.ends[-1] + left + quotient * (step + 1) + rest * (step + 1) // per
+        return np.concatenate(([self.last_ns], times))
+
+    def next_wake(self) -> int:
+        """Return the time of the next sampling tick, or of the end of a sleep, in ns."""
+        if self.wait_ns:
+            return self.last_ns + self.wait_ns
+        return self.last_ns + self.kdamond.attrs.sample_us * 1000 if self.ends is None else int(self._edges(1)[1])
+
+    def quiet(self) -> bool:
+        """Whether the next sampling tick does nothing but look, so that kernels can carry it out."""
+        return not self.wait_ns and self.kdamond.in_turn() and self.kdamond.ticks_to_event() > 1
+
+    def wake(self) -> int:
+        """End a sleep; return the time in ns."""
+        self.last_ns += self.wait_ns
+        self.start_ns += self.wait_ns
+        return self.last_ns
+
+    def ahead(self, n: int) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+        """Return the next n tick times (ns) and the workload ticks (after, until] that each looks back on."""
+        edges = self._edges(max(min(n, (LONG_MAX - self.last_ns) // (self.kdamond.attrs.sample_us * 1000)), 1))
+        ticks = edges // self.tick_ns
+        return edges[1:], ticks[:-1], ticks[1:]
+
+    def advance(self, times: npt.NDArray[np.int64]) -> None:
+        """Note that these ticks are done."""
+        self.last_ns = int(times[-1])
+
+    def finished(self, now_ns: int) -> None:
+        """Note when the loop body ended; the next sleep starts there."""
+        self.last_ns = max(self.last_ns, now_ns)
