@@ -6,6 +6,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from ..kernels import layout as L
+from ..kernels._jit import records
 from ..scenario import Context
 from . import table
 from .goals import check_goal
@@ -57,6 +59,11 @@ def commit(kdamond: Kdamond, context: Context, actions: dict[int, Action], range
         if context.schemes[i].quota.esz0 == "bypass":
             rows["quota_set"][i] = rows["esz"][i] != 0
         kdamond.quotas[i].commit(context.schemes[i].quota)
+    funnel, rejected = records(len(rows), L.FUNNEL), np.zeros(len(filters), np.uint64)
+    funnel[:kept] = kdamond.funnel[:kept]
+    if np.array_equal(filters, kdamond.filters):
+        rejected[:] = kdamond.rejected
+    kdamond.funnel, kdamond.rejected = funnel, rejected
     memory = kdamond.memory
     fresh = [QuotaState(s.quota, memory.machine.hz, memory.nids.size) for s in context.schemes[kept:]]
     kdamond.quotas = [*kdamond.quotas[:kept], *fresh]

@@ -129,6 +129,9 @@ class Kdamond:
         self.min_sz = context.min_region_sz
         self.regions = RegionSet([set_regions([], r, self.min_sz) for r in ranges])
         self.schemes, self.filters = table.build(context, memory.index_of, set(self.actions))
+        self.funnel = records(len(self.schemes), L.FUNNEL)
+        self.rejected = np.zeros(len(self.filters), np.uint64)
+        self.asleep_ns = 0
         self.quotas = [QuotaState(s.quota, memory.machine.hz, memory.nids.size) for s in context.schemes]
         self.passed = self.tick = 0
         self.next_aggregation = self.attrs.aggr_us // self.attrs.sample_us
@@ -155,7 +158,16 @@ class Kdamond:
         self.watched = any(s.watermarks.metric != "none" or not s.enabled for s in self.context.schemes)
         self.sleeps = any(s.watermarks.metric != "none" and s.enabled for s in self.context.schemes)
         self._stack = empty(16 + 4 * (len(self.context.schemes) + len(self.filters)))
-        self.control = L.Control(self.schemes, self.filters, self._windows, self._cursors, self._events, self.histogram)
+        self.control = L.Control(
+            self.schemes,
+            self.filters,
+            self._windows,
+            self._cursors,
+            self._events,
+            self.histogram,
+            self.funnel,
+            self.rejected,
+        )
         lowest = self.memory.machine.allocator == "lowest"
         self._looks = not (lowest and all(table.acts_on_whole_regions(row) for row in self.schemes))
 
@@ -287,6 +299,7 @@ class Kdamond:
             aggregating,
         )
         self.attrs = new
+        self.funnel["nr_restarted"] += np.array([self.passed < at for at in self.next_apply], np.uint64)
         self.next_apply = [self.passed + self.apply_period(i) for i in range(len(self.schemes))]
 
     def apply_period(self, i: int) -> int:
@@ -338,6 +351,9 @@ class Kdamond:
         rows = self.schemes
         rows["due"] = due
         ready = [i for i in range(len(rows)) if due[i] and rows[i]["active"]]
+        for i in range(len(rows)):
+            if due[i]:
+                self.funnel["nr_due" if rows[i]["active"] else "nr_inactive"][i] += 1
         if not ready:
             return False
         self.window()
@@ -467,7 +483,17 @@ def run_builtin(kdamond: Kdamond, scheme: int, cursor: Any) -> tuple[int, int, i
     """Carry out a scheme's built-in action on the cursor's region."""
     row = kdamond.schemes[scheme].copy()
     row["action"] = table.builtin_action(kdamond.context, kdamond.context.schemes[scheme].action)
-    apply.apply_one(cursor, row, kdamond.filters, kdamond.space, kdamond.memory.arrays, kdamond.access.arrays, kdamond.tick)
+    apply.apply_one(
+        cursor,
+        row,
+        kdamond.filters,
+        kdamond.space,
+        kdamond.memory.arrays,
+        kdamond.access.arrays,
+        kdamond.tick,
+        kdamond.funnel[scheme],
+        kdamond.rejected,
+    )
     kdamond.schemes[scheme]["last_applied"] = row["last_applied"]
     return int(cursor["applied"]), int(cursor["passed"]), int(cursor["elapsed"])
 

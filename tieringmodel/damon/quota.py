@@ -12,6 +12,9 @@ from .lag_cache import LagCache
 
 Measure = Callable[[], Sequence[tuple[int, int]]]
 
+LIMITS = ("", "size", "time", "goal")
+"""What can bound an effective quota: nothing, ``sz_bytes``, ``ms``, or the tuner's state."""
+
 
 def reset_interval_jiffies(ms: int, hz: int) -> int | None:
     """Return the charge window's length in jiffies, rounded up; None where the kernel takes it for infinite.
@@ -39,6 +42,10 @@ class QuotaState:
         What each goal's growing total was at its last evaluation; None before the first one.
     lags : list of (LagCache or None)
         Bytes in flight, for the goals that ask for them.
+    held_windows, full_windows : int
+        Finished windows whose effective quota held a region, and those of them that ended full.
+    bound : int
+        Which of `LIMITS` the effective quota is made of.
     """
 
     def __init__(self, quota: Quota, hz: int, n_nodes: int = 0) -> None:
@@ -52,6 +59,7 @@ class QuotaState:
         self.goals: list[tuple[int, int]] = [(g.current_value, g.target_value) for g in quota.goals]
         self.last_totals: list[int | None] = [None] * len(quota.goals)
         self.lags = self.new_lags(quota)
+        self.held_windows = self.full_windows = self.bound = 0
 
     def new_lags(self, quota: Quota) -> list[LagCache | None]:
         """Return an empty lag cache for every goal that asks for one."""
@@ -81,6 +89,8 @@ class QuotaState:
         if quota.esz_floor_min_region and esz:
             esz = max(esz, min_region_sz)
         row["esz"] = esz
+        tuned = None if esz_bp is None else esz_bp // quota_math.ESZ_SCALE
+        self.bound = LIMITS.index("goal" if esz == tuned else "size" if esz == quota.sz_bytes else "time" if quota.ms else "")
         if quota.esz0 == "bypass":
             row["quota_set"] = esz != 0
 
@@ -101,8 +111,12 @@ class QuotaState:
         if self.reset_jiffies is None or jiffies < self.charged_from + self.reset_jiffies:
             return
         charged, esz = int(row["charged_sz"]), int(row["esz"])
-        if charged >= esz or esz - charged < min_region_sz:
+        full = charged >= esz or esz - charged < min_region_sz
+        if full:
             row["qt_exceeds"] += 1
+        if esz >= min_region_sz:
+            self.held_windows += 1
+            self.full_windows += full
         self.total_charged_sz += charged
         self.charged_from = jiffies
         row["charged_sz"] = 0

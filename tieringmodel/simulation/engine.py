@@ -459,9 +459,14 @@ class ContextClock:
 
     def wake(self) -> int:
         """End a sleep; return the time in ns."""
+        self.kdamond.asleep_ns += self.wait_ns
         self.last_ns += self.wait_ns
         self.start_ns += self.wait_ns
         return self.last_ns
+
+    def asleep_ns(self, now_ns: int) -> int:
+        """Return how long the context has slept up to now."""
+        return self.kdamond.asleep_ns + (min(max(now_ns - self.last_ns, 0), self.wait_ns) if self.wait_ns else 0)
 
     def ahead(self, n: int) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64], npt.NDArray[np.int64]]:
         """Return the next n tick times (ns) and the workload ticks (after, until] that each looks back on."""
