@@ -60,7 +60,7 @@ def body(ds: xr.Dataset, ident: str) -> str:
     else:
         parts.append(f'<p class="headline">{escape(found.kind)}</p>\n<p>{escape(found.cause)}.</p>')
         if found.fix:
-            parts.append(f"<p><b>What would help:</b> {escape(found.fix)}.</p>")
+            parts.append(f"<p><b>What would help:</b> {escape(str(found.fix))}.</p>")
         parts.append("<h3>Measures</h3>" + _table(found))
     parts.append("<h3>Figures</h3>")
     for name in figures_of(ds, found is not None):

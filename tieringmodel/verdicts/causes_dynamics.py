@@ -54,11 +54,16 @@ def _pairs(state: State) -> Iterator[tuple[GoalCourse, GoalCourse]]:
         yield from ((a, b) for b in a.opposite if a.number < b.number and b.of.acts)
 
 
+def asked(g: GoalCourse) -> str:
+    """Return a goal as what it asks for."""
+    return f"{g.name} >= {g.target:.0f}"
+
+
 def _overlap(state: State) -> Iterator[Cause]:
     for a, b in _pairs(state):
         total = a.target + b.target
         if total > FULL_BP and state.kind != "converged":
-            text = f"{a.name} >= {a.target:.0f} and {b.name} >= {b.target:.0f} ask for {total:.0f} of 10000 bp: one of them is always missed"
+            text = f"{asked(a)} and {asked(b)} ask for {total:.0f} of 10000 bp: one of them is always missed"
             yield Cause("goals-overlap", a.of.number, text, {"targets": [a.target, b.target], "sum_bp": total})
 
 
@@ -78,8 +83,8 @@ def _no_gap(state: State) -> Iterator[Cause]:
             continue
         met = "in one point only" if gap == 0 else f"within {gap:.0f} bp only"
         text = (
-            f"{a.name} >= {a.target:.0f} and {b.name} >= {b.target:.0f} are both met {met}, and a window's moves change the share by "
-            f"up to {step:.0f} bp: it steps over"
+            f"{asked(a)} and {asked(b)} are both met {met}, and a window's moves change the share by up to {step:.0f} bp: "
+            "it steps over"
         )
         yield Cause("no-gap", a.of.number, text, {"targets": [a.target, b.target], "gap_bp": gap, "step_bp": step})
 
@@ -93,7 +98,7 @@ def _drift(state: State) -> Iterator[Cause]:
     moved = run.moved[run.time >= state.tail_s].sum() * run.page_bytes
     if not moved and state.at_rest:
         return
-    text = f"the workload changed {at.size} times, last at {at[-1]:.0f} s, and the pages follow it: {format_bytes(moved)} in the tail"
+    text = f"the workload changed {at.size} times, last at {at[-1]:.0f} s; {format_bytes(moved)} moved in the tail"
     yield Cause("drift", None, text, {"changes": int(at.size), "last_s": float(at[-1]), "swing": swings, "moved_bytes": moved})
 
 
@@ -108,7 +113,8 @@ def _leak(state: State) -> Iterator[Cause]:
         moved = run.grown("sz_applied", g.of.number, state.tail_s) * g.of.context.addr_unit
         late = g.values[(run.time >= state.tail_s) & g.evaluated]
         if moved and late.size > 1 and late[-1] - late[0] <= g.band:
-            text = f"{format_bytes(moved)} moved in the tail with the quota full, and {g.name} went from {late[0]:.0f} to {late[-1]:.0f}"
+            course = f"{g.name} went from {late[0]:.0f} to {late[-1]:.0f}"
+            text = f"{format_bytes(moved)} moved in the tail with the quota full, and {course}"
             yield Cause("drift", g.of.number, text, {"moved_bytes": moved, "from": float(late[0]), "to": float(late[-1])})
 
 
@@ -142,9 +148,9 @@ def _measured(state: State) -> Iterator[Cause]:
             continue
         apart, error = float((seen[known] - truth[known]).mean()), abs(float(seen[known].mean()) - g.target)
         if abs(apart) > max(g.band, error):
-            text = f"{g.name} reads {seen[known].mean():.0f} bp in the tail on average, the pages touched lie there to {truth[known].mean():.0f} bp"
-            evidence = {"measured_bp": float(seen[known].mean()), "true_bp": float(truth[known].mean())}
-            yield Cause("measured-differs", g.of.number, text, evidence)
+            measured, true = float(seen[known].mean()), float(truth[known].mean())
+            text = f"{g.name} reads {measured:.0f} bp in the tail, {true:.0f} bp of the pages touched lie there"
+            yield Cause("measured-differs", g.of.number, text, {"measured_bp": measured, "true_bp": true})
 
 
 def _overshot(state: State) -> Iterator[Cause]:

@@ -100,12 +100,13 @@ def _quota_below_region(state: State, one: SchemeRun) -> Cause | None:
         text = f"the effective quota is {format_bytes(esz[-1])}, less than a region of {format_bytes(region)}"
         at_s = first_hold_s(run, one)
         if math.isfinite(at_s):
-            text += f"; it grows by {100 * (evidence['growth_per_window'] - 1):.0f} % per window and holds one at about {at_s:.0f} s"
+            percent = 100 * (evidence["growth_per_window"] - 1)
+            text += f"; it grows by {percent:.0f} % per window and holds one at about {at_s:.0f} s"
             evidence["holds_at_s"] = at_s
     else:
         since = float(run.time[held[0]])
         evidence["held_since_s"] = since
-        text = f"the effective quota first held a region of {format_bytes(region)} at {since:.1f} s; it is {format_bytes(esz[-1])} now"
+        text = f"the effective quota first held a region ({format_bytes(region)}) at {since:.1f} s; now {format_bytes(esz[-1])}"
     return Cause("quota-below-region", one.number, text, evidence)
 
 
@@ -132,7 +133,7 @@ def _nothing_matches(state: State, one: SchemeRun) -> Cause | None:
     }[which]
     if matched:
         kept = by[which] / max(run.last("nr_due", n), 1.0)
-        text = f"{format_bytes(matched)} matched the access pattern, in all passes together; {asked} kept back {format_bytes(kept)} a pass"
+        text = f"only {format_bytes(matched)} matched in all passes together: {asked} kept back {format_bytes(kept)} a pass"
     else:
         seen = {"rate": f"at most {top_rate} of {samples} seen", "age": f"at most {top_age} seen at that access rate"}.get(
             which
@@ -222,8 +223,8 @@ def _failed_charges(state: State, one: SchemeRun) -> Cause | None:
     if useless < NEARLY_ALL * tried or applied > (1 - NEARLY_ALL) * tried:
         return None
     text = (
-        f"{format_bytes(tried)} were charged and {format_bytes(applied)} done: {format_bytes(useless)} of them hold no page that "
-        "the action can take"
+        f"{format_bytes(tried)} were charged and {format_bytes(applied)} done: {format_bytes(useless)} of them hold no page "
+        "that the action can take"
     )
     return Cause("failed-charges", n, text, {"tried_bytes": tried, "applied_bytes": applied, "useless_bytes": useless})
 

@@ -140,7 +140,7 @@ class PageRun:
     def rate_changes_s(self) -> Floats:
         """Times at which the workload changed."""
         rates = self.ds["class_rate_hz"].values
-        return self.time[1:][(rates[1:] != rates[:-1]).any(axis=1)]
+        return np.asarray(self.time[1:][(rates[1:] != rates[:-1]).any(axis=1)])
 
     @cached_property
     def keeps_changing(self) -> bool:
@@ -191,7 +191,7 @@ class PageRun:
         touched = self.ds["class_rate_hz"].values.any(axis=0)
         pages = self.ds["class_pages"].values[:, :, touched].sum(axis=2).astype(float)
         total = pages.sum(axis=1, keepdims=True)
-        return np.divide(1e4 * pages, total, out=np.full(pages.shape, np.nan), where=total > 0)
+        return np.asarray(np.divide(1e4 * pages, total, out=np.full(pages.shape, np.nan), where=total > 0))
 
     @cached_property
     def oracle(self) -> dict[str, Any] | None:

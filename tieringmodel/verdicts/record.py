@@ -146,7 +146,7 @@ class Verdict:
     def to_dict(self) -> dict[str, Any]:
         """Return all of it as plain data, for JSON; what is not known or never happens is None."""
         causes = [{"code": c.code, "scheme": c.scheme, "text": c.text, "evidence": c.evidence} for c in self.causes]
-        return plain(
+        out: dict[str, Any] = plain(
             {
                 "kind": self.kind,
                 "text": self.text,
@@ -163,6 +163,7 @@ class Verdict:
                 "thresholds": self.thresholds,
             }
         )
+        return out
 
     def _repr_html_(self) -> str:
         said = [(c.code, c.text) for c in self.causes] + ([("fix", str(self.fix))] if self.fix else [])
