@@ -16,8 +16,7 @@ from ..linting import format_findings, lint
 from ..scenario import Scenario, need_scenario
 from ..simulation.simulate import attributes, simulate
 from ..units import MIB, parse_duration_us
-from ..verdicts.run_view import faulted_pages, moved_pages
-from ..verdicts.summary import Summary, judge
+from ..verdicts.row import Row, row_of, row_of_recording
 from .policies import Controlled, Policy, controlled, goal_name
 
 if TYPE_CHECKING:
@@ -105,7 +104,7 @@ def compare(
     shares, rates, summaries = [], [], []
     snapshots: xr.Dataset | None = None
     page_mib = first.machine.folio_bytes / MIB
-    for name, policy in runs.items():
+    for policy in runs.values():
         ds = simulate(
             policy.scenario,
             duration=duration,
@@ -115,23 +114,10 @@ def compare(
             oracle=what if policy.oracle else None,
         )
         snapshots = ds if snapshots is None else snapshots
-        y, time, moved = share_bp(ds, what), ds["time"].values, moved_pages(ds)
+        y, time = share_bp(ds, what), ds["time"].values
         shares.append(y[_records_at(time, grid)])
         rates.append(_rate(time, np.cumsum(ds["migrated_pages"].values) * page_mib, grid))
-        summaries.append(
-            judge(
-                time,
-                y,
-                moved,
-                ds["returns"].values,
-                window_s=float(ds.attrs["window_s"]),
-                n_pages=n_eligible,
-                target_bp=what.target_bp,
-                policy=name,
-                scenario=policy.scenario,
-                faulted=faulted_pages(ds),
-            )
-        )
+        summaries.append(row_of(ds, y, n_eligible, what.target_bp))
     names = list(runs)
     time, y, moved = _recorded_until(recording, first, what, duration_s)
     if time.size > 1:
@@ -139,21 +125,8 @@ def compare(
         at = _records_at(time, grid)
         shares.insert(1, np.where((at >= 0) & (grid <= time[-1]), y[np.maximum(at, 0)], np.nan))
         rates.insert(1, _rate(time, np.cumsum(moved) * page_mib, grid))
-        window = float(np.median(np.diff(time)))
-        summaries.insert(
-            1,
-            judge(
-                time,
-                y,
-                moved,
-                None,
-                window_s=window,
-                n_pages=n_eligible,
-                target_bp=what.target_bp,
-                policy=RECORDED,
-                scenario=first,
-            ),
-        )
+        known = {"n_pages": n_eligible, "target_bp": what.target_bp, "page_mib": page_mib}
+        summaries.insert(1, row_of_recording(time, y, np.asarray(moved, float), **known))
     data = _table(summaries)
     data["share_bp"] = (("policy", "time"), np.array(shares), {"units": "bp", "long_name": _share_name(what)})
     data["migrated_mib_s"] = (
@@ -220,19 +193,19 @@ _UNITS = {
     "fix": "1",
 }
 _LONG = {
-    "settled": "within 2 % of the target to the end, quiet, and not bouncing",
-    "settling_s": "time from which the share stays within 2 % of the target; inf = never",
-    "share_error_bp": "mean share after settling (else of the second half) minus target",
-    "residual_mib_s": "migration after settling (else in the second half)",
+    "settled": "within the band of the target to the end, and at rest",
+    "settling_s": "time from which the share stays within the band of the target; inf = never",
+    "share_error_bp": "mean share in the tail minus target",
+    "residual_mib_s": "migration and reclaim in the tail",
     "ping_pong": "share of moves undone within 10 windows",
     "moves_per_page": "migrations per page that is ever touched",
     "kind": "verdict",
-    "cause": "mechanism behind the verdict",
-    "fix": "nearest knob",
+    "cause": "what is proven to have caused it",
+    "fix": "a change that was run and helps",
 }
 
 
-def _table(summaries: list[Summary]) -> dict[str, Any]:
+def _table(summaries: list[Row]) -> dict[str, Any]:
     rows = [asdict(s) for s in summaries]
     return {
         name: ("policy", np.array([r[name] for r in rows]), {"units": units, "long_name": _LONG[name]})

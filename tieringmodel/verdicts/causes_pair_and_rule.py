@@ -6,15 +6,11 @@ import math
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
-from ..scenario import Scenario
-from .run_view import Series, faulted_pages, moved_pages
-from .summary import come_back, mechanism
+from .run_view import Series
 from .thresholds import PAGE_BYTES, Diagnosis, cap_pages, quiet_cap_pages
 
 if TYPE_CHECKING:
-    import xarray as xr
+    pass
 
 
 def _spaced(view: Series, measured: dict[str, Any]) -> dict[str, Any]:
@@ -144,28 +140,6 @@ def diagnose_interleave(kind: str, view: Series, measured: dict[str, Any]) -> Di
         _vma_offset(view, measured),
         "hash the offset before the modulo, or use weights whose sum shares no factor with the stride",
     )
-
-
-def diagnose_simulation(kind: str, ds: xr.Dataset, view: Series, measured: dict[str, Any]) -> Diagnosis:
-    """Return cause and remedy of a page-level run, from its scenario and what was measured."""
-    if "scenario" not in ds.attrs:
-        return diagnose_other(kind, view, measured)
-    moved = measured["residual_pages_per_window"]
-    tail = view.y_bp[-max(len(view.y_bp) // 2, 1) :]
-    residual = moved * int(ds.attrs.get("page_bytes", PAGE_BYTES)) / 2**20 / view.window_s if view.window_s else math.nan
-    faulted, half = faulted_pages(ds), ds.sizes["time"] // 2
-    cause, fix = mechanism(
-        kind,
-        "",
-        Scenario.from_json(ds.attrs["scenario"]),
-        measured["steady_state_error_bp"],
-        float(np.ptp(tail)),
-        moved / view.n_pages,
-        residual,
-        started=bool(view.moved.any()),
-        back=faulted is not None and come_back(moved_pages(ds)[half:], faulted[half:]),
-    )
-    return Diagnosis(cause, fix)
 
 
 def diagnose_other(kind: str, view: Series, measured: dict[str, Any]) -> Diagnosis:

@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import dataclasses
 import math
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
-from ..scenario import Scenario
 from .causes_loop import Loop, diagnose_loop
-from .causes_pair_and_rule import diagnose_interleave, diagnose_other, diagnose_pair, diagnose_simulation
+from .causes_pair_and_rule import diagnose_interleave, diagnose_other, diagnose_pair
 from .measures import measures, tail_of
 from .record import Cause, Fix, Verdict
 from .run_view import Series, judged_by
-from .summary import kind_of_moving, owes
 from .thresholds import PAGE_BYTES, Diagnosis, LoopState, Thresholds, loop_state
 
 if TYPE_CHECKING:
@@ -23,6 +20,25 @@ if TYPE_CHECKING:
 
 MOST_WINDOWS = 20_000
 """Longest approach that a remedy is followed for; slower ones show as what they are by then."""
+
+
+def kind_of_moving(y_bp: npt.NDArray[np.float64], target_bp: float, band_bp: float) -> str:
+    """Return the kind of a run that keeps moving pages without a cycle, from where its share is meanwhile.
+
+    Parameters
+    ----------
+    y_bp : ndarray of float64
+        Share in the tail; nan where it has no value.
+    target_bp, band_bp : float
+        The reference, and the distance from it that counts as none.
+
+    Returns
+    -------
+    str
+        ``"wrong-point"`` if the share stays on one side, beyond the band on average, else ``"ripple"``.
+    """
+    around = float(np.nanmin(y_bp)) <= target_bp <= float(np.nanmax(y_bp))
+    return "ripple" if around or abs(float(np.nanmean(y_bp)) - target_bp) <= band_bp else "wrong-point"
 
 
 def _repeats(y: npt.NDArray[np.float64], period: float, share: float) -> bool:
@@ -41,7 +57,7 @@ def _at_rest(view: Series, state: LoopState, inside: bool) -> str:
     if inside:
         return "ripple"
     known_rule = view.kind in ("loop", "loop_pair", "interleave")
-    return "wrong-point" if known_rule or view.moved.any() or not state.owed else "stuck"
+    return "wrong-point" if known_rule or view.moved.any() else "stuck"
 
 
 def classify(view: Series, measured: dict[str, Any], state: LoopState, limits: Thresholds) -> str:
@@ -106,8 +122,6 @@ def _diagnose(
         return diagnose_loop(kind, Loop(ds, view, measured, state, limits))
     if view.kind == "loop_pair":
         return diagnose_pair(kind, view, measured)
-    if view.kind == "simulation":
-        return diagnose_simulation(kind, ds, view, measured)
     return (diagnose_interleave if view.kind == "interleave" else diagnose_other)(kind, view, measured)
 
 
@@ -171,9 +185,6 @@ def verdict_of_series(
         within=max(1, min(limits.within, (windows - 1) // 2)),
     )
     state = loop_state(ds, view, tail)
-    if view.kind == "simulation" and "scenario" in ds.attrs and not view.moved.any():
-        owed = owes(Scenario.from_json(ds.attrs["scenario"]), measured["steady_state_error_bp"])
-        state = dataclasses.replace(state, owed=owed)
     kind = classify(view, measured, state, limits)
     found = _diagnose(kind, ds, view, measured, state, limits)
     numbers = {**measured, "thresholds": limits._asdict(), "fix_arguments": dict(found.changes)}

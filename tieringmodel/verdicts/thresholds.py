@@ -87,8 +87,6 @@ class LoopState:
         Two schemes each moved everything their source held, in every tail window.
     growing : bool
         Two schemes move ever more: the last quarter of the tail at least twice the quarter before.
-    owed : bool
-        A goal of a page-level run is unmet at the share where it rests; True where that is not known.
     """
 
     wants_more: bool = False
@@ -96,7 +94,6 @@ class LoopState:
     limited: bool = False
     swap_all: bool = False
     growing: bool = False
-    owed: bool = True
 
 
 def cap_pages(cap_bytes: int | None) -> int | None:
