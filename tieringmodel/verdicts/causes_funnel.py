@@ -70,7 +70,7 @@ def _run_too_short(state: State, one: SchemeRun) -> Cause | None:
 def met_at_start(state: State, one: SchemeRun) -> Cause | None:
     """Return the cause of a scheme whose goal was met at every evaluation: nothing was asked of it."""
     goals = state.goals_of(one)
-    if not goals or not any(g.always_met for g in goals) or state.run.last("sz_applied", one.number):
+    if not any(g.always_met for g in goals) or state.run.moved.any() or state.run.last("sz_applied", one.number):
         return None
     goal = next(g for g in goals if g.always_met)
     n = int(state.run.last("resets", one.number))
@@ -213,6 +213,17 @@ def _destination_full(state: State, one: SchemeRun) -> Cause | None:
     )
 
 
+def _early_exit(state: State, one: SchemeRun) -> Cause | None:
+    run, n, unit = state.run, one.number, one.context.addr_unit
+    passed_over, tried = run.last("sz_early_exit", n) * unit, run.last("sz_tried", n) * unit
+    if not passed_over or passed_over < NEARLY_ALL * tried:
+        return None
+    goal = state.goals_of(one)[0]
+    seen = "never evaluated" if goal.value is None else f"{goal.value:.0f} of {goal.target:.0f}{goal.unit}"
+    text = f"the early exit passed over {format_bytes(passed_over)} of {format_bytes(tried)}: {goal.name} is {seen}"
+    return Cause("early-exit", n, text, {"passed_over_bytes": passed_over, "tried_bytes": tried, "value": goal.value})
+
+
 def _failed_charges(state: State, one: SchemeRun) -> Cause | None:
     run, n, unit = state.run, one.number, one.context.addr_unit
     tried, applied = run.last("sz_tried", n) * unit, run.last("sz_applied", n) * unit
@@ -272,6 +283,7 @@ STAGES: tuple[Callable[[State, SchemeRun], Cause | None], ...] = (
     _nothing_matches,
     _young_first_pass,
     _rejected,
+    _early_exit,
     _destination_full,
     _failed_charges,
     _capacity,

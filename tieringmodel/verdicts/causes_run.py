@@ -58,14 +58,16 @@ def _matters(state: State, one: SchemeRun) -> bool:
 
 
 def _nothing_acts(run: PageRun) -> Cause:
-    oracle = " but an oracle, which knows the workload" if run.oracle else ""
+    if run.oracle:
+        moved = {"moved_pages": float(run.moved.sum())}
+        return Cause("nothing-acts", None, "no scheme: an oracle, which knows the workload, moves the missing pages", moved)
     actions = sorted({s.scheme.action for s in run.schemes if s.scheme.enabled})
     what = (
         f"schemes only {', '.join(actions)}" if actions else "no scheme is switched on" if run.schemes else "there is no scheme"
     )
     share = next(((nid, bp) for nid, bp in run.hot_share_bp.items() if bp is not None), None)
-    place = f"; node {share[0]} serves {share[1]:.0f} bp of the accesses" if share else ""
-    text = f"nothing moves pages{oracle}: {what}{place}"
+    place = f"; node {share[0]} serves {share[1] / 100:.1f} % of the accesses" if share else ""
+    text = f"nothing moves pages: {what}{place}"
     return Cause("nothing-acts", None, text, {"schemes": len(run.schemes), "moved_pages": float(run.moved.sum())})
 
 
