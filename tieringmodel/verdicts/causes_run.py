@@ -29,8 +29,9 @@ def causes_of(state: State) -> list[Cause]:
         return [_nothing_acts(run)]
     lost: list[tuple[float, Cause]] = []
     for one in acting:
+        if state.kind in ("converged", "unfinished") and (cause := met_at_start(state, one)):
+            lost.append((0.0, cause))
         if state.kind == "converged":
-            lost += [(0.0, cause) for cause in [met_at_start(state, one)] if cause]
             continue
         matters = _matters(state, one)
         for order, proof in enumerate(STAGES):
@@ -49,7 +50,7 @@ def causes_of(state: State) -> list[Cause]:
     for cause in ordered:
         if all((cause.code, cause.scheme) != (known.code, known.scheme) for known in out):
             out.append(cause)
-    return out or [_unexplained(state)]
+    return out or [_silent(state) if state.kind == "unfinished" else _unexplained(state)]
 
 
 def _matters(state: State, one: SchemeRun) -> bool:
@@ -69,6 +70,15 @@ def _nothing_acts(run: PageRun) -> Cause:
     place = f"; node {share[0]} serves {share[1] / 100:.1f} % of the accesses" if share else ""
     text = f"nothing moves pages: {what}{place}"
     return Cause("nothing-acts", None, text, {"schemes": len(run.schemes), "moved_pages": float(run.moved.sum())})
+
+
+def _silent(state: State) -> Cause:
+    rest = state.rest
+    text = f"nothing moved for {rest.silent_s:.1f} s at the end, {rest.needed_s:.1f} s would show that it is over"
+    if rest.silent_s < state.run.window_s:
+        text = f"the run's end at {state.run.end_s:g} s comes before pages come to rest or to a steady course"
+    evidence = {"silent_s": rest.silent_s, "needed_s": rest.needed_s, "end_s": state.run.end_s}
+    return Cause("run-too-short", None, text, evidence)
 
 
 def _unexplained(state: State) -> Cause:

@@ -25,7 +25,7 @@ def verdict_of_run(ds: xr.Dataset, limits: RunThresholds) -> Verdict:
     run = PageRun(ds, limits)
     judge = Judge(run)
     found = judge.found()
-    state = State(run, judge.goals, found.kind, found.tail_s, found.rest.at_rest)
+    state = State(run, judge.goals, found.kind, found.tail_s, found.rest)
     goals = courses(run)
     out = Verdict(
         kind=found.kind,

@@ -94,11 +94,11 @@ class Judge:
         run, limits = self.run, self.run.limits
         for g in self.goals:
             least = limits.trend_bp if g.is_share else g.band / 2
-            if share_has_trend(run.time, g.values, self.tail_s, least):
+            if share_has_trend(run.time, g.values, self.tail_s, least, limits):
                 return True
         if any(s.scheme.dests for s in self.acting) or not self.goals:
             return any(
-                share_has_trend(run.time, run.touched_share_bp[:, i], self.tail_s, limits.trend_bp)
+                share_has_trend(run.time, run.touched_share_bp[:, i], self.tail_s, limits.trend_bp, limits)
                 for i in range(len(run.nids))
             )
         return False

@@ -77,15 +77,25 @@ def rate_has_trend(time_s: Floats, moved: Floats, start_s: float, limits: RunThr
     return bool(abs(signs.mean()) >= limits.trend_tau and halves[1] >= limits.trend_ratio * halves[0])
 
 
-def share_has_trend(time_s: Floats, y: Floats, start_s: float, least: float) -> bool:
-    """Return whether the halves of a series' tail have means that differ by more than `least` and half of its swing."""
+def share_has_trend(time_s: Floats, y: Floats, start_s: float, least: float, limits: RunThresholds) -> bool:
+    """Return whether a series rises or falls in its tail.
+
+    It does if the means of the tail's halves differ by more than `least` and by a good part of its swing (half of it, if it
+    rises evenly), or if it rises or falls from each eighth to the next, however slowly.
+    """
     known = (time_s >= start_s) & ~np.isnan(y)
     t, values = time_s[known], y[known]
     late = t >= (start_s + time_s[-1]) / 2
-    if late.all() or not late.any():
+    swing = float(np.ptp(values)) if values.size else 0.0
+    if not swing or late.all() or not late.any():
         return False
-    apart = abs(float(values[late].mean() - values[~late].mean()))
-    return apart > max(least, float(np.ptp(values)) / 2)
+    if abs(float(values[late].mean() - values[~late].mean())) > max(least, limits.trend_swing * swing):
+        return True
+    part = np.minimum(((t - start_s) / max(time_s[-1] - start_s, 1e-9) * EIGHTHS).astype(int), EIGHTHS - 1)
+    if np.unique(part).size < EIGHTHS:
+        return False
+    steps = np.diff([values[part == k].mean() for k in range(EIGHTHS)])
+    return bool((steps > 0).all() or (steps < 0).all())
 
 
 def leaves(y: Floats, low: float, high: float) -> int:

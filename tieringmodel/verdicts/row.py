@@ -131,7 +131,7 @@ def row_of_recording(
     elif (
         (end_s - tail_s) / window_s < EIGHTHS
         or rate_has_trend(time, moved, tail_s, limits)
-        or share_has_trend(time, share_bp, tail_s, limits.trend_bp)
+        or share_has_trend(time, share_bp, tail_s, limits.trend_bp, limits)
     ):
         kind = "unfinished"
     else:

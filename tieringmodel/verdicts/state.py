@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from .goal_course import GoalCourse
 from .page_run import PageRun, SchemeRun
+from .rest import Rest
 from .scheme_facts import missed
 
 
@@ -23,15 +24,20 @@ class State:
         The kind of the verdict.
     tail_s : float
         Start of the tail.
-    at_rest : bool
-        Whether pages rest.
+    rest : Rest
+        Whether pages rest, and how long they have.
     """
 
     run: PageRun
     goals: list[GoalCourse]
     kind: str
     tail_s: float
-    at_rest: bool
+    rest: Rest
+
+    @property
+    def at_rest(self) -> bool:
+        """Whether pages rest."""
+        return self.rest.at_rest
 
     def goals_of(self, one: SchemeRun) -> list[GoalCourse]:
         """Goals of a scheme."""

@@ -52,7 +52,9 @@ class RunThresholds(NamedTuple):
     trend_ratio: float = 1.5
     """if its halves are so many times apart; or one eighth with half of all moves."""
     trend_bp: float = 100.0
-    """A share has a trend if the means of the tail's halves differ by more than that and by half its swing."""
+    """A share has a trend if the means of the tail's halves differ by more than that"""
+    trend_swing: float = 0.4
+    """and by that part of its swing; what rises evenly has 0.5. Or if it goes one way from each eighth to the next."""
     stuck_share: float = 1e-3
     """Stuck: less than this part of the memory in a scheme's ranges was ever moved."""
     asleep_share: float = 0.95
