@@ -28,7 +28,7 @@ default_role = "code"
 def _commands() -> str:
     """Return the help of every command, as the command prints it."""
     parts = []
-    for words in ([], *([name] for name in cli.command_names())):
+    for words in ([], *([name] for name in cli.COMMANDS)):
         out = io.StringIO()
         with contextlib.redirect_stdout(out), contextlib.suppress(SystemExit):
             cli.parser().parse_args([*words, "--help"])

@@ -30,9 +30,7 @@
 import numpy as np
 
 import tieringmodel as tm
-from tieringmodel.studies.claims import claims, five_pages_table, rfc_five_pages
-from tieringmodel.studies.maps import gain_map, quota_map, start_map
-from tieringmodel.studies.pull_push_map import pair_map
+from tieringmodel.studies import claims, five_pages_table, gain_map, pair_map, quota_map, rfc_five_pages, start_map
 
 # %% [markdown]
 # ## Five pages

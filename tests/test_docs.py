@@ -16,6 +16,7 @@ from tieringmodel.linting import RULES
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs" / "howto").glob("*.md"))]
+THEORY = sorted((ROOT / "docs" / "theory").glob("*.md"))
 BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 INSTALLS = (  # carried out by .ci/run itself
     "python3 -m venv .venv && .venv/bin/pip install . && .venv/bin/tieringmodel compare",
@@ -62,21 +63,43 @@ def test_a_page_does_what_it_says(page: Path, tmp_path: Path, monkeypatch: pytes
 
 
 def test_external_links_have_the_form_of_links() -> None:
-    for page in [*PAGES, *(ROOT / "docs").glob("*.md"), ROOT / "MODEL.md", ROOT / "CONTRIBUTING.md"]:
+    for page in [*PAGES, *(ROOT / "docs").glob("*.md"), *THEORY, ROOT / "MODEL.md", ROOT / "CONTRIBUTING.md"]:
         for link in re.findall(r"\]\((http[^)]*)\)", page.read_text(encoding="utf-8")):
             assert re.fullmatch(r"https://[\w.-]+(/[\w.@~+%/-]*)?(#[\w-]+)?", link), (page, link)
 
 
 def test_the_table_of_contents_names_every_page_and_no_other() -> None:
     docs = ROOT / "docs"
-    (body,) = re.findall(r"```\{toctree\}\n(.*?)```", (docs / "index.md").read_text(encoding="utf-8"), re.DOTALL)
-    named = [line for line in body.splitlines() if line and not line.startswith(":")]
+    named = []
+    for index in docs.rglob("index.md"):
+        (body,) = re.findall(r"```\{toctree\}\n(.*?)```", index.read_text(encoding="utf-8"), re.DOTALL)
+        below = index.parent.relative_to(docs)
+        named += [(below / line).as_posix() for line in body.splitlines() if line and not line.startswith(":")]
     pages = {p.relative_to(docs).with_suffix("").as_posix() for p in docs.rglob("*") if p.suffix in (".md", ".rst")}
     there = {p for p in pages if not p.startswith("_build")} - {"index"} | {"commands"}  # which conf.py writes
     assert sorted(named) == sorted(there)
 
 
 def test_links_inside_the_project_lead_somewhere() -> None:
-    for page in [*PAGES, ROOT / "MODEL.md", ROOT / "CONTRIBUTING.md"]:
+    for page in [*PAGES, *THEORY, ROOT / "MODEL.md", ROOT / "CONTRIBUTING.md"]:
         for link in re.findall(r"\]\((?!http|#)([^)#]+)", page.read_text(encoding="utf-8")):
             assert (page.parent / link).exists(), (page, link)
+
+
+def test_the_picture_of_the_rooms_is_that_of_the_package() -> None:
+    package = ROOT / "tieringmodel"
+    (picture,) = re.findall(r"```text\ntieringmodel/\n(.*?)```", (ROOT / "CONTRIBUTING.md").read_text("utf-8"), re.DOTALL)
+    drawn: list[str] = []
+    room = ""
+    for line in picture.splitlines():
+        names = line.strip().partition("   ")[0].split(", ")
+        if line.startswith("    "):
+            drawn += [room + name for name in names]
+        else:
+            room = names[0]
+            drawn += names
+    missing = [path for path in drawn if not list(package.glob(path.rstrip("/")))]
+    there = {f"{path.name}/" for path in package.iterdir() if (path / "__init__.py").exists()}
+    there |= {path.name for path in package.glob("*.py") if not path.name.startswith("_")}
+    assert missing == []
+    assert {path for path in drawn if "/" not in path.rstrip("/")} == there

@@ -51,11 +51,6 @@ def parser() -> argparse.ArgumentParser:
     return top
 
 
-def command_names() -> list[str]:
-    """Return the names of all commands."""
-    return [*COMMANDS]
-
-
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a command; return the exit status.
 
@@ -64,9 +59,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     argv : sequence of str, optional
         Arguments without the program's name; by default those of the process.
     """
-    words, line = split_line(sys.argv[1:] if argv is None else argv)
+    own, line = split_line(sys.argv[1:] if argv is None else argv)
     top = parser()
-    arguments = top.parse_args(words)
+    arguments = top.parse_args(own)
     arguments.line, arguments.top = line, top
     check_words(arguments)
     try:

@@ -29,6 +29,12 @@ def data_path(*parts: str) -> Path:
     ------
     InputError
         If a part leaves the data folder, or nothing of that name is shipped.
+
+    Examples
+    --------
+    >>> import tieringmodel as tm
+    >>> tm.data_path("scenarios", "rfc-40-60.toml").name
+    'rfc-40-60.toml'
     """
     for part in parts:
         steps = PurePosixPath(part)

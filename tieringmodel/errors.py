@@ -10,6 +10,12 @@ class TieringError(Exception):
     """Base of every error this package raises on purpose.
 
     The command line prints it as one sentence and exits with status 2.
+
+    Examples
+    --------
+    >>> import tieringmodel as tm
+    >>> issubclass(tm.InputError, tm.TieringError)
+    True
     """
 
 
@@ -31,6 +37,16 @@ class InputError(TieringError, ValueError):
         The value found and why it is refused.
     remedy : str
         What to write instead.
+
+    Examples
+    --------
+    >>> import tieringmodel as tm
+    >>> try:
+    ...     tm.Goal("node_mem_used_bp", 50_000)
+    ... except tm.InputError as error:
+    ...     print(error)
+    ...
+    target_value: 50000 bp is over 10000; did you mean 5000?
     """
 
     def __init__(self, where: str, what: str, remedy: str = "") -> None:
@@ -47,4 +63,15 @@ class InputError(TieringError, ValueError):
 
 
 class KernelRefusal(InputError):
-    """A configuration that Linux answers with an errno (``EINVAL`` unless the text says otherwise)."""
+    """A configuration that Linux answers with an errno (``EINVAL`` unless the text says otherwise).
+
+    Examples
+    --------
+    >>> import tieringmodel as tm
+    >>> try:
+    ...     tm.Attrs(sample_us=5000, aggr_us=4999)
+    ... except tm.KernelRefusal as error:
+    ...     print(error)
+    ...
+    sample_us: 5000 us is longer than aggr_us 4999 us (EINVAL); shorten it
+    """

@@ -10,6 +10,11 @@ def warmup() -> float:
     -------
     float
         Seconds it took.
+
+    Examples
+    --------
+    >>> import tieringmodel as tm
+    >>> seconds = tm.warmup()
     """
     import time
 

@@ -38,7 +38,7 @@ def assert_expect(ds: xr.Dataset, text: str, *, target_bp: float | None = None, 
     --------
     >>> import tieringmodel as tm
     >>> ds = tm.loop.run("temporal", 4000, 1_000_000, 0, cap_bytes=100 << 20)
-    >>> tm.testing.assert_expect(ds, "overshoot_bp < 100, settling_windows <= 16")
+    >>> tm.testing.assert_expect(ds, "overshoot_bp < 100, quiescence_windows <= 16")
     """
     failed = [str(clause) for clause in expect(ds, text, target_bp=target_bp, node=node) if not clause.ok]
     if failed:

@@ -32,11 +32,11 @@ _QUANTITY = re.compile(r"\s*([-+0-9.,_eE]*?[0-9.])\s*([a-zA-Zµ%]*)\s*")
 
 
 def _quantity(text: str, scale: Mapping[str, Decimal | int], where: str, example: str) -> int:
-    found = _QUANTITY.fullmatch(text)
-    if not found or found[2].lower() not in scale:
+    match = _QUANTITY.fullmatch(text)
+    if not match or match[2].lower() not in scale:
         raise InputError(where, f"{text!r} is not understood", f"write it like {example}")
     try:
-        value = Decimal(found[1].replace(",", "").replace("_", "")) * scale[found[2].lower()]
+        value = Decimal(match[1].replace(",", "").replace("_", "")) * scale[match[2].lower()]
     except (InvalidOperation, Overflow):
         raise InputError(where, f"{text!r} is not a number with a unit", f"write it like {example}") from None
     if value.adjusted() > MOST_DIGITS:  # int() of it would be as long as its exponent says
@@ -65,8 +65,8 @@ def integer(value: object, where: str) -> int:
             pass
     elif not isinstance(value, bool):
         try:
-            if value == (whole := int(value)):  # type: ignore[call-overload]
-                return _short(int(whole), where)
+            if value == (truncated := int(value)):  # type: ignore[call-overload]
+                return _short(int(truncated), where)
         except InputError:
             raise
         except (TypeError, ValueError, OverflowError):
@@ -74,11 +74,11 @@ def integer(value: object, where: str) -> int:
     raise InputError(where, f"{value!r} is not a whole number", "write an integer, or 'max' for 2**64 - 1")
 
 
-def _short(whole: int, where: str) -> int:
-    if whole.bit_length() > 4 * MOST_DIGITS:
-        text = f"has {whole.bit_length()} bits, far more than any quantity here"
+def _short(value: int, where: str) -> int:
+    if value.bit_length() > 4 * MOST_DIGITS:
+        text = f"has {value.bit_length()} bits, far more than any quantity here"
         raise InputError(where, text, "write an integer, or 'max' for 2**64 - 1")
-    return whole
+    return value
 
 
 def number(value: object, where: str) -> float:

@@ -61,7 +61,7 @@ _RUNS = (
     "trust/test_same_bits.py::test_bits_of_this_version"
 )
 TESTS = {
-    "quota": f"damon interop/test_quota_math.py {_RUNS}",
+    "quota": f"damon {_RUNS}",
     "goals": f"damon {_RUNS}",
     "regions": f"damon workload/test_access.py workload/test_access_edges.py {_RUNS}",
     "schemes": f"damon memory simulation/test_reclaim.py {_RUNS}",

@@ -13,7 +13,7 @@ import pytest
 import tieringmodel as tm
 from tieringmodel import cli
 
-COMMANDS = cli.command_names()
+COMMANDS = [*cli.COMMANDS]
 
 
 @pytest.fixture

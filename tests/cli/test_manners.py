@@ -118,7 +118,7 @@ def test_a_report_and_a_conversion_as_json(folder: Path, capsys: pytest.CaptureF
     assert any("neither machine nor workload" in note for note in told["notes"])
 
 
-@pytest.mark.parametrize("command", ["", *cli.command_names()])
+@pytest.mark.parametrize("command", ["", *cli.COMMANDS])
 def test_every_help_tells_the_exit_statuses(command: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
         cli.main([*command.split(), "--help"])

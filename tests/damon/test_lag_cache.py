@@ -1,4 +1,4 @@
-"""The RFC's detection-lag cache, number by number (rfc-lineage, section 3, v3)."""
+"""The RFC's detection-lag cache, number by number (docs/theory/rfc.md, section 3)."""
 
 from __future__ import annotations
 

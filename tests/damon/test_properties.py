@@ -1,4 +1,4 @@
-"""What must hold in every run, whatever the scenario (damon-7.3.4, section i.2)."""
+"""What must hold in every run, whatever the scenario (docs/theory/damon.md, section i.2)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Filters, quotas, charging and the resume pointer: the concrete cases of ``unit-cases.md``, sections 6 and 11."""
+"""Filters, quotas, charging and the resume pointer: worked cases, numbered.
+
+They are those of ``mm/damon/tests/core-kunit.h`` (6), or follow from docs/theory/damon.md, sections d.4 to e.6.
+"""
 
 from __future__ import annotations
 

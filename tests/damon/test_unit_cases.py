@@ -1,4 +1,8 @@
-"""Regions, attributes, moving sums and scores: the concrete cases of ``unit-cases.md``, by their numbers there."""
+"""Regions, attributes, moving sums and scores: worked cases, numbered.
+
+Numbers are inputs and outputs of the kernel's own KUnit tests (``mm/damon/tests/core-kunit.h``, ``vaddr-kunit.h``), or follow
+from the formulas of docs/theory/damon.md.
+"""
 
 from __future__ import annotations
 
@@ -10,8 +14,8 @@ import pytest
 from tieringmodel.damon.kdamond import Kdamond, adapt_intervals, intervals_score, left_window_bp, nr_samples
 from tieringmodel.damon.regions import RegionSet, SplitState, set_regions
 from tieringmodel.damon.rng import counter_rng, replay_rng
+from tieringmodel.damon.vaddr import three_regions
 from tieringmodel.errors import KernelRefusal
-from tieringmodel.interop.recording.scenario_of import three_regions
 from tieringmodel.kernels import regions as rk
 from tieringmodel.kernels import scoring
 from tieringmodel.scenario import Attrs, Context

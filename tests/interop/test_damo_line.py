@@ -153,7 +153,7 @@ def test_who_is_not_root_gets_a_namespace_or_the_reason(monkeypatch: pytest.Monk
     monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
     monkeypatch.setattr(os, "geteuid", lambda: 1000)
     with pytest.raises(tm.InputError, match="allows no user namespace"):
-        damo_program.damo_args(["--ops", "paddr", "--damos_action", "cold"])
+        damo_program.damo_args(("--ops", "paddr", "--damos_action", "cold"))
 
 
 def test_a_namespace_hides_this_kernel_s_damon(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

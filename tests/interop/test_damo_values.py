@@ -81,7 +81,7 @@ def test_damo_reads_sizes_times_and_rates_as_we_do() -> None:
     words = "--ops paddr -r 0-1G --damos_action stat --damos_access_rate 5% 45% --damos_quota_interval 1s".split()
     sized = "--damos_sz_region 1.5M 3G --damos_quota_space 200MB --damos_age 65s 10m".split()
     done = run_damo("args", "damon", "--format", "json", *words, *sized, root=True)
-    shown, raw = (json.loads(t)["kdamonds"][0]["contexts"][0]["schemes"][0] for t in (done.stdout, damo_args([*words, *sized])))
+    shown, raw = (json.loads(t)["kdamonds"][0]["contexts"][0]["schemes"][0] for t in (done.stdout, damo_args((*words, *sized))))
     for end in ("min", "max"):
         said = shown["access_pattern"]["sz_bytes"][end]
         assert v.size_bytes(said, "s") == int(raw["access_pattern"]["sz_bytes"][end])

@@ -10,8 +10,16 @@ from hypothesis import given, settings
 import tieringmodel as tm
 from tieringmodel.datafiles import data_path
 from tieringmodel.errors import InputError
-from tieringmodel.interop.workloads.masim import MasimConfig, MasimPattern, MasimPhase, MasimRegion, parse_masim
-from tieringmodel.interop.workloads.masim_shapes import stairs, tiering_test, zigzag
+from tieringmodel.interop.workloads.masim import (
+    MasimConfig,
+    MasimPattern,
+    MasimPhase,
+    MasimRegion,
+    parse_masim,
+    stairs,
+    tiering_test,
+    zigzag,
+)
 
 TEXT = """# regions: name, length, initial data
 a, 40960, none

@@ -9,7 +9,6 @@ import pytest
 
 from tieringmodel.errors import InputError
 from tieringmodel.interop.recording.read import read_recording
-from tieringmodel.interop.recording.scenario_of import three_regions
 from tieringmodel.scenario import Group, Machine, Node, Scenario, Target
 from tieringmodel.units import MIB, PAGE_SZ
 
@@ -234,19 +233,6 @@ def test_machines_that_cannot_be_found_are_asked_for(copy, tmp_path):
     target = copy(C3, "record.csv", on_line(2, "395716", "595716"))
     with pytest.raises(InputError, match=r"record\.csv:2: node 0 has"):
         read_recording(target).to_scenario()
-
-
-def test_three_regions():
-    maps = [(10, 20), (20, 25), (200, 210), (210, 220), (300, 305), (307, 330)]
-    assert three_regions(maps) == ((10, 25), (200, 220), (300, 330))
-    # Equal gaps: the earlier ones stay.
-    assert three_regions([(0, 1), (3, 4), (6, 7), (9, 10)]) == ((0, 1), (3, 4), (6, 10))
-    assert three_regions([(0, 1), (2, 3), (5, 6), (9, 10)]) == ((0, 3), (5, 6), (9, 10))
-    for few in ([], [(0, 5)], [(0, 5), (5, 6), (8, 9)]):
-        with pytest.raises(InputError, match="fewer than two gaps"):
-            three_regions(few)
-    with pytest.raises(InputError, match=r"ranges\[1\]"):
-        three_regions([(5, 6), (1, 2)])
 
 
 def test_virtual_contexts_without_ranges(copy):

@@ -109,9 +109,9 @@ def test_reclaim_frees_what_matches_and_needs_no_receiver():
         cold = AccessPattern(max_nr_accesses=0)
         return scenario(move(0, quota(free(bp)), action="pageout", target_nid=-1, access_pattern=cold, filters=()))
 
-    at = facts_of(built(5000)).schemes[0]
-    p = plant(at, at.scheme.quota.goals[0])
-    assert p.reach_pages == p.start_pages + at.supply()[0]
+    facts = facts_of(built(5000)).schemes[0]
+    p = plant(facts, facts.scheme.quota.goals[0])
+    assert p.reach_pages == p.start_pages + facts.supply()[0]
     assert p.start_pages < p.reach_pages < p.n_pages
     reach = p.bp(p.reach_pages)
     assert "target-above-supply" not in codes(built(reach))
@@ -247,8 +247,8 @@ def test_a_goal_that_is_met_at_the_start_never_moves_and_saturated_states_start_
 def test_windup_under_a_cap_is_the_loops():
     sc = scenario(move(0, quota(eligible(0, 6000), sz=16 * PAGE, tuner="consist")), workload=workload(8_000))
     finding = one(sc, "windup-under-cap")
-    at = facts_of(sc).schemes[0]
-    p = plant(at, at.scheme.quota.goals[0])
+    facts = facts_of(sc).schemes[0]
+    p = plant(facts, facts.scheme.quota.goals[0])
     assert p is not None
     assert (p.n_pages, p.start_pages, p.reach_pages) == (HOT, 8_000, HOT)
     course = consist_course(p, 6000, 16 * PAGE)

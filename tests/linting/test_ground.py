@@ -124,12 +124,12 @@ def test_the_eligible_share_is_what_detection_settles_at(metric):
 
 def test_periods_are_whole_jiffies_applications_and_samples():
     sc = scenario(move(0, quota(used(8000)).replace(reset_interval_ms=1100)))
-    at = facts_of(sc).schemes[0]
-    assert (at.apply_us, at.window_us) == (1_000_000, 2_000_000)
-    assert [at.evaluation_s(k) for k in (1, 2, 12)] == [1.0, 3.0, 23.0]
+    facts = facts_of(sc).schemes[0]
+    assert (facts.apply_us, facts.window_us) == (1_000_000, 2_000_000)
+    assert [facts.evaluation_s(k) for k in (1, 2, 12)] == [1.0, 3.0, 23.0]
     engine = Engine(sc)
     engine.run(9_000_000)
-    assert engine.kdamonds[0].quotas[0].resets == sum(at.evaluation_s(k) <= 9 for k in range(1, 20))
+    assert engine.kdamonds[0].quotas[0].resets == sum(facts.evaluation_s(k) <= 9 for k in range(1, 20))
     each = facts_of(scenario(move(0, quota(used(8000)).replace(reset_interval_ms=0)))).schemes[0]
     assert [each.evaluation_s(k) for k in (1, 2, 3, 4)] == [1.0, 1.0, 2.0, 3.0]
     never = facts_of(scenario(move(0, quota(used(8000)).replace(reset_interval_ms=2**31)))).schemes[0]
@@ -143,17 +143,17 @@ def test_periods_are_whole_jiffies_applications_and_samples():
 def test_every_evaluation_comes_when_it_is_said_to_with_slow_jiffies():
     sc = scenario(move(0, quota(used(8000)).replace(reset_interval_ms=105), apply_interval_us=20_000))
     sc = sc.replace(machine=sc.machine.replace(hz=100))
-    at = facts_of(sc).schemes[0]
-    assert at.window_us == 120_000  # 11 jiffies of 10 ms, on a grid of 20 ms
+    facts = facts_of(sc).schemes[0]
+    assert facts.window_us == 120_000  # 11 jiffies of 10 ms, on a grid of 20 ms
     engine = Engine(sc)
     engine.run(1_000_000)
-    assert engine.kdamonds[0].quotas[0].resets == sum(at.evaluation_s(k) <= 1 for k in range(1, 20))
+    assert engine.kdamonds[0].quotas[0].resets == sum(facts.evaluation_s(k) <= 1 for k in range(1, 20))
 
 
 def test_core_filters_decide_which_node_is_a_source():
     def sources(*filters: Filter) -> tuple[list[tuple[int, int]], set[int]]:
-        at = facts_of(scenario(move(0, quota(used(8000)), filters=filters))).schemes[0]
-        return at.passing, set(at.sources)
+        facts = facts_of(scenario(move(0, quota(used(8000)), filters=filters))).schemes[0]
+        return facts.passing, set(facts.sources)
 
     edge, end = 256 * MIB, 512 * MIB
     assert sources() == ([(0, end)], {1})
@@ -176,9 +176,9 @@ def test_core_filters_decide_which_node_is_a_source():
 
 def test_supply_counts_what_matches_on_the_nodes_that_pass():
     sc = scenario(move(0, quota(eligible(0, 9000))), workload=workload(8_000))
-    at = facts_of(sc).schemes[0]
-    assert at.eligible() == [8_000, HOT - 8_000]
-    assert at.supply() == [0, HOT - 8_000]
+    facts = facts_of(sc).schemes[0]
+    assert facts.eligible() == [8_000, HOT - 8_000]
+    assert facts.supply() == [0, HOT - 8_000]
     half = sc.replace(contexts=(context(*sc.contexts[0].schemes, targets=(Target(((0, 384 * MIB),)),)),))
     assert facts_of(half).schemes[0].supply() == [0, (HOT - 8_000) // 2]
     later = Group(HOT, HOT + 5_000, rate_hz=400.0, start_tick=1_000)

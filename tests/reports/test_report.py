@@ -13,8 +13,9 @@ import xarray as xr
 
 from tieringmodel.errors import InputError
 from tieringmodel.reports import save_figures, write_report
+from tieringmodel.reports.comparison_section import sentences
 from tieringmodel.reports.drawing import svg
-from tieringmodel.reports.words import words
+from tieringmodel.reports.write import _templates
 from tieringmodel.scenario import Scenario
 
 COMMAND = "tieringmodel compare --seed 7 'a & b'"
@@ -173,8 +174,16 @@ def test_what_a_dataset_says_is_text_and_nothing_else(comparison: xr.Dataset, tm
     assert evil in json.loads(page.text["pre"][0])["name"]
 
 
-def test_words_compare_the_recorded_kernel_with_its_model(comparison: xr.Dataset) -> None:
-    said = words(comparison)
+def test_every_template_escapes_and_only_figures_are_taken_as_they_are() -> None:
+    env = _templates()
+    assert env.autoescape is True
+    sources = {name: env.loader.get_source(env, name)[0] for name in env.list_templates()}
+    assert {"page.html", "comparison.html", "run.html", "sweep.html", "style.css"} <= set(sources)
+    assert [name for name, text in sources.items() for _ in re.findall(r"\|\s*safe|autoescape|Markup", text)] == ["parts.html"]
+
+
+def test_sentences_compare_the_recorded_kernel_with_its_model(comparison: xr.Dataset) -> None:
+    said = sentences(comparison)
     assert said.headline == "1 of 8 policies comes to rest at the target: vma_offset."
     assert said.recorded.startswith("Measured (recorded kernel): ripple, share error ")
     assert said.recorded.endswith("; the same verdict.")
@@ -183,8 +192,8 @@ def test_words_compare_the_recorded_kernel_with_its_model(comparison: xr.Dataset
     assert [who.count("weights") for _, who in said.fixes] == [5]
     kinds = comparison["kind"].values.astype(object)
     kinds[1] = "limit-cycle"
-    assert words(comparison.assign(kind=("policy", kinds))).recorded.endswith("; another verdict.")
-    assert words(comparison.isel(policy=[0, 2])).recorded == ""
+    assert sentences(comparison.assign(kind=("policy", kinds))).recorded.endswith("; another verdict.")
+    assert sentences(comparison.isel(policy=[0, 2])).recorded == ""
 
 
 def test_a_figure_is_the_same_every_time(comparison: xr.Dataset) -> None:

@@ -7,8 +7,7 @@ import pytest
 
 import tieringmodel as tm
 from tieringmodel.comparison.compare import share_bp
-from tieringmodel.comparison.policies import Controlled
-from tieringmodel.comparison.together import together
+from tieringmodel.comparison.policies import Controlled, with_interleave
 from tieringmodel.fields import with_path
 
 MIB = 1 << 20
@@ -122,7 +121,7 @@ def test_with_path_copies():
 @pytest.mark.parametrize(("weights", "rests"), [((2, 3), True), ((3, 2), False)])
 def test_interleave_and_goal_rest_only_if_they_ask_for_the_same(weights, rests):
     """The goals want 36..44 % on node 0. Weights of 2:3 ask for 40 %; weights of 3:2 ask for 60 % and never give up."""
-    sc = together(tm.load("rfc-40-60"), weights)
+    sc = with_interleave(tm.load("rfc-40-60"), weights)
     ds = tm.simulate(sc, duration=80, seed=1, snapshots=0, progress=False)
     late = ds["time"].values > 60
     moved = int(ds["migrated_pages"].values[late].sum())

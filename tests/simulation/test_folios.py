@@ -9,7 +9,7 @@ import tieringmodel as tm
 from tieringmodel.damon.weighted import vma_index
 from tieringmodel.interleave import vaddr_dest_index
 from tieringmodel.interop.surroundings import surround
-from tieringmodel.linting.base_pages import in_base_pages
+from tieringmodel.linting.scheme_facts import in_base_pages
 from tieringmodel.simulation.engine import Engine
 
 MIB = 1 << 20

@@ -41,7 +41,7 @@ def after_one_pass(action, *filters, touched=(0, 300), regions=((BASE, BASE + 10
 
 @pytest.mark.parametrize("action", MADVISE)
 def test_madvise_takes_regions_that_are_mapped_throughout(action):
-    """Source: damon-7.3.4.md d.8."""
+    """Source: docs/theory/damon.md, section d.8."""
     whole, _ = after_one_pass(action)
     assert whole == (100, 0)
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from tieringmodel import InputError
 from tieringmodel.studies import claims_clamp, claims_goals, claims_weights
-from tieringmodel.studies.claims import NAMES, Case, Claim, Evidence, answer, claim, claims
+from tieringmodel.studies.rfc_claims import NAMES, Case, Claim, Evidence, answer, claim, claims
 
 
 @pytest.fixture(scope="module")

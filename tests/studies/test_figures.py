@@ -5,17 +5,14 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from tieringmodel import InputError, plot
+from tieringmodel import InputError, plot, studies
 from tieringmodel.plot.maps import edges_of
-from tieringmodel.studies import claims as claims_module
-from tieringmodel.studies import pull_push_map as pairs
-from tieringmodel.studies.claims import claims, rfc_five_pages
-from tieringmodel.studies.maps import gain_map, quota_map, start_map
+from tieringmodel.studies import claims, gain_map, pair_map, quota_map, rfc_five_pages, start_map
 
 
 @pytest.fixture(scope="module")
 def pair():
-    return pairs.pair_map(cells=(5, 4), delays=(0, 1), windows=2000, starts_bp=(0,), cap_bp=(20.0, 2000.0))
+    return pair_map(cells=(5, 4), delays=(0, 1), windows=2000, starts_bp=(0,), cap_bp=(20.0, 2000.0))
 
 
 @pytest.fixture(scope="module")
@@ -108,8 +105,8 @@ def test_five_pages_counts_readings():
 
 
 def test_readme_figures_are_written(tmp_path, monkeypatch, pair, found):
-    monkeypatch.setattr(claims_module, "claims", lambda: found)
-    monkeypatch.setattr(pairs, "pair_map", lambda: pair)
+    monkeypatch.setattr(studies, "claims", lambda: found)
+    monkeypatch.setattr(studies, "pair_map", lambda: pair)
     written = plot.write_readme_figures(tmp_path / "figures")
     assert [p.name for p in written] == ["claims.png", "consist_or_temporal.png"]
     assert all(p.stat().st_size > 20_000 for p in written)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from tieringmodel import InputError
-from tieringmodel.studies.claims import five_pages_table, rfc_five_pages
+from tieringmodel.studies import five_pages_table, rfc_five_pages
 
 EXACT = {
     "last": ([3, 0, 0, 0, 0, 0, 0, 0], [2, 2, 2], True, True),

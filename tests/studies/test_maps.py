@@ -65,7 +65,7 @@ def test_a_quota_below_the_churn_starves(quota):
 
 
 def test_temporal_swings_by_one_quota(quota):
-    # Exact in pages where the tail holds a whole period: (quota - gcd) / 2 (stability.md section 3a).
+    # Exact in pages where the tail holds a whole period: (quota - gcd) / 2 (docs/theory/stability.md, section 3a).
     checked = 0
     for i, reset in enumerate(quota["reset_interval_s"].values):
         leak, windows = int(np.rint(reset * (8 << 20) / 4096)), max(400, int(np.rint(400 / reset)))
@@ -159,7 +159,7 @@ def test_a_goal_beyond_capacity_saturates_and_one_below_the_start_cannot_be_reac
 def test_the_filling_boundary_is_where_the_node_fills(starts):
     k = list(starts["boundary"].values).index("overshoot fills the node")
     goal = starts["boundary_x"].values[k][0]
-    # τ (1 + z_f) = 1 from an empty node: .5755 (stability.md section 3b).
+    # τ (1 + z_f) = 1 from an empty node: .5755 (docs/theory/stability.md, section 3b).
     assert goal == pytest.approx(5755, abs=1)
     target, error = starts["target_bp"].values, starts["error_bp"].values[0, 0]
     filled = error + target > 9_999

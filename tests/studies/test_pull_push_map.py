@@ -26,7 +26,7 @@ def test_temporal_always_rests_where_the_gap_holds_its_quotas(ds):
 
 
 def test_goals_that_exclude_each_other_swap_two_quotas(ds):
-    # Without delay, and with a quota that does not cross the overlap in one window (stability.md section 3f).
+    # Without delay, and with a quota that does not cross the overlap in one window (docs/theory/stability.md, section 3f).
     for j, gap in enumerate(ds["gap_bp"].values):
         for i, cap in enumerate(ds["cap_bp"].values):
             if gap < 0 and cap < -gap / 2:

@@ -31,7 +31,7 @@ def found() -> dict[str, Row]:
 
 
 def point(row: Row, what: str) -> Point:
-    return next(p for p in (*row.points, *row.experiments) if what in p.what)
+    return next(p for p in (*row.compared, *row.experiments) if what in p.what)
 
 
 def test_table_of_published_figures_is_whole() -> None:
@@ -50,7 +50,7 @@ def test_rows_hold(found: dict[str, Row]) -> None:
         assert row.ok, row.report()
         assert row.inside or name not in MUST, row.report()
         assert row.drives
-        assert math.isfinite(sum(p.predicted for p in row.points))
+        assert math.isfinite(sum(p.predicted for p in row.compared))
 
 
 def test_v1_has_one_delay_and_the_relay_of_theory(found: dict[str, Row]) -> None:
@@ -82,22 +82,22 @@ def test_v2_takes_thirteen_windows_and_then_rests(found: dict[str, Row]) -> None
 
 
 def test_v3_is_bandwidth_alone(found: dict[str, Row]) -> None:
-    assert found["V3"].points[0].predicted == 0.75
-    assert found["V3"].points[0].published == pytest.approx(5631 / 7620, abs=1e-4)
+    assert found["V3"].compared[0].predicted == 0.75
+    assert found["V3"].compared[0].published == pytest.approx(5631 / 7620, abs=1e-4)
     assert found["V3"].sensitive[0].outputs == (0.75, 0.75, 0.75)
 
 
 def test_v4_calibrates_on_no_point_that_it_tests(found: dict[str, Row]) -> None:
     slope = 0.19 / 51.4
     expected = [1 + slope * gb for gb in (0.6, 10.6, 20.5, 30.5, 40.5, 47.6, 50.4)]
-    assert [p.predicted for p in found["V4"].points] == pytest.approx(expected)
+    assert [p.predicted for p in found["V4"].compared] == pytest.approx(expected)
     assert "calibrated" in found["V4"].drives
 
 
 def test_v6_follows_its_assumed_cost() -> None:
     (usual,) = hardware.rows(["V6"])
-    assert usual.points[0].predicted == pytest.approx(143_917_056 * 40e-9)
-    assert usual.points[1].predicted == pytest.approx(83.88608 + 281_088 * 3.9e-6)
+    assert usual.compared[0].predicted == pytest.approx(143_917_056 * 40e-9)
+    assert usual.compared[1].predicted == pytest.approx(83.88608 + 281_088 * 3.9e-6)
     assert [s.to for s in usual.sensitive] == ["block_test_ns [ns per 2 MiB block]"]
     (dear,) = hardware.rows(["V6"], DEFAULT.replace(frame_walk_ns=60))
     assert not dear.ok
@@ -114,7 +114,7 @@ def test_v7_arithmetic_of_the_score_history(found: dict[str, Row]) -> None:
 
 
 def test_v9_is_exact(found: dict[str, Row]) -> None:
-    assert [p.predicted for p in found["V9"].points] == [514, 514, 0]
+    assert [p.predicted for p in found["V9"].compared] == [514, 514, 0]
 
 
 def test_v10_loops() -> None:
@@ -209,7 +209,7 @@ def test_report_has_every_part(found: dict[str, Row]) -> None:
     for row in found.values():
         text = row.report()
         flat = " ".join(text.split())
-        for part in (row.title, row.source, "drives the difference: ", "sensitivity: ", *(p.what for p in row.points)):
+        for part in (row.title, row.source, "drives the difference: ", "sensitivity: ", *(p.what for p in row.compared)):
             assert " ".join(part.split()) in flat
         assert max(map(len, text.splitlines())) <= 120
     assert hardware.table(found.values()).count("source: ") == len(found)

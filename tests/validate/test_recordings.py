@@ -14,7 +14,7 @@ import pytest
 import tieringmodel as tm
 from tieringmodel import cli
 from tieringmodel.interop.recording.read import Recording, read_recording
-from tieringmodel.interop.recording.recorded_rates import recorded_groups
+from tieringmodel.interop.recording.scenario_of import recorded_groups
 from tieringmodel.validate.recorded.bands import Pair
 from tieringmodel.validate.recorded.recorded_causes import DAMON_FIXED, cause, variants
 from tieringmodel.validate.recorded.recorded_measures import (

@@ -35,13 +35,13 @@ def add_surroundings(command: argparse.ArgumentParser) -> None:
 
 def split_line(argv: Sequence[str]) -> tuple[list[str], list[str]]:
     """Return the arguments before ``--`` and the damo line after it; without such a line, everything and nothing."""
-    words = list(argv)
-    if "--" in words:
-        at = words.index("--")
-        tail = words[at + 1 :]
+    arguments = list(argv)
+    if "--" in arguments:
+        at = arguments.index("--")
+        tail = arguments[at + 1 :]
         if tail and Path(tail[0]).name in ("damo", "sudo"):
-            return words[:at], tail
-    return words, []
+            return arguments[:at], tail
+    return arguments, []
 
 
 def check_words(arguments: argparse.Namespace) -> None:

@@ -14,7 +14,7 @@ from .results import add_common, command_line, duration_of, writable
 if TYPE_CHECKING:
     import xarray as xr
 
-    from ..interop.recording.read import Recording
+    from ..interop.recording.scenario_of import Recording
     from ..scenario import Scenario
 
 DEFAULT_SCENARIOS = ("C3_pullpush_temporal", "rfc-40-60")

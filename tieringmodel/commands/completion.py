@@ -13,7 +13,7 @@ from .arguments import SCENARIO_HELP
 class Values(NamedTuple):
     """What can stand for an argument: words, and ``"files"``, ``"dirs"`` or neither."""
 
-    words: tuple[str, ...] = ()
+    choices: tuple[str, ...] = ()
     paths: str = ""
 
 
@@ -70,9 +70,9 @@ def _split(parser: argparse.ArgumentParser) -> tuple[list[argparse.Action], list
     return [a for a in shown if a.option_strings], [a for a in shown if not a.option_strings]
 
 
-def _lines(words: tuple[str, ...] | list[str]) -> str:
+def _lines(choices: tuple[str, ...] | list[str]) -> str:
     """Return words as a string of bash, one a line."""
-    return "$'" + "\\n".join(words) + "'"
+    return "$'" + "\\n".join(choices) + "'"
 
 
 _BASH = Template(r"""_tieringmodel() {
@@ -108,9 +108,9 @@ def _bash(
     helps: dict[str, str],
     scenarios: tuple[str, ...],
 ) -> str:
-    def told(values: Values) -> str:
-        words = '"$scenarios"' if values.words == scenarios else _lines(values.words)
-        parts = [f"words={words}"] if values.words else []
+    def offers(values: Values) -> str:
+        choices = '"$scenarios"' if values.choices == scenarios else _lines(values.choices)
+        parts = [f"words={choices}"] if values.choices else []
         return "; ".join([*parts, f"paths={values.paths}"] if values.paths else parts) or "true"
 
     cases = []
@@ -119,8 +119,8 @@ def _bash(
         cases += [f"        {name})", '            case "$prev" in']
         for action in options:
             if action.nargs != 0:
-                cases.append(f"                {'|'.join(action.option_strings)}) {told(_values(action, scenarios))} ;;")
-        here = told(_values(positional[0], scenarios) if positional else Values())
+                cases.append(f"                {'|'.join(action.option_strings)}) {offers(_values(action, scenarios))} ;;")
+        here = offers(_values(positional[0], scenarios) if positional else Values())
         names = [s for action in options for s in action.option_strings]
         cases += [f"                *) {here}; options={_lines(names)} ;;", "            esac ;;"]
     own = [s for action in _split(top)[0] for s in action.option_strings]
@@ -143,15 +143,15 @@ def _fish(
     def quoted(text: str) -> str:
         return "'" + text.replace("\\", "\\\\").replace("'", "\\'") + "'"
 
-    def told(values: Values) -> list[str]:
+    def offers(values: Values) -> list[str]:
         if values.paths == "dirs":
             return ["-a '(__fish_complete_directories)'"]
-        words = [f"-a {quoted(' '.join(values.words))}"] if values.words else []
-        return words + (["-F"] if values.paths else [])
+        choices = [f"-a {quoted(' '.join(values.choices))}"] if values.choices else []
+        return choices + (["-F"] if values.paths else [])
 
     def option(action: argparse.Action, when: str) -> str:
         names = [f"-l {s[2:]}" if s.startswith("--") else f"-s {s[1:]}" for s in action.option_strings]
-        takes = ["-r", *told(_values(action, scenarios))] if action.nargs != 0 else []
+        takes = ["-r", *offers(_values(action, scenarios))] if action.nargs != 0 else []
         about = f"-d {quoted((action.help or '').replace('%%', '%'))}"
         return " ".join(["complete -c tieringmodel", f"-n {quoted(when)}", *names, *takes, about])
 
@@ -161,7 +161,7 @@ def _fish(
         out.append(f"complete -c tieringmodel -n {nothing} -a {name} -d {quoted(helps[name])}")
         options, positional = _split(command)
         when = f"__fish_seen_subcommand_from {name}"
-        if positional and (values := told(_values(positional[0], scenarios))):
+        if positional and (values := offers(_values(positional[0], scenarios))):
             out.append(" ".join(["complete -c tieringmodel", f"-n {quoted(when)}", *values]))
         out += [option(action, when) for action in options]
     return "\n".join(out) + "\n"

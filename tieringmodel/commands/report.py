@@ -34,21 +34,21 @@ def run(arguments: argparse.Namespace) -> int:
     from ..reports import headline, write_report
     from ..reports.text_of_sweep import command as sweep_command
 
-    found = results_below(arguments.result)
-    if len(found) > 1:
-        others = ", ".join(path.name for path in found[1:])
-        print(f"tieringmodel: this is about {found[0]}, which is newer than {others}", file=sys.stderr)
-    results = read_results(found[0])
+    paths = results_below(arguments.result)
+    if len(paths) > 1:
+        others = ", ".join(path.name for path in paths[1:])
+        print(f"tieringmodel: this is about {paths[0]}, which is newer than {others}", file=sys.stderr)
+    results = read_results(paths[0])
     beside = arguments.result if arguments.result.is_dir() and arguments.result.suffix != ".zarr" else arguments.result.parent
-    told = (sweep_command(ds) if ds.attrs["kind"] == "sweep" else str(ds.attrs.get("command", "")) for ds in results)
-    made_by = dict.fromkeys(line for line in told if line)
+    commands = (sweep_command(ds) if ds.attrs["kind"] == "sweep" else str(ds.attrs.get("command", "")) for ds in results)
+    made_by = dict.fromkeys(line for line in commands if line)
     command = "\n".join(made_by) or shlex.join(["tieringmodel", "report", str(arguments.result)])
     written = write_report(results, arguments.output or beside / "report.html", command=command)
     if arguments.json:
         sections = [
             {"name": str(ds.attrs.get("name", "")), "kind": ds.attrs["kind"], "headline": headline(ds)} for ds in results
         ]
-        print(strict_json({"file": str(written), "result": str(found[0]), "sections": sections}))
+        print(strict_json({"file": str(written), "result": str(paths[0]), "sections": sections}))
     else:
         print(f"wrote {written}")
     return 0

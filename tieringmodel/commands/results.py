@@ -41,11 +41,11 @@ def duration_of(given: str | None, recorded_s: float | None = None) -> str | flo
 
 def command_line(arguments: argparse.Namespace, scenarios: Sequence[str]) -> str:
     """Return the command line that makes the same result again."""
-    words = ["tieringmodel", arguments.command, *scenarios, "--seed", str(arguments.seed)]
+    command = ["tieringmodel", arguments.command, *scenarios, "--seed", str(arguments.seed)]
     for option in ("duration", "machine", "workload"):
         if getattr(arguments, option) is not None:
-            words += [f"--{option}", str(getattr(arguments, option))]
-    return shlex.join([*words, "--", *arguments.line] if arguments.line else words)
+            command += [f"--{option}", str(getattr(arguments, option))]
+    return shlex.join([*command, "--", *arguments.line] if arguments.line else command)
 
 
 def write_netcdf(ds: xr.Dataset, path: Path) -> None:

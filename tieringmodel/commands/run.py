@@ -56,29 +56,33 @@ def run(arguments: argparse.Namespace) -> int:
         state.unlink(missing_ok=True)
     moved = int(ds["migrated_pages"].sum())
     clauses = expect(ds, arguments.expect) if arguments.expect else []
-    found = judged(ds)
+    verdict = judged(ds)
     if arguments.json:
-        values = values_of(ds) if found is not None else {}
-        told = None if found is None else {"kind": found.kind, "cause": found.cause, "fix": found.fix}
+        values = values_of(ds) if verdict is not None else {}
+        verdict_row = None if verdict is None else {"kind": verdict.kind, "cause": verdict.cause, "fix": verdict.fix}
         held = [clause._asdict() for clause in clauses]
-        print(strict_json({"file": str(path), "migrated_pages": moved, "verdict": told, "measures": values, "expect": held}))
+        print(
+            strict_json(
+                {"file": str(path), "migrated_pages": moved, "verdict": verdict_row, "measures": values, "expect": held}
+            )
+        )
     else:
         pages = f"{moved} pages migrated"
         if "reclaimed_pages" in ds:
             pages += f", {int(ds['reclaimed_pages'].sum())} reclaimed, {int(ds['faulted_pages'].sum())} back in memory"
         print(f"{ds.sizes['time']} records over {ds.attrs['duration_s']:g} s, {pages}; wrote {path}")
-        if found is not None:
-            print(_sentence(found, ds))
+        if verdict is not None:
+            print(_sentence(verdict, ds))
         for clause in clauses:
             print(f"{mark(clause.ok)} {clause}")
     return 0 if all(clause.ok for clause in clauses) else 1
 
 
-def _sentence(found: Verdict, ds: xr.Dataset) -> str:
+def _sentence(verdict: Verdict, ds: xr.Dataset) -> str:
     """Return kind, the four numbers people ask for first, cause and remedy in one paragraph."""
     from ..verdicts.expect import residual_mib_s
 
-    values = found.numbers
+    values = verdict.numbers
     settling = values.get("settling_s", math.nan)
     numbers = [
         f"settles after {settling:.3g} s" if math.isfinite(settling) else "does not settle",
@@ -87,5 +91,5 @@ def _sentence(found: Verdict, ds: xr.Dataset) -> str:
     ]
     if "residual_pages_per_s" in values:
         numbers.append(f"{residual_mib_s(ds, values):.3g} MiB/s at the end")
-    help_with = f" What would help: {found.fix}." if found.fix else ""
-    return f"{found.kind}: {', '.join(numbers)}. {found.cause[:1].upper()}{found.cause[1:]}.{help_with}"
+    help_with = f" What would help: {verdict.fix}." if verdict.fix else ""
+    return f"{verdict.kind}: {', '.join(numbers)}. {verdict.cause[:1].upper()}{verdict.cause[1:]}.{help_with}"

@@ -8,6 +8,8 @@ import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import reduce
+from operator import mul
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -122,10 +124,7 @@ def _design(arguments: argparse.Namespace) -> Design:
         if arguments.seeds < 1:
             raise InputError("--seeds", f"{arguments.seeds} is below 1", "write e.g. --seeds 8")
         parts.append(Design.grid({"seed": range(arguments.seeds)}))
-    whole = parts[0]
-    for part in parts[1:]:
-        whole = whole * part
-    return whole
+    return reduce(mul, parts)
 
 
 def _assignment(text: str, option: str) -> tuple[str, list[Any]]:
@@ -157,8 +156,8 @@ def _default_output(scenario: Scenario, design: Design, arguments: argparse.Name
     """Return a name that is the same whenever the same sweep is asked for, so that it goes on by itself."""
     import hashlib
 
-    words = json.dumps([scenario.to_json(), design.to_json(), arguments.duration, arguments.seed])
-    return Path("tieringmodel-out") / f"sweep-{hashlib.sha256(words.encode()).hexdigest()[:8]}.zarr"
+    parts = [json.dumps(scenario.to_dict(), sort_keys=True), design.to_json(), arguments.duration, arguments.seed]
+    return Path("tieringmodel-out") / f"sweep-{hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:8]}.zarr"
 
 
 @contextmanager
@@ -184,12 +183,12 @@ def _executor(where: str) -> Iterator[Any]:
 def _summary(ds: xr.Dataset, output: Path, failed: int) -> dict[str, Any]:
     from ..reports.text_of_sweep import measures_of, rows
 
-    paths, found = rows(ds)
+    paths, table_rows = rows(ds)
     names = [*paths, "verdict", *measures_of(ds)]
     return {
         "output": str(output),
         "points": int(ds["done"].size),
         "failed": failed,
         "dims": {str(d): int(n) for d, n in ds["done"].sizes.items()},
-        "rows": [dict(zip(names, row, strict=True)) for row in found],
+        "rows": [dict(zip(names, row, strict=True)) for row in table_rows],
     }

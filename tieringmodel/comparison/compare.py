@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..atomic import replacing_netcdf
+from ..datasets.schema import SCHEMA_VERSION
 from ..errors import InputError
 from ..linting import format_findings, lint
 from ..scenario import Scenario, need_scenario
@@ -22,7 +23,7 @@ from .policies import Controlled, Policy, controlled, goal_name
 if TYPE_CHECKING:
     import xarray as xr
 
-    from ..interop.recording.read import Recording
+    from ..interop.recording.scenario_of import Recording
 
 RECORDED = "recorded kernel"
 
@@ -86,6 +87,16 @@ def compare(
     ------
     InputError
         If there is nothing to compare, or no share to judge by.
+
+    Examples
+    --------
+    >>> import tieringmodel as tm
+    >>> scenario = tm.load("rfc-40-60")
+    >>> ds = tm.compare({"goals": scenario, "nothing": scenario.replace(contexts=())}, duration="3 s", seed=1)
+    >>> ds["policy"].values.tolist()
+    ['goals', 'nothing']
+    >>> ds["share_bp"].dims
+    ('policy', 'time')
     """
     import xarray as xr
 
@@ -128,7 +139,8 @@ def compare(
         known = {"n_pages": n_eligible, "target_bp": what.target_bp, "page_mib": page_mib}
         summaries.insert(1, row_of_recording(time, y, np.asarray(moved, float), **known))
     data = _table(summaries)
-    data["share_bp"] = (("policy", "time"), np.array(shares), {"units": "bp", "long_name": _share_name(what)})
+    share_name = f"{'share of accesses served by' if what.kind == 'access' else 'used share of'} node {what.nid}"
+    data["share_bp"] = (("policy", "time"), np.array(shares), {"units": "bp", "long_name": share_name})
     data["migrated_mib_s"] = (
         ("policy", "time"),
         np.array(rates),
@@ -159,12 +171,6 @@ def compare(
         lint=format_findings(lint(first)) if first.contexts else "",
     )
     return ds
-
-
-def _share_name(what: Controlled) -> str:
-    if what.kind == "access":
-        return f"share of accesses served by node {what.nid}"
-    return f"used share of node {what.nid}"
 
 
 def _records_at(time: npt.NDArray[np.float64], grid: npt.NDArray[np.float64]) -> npt.NDArray[np.int64]:
@@ -293,7 +299,11 @@ def write_comparison(results: list[xr.Dataset], path: Path) -> Path:
     table = xr.Dataset(
         {n: ("row", np.concatenate(v), results[0][n].attrs if n in results[0] else {}) for n, v in columns.items()}
     )
-    table.attrs = {"title": "tieringmodel comparison", "tieringmodel": results[0].attrs["tieringmodel"]}
+    table.attrs = {
+        "title": "tieringmodel comparison",
+        "schema_version": SCHEMA_VERSION,
+        "tieringmodel": results[0].attrs["tieringmodel"],
+    }
     parts = [table, *results]
     size, variables = sum(ds.nbytes for ds in parts), sum(len(ds.variables) for ds in parts)
     with replacing_netcdf(path, size, variables) as temporary:

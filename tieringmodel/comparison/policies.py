@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from math import gcd
 
 from ..damon.goals import check_goal
+from ..damon.vaddr import joined
 from ..errors import InputError
-from ..scenario import Context, Dest, Placement, Quota, Scenario, Scheme, Target, Vma
+from ..scenario import AccessPattern, Attrs, Context, Dest, Placement, Quota, Scenario, Scheme, Target, Vma
 from ..units import PAGE_SZ
 from .presets import is_share, preset
 
@@ -110,26 +111,17 @@ def _migrating(context: Context) -> list[Scheme]:
     return [s for s in context.schemes if s.action.startswith("migrate")]
 
 
-def _migrates(scenario: Scenario) -> bool:
-    return any(_migrating(c) for c in scenario.contexts)
-
-
 def _all_targets(contexts: list[Context]) -> tuple[Target, ...]:
     """Return everything that any of these paddr contexts monitors, in units of the first one, as one target."""
     unit, align = contexts[0].addr_unit, contexts[0].min_region_sz
-    spans = []
+    ranges = []
     for c in contexts:
         if not c.targets[0].regions:
             return (Target(),)
         for start, end in c.targets[0].regions:
             low, high = start * c.addr_unit // unit, -(-end * c.addr_unit // unit)
-            spans.append((low - low % align, -(-high // align) * align))
-    merged: list[tuple[int, int]] = []
-    for low, high in sorted(spans):
-        if merged and low <= merged[-1][1]:
-            low, high = merged[-1][0], max(high, merged.pop()[1])
-        merged.append((low, high))
-    return (Target(tuple(merged)),)
+            ranges.append((low - low % align, -(-high // align) * align))
+    return (Target(joined(ranges)),)
 
 
 def weighted(scenario: Scenario, rule: str, allocator: str = "") -> Scenario:
@@ -246,6 +238,12 @@ def policies(scenario: Scenario) -> dict[str, Policy]:
     ------
     InputError
         If the scenario does not say which share is controlled, or the machine has one node.
+
+    Examples
+    --------
+    >>> import tieringmodel as tm
+    >>> list(tm.policies(tm.load("rfc-40-60")))[-4:]
+    ['all-fast', 'all-slow', 'static interleave', 'oracle']
     """
     n = scenario.workload.n_pages
     fast, slow = scenario.machine.nodes[0].nid, _other_node(scenario, scenario.machine.nodes[0].nid)
@@ -259,7 +257,7 @@ def policies(scenario: Scenario) -> dict[str, Policy]:
         out["goal: gap and small quota"] = Policy(gap)
     if (posted := as_posted(scenario)) is not None:
         out["goal: node_sys_bp as posted"] = Policy(posted)
-    for name, (rule, allocator) in WEIGHT_POLICIES.items() if _migrates(scenario) else ():
+    for name, (rule, allocator) in WEIGHT_POLICIES.items() if any(map(_migrating, scenario.contexts)) else ():
         out[name] = Policy(weighted(scenario, rule, allocator))
     out["all-fast"] = Policy(unwatched(scenario, "all-fast", (Placement(0, n, fast),)))
     out["all-slow"] = Policy(unwatched(scenario, "all-slow", (Placement(0, n, slow),)))
@@ -267,6 +265,56 @@ def policies(scenario: Scenario) -> dict[str, Policy]:
     out["static interleave"] = Policy(unwatched(scenario, "static interleave", dealt))
     out["oracle"] = Policy(unwatched(scenario, "oracle"), oracle=True)
     return out
+
+
+def with_interleave(scenario: Scenario, weights: tuple[int, int], *, gap_bp: int = 800) -> Scenario:
+    """Return the scenario with a vaddr context beside its own that interleaves the same pages.
+
+    The RFC calls the two complementary. Each moves a page where it wants it without asking the other, so they come to
+    rest only if the weights and the goals ask for the same share.
+
+    Parameters
+    ----------
+    scenario : Scenario
+        One paddr context with two opposing share goals.
+    weights : tuple of int
+        Weights of the first and second node.
+    gap_bp : int
+        Gap between the goals, with a quota that cannot cross it (see `with_gap`), so that any unrest left is the fight's.
+
+    Returns
+    -------
+    Scenario
+        The vaddr context comes second; it has the first scheme's size quota and no priorities.
+
+    Raises
+    ------
+    InputError
+        If the scenario has no pair of opposing share goals.
+    """
+    base = with_gap(scenario, gap_bp)
+    if base is None:
+        raise InputError("scenario", "has no two opposing share goals", "give one such as the shipped rfc-40-60")
+    model = scenario.contexts[0].schemes[0]
+    nodes = scenario.machine.nodes
+    scheme = Scheme(
+        action="migrate_hot",
+        access_pattern=AccessPattern(min_nr_accesses=model.access_pattern.min_nr_accesses),
+        quota=Quota(sz_bytes=model.quota.sz_bytes, reset_interval_ms=model.quota.reset_interval_ms),
+        dests=(Dest(nodes[0].nid, weights[0]), Dest(nodes[1].nid, weights[1])),
+    )
+    attrs = scenario.contexts[0].attrs
+    interleave = Context(
+        ops="vaddr",
+        attrs=Attrs(attrs.sample_us, attrs.aggr_us, attrs.update_us, attrs.min_nr_regions, attrs.max_nr_regions),
+        targets=(Target(),),
+        schemes=(scheme,),
+    )
+    workload = base.workload
+    if not workload.vmas:
+        workload = workload.replace(vmas=(Vma(0, workload.n_pages, 1 << 40),))
+    name = f"{scenario.name} with interleave {weights[0]}:{weights[1]}"
+    return base.replace(workload=workload, contexts=(base.contexts[0], interleave), name=name)
 
 
 def goal_name(scenario: Scenario) -> str:

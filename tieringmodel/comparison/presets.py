@@ -8,12 +8,12 @@ from ..errors import InputError
 from ..fields import suggest
 from ..scenario import Context, Filter, Goal, Scenario, Scheme
 
-SHARE_METRICS = ("node_sys_bp", "node_target_mem_bp", "node_eligible_mem_bp", "node_ineligible_mem_bp")
+RFC_SHARES = ("node_sys_bp", "node_target_mem_bp", "node_eligible_mem_bp", "node_ineligible_mem_bp")
 
 
 def is_share(goal: Goal) -> bool:
     """Whether the goal is about a node's share of memory, in any version of the RFC's metric."""
-    return goal.metric.partition(":")[0] in SHARE_METRICS
+    return goal.metric.partition(":")[0] in RFC_SHARES
 
 
 def _seed_faithful(context: Context, scheme: Scheme, scenario: Scenario) -> Scheme:
@@ -65,6 +65,12 @@ def preset(scenario: Scenario, name: str) -> Scenario:
     ------
     InputError
         If there is no such preset.
+
+    Examples
+    --------
+    >>> import tieringmodel as tm
+    >>> tm.preset(tm.load("rfc-40-60"), "seed-faithful").contexts[0].schemes[0].quota.goals[0].metric
+    'node_sys_bp:v1-literal'
     """
     if name not in _PRESETS:
         raise InputError("name", f"{name!r} is not a preset", suggest(name, _PRESETS))

@@ -17,7 +17,7 @@ ESTIMATES = ("low", "default", "high")
 
 @dataclass(frozen=True)
 class Cost:
-    """One constant.
+    """What something costs: a value with its unit, source and range.
 
     Attributes
     ----------

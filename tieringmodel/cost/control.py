@@ -53,6 +53,12 @@ def walk_s(
     ------
     InputError
         If a size is negative or more is populated than there is.
+
+    Examples
+    --------
+    >>> import tieringmodel as tm
+    >>> round(tm.cost.walk_s(549 << 30), 2)
+    5.76
     """
     populated = extent_bytes if populated_bytes is None else populated_bytes
     if extent_bytes < 0 or not 0 <= populated <= extent_bytes:
@@ -110,6 +116,12 @@ def walk_budget(
     ------
     InputError
         If a size or the interval is out of range, or a frame's walk costs nothing.
+
+    Examples
+    --------
+    >>> import tieringmodel as tm
+    >>> round(tm.cost.walk_budget(64 << 30, 1_000_000).share, 2)
+    0.67
     """
     interval_ns = _positive("interval_us", interval_us) * 1e3
     frames = int(interval_ns // _positive("frame_walk_ns", costs.frame_walk_ns.default))
@@ -138,6 +150,12 @@ def migration_s(size_bytes: int, costs: Costs = DEFAULT, folio: str = "4 KiB") -
     ------
     InputError
         If the folio size has no published time.
+
+    Examples
+    --------
+    >>> import tieringmodel as tm
+    >>> round(tm.cost.migration_s(1 << 30), 3)
+    0.325
     """
     if folio not in FOLIOS:
         raise InputError("folio", f"{folio!r} is unknown", "known: " + ", ".join(FOLIOS))
@@ -161,6 +179,12 @@ def control_window_s(reset_s: float, apply_s: float, busy_s: float = 0.0) -> flo
     -------
     float
         ``busy + k * apply`` for the smallest k ≥ 1 with which that is at least the reset interval.
+
+    Examples
+    --------
+    >>> import tieringmodel as tm
+    >>> tm.cost.control_window_s(1.0, 0.3)
+    1.2
     """
     apply_s = _positive("apply_s", apply_s)
     steps = max(1, int(np.ceil((reset_s - busy_s) / apply_s - 1e-9)))
@@ -203,6 +227,13 @@ def control_cost(
     Access check: a frame look-up and an rmap walk, when the accessed state is cleared and when it is read. Migration walk:
     every frame of the regions tried. Copies: pages migrated. The matching memory of a share goal is the mean over the
     run's region snapshots; without snapshots, all that its context monitors, which is an upper bound.
+
+    Examples
+    --------
+    >>> import tieringmodel as tm
+    >>> ds = tm.simulate(tm.load("rfc-40-60"), duration="3 s", seed=1)
+    >>> float(tm.cost.control_cost(ds)["total_cpu_share"].sel(estimate="default")) < 1
+    True
     """
     import xarray as xr
 

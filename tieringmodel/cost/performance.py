@@ -57,6 +57,12 @@ def default_nodes(costs: Costs = DEFAULT) -> tuple[NodePerformance, NodePerforma
     Returns
     -------
     tuple of two NodePerformance
+
+    Examples
+    --------
+    >>> import tieringmodel as tm
+    >>> [node.name for node in tm.cost.default_nodes()]
+    ['DRAM', 'CXL']
     """
     return (
         NodePerformance(costs.dram_latency_ns.default, costs.dram_bandwidth_gbps.default, costs.queue_ns.default, "DRAM"),
@@ -80,6 +86,12 @@ def loaded_latency_ns(node: NodePerformance, load_gbps: float) -> float:
         ``idle + queue * u / (2 (1 - u))`` with utilisation u: the mean wait of an M/D/1 queue (Poisson arrivals, constant
         service time ``queue_ns``) on top of the idle latency; inf from full utilisation on. Assumed: one queue per node,
         and no difference between reads and writes.
+
+    Examples
+    --------
+    >>> import tieringmodel as tm
+    >>> tm.cost.loaded_latency_ns(tm.cost.default_nodes()[0], 36)
+    110.0
     """
     if not 0 <= load_gbps < math.inf:
         raise InputError("load_gbps", f"{load_gbps!r} is no load", "write 0 or more")
@@ -127,6 +139,12 @@ def latency_time(
     -------
     ndarray of float64, shape (...)
         ``1 - m + m * sum(share * latency) / latency_0``.
+
+    Examples
+    --------
+    >>> import tieringmodel as tm
+    >>> float(tm.cost.latency_time([0.4, 0.6], tm.cost.default_nodes()))
+    1.9
     """
     s, m = _shares(shares, nodes), _bound(memory_bound)
     idle = np.array([n.idle_latency_ns for n in nodes])
@@ -157,6 +175,12 @@ def bandwidth_time(
     -------
     ndarray of float64, shape (...)
         ``1 - m + m * max(share / bandwidth) * bandwidth_0``: nodes work side by side, the last one to finish decides.
+
+    Examples
+    --------
+    >>> import tieringmodel as tm
+    >>> float(tm.cost.bandwidth_time([0.75, 0.25], tm.cost.default_nodes()))
+    0.75
     """
     s, m = _shares(shares, nodes), _bound(memory_bound)
     bandwidth = np.array([n.bandwidth_gbps for n in nodes])
@@ -193,6 +217,13 @@ def relative_time(
     ------
     InputError
         If the dataset has no shares, or nodes do not fit.
+
+    Examples
+    --------
+    >>> import tieringmodel as tm
+    >>> ds = tm.simulate(tm.load("rfc-40-60"), duration="3 s", seed=1)
+    >>> tm.cost.relative_time(ds).dims
+    ('time',)
     """
     import xarray as xr
 
@@ -235,6 +266,13 @@ def mean_relative_time(
     float
         Time per unit of work over the run, all on the first node = 1. Each record stands for the time since the one
         before; nan without accesses.
+
+    Examples
+    --------
+    >>> import tieringmodel as tm
+    >>> ds = tm.simulate(tm.load("rfc-40-60"), duration="3 s", seed=1)
+    >>> 1 < tm.cost.mean_relative_time(ds) < 2.5
+    True
     """
     over = relative_time(ds, nodes, kind=kind, memory_bound=memory_bound, load_gbps=load_gbps)
     time = over["time"].values

@@ -26,6 +26,12 @@ def optimum_interleave(nodes: Sequence[NodePerformance]) -> npt.NDArray[np.float
     -------
     ndarray of float64, shape (n_nodes,)
         They sum to 1.
+
+    Examples
+    --------
+    >>> import tieringmodel as tm
+    >>> tm.cost.optimum_interleave(tm.cost.default_nodes()).round(2).tolist()
+    [0.73, 0.27]
     """
     bandwidth = np.array([n.bandwidth_gbps for n in nodes], np.float64)
     return np.asarray(bandwidth / bandwidth.sum())
@@ -50,6 +56,12 @@ def best_weights(nodes: Sequence[NodePerformance], max_weight: int = 10) -> tupl
     ------
     InputError
         If there are not two nodes or no weight to try.
+
+    Examples
+    --------
+    >>> import tieringmodel as tm
+    >>> tm.cost.best_weights(tm.cost.default_nodes())
+    (3, 1)
     """
     if len(nodes) != 2 or max_weight < 1:
         raise InputError("nodes" if len(nodes) != 2 else "max_weight", "does not fit", "give two nodes and a weight from 1")
@@ -100,6 +112,13 @@ def pack_or_interleave(
     ------
     InputError
         If shares or demand do not fit.
+
+    Examples
+    --------
+    >>> import tieringmodel as tm
+    >>> answer = tm.cost.pack_or_interleave(tm.cost.default_nodes(), demand_gbps=30)
+    >>> answer.interleave, round(answer.break_even_gbps)
+    (False, 61)
     """
     p = optimum_interleave(nodes) if shares is None else np.asarray(shares, np.float64)
     if p.shape != (len(nodes),) or (p < 0).any() or not math.isclose(float(p.sum()), 1.0, abs_tol=1e-6):
@@ -167,12 +186,19 @@ def rmap_or_oscillation(share: float, costs: Costs = DEFAULT, *, mappings: int =
     Returns
     -------
     RmapOrOscillation
-        Two nodes, many rounds: a walk of every page in every round against 2 p0 p1 copies (stability, section 2).
+        Two nodes, many rounds: a walk of every page in every round against 2 p0 p1 copies.
+        Source: docs/theory/stability.md, section 2.
 
     Raises
     ------
     InputError
         If the share or the mappings are out of range.
+
+    Examples
+    --------
+    >>> import tieringmodel as tm
+    >>> tm.cost.rmap_or_oscillation(0.4).rmap_wins
+    True
     """
     if not 0 <= share <= 1:
         raise InputError("share", f"{share!r} is outside 0..1", "write a share")

@@ -38,6 +38,12 @@ def feed_loop_next_input(last_input: Any, score: Any) -> Any:
     ------
     InputError
         If a value is not an unsigned 64-bit integer.
+
+    Examples
+    --------
+    >>> import tieringmodel as tm
+    >>> tm.damon.feed_loop_next_input(900_000, 5000)
+    1350000
     """
     from . import quota_math
 

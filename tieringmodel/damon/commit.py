@@ -19,7 +19,7 @@ _SURVIVES = ("due", "esz", "charged_sz", "total_charged_ns", "charge_target", "c
 
 
 def commit(kdamond: Kdamond, context: Context, actions: dict[int, Action], ranges: Sequence[Sequence[tuple[int, int]]]) -> None:
-    """Commit a context's new parameters.
+    """Give a running kdamond a context's new parameters; what it has learnt survives (``damon_commit_ctx``).
 
     Schemes at the same position are updated in place: effective quota, tuner state, charge window, priority threshold and
     statistics survive. Schemes that are new start from nothing; those that are gone take their state with them. Attributes

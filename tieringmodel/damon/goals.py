@@ -308,6 +308,15 @@ def register_metric(name: str, metric: Metric, ops: tuple[str, ...] | None = Non
     ------
     InputError
         If the name is taken, or an operations set is unknown.
+
+    Examples
+    --------
+    >>> import tieringmodel as tm
+    >>> tm.register_metric("constant_bp", lambda view, goal: 2500)
+    >>> tm.Goal("constant_bp", 4000).target_value
+    4000
+    >>> from tieringmodel.damon.goals import unregister_metric
+    >>> unregister_metric("constant_bp")
     """
     if name in CORE_METRICS or any(name in offered for offered in OPS_METRICS.values()):
         if name not in _OWN:

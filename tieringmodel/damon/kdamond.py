@@ -1,4 +1,4 @@
-"""One kdamond: the loop body of ``kdamond_fn`` on region arrays, an event at a time."""
+"""One kdamond: the loop body of ``kdamond_fn`` on region arrays, an event at a time (docs/theory/damon.md, section a.4)."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """The detection-lag cache of the RFC's third version: what was just migrated, before monitoring can see it.
 
-Facts: rfc-lineage, section 3, v3. A page that moves vanishes from its old region at once and appears in the new one only
+Facts: docs/theory/rfc.md, section 3. A page that moves vanishes from its old region at once and appears in the new one only
 after it is sampled there; the cache adds what is in flight to the detected bytes of each node.
 """
 

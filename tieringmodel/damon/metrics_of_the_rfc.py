@@ -1,7 +1,7 @@
 """Earlier and later readings of the RFC's goal metric, by name.
 
 ``node_target_mem_bp`` is version 2, ``node_eligible_mem_bp:v3`` and ``node_ineligible_mem_bp:v3`` version 3,
-``node_eligible_mem_bp:v4`` another name for the merged form (rfc-lineage, sections 3 and 7).
+``node_eligible_mem_bp:v4`` another name for the merged form (docs/theory/rfc.md, sections 3 and 7).
 """
 
 from __future__ import annotations

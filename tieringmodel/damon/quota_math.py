@@ -1,7 +1,7 @@
 """The quota arithmetic of DAMON on plain Python integers, wrapping where the kernel's 64-bit registers wrap.
 
 These functions are the reference: they run once per charge window, so clarity counts more than speed. The compiled
-twin for whole arrays is `tieringmodel.kernels.integer`. Formulas: damon-7.3.4, sections e.2 and f.3 to f.6.
+twin for whole arrays is `tieringmodel.kernels.integer`. Formulas: docs/theory/damon.md, sections e.2 and f.3 to f.6.
 """
 
 from __future__ import annotations
@@ -48,6 +48,12 @@ def mult_frac(x: int, numerator: int, denominator: int) -> int:
     ------
     InputError
         If an argument is no unsigned 64-bit integer, or the denominator is 0.
+
+    Examples
+    --------
+    >>> import tieringmodel as tm
+    >>> tm.damon.mult_frac(7, 10_000, 30)
+    2333
     """
     x, numerator = _u64(x, "x"), _u64(numerator, "numerator")
     if _u64(denominator, "denominator") == 0:
@@ -73,6 +79,12 @@ def quota_score(pairs: Iterable[tuple[int, int]]) -> int:
     ------
     InputError
         If a value is no unsigned 64-bit integer or a target is 0.
+
+    Examples
+    --------
+    >>> import tieringmodel as tm
+    >>> tm.damon.quota_score([(3000, 6000), (6000, 5000)])
+    12000
     """
     score = 0
     for i, (current, target) in enumerate(pairs):
@@ -140,6 +152,12 @@ def consist_esz_bp(esz_bp: int, score: int) -> int:
     ------
     InputError
         If an argument is no unsigned 64-bit integer.
+
+    Examples
+    --------
+    >>> import tieringmodel as tm
+    >>> tm.damon.consist_esz_bp(0, 0)  # two bytes
+    20000
     """
     return feed_loop_next_input(max(_u64(esz_bp, "esz_bp"), 10_000), score)
 
@@ -163,6 +181,12 @@ def temporal_esz_bp(score: int, sz_bytes: int) -> int:
     ------
     InputError
         If an argument is no unsigned 64-bit integer.
+
+    Examples
+    --------
+    >>> import tieringmodel as tm
+    >>> tm.damon.temporal_esz_bp(9999, 1 << 20), tm.damon.temporal_esz_bp(10_000, 1 << 20)
+    (10485760000, 0)
     """
     if _u64(score, "score") >= 10_000:
         return 0
@@ -236,6 +260,12 @@ def set_effective(
     ------
     InputError
         If an argument is no unsigned 64-bit integer.
+
+    Examples
+    --------
+    >>> import tieringmodel as tm
+    >>> tm.damon.set_effective(sz_bytes=1 << 20, esz_bp=20_000)
+    2
     """
     sz_bytes, ms = _u64(sz_bytes, "sz_bytes"), _u64(ms, "ms")
     if not ms and esz_bp is None:

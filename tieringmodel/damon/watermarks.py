@@ -1,4 +1,4 @@
-"""Watermarks: a scheme sleeps while the machine has too much or too little free memory (section d.2)."""
+"""Watermarks: a scheme sleeps while the machine has too much or too little free memory (docs/theory/damon.md, section d.2)."""
 
 from __future__ import annotations
 

@@ -113,8 +113,8 @@ class WeightedMigrate:
             start, end = view.regions.start[chosen], view.regions.end[chosen]
             apart = start[1:] != end[:-1]  # neighbours are one range
             first, last = np.append(True, apart)[: start.size], np.append(apart, True)[: end.size]
-            spans = zip(start[first].tolist(), end[last].tolist(), strict=True)
-            parts = [resident_frames(kdamond, *span) for span in spans]
+            ends = zip(start[first].tolist(), end[last].tolist(), strict=True)
+            parts = [resident_frames(kdamond, *start_end) for start_end in ends]
             self.ranked = np.concatenate([np.zeros(0, np.int64), *parts])
             if (self.ranked[1:] <= self.ranked[:-1]).any():  # a folio in two regions, or a virtual address space
                 self.ranked = np.unique(self.ranked)

@@ -2,19 +2,31 @@
 
 from __future__ import annotations
 
+import lzma
+import struct
+import tokenize
+import zipfile
+import zlib
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..errors import InputError
+from ..scenario.scenario import need_schema
+from .schema import SCHEMA_VERSION
 
 if TYPE_CHECKING:
     import xarray as xr
 
+BROKEN_ARCHIVE = (
+    ArithmeticError, AttributeError, EOFError, LookupError, MemoryError, RuntimeError, SyntaxError, TypeError, ValueError,
+    lzma.LZMAError, struct.error, tokenize.TokenError, zipfile.BadZipFile, zlib.error,
+)  # fmt: skip
+"""What ``numpy.load`` was seen or read to raise for an ``.npz`` whose bytes are wrong, beside OSError."""
 KINDS = ("simulation", "comparison", "sweep")
 
 
 def read_results(path: str | Path) -> list[xr.Dataset]:
-    """Read what ``tieringmodel run``, ``compare`` and ``sweep`` write.
+    """Return the datasets in a file or folder that ``tieringmodel run``, ``compare`` or ``sweep`` wrote.
 
     Parameters
     ----------
@@ -30,7 +42,7 @@ def read_results(path: str | Path) -> list[xr.Dataset]:
     Raises
     ------
     InputError
-        If there is no such file, or it holds none of them.
+        If there is no such file, it holds none of them, or a newer version of the package wrote it in a schema of its own.
     """
     import xarray as xr
 
@@ -42,6 +54,7 @@ def read_results(path: str | Path) -> list[xr.Dataset]:
         text = f"cannot be read as a result: {' '.join(str(error).split())[:200]}"
         raise InputError(str(place), text, "give a file that tieringmodel wrote") from None
     for part in parts:
+        need_schema(part.attrs.get("schema_version", 1), SCHEMA_VERSION, f"{place}: schema_version")
         if part.attrs.get("kind") not in KINDS:
             kind = part.attrs.get("kind")
             raise InputError(str(place), f"holds a result of kind {kind!r}", "give a run, a comparison or a sweep")
@@ -61,10 +74,10 @@ def results_below(path: str | Path) -> list[Path]:
         raise InputError(str(place), "does not exist", "name the file of a result, such as tieringmodel-out/run.nc")
     if not place.is_dir() or place.suffix == ".zarr":
         return [place]
-    found = [place / name for name in ("comparison.nc", "run.nc") if (place / name).exists()] + sorted(place.glob("*.zarr"))
-    if not found:
+    paths = [place / name for name in ("comparison.nc", "run.nc") if (place / name).exists()] + sorted(place.glob("*.zarr"))
+    if not paths:
         raise InputError(str(place), "holds neither comparison.nc nor run.nc nor a sweep's store", "name the file of a result")
-    return sorted(found, key=_written_ns, reverse=True)
+    return sorted(paths, key=_written_ns, reverse=True)
 
 
 def _written_ns(result: Path) -> int:

@@ -10,6 +10,9 @@ import numpy.typing as npt
 if TYPE_CHECKING:
     import xarray as xr
 
+SCHEMA_VERSION = 1
+"""Of datasets of runs, comparisons and sweeps; raised when a variable or attribute changes its meaning or is gone."""
+
 
 class Variable(NamedTuple):
     """One output variable."""

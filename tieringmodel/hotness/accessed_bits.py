@@ -20,7 +20,7 @@ class AccessedBits(Checked):
 
     A count is the number of sampling intervals with a touch, so pages touched more often than once per interval look
     alike. Folio granularity: an access to any page of an aligned run of ``folio_pages`` makes all of them accessed
-    (section b.4 of DAMON's access check). With ``tlb_reach_pages`` touches that hit the TLB are missed (`tlb`).
+    (docs/theory/damon.md, section b.4). With ``tlb_reach_pages`` touches that hit the TLB are missed (`tlb`).
 
     Parameters
     ----------

@@ -102,6 +102,14 @@ def compare_sources(
     ------
     InputError
         If an argument does not fit, or a source cannot be held to a cost.
+
+    Examples
+    --------
+    >>> import tieringmodel as tm
+    >>> truth = tm.hotness.activity([100.0] * 64 + [0.1] * 960)
+    >>> ds = tm.hotness.compare_sources(["accessed_bits", "hint_faults"], truth, duration="3 s")
+    >>> ds["source"].values.tolist()
+    ['accessed_bits', 'hint_faults']
     """
     import xarray as xr
 

@@ -63,6 +63,13 @@ def fuse(
     ------
     InputError
         If there is no source, one is named that is not among `found`, lengths differ, or a value is out of range.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import tieringmodel as tm
+    >>> tm.hotness.fuse({"bits": np.array([4.0, 0.0]), "faults": np.array([8.0, 0.0])}).rate_hz.tolist()
+    [6.0, 0.0]
     """
     if not found:
         raise InputError("found", "names no source", "give at least one")
@@ -116,6 +123,13 @@ def by_region(rate_hz: Floats, edges: Sequence[int] | Ints) -> Floats:
     ------
     InputError
         If edges do not ascend within the pages.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import tieringmodel as tm
+    >>> tm.hotness.by_region(np.array([4.0, 2.0, 0.0, 0.0]), [0, 2, 4]).tolist()
+    [3.0, 0.0]
     """
     bounds = _edges(edges, rate_hz.size)
     return np.asarray(np.add.reduceat(rate_hz[: bounds[-1]], bounds[:-1]) / np.diff(bounds))
@@ -147,6 +161,13 @@ def region_accesses(
     ------
     InputError
         If edges do not ascend or there are no sampling intervals.
+
+    Examples
+    --------
+    >>> import tieringmodel as tm
+    >>> reports = tm.hotness.page_reports([0, 1, 3], [1, 1, 1], [1000, 2000, 7000])
+    >>> tm.hotness.region_accesses(reports, [0, 2, 4], 0, 5000, 20).tolist()
+    [1, 1]
     """
     bounds = _edges(edges, 2**62)
     if sample_us < 1 or samples < 1:

@@ -146,6 +146,13 @@ def promotion_study(
     ------
     InputError
         If a number is not positive where it must be.
+
+    Examples
+    --------
+    >>> import tieringmodel as tm
+    >>> ds = tm.hotness.promotion_study(process_bytes="8 MiB", work_s=2)
+    >>> ds["policy"].values.tolist()[0]
+    'none'
     """
     import xarray as xr
 

@@ -121,6 +121,12 @@ def page_reports(
     Returns
     -------
     Reports
+
+    Examples
+    --------
+    >>> import tieringmodel as tm
+    >>> tm.hotness.page_reports([0, 7], [1, 2], [1000, 2000]).first.tolist()
+    [0, 7]
     """
     first = np.asarray(page, np.int64)
     return Reports(
@@ -210,6 +216,13 @@ def register_source(name: str, factory: Callable[..., HotnessSource]) -> None:
     ------
     InputError
         If the name is empty or built in, or the factory cannot be called.
+
+    Examples
+    --------
+    >>> import tieringmodel as tm
+    >>> tm.hotness.register_source("frugal_bits", lambda: tm.hotness.source("accessed_bits", sample_us=50_000))
+    >>> "frugal_bits" in tm.hotness.sources()
+    True
     """
     if not name or name in _BUILT_IN:
         raise InputError("name", f"{name!r} is empty or built in", "choose another name")
@@ -225,6 +238,12 @@ def sources() -> tuple[str, ...]:
     -------
     list of str
         The built-in ones first.
+
+    Examples
+    --------
+    >>> import tieringmodel as tm
+    >>> "accessed_bits" in tm.hotness.sources()
+    True
     """
     return (*_BUILT_IN, *_OWN)
 
@@ -247,6 +266,12 @@ def source(name: str, /, **parameters: Any) -> HotnessSource:
     ------
     InputError
         If the name or a parameter is unknown, or a value does not fit.
+
+    Examples
+    --------
+    >>> import tieringmodel as tm
+    >>> tm.hotness.source("hint_faults", scan_bytes="64 MiB").scan_bytes
+    67108864
     """
     if name in _BUILT_IN:
         module, kind = _BUILT_IN[name]

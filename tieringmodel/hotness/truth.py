@@ -38,6 +38,12 @@ def activity(
     ------
     InputError
         If the arrays do not fit each other or a rate is negative or not finite.
+
+    Examples
+    --------
+    >>> import tieringmodel as tm
+    >>> tm.hotness.activity([5.0, 1.0, 9.0]).n_pages
+    3
     """
     rates = np.array(rate_hz, np.float64)
     if rates.ndim != 1 or rates.size == 0:
@@ -74,6 +80,12 @@ def activities(truth: Activity | Scenario, duration: str | float, interval: str 
     ------
     InputError
         If a time is not positive.
+
+    Examples
+    --------
+    >>> import tieringmodel as tm
+    >>> [one.start_us for one in tm.hotness.activities(tm.hotness.activity([5.0, 1.0]), "3 s")]
+    [0, 1000000, 2000000]
     """
     end_us, step_us = parse_duration_us(duration), parse_us(interval, "interval")
     if step_us <= 0:
@@ -116,6 +128,12 @@ def hot_set(rate_hz: Floats, hot_pages: int | None = None) -> npt.NDArray[np.boo
     ------
     InputError
         If nothing is touched, or `hot_pages` is not in 1 … n_pages.
+
+    Examples
+    --------
+    >>> import tieringmodel as tm
+    >>> tm.hotness.hot_set(tm.hotness.activity([5.0, 1.0, 9.0]).rate_hz, 2).tolist()
+    [True, False, True]
     """
     order = np.argsort(-rate_hz, kind="stable")
     if rate_hz[order[0]] <= 0:
@@ -153,6 +171,13 @@ def score(found_hz: Floats, hot: npt.NDArray[np.bool_], seed: int = 0) -> Score:
     -------
     Score
         Precision: share of the taken pages that are hot. Recall: share of the hot pages that are taken.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import tieringmodel as tm
+    >>> tm.hotness.score(np.array([9.0, 0.0, 7.0]), np.array([True, True, False])).recall
+    0.5
     """
     k = int(hot.sum())
     shuffled = np.random.default_rng(seed).permutation(found_hz.size)

@@ -93,6 +93,14 @@ def watch(source: HotnessSource, intervals: Iterable[Activity], *, seed: int = 0
     ------
     InputError
         If intervals leave gaps or change their number of pages, or the source returns something malformed.
+
+    Examples
+    --------
+    >>> import tieringmodel as tm
+    >>> truth = tm.hotness.activity([100.0] * 64 + [0.1] * 960)
+    >>> seen = tm.hotness.watch(tm.hotness.source("accessed_bits"), tm.hotness.activities(truth, "3 s"))
+    >>> bool(seen.rate_hz[:64].mean() > seen.rate_hz[64:].mean())
+    True
     """
     if not half_life_s > 0:
         raise InputError("half_life_s", f"{half_life_s} is not positive", "write seconds, or inf")

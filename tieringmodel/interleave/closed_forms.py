@@ -1,6 +1,6 @@
 """What the rounds must do on average or exactly, in formulas; every one is tested against `interleave.run`.
 
-Weights are a sequence of integers, one per node; p_i = w_i / W. Formulas: `stability.md` sections 1 and 2, where
+Weights are a sequence of integers, one per node; p_i = w_i / W. Formulas: docs/theory/stability.md, sections 1 and 2, where
 two-node results are carried over to any number of nodes if the argument allows it.
 """
 

@@ -1,4 +1,4 @@
-"""What placement and control cost over many rounds: walks, copies, scans (stability, section 2)."""
+"""What placement and control cost over many rounds: walks, copies, scans (docs/theory/stability.md, section 2)."""
 
 from __future__ import annotations
 
@@ -71,6 +71,13 @@ def placement_costs(
     ------
     InputError
         If a count, share or cost is out of range.
+
+    Examples
+    --------
+    >>> import tieringmodel as tm
+    >>> costs = tm.interleave.placement_costs(1000, 10, 0.4, 1.0, walk=0.2, move=1.24, scan=0.04)
+    >>> round(costs.without_identity), round(costs.rmap_every_round), round(costs.bp_goal)
+    (6101, 2744, 1144)
     """
     for name, value in (("share", share), ("start_share", start_share)):
         if not 0 <= value <= 1:

@@ -1,4 +1,4 @@
-"""`run` and `ping_pong`: the room's front door, and the dataset that passes through it."""
+"""Place pages by weights, round after round, and count how often they come back: `run` and `ping_pong`."""
 
 from __future__ import annotations
 
@@ -88,8 +88,15 @@ def run(
 
     Notes
     -----
-    Rules and allocators: `stability.md` sections 1 and 2; the RFC's two cases are ``"vma_offset"`` (weights with
+    Rules and allocators: docs/theory/stability.md, sections 1 and 2; the RFC's two cases are ``"vma_offset"`` (weights with
     rmap) and everything else (weights without).
+
+    Examples
+    --------
+    >>> import tieringmodel as tm
+    >>> ds = tm.interleave.run("last", (40, 60), 5, 3)
+    >>> ds["moved"].values.tolist()
+    [0, 3, 0, 0]
     """
     setup = Setup(
         rule=rule,
@@ -139,7 +146,7 @@ def ping_pong(ds: xr.Dataset, within: int, skip: int = 1) -> float:
     """Share of moves whose page is back on the node it came from within some rounds.
 
     A move of round t counts as undone if the page is on its node of before round t after one of the rounds
-    t + 1 ... t + within. Moves of rounds skip + 1 ... rounds - within are counted (`stability.md` section 4).
+    t + 1 ... t + within. Moves of rounds skip + 1 ... rounds - within are counted (docs/theory/stability.md, section 4).
 
     Parameters
     ----------
@@ -159,6 +166,13 @@ def ping_pong(ds: xr.Dataset, within: int, skip: int = 1) -> float:
     ------
     InputError
         If `ds` is not from `run`, or no round is left to count.
+
+    Examples
+    --------
+    >>> import tieringmodel as tm
+    >>> ds = tm.interleave.run("iid", (40, 60), 10_000, 60, seed=1)
+    >>> round(tm.interleave.ping_pong(ds, 1), 2)
+    0.5
     """
     if "moved" not in ds or not ("node" in ds.variables or "returns" in ds.variables):
         raise InputError("ds", "holds neither node(round, page) nor returns(round, lag)", "give a dataset of run()")

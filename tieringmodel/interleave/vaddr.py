@@ -48,8 +48,14 @@ def vaddr_dest_index(
 
     Notes
     -----
-    `damon-7.3.4.md` g.6 (``damos_va_migrate_dests_add``). A folio and the small pages it is split into have
+    docs/theory/damon.md, section g.6 (``damos_va_migrate_dests_add``). A folio and the small pages it is split into have
     different orders, hence different indices: collapsing or splitting deals them once more.
+
+    Examples
+    --------
+    >>> import tieringmodel as tm
+    >>> [tm.interleave.vaddr_dest_index(0, 0, page * 4096, 0, 9, (0, 1), (2, 3)) for page in range(6)]
+    [0, 0, 1, 1, 1, 0]
     """
     addresses = [("vm_pgoff", vm_pgoff), ("vm_start", vm_start), ("addr", addr)]
     pgoff, start, at = (np.uint64(integer(where, value, 0, 2**64 - 1)) for where, value in addresses)

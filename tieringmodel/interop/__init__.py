@@ -1,1 +1,1 @@
-"""Formats of other tools: sysfs dumps, recordings of real kernels, scenario files."""
+"""Formats of others, in and out: damo, DAMON's sysfs tree, recordings of kernels, masim and traces; and scenario files."""

@@ -52,15 +52,15 @@ def converted(loaded: Loaded, suffix: str, *, pid: int | None = None) -> tuple[s
     pids = loaded.pids or tuple((0,) * len(c.targets) for c in scenario.contexts)
     if pid is not None:
         pids = tuple(tuple(p or pid for p in row) for row in pids)
-    told = portable(scenario, memcg_paths=loaded.memcg_paths, pids=pids)
-    notes = [*told.marks, f"{suffix} holds the contexts only, neither machine nor workload"]
+    for_linux = portable(scenario, memcg_paths=loaded.memcg_paths, pids=pids)
+    notes = [*for_linux.marks, f"{suffix} holds the contexts only, neither machine nor workload"]
     if suffix == ".sh":
-        return sysfs_script(told, scenario.name), tuple(notes)
+        return sysfs_script(for_linux, scenario.name), tuple(notes)
     if suffix == ".damo":
-        return damo_command(told), tuple(notes)
-    if any(g.metric == "node_eligible_mem_bp" and g.nid for c in told.contexts for s in c.schemes for g in s.quota.goals):
+        return damo_command(for_linux), tuple(notes)
+    if any(g.metric == "node_eligible_mem_bp" and g.nid for c in for_linux.contexts for s in c.schemes for g in s.quota.goals):
         notes.append(f"damo {PINNED} keeps the nid of node_eligible_mem_bp in its files; its command line drops it")
-    return damo_text(told), tuple(notes)
+    return damo_text(for_linux), tuple(notes)
 
 
 def write_converted(loaded: Loaded, target: Path, *, pid: int | None = None) -> tuple[str, ...]:

@@ -1,13 +1,9 @@
-"""Files, archives, JSON and YAML from strangers: bounded in size and depth, finite numbers only, nothing executed."""
+"""Files, JSON and YAML from strangers: bounded in size and depth, finite numbers only, nothing executed."""
 
 from __future__ import annotations
 
 import gzip
 import json
-import lzma
-import struct
-import tokenize
-import zipfile
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -18,12 +14,6 @@ from ..errors import InputError
 
 MAX_TEXT_BYTES = 64 << 20
 """Parameter files are kilobytes; records have a limit of their own."""
-
-BROKEN_ARCHIVE = (
-    ArithmeticError, AttributeError, EOFError, LookupError, MemoryError, RuntimeError, SyntaxError, TypeError, ValueError,
-    lzma.LZMAError, struct.error, tokenize.TokenError, zipfile.BadZipFile, zlib.error,
-)  # fmt: skip
-"""What ``numpy.load`` was seen or read to raise for an ``.npz`` whose bytes are wrong, beside OSError."""
 
 MAX_YAML_DEPTH = 64
 """damo nests 12 deep; a YAML scanner's time grows with the square of the depth."""

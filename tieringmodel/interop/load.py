@@ -78,6 +78,13 @@ def load(
     ------
     InputError
         If there is nothing of that name, or what is there is not a scenario.
+
+    Examples
+    --------
+    >>> import tieringmodel as tm
+    >>> scenario = tm.load("rfc-40-60")
+    >>> [scheme.quota.goals[0].target_value for scheme in scenario.contexts[0].schemes]
+    [4000, 6000]
     """
     loaded = open_scenario(source, machine=machine, workload=workload)
     if loaded.notes:
@@ -117,13 +124,12 @@ def open_scenario(
 
 def _same_pages(machine: Machine, workload: Workload | str | Path | None) -> None:
     if machine.folio_bytes != PAGE_SZ and isinstance(workload, (str, Path)) and Path(workload).suffix != ".toml":
-        fix = "give a workload in TOML, in folios, or a machine of base pages"
-        raise other_pages(str(workload), machine.folio_bytes, fix)
+        raise other_pages(str(workload), machine.folio_bytes, "give a workload in TOML, in folios, or a machine of base pages")
 
 
 def _open(source: str | Path | Sequence[str], hardware: Machine | None, work: Workload | None) -> Loaded:
     if isinstance(source, str) and source.startswith(("damo ", "sudo damo ")):
-        source = _words(source, "damo line")
+        source = _split_line(source, "damo line")
     if isinstance(source, (list, tuple)) and all(isinstance(word, str) for word in source):
         return _line(source, hardware, work)
     if not isinstance(source, (str, Path)):
@@ -146,7 +152,7 @@ def _open(source: str | Path | Sequence[str], hardware: Machine | None, work: Wo
         return _damo(parse_yaml(text, str(path)), path, hardware, work)
     code = " ".join(line.rstrip().removesuffix("\\") for line in text.splitlines() if not line.lstrip().startswith("#"))
     if path.suffix == ".damo" or code.lstrip().startswith(("damo ", "sudo damo ")):
-        return _line(_words(code, str(path)), hardware, work)
+        return _line(_split_line(code, str(path)), hardware, work)
     if text.startswith("#!"):
         raise InputError(str(path), "is a script, and scripts are not run", "dump the sysfs tree after running it")
     if not any(word in text for word in _IN_A_DUMP):
@@ -158,8 +164,6 @@ def _open(source: str | Path | Sequence[str], hardware: Machine | None, work: Wo
 def _toml(path: Path) -> Scenario:
     try:
         return Scenario.from_dict(with_family(read_toml(path), path.parent))
-    except UnicodeDecodeError as error:
-        raise InputError(str(path), f"is not UTF-8 text: {error}", "save it as UTF-8") from None
     except RecursionError:
         raise InputError(str(path), "is nested too deeply", "no scenario is") from None
     except InputError as error:
@@ -190,26 +194,26 @@ def _damo(data: object, path: Path, machine: Machine | None, workload: Workload 
     return _surrounded(read_damo(data, str(path)), machine, workload, path.stem)
 
 
-def _words(text: str, where: str) -> list[str]:
+def _split_line(text: str, where: str) -> list[str]:
     try:
         return shlex.split(text)
     except ValueError as error:
         raise InputError(where, f"cannot be split into words ({error})", "close every quote") from None
 
 
-def _line(words: Sequence[str], machine: Machine | None, workload: Workload | None) -> Loaded:
+def _line(line: Sequence[str], machine: Machine | None, workload: Workload | None) -> Loaded:
     from .damo.line import read_damo_line, split
 
-    options = split(words)
+    options = split(line)
     given = any(o.name in ("-r", "--regions") for o in options)
     by_node = [int(v) for o in options if o.name == "--numa_node" for v in o.values if v.isdecimal() and len(v) < 3]
     guess = machine or equal_nodes(max([1, *by_node]) + 1)
-    dump = read_damo_line(words, guess)
+    dump = read_damo_line(line, guess)
     if machine is None:
-        told = dump.contexts if given else tuple(c.replace(targets=(Target(),) * len(c.targets)) for c in dump.contexts)
-        fitting = equal_nodes(max(nids_of(told) | {*by_node}) + 1) if by_node else default_machine(told)
+        contexts = dump.contexts if given else tuple(c.replace(targets=(Target(),) * len(c.targets)) for c in dump.contexts)
+        fitting = equal_nodes(max(nids_of(contexts) | {*by_node}) + 1) if by_node else default_machine(contexts)
         if fitting != guess:
-            guess, dump = fitting, read_damo_line(words, fitting)
+            guess, dump = fitting, read_damo_line(line, fitting)
     return _surrounded(dump, guess, workload, "damo start", assumed=machine is None)
 
 

@@ -9,8 +9,8 @@ from typing import Any
 
 from ..errors import InputError
 from ..scenario import Context, Group, Machine, Node, Placement, Scenario, Vma, Workload
+from ..scenario.scenario import read_toml
 from ..units import GIB, PAGE_SZ, format_bytes
-from .documents import MAX_TEXT_BYTES, decode, read_bytes
 from .workloads.family import with_family
 from .workloads.masim import read_masim
 
@@ -27,15 +27,7 @@ def toml_part(path: Path, name: str) -> dict[str, Any]:
     InputError
         If the file is not readable TOML or has no such table.
     """
-    import tomllib
-
-    try:
-        data = tomllib.loads(decode(read_bytes(path, MAX_TEXT_BYTES), str(path)))
-    except tomllib.TOMLDecodeError as error:
-        raise InputError(str(path), f"is not valid TOML: {error}", "see the message for line and column") from None
-    except RecursionError:
-        raise InputError(str(path), "is nested too deeply", "give another file") from None
-    part = data.get(name)
+    part = read_toml(path).get(name)
     if not isinstance(part, dict):
         raise InputError(str(path), f"has no [{name}]", f"add the table, as in a scenario's [{name}]")
     return part
@@ -151,11 +143,11 @@ def check_addresses(contexts: Sequence[Context], machine: Machine) -> None:
 
 def nids_of(contexts: Sequence[Context]) -> set[int]:
     """Return 0, 1 and every node id that the contexts name."""
-    found = {0, 1}
+    nids = {0, 1}
     for c in contexts:
         for s in c.schemes:
-            found |= {s.target_nid, *(d.id for d in s.dests), *(g.nid for g in s.quota.goals)}
-    return {nid for nid in found if nid >= 0}
+            nids |= {s.target_nid, *(d.id for d in s.dests), *(g.nid for g in s.quota.goals)}
+    return {nid for nid in nids if nid >= 0}
 
 
 def equal_nodes(count: int) -> Machine:

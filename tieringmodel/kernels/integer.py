@@ -21,7 +21,7 @@ def mult_frac(x, numerator, denominator):
 
 @kernel
 def feed_loop_next_input(last_input, score):
-    """One step of ``damon_feed_loop_next_input`` (u64, u64) -> u64; see `tieringmodel.damon.tuners`."""
+    """One step of ``damon_feed_loop_next_input`` (u64, u64) -> u64; see `tieringmodel.damon.quota_math`."""
     if score == U10000:
         return last_input
     if score >= U20000:

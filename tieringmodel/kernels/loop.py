@@ -1,4 +1,4 @@
-"""The control loop reduced to one page count per quota window, in 64-bit integers (stability.md, section 0).
+"""The control loop reduced to one page count per quota window, in 64-bit integers (docs/theory/stability.md, section 0).
 
 A cap of ``ULONG_MAX`` bytes is exactly "no cap": it never binds, and TEMPORAL answers it as it answers no size quota.
 """

@@ -10,13 +10,12 @@ from dataclasses import replace
 
 from ..scenario import Scenario, need_scenario
 from .finding import LEVELS, RULES, Finding, Findings, Rule, format_findings, ordered, rule
-from .rules import destinations, direction, filters, metrics, monitors, opposing, patterns, quotas, tuners
-from .rules import unreachable as reach
+from .rules import destinations, direction, filters, metrics, monitors, opposing, patterns, quotas, tuners, unreachable
 from .wording import duration
 
 __all__ = ["LEVELS", "RULES", "Finding", "Findings", "Rule", "format_findings", "lint", "rule"]
 
-_BUILT_IN = (destinations, direction, filters, metrics, monitors, opposing, patterns, quotas, reach, tuners)
+_BUILT_IN = (destinations, direction, filters, metrics, monitors, opposing, patterns, quotas, unreachable, tuners)
 
 
 def lint(scenario: Scenario, *, rules: Iterable[Rule] | None = None) -> Findings:
@@ -41,16 +40,25 @@ def lint(scenario: Scenario, *, rules: Iterable[Rule] | None = None) -> Findings
     ------
     InputError
         If `scenario` is no `Scenario`.
+
+    Examples
+    --------
+    >>> import tieringmodel as tm
+    >>> goal = tm.Goal("node_mem_used_bp", "40 %", nid=0)
+    >>> away = tm.Scheme("migrate_cold", target_nid=1, quota=tm.Quota(goals=(goal,)))
+    >>> scenario = tm.load("rfc-40-60").replace(contexts=(tm.Context(schemes=(away,)),))
+    >>> [finding.code for finding in tm.lint(scenario) if finding.level == "error"]
+    ['goal-on-source', 'no-reset-interval']
     """
     return ordered(_findings(need_scenario(scenario), list(RULES.values() if rules is None else rules)))
 
 
 def _findings(scenario: Scenario, rules: list[Rule]) -> Iterator[Finding]:
-    told: set[tuple[str, str, str]] = set()
+    reported: set[tuple[str, str, str]] = set()
     for at_us, stage in [(0, scenario), *scenario.stages()]:
         here = [f for one in rules for f in one(stage)]
-        for found in here:
-            if (found.code, found.path, found.level) not in told:
+        for finding in here:
+            if (finding.code, finding.path, finding.level) not in reported:
                 since = f"from {duration(at_us * 1e-6)} on: " if at_us else ""
-                yield replace(found, message=since + found.message)
-        told |= {(f.code, f.path, f.level) for f in here}
+                yield replace(finding, message=since + finding.message)
+        reported |= {(f.code, f.path, f.level) for f in here}

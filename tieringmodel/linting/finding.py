@@ -85,6 +85,9 @@ def rule(function: Rule) -> Rule:
     return function
 
 
+lint_rule = rule  # its name at the front door, where "rule" alone would say little
+
+
 def natural(path: str) -> tuple[tuple[int, int, str], ...]:
     """Return a sort key under which ``contexts[10]`` follows ``contexts[2]``."""
     parts = re.findall(r"\d+|\D+", path)
@@ -139,5 +142,5 @@ def format_findings(findings: Iterable[Finding], width: int = 110) -> str:
     counts = [sum(f.level == level for f in items) for level in LEVELS]
     if not items:
         return "nothing to report"
-    words = [f"{n} {level}{'s' if n != 1 and level != 'info' else ''}" for n, level in zip(counts, LEVELS, strict=True) if n]
-    return "\n".join([*lines, ", ".join(words)])
+    counted = [f"{n} {level}{'s' if n != 1 and level != 'info' else ''}" for n, level in zip(counts, LEVELS, strict=True) if n]
+    return "\n".join([*lines, ", ".join(counted)])

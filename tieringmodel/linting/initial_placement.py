@@ -69,7 +69,7 @@ class Places:
         index = {n.nid: i for i, n in enumerate(self.nodes)}
         workload = scenario.workload
         places = workload.placement
-        at: dict[int, int] = {}
+        node_of: dict[int, int] = {}
         for k, place in enumerate(places):
             if place.start_bytes is None:
                 continue
@@ -77,7 +77,7 @@ class Places:
             if node is None:
                 self.outside.append(k)
                 node = index.get(place.nid, 0)
-            at[k] = node
+            node_of[k] = node
             self._put(Run(place.lo, place.hi, 0, (1,), (node,), place.start_bytes))
         for i, n in enumerate(self.nodes):
             self.free[i] = max(self.free[i] - (n.unmanaged_bytes + n.kernel_bytes) // PAGE_SZ, 0)
@@ -86,7 +86,7 @@ class Places:
         for k, place in enumerate(places):
             if place.weights:
                 self._deal(place.lo, place.hi, place.weights)
-            elif k not in at:
+            elif k not in node_of:
                 self._fill(place.lo, place.hi, index[place.nid])
         wanted = [(n.cache_bytes + n.offline_bytes) // PAGE_SZ for n in self.nodes]
         self.overfull = [max(want - free, 0) for want, free in zip(wanted, self.free, strict=True)]

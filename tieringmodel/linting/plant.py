@@ -10,7 +10,7 @@ from ..damon.quota_math import consist_esz_bp
 from ..scenario import Goal
 from ..units import PAGE_SZ, ULONG_MAX
 from .goal_reading import amounts, effect, family
-from .scheme_facts import At
+from .scheme_facts import SchemeFacts
 
 
 @dataclass(frozen=True)
@@ -42,34 +42,34 @@ class Plant:
         return min(pages * 10_000 // self.n_pages, 10_000)
 
 
-def plant(at: At, goal: Goal, phase: int = 0) -> Plant | None:
+def plant(facts: SchemeFacts, goal: Goal, phase: int = 0) -> Plant | None:
     """Return the plant of a goal that the scheme raises; None where the scenario does not fix one."""
-    facts, node, kind = at.facts, at.facts.index_of.get(goal.nid), family(goal)
-    if effect(at, goal) != 1 or goal.complement or node is None or at.context.ops != "paddr":
+    shared, node, kind = facts.shared, facts.shared.index_of.get(goal.nid), family(goal)
+    if effect(facts, goal) != 1 or goal.complement or node is None or facts.context.ops != "paddr":
         return None
-    if at.reclaims and kind == "free":  # no node has to take what leaves memory
-        start, n_pages = amounts(at, kind, goal, node)
-        return Plant(n_pages, start, n_pages if facts.filled(node, at) else start + at.supply()[node], n_pages)
-    if at.target is None:
+    if facts.reclaims and kind == "free":  # no node has to take what leaves memory
+        start, n_pages = amounts(facts, kind, goal, node)
+        return Plant(n_pages, start, n_pages if shared.filled(node, facts) else start + facts.supply()[node], n_pages)
+    if facts.target is None:
         return None
     if kind not in ("used", "free", "eligible", "share", "resident"):
         return None
-    target, total = at.target, facts.total
-    start, n_pages = amounts(at, kind, goal, node)
+    target, total = facts.target, shared.total
+    start, n_pages = amounts(facts, kind, goal, node)
     # What another scheme takes off the receiving node makes room there: at most all but the kernel's own.
-    clearable = facts.drained(target, at)
-    kernel = facts.nodes[target].kernel_bytes // PAGE_SZ
-    room = max((total[target] - kernel if clearable else facts.places.free[target]) - facts.reserve[target], 0)
-    supply = at.supply()
-    from_sources = sum(supply[i] for i in at.sources)
+    clearable = shared.drained(target, facts)
+    kernel = shared.nodes[target].kernel_bytes // PAGE_SZ
+    room = max((total[target] - kernel if clearable else shared.places.free[target]) - shared.reserve[target], 0)
+    supply = facts.supply()
+    from_sources = sum(supply[i] for i in facts.sources)
     if kind == "used":
-        filled = any(facts.filled(i, at) for i in at.sources)
-        return Plant(n_pages, start, n_pages if filled else start + from_sources, n_pages - facts.reserve[target])
+        filled = any(shared.filled(i, facts) for i in facts.sources)
+        return Plant(n_pages, start, n_pages if filled else start + from_sources, n_pages - shared.reserve[target])
     if kind == "free":
         return Plant(n_pages, start, start + supply[node], n_pages if clearable else start + room)
     if kind == "eligible":
-        now, here = at.eligible(phase), at.supply(phase)
-        start, n_pages, from_sources = now[node], sum(now), sum(here[i] for i in at.sources)
+        now, here = facts.eligible(phase), facts.supply(phase)
+        start, n_pages, from_sources = now[node], sum(now), sum(here[i] for i in facts.sources)
     if not n_pages:
         return None
     return Plant(n_pages, start, start + from_sources, room if clearable else start + room)
@@ -89,7 +89,7 @@ class Course(NamedTuple):
 
 
 def consist_course(p: Plant, target_bp: int, cap_bytes: int | None, esz_bp0: int = 0, windows: int = 20_000) -> Course | None:
-    """Run the integer loop of stability.md section 0 on a static plant until nothing moves any more.
+    """Run the integer loop of docs/theory/stability.md, section 0 on a static plant until nothing moves any more.
 
     Returns
     -------

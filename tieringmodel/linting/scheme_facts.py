@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from collections import deque
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
@@ -15,12 +16,11 @@ from typing import NamedTuple
 import numpy as np
 
 from ..damon.quota import reset_interval_jiffies
-from ..scenario import Context, Scenario, Scheme
+from ..damon.table import default_rejects, split_filters
+from ..scenario import Context, Filter, Scenario, Scheme
 from ..units import PAGE_SZ
-from .base_pages import in_base_pages
 from .expected_accesses import Touches, touches_of
 from .initial_placement import Places
-from .spans import Spans, clip, passing_spans
 
 
 class Matching(NamedTuple):
@@ -32,17 +32,17 @@ class Matching(NamedTuple):
 
 
 @dataclass(frozen=True)
-class At:
+class SchemeFacts:
     """A scheme, and everything about it that does not need a run. Nodes are indices of the machine."""
 
-    facts: Facts
+    shared: ScenarioFacts
     c: int
     s: int
 
     @property
     def context(self) -> Context:
         """Its context."""
-        return self.facts.scenario.contexts[self.c]
+        return self.shared.scenario.contexts[self.c]
 
     @property
     def scheme(self) -> Scheme:
@@ -75,7 +75,7 @@ class At:
     @cached_property
     def reset_us(self) -> float:
         """Length of a charge window as configured, in whole jiffies; inf where the kernel takes it for endless."""
-        hz = self.facts.scenario.machine.hz
+        hz = self.shared.scenario.machine.hz
         jiffies = reset_interval_jiffies(self.scheme.quota.reset_interval_ms, hz)
         return math.inf if jiffies is None else jiffies * 1e6 / hz
 
@@ -96,25 +96,25 @@ class At:
     def target(self) -> int | None:
         """The only node that it moves pages to; None if there is none, or several."""
         named = {d.id for d in self.scheme.dests if d.weight} if self.scheme.dests else {self.scheme.target_nid}
-        index = self.facts.index_of.get(next(iter(named))) if len(named) == 1 else None
+        index = self.shared.index_of.get(next(iter(named))) if len(named) == 1 else None
         return index if self.migrates else None
 
     @cached_property
-    def monitored(self) -> Spans:
+    def monitored(self) -> Ranges:
         """Monitored spans in bytes of the context's address space."""
-        return self.facts.monitored[self.c]
+        return self.shared.monitored[self.c]
 
     @cached_property
-    def passing(self) -> Spans:
+    def passing(self) -> Ranges:
         """What of `monitored` passes the core filters."""
-        return passing_spans(self.scheme, self.monitored, self.context.addr_unit, self.context.min_region_sz)
+        return passing_ranges(self.scheme, self.monitored, self.context.addr_unit, self.context.min_region_sz)
 
     @cached_property
     def sources(self) -> frozenset[int]:
         """Nodes from which it moves pages."""
-        every = range(len(self.facts.nodes))
+        every = range(len(self.shared.nodes))
         if self.context.ops == "paddr":
-            return frozenset(i for i in every if i != self.target and self.facts.bytes_on(self.passing, i))
+            return frozenset(i for i in every if i != self.target and self.shared.bytes_on(self.passing, i))
         return frozenset(i for i in every if i != self.target)
 
     def matches(self, nr: float | np.ndarray) -> np.ndarray:
@@ -136,7 +136,7 @@ class At:
 
     def _pages(self, phase: int | None, filtered: bool) -> list[int]:
         if filtered not in self._known:
-            self._known[filtered] = self.facts.pages(self, self.passing if filtered else self.monitored)
+            self._known[filtered] = self.shared.pages(self, self.passing if filtered else self.monitored)
         known = self._known[filtered]
         return known.ever if phase is None else known.by_phase[phase]
 
@@ -144,7 +144,7 @@ class At:
     def phases(self) -> list[int]:
         """The phases that differ in `eligible` or `supply`, each the first of its kind, in order."""
         first: dict[tuple[int, ...], int] = {}
-        for p in range(len(self.facts.phases)):
+        for p in range(len(self.shared.phases)):
             first.setdefault((*self.eligible(p), *self.supply(p)), p)
         return list(first.values())
 
@@ -159,7 +159,7 @@ class At:
         return self.scheme.quota.sz_bytes // PAGE_SZ if self.scheme.quota.sz_bytes else None
 
 
-class Facts:
+class ScenarioFacts:
     """Everything that rules ask about a scenario, computed when first asked.
 
     Parameters
@@ -180,7 +180,9 @@ class Facts:
         self.index_of = {n.nid: i for i, n in enumerate(self.nodes)}
         self.total = [(n.sz_bytes - n.unmanaged_bytes - n.offline_bytes) // PAGE_SZ for n in self.nodes]
         self.reserve = [n.reserve_pages for n in self.nodes]
-        self.schemes = [At(self, c, s) for c, x in enumerate(scenario.contexts) for s, y in enumerate(x.schemes) if y.enabled]
+        self.schemes = [
+            SchemeFacts(self, c, s) for c, x in enumerate(scenario.contexts) for s, y in enumerate(x.schemes) if y.enabled
+        ]
         changes = {t for g in scenario.workload.groups for t in (g.start_tick, g.end_tick)}
         self.phases = (0, *sorted(t for t in changes if 0 < t < 2**62))
         self._touches: dict[int, Touches] = {}
@@ -192,23 +194,25 @@ class Facts:
         return Places(self.scenario)
 
     @cached_property
-    def monitored(self) -> list[Spans]:
+    def monitored(self) -> list[Ranges]:
         """Monitored spans of each context in bytes of its address space."""
         out = []
         for context in self.scenario.contexts:
             unit, step = context.addr_unit, context.min_region_sz
             if context.ops == "paddr":
-                whole = [(self.nodes[0].start_bytes // unit, (self.nodes[-1].start_bytes + self.nodes[-1].sz_bytes) // unit)]
+                all_bytes = [
+                    (self.nodes[0].start_bytes // unit, (self.nodes[-1].start_bytes + self.nodes[-1].sz_bytes) // unit)
+                ]
             else:
-                whole = [(v.start_bytes, v.start_bytes + (v.hi - v.lo) * PAGE_SZ) for v in self.scenario.workload.vmas]
-            named = [r for t in context.targets for r in (t.regions or whole)]
+                all_bytes = [(v.start_bytes, v.start_bytes + (v.hi - v.lo) * PAGE_SZ) for v in self.scenario.workload.vmas]
+            named = [r for t in context.targets for r in (t.regions or all_bytes)]
             out.append(sorted(((a - a % step) * unit, -(-b // step) * step * unit) for a, b in named))
         return out
 
-    def bytes_on(self, spans: Spans, node: int) -> int:
+    def bytes_on(self, ranges: Ranges, node: int) -> int:
         """Return how many bytes of a node the physical spans cover."""
         n = self.nodes[node]
-        return sum(b - a for a, b in clip(spans, n.start_bytes, n.start_bytes + n.sz_bytes))
+        return sum(b - a for a, b in clip(ranges, n.start_bytes, n.start_bytes + n.sz_bytes))
 
     def touches(self, c: int) -> Touches:
         """Return the workload's areas with nr_accesses as context c will count them; they cover all logical pages."""
@@ -216,21 +220,21 @@ class Facts:
             self._touches[c] = touches_of(self.scenario, c, self.phases)
         return self._touches[c]
 
-    def pages(self, at: At, spans: Spans) -> Matching:
-        """Return pages per node inside `spans` that match a scheme's pattern; a node covered in part counts in part."""
-        touches, physical = self.touches(at.c), at.context.ops == "paddr"
-        here = self._on_nodes(at.c) if physical else self._mapped(at.c, spans)
-        fits = at.matches(touches.nr)
+    def pages(self, facts: SchemeFacts, ranges: Ranges) -> Matching:
+        """Return pages per node inside `ranges` that match a scheme's pattern; a node covered in part counts in part."""
+        touches, physical = self.touches(facts.c), facts.context.ops == "paddr"
+        here = self._on_nodes(facts.c) if physical else self._mapped(facts.c, ranges)
+        fits = facts.matches(touches.nr)
         change = np.zeros((len(self.phases) + 1, len(self.nodes)), np.int64)  # from the phase before to this one
         np.add.at(change, touches.since[fits], here[touches.area[fits]])
         np.subtract.at(change, touches.until[fits], here[touches.area[fits]])
         rows = np.vstack((change[:-1].cumsum(axis=0), here[np.unique(touches.area[fits])].sum(axis=0)))
-        if physical and at.matches(0.0):
+        if physical and facts.matches(0.0):
             rows += np.array(self.places.cache)
         known = rows.tolist()
         if physical:
-            parts = [(self.bytes_on(spans, i), n.sz_bytes) for i, n in enumerate(self.nodes)]
-            known = [[x * part // whole for x, (part, whole) in zip(row, parts, strict=True)] for row in known]
+            parts = [(self.bytes_on(ranges, i), n.sz_bytes) for i, n in enumerate(self.nodes)]
+            known = [[x * part // size for x, (part, size) in zip(row, parts, strict=True)] for row in known]
         return Matching(known[:-1], known[-1])
 
     def _on_nodes(self, c: int) -> np.ndarray:
@@ -240,12 +244,12 @@ class Facts:
             self._nodes_of[c] = self._table([self.places.on_nodes(lo, hi) for lo, hi in pairwise(edges)])
         return self._nodes_of[c]
 
-    def _mapped(self, c: int, spans: Spans) -> np.ndarray:
+    def _mapped(self, c: int, ranges: Ranges) -> np.ndarray:
         """Return pages per area and node, as often as virtual spans map them."""
         touches = self.touches(c)
         edges = touches.edges.tolist()
         out = self._table([[0] * len(self.nodes)] * (len(edges) - 1))
-        for lo, hi in self.logical(spans):
+        for lo, hi in self.logical(ranges):
             for a in touches.overlapping(lo, hi):
                 out[a] += self.places.on_nodes(max(edges[a], lo), min(edges[a + 1], hi))
         return out
@@ -253,36 +257,110 @@ class Facts:
     def _table(self, rows: list[list[int]]) -> np.ndarray:
         return np.array(rows, np.int64).reshape(-1, len(self.nodes))
 
-    def logical(self, spans: Spans) -> Spans:
+    def logical(self, ranges: Ranges) -> Ranges:
         """Return the logical pages in virtual spans."""
         out = []
         for v in self.scenario.workload.vmas:
-            for a, b in clip(spans, v.start_bytes, v.start_bytes + (v.hi - v.lo) * PAGE_SZ):
+            for a, b in clip(ranges, v.start_bytes, v.start_bytes + (v.hi - v.lo) * PAGE_SZ):
                 out.append((v.lo + (a - v.start_bytes) // PAGE_SZ, v.lo - (v.start_bytes - b) // PAGE_SZ))
         return sorted(out)
 
     def resident(self, c: int) -> list[int]:
         """Return LRU pages per node in the monitored memory of a paddr context."""
-        whole = [a + b for a, b in zip(self.places.on_nodes(0, self.scenario.workload.n_pages), self.places.cache, strict=True)]
-        return [n * self.bytes_on(self.monitored[c], i) // self.nodes[i].sz_bytes for i, n in enumerate(whole)]
+        on_lru = [
+            a + b for a, b in zip(self.places.on_nodes(0, self.scenario.workload.n_pages), self.places.cache, strict=True)
+        ]
+        return [n * self.bytes_on(self.monitored[c], i) // self.nodes[i].sz_bytes for i, n in enumerate(on_lru)]
 
-    def filled(self, node: int, but: At) -> bool:
+    def filled(self, node: int, but: SchemeFacts) -> bool:
         """Whether another scheme moves pages into the node."""
-        return any(at.target == node and at.sources for at in self.schemes if at is not but)
+        return any(facts.target == node and facts.sources for facts in self.schemes if facts is not but)
 
-    def drained(self, node: int, but: At) -> bool:
+    def drained(self, node: int, but: SchemeFacts) -> bool:
         """Whether another scheme moves pages out of the node, or reclaims them."""
-        return any((at.migrates or at.reclaims) and node in at.sources for at in self.schemes if at is not but)
+        return any((facts.migrates or facts.reclaims) and node in facts.sources for facts in self.schemes if facts is not but)
 
 
-_LAST: deque[Facts] = deque(maxlen=8)
+_LAST: deque[ScenarioFacts] = deque(maxlen=8)
 
 
-def facts_of(scenario: Scenario) -> Facts:
+def facts_of(scenario: Scenario) -> ScenarioFacts:
     """Return the facts about a scenario; the same object while rules ask about the same scenario."""
     # By identity: events may hold lists, so a scenario need not have a hash.
     known = next((f for f in list(_LAST) if f.original is scenario), None)
     if known is None:
-        known = Facts(scenario)
+        known = ScenarioFacts(scenario)
         _LAST.append(known)
     return known
+
+
+def in_base_pages(scenario: Scenario) -> Scenario:
+    """Return the scenario with every folio written as the base pages it consists of.
+
+    Sizes in bytes stay. A folio's touches become touches of each of its pages, for an access anywhere in a folio is
+    seen everywhere in it. What only whole folios do (to move at once, or not at all) is lost.
+
+    Parameters
+    ----------
+    scenario : Scenario
+        With any ``machine.folio_bytes``.
+
+    Returns
+    -------
+    Scenario
+        The same object if its folios are base pages already.
+    """
+    n = scenario.machine.folio_bytes // PAGE_SZ
+    if n == 1:
+        return scenario
+    workload = scenario.workload
+    ranges = {
+        name: tuple(one.replace(lo=one.lo * n, hi=one.hi * n) for one in getattr(workload, name))
+        for name in ("groups", "placement", "vmas", "memcgs")
+    }
+    nodes = tuple(node.replace(reserve_pages=node.reserve_pages * n) for node in scenario.machine.nodes)
+    return scenario.replace(
+        machine=scenario.machine.replace(nodes=nodes, folio_bytes=PAGE_SZ),
+        workload=workload.replace(n_pages=workload.n_pages * n, **ranges),
+        events=(),
+    )
+
+
+Ranges = list[tuple[int, int]]
+
+
+def clip(ranges: Iterable[tuple[int, int]], lo: int, hi: int) -> Ranges:
+    """Return what the spans have inside lo … hi."""
+    return [(max(a, lo), min(b, hi)) for a, b in ranges if max(a, lo) < min(b, hi)]
+
+
+def passing_ranges(scheme: Scheme, monitored: Ranges, unit: int, step: int) -> Ranges:
+    """Return what of the monitored spans passes a scheme's core filters (docs/theory/damon.md, sections d.4 and d.5).
+
+    Parameters
+    ----------
+    scheme : Scheme
+        The scheme; of a context's targets, only the first is looked at.
+    monitored : list of (int, int)
+        Bytes.
+    unit, step : int
+        ``addr_unit``, and the smallest region in core addresses to which filters' bounds are rounded down.
+    """
+    core, _ = split_filters(scheme.filters)
+    bounds: dict[int, tuple[int, int]] = {
+        k: ((f.start_bytes - f.start_bytes % step) * unit, (f.end_bytes - f.end_bytes % step) * unit)
+        for k, f in enumerate(core)
+        if f.type == "addr"
+    }
+
+    def hits(k: int, f: Filter, lo: int, hi: int) -> bool:
+        inside = bounds[k][0] <= lo and hi <= bounds[k][1] if k in bounds else f.target_idx == 0
+        return inside == f.matching
+
+    edges = {e for start_end in monitored for e in start_end} | {e for pair in bounds.values() for e in pair}
+    out: Ranges = []
+    for lo, hi in pairwise(sorted(edges)):
+        decisive = next((f for k, f in enumerate(core) if hits(k, f, lo, hi)), None)
+        if clip(monitored, lo, hi) and (decisive.allow if decisive else not default_rejects(scheme.filters)[0]):
+            out.append((lo, hi))
+    return out

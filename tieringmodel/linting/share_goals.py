@@ -7,18 +7,18 @@ from dataclasses import dataclass
 
 from ..scenario import Scenario
 from .goal_reading import effect, family, reading
-from .scheme_facts import At, facts_of
+from .scheme_facts import SchemeFacts, facts_of
 
 SHARES = {"eligible": "eligible", "ineligible": "eligible", "share": "share"}
 
 
 @dataclass(frozen=True)
-class Wish:
+class ShareGoal:
     """A scheme whose only goal asks for a share of a node.
 
     Attributes
     ----------
-    at : At
+    facts : At
         The scheme.
     kind : str
         What is counted: ``"eligible"`` or ``"share"`` of all nodes' pages, ``"used"`` or ``"memcg-used"`` of one.
@@ -30,7 +30,7 @@ class Wish:
         Whether the scheme moves pages into the node.
     """
 
-    at: At
+    facts: SchemeFacts
     kind: str
     node: int
     bp: int
@@ -39,37 +39,37 @@ class Wish:
     @property
     def path(self) -> str:
         """Where the target stands."""
-        return f"{self.at.path}.quota.goals[0].target_value"
+        return f"{self.facts.path}.quota.goals[0].target_value"
 
     @property
     def nid(self) -> int:
         """The node's id."""
-        return self.at.facts.nodes[self.node].nid
+        return self.facts.shared.nodes[self.node].nid
 
 
-def wishes(scenario: Scenario) -> Iterator[Wish]:
+def share_goals_of(scenario: Scenario) -> Iterator[ShareGoal]:
     """Yield the schemes with one goal that they raise, complements turned into what they mean."""
-    for at in facts_of(scenario).schemes:
-        goals = at.scheme.quota.goals
-        if len(goals) != 1 or not at.migrates or at.target is None or effect(at, goals[0]) != 1:
+    for facts in facts_of(scenario).schemes:
+        goals = facts.scheme.quota.goals
+        if len(goals) != 1 or not facts.migrates or facts.target is None or effect(facts, goals[0]) != 1:
             continue
-        kind, now = family(goals[0]), reading(at, goals[0])
-        node = at.facts.index_of[goals[0].nid]
-        if now is None or (kind in SHARES and node != at.target and len(at.facts.nodes) != 2):
+        kind, now = family(goals[0]), reading(facts, goals[0])
+        node = facts.shared.index_of[goals[0].nid]
+        if now is None or (kind in SHARES and node != facts.target and len(facts.shared.nodes) != 2):
             continue
         if kind in SHARES:
-            yield Wish(at, SHARES[kind], at.target, now.target, True)
+            yield ShareGoal(facts, SHARES[kind], facts.target, now.target, True)
         elif kind in ("used", "free", "memcg-used", "memcg-free"):
-            yield Wish(at, kind.replace("free", "used"), node, now.target, node == at.target)
+            yield ShareGoal(facts, kind.replace("free", "used"), node, now.target, node == facts.target)
 
 
-def same_pages(one: At, other: At) -> bool:
+def same_pages(one: SchemeFacts, other: SchemeFacts) -> bool:
     """Whether both schemes pick pages by the same accesses and age."""
     a, b = (x.scheme.access_pattern for x in (one, other))
     return all(getattr(a, f) == getattr(b, f) for f in ("min_nr_accesses", "max_nr_accesses", "min_age", "max_age"))
 
 
-def overlap(one: At, other: At) -> bool:
+def overlap(one: SchemeFacts, other: SchemeFacts) -> bool:
     """Whether a region can match both access patterns."""
     a, b = (x.scheme.access_pattern for x in (one, other))
     return all(
@@ -78,6 +78,6 @@ def overlap(one: At, other: At) -> bool:
     )
 
 
-def facing(one: At, other: At) -> bool:
+def facing(one: SchemeFacts, other: SchemeFacts) -> bool:
     """Whether each moves pages out of the node that the other moves them to."""
     return one.target in other.sources and other.target in one.sources

@@ -8,7 +8,7 @@ from ..damon.quota_math import mult_frac
 from ..scenario import Scheme
 from ..theory import closed_forms
 from ..units import MIB, PAGE_SZ, format_bytes
-from .scheme_facts import At
+from .scheme_facts import SchemeFacts
 
 
 def size(pages: float) -> str:
@@ -42,18 +42,18 @@ def cap(scheme: Scheme) -> str:
     return format_bytes(scheme.quota.sz_bytes) if scheme.quota.sz_bytes else "no size quota"
 
 
-def fate(at: At, value: int, target: int) -> str:
+def fate(facts: SchemeFacts, value: int, target: int) -> str:
     """Return what becomes of a scheme whose only goal stays at a value for ever."""
     if mult_frac(value, 10_000, target) >= 10_000:
-        left = "1 byte" if at.scheme.quota.goal_tuner == "consist" else "0"
+        left = "1 byte" if facts.scheme.quota.goal_tuner == "consist" else "0"
         return f"the quota stays at {left}, the scheme is inert"
-    return unmet(at, value, target)
+    return unmet(facts, value, target)
 
 
-def unmet(at: At, value: int, target: int) -> str:
+def unmet(facts: SchemeFacts, value: int, target: int) -> str:
     """Return what the tuner does about a goal that never gets beyond a value below its target."""
-    limit = cap(at.scheme) if at.scheme.quota.sz_bytes else ""
-    if at.scheme.quota.goal_tuner == "consist":
+    limit = cap(facts.scheme) if facts.scheme.quota.sz_bytes else ""
+    if facts.scheme.quota.goal_tuner == "consist":
         growth = closed_forms.windup_growth(value, target)
         return f"the quota winds up by {growth:.4f} per window without end" + f" (applied up to {limit})" * bool(limit)
     return f"TEMPORAL asks for {f'its whole {limit}' if limit else 'everything'} in every window for ever"

@@ -48,6 +48,13 @@ def sweep(axes: Mapping[Any, Any], **fixed: Any) -> xr.Dataset:
     Notes
     -----
     Every point equals `run` with its arguments. One kernel call for each combination of tuner and direction.
+
+    Examples
+    --------
+    >>> import tieringmodel as tm
+    >>> ds = tm.loop.sweep({"target_bp": [2000, 4000]}, tuner="temporal", n_pages=100_000, start_pages=0, cap_bytes=4 << 20)
+    >>> ds.final_pages.values.tolist()
+    [20480, 40960]
     """
     import xarray as xr
 
@@ -62,12 +69,12 @@ def sweep(axes: Mapping[Any, Any], **fixed: Any) -> xr.Dataset:
         for k, c in enumerate(columns.values())
         for n, values in c.items()
     }
-    words = {n: spread.pop(n, np.array(fixed.pop(n, None if n == "tuner" else "in"))) for n in _WORDS}
+    choices = {n: spread.pop(n, np.array(fixed.pop(n, None if n == "tuner" else "in"))) for n in _WORDS}
     for name, options in _WORDS.items():
-        for word in words[name].ravel().tolist():
+        for word in choices[name].ravel().tolist():
             choice(name, word, options)
-    chosen = {n: np.broadcast_to(w, shape) for n, w in words.items()}
-    found: dict[str, Any] = {}
+    chosen = {n: np.broadcast_to(w, shape) for n, w in choices.items()}
+    results: dict[str, Any] = {}
     about: dict[str, dict[str, Any]] = {}
     for tuner, direction in product(*_WORDS.values()):
         here = (chosen["tuner"] == tuner) & (chosen["direction"] == direction)
@@ -76,7 +83,7 @@ def sweep(axes: Mapping[Any, Any], **fixed: Any) -> xr.Dataset:
         picked = {n: np.broadcast_to(v, shape)[here] for n, v in spread.items()}
         part = run_many(tuner, direction=direction, **picked, **fixed)
         for key, variable in part.data_vars.items():
-            array = found.setdefault(str(key), np.empty(shape, variable.dtype))
+            array = results.setdefault(str(key), np.empty(shape, variable.dtype))
             array[here] = variable.values
             about[str(key)] = {str(k): v for k, v in variable.attrs.items()}
     dims = tuple(columns)
@@ -85,9 +92,9 @@ def sweep(axes: Mapping[Any, Any], **fixed: Any) -> xr.Dataset:
         for dim, c in columns.items()
         for n, values in c.items()
     }
-    given = {n: w.item() for n, w in words.items() if not w.ndim} | fixed
+    given = {n: w.item() for n, w in choices.items() if not w.ndim} | fixed
     attrs = {"kind": "loop_sweep", "source": "tieringmodel.loop.sweep", "parameters": json.dumps(given, default=float)}
-    return xr.Dataset({n: (dims, v, about[n]) for n, v in found.items()}, coords, attrs)
+    return xr.Dataset({n: (dims, v, about[n]) for n, v in results.items()}, coords, attrs)
 
 
 def _columns(axes: Mapping[Any, Any]) -> dict[str, dict[str, Any]]:

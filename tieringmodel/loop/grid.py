@@ -81,7 +81,14 @@ def run_many(
 
     Notes
     -----
-    Every run equals `run` with the same arguments, noise included. Source: stability.md section 0; tail: section 4.
+    Every run equals `run` with the same arguments, noise included. Source: docs/theory/stability.md, sections 0 and 4.
+
+    Examples
+    --------
+    >>> import tieringmodel as tm
+    >>> ds = tm.loop.run_many("temporal", 4000, 1_000_000, 0, cap_bytes=100 << 20, delay=[0, 1, 3])
+    >>> ds.final_pages.values.tolist()
+    [409600, 435200, 486400]
     """
     check.choice("tuner", tuner, ("consist", "temporal"))
     inward = check.choice("direction", direction, ("in", "out")) == "in"

@@ -69,7 +69,14 @@ def run_pair(
 
     Notes
     -----
-    Source: stability.md section 3f.
+    Source: docs/theory/stability.md, section 3f.
+
+    Examples
+    --------
+    >>> import tieringmodel as tm
+    >>> ds = tm.loop.run_pair("temporal", (6000, 5000), (80 << 20, 40 << 20), 1_000_000, 0)
+    >>> ds["moved"].values[-1].tolist()  # pages, pull and push: for ever
+    [20480, 10240]
     """
     check.choice("tuner", tuner, ("consist", "temporal"))
     targets = [check.whole(f"targets_bp[{i}]", value, "target_bp") for i, value in enumerate(_two("targets_bp", targets_bp))]

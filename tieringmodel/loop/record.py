@@ -10,7 +10,7 @@ import numpy as np
 if TYPE_CHECKING:
     import xarray as xr
 
-SOURCE = "tieringmodel.loop, integer window loop (stability.md section 0)"
+SOURCE = "tieringmodel.loop, integer window loop (docs/theory/stability.md, section 0)"
 
 VARIABLES: dict[str, tuple[str, str]] = {
     "pages": ("pages on the goal node at the window's start", "pages"),

@@ -1,4 +1,4 @@
-"""One scheme, one goal, one number."""
+"""What a tuner does to one page count, window by window: one scheme with one goal."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def run(
     Parameters
     ----------
     tuner : {"consist", "temporal"}
-        The quota-goal tuner (damon-7.3.4.md, f.5 and f.6).
+        The quota-goal tuner (docs/theory/damon.md, sections f.5 and f.6).
     target_bp : int
         Goal, share of the eligible pages that should be on the goal node, in basis points (1..10000).
     n_pages : int
@@ -90,7 +90,15 @@ def run(
 
     Notes
     -----
-    Source: stability.md section 0 for the order inside a window; damon-7.3.4.md f.3 to f.6 for score and tuners.
+    Source: docs/theory/stability.md, section 0 for the order inside a window; docs/theory/damon.md, sections f.3 to f.6 for
+    score and tuners.
+
+    Examples
+    --------
+    >>> import tieringmodel as tm
+    >>> ds = tm.loop.run("temporal", 4000, 1_000_000, 0, cap_bytes=100 << 20)
+    >>> int(ds.final_pages)
+    409600
     """
     check.choice("tuner", tuner, ("consist", "temporal"))
     inward = check.choice("direction", direction, ("in", "out")) == "in"

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from ..atomic import replacing
 from ..errors import InputError
 from .reading import need, numbers
 from .roles import BLUE, VERMILLION, Dashes
@@ -29,12 +28,8 @@ TITLES = {
 TRUE, FALSE = BLUE, VERMILLION
 """Colours of a setting in which the claim came out true, and in which it did not."""
 DASHED: Dashes = (0, (4, 1.5))
-DPI = 150
-
-
-def claim_sheet(ds: xr.Dataset) -> Sheet:
-    """Return the sheet of `rfc_claim`."""
-    return Sheet(3.0)
+CLAIM_SHEET = Sheet(3.0)
+"""The sheet of `rfc_claim`."""
 
 
 def claims_sheet(found: Sequence[Any]) -> Sheet:
@@ -50,10 +45,8 @@ def five_pages_sheet(ds: xr.Dataset) -> Sheet:
 def _dataset(found: Any) -> xr.Dataset:
     ds: xr.Dataset = getattr(found, "dataset", found)
     if getattr(ds, "attrs", {}).get("kind") != "claim":
-        raise InputError(
-            "claim", f"a {type(found).__name__} is no claim", "give what tieringmodel.studies.claims.claim returns"
-        )
-    need(ds, "claim", ("share_bp", "moved_share", "target_bp", "holds"), "tieringmodel.studies.claims.claim")
+        raise InputError("claim", f"a {type(found).__name__} is no claim", "give what tieringmodel.studies.claim returns")
+    need(ds, "claim", ("share_bp", "moved_share", "target_bp", "holds"), "tieringmodel.studies.claim")
     return ds
 
 
@@ -63,7 +56,7 @@ def rfc_claim(found: Any, *, ax: Axes | None = None) -> Axes:
     Parameters
     ----------
     found : Claim or xarray.Dataset
-        From `tieringmodel.studies.claims.claim`, or its dataset.
+        From `tieringmodel.studies.claim`, or its dataset.
     ax : matplotlib Axes, optional
         Where to draw; by default a new figure.
 
@@ -77,7 +70,7 @@ def rfc_claim(found: Any, *, ax: Axes | None = None) -> Axes:
         If it is no claim.
     """
     ds = _dataset(found)
-    target = claim_sheet(ds).axes(ax)[0]
+    target = CLAIM_SHEET.axes(ax)[0]
     name = str(ds.attrs["name"])
     _PANELS.get(name, _shares)(target, ds)
     holds = np.asarray(ds["holds"].values, bool)
@@ -92,7 +85,7 @@ def rfc_claims(found: Sequence[Any], *, ax: Any = None) -> npt.NDArray[Any]:
     Parameters
     ----------
     found : sequence of Claim or xarray.Dataset
-        From `tieringmodel.studies.claims.claims`.
+        From `tieringmodel.studies.claims`.
     ax : sequence of matplotlib Axes, optional
         One per claim; by default a new figure.
 
@@ -109,7 +102,7 @@ def rfc_claims(found: Sequence[Any], *, ax: Any = None) -> npt.NDArray[Any]:
     from matplotlib.lines import Line2D
 
     if not len(found):
-        raise InputError("found", "is empty", "give what tieringmodel.studies.claims.claims returns")
+        raise InputError("found", "is empty", "give what tieringmodel.studies.claims returns")
     sets = [_dataset(c) for c in found]
     axes = claims_sheet(sets).axes(ax)
     # The names at the ends of lines look for places by the height that the axes will have.
@@ -206,7 +199,7 @@ def _ratios(ax: Axes, ds: xr.Dataset) -> None:
 
 
 def _quotas(ax: Axes, ds: xr.Dataset, windows: int = 150) -> None:
-    from matplotlib.ticker import FuncFormatter, NullLocator
+    from matplotlib.ticker import NullLocator
 
     from ..units import format_bytes
 
@@ -216,7 +209,7 @@ def _quotas(ax: Axes, ds: xr.Dataset, windows: int = 150) -> None:
     ax.set_ylim(-0.4, 10 * float(np.nanmax(values)))
     ax.yaxis.set_ticks([0, *(1024.0**k for k in range(1, 6) if 1024.0**k <= np.nanmax(values))])
     ax.yaxis.set_minor_locator(NullLocator())
-    ax.yaxis.set_major_formatter(FuncFormatter(lambda value, _: format_bytes(value)))
+    ax.yaxis.set_major_formatter(lambda value, _: format_bytes(value))
     _lines(ax, ds, np.arange(values.shape[1]), values, "default")
 
 
@@ -229,7 +222,7 @@ def five_pages(ds: xr.Dataset, *, ax: Any = None) -> npt.NDArray[Any]:
     Parameters
     ----------
     ds : xarray.Dataset
-        From `tieringmodel.studies.claims.rfc_five_pages`.
+        From `tieringmodel.studies.rfc_five_pages`.
     ax : sequence of matplotlib Axes, optional
         One per reading; by default a new figure with five in a row.
 
@@ -242,6 +235,13 @@ def five_pages(ds: xr.Dataset, *, ax: Any = None) -> npt.NDArray[Any]:
     ------
     InputError
         If the dataset is not the example.
+
+    Examples
+    --------
+    >>> import tieringmodel as tm
+    >>> from tieringmodel.studies.five_pages import rfc_five_pages
+    >>> len(tm.plot.five_pages(rfc_five_pages()))
+    10
     """
     from matplotlib.colors import ListedColormap
     from matplotlib.patches import Patch
@@ -306,25 +306,20 @@ def write_readme_figures(folder: str | Path) -> list[Path]:
         If the folder is a file.
     """
     # The only function here that runs anything: a figure of the README must follow from the code beside it.
-    from ..studies.claims import claims
-    from ..studies.pull_push_map import pair_map
+    from ..studies import claims, pair_map
+    from .files import made_folder, save_png
     from .pairs import consist_or_temporal, pair_sheet
 
-    place = Path(folder)
-    if place.exists() and not place.is_dir():
-        raise InputError("folder", f"{place} is a file", "name a folder")
-    place.mkdir(parents=True, exist_ok=True)
-    found, pair = claims(), pair_map()
+    place = made_folder(folder)
+    made, pair = claims(), pair_map()
     parts: tuple[tuple[str, Sheet, Callable[[Any], Any]], ...] = (
-        ("claims", claims_sheet(found), lambda axes: rfc_claims(found, ax=axes)),
+        ("claims", claims_sheet(made), lambda axes: rfc_claims(made, ax=axes)),
         ("consist_or_temporal", pair_sheet(pair), lambda axes: consist_or_temporal(pair, ax=axes)),
     )
     written = []
     for name, sheet, draw in parts:
         figure, axes = sheet.figure()
         draw(axes)
-        path = place / f"{name}.png"
-        with replacing(path) as temporary:
-            figure.savefig(temporary, dpi=DPI, format="png")
-        written.append(path)
+        written.append(place / f"{name}.png")
+        save_png(figure, written[-1])
     return written

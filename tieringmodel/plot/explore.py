@@ -16,7 +16,7 @@ from ..errors import InputError
 from ..fields import Checked
 from ..units import MIB, PAGE_SZ, format_bytes
 from ..verdicts.judge import Verdict, verdict
-from .windows import course, course_sheet
+from .windows import COURSE_SHEET, course
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -53,8 +53,7 @@ class Knobs(Checked):
             if not getattr(self, name):
                 raise InputError(name, "is 0", "write 1 or more")
         if not 0 <= self.leak_percent_per_s <= 100:
-            text = f"{self.leak_percent_per_s:g} is no percentage"
-            raise InputError("leak_percent_per_s", text, "write 0 … 100")
+            raise InputError("leak_percent_per_s", f"{self.leak_percent_per_s:g} is no percentage", "write 0 … 100")
         if not 2 <= self.windows <= MOST_WINDOWS:
             text = f"{self.duration_s} s hold {self.windows} intervals"
             raise InputError("duration_s", text, f"change it so that they are 2 … {MOST_WINDOWS}")
@@ -108,7 +107,7 @@ def draw(knobs: Knobs) -> tuple[Figure, Verdict]:
         The figure is known to no window and to pyplot neither.
     """
     ds = knobs.run()
-    figure, axes = course_sheet(ds).figure()
+    figure, axes = COURSE_SHEET.figure()
     course(ds, ax=axes)
     return figure, verdict(ds)
 

@@ -23,20 +23,20 @@ class Kind(NamedTuple):
     """A figure: its function and the sheet that it needs for a dataset."""
 
     draw: Callable[..., Any]
-    sheet: Callable[[Any], Sheet]
+    sheet: Sheet | Callable[[Any], Sheet]
 
 
 KINDS = {
-    "share": Kind(shares.share, shares.share_sheet),
+    "share": Kind(shares.share, shares.SHARE_SHEET),
     "share_panels": Kind(shares.share_panels, shares.panels_sheet),
-    "migration_rate": Kind(flows.migration_rate, flows.rate_sheet),
-    "regions": Kind(snapshots.heatmap, snapshots.heatmap_sheet),
+    "migration_rate": Kind(flows.migration_rate, flows.RATE_SHEET),
+    "regions": Kind(snapshots.heatmap, snapshots.HEATMAP_SHEET),
     "summary": Kind(flows.summary, flows.summary_sheet),
-    "esz": Kind(run.esz, run.esz_sheet),
-    "occupancy": Kind(run.occupancy, run.occupancy_sheet),
-    "course": Kind(windows.course, windows.course_sheet),
-    "returns": Kind(windows.returns, windows.returns_sheet),
-    "spectrum": Kind(windows.spectrum, windows.spectrum_sheet),
+    "esz": Kind(run.esz, run.ESZ_SHEET),
+    "occupancy": Kind(run.occupancy, run.OCCUPANCY_SHEET),
+    "course": Kind(windows.course, windows.COURSE_SHEET),
+    "returns": Kind(windows.returns, windows.RETURNS_SHEET),
+    "spectrum": Kind(windows.spectrum, windows.SPECTRUM_SHEET),
     "sweep_map": Kind(sweeps.sweep_map, sweeps.sweep_sheet),
 }
 OF_A_COMPARISON = ("share", "migration_rate", "regions", "summary")
@@ -67,7 +67,7 @@ def figure(name: str, ds: xr.Dataset, **options: Any) -> Figure:
     if name not in KINDS:
         raise InputError("name", f"{name!r} is no figure", "known: " + ", ".join(KINDS))
     kind = KINDS[name]
-    made, axes = kind.sheet(ds).figure()
+    made, axes = (kind.sheet if isinstance(kind.sheet, Sheet) else kind.sheet(ds)).figure()
     kind.draw(ds, ax=axes if axes.size > 1 else axes[0], **options)
     return made
 
@@ -101,6 +101,13 @@ def save_figures(cmp: xr.Dataset, folder: str | Path) -> list[Path]:
     ------
     InputError
         If the folder is a file, or the dataset does not fit.
+
+    Examples
+    --------
+    >>> import tieringmodel as tm
+    >>> cmp = tm.compare({"goals": tm.load("rfc-40-60")}, duration="3 s", seed=1)
+    >>> [path.name for path in tm.plot.save_figures(cmp, "figures")]
+    ['rfc-40-60-share.png', 'rfc-40-60-migration_rate.png', 'rfc-40-60-regions.png', 'rfc-40-60-summary.png']
     """
     paths = files_of(cmp, folder)
     for name, path in paths.items():
@@ -108,12 +115,24 @@ def save_figures(cmp: xr.Dataset, folder: str | Path) -> list[Path]:
     return [*paths.values()]
 
 
-def files_of(cmp: xr.Dataset, folder: str | Path) -> dict[str, Path]:
-    """Return where `save_figures` puts which figure; the folder is there afterwards."""
+def made_folder(folder: str | Path) -> Path:
+    """Return a folder that is there afterwards.
+
+    Raises
+    ------
+    InputError
+        If it is a file.
+    """
     place = Path(folder)
     if place.exists() and not place.is_dir():
         raise InputError("folder", f"{place} is a file", "name a folder")
     place.mkdir(parents=True, exist_ok=True)
+    return place
+
+
+def files_of(cmp: xr.Dataset, folder: str | Path) -> dict[str, Path]:
+    """Return where `save_figures` puts which figure; the folder is there afterwards."""
+    place = made_folder(folder)
     prefix = slug(str(cmp.attrs.get("name", "")))
     drawn = [name for name in OF_A_COMPARISON if name != "regions" or has_regions(cmp)]
     return {name: place / f"{prefix}-{name}.png" for name in drawn}

@@ -17,11 +17,8 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 LINEAR_BELOW_MIB_S = 0.1
-
-
-def rate_sheet(cmp: xr.Dataset) -> Sheet:
-    """Return the sheet of `migration_rate`."""
-    return Sheet(4.4)
+RATE_SHEET = Sheet(4.4)
+"""The sheet of `migration_rate`."""
 
 
 def summary_sheet(cmp: xr.Dataset) -> Sheet:
@@ -79,11 +76,18 @@ def migration_rate(cmp: xr.Dataset, *, window_s: float = 10.0, ax: Axes | None =
     ------
     InputError
         If the dataset lacks a variable or the window is not positive.
+
+    Examples
+    --------
+    >>> import tieringmodel as tm
+    >>> cmp = tm.compare({"goals": tm.load("rfc-40-60")}, duration="3 s", seed=1)
+    >>> tm.plot.migration_rate(cmp).get_ylabel()
+    'Migrated [MiB/s], mean over 10 s'
     """
     need(cmp, "cmp", ("migrated_mib_s",), COMPARISON)
     if not (np.isfinite(window_s) and window_s > 0):
         raise InputError("window_s", f"{window_s!r} is not a positive time", "write e.g. 10")
-    target = rate_sheet(cmp).axes(ax)[0]
+    target = RATE_SHEET.axes(ax)[0]
     time, policies = numbers(cmp, "time"), names(cmp)
     smooth = running_mean(time, numbers(cmp, "migrated_mib_s"), window_s)
     dress(target, TIME, f"Migrated [MiB/s], mean over {window_s:g} s")
@@ -114,7 +118,7 @@ def _both_small(rest: list[str]) -> str:
 
 def _rate_scale(ax: Axes, values: npt.NDArray[np.float64], which: str) -> None:
     """Scale an axis of rates: linear from 0 to 0.1 MiB/s, logarithmic above."""
-    from matplotlib.ticker import FuncFormatter, NullLocator
+    from matplotlib.ticker import NullLocator
 
     high = float(values[np.isfinite(values)].max(initial=10 * LINEAR_BELOW_MIB_S))
     decades = int(np.ceil(np.log10(high * 1.3)))
@@ -124,7 +128,7 @@ def _rate_scale(ax: Axes, values: npt.NDArray[np.float64], which: str) -> None:
     axis = ax.yaxis if which == "y" else ax.xaxis
     axis.set_ticks([0.0] + [10.0**k for k in range(-1, decades + 1) if 10.0**k <= high * 1.5])
     axis.set_minor_locator(NullLocator())
-    axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    axis.set_major_formatter(lambda value, _: f"{value:g}")
 
 
 def summary(cmp: xr.Dataset, *, ax: Any = None) -> npt.NDArray[Any]:
@@ -145,6 +149,14 @@ def summary(cmp: xr.Dataset, *, ax: Any = None) -> npt.NDArray[Any]:
     ------
     InputError
         If the dataset lacks a variable or fewer than two axes are given.
+
+    Examples
+    --------
+    >>> import tieringmodel as tm
+    >>> cmp = tm.compare({"goals": tm.load("rfc-40-60")}, duration="3 s", seed=1)
+    >>> rate, error = tm.plot.summary(cmp)
+    >>> rate.get_xlabel()
+    'Residual migration [MiB/s]'
     """
     need(cmp, "cmp", ("residual_mib_s", "share_error_bp", "settled"), COMPARISON)
     left, right = axes = summary_sheet(cmp).axes(ax)[:2]

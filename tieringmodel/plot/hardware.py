@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from ..errors import InputError
-from .reading import numbers
+from .reading import need, numbers
 from .style import LABEL_PT, SMALL_PT, Sheet, dress, headline, ink
 
 if TYPE_CHECKING:
@@ -13,14 +12,8 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 SHEET = Sheet(3.8)
+MAKER = "tieringmodel.validate.published.hardware_figures"
 PUBLISHED, MODEL = "#D55E00", "#0072B2"  # vermillion and blue: apart for every kind of colour vision
-
-
-def _needs(ds: xr.Dataset, *names: str) -> None:
-    missing = [n for n in names if n not in getattr(ds, "variables", {})]
-    if missing:
-        remedy = "give what tieringmodel.validate.published.hardware_figures returns"
-        raise InputError("ds", f"has no {', '.join(missing)}", remedy)
 
 
 def hardware_v1(ds: xr.Dataset, *, ax: Any = None) -> Axes:
@@ -43,7 +36,7 @@ def hardware_v1(ds: xr.Dataset, *, ax: Any = None) -> Axes:
     InputError
         If the dataset lacks a variable.
     """
-    _needs(ds, "target_percent", "published_mean", "published_sd", "model_mean", "model_sd")
+    need(ds, "ds", ("target_percent", "published_mean", "published_sd", "model_mean", "model_sd"), MAKER)
     axes: Axes = SHEET.axes(ax)[0]
     target = numbers(ds, "target_percent")
     place = range(target.size)
@@ -90,7 +83,7 @@ def hardware_v4(ds: xr.Dataset, *, ax: Any = None) -> Axes:
     InputError
         If the dataset lacks a variable.
     """
-    _needs(ds, "cxl_gb", "published", "predicted")
+    need(ds, "ds", ("cxl_gb", "published", "predicted"), MAKER)
     axes: Axes = SHEET.axes(ax)[0]
     end, top, tolerance = (float(ds.attrs[k]) for k in ("calibrated_gb", "calibrated_time", "tolerance"))
     line = [1.0, top]

@@ -66,6 +66,14 @@ def sources_at_equal_cost(ds: xr.Dataset, *, ax: Any = None) -> npt.NDArray[Any]
     ------
     InputError
         If the dataset is no such comparison.
+
+    Examples
+    --------
+    >>> import tieringmodel as tm
+    >>> truth = tm.hotness.activity([100.0] * 64 + [0.1] * 960)
+    >>> ds = tm.hotness.compare_sources(["accessed_bits", "hint_faults"], truth, duration="3 s", cpu_shares=[0.001, 0.01])
+    >>> len(tm.plot.sources_at_equal_cost(ds))
+    3
     """
     from matplotlib.ticker import FuncFormatter
 

@@ -46,7 +46,7 @@ class Look(NamedTuple):
     log_x: bool
     log_y: bool
     height_in: float
-    words: Mapping[str, str] = MappingProxyType({})
+    class_names: Mapping[str, str] = MappingProxyType({})
     """What a verdict means in this map, where its name alone would mislead."""
 
 
@@ -107,7 +107,7 @@ LOOKS = {
 def _look(ds: xr.Dataset) -> Look:
     name = getattr(ds, "attrs", {}).get("name")
     if getattr(ds, "attrs", {}).get("kind") != "stability_map" or name not in LOOKS:
-        makers = "quota_map, gain_map or start_map of tieringmodel.studies.maps"
+        makers = "quota_map, gain_map or start_map of tieringmodel.studies"
         raise InputError("ds", f"{name!r} is no stability map", f"give what {makers} returns")
     return LOOKS[name]
 
@@ -123,7 +123,7 @@ def stability_map(ds: xr.Dataset, *, what: str | None = None, ax: Any = None) ->
     Parameters
     ----------
     ds : xarray.Dataset
-        From ``quota_map``, ``gain_map`` or ``start_map`` of `tieringmodel.studies.maps`.
+        From ``quota_map``, ``gain_map`` or ``start_map`` of `tieringmodel.studies`.
     what : str, optional
         ``"class"``, ``"ripple_bp"``, ``"error_bp"``, ``"residual_bp"`` or ``"waste"``; by default the class, for
         ``start_map`` the error.
@@ -139,10 +139,17 @@ def stability_map(ds: xr.Dataset, *, what: str | None = None, ax: Any = None) ->
     ------
     InputError
         If the dataset is no map, or lacks the measure.
+
+    Examples
+    --------
+    >>> import tieringmodel as tm
+    >>> from tieringmodel.studies.maps import quota_map
+    >>> len(tm.plot.stability_map(quota_map(cells=8, duration_s=300.0)))
+    3
     """
     look = _look(ds)
     shown = look.what if what is None else what
-    need(ds, "ds", (shown, "boundary_x", "boundary_y"), "tieringmodel.studies.maps")
+    need(ds, "ds", (shown, "boundary_x", "boundary_y"), "tieringmodel.studies")
     axes = map_sheet(ds).axes(ax)
     x, y = edges_of(ds[ds.attrs["x"]].values, look.log_x), edges_of(ds[ds.attrs["y"]].values, look.log_y)
     mesh = None
@@ -154,7 +161,7 @@ def stability_map(ds: xr.Dataset, *, what: str | None = None, ax: Any = None) ->
         dress(panel, _label(ds, "x"), _label(ds, "y") if k == 0 else "")
         panel.grid(visible=False)
         if shown == "class":
-            _classes(panel, ds, ds["class"].values[k], x, y, look.words)
+            _classes(panel, ds, ds["class"].values[k], x, y, look.class_names)
         else:
             mesh = _measure(panel, ds, shown, numbers(ds, shown)[k], x, y)
         panel.set_title(look.panel(value), loc="left", fontsize=LABEL_PT)
@@ -175,17 +182,17 @@ def _label(ds: xr.Dataset, which: str) -> str:
 
 
 def _plain_ticks(ax: Axes, look: Look) -> None:
-    from matplotlib.ticker import FuncFormatter, MaxNLocator, NullFormatter
+    from matplotlib.ticker import MaxNLocator, NullFormatter
 
     for axis, log in ((ax.xaxis, look.log_x), (ax.yaxis, look.log_y)):
         if log:
-            axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+            axis.set_major_formatter(lambda value, _: f"{value:g}")
             axis.set_minor_formatter(NullFormatter())
         else:
             axis.set_major_locator(MaxNLocator(9 if look.log_y else 5, steps=[1, 2, 5, 10], integer=True))
 
 
-def _classes(ax: Axes, ds: xr.Dataset, code: npt.NDArray[Any], x: Floats, y: Floats, words: Mapping[str, str]) -> None:
+def _classes(ax: Axes, ds: xr.Dataset, code: npt.NDArray[Any], x: Floats, y: Floats, class_names: Mapping[str, str]) -> None:
     from matplotlib.colors import ListedColormap
     from scipy.ndimage import distance_transform_edt
 
@@ -205,7 +212,7 @@ def _classes(ax: Axes, ds: xr.Dataset, code: npt.NDArray[Any], x: Floats, y: Flo
         row, column = int(rows[middle]), int(columns[middle])
         at = (x[column - 1] * x[column]) ** 0.5 if ax.get_xscale() == "log" else (x[column - 1] + x[column]) / 2
         up = (y[row - 1] * y[row]) ** 0.5 if ax.get_yscale() == "log" else (y[row - 1] + y[row]) / 2
-        word = words.get(names[k], names[k])
+        word = class_names.get(names[k], names[k])
         ax.text(at, up, word, ha="center", va="center", fontsize=SMALL_PT, color="black", zorder=6)
 
 

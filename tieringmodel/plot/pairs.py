@@ -27,7 +27,7 @@ def pair_message(ds: xr.Dataset) -> str:
     Parameters
     ----------
     ds : xarray.Dataset
-        From `tieringmodel.studies.pull_push_map.pair_map`.
+        From `tieringmodel.studies.pair_map`.
 
     Returns
     -------
@@ -58,7 +58,7 @@ def consist_or_temporal(ds: xr.Dataset, *, ax: Any = None) -> npt.NDArray[Any]:
     Parameters
     ----------
     ds : xarray.Dataset
-        From `tieringmodel.studies.pull_push_map.pair_map`.
+        From `tieringmodel.studies.pair_map`.
     ax : sequence of matplotlib Axes, optional
         One per tuner and delay, row by row; by default a new figure.
 
@@ -71,13 +71,20 @@ def consist_or_temporal(ds: xr.Dataset, *, ax: Any = None) -> npt.NDArray[Any]:
     ------
     InputError
         If the dataset is no such map.
+
+    Examples
+    --------
+    >>> import tieringmodel as tm
+    >>> from tieringmodel.studies.pull_push_map import pair_map
+    >>> tm.plot.consist_or_temporal(pair_map(cells=(5, 4), windows=300)).shape
+    (2, 3)
     """
     from matplotlib import colormaps
     from matplotlib.colors import ListedColormap, LogNorm
-    from matplotlib.ticker import FuncFormatter, NullFormatter
+    from matplotlib.ticker import NullFormatter
 
     if getattr(ds, "attrs", {}).get("name") != "pair":
-        raise InputError("ds", "is no map of two schemes", "give what tieringmodel.studies.pull_push_map.pair_map returns")
+        raise InputError("ds", "is no map of two schemes", "give what tieringmodel.studies.pair_map returns")
     sheet = pair_sheet(ds)
     axes = sheet.axes(ax)[: sheet.rows * sheet.cols].reshape(sheet.rows, sheet.cols)
     x, y = edges_of(numbers(ds, "gap_bp"), False), edges_of(numbers(ds, "cap_bp"), True)
@@ -90,7 +97,7 @@ def consist_or_temporal(ds: xr.Dataset, *, ax: Any = None) -> npt.NDArray[Any]:
         for column, delay in enumerate(ds["delay_windows"].values):
             panel = axes[row, column]
             panel.set_yscale("log")
-            panel.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+            panel.yaxis.set_major_formatter(lambda value, _: f"{value:g}")
             panel.yaxis.set_minor_formatter(NullFormatter())
             dress(panel)
             panel.grid(visible=False)

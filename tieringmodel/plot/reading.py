@@ -59,10 +59,10 @@ def settled(ds: xr.Dataset) -> npt.NDArray[np.bool_]:
 def scenario(ds: xr.Dataset) -> dict[str, Any]:
     """Return the ``scenario`` attribute as a plain mapping; empty if there is none."""
     try:
-        found = json.loads(str(ds.attrs.get("scenario", "{}")))
+        scenario = json.loads(str(ds.attrs.get("scenario", "{}")))
     except json.JSONDecodeError:
         return {}
-    return found if isinstance(found, dict) else {}
+    return scenario if isinstance(scenario, dict) else {}
 
 
 def context(ds: xr.Dataset, index: int) -> dict[str, Any]:

@@ -68,8 +68,8 @@ def series_colours(n: int) -> list[str]:
     return [(BLUE, VERMILLION, GREEN, ORANGE, PURPLE, SKY)[k % 6] for k in range(n)]
 
 
-def listed(words: Sequence[str], most: int = 3) -> str:
+def listed(names: Sequence[str], most: int = 3) -> str:
     """Return words as a list in a sentence; beyond `most`, the rest is counted."""
-    if len(words) > most:
-        words = [*words[: most - 1], f"{len(words) - most + 1} more"]
-    return words[0] if len(words) == 1 else ", ".join(words[:-1]) + " and " + words[-1] if words else ""
+    if len(names) > most:
+        names = [*names[: most - 1], f"{len(names) - most + 1} more"]
+    return names[0] if len(names) == 1 else ", ".join(names[:-1]) + " and " + names[-1] if names else ""

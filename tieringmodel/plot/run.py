@@ -16,15 +16,10 @@ if TYPE_CHECKING:
     import xarray as xr
     from matplotlib.axes import Axes
 
-
-def esz_sheet(ds: xr.Dataset) -> Sheet:
-    """Return the sheet of `esz`: two axes, one above the other."""
-    return Sheet(4.6, 2, 1, sharex=True)
-
-
-def occupancy_sheet(ds: xr.Dataset) -> Sheet:
-    """Return the sheet of `occupancy`."""
-    return Sheet(3.4)
+ESZ_SHEET = Sheet(4.6, 2, 1, sharex=True)
+"""The sheet of `esz`: two axes, one above the other."""
+OCCUPANCY_SHEET = Sheet(3.4)
+"""The sheet of `occupancy`."""
 
 
 def esz(ds: xr.Dataset, *, ax: Any = None) -> npt.NDArray[Any]:
@@ -45,9 +40,17 @@ def esz(ds: xr.Dataset, *, ax: Any = None) -> npt.NDArray[Any]:
     ------
     InputError
         If the dataset lacks a variable or fewer than two axes are given.
+
+    Examples
+    --------
+    >>> import tieringmodel as tm
+    >>> ds = tm.simulate(tm.load("rfc-40-60"), duration="3 s", seed=1)
+    >>> quota, score = tm.plot.esz(ds)
+    >>> quota.get_ylabel()
+    'Effective quota [bytes]'
     """
     need(ds, "ds", ("esz_bytes", "score"), RUN)
-    upper, lower = axes = esz_sheet(ds).axes(ax)[:2]
+    upper, lower = axes = ESZ_SHEET.axes(ax)[:2]
     time, quota, score = numbers(ds, "time"), numbers(ds, "esz_bytes"), numbers(ds, "score")
     if "resets" in ds:
         score = np.where(numbers(ds, "resets") > 0, score, np.nan)
@@ -75,7 +78,7 @@ def esz(ds: xr.Dataset, *, ax: Any = None) -> npt.NDArray[Any]:
 
 def _quota_scale(ax: Axes, quota: npt.NDArray[np.float64]) -> None:
     """Scale and label an axis of bytes; logarithmic from one page on where quotas differ by orders of magnitude."""
-    from matplotlib.ticker import FuncFormatter, NullLocator
+    from matplotlib.ticker import NullLocator
 
     positive, highest = quota[quota > 0], float(quota.max(initial=PAGE_SZ))
     # CONSIST starts at one byte; without a cap TEMPORAL asks for 2**64 / 10000.
@@ -88,7 +91,7 @@ def _quota_scale(ax: Axes, quota: npt.NDArray[np.float64]) -> None:
     else:
         step = 2.0 ** np.floor(np.log2(highest / 4))
         ax.yaxis.set_ticks(np.arange(0, highest + step, step))
-    ax.yaxis.set_major_formatter(FuncFormatter(lambda value, _: format_bytes(value)))
+    ax.yaxis.set_major_formatter(lambda value, _: format_bytes(value))
 
 
 def _open_message(quota: npt.NDArray[np.float64]) -> str:
@@ -115,18 +118,23 @@ def occupancy(ds: xr.Dataset, *, ax: Axes | None = None) -> Axes:
     ------
     InputError
         If the dataset lacks a variable.
-    """
-    from matplotlib.ticker import StrMethodFormatter
 
+    Examples
+    --------
+    >>> import tieringmodel as tm
+    >>> ds = tm.simulate(tm.load("rfc-40-60"), duration="3 s", seed=1)
+    >>> tm.plot.occupancy(ds).get_ylabel()
+    'Used [pages of 4 KiB]'
+    """
     need(ds, "ds", ("used_pages", "free_pages"), RUN)
-    target = occupancy_sheet(ds).axes(ax)[0]
+    target = OCCUPANCY_SHEET.axes(ax)[0]
     time, used, free = (numbers(ds, name) for name in ("time", "used_pages", "free_pages"))
     nids = [int(n) for n in ds["node"].values]
     page = int(ds.attrs.get("page_bytes", PAGE_SZ))
     dress(target, TIME, f"Used [pages of {format_bytes(page)}]")
     target.set_xlim(0, time[-1])
     target.set_ylim(0, 1.05 * float((used + free).max()))
-    target.yaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
+    target.yaxis.set_major_formatter("{x:,.0f}")
     ends = []
     for k, colour in enumerate(series_colours(len(nids))):
         full = used[:, k] + free[:, k]

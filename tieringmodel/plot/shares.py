@@ -31,11 +31,8 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 PANEL_COLUMNS = 3
-
-
-def share_sheet(cmp: xr.Dataset) -> Sheet:
-    """Return the sheet of `share`."""
-    return Sheet(4.4)
+SHARE_SHEET = Sheet(4.4)
+"""The sheet of `share`."""
 
 
 def panels_sheet(cmp: xr.Dataset) -> Sheet:
@@ -91,9 +88,16 @@ def share(cmp: xr.Dataset, *, ax: Axes | None = None) -> Axes:
     ------
     InputError
         If the dataset lacks a variable.
+
+    Examples
+    --------
+    >>> import tieringmodel as tm
+    >>> cmp = tm.compare({"goals": tm.load("rfc-40-60")}, duration="3 s", seed=1)
+    >>> tm.plot.share(cmp).get_xlabel()
+    'Time since DAMON was turned on [s]'
     """
     need(cmp, "cmp", ("share_bp", "target_bp", "settled"), COMPARISON)
-    target = share_sheet(cmp).axes(ax)[0]
+    target = SHARE_SHEET.axes(ax)[0]
     time, values = numbers(cmp, "time"), numbers(cmp, "share_bp")
     dress(target, TIME, _share_label(cmp))
     _share_axis(target, values, time)
@@ -125,6 +129,13 @@ def share_panels(cmp: xr.Dataset, *, ax: Any = None) -> npt.NDArray[Any]:
     ------
     InputError
         If the dataset lacks a variable, no policy has a share, or there are fewer axes than panels.
+
+    Examples
+    --------
+    >>> import tieringmodel as tm
+    >>> cmp = tm.compare({"goals": tm.load("rfc-40-60")}, duration="3 s", seed=1)
+    >>> len(tm.plot.share_panels(cmp))
+    1
     """
     need(cmp, "cmp", ("share_bp", "target_bp", "settled"), COMPARISON)
     values, time, policies = numbers(cmp, "share_bp"), numbers(cmp, "time"), names(cmp)
@@ -167,9 +178,9 @@ def share_panels(cmp: xr.Dataset, *, ax: Any = None) -> npt.NDArray[Any]:
 def _tally(cmp: xr.Dataset, shown: list[int]) -> list[str]:
     """Return each outcome with its number of policies, the settled first, then the most frequent."""
     rest = settled(cmp)
-    words = ["settled" if rest[k] else _outcome(cmp, k, False) for k in shown]
-    kinds = sorted(set(words), key=lambda w: (w != "settled", -words.count(w), w))
-    return [f"{words.count(w)} {w}" for w in kinds]
+    outcomes = ["settled" if rest[k] else _outcome(cmp, k, False) for k in shown]
+    kinds = sorted(set(outcomes), key=lambda w: (w != "settled", -outcomes.count(w), w))
+    return [f"{outcomes.count(w)} {w}" for w in kinds]
 
 
 def _outcome(cmp: xr.Dataset, k: int, rest: bool) -> str:

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 REGIONS = ("region_count", "region_start", "region_end", "region_nr_accesses", "snapshot_time")
 _HOT = "(hot: accessed in half of the samples or more)"
 Floats = npt.NDArray[np.float64]
+HEATMAP_SHEET = Sheet(4.2)
+"""The sheet of `heatmap`."""
 
 
 class Ragged(NamedTuple):
@@ -29,11 +31,6 @@ class Ragged(NamedTuple):
     end: Floats
     value: Floats
     time: Floats
-
-
-def heatmap_sheet(ds: xr.Dataset) -> Sheet:
-    """Return the sheet of `heatmap`."""
-    return Sheet(4.2)
 
 
 def rasterise(regions: Ragged, edges: Floats) -> Floats:
@@ -103,9 +100,9 @@ def most_accesses(ds: xr.Dataset, regions: Ragged, context: int) -> float:
     """Return the number of samples per aggregation, the most accesses a region can have."""
     if "samples_per_aggr" in ds.attrs:
         return float(ds.attrs["samples_per_aggr"])
-    found = reading.context(ds, context)
-    if found:
-        attrs = found.get("attrs", {})
+    watched = reading.context(ds, context)
+    if watched:
+        attrs = watched.get("attrs", {})
         return max(1.0, float(attrs.get("aggr_us", 100_000) // attrs.get("sample_us", 5_000)))
     return max(1.0, float(regions.value.max()))
 
@@ -174,6 +171,13 @@ def heatmap(ds: xr.Dataset, *, context: int = 0, rows: int = 400, ax: Axes | Non
     ------
     InputError
         If there are no snapshots to draw or `rows` is not positive.
+
+    Examples
+    --------
+    >>> import tieringmodel as tm
+    >>> ds = tm.simulate(tm.load("rfc-40-60"), duration="3 s", seed=1)
+    >>> tm.plot.heatmap(ds).get_ylabel()
+    'Physical address [MiB]'
     """
     if rows < 1:
         raise InputError("rows", f"{rows} is not positive", "write e.g. 400")
@@ -190,7 +194,7 @@ def heatmap(ds: xr.Dataset, *, context: int = 0, rows: int = 400, ax: Axes | Non
             low, high = min(low, first), max(high, last)
     edges = np.linspace(low, high, rows + 1)
     scale, unit = (MIB, "MiB") if high - low < 8 * GIB else (GIB, "GiB")
-    target = heatmap_sheet(ds).axes(ax)[0]
+    target = HEATMAP_SHEET.axes(ax)[0]
     share = rasterise(regions, edges) / most
     time = time_edges(regions.time)
     mesh = target.pcolormesh(time, (edges - zero) / scale, share, cmap="inferno", vmin=0, vmax=1, rasterized=True)

@@ -162,6 +162,14 @@ def sweep_map(ds: xr.Dataset, *, measure: str | None = None, ax: Any = None) -> 
     ------
     InputError
         If the dataset is no sweep, or has no such measure.
+
+    Examples
+    --------
+    >>> import tieringmodel as tm
+    >>> design = {"contexts.0.schemes.0.quota.sz_bytes": ["1 MiB", "4 MiB"]}
+    >>> ds = tm.sweep(tm.load("rfc-40-60"), design, duration="2 s", progress=False)
+    >>> tm.plot.sweep_map(ds).get_xlabel()
+    'sz_bytes'
     """
     name = chosen(ds, measure)
     view = _view(ds, name)

@@ -19,20 +19,12 @@ if TYPE_CHECKING:
     import xarray as xr
     from matplotlib.axes import Axes
 
-
-def course_sheet(ds: xr.Dataset) -> Sheet:
-    """Return the sheet of `course`: two axes, one above the other."""
-    return Sheet(4.6, 2, 1, sharex=True)
-
-
-def returns_sheet(ds: xr.Dataset) -> Sheet:
-    """Return the sheet of `returns`."""
-    return Sheet(3.0)
-
-
-def spectrum_sheet(ds: xr.Dataset) -> Sheet:
-    """Return the sheet of `spectrum`."""
-    return Sheet(3.0)
+COURSE_SHEET = Sheet(4.6, 2, 1, sharex=True)
+"""The sheet of `course`: two axes, one above the other."""
+RETURNS_SHEET = Sheet(3.0)
+"""The sheet of `returns`."""
+SPECTRUM_SHEET = Sheet(3.0)
+"""The sheet of `spectrum`."""
 
 
 def _time(view: Series) -> tuple[npt.NDArray[np.float64], str, float]:
@@ -63,11 +55,19 @@ def course(ds: xr.Dataset, *, node: int | None = None, ax: Any = None) -> npt.ND
     ------
     InputError
         If the dataset is no run, or fewer than two axes are given.
+
+    Examples
+    --------
+    >>> import tieringmodel as tm
+    >>> ds = tm.loop.run("temporal", 4000, 1_000_000, 0, cap_bytes=100 << 20)
+    >>> upper, lower = tm.plot.course(ds)
+    >>> upper.get_ylabel()
+    'Share on node 0 [bp]'
     """
     need(ds, "ds", (), RUN)
     node = goal_node(ds) if node is None else node
     view = series(ds, node=node)
-    upper, lower = axes = course_sheet(ds).axes(ax)[:2]
+    upper, lower = axes = COURSE_SHEET.axes(ax)[:2]
     time, label, step = _time(view)
     blue = series_colours(1)[0]
     dress(upper, "", f"Share on node {node} [bp]")
@@ -120,12 +120,19 @@ def returns(ds: xr.Dataset, *, ax: Axes | None = None) -> Axes:
     ------
     InputError
         If the dataset lacks a variable, or moves were not followed (``log_moves=False``).
+
+    Examples
+    --------
+    >>> import tieringmodel as tm
+    >>> ds = tm.simulate(tm.load("rfc-40-60"), duration="3 s", seed=1)
+    >>> tm.plot.returns(ds).get_xlabel()
+    'Until a moved page was back [windows]'
     """
     need(ds, "ds", ("returns", "migrated_pages"), RUN)
     undone, total = numbers(ds, "returns"), float(numbers(ds, "migrated_pages").sum())
     if (undone < 0).any():
         raise InputError("ds", "does not follow single moves", "simulate with log_moves=True and fewer pages at a time")
-    target = returns_sheet(ds).axes(ax)[0]
+    target = RETURNS_SHEET.axes(ax)[0]
     share = undone.sum(axis=0) / max(total, 1.0)
     dress(target, "Until a moved page was back [windows]", "Share of all moves [%]")
     target.bar(ds["lag"].values, 100 * share, color=series_colours(1)[0], width=0.8)
@@ -159,8 +166,14 @@ def spectrum(ds: xr.Dataset, *, node: int | None = None, ax: Axes | None = None)
     ------
     InputError
         If the dataset is no run, or is too short.
+
+    Examples
+    --------
+    >>> import tieringmodel as tm
+    >>> ds = tm.loop.run("consist", 4000, 1_000_000, 0, leak_rate=0.05)
+    >>> tm.plot.spectrum(ds).get_xlabel()
+    'Period [windows]'
     """
-    from matplotlib.ticker import FuncFormatter
     from scipy.signal import detrend
 
     need(ds, "ds", (), RUN)
@@ -172,13 +185,13 @@ def spectrum(ds: xr.Dataset, *, node: int | None = None, ax: Axes | None = None)
     weight = np.hanning(half.size)
     amplitude = 2 * np.abs(np.fft.rfft(detrend(half) * weight))[1:] / weight.sum()
     period = half.size * step / np.arange(1, amplitude.size + 1)
-    target = spectrum_sheet(ds).axes(ax)[0]
+    target = SPECTRUM_SHEET.axes(ax)[0]
     unit = "s" if view.window_s else "windows"
     dress(target, f"Period [{unit}]", "Amplitude [bp]")
     target.plot(period, amplitude, color=series_colours(1)[0], linewidth=1.2)
     target.set_xscale("log")
     for axis_format in (target.xaxis.set_major_formatter, target.xaxis.set_minor_formatter):
-        axis_format(FuncFormatter(lambda value, _: f"{value:g}"))
+        axis_format(lambda value, _: f"{value:g}")
     target.set_xlim(float(period[-1]), float(period[0]))
     target.set_ylim(bottom=0)
     peak = int(np.argmax(amplitude))

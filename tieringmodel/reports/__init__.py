@@ -1,4 +1,4 @@
-"""What a comparison looks like outside Python: one page of HTML, and its figures as files."""
+"""What a result looks like outside Python: a page of HTML, figures as files, tables of text."""
 
 from ..plot.files import save_figures
 from .write import headline, write_report

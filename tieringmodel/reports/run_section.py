@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import math
-from html import escape
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ..plot.files import has_regions
 from ..scenario import Scenario
 from ..verdicts.judge import Verdict, judged
 from .drawing import svg
-from .text_of_comparison import MISSING, significant
+from .text_of_comparison import significant, written
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -37,41 +36,30 @@ MEASURES = {
 }
 
 
-def body(ds: xr.Dataset, ident: str) -> str:
-    """Return the verdict, the table of measures and the figures of a run as HTML.
+def headline(ds: xr.Dataset) -> str:
+    """Return what kind of run it was."""
+    return _kind(judged(ds))
 
-    Parameters
-    ----------
-    ds : xarray.Dataset
-        What `tieringmodel.simulate` returns.
-    ident : str
-        Begins every id.
 
-    Returns
-    -------
-    str
-    """
+def _kind(found: Verdict | None) -> str:
+    return found.kind if found else "no goal"
+
+
+def section(ds: xr.Dataset, ident: str) -> dict[str, Any]:
+    """Return what ``run.html`` shows: the verdict, the measures, the figures and what was known before."""
     from ..linting import format_findings, lint
 
     found = judged(ds)
-    parts = []
-    if found is None:
-        parts.append('<p class="headline">This run has no goal that it could be judged by.</p>')
-    else:
-        parts.append(f'<p class="headline">{escape(found.kind)}</p>\n<p>{escape(found.cause)}.</p>')
-        if found.fix:
-            parts.append(f"<p><b>What would help:</b> {escape(str(found.fix))}.</p>")
-        parts.append("<h3>Measures</h3>" + _table(found))
-    parts.append("<h3>Figures</h3>")
-    for name in figures_of(ds, found is not None):
-        caption = FIGURES[name]
-        drawn = svg(name, ds, f"{ident}-{name}", caption)
-        parts.append(f'<figure><div class="scroll">{drawn}</div><figcaption>{escape(caption)}</figcaption></figure>')
-    if ds.attrs.get("scenario"):
-        scenario = Scenario.from_json(str(ds.attrs["scenario"]))
-        if scenario.contexts and (findings := lint(scenario)):
-            parts.append(f"<h3>Seen without running</h3>\n<pre>{escape(format_findings(findings))}</pre>")
-    return "\n".join(parts)
+    scenario = Scenario.from_json(str(ds.attrs["scenario"])) if ds.attrs.get("scenario") else None
+    findings = lint(scenario) if scenario and scenario.contexts else None
+    shown = figures_of(ds, found is not None)
+    return {
+        "headline": _kind(found),
+        "verdict": found,
+        "measures": _measures(found) if found else [],
+        "figures": [(svg(name, ds, f"{ident}-{name}", FIGURES[name]), FIGURES[name]) for name in shown],
+        "findings": format_findings(findings) if findings else "",
+    }
 
 
 def figures_of(ds: xr.Dataset, goal: bool = True) -> list[str]:
@@ -87,11 +75,10 @@ def figures_of(ds: xr.Dataset, goal: bool = True) -> list[str]:
     return [name for name in FIGURES if has.get(name, True)]
 
 
-def _table(found: Verdict) -> str:
+def _measures(found: Verdict) -> list[tuple[str, str, str]]:
     rows = []
-    for name, (words, unit) in MEASURES.items():
+    for name, (label, unit) in MEASURES.items():
         if name in found.numbers:
             value = float(found.numbers[name])
-            text = MISSING if math.isnan(value) else "never" if math.isinf(value) else significant(value)
-            rows.append(f"<tr><th scope=row>{words}</th><td class=n>{escape(text)}</td><td>{escape(unit)}</td></tr>")
-    return '<div class="scroll"><table><tbody>\n' + "\n".join(rows) + "\n</tbody></table></div>"
+            rows.append((label, "never" if math.isinf(value) else written(value, significant), unit))
+    return rows

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from html import escape
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ..plot.reading import plain
 from ..plot.sweeps import SEED, measured
@@ -37,56 +36,28 @@ def headline(ds: xr.Dataset) -> str:
     return f"{done.size} points" + (f": {', '.join(told)}" if told else "")
 
 
-def body(ds: xr.Dataset, ident: str) -> str:
-    """Return the headline, the figures and the table of a sweep as HTML.
-
-    Parameters
-    ----------
-    ds : xarray.Dataset
-        What `tieringmodel.sweep` returns, or a store of it, finished or not.
-    ident : str
-        Begins every id.
-
-    Returns
-    -------
-    str
-    """
+def section(ds: xr.Dataset, ident: str) -> dict[str, Any]:
+    """Return what ``sweep.html`` shows of a sweep or a store of one, finished or not."""
     seeds = f" · {ds.sizes[SEED]} seeds at each setting" if SEED in ds["done"].dims else ""
-    parts = [
-        f'<p class="headline">{escape(headline(ds))}</p>',
-        f'<p class="facts">simulated {float(ds.attrs["duration_s"]):g} s each{seeds}</p>',
-    ]
-    figures = []
+    drawn = []
     known = [n for n in measured(ds) if ((ds["done"].values == 1) & (ds["error"].values == "")).any()]
     for name in [n for n in DRAWN if n in known] or known[: len(DRAWN)]:
         caption = _CAPTION.format(what=name, long_name=plain(ds[name].attrs.get("long_name", name)))
-        drawn = svg("sweep_map", ds, f"{ident}-{name}", caption, measure=name)
-        figures.append(f'<figure><div class="scroll">{drawn}</div><figcaption>{escape(caption)}</figcaption></figure>')
-    if figures:
-        parts += ["<h3>Figures</h3>", *figures]
-    parts += ["<h3>Points</h3>", _table(ds)]
+        drawn.append((svg("sweep_map", ds, f"{ident}-{name}", caption, measure=name), caption))
+    heads, rows, total = cells(ds, MOST_ROWS)
+    numeric = [all(_number(row[k]) for row in rows) for k in range(len(heads))]
     errors = list(dict.fromkeys(plain(e) for e in ds["error"].values.ravel() if e != ""))
-    if errors:
-        shown = "\n".join(f"<li>{escape(e)}</li>" for e in errors[:MOST_ERRORS])
-        rest = f"<p>… and {len(errors) - MOST_ERRORS} more</p>" if len(errors) > MOST_ERRORS else ""
-        parts.append(f"<h3>What failed</h3>\n<ul>\n{shown}\n</ul>{rest}")
-    design = json.dumps(json.loads(str(ds.attrs["design"])), indent=1)
-    parts.append(f"<details><summary>Design (JSON)</summary><pre><code>{escape(design)}</code></pre></details>")
-    return "\n".join(parts)
-
-
-def _table(ds: xr.Dataset) -> str:
-    heads, shown, total = cells(ds, MOST_ROWS)
-    numeric = [all(_number(row[k]) for row in shown) for k in range(len(heads))]
-    kind = [" class=n" if n else "" for n in numeric]
-    top = "".join(f"<th scope=col{k}>{escape(h)}</th>" for h, k in zip(heads, kind, strict=True))
-    body = ([f"<td{k}>{escape(_WORDS.get(c, c))}</td>" for c, k in zip(row, kind, strict=True)] for row in shown)
-    lines = ["<tr>" + "".join(row) + "</tr>" for row in body]
-    rest = f"<p>… and {total - len(shown)} more</p>" if total > len(shown) else ""
-    return (
-        '<div class="scroll" tabindex="0" role="region" aria-label="Table, scrolls sideways"><table>\n'
-        f"<thead><tr>{top}</tr></thead>\n<tbody>\n" + "\n".join(lines) + f"\n</tbody></table></div>{rest}"
-    )
+    return {
+        "headline": headline(ds),
+        "facts": f"simulated {float(ds.attrs['duration_s']):g} s each{seeds}",
+        "figures": drawn,
+        "heads": list(zip(heads, numeric, strict=True)),
+        "rows": [[(_WORDS.get(c, c), n) for c, n in zip(row, numeric, strict=True)] for row in rows],
+        "rows_hidden": total - len(rows),
+        "errors": errors[:MOST_ERRORS],
+        "errors_hidden": len(errors) - MOST_ERRORS,
+        "design": json.dumps(json.loads(str(ds.attrs["design"])), indent=1),
+    }
 
 
 def _number(text: str) -> bool:

@@ -14,7 +14,14 @@ from .scheme import Scheme
 
 @dataclass(frozen=True)
 class IntervalsGoal(Checked):
-    """Auto-tuning of the sampling interval; off while ``aggrs`` is 0."""
+    """Auto-tuning of the sampling interval; off while ``aggrs`` is 0.
+
+    Examples
+    --------
+    >>> import tieringmodel as tm
+    >>> tm.IntervalsGoal(access_bp="4 %", aggrs=3, min_sample_us="5 ms", max_sample_us="10 s").access_bp
+    400
+    """
 
     access_bp: int = 0
     aggrs: int = 0
@@ -25,7 +32,14 @@ class IntervalsGoal(Checked):
 
 @dataclass(frozen=True)
 class Attrs(Checked):
-    """Monitoring attributes with the kernel's defaults and its validity rules (``damon_set_attrs``)."""
+    """Monitoring attributes with the kernel's defaults and its validity rules (``damon_set_attrs``).
+
+    Examples
+    --------
+    >>> import tieringmodel as tm
+    >>> tm.Attrs(sample_us="5 ms", aggr_us="100 ms").aggr_us
+    100000
+    """
 
     sample_us: int = 5_000
     aggr_us: int = 100_000
@@ -55,14 +69,29 @@ class Attrs(Checked):
 
 @dataclass(frozen=True)
 class Target(Checked):
-    """Monitored address ranges in core addresses; empty means everything the machine or workload has."""
+    """Monitored address ranges in core addresses; empty means everything the machine or workload has.
+
+    Examples
+    --------
+    >>> import tieringmodel as tm
+    >>> tm.Context(targets=(tm.Target(((0, 1 << 30),)),)).ops
+    'paddr'
+    """
 
     regions: tuple[tuple[int, int], ...] = ()
 
 
 @dataclass(frozen=True)
 class SourceOfHotness(Checked):
-    """A source of access reports by its name in `tieringmodel.hotness`, with settings such as ``"scan_bytes = 256 MiB"``."""
+    """A source of access reports by its name in `tieringmodel.hotness`, with settings such as ``"scan_bytes = 256 MiB"``.
+
+    Examples
+    --------
+    >>> import tieringmodel as tm
+    >>> source = tm.SourceOfHotness("hint_faults", ("scan_bytes = 256 MiB",))
+    >>> tm.Context(sources=(source,)).sources[0].name
+    'hint_faults'
+    """
 
     name: str
     settings: tuple[str, ...] = ()
@@ -74,6 +103,12 @@ class Context(Checked):
 
     ``moving_sum``: ``"on_demand"`` is 7.3's way to see nr_accesses between aggregations, ``"stored"`` the running value of
     kernels up to 7.1. ``sources``: whose reports count as accesses; none means DAMON's own accessed bits.
+
+    Examples
+    --------
+    >>> import tieringmodel as tm
+    >>> tm.Context(ops="paddr", schemes=(tm.Scheme("stat"),)).attrs.aggr_us
+    100000
     """
 
     ops: str = "paddr"

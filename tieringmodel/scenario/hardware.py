@@ -20,6 +20,12 @@ class Node(Checked):
     list; ``cache_bytes`` are LRU pages that nobody touches. Allocation from the node fails while its free pages are at
     or below ``reserve_pages`` (the watermark). ``offline_bytes`` are taken from the top of the free memory.
     ``percpu_pages`` of the free pages are on per-CPU lists at the start, where the machine has such lists.
+
+    Examples
+    --------
+    >>> import tieringmodel as tm
+    >>> tm.Node(nid=0, start_bytes=0, sz_bytes="1 GiB").sz_bytes
+    1073741824
     """
 
     nid: int
@@ -57,6 +63,12 @@ class Machine(Checked):
 
     ``percpu_lists`` CPUs keep lists of freed pages, which ``MemFree`` does not count and allocations take first (0: no
     lists; see `tieringmodel.memory.page_lists`). With ``percpu_roams`` each pass runs on any of these CPUs.
+
+    Examples
+    --------
+    >>> import tieringmodel as tm
+    >>> [node.nid for node in tm.Machine.dram_cxl("1 GiB", "4 GiB").nodes]
+    [0, 1]
     """
 
     nodes: tuple[Node, ...]

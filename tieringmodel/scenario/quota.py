@@ -28,6 +28,12 @@ class Goal(Checked):
     ``"both"`` looks at it in both directions, ``"both_fresh"`` measures again before every region. ``lag_cache`` adds what
     is in flight to the detected memory (version 3), forgotten ``lag_timeout_ms`` after the last migration.
     ``current_values`` gives a ``user_input`` goal its course: (time in microseconds, value) pairs.
+
+    Examples
+    --------
+    >>> import tieringmodel as tm
+    >>> tm.Goal("node_eligible_mem_bp", "40 %", nid=1).target_value
+    4000
     """
 
     metric: str
@@ -67,7 +73,14 @@ class Goal(Checked):
 
 @dataclass(frozen=True)
 class Weights(Checked):
-    """Priority weights of a quota; ``sz`` is accepted and unused, as in the kernel."""
+    """Priority weights of a quota; ``sz`` is accepted and unused, as in the kernel.
+
+    Examples
+    --------
+    >>> import tieringmodel as tm
+    >>> tm.Quota(weights=tm.Weights(nr_accesses=100, age=100)).weights.age
+    100
+    """
 
     sz: int = 0
     nr_accesses: int = 0
@@ -82,6 +95,12 @@ class Quota(Checked):
     The last four fields are not in Linux 7.3.4: ``esz0="bypass"`` is the rule up to 7.0, an effective quota of 0 means no
     quota; ``esz_bp0`` is the tuner's state at the start; ``esz_floor_min_region`` and ``esz_cap_monitored`` bound the
     effective quota by one minimal region from below and by the monitored bytes from above, as proposed in May 2026.
+
+    Examples
+    --------
+    >>> import tieringmodel as tm
+    >>> tm.Quota(sz_bytes="16 MiB", reset_interval_ms="1 s").sz_bytes
+    16777216
     """
 
     ms: int = 0

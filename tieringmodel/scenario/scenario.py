@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from numbers import Integral
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from ..errors import InputError
 from ..fields import Checked, suggest, with_path
@@ -16,6 +17,9 @@ from .context import Attrs, Context
 from .hardware import Machine
 from .workload import Workload
 
+SCHEMA_VERSION = 1
+"""Of scenarios as TOML and JSON; raised when a file that is valid today would no longer be read as it is meant."""
+
 
 @dataclass(frozen=True)
 class Event(Checked):
@@ -24,6 +28,12 @@ class Event(Checked):
     ``path`` is dotted, with list positions as numbers: ``contexts.0.schemes.1.quota.goals.0.target_value``. Changes below
     ``contexts`` are committed as DAMON commits parameters: tuner state and charge windows survive. Of the machine, nodes'
     ``offline_bytes`` and ``reserve_pages`` can change.
+
+    Examples
+    --------
+    >>> import tieringmodel as tm
+    >>> tm.Event(at_us="60 s", path="contexts.0.schemes.0.quota.goals.0.target_value", value=8000).at_us
+    60000000
     """
 
     at_us: int
@@ -41,7 +51,15 @@ class Event(Checked):
 
 @dataclass(frozen=True)
 class Scenario(Checked):
-    """Everything a run depends on, except its duration and seed."""
+    """Everything a run depends on, except its duration and seed.
+
+    Examples
+    --------
+    >>> import tieringmodel as tm
+    >>> scenario = tm.Scenario(machine=tm.Machine.dram_cxl("1 GiB", "1 GiB"), workload=tm.workload.uniform(1000, rate_hz=400))
+    >>> tm.Scenario.from_json(scenario.to_json()) == scenario
+    True
+    """
 
     machine: Machine
     workload: Workload
@@ -113,11 +131,22 @@ class Scenario(Checked):
     def _shape(scenario: Scenario) -> list[list[int]]:
         return [[len(s.quota.goals) for s in c.schemes] for c in scenario.contexts]
 
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any], where: str = "") -> Self:
+        """Build from a plain mapping; unknown keys and wrong values raise `InputError` naming their path.
+
+        A ``schema_version`` may stand beside the fields. Without one it is 1; a newer one than this version knows is refused.
+        """
+        if isinstance(data, Mapping) and "schema_version" in data:
+            data = dict(data)
+            need_schema(data.pop("schema_version"), SCHEMA_VERSION, f"{where}.schema_version" if where else "schema_version")
+        return super().from_dict(data, where)
+
     def to_toml(self) -> str:
         """Return the scenario as TOML text that `tieringmodel.load` reads back to an equal scenario."""
         import tomli_w
 
-        return tomli_w.dumps(self.to_dict())
+        return tomli_w.dumps({"schema_version": SCHEMA_VERSION} | self.to_dict())
 
     def _repr_html_(self) -> str:
         nodes = [
@@ -141,7 +170,7 @@ class Scenario(Checked):
 
     def to_json(self) -> str:
         """Return the scenario as one line of JSON (the ``scenario`` attribute of every dataset)."""
-        return json.dumps(self.to_dict(), sort_keys=True)
+        return json.dumps({"schema_version": SCHEMA_VERSION} | self.to_dict(), sort_keys=True)
 
     @classmethod
     def from_toml(cls, source: str | Path) -> Scenario:
@@ -170,6 +199,22 @@ class Scenario(Checked):
         return cls.from_dict(data)
 
 
+def need_schema(version: object, newest: int, where: str) -> None:
+    """Refuse the schema version of a file that this version of the package does not know.
+
+    Raises
+    ------
+    InputError
+        If it is no whole number from 1 to `newest`.
+    """
+    number = int(version) if isinstance(version, Integral) and not isinstance(version, bool) else 0
+    if number < 1:
+        raise InputError(where, f"{version!r} is no version of a schema", f"write {newest}, or leave it out")
+    if number > newest:
+        text = f"{version} is newer than {newest}, the newest that this version of tieringmodel reads"
+        raise InputError(where, text, "read it with the version that wrote it, or a later one")
+
+
 def need_scenario(value: object, where: str = "scenario") -> Scenario:
     """Return `value` if it is a scenario.
 
@@ -189,14 +234,17 @@ def read_toml(source: str | Path) -> Mapping[str, Any]:
     Raises
     ------
     InputError
-        If it is not TOML, naming file and line.
+        If it cannot be read, or is not TOML, naming file and line.
     """
     import tomllib
 
-    text = source.read_text(encoding="utf-8") if isinstance(source, Path) else source
     where = str(source) if isinstance(source, Path) else "TOML text"
     try:
-        return tomllib.loads(text)
+        return tomllib.loads(source.read_text(encoding="utf-8") if isinstance(source, Path) else source)
+    except OSError as error:
+        raise InputError(where, f"cannot be read ({error.strerror})", "check name and permissions") from None
+    except UnicodeDecodeError as error:
+        raise InputError(where, f"is not UTF-8 text: {error}", "save it as UTF-8") from None
     except RecursionError:
         raise InputError(where, "is nested too deeply", "write a scenario as the documentation shows it") from None
     except ValueError as error:  # of tomllib, or of a number with thousands of digits

@@ -21,7 +21,14 @@ DEST_RULES = ("vma_offset", "iid", "pfn_mod", "first", "last", "per_node", "push
 
 @dataclass(frozen=True)
 class AccessPattern(Checked):
-    """Six inclusive bounds: size in bytes, nr_accesses in samples per aggregation, age in aggregations."""
+    """Six inclusive bounds: size in bytes, nr_accesses in samples per aggregation, age in aggregations.
+
+    Examples
+    --------
+    >>> import tieringmodel as tm
+    >>> tm.AccessPattern(min_nr_accesses=5).min_nr_accesses
+    5
+    """
 
     min_sz_bytes: int = 0
     max_sz_bytes: int = ULONG_MAX
@@ -34,7 +41,14 @@ class AccessPattern(Checked):
 
 @dataclass(frozen=True)
 class Watermarks(Checked):
-    """Activation by free memory: ``metric`` ``"none"`` or ``"free_mem_rate"`` (permil of the system's memory)."""
+    """Activation by free memory: ``metric`` ``"none"`` or ``"free_mem_rate"`` (permil of the system's memory).
+
+    Examples
+    --------
+    >>> import tieringmodel as tm
+    >>> tm.Watermarks("free_mem_rate", "1 s", high=500, mid=300, low=50).interval_us
+    1000000
+    """
 
     metric: str = "none"
     interval_us: int = 0
@@ -46,7 +60,14 @@ class Watermarks(Checked):
 
 @dataclass(frozen=True)
 class Filter(Checked):
-    """A DAMOS filter; ``addr`` and ``target`` are judged by core, the others per folio by the operations set."""
+    """A DAMOS filter; ``addr`` and ``target`` are judged by core, the others per folio by the operations set.
+
+    Examples
+    --------
+    >>> import tieringmodel as tm
+    >>> tm.Filter("addr", allow=True, start_bytes="1 GiB", end_bytes="2 GiB").end_bytes
+    2147483648
+    """
 
     type: str
     matching: bool = True
@@ -70,7 +91,14 @@ class Filter(Checked):
 
 @dataclass(frozen=True)
 class Dest(Checked):
-    """One weighted destination of a migrate action: node ``id`` and its unreduced ``weight``."""
+    """One weighted destination of a migrate action: node ``id`` and its unreduced ``weight``.
+
+    Examples
+    --------
+    >>> import tieringmodel as tm
+    >>> tm.Scheme("migrate_hot", dests=(tm.Dest(0, 40), tm.Dest(1, 60))).dests[1].weight
+    60
+    """
 
     id: int
     weight: int
@@ -79,12 +107,18 @@ class Dest(Checked):
 
 @dataclass(frozen=True)
 class Scheme(Checked):
-    """A DAMOS scheme.
+    """What is done to which regions, how often, how much, and where to: a DAMOS scheme.
 
     ``dest_rule`` says how ``dests`` are dealt: ``"vma_offset"`` is what vaddr does; on paddr it walks rmap for every
     candidate, which costs the machine's ``rmap_ns_per_page``, and with ``rmap_done_mark`` not for pages that arrived. The
     others are the RFC's counterfactual, weights without page identity. A scheme that is not ``enabled`` does nothing until
     an event switches it on.
+
+    Examples
+    --------
+    >>> import tieringmodel as tm
+    >>> tm.Scheme("migrate_hot", target_nid=1, access_pattern=tm.AccessPattern(min_nr_accesses=5)).target_nid
+    1
     """
 
     action: str = "stat"

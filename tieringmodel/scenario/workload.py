@@ -17,6 +17,12 @@ class Group(Checked):
     ``kind``: ``"rate"`` touches each page at ``rate_hz`` as a Poisson process; ``"period"`` touches every ``stride``-th
     page whenever ``(tick + phase) % period == 0``; ``"hash"`` touches page p in tick t iff the 32-bit mix of
     ``p * 0x9E3779B1 + t * 0x85EBCA77 + salt`` is below ``threshold`` (the golden runs' generator).
+
+    Examples
+    --------
+    >>> import tieringmodel as tm
+    >>> tm.Group(0, 512, rate_hz=400, name="hot").hi
+    512
     """
 
     lo: int
@@ -53,6 +59,12 @@ class Placement(Checked):
     With ``start_bytes``: on consecutive frames from that physical address. Otherwise each page in turn takes the lowest
     free frame of node ``nid`` (of the other nodes, in order, if it is full). ``weights``, one per node of the machine,
     replaces ``nid`` by static interleaving: page lo + k belongs to the node whose interval holds k mod the weights' sum.
+
+    Examples
+    --------
+    >>> import tieringmodel as tm
+    >>> tm.Placement(0, 512, nid=1).nid
+    1
     """
 
     lo: int
@@ -65,7 +77,14 @@ class Placement(Checked):
 
 @dataclass(frozen=True)
 class Vma(Checked):
-    """A virtual mapping of logical pages ``lo`` … ``hi`` - 1 at ``start_bytes``; ``pgoff`` is vm_pgoff in pages."""
+    """A virtual mapping of logical pages ``lo`` … ``hi`` - 1 at ``start_bytes``; ``pgoff`` is vm_pgoff in pages.
+
+    Examples
+    --------
+    >>> import tieringmodel as tm
+    >>> tm.Vma(0, 512, start_bytes=1 << 30).pgoff
+    0
+    """
 
     lo: int
     hi: int
@@ -75,7 +94,14 @@ class Vma(Checked):
 
 @dataclass(frozen=True)
 class Memcg(Checked):
-    """Logical pages ``lo`` … ``hi`` - 1 belong to memory cgroup ``memcg_id``, a child of ``parent_id`` (0: of the root)."""
+    """Logical pages ``lo`` … ``hi`` - 1 belong to memory cgroup ``memcg_id``, a child of ``parent_id`` (0: of the root).
+
+    Examples
+    --------
+    >>> import tieringmodel as tm
+    >>> tm.Memcg(memcg_id=1, lo=0, hi=512).parent_id
+    0
+    """
 
     memcg_id: int
     lo: int
@@ -92,6 +118,13 @@ class Workload(Checked):
 
     ``tick_us`` is the grain of access decisions: a page is touched or not in each tick, and the answer depends only on
     (seed, page, tick). Left out, it is the shortest sampling interval of the contexts.
+
+    Examples
+    --------
+    >>> import tieringmodel as tm
+    >>> workload = tm.Workload(1024, groups=(tm.Group(0, 512, rate_hz=400),))
+    >>> tm.workload.access_rate_hz(workload)
+    204800.0
     """
 
     n_pages: int

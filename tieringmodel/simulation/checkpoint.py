@@ -23,8 +23,8 @@ from ..damon.commit import commit
 from ..damon.kdamond import STAT_FIELDS, EarlyExit, Kdamond
 from ..damon.regions import RegionSet
 from ..damon.weighted import WeightedMigrate
+from ..datasets.read import BROKEN_ARCHIVE
 from ..errors import InputError
-from ..interop.documents import BROKEN_ARCHIVE
 from ..kernels._jit import source_digest
 from ..kernels.layout import (
     AT_BACK,
@@ -89,7 +89,7 @@ def save(path: str | Path, engine: Engine, recorder: Recorder | None = None) -> 
         "format": FORMAT,
         "version": __version__,
         "kernels": source_digest(),
-        "scenario": engine.whole.to_json(),
+        "scenario": engine.given.to_json(),
         "seed": engine.seed,
         "started": engine.started,
         "stages_left": len(engine.stages),
@@ -148,14 +148,14 @@ def read(path: str | Path) -> tuple[dict[str, Any], Arrays]:
             arrays = {name: stored[name] for name in stored.files}
         digest, text = str(arrays.pop("digest")), arrays.pop("json").tobytes().decode()
         tree = json.loads(text)
-        whole = digest == _digest(arrays, text) and isinstance(tree, dict)
+        intact = digest == _digest(arrays, text) and isinstance(tree, dict)
     except InputError:
         raise
     except OSError as error:
         raise InputError(str(path), f"cannot be read: {error.strerror or error}", "name an existing checkpoint") from None
     except BROKEN_ARCHIVE as error:
         raise InputError(str(path), f"is no checkpoint: {error}", _REMEDY) from None
-    if not whole:
+    if not intact:
         raise InputError(str(path), "is damaged, its digest differs", _REMEDY)
     written = tuple(tree.get(name) for name in ("format", "version", "kernels"))
     if written != (FORMAT, __version__, source_digest()):

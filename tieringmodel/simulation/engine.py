@@ -14,12 +14,12 @@ from ..damon.commit import commit
 from ..damon.kdamond import Action, Kdamond, Observer, check_ranges
 from ..damon.regions import SplitState
 from ..damon.rng import Rng, counter_rng
+from ..damon.vaddr import three_regions
 from ..errors import InputError
-from ..interop.recording.scenario_of import three_regions
 from ..kernels import sampling
 from ..kernels._bundle import addresses
 from ..kernels.layout import Space
-from ..memory import reuse as pristine
+from ..memory import reuse
 from ..memory.need import check_memory, copy_fits
 from ..memory.physical import PhysicalMemory
 from ..scenario import Context, Scenario
@@ -93,12 +93,12 @@ class Engine:
         actions: Callable[[Engine, int], dict[int, Action]] | None = None,
         log_moves: int = 0,
     ) -> None:
-        self.scenario = self.whole = scenario
+        self.scenario = self.given = scenario
         self.seed = seed
         self.tick_us = scenario.tick_us
         self.tracked = needs_young(scenario)
         asked = scenario.workload, self.tick_us, not self.tracked
-        self.access = pristine.shared(asked, lambda: AccessTable(asked[0], asked[1], 0, asked[2])).with_seed(seed)
+        self.access = reuse.shared(asked, lambda: AccessTable(asked[0], asked[1], 0, asked[2])).with_seed(seed)
         self.memory = self._memory(log_moves)
         self.observer = observer or Silent()
         shared = SplitState()
@@ -146,12 +146,12 @@ class Engine:
             by_identity,
             reclaims,
         )
-        kept = pristine.take(layout)
+        kept = reuse.take(layout)
         copied = False
         if kept is None:
             size = machine, workload.n_pages, by_identity, young, reclaims
             check_memory(*size)
-            copied = pristine.wanted(layout) and copy_fits(*size)
+            copied = reuse.wanted(layout) and copy_fits(*size)
         memory = PhysicalMemory(
             machine,
             workload,
@@ -165,7 +165,7 @@ class Engine:
             reclaims,
         )
         if copied:
-            pristine.keep(layout, memory)
+            reuse.keep(layout, memory)
         return memory
 
     def space(self, context: Context, where: str) -> tuple[Space, list[list[tuple[int, int]]]]:
@@ -173,7 +173,7 @@ class Engine:
         if context.ops == "paddr":
             space = self.memory.space_for(context.addr_unit)
             first, last = self.scenario.machine.nodes[0], self.scenario.machine.nodes[-1]
-            whole = [(first.start_bytes // context.addr_unit, (last.start_bytes + last.sz_bytes) // context.addr_unit)]
+            monitored = [(first.start_bytes // context.addr_unit, (last.start_bytes + last.sz_bytes) // context.addr_unit)]
         else:
             vmas = sorted(self.scenario.workload.vmas, key=lambda v: v.start_bytes)
             size = self.memory.page_bytes
@@ -181,10 +181,10 @@ class Engine:
             pages = np.array([v.hi - v.lo for v in vmas], np.int64)
             lo = np.array([v.lo for v in vmas], np.int64)
             space = Space(start, start + pages, lo, True, np.uint64(1), self.memory.shift)
-            whole = [(v.start_bytes, v.start_bytes + (v.hi - v.lo) * size) for v in vmas]
-            if sum(b[0] > a[1] for a, b in pairwise(whole)) >= 2:
-                whole = list(three_regions(whole))  # fewer gaps and Linux monitors nothing; here, every mapping
-        ranges = [list(t.regions) or whole for t in context.targets]
+            monitored = [(v.start_bytes, v.start_bytes + (v.hi - v.lo) * size) for v in vmas]
+            if sum(b[0] > a[1] for a, b in pairwise(monitored)) >= 2:
+                monitored = list(three_regions(monitored))  # fewer gaps and Linux monitors nothing; here, every mapping
+        ranges = [list(t.regions) or monitored for t in context.targets]
         for k, target in enumerate(ranges):
             check_ranges(target, f"{where}[{k}]")
         return space, ranges
@@ -443,8 +443,8 @@ class ContextClock:
         aggregation, step = np.divmod(np.arange(k.passed, k.passed + n), per)
         lap, j = np.divmod(aggregation, laps)
         left, right = self.ends[j], self.ends[j + 1]
-        whole, rest = np.divmod(right - left, per)  # parts of (right - left) * (step + 1) // per that cannot overflow
-        times = self.start_ns + lap * self.ends[-1] + left + whole * (step + 1) + rest * (step + 1) // per
+        quotient, rest = np.divmod(right - left, per)  # parts of (right - left) * (step + 1) // per that cannot overflow
+        times = self.start_ns + lap * self.ends[-1] + left + quotient * (step + 1) + rest * (step + 1) // per
         return np.concatenate(([self.last_ns], times))
 
     def next_wake(self) -> int:

@@ -2,7 +2,7 @@
 
 The RFC's "multiple hotness sources", put where DAMON puts accessed bits: whoever reports that a page of a region was
 touched during a sampling interval makes that region's ``nr_accesses`` grow by one, once per interval, however many
-reports and sources say so. Ageing, merging, splitting and schemes stay as they are (rfc-lineage, report-driven sampling).
+reports and sources say so. Ageing, merging, splitting and schemes stay as they are (docs/theory/rfc.md, section 5).
 """
 
 from __future__ import annotations

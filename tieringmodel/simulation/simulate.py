@@ -1,4 +1,4 @@
-"""One run: a scenario, a duration, a seed; one dataset."""
+"""One run: what happens in a scenario over a simulated time, from one seed, as one dataset."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from ..comparison.policies import Controlled
 from ..damon.kdamond import Action
 from ..damon.weighted import WeightedMigrate
+from ..datasets.schema import SCHEMA_VERSION
 from ..errors import InputError
 from ..progress import Progress
 from ..scenario import Dest, Scenario, need_scenario
@@ -55,7 +56,7 @@ def simulate(
     checkpoint: str | Path | None = None,
     checkpoint_s: float = 10.0,
 ) -> xr.Dataset:
-    """Run a scenario.
+    """Run a scenario for a simulated time; return what happened over time as one dataset.
 
     Parameters
     ----------
@@ -92,6 +93,13 @@ def simulate(
     ------
     InputError
         If an argument is out of range.
+
+    Examples
+    --------
+    >>> import tieringmodel as tm
+    >>> ds = tm.simulate(tm.load("rfc-40-60"), duration="3 s", seed=1)
+    >>> ds["access_share_bp"].sel(node=0).values[[0, -1]].tolist()
+    [10000.0, 8125.0]
     """
     need_scenario(scenario)
     duration_us = parse_duration_us(duration)
@@ -198,6 +206,7 @@ def attributes(scenario: Scenario, duration_us: int, seed: int, **others: Any) -
 
     return {
         "kind": "simulation",
+        "schema_version": SCHEMA_VERSION,
         "name": scenario.name,
         "scenario": scenario.to_json(),
         "parameters": json.dumps({"duration_s": duration_us * 1e-6, "seed": seed} | others, sort_keys=True),

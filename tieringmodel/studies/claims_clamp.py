@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .claims import Case, Claim, Evidence, build
-from .claims_goals import PAGE_BYTES, WINDOWS, Make, judged
+from ..units import PAGE_SZ
+from .claims_goals import WINDOWS, judged
+from .rfc_claims import Case, Claim, Evidence, Make, build, counted
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -33,7 +35,7 @@ def _clamp(setting: str, condition: str, clamp_bp: int | None, evidence: Make, t
         capacity_pages=CLAMP_PAGES * REACH_BP // 10_000,
         clamp_bp=clamp_bp,
         windows=WINDOWS,
-        cap_bytes=None if tuner == "consist" else CLAMP_PAGES // 100 * PAGE_BYTES,
+        cap_bytes=None if tuner == "consist" else CLAMP_PAGES // 100 * PAGE_SZ,
     )
     return judged(setting, condition, ds, CLAMP_PAGES, evidence, ds["esz"].values.astype(float))
 
@@ -41,39 +43,25 @@ def _clamp(setting: str, condition: str, clamp_bp: int | None, evidence: Make, t
 def _growth(what: str, expected: float) -> Make:
     """Quota growth per window, over the twenty windows after the node is full."""
 
-    def made(ds: xr.Dataset, measured: dict[str, Any]) -> tuple[Evidence, ...]:
+    def growth(ds: xr.Dataset, measured: Mapping[str, Any]) -> float:
         esz = ds["esz"].values.astype(float)
         full = int(np.argmax(ds["pages"].values == CLAMP_PAGES * REACH_BP // 10_000))
-        found = float((esz[full + 20] / esz[full]) ** (1 / 20))
-        # Whole bytes of a quota of more than 1e8 bytes.
-        return (Evidence(f"{what}, quota growth per window once the node is full", found, expected, 1e-6),)
+        return float((esz[full + 20] / esz[full]) ** (1 / 20))
 
-    return made
+    # Whole bytes of a quota of more than 1e8 bytes.
+    return counted(f"{what}, quota growth per window once the node is full", growth, expected, 1e-6)
 
 
 def _asks(what: str, expected_bytes: int) -> Make:
-    def made(ds: xr.Dataset, measured: dict[str, Any]) -> tuple[Evidence, ...]:
-        return (Evidence(f"{what}, quota asked for at the end", int(ds["esz"].values[-1]), expected_bytes, 0, "B"),)
-
-    return made
+    return counted(f"{what}, quota asked for at the end", lambda ds, _: int(ds["esz"].values[-1]), expected_bytes, 0, "B")
 
 
-def _pair(
-    setting: str,
-    condition: str,
-    targets: tuple[int, int],
-    residual: float,
-    tolerance: float = 0.0,
-    tuner: str = "temporal",
-) -> Case:
+def _pair(setting: str, condition: str, targets: tuple[int, int], residual: float) -> Case:
     from .. import loop
 
-    ds = loop.run_pair(tuner, targets, (PAIR_CAP_PAGES * PAGE_BYTES,) * 2, CLAMP_PAGES, 0, windows=WINDOWS)
-
-    def moved(ds: xr.Dataset, measured: dict[str, Any]) -> tuple[Evidence, ...]:
-        found = measured["residual_pages_per_window"]
-        return (Evidence(f"{setting}, pages moved per window, late", found, residual, tolerance, "pages"),)
-
+    ds = loop.run_pair("temporal", targets, (PAIR_CAP_PAGES * PAGE_SZ,) * 2, CLAMP_PAGES, 0, windows=WINDOWS)
+    what = f"{setting}, pages moved per window, late"
+    moved = counted(what, lambda _, measured: measured["residual_pages_per_window"], residual, unit="pages")
     return judged(setting, condition, ds, CLAMP_PAGES, moved, ds["esz"].values.sum(axis=1).astype(float))
 
 
@@ -103,7 +91,7 @@ def claim_iv() -> Claim:
         ),
         _clamp(
             "TEMPORAL, clamp not in the tuner", SEEN, None,
-            _asks("TEMPORAL that does not see the clamp", CLAMP_PAGES // 100 * PAGE_BYTES), "temporal",
+            _asks("TEMPORAL that does not see the clamp", CLAMP_PAGES // 100 * PAGE_SZ), "temporal",
         ),
         _clamp(
             "CONSIST, clamp above reach", "the clamp is no more than the node can take", SPANNED_BP,

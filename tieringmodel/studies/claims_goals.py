@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
-from .claims import Case, Claim, Evidence, build
+from ..units import PAGE_SZ
+from .rfc_claims import Case, Claim, Evidence, Make, build, counted
 
 if TYPE_CHECKING:
     import xarray as xr
 
-PAGE_BYTES = 4096
 N_PAGES = 100_000
 CAP_PAGES = 2_000
 TARGET_BP = 6_000
@@ -24,11 +24,6 @@ LEAK_PAGES = 100
 NOISE_BP = 100
 
 Floats = npt.NDArray[np.float64]
-Make = Callable[["xr.Dataset", dict[str, Any]], tuple[Evidence, ...]]
-
-
-def _none(ds: xr.Dataset, measured: dict[str, Any]) -> tuple[Evidence, ...]:
-    return ()
 
 
 def judged(setting: str, condition: str, ds: xr.Dataset, n_pages: int, evidence: Make, esz: Floats | None = None) -> Case:
@@ -41,12 +36,11 @@ def judged(setting: str, condition: str, ds: xr.Dataset, n_pages: int, evidence:
     moved = ds["moved"].values
     moved = (moved.sum(axis=1) if moved.ndim == 2 else moved) / n_pages
     late = float(measured["residual_per_page_per_window"])
-    outcome = f"{kind} at {share[-1]:.0f} bp" + (f", {100 * late:.3g} % of all pages move per window" if late else "")
     return Case(
         setting,
         condition,
         kind == "converged",
-        outcome,
+        f"{kind} at {share[-1]:.0f} bp" + (f", {100 * late:.3g} % of all pages move per window" if late else ""),
         share,
         moved,
         float(measured["target_bp"]),
@@ -55,7 +49,9 @@ def judged(setting: str, condition: str, ds: xr.Dataset, n_pages: int, evidence:
     )
 
 
-def _goal(setting: str, condition: str, evidence: Make = _none, tuner: str = "temporal", **changes: Any) -> Case:
+def _goal(
+    setting: str, condition: str, evidence: Make = lambda ds, measured: (), tuner: str = "temporal", **changes: Any
+) -> Case:
     """Run the RFC's wish, 40 % on node 0 and 60 % on node 1 from an empty node 1, with one thing changed."""
     from .. import loop
 
@@ -63,22 +59,19 @@ def _goal(setting: str, condition: str, evidence: Make = _none, tuner: str = "te
         "target_bp": TARGET_BP,
         "n_pages": N_PAGES,
         "start_pages": 0,
-        "cap_bytes": CAP_PAGES * PAGE_BYTES,
+        "cap_bytes": CAP_PAGES * PAGE_SZ,
         "windows": WINDOWS,
     } | changes
     ds = loop.run(tuner, **arguments)
     return judged(setting, condition, ds, N_PAGES, evidence)
 
 
-def _ends(what: str, expected_bp: float, tolerance: float = 0.0) -> Make:
-    def made(ds: xr.Dataset, measured: dict[str, Any]) -> tuple[Evidence, ...]:
-        share = 1e4 * int(ds["final_pages"]) / N_PAGES
-        return (Evidence(f"{what}, share of the goal's node at the end", share, expected_bp, tolerance, "bp"),)
-
-    return made
+def _ends(what: str, expected_bp: float) -> Make:
+    what += ", share of the goal's node at the end"
+    return counted(what, lambda ds, _: 1e4 * int(ds["final_pages"]) / N_PAGES, expected_bp, unit="bp")
 
 
-def _base(ds: xr.Dataset, measured: dict[str, Any]) -> tuple[Evidence, ...]:
+def _base(ds: xr.Dataset, measured: Mapping[str, Any]) -> tuple[Evidence, ...]:
     from ..theory import closed_forms
 
     theory = closed_forms.temporal_stop(N_PAGES, 0, TARGET_BP, CAP_PAGES)
@@ -90,17 +83,17 @@ def _base(ds: xr.Dataset, measured: dict[str, Any]) -> tuple[Evidence, ...]:
     )
 
 
-def _stopped(ds: xr.Dataset, measured: dict[str, Any]) -> tuple[Evidence, ...]:
-    # The last step before the stop is at most one cap (stability.md section 3c).
+def _stopped(ds: xr.Dataset, measured: Mapping[str, Any]) -> tuple[Evidence, ...]:
+    # The last step before the stop is at most one cap (docs/theory/stability.md, section 3c).
     share = 1e4 * int(ds["final_pages"]) / N_PAGES
     half = 1e4 * CAP_PAGES / N_PAGES / 2
     return (Evidence("CONSIST with stop, share at the end", share, TARGET_BP + half, half, "bp"),)
 
 
-def _churn(ds: xr.Dataset, measured: dict[str, Any]) -> tuple[Evidence, ...]:
+def _churn(ds: xr.Dataset, measured: Mapping[str, Any]) -> tuple[Evidence, ...]:
     # Over the tail the relay's sum can be off by one cap at either end.
-    found, tail = measured["residual_pages_per_window"], measured["tail_windows"]
-    return (Evidence("churn, pages moved per window, late", found, LEAK_PAGES, CAP_PAGES / tail, "pages"),)
+    late, tail = measured["residual_pages_per_window"], measured["tail_windows"]
+    return (Evidence("churn, pages moved per window, late", late, LEAK_PAGES, CAP_PAGES / tail, "pages"),)
 
 
 def ratchet_end_bp(windows: int = WINDOWS) -> tuple[float, float]:
@@ -122,7 +115,7 @@ def ratchet_end_bp(windows: int = WINDOWS) -> tuple[float, float]:
     return TARGET_BP + mean, math.sqrt(float(chain @ above**2) - mean**2)
 
 
-def _noisy(ds: xr.Dataset, measured: dict[str, Any]) -> tuple[Evidence, ...]:
+def _noisy(ds: xr.Dataset, measured: Mapping[str, Any]) -> tuple[Evidence, ...]:
     from .. import loop
 
     seeds = np.arange(400)
@@ -131,15 +124,15 @@ def _noisy(ds: xr.Dataset, measured: dict[str, Any]) -> tuple[Evidence, ...]:
         TARGET_BP,
         N_PAGES,
         0,
-        cap_bytes=CAP_PAGES * PAGE_BYTES,
+        cap_bytes=CAP_PAGES * PAGE_SZ,
         noise_bp=float(NOISE_BP),
         windows=WINDOWS,
         seed=seeds,
     )
     mean, spread = ratchet_end_bp()
-    found = 1e4 * float(many["final_pages"].mean()) / N_PAGES
+    share = 1e4 * float(many["final_pages"].mean()) / N_PAGES
     what = f"noise of {NOISE_BP} bp, mean share at the end of {seeds.size} runs"
-    return (Evidence(what, found, mean, 5 * spread / math.sqrt(seeds.size), "bp"),)
+    return (Evidence(what, share, mean, 5 * spread / math.sqrt(seeds.size), "bp"),)
 
 
 def claim_iii() -> Claim:

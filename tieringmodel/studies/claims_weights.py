@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .claims import Case, Claim, Evidence, build
+from .rfc_claims import Case, Claim, Evidence, Make, build, counted
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -16,12 +16,10 @@ WEIGHTS = (40, 60)
 N_PAGES = 100_000
 ROUNDS = 60
 QUIET = 1e-4
-"""Moves per page and round below which a run counts as settled (stability.md section 4; the verdict's threshold)."""
-
-Make = Callable[["xr.Dataset", dict[str, Any]], tuple[Evidence, ...]]
+"""Moves per page and round below which a run counts as settled (docs/theory/stability.md, section 4), as the verdict has it."""
 
 
-def _outcome(measured: dict[str, Any]) -> str:
+def _outcome(measured: Mapping[str, Any]) -> str:
     moved = 100 * measured["residual_per_page_per_window"]
     share = measured["steady_state_error_bp"] + measured["target_bp"]
     if moved > 100 * QUIET:
@@ -63,15 +61,12 @@ def _case(
 
 
 def _residual(what: str, expected: float, tolerance: float) -> Make:
-    def made(ds: xr.Dataset, measured: dict[str, Any]) -> tuple[Evidence, ...]:
-        found = measured["residual_per_page_per_window"]
-        return (Evidence(f"{what}, pages moved per page and round, late", found, expected, tolerance),)
-
-    return made
+    what += ", pages moved per page and round, late"
+    return counted(what, lambda _, measured: measured["residual_per_page_per_window"], expected, tolerance)
 
 
 def _end(what: str, expected_bp: float, tolerance: float = 0.0) -> Make:
-    def made(ds: xr.Dataset, measured: dict[str, Any]) -> tuple[Evidence, ...]:
+    def made(ds: xr.Dataset, measured: Mapping[str, Any]) -> tuple[Evidence, ...]:
         share = 1e4 * float(ds["occupancy"].values[-1, 0]) / float(ds["occupancy"].values[-1].sum())
         late = int(ds["moved"].values[-ROUNDS // 2 :].sum())
         return (
@@ -82,13 +77,13 @@ def _end(what: str, expected_bp: float, tolerance: float = 0.0) -> Make:
     return made
 
 
-def _coin(ds: xr.Dataset, measured: dict[str, Any]) -> tuple[Evidence, ...]:
+def _coin(ds: xr.Dataset, measured: Mapping[str, Any]) -> tuple[Evidence, ...]:
     """Residual, bounces and the deceptive share of i.i.d. redraws, with five standard errors each."""
     from ..interleave import closed_forms, ping_pong
 
     m = closed_forms.moved_fraction(WEIGHTS)
     rounds = ROUNDS // 2
-    # Counts of neighbouring rounds are correlated at lag 1 only (stability.md section 1a).
+    # Counts of neighbouring rounds are correlated at lag 1 only (docs/theory/stability.md, section 1a).
     inflation = 1 + 2 * closed_forms.moved_autocorrelation(WEIGHTS)
     spread = 5 * float(np.sqrt(m * (1 - m) * inflation / (N_PAGES * rounds)))
     counted = m * N_PAGES * (ROUNDS - 2)
@@ -162,7 +157,7 @@ def claim_i() -> Claim:
 
 
 def _counts(what: str, weights: tuple[int, int], n_pages: int, start: int, stride: int) -> Make:
-    def made(ds: xr.Dataset, measured: dict[str, Any]) -> tuple[Evidence, ...]:
+    def made(ds: xr.Dataset, measured: Mapping[str, Any]) -> tuple[Evidence, ...]:
         from ..interleave import closed_forms
 
         wanted = closed_forms.vma_offset_pages(weights, n_pages, start, stride)[0]

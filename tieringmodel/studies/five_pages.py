@@ -65,7 +65,7 @@ def rfc_five_pages(iterations: int = 8, seed: int = 0) -> xr.Dataset:
     -----
     Frames of node 1 lie above those of node 0 and the next unused one is taken, as in the RFC's listing; page i starts
     on frame i of node 0, so a hash of frame numbers sees 0 … 4 where the RFC writes 0x1000 … 0x1004. Source:
-    rfc-v1-seed.txt (the oscillation problem); rules and expected rows: stability.md section 1e.
+    docs/theory/rfc.md, section 1.5 (A15); rules and expected rows: docs/theory/stability.md, section 1e.
     """
     import xarray as xr
 
@@ -78,7 +78,7 @@ def rfc_five_pages(iterations: int = 8, seed: int = 0) -> xr.Dataset:
     moved = np.stack([ds["moved"].values for ds in runs])
     on_node0 = np.stack([ds["occupancy"].values[:, 0] for ds in runs])
     last = np.array([int(np.flatnonzero(m).max(initial=0)) for m in moved])
-    source = "tieringmodel.interleave.run (stability.md section 1e)"
+    source = "tieringmodel.interleave.run (docs/theory/stability.md, section 1e)"
 
     def about(long_name: str, units: str) -> dict[str, str]:
         return {"long_name": long_name, "units": units, "source": source}

@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import numpy.typing as npt
 
 from ..errors import InputError
-from ..verdicts.grid import IMPOSSIBLE, Floats, Tail, classes, tail_of_grid, waste_of
-from .map_dataset import Axis, Line, judged, map_dataset
+from ..units import MIB, PAGE_SZ
+from ..verdicts.grid import IMPOSSIBLE, Codes, Floats, Tail, classes, tail_of_grid, waste_of
+from ..verdicts.judge import KINDS
 
 if TYPE_CHECKING:
     import xarray as xr
 
 __all__ = ["CONTROLLERS", "gain_map", "quota_map", "start_map"]
-
-PAGE_BYTES = 4096
-MIB = 1 << 20
 
 CONTROLLERS: dict[str, dict[str, Any]] = {
     "TEMPORAL": {"tuner": "temporal"},
@@ -77,7 +78,7 @@ def quota_map(
 
     Notes
     -----
-    Boundaries (stability.md sections 3a and 3c): a quota below the churn per window starves; TEMPORAL's swing, one
+    Boundaries (docs/theory/stability.md, sections 3a and 3c): a quota below the churn per window starves; TEMPORAL's swing, one
     quota, leaves the band when it is wider; with a stop rule CONSIST's swing is one window's churn to either side; and
     below 1e-4 of the pages per window a replacement of churn counts as rest.
     """
@@ -87,14 +88,14 @@ def quota_map(
     for name, (low, high) in (("cap_bytes", cap_bytes), ("reset_s", reset_s)):
         if not 0 < low < high:
             raise InputError(name, f"{(low, high)!r} is no range", "give a smaller and a larger positive number")
-    n = memory_bytes // PAGE_BYTES
-    if not duration_s > 0 or churn_bytes_per_s * reset_s[0] < PAGE_BYTES or n < 10_000:
+    n = memory_bytes // PAGE_SZ
+    if not duration_s > 0 or churn_bytes_per_s * reset_s[0] < PAGE_SZ or n < 10_000:
         raise InputError(
             "churn_bytes_per_s", f"{churn_bytes_per_s} of {memory_bytes} B is less than a page per window", "raise it"
         )
-    caps = np.geomspace(*cap_bytes, cells).astype(np.int64) // PAGE_BYTES * PAGE_BYTES
+    caps = np.geomspace(*cap_bytes, cells).astype(np.int64) // PAGE_SZ * PAGE_SZ
     resets = np.geomspace(*reset_s, cells)
-    leaks = np.rint(resets * churn_bytes_per_s / PAGE_BYTES).astype(np.int64)
+    leaks = np.rint(resets * churn_bytes_per_s / PAGE_SZ).astype(np.int64)
     windows = np.maximum(400, np.rint(duration_s / resets).astype(np.int64))
     start = -(-target_bp * n // 10_000)
     parts = []
@@ -178,7 +179,7 @@ def gain_map(
     Notes
     -----
     Runs are of `gain_runs`, in real numbers; boundaries: `tieringmodel.theory.linear`'s critical gain, its
-    approximation gain × delay = 1, and the kernel's own gain (stability.md section 3d).
+    approximation gain × delay = 1, and the kernel's own gain (docs/theory/stability.md, section 3d).
     """
     from ..theory.gain_runs import gain_runs
     from ..theory.linear import linear
@@ -276,8 +277,8 @@ def start_map(
 
     Notes
     -----
-    Boundaries (stability.md sections 3b and 3e): goal = capacity, beyond which the quota winds up; start = goal, above
-    which a scheme that moves pages in can do nothing; and, for CONSIST without stop or cap, the goal whose mirror
+    Boundaries (docs/theory/stability.md, sections 3b and 3e): goal = capacity, beyond which the quota winds up; start = goal,
+    above which a scheme that moves pages in can do nothing; and, for CONSIST without stop or cap, the goal whose mirror
     overshoot reaches the capacity.
     """
     from ..loop import run_many
@@ -341,3 +342,86 @@ def _filling(capacity_bp: float, points: int = 40) -> tuple[Floats, Floats]:
     starts = np.linspace(0, 0.999 * capacity_bp, points)
     goals = [brentq(past, max(start, 1e-3), capacity_bp, args=(start,)) for start in starts]
     return np.array(goals), starts
+
+
+Variable = tuple[npt.NDArray[Any], str, str]
+"""Values, long name, unit."""
+
+
+@dataclass(frozen=True)
+class Axis:
+    """One dimension of a map."""
+
+    name: str
+    values: npt.NDArray[Any]
+    long_name: str
+    units: str
+
+
+@dataclass(frozen=True)
+class Line:
+    """A boundary from theory, in the coordinates of the map's two axes; `panel` -1 = every panel."""
+
+    name: str
+    x: Floats
+    y: Floats
+    panel: int = -1
+
+
+def map_dataset(
+    name: str,
+    axes: Sequence[Axis],
+    variables: Mapping[str, Variable],
+    lines: Sequence[Line],
+    parameters: Mapping[str, Any],
+) -> xr.Dataset:
+    """Return the dataset of a map: `axes` are panel, vertical and horizontal, `variables` name (values, text, unit)."""
+    import xarray as xr
+
+    source = f"tieringmodel.studies.{name}_map"
+    dims = tuple(a.name for a in axes)
+    data: dict[str, Any] = {
+        key: (dims, values, {"long_name": text, "units": units, "source": source})
+        for key, (values, text, units) in variables.items()
+    }
+    if "class" in data:
+        data["class"][2].update(flag_values=list(range(-1, len(KINDS))), flag_meanings=" ".join(("impossible", *KINDS)))
+    length = max((line.x.size for line in lines), default=0)
+    for which, unit_of in (("x", axes[-1]), ("y", axes[-2])):
+        values = np.full((len(lines), length), np.nan)
+        for k, line in enumerate(lines):
+            values[k, : line.x.size] = getattr(line, which)
+        about = {"long_name": f"boundary: {unit_of.long_name}", "units": unit_of.units, "source": source}
+        data[f"boundary_{which}"] = (("boundary", "point"), values, about)
+    panels = np.array([line.panel for line in lines], np.int64)
+    about = {"long_name": "panel of the boundary, -1 = every panel", "units": "1", "source": source}
+    data["boundary_panel"] = ("boundary", panels, about)
+    coords: dict[str, Any] = {a.name: (a.name, a.values, {"long_name": a.long_name, "units": a.units}) for a in axes} | {
+        "boundary": ("boundary", [line.name for line in lines])
+    }
+    if "class" in data:
+        coords["class_name"] = ("class_code", list(KINDS))
+    return xr.Dataset(
+        data,
+        coords,
+        {
+            "kind": "stability_map",
+            "name": name,
+            "source": source,
+            "panel": axes[-3].name,
+            "y": axes[-2].name,
+            "x": axes[-1].name,
+            "parameters": json.dumps(dict(parameters)),
+        },
+    )
+
+
+def judged(tail: Tail, waste: Floats, codes: Codes) -> dict[str, Variable]:
+    """Return the variables of a map of single loops, for `map_dataset`."""
+    return {
+        "class": (codes, "verdict: index of class_name, -1 = cannot be set up", "1"),
+        "ripple_bp": ((tail.high_bp - tail.low_bp) / 2, "half the swing of the share in the tail", "bp"),
+        "error_bp": (tail.mean_bp - tail.goal_bp, "mean share in the tail minus the goal", "bp"),
+        "residual_bp": (1e4 * tail.moved_share, "pages moved per window of the tail per eligible page", "bp"),
+        "waste": (waste, "share of all moves beyond the net change of placement", "1"),
+    }

@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ..errors import InputError
-from .map_dataset import Axis, Line, map_dataset
-from .maps import PAGE_BYTES
+from ..units import PAGE_SZ
+from .maps import Axis, Line, map_dataset
 
 if TYPE_CHECKING:
     import xarray as xr
 
 TUNERS = ("temporal", "consist")
 QUIET_BP = 1.0
-"""Moves per eligible page and window up to which a pair rests: 1e-4 (stability.md section 4)."""
+"""Moves per eligible page and window up to which a pair rests: 1e-4 (docs/theory/stability.md, section 4)."""
 
 
 def pair_map(
@@ -65,15 +65,15 @@ def pair_map(
 
     Notes
     -----
-    Source: stability.md section 3f. Boundary: TEMPORAL moves up to (delay + 1) caps after its goal is met, so a gap of
-    that width always holds it.
+    Source: docs/theory/stability.md, section 3f. Boundary: TEMPORAL moves up to (delay + 1) caps after its goal is met, so
+    a gap of that width always holds it.
     """
     from ..loop import run_pair
 
     if min(cells) < 2 or windows < 100:
         raise InputError("cells", f"{cells!r} of {windows} windows", "give 2 or more each, and 100 windows or more")
-    reach = max(abs(g) for g in gap_bp) / 2
-    if gap_bp[0] >= gap_bp[1] or not reach < middle_bp < 10_000 - reach:
+    half_gap = max(abs(g) for g in gap_bp) / 2
+    if gap_bp[0] >= gap_bp[1] or not half_gap < middle_bp < 10_000 - half_gap:
         raise InputError("gap_bp", f"{gap_bp!r} around {middle_bp} bp leaves no goals", "keep both goals in 1..10000")
     if not 1e4 / n_pages <= cap_bp[0] < cap_bp[1] or not delays or not starts_bp:
         raise InputError("cap_bp", f"{cap_bp!r} is no range of whole pages", "give a smaller and a larger one")
@@ -84,7 +84,7 @@ def pair_map(
     residual, error, rests = np.zeros(shape), np.zeros(shape), np.ones(shape, bool)
     tail = max(100, windows // 5)
     for at in np.ndindex(shape):
-        tuner, delay, cap, goal = TUNERS[at[0]], delays[at[1]], int(caps[at[2]]) * PAGE_BYTES, goals[at[3]]
+        tuner, delay, cap, goal = TUNERS[at[0]], delays[at[1]], int(caps[at[2]]) * PAGE_SZ, goals[at[3]]
         ends = sorted((float(goal[0]), 10_000.0 - goal[1]))
         band = 0.02 * goal[0]
         for start in starts_bp:

@@ -47,6 +47,13 @@ class Design:
     ----------
     axes : tuple of Axis
         The last one varies fastest.
+
+    Examples
+    --------
+    >>> import tieringmodel as tm
+    >>> design = tm.Design.grid({"machine.migrate_ns_per_page": [0, 1240]}) * tm.Design.grid({"seed": range(3)})
+    >>> design.size, design.at(4)
+    (6, {'machine.migrate_ns_per_page': 1240, 'seed': 1})
     """
 
     axes: tuple[Axis, ...]

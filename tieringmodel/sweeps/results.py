@@ -102,21 +102,21 @@ class Results:
             units, text = MEASURES[name] if not self.measure_name else ("measure's own", f"{name} by {self.measure_name}")
             self._add(name, dtype, {"units": units, "long_name": text, "source": SOURCE})
             self.scalars.append(name)
-        for name, found in outcome.series.items():
+        for name, series in outcome.series.items():
             name = self._series_name(name)
-            sizes = dict(zip(found.dims, found.values.shape, strict=True))
-            self._add(name, found.values.dtype, found.attrs, sizes)
+            sizes = dict(zip(series.dims, series.values.shape, strict=True))
+            self._add(name, series.values.dtype, series.attrs, sizes)
             self.series.append(name)
             self.coords["time"] = ("time",), self.time_s, {"units": "s", "long_name": "simulated time"}
-            for dim, values in found.coords.items():
+            for dim, values in series.coords.items():
                 self.coords[dim] = (dim,), values, {"units": "1", "long_name": dim}
         self.known = True
 
     def _series_name(self, name: str) -> str:
         return f"{name}_series" if name in self.scalars else name
 
-    def _settle(self, points: list[int]) -> list[int]:
-        for point in points:
+    def _settle(self, numbers: list[int]) -> list[int]:
+        for point in numbers:
             outcome = self.waiting.pop(point)
             at = np.unravel_index(point, self.design.shape)
             text = outcome.error or self._misfit(outcome)
@@ -126,10 +126,10 @@ class Results:
             else:
                 for name, value in outcome.values.items():
                     self.variables[name][1][at] = value
-                for name, found in outcome.series.items():
-                    self.variables[self._series_name(name)][1][at] = found.values
+                for name, series in outcome.series.items():
+                    self.variables[self._series_name(name)][1][at] = series.values
             self.done[at] = True
-        return sorted(points)
+        return sorted(numbers)
 
     def _misfit(self, outcome: Outcome) -> str:
         """Return in what a point's results differ in kind from the first one's."""
@@ -143,10 +143,10 @@ class Results:
                 return f"measure: returned {name}={value!r}, an integer in the first point; return floats in all"
             if kind == "f" and isinstance(value, int) and abs(value) > 2**53:
                 return f"measure: returned {name}={value}, too large for the float that the first point has"
-        for name, found in outcome.series.items():
+        for name, series in outcome.series.items():
             shape = self.variables[self._series_name(name)][1].shape[len(self.design.dims) :]
-            if found.values.shape != shape:
-                return f"series: {name!r} has shape {found.values.shape}, {shape} in the first point; sweep those apart"
+            if series.values.shape != shape:
+                return f"series: {name!r} has shape {series.values.shape}, {shape} in the first point; sweep those apart"
         return ""
 
     def dataset(self, coords: Mapping[str, Variable], attrs: Mapping[str, Any]) -> xr.Dataset:
@@ -171,5 +171,5 @@ class Results:
 
 def describe(design: Design, point: int) -> str:
     """Return a point in words: its place and what it changes."""
-    told = ", ".join(f"{p} = {v}" for p, v in design.at(point).items())
-    return f"point {point} of {math.prod(design.shape)} ({told})"
+    axes = ", ".join(f"{p} = {v}" for p, v in design.at(point).items())
+    return f"point {point} of {math.prod(design.shape)} ({axes})"

@@ -36,10 +36,10 @@ def blocks(shape: Sequence[int], most: int) -> tuple[int, ...]:
     return tuple(reversed(out))
 
 
-def boxes(points: Sequence[tuple[int, ...]], block: Sequence[int]) -> list[tuple[slice, ...]]:
+def boxes(indices: Sequence[tuple[int, ...]], block: Sequence[int]) -> list[tuple[slice, ...]]:
     """Return the boxes, in order and each once, that hold these points."""
-    found = sorted({tuple(k // b for k, b in zip(p, block, strict=True)) for p in points})
-    return [tuple(slice(k * b, (k + 1) * b) for k, b in zip(box, block, strict=True)) for box in found]
+    corners = sorted({tuple(k // b for k, b in zip(p, block, strict=True)) for p in indices})
+    return [tuple(slice(k * b, (k + 1) * b) for k, b in zip(box, block, strict=True)) for box in corners]
 
 
 def fill_of(dtype: np.dtype[Any]) -> Any:
@@ -92,8 +92,8 @@ class Store:
         with self._writing():
             self.path.parent.mkdir(parents=True, exist_ok=True)
             others = " ".join(name for name, (dims, *_) in coords.items() if dims != (name,))
-            told = self.attrs | ({"coordinates": others} if others else {})  # by which xarray knows them
-            self.group = self.zarr.open_group(fresh, mode="w", zarr_format=3, attributes=told)
+            attributes = self.attrs | ({"coordinates": others} if others else {})  # by which xarray knows them
+            self.group = self.zarr.open_group(fresh, mode="w", zarr_format=3, attributes=attributes)
             try:
                 for name, (dims, values, attrs) in coords.items():
                     array = self._array(name, dims, values.shape, values.shape, values.dtype, attrs)
@@ -113,18 +113,18 @@ class Store:
         if not (self.path / "zarr.json").is_file():
             raise InputError(where, "exists and is not a sweep's store", "name another place")
         with self._damage():
-            found = json.loads((self.path / "zarr.json").read_text(encoding="utf-8"))["attributes"]
-            if not isinstance(found, dict):
+            stored = json.loads((self.path / "zarr.json").read_text(encoding="utf-8"))["attributes"]
+            if not isinstance(stored, dict):
                 raise ValueError("its attributes are none")
-        if found.get("kind") != "sweep" or found.get("format") != FORMAT:
+        if stored.get("kind") != "sweep" or stored.get("format") != FORMAT:
             raise InputError(where, "exists and is not a sweep's store", "name another place")
-        if found.get("tieringmodel") != self.attrs["tieringmodel"]:
-            text = f"was begun by tieringmodel {found.get('tieringmodel')}, this is {self.attrs['tieringmodel']}"
+        if stored.get("tieringmodel") != self.attrs["tieringmodel"]:
+            text = f"was begun by tieringmodel {stored.get('tieringmodel')}, this is {self.attrs['tieringmodel']}"
             raise InputError(where, text, "go on with that version, or name another store")
-        if found.get("digest") != self.attrs["digest"]:
+        if stored.get("digest") != self.attrs["digest"]:
             with self._damage():
-                there, here = (json.loads(a["parameters"]) for a in (found, self.attrs))
-            other = [n for n in ("scenario", "design") if found.get(n) != self.attrs[n]]
+                there, here = (json.loads(a["parameters"]) for a in (stored, self.attrs))
+            other = [n for n in ("scenario", "design") if stored.get(n) != self.attrs[n]]
             other += [n for n in sorted({*there, *here}) if there.get(n) != here.get(n)]
             text = f"holds a sweep with another {' and another '.join(other) or 'digest'}"
             raise InputError(where, text, "name another store, or remove this one")
@@ -204,12 +204,12 @@ class Store:
             if not file.is_file():
                 raise FileNotFoundError(str(file.relative_to(self.path)))
 
-    def write(self, points: Sequence[tuple[int, ...]], values: Mapping[str, Array]) -> None:
+    def write(self, indices: Sequence[tuple[int, ...]], values: Mapping[str, Array]) -> None:
         """Write the boxes that hold these points, ``done`` last.
 
         Parameters
         ----------
-        points : sequence of tuple of int
+        indices : sequence of tuple of int
             Positions along the sweep's dimensions.
         values : mapping of str to ndarray
             Whole arrays by name; ``done`` says which of their points are finished.
@@ -219,7 +219,7 @@ class Store:
         TieringError
             If the disk is full or the store cannot be written.
         """
-        regions = boxes(points, self.block)
+        regions = boxes(indices, self.block)
         # Chunks without values are written too, so that a missing file always means damage.
         with self._writing(), self.zarr.config.set({"array.write_empty_chunks": True}):
             for name in (*(n for n in values if n != "done"), "done"):

@@ -103,6 +103,14 @@ def sweep(
         If an argument is wrong, no point accepts a value, or the store is of another sweep or damaged.
     TieringError
         If a point fails and `on_error` is ``"raise"``, the executor's workers are gone, or the disk is full.
+
+    Examples
+    --------
+    >>> import tieringmodel as tm
+    >>> design = {"contexts.0.schemes.0.quota.sz_bytes": ["1 MiB", "4 MiB"]}
+    >>> ds = tm.sweep(tm.load("rfc-40-60"), design, duration="2 s", progress=False)
+    >>> dict(ds.sizes)["contexts.0.schemes.0.quota.sz_bytes"]
+    2
     """
     need_scenario(scenario)
     made = (design if isinstance(design, Design) else Design.grid(design)).checked(scenario)
@@ -113,7 +121,7 @@ def sweep(
     if measure is None:
         _controls_something(job, made)
     seed = seed_of(seed)
-    measure_name = _name_of(measure)
+    measure_name = "" if measure is None else str(getattr(measure, "__qualname__", None) or type(measure).__qualname__)
     results = Results(made, grid_times(job), measure_name)
     coords = {p: ((dim,), values, _about(p)) for p, (dim, values) in columns.items()}
     attrs = _attributes(job, made, seed, measure_name)
@@ -162,17 +170,10 @@ def _controls_something(job: Job, design: Design) -> None:
         try:
             controlled(with_paths(job.scenario, {p: v for p, v in design.at(point).items() if p != SEED}))
             return
-        except InputError as found:
-            error = error or found
+        except InputError as refusal:
+            error = error or refusal
     assert error is not None
     raise InputError(error.where, error.what, f"{error.remedy}; or pass measure= or what=")
-
-
-def _name_of(measure: Measure | None) -> str:
-    """Return what a measure is called."""
-    if measure is None:
-        return ""
-    return str(getattr(measure, "__qualname__", None) or type(measure).__qualname__)
 
 
 def _fingerprint(measure: Measure | None) -> str:
@@ -205,7 +206,10 @@ def _attributes(job: Job, design: Design, seed: int, measure_name: str) -> dict[
     elif seed >= 2**63:
         out["seed"] = str(seed)
     out |= {"kind": "sweep", "design": design.to_json(), "format": FORMAT}
-    return out | {"digest": hashlib.sha256(json.dumps(out, sort_keys=True).encode()).hexdigest()[:16]}
+    # What decides the results: a store goes on under a later schema of files, too.
+    deciding = {k: v for k, v in out.items() if k != "schema_version"}
+    deciding["scenario"] = json.dumps(job.scenario.to_dict(), sort_keys=True)
+    return out | {"digest": hashlib.sha256(json.dumps(deciding, sort_keys=True).encode()).hexdigest()[:16]}
 
 
 def _about(path: str) -> dict[str, str]:
@@ -241,11 +245,11 @@ def _run(
 
     def write() -> None:
         nonlocal last
-        points = [tuple(map(int, np.unravel_index(k, design.shape))) for k in unwritten]
+        indices = [tuple(map(int, np.unravel_index(k, design.shape))) for k in unwritten]
         unwritten.clear()  # first: a full disk is told once
-        if kept and points:
+        if kept and indices:
             kept.declare({n: v for n, v in results.variables.items() if n not in ("done", "error")}, results.coords)
-            kept.write(points, results.arrays())
+            kept.write(indices, results.arrays())
         last = time.monotonic()
 
     try:

@@ -1,4 +1,4 @@
-"""What theory says a loop will do, without running it (stability.md section 3)."""
+"""What theory says a loop will do, without running it (docs/theory/stability.md, section 3)."""
 
 from __future__ import annotations
 
@@ -6,9 +6,7 @@ import math
 from typing import NamedTuple
 
 from ..errors import InputError
-
-PAGE_BYTES = 4096
-ULONG_MAX = 2**64 - 1
+from ..units import PAGE_SZ, ULONG_MAX
 
 
 def _positive(**counts: int) -> None:
@@ -18,7 +16,29 @@ def _positive(**counts: int) -> None:
 
 
 def mirror_potential(s: float) -> float:
-    """Return G(s) = -(1 - s) ln(1 - s) - s for a relative distance s = share / target - 1 in [-1, 1] (section 3b)."""
+    """Return G(s) = -(1 - s) ln(1 - s) - s for a relative distance s = share / target - 1 in [-1, 1] (section 3b).
+
+    Parameters
+    ----------
+    s : float
+        Relative distance, -1 … 1.
+
+    Returns
+    -------
+    float
+        The potential; 0 at the goal.
+
+    Raises
+    ------
+    InputError
+        When `s` is outside [-1, 1].
+
+    Examples
+    --------
+    >>> from tieringmodel.theory.closed_forms import mirror_potential
+    >>> round(mirror_potential(0.5), 4)
+    -0.1534
+    """
     if not -1.0 <= s <= 1.0:
         raise InputError("s", f"{s!r} is outside [-1, 1]", "give share / target - 1")
     return -s if s == 1.0 else -(1.0 - s) * math.log1p(-s) - s
@@ -41,6 +61,12 @@ def mirror_overshoot(z0: float) -> float:
     ------
     InputError
         When `z0` is outside [-1, 0].
+
+    Examples
+    --------
+    >>> from tieringmodel.theory.closed_forms import mirror_overshoot
+    >>> round(mirror_overshoot(-1.0), 6)
+    0.737417
     """
     from scipy.optimize import brentq
 
@@ -54,7 +80,24 @@ def mirror_overshoot(z0: float) -> float:
 
 
 def consist_end_bp(target_bp: float, start_bp: float) -> float:
-    """Return where CONSIST without cap, leak, delay and stop rests, in bp: everything (10000) or G's mirror point."""
+    """Return where CONSIST without cap, leak, delay and stop rests, in bp: everything (10000) or G's mirror point.
+
+    Parameters
+    ----------
+    target_bp, start_bp : float
+        Goal, and share at the start, in basis points.
+
+    Returns
+    -------
+    float
+        Share at the end in basis points; the start, if that is at or above the goal.
+
+    Examples
+    --------
+    >>> from tieringmodel.theory.closed_forms import consist_end_bp
+    >>> round(consist_end_bp(4000, 0), 1)
+    6949.7
+    """
     if start_bp >= target_bp:
         return float(start_bp)
     return min(10_000.0, target_bp * (1.0 + mirror_overshoot(start_bp / target_bp - 1.0)))
@@ -67,6 +110,22 @@ def stop_overshoot_bound(a: float) -> float:
     ----------
     a : float
         Relative distance of a cold start below the goal, in [0, 1].
+
+    Returns
+    -------
+    float
+        Largest overshoot over the goal.
+
+    Raises
+    ------
+    InputError
+        When `a` is outside [0, 1].
+
+    Examples
+    --------
+    >>> from tieringmodel.theory.closed_forms import stop_overshoot_bound
+    >>> round(stop_overshoot_bound(1.0), 3)
+    0.386
     """
     if not 0.0 <= a <= 1.0:
         raise InputError("a", f"{a!r} is outside [0, 1]", "give 1 - share / target of the start")
@@ -102,6 +161,17 @@ def temporal_stop(n_pages: int, start_pages: int, target_bp: int, cap_pages: int
     -------
     TemporalStop
         Exact integers.
+
+    Raises
+    ------
+    InputError
+        When a count is below 1.
+
+    Examples
+    --------
+    >>> from tieringmodel.theory.closed_forms import temporal_stop
+    >>> temporal_stop(1_000_000, 0, 4000, 25_600, delay=1).final_pages
+    435200
     """
     _positive(n_pages=n_pages, target_bp=target_bp, cap_pages=cap_pages)
     missing = -(-target_bp * n_pages // 10_000) - start_pages
@@ -142,6 +212,22 @@ def relay_cycle(goal_pages: int, cap_pages: int, leak_pages: int, delay: int = 0
         Windows between a move and its appearance in the metric.
     start_pages : int
         Start: only its remainder by gcd(cap, leak) matters, which decides the values that are visited.
+
+    Returns
+    -------
+    RelayCycle
+        Without delay exact; with one, period, duty and bounds.
+
+    Raises
+    ------
+    InputError
+        When a count is below 1, or the leak too large for cap and delay.
+
+    Examples
+    --------
+    >>> from tieringmodel.theory.closed_forms import relay_cycle
+    >>> relay_cycle(400_000, 20_000, 5_000).period_windows
+    4.0
     """
     _positive(goal_pages=goal_pages, cap_pages=cap_pages, leak_pages=leak_pages)
     if leak_pages >= cap_pages or (delay and leak_pages * (delay + 2) > cap_pages):
@@ -166,9 +252,20 @@ def first_page_window(score: int, esz_bp0: int = 0) -> float:
     esz_bp0 : int
         Tuner state before window 0 in 1/10000 bytes.
 
+    Returns
+    -------
+    float
+        Windows count from 0; inf when the quota does not grow that far.
+
     Notes
     -----
     Exact, by the tuner itself; close to ln(4096) / ln(2 - score / 10000) - 1 from a cold start (section 3b).
+
+    Examples
+    --------
+    >>> from tieringmodel.theory.closed_forms import first_page_window
+    >>> first_page_window(0)
+    11
     """
     import numpy as np
 
@@ -178,7 +275,7 @@ def first_page_window(score: int, esz_bp0: int = 0) -> float:
     window = 0
     while True:
         following = np.uint64(consist_esz_bp(state, fixed))
-        if following >= PAGE_BYTES * 10_000:
+        if following >= PAGE_SZ * 10_000:
             return window
         if following <= state:
             return math.inf
@@ -190,21 +287,82 @@ def crossing_windows(missing_pages: float, score: float) -> float:
 
     With a constant growth g = 2 - score / 10000 from one byte, the windows' sum reaches the missing bytes after
     ln(missing (1 - 1/g)) / ln g windows; the growth falls on the way, so the estimate is a little low.
+
+    Parameters
+    ----------
+    missing_pages : float
+        Pages missing at the goal.
+    score : float
+        Score at the start, 10000 = achieved.
+
+    Returns
+    -------
+    float
+        Windows; inf when the quota does not grow.
+
+    Examples
+    --------
+    >>> from tieringmodel.theory.closed_forms import crossing_windows
+    >>> round(crossing_windows(400_000, 0), 1)
+    29.6
     """
     growth = 2.0 - score / 10_000
     if growth <= 1.0:
         return math.inf
-    return max(0.0, math.log(max(1.0, missing_pages * PAGE_BYTES * (1.0 - 1.0 / growth))) / math.log(growth))
+    return max(0.0, math.log(max(1.0, missing_pages * PAGE_SZ * (1.0 - 1.0 / growth))) / math.log(growth))
 
 
 def windup_growth(reach_bp: int, target_bp: int) -> float:
-    """Return CONSIST's quota growth per window while the share is stuck at `reach_bp` (section 3e, floored score)."""
+    """Return CONSIST's quota growth per window while the share is stuck at `reach_bp` (section 3e, floored score).
+
+    Parameters
+    ----------
+    reach_bp : int
+        Largest share that the node can come to, in basis points.
+    target_bp : int
+        Goal in basis points.
+
+    Returns
+    -------
+    float
+        Factor per window, 0 … 2.
+
+    Raises
+    ------
+    InputError
+        When the goal is below 1.
+
+    Examples
+    --------
+    >>> from tieringmodel.theory.closed_forms import windup_growth
+    >>> windup_growth(4000, 5000)
+    1.2
+    """
     _positive(target_bp=target_bp)
     return 2.0 - min(20_000, reach_bp * 10_000 // target_bp) / 10_000
 
 
 def windup_windows(esz_bytes: float, reach_bp: int, target_bp: int) -> float:
-    """Return the windows CONSIST needs from `esz_bytes` to the largest state there is; inf when it does not grow."""
+    """Return the windows CONSIST needs from `esz_bytes` to the largest state there is; inf when it does not grow.
+
+    Parameters
+    ----------
+    esz_bytes : float
+        Quota at the beginning, in bytes.
+    reach_bp, target_bp : int
+        As for `windup_growth`.
+
+    Returns
+    -------
+    float
+        Windows until the state is 2**64 - 1.
+
+    Examples
+    --------
+    >>> from tieringmodel.theory.closed_forms import windup_windows
+    >>> round(windup_windows(1 << 20, 4000, 5000))
+    117
+    """
     growth = windup_growth(reach_bp, target_bp)
     return math.log(ULONG_MAX / 10_000 / esz_bytes) / math.log(growth) if growth > 1.0 else math.inf
 
@@ -226,6 +384,24 @@ def push_pull(targets_bp: tuple[int, int], caps_pages: tuple[int, int]) -> PushP
     Goals that add up to less than 10000 leave a dead band in which nothing moves. Beyond that both can never be met:
     pages are swapped for ever, and the scheme with the larger cap holds its own goal. Either way the distance between
     the two goals' shares must be wider than the caps, or a single window crosses it.
+
+    Parameters
+    ----------
+    targets_bp : pair of int
+        Goals of the scheme into node 0 and of that into node 1, in basis points.
+    caps_pages : pair of int
+        Pages per window of each.
+
+    Returns
+    -------
+    PushPull
+        Residual, and where node 0's share is held.
+
+    Examples
+    --------
+    >>> from tieringmodel.theory.closed_forms import push_pull
+    >>> push_pull((6000, 5000), (20_000, 10_000))
+    PushPull(residual_pages_per_window=20000, low_bp=6000.0, high_bp=6000.0)
     """
     low, high = float(targets_bp[0]), 10_000.0 - targets_bp[1]
     if low <= high:

@@ -24,7 +24,7 @@ def _target_share(target_bp: float) -> float:
 
 
 def jacobian(quota: float, share: float, leak_rate: float, target: float) -> npt.NDArray[np.float64]:
-    """Return the window map's Jacobian in (share, quota), both in shares of the pages (stability.md section 3d)."""
+    """Return the window map's Jacobian in (share, quota), as shares of the pages (docs/theory/stability.md, section 3d)."""
     growth = 2.0 - share / target
     slope = -quota / target
     return np.array([[1.0 - leak_rate + slope, growth], [slope, growth]])
@@ -57,7 +57,14 @@ def lyapunov(leak_rate: float, target_bp: float, windows: int, *, displacement: 
 
     Notes
     -----
-    Products of Jacobians, re-orthogonalised by QR in every window (stability.md sections 3d and 4).
+    Products of Jacobians, re-orthogonalised by QR in every window (docs/theory/stability.md, sections 3d and 4).
+
+    Examples
+    --------
+    >>> import tieringmodel as tm
+    >>> first, second = tm.analysis.lyapunov(0.05, 4000, 5000)
+    >>> round(first + second, 4)  # ln(1 - leak_rate)
+    -0.0513
     """
     rate, _, _ = check_plant(leak_rate)
     target = _target_share(target_bp)
@@ -121,8 +128,14 @@ def noise_floor(leak_rate: float, noise_bp: float, target_bp: float, *, gain: fl
 
     Notes
     -----
-    Stationary covariance P = J P J' + B B' s^2 (stability.md sections 3d and 4). State: the share now and in the last
-    `delay` windows, and the quota relative to its fixed point; the noise enters where the share is measured.
+    Stationary covariance P = J P J' + B B' s^2 (docs/theory/stability.md, sections 3d and 4). State: the share now and in the
+    last `delay` windows, and the quota relative to its fixed point; the noise enters where the share is measured.
+
+    Examples
+    --------
+    >>> import tieringmodel as tm
+    >>> round(tm.analysis.noise_floor(0.05, noise_bp=100, target_bp=4000).share_sd_bp, 1)
+    71.2
     """
     from scipy.linalg import solve_discrete_lyapunov
 

@@ -62,7 +62,7 @@ def gain_runs(
 
     Notes
     -----
-    Source: stability.md section 3d. A factor of 0 or less is the kernel's collapse to one byte.
+    Source: docs/theory/stability.md, section 3d. A factor of 0 or less is the kernel's collapse to one byte.
     """
     g, d, rate = np.broadcast_arrays(np.asarray(gain, float), np.asarray(delay, np.int64), np.asarray(leak_rate, float))
     if not (np.isfinite(g).all() and (g > 0).all()):

@@ -87,7 +87,7 @@ def check_plant(leak_rate: float, gain: float = 1.0, delay: int = 0) -> tuple[fl
 
 
 def characteristic_polynomial(leak_rate: float, gain: float, delay: int) -> npt.NDArray[np.float64]:
-    """Return the closed loop's polynomial in z, highest power first (stability.md section 3d)."""
+    """Return the closed loop's polynomial in z, highest power first (docs/theory/stability.md, section 3d)."""
     if delay == 0:
         return np.array([1.0, -(2.0 - leak_rate - gain * leak_rate), 1.0 - leak_rate])
     polynomial = np.zeros(delay + 2)
@@ -140,9 +140,16 @@ def linear(leak_rate: float, gain: float = 1.0, delay: int = 0) -> LinearLoop:
 
     Notes
     -----
-    Source: stability.md section 3d. The open loop is g d z^(1-delay) / ((z - 1)(z - 1 + d)) with leak rate d. With a
-    delay its modulus and its phase fall monotonically, so each crossing is unique; without one the phase reaches -pi
+    Source: docs/theory/stability.md, section 3d. The open loop is g d z^(1-delay) / ((z - 1)(z - 1 + d)) with leak rate d.
+    With a delay its modulus and its phase fall monotonically, so each crossing is unique; without one the phase reaches -pi
     only at omega = pi.
+
+    Examples
+    --------
+    >>> import tieringmodel as tm
+    >>> loop = tm.analysis.linear(leak_rate=0.05)
+    >>> round(loop.spectral_radius, 6), round(loop.period_windows, 2), round(loop.delay_margin_windows, 3)
+    (0.974679, 27.86, 1.0)
     """
     from scipy.optimize import brentq
 

@@ -40,7 +40,14 @@ def markov_mixing(transition: npt.ArrayLike) -> MarkovMixing:
 
     Notes
     -----
-    Source: stability.md sections 1a, 1b and 4.
+    Source: docs/theory/stability.md, sections 1a, 1b and 4.
+
+    Examples
+    --------
+    >>> import tieringmodel as tm
+    >>> mixing = tm.analysis.markov_mixing([[0.7, 0.3], [0.2, 0.8]])
+    >>> round(mixing.second_eigenvalue, 3), mixing.stationary.round(3).tolist()
+    (0.5, [0.4, 0.6])
     """
     from scipy.linalg import eigvals
 

@@ -54,10 +54,10 @@ def replay(
         yield from vectors_of.iter_cases(vectors or data_path("golden"))
     if everything or recordings is not None:
         folder = Path(recordings or data_path("recordings"))
-        found = quota_records.cases(folder)
-        if not found and not recorded_runs.runs_below(folder):
+        quotas = quota_records.cases(folder)
+        if not quotas and not recorded_runs.runs_below(folder):
             raise InputError(str(folder), "holds no recorded quota resets", "give a run's folder, or one of runs")
-        yield from found
+        yield from quotas
         yield from recorded_runs.cases(folder, seeds=recorded_runs.SEEDS if seeds is None else seeds)
     if everything or anchors:
         yield from anchors_weights.cases()

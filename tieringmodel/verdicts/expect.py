@@ -107,7 +107,7 @@ def residual_mib_s(ds: xr.Dataset, measured: Mapping[str, Any]) -> float:
 
 
 def expect(ds: xr.Dataset, text: str, *, target_bp: float | None = None, node: int | None = None) -> list[Clause]:
-    """Hold a run to expectations.
+    """Return whether a run meets each expectation of a line of text, and what it says instead.
 
     Parameters
     ----------
@@ -127,6 +127,13 @@ def expect(ds: xr.Dataset, text: str, *, target_bp: float | None = None, node: i
     ------
     InputError
         If `text` is not understood or names no measure.
+
+    Examples
+    --------
+    >>> import tieringmodel as tm
+    >>> ds = tm.loop.run("temporal", 4000, 1_000_000, 0, cap_bytes=100 << 20)
+    >>> [(clause.ok, str(clause)) for clause in tm.analysis.expect(ds, "overshoot_bp < 100")]
+    [(True, 'overshoot_bp < 100: overshoot_bp is 96')]
     """
     wanted = parse(text)
     values: dict[str, float] = {}

@@ -171,7 +171,7 @@ def verdict_of_series(
 
     Notes
     -----
-    Rule: stability.md section 4, stable = settled and quiet and pages resting.
+    Rule: docs/theory/stability.md, section 4, stable = settled and quiet and pages resting.
     """
     node, view, reference = judged_by(ds, node, target_bp)
     windows = view.moved.size

@@ -1,4 +1,4 @@
-"""The stability measures, each by its definition in stability.md section 4."""
+"""The stability measures, each by its definition in docs/theory/stability.md, section 4."""
 
 from __future__ import annotations
 
@@ -122,7 +122,16 @@ def measure(
 
     Notes
     -----
-    Source: stability.md section 4.
+    Source: docs/theory/stability.md, section 4.
+
+    Examples
+    --------
+    >>> import tieringmodel as tm
+    >>> y, moved = [0] + [4000] * 200, [400] + [0] * 199
+    >>> occupancy = [[0, 1000]] + [[400, 600]] * 200
+    >>> numbers = tm.analysis.measure(y, moved, 1000, occupancy, target_bp=4000)
+    >>> numbers["settling_windows"], numbers["overshoot_bp"], numbers["moves_per_page"]
+    (1.0, 0.0, 0.4)
     """
     y, moved, x = (np.asarray(values, np.float64) for values in (y_bp, moved_pages, occupancy))
     if moved.ndim != 1 or moved.size < 1 or y.shape != (moved.size + 1,) or x.ndim != 2 or x.shape[0] != y.size:
@@ -213,7 +222,15 @@ def measures(
 
     Notes
     -----
-    Source: stability.md section 4.
+    Source: docs/theory/stability.md, section 4.
+
+    Examples
+    --------
+    >>> import tieringmodel as tm
+    >>> ds = tm.loop.run("temporal", 4000, 1_000_000, 0, cap_bytes=100 << 20)
+    >>> numbers = tm.analysis.measures(ds)
+    >>> numbers["quiescence_windows"], numbers["overshoot_bp"], numbers["moves_per_page"]
+    (16.0, 96.0, 0.4096)
     """
     _, view, reference = judged_by(ds, node, target_bp)
     options.setdefault("window_s", view.window_s)

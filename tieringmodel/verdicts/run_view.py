@@ -44,7 +44,7 @@ def uniform_ping_pong(
     -------
     float
         Expectation when every page of a node is equally likely to be picked; moves of windows up to
-        ``T - 1 - within`` count (stability.md section 4). 0.0 when nothing moves in them, nan when the run is not
+        ``T - 1 - within`` count (docs/theory/stability.md, section 4). 0.0 when nothing moves in them, nan when the run is not
         longer than `within`.
     """
     counted = moved_in.size - within
@@ -345,6 +345,14 @@ def series(ds: xr.Dataset, *, node: int = 0) -> Series:
     ------
     InputError
         When the dataset's kind is not known, or has too few windows to measure anything.
+
+    Examples
+    --------
+    >>> import tieringmodel as tm
+    >>> ds = tm.loop.run("temporal", 4000, 1_000_000, 0, cap_bytes=100 << 20)
+    >>> view = tm.analysis.series(ds)
+    >>> view.y_bp[:3].tolist(), view.moved[:2].tolist()
+    ([0.0, 256.0, 512.0], [25600.0, 25600.0])
     """
     need_dataset(ds)
     kind = ds.attrs.get("kind")

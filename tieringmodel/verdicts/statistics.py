@@ -51,7 +51,7 @@ def mean_interval(values: Floats, *, confidence: float = 0.95, n_resamples: int 
 
     Notes
     -----
-    Source: stability.md section 4.
+    Source: docs/theory/stability.md, section 4.
     """
     if np.ptp(values) == 0:
         return float(values[0]), float(values[0])
@@ -96,7 +96,7 @@ def limit_cycle_period(y: Floats) -> float:
     """Return the period in windows, nan when there is none.
 
     The largest peak of the periodogram and the first peak above 0.2 of the autocorrelation must agree within 10 %
-    (stability.md section 4). Both are refined between grid points: a short tail has a coarse frequency grid.
+    (docs/theory/stability.md, section 4). Both are refined between grid points: a short tail has a coarse frequency grid.
     """
     from scipy.signal import correlate, find_peaks, periodogram
 
@@ -128,7 +128,7 @@ def contraction(y: Floats, reference: float, resolution: float, confidence: floa
     """Return exp(slope) of the log distance to `reference`: over its peaks, or over all points of a monotone approach.
 
     Only points before the last change of `y` and further away than `resolution` count. nan for fewer than 3 of them. A
-    contraction is shown only when ``high`` is below 1 (stability.md section 4).
+    contraction is shown only when ``high`` is below 1 (docs/theory/stability.md, section 4).
     """
     from scipy.signal import find_peaks
     from scipy.stats import linregress

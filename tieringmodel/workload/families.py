@@ -56,6 +56,12 @@ def build(spec: Mapping[str, Any], where: str = "workload.family") -> Workload:
     ------
     InputError
         If the family or an argument is unknown, missing or out of range.
+
+    Examples
+    --------
+    >>> import tieringmodel as tm
+    >>> tm.workload.build({"kind": "uniform", "n_pages": 100, "rate_hz": 2}).n_pages
+    100
     """
     arguments = dict(spec)
     if "kind" not in arguments:

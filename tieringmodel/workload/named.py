@@ -152,6 +152,12 @@ def named(name: str, scale: float = 1.0) -> Workload:
     ------
     InputError
         If there is no such case, or `scale` is out of range.
+
+    Examples
+    --------
+    >>> import tieringmodel as tm
+    >>> tm.workload.named("V5", scale=0.01).n_pages
+    708480
     """
     factor = check.positive("named.scale", scale)
     if factor > 4:

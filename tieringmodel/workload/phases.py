@@ -96,6 +96,13 @@ def step(
     ------
     InputError
         If an argument is out of range.
+
+    Examples
+    --------
+    >>> import tieringmodel as tm
+    >>> workload = tm.workload.step(1000, hot_pages=100, at_us="1 s", hot_rate_hz=10)
+    >>> [(group.lo, group.hi) for group in workload.groups]
+    [(0, 100), (900, 1000)]
     """
     hot = _Hot("step", n_pages, hot_pages, hot_rate_hz, cold_rate_hz, tick_us)
     last = hot.n - hot.pages
@@ -143,6 +150,13 @@ def rotate(
     ------
     InputError
         If an argument is out of range.
+
+    Examples
+    --------
+    >>> import tieringmodel as tm
+    >>> workload = tm.workload.rotate(1000, hot_pages=100, places=3, every_us="1 s", duration_us="3 s", hot_rate_hz=10)
+    >>> [int(tm.workload.hot_set(workload, at, n_pages=100).argmax()) for at in ("0 s", "1 s", "2 s")]
+    [0, 333, 666]
     """
     hot = _Hot("rotate", n_pages, hot_pages, hot_rate_hz, cold_rate_hz, tick_us)
     n_places = check.pages("rotate.places", places, hot.n)
@@ -202,6 +216,15 @@ def exchange(
     ------
     InputError
         If an argument is out of range, or the exchanges need too many groups.
+
+    Examples
+    --------
+    >>> import tieringmodel as tm
+    >>> workload = tm.workload.exchange(
+    ...     4096, hot_pages=1024, bytes_per_s="2 MiB", duration_us="5 s", hot_rate_hz=10
+    ... )
+    >>> int(tm.workload.hot_set(workload, "4 s", min_rate_hz=1).sum())
+    1024
     """
     hot = _Hot("exchange", n_pages, hot_pages, hot_rate_hz, cold_rate_hz, tick_us)
     block, n_blocks, n_hot = hot.blocks(block_pages)
@@ -259,6 +282,13 @@ def drift(
     ------
     InputError
         If an argument is out of range, or the way needs too many groups.
+
+    Examples
+    --------
+    >>> import tieringmodel as tm
+    >>> workload = tm.workload.drift(4096, hot_pages=1024, bytes_per_s="2 MiB", duration_us="5 s", hot_rate_hz=10)
+    >>> int(tm.workload.hot_set(workload, "2 s", min_rate_hz=1).argmax())
+    1024
     """
     hot = _Hot("drift", n_pages, hot_pages, hot_rate_hz, cold_rate_hz, tick_us)
     block, n_blocks, n_hot = hot.blocks(block_pages)
@@ -297,6 +327,14 @@ def sequence(
     InputError
         If a phase is shorter than half a tick, has other pages or another tick, or touches by page number and tick
         (``"hash"``).
+
+    Examples
+    --------
+    >>> import tieringmodel as tm
+    >>> calm, busy = (tm.workload.uniform(100, rate_hz=rate) for rate in (1, 9))
+    >>> workload = tm.workload.sequence([(calm, "1 s"), (busy, "1 s")])
+    >>> tm.workload.access_rate_hz(workload, "1.5 s")
+    900.0
     """
     tick = check.tick("sequence.tick_us", tick_us)
     if not phases:

@@ -70,6 +70,12 @@ def zipf_classes(n_pages: int, s: float, max_classes: int) -> Classes:
     -------
     Classes
         Up to `max_classes` of them, the hottest pages first; no weight is normalised, the first rank's would be 1.
+
+    Examples
+    --------
+    >>> import tieringmodel as tm
+    >>> tm.workload.zipf_classes(1000, 1.0, 4).edges.tolist()
+    [0, 4, 28, 169, 1000]
     """
     if n_pages <= max_classes:
         edges = list(range(1, n_pages + 2))
@@ -111,6 +117,12 @@ def power_law_classes(n_pages: int, exponent: float, low: float, high: float, ma
     -------
     Classes
         The hottest pages first, their weights in the unit of `low` and `high`.
+
+    Examples
+    --------
+    >>> import tieringmodel as tm
+    >>> tm.workload.power_law_classes(1000, 2.0, 1.0, 100.0, 4).edges.tolist()
+    [0, 1, 10, 100, 1000]
     """
     a = exponent
     spread = low**-a - high**-a

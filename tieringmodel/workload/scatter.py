@@ -33,6 +33,13 @@ def scatter(workload: Workload, *, run_pages: int = 512, seed: int = 0) -> Workl
     InputError
         If a group's touches depend on page numbers (``"hash"``), pages belong to memory cgroups (scatter each tenant before
         they are put together), or the runs would need too many groups.
+
+    Examples
+    --------
+    >>> import tieringmodel as tm
+    >>> workload = tm.workload.uniform(8192, rate_hz=1, hot_pages=1024)
+    >>> int(tm.workload.hot_set(tm.workload.scatter(workload), min_rate_hz=1).sum())
+    1024
     """
     run = check.pages("scatter.run_pages", run_pages)
     seed = check.whole("scatter.seed", seed, 0, 2**64 - 1)

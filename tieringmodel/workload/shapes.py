@@ -40,6 +40,12 @@ def uniform(n_pages: int, *, rate_hz: float, hot_pages: int | None = None, scatt
     ------
     InputError
         If an argument is out of range.
+
+    Examples
+    --------
+    >>> import tieringmodel as tm
+    >>> tm.workload.access_rate_hz(tm.workload.uniform(1000, rate_hz=2, hot_pages=100))
+    200.0
     """
     n = check.pages("uniform.n_pages", n_pages)
     hot = n if hot_pages is None else check.pages("uniform.hot_pages", hot_pages, n)
@@ -80,6 +86,13 @@ def two_level(
     ------
     InputError
         If an argument is out of range.
+
+    Examples
+    --------
+    >>> import tieringmodel as tm
+    >>> workload = tm.workload.two_level(1000, hot_share=0.1, access_share=0.9, accesses_per_s=1000)
+    >>> [round(group.rate_hz, 3) for group in workload.groups]
+    [9.0, 0.111]
     """
     n = check.whole("two_level.n_pages", n_pages, 2, check.MAX_PAGES)
     part = check.share("two_level.hot_share", hot_share)
@@ -135,6 +148,13 @@ def zipf(
     ------
     InputError
         If an argument is out of range.
+
+    Examples
+    --------
+    >>> import tieringmodel as tm
+    >>> workload = tm.workload.zipf(100_000, s=0.99, accesses_per_s=1e6)
+    >>> round(tm.workload.access_rate_hz(workload))
+    1000000
     """
     n = check.pages("zipf.n_pages", n_pages)
     exponent = check.at_least("zipf.s", s)
@@ -186,6 +206,13 @@ def power_law(
     ------
     InputError
         If an argument is out of range.
+
+    Examples
+    --------
+    >>> import tieringmodel as tm
+    >>> workload = tm.workload.power_law(1000, exponent=2, min_rate_hz=1, max_rate_hz=100)
+    >>> workload.n_pages
+    1000
     """
     n = check.pages("power_law.n_pages", n_pages)
     a = check.positive("power_law.exponent", exponent)
@@ -239,6 +266,12 @@ def streaming(
     ------
     InputError
         If an argument is out of range.
+
+    Examples
+    --------
+    >>> import tieringmodel as tm
+    >>> tm.workload.streaming(1024, bytes_per_s="4 MiB").n_pages
+    1024
     """
     n = check.pages("streaming.n_pages", n_pages)
     speed = bytes_per_s if isinstance(bytes_per_s, float) else parse_bytes(bytes_per_s, "streaming.bytes_per_s")

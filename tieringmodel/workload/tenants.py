@@ -33,6 +33,13 @@ def mix(tenants: Mapping[str, Workload], *, memcg_ids: Mapping[str, int] | None 
     ------
     InputError
         If there are no tenants, ticks differ where they matter, or memory cgroups clash.
+
+    Examples
+    --------
+    >>> import tieringmodel as tm
+    >>> tenants = {"a": tm.workload.uniform(100, rate_hz=1), "b": tm.workload.uniform(50, rate_hz=9)}
+    >>> tm.workload.mix(tenants).n_pages
+    150
     """
     for name, table in (("tenants", tenants), ("memcg_ids", memcg_ids or {})):
         if not isinstance(table, Mapping):

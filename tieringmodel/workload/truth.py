@@ -39,6 +39,12 @@ def access_rate_hz(workload: Workload, at_us: int | str = 0) -> float:
     Returns
     -------
     float
+
+    Examples
+    --------
+    >>> import tieringmodel as tm
+    >>> tm.workload.access_rate_hz(tm.workload.uniform(1000, rate_hz=2))
+    2000.0
     """
     tick, tick_us = _moment(workload, at_us, "access_rate_hz")
     return math.fsum(
@@ -61,6 +67,12 @@ def page_rate_hz(workload: Workload, at_us: int | str = 0) -> npt.NDArray[np.flo
     Returns
     -------
     ndarray of float64, shape (n_pages,)
+
+    Examples
+    --------
+    >>> import tieringmodel as tm
+    >>> tm.workload.page_rate_hz(tm.workload.uniform(4, rate_hz=2, hot_pages=2)).tolist()
+    [2.0, 2.0, 0.0, 0.0]
     """
     tick, tick_us = _moment(workload, at_us, "page_rate_hz")
     out = np.zeros(workload.n_pages)
@@ -101,6 +113,12 @@ def hot_set(
     ------
     InputError
         If not exactly one yardstick is given, or it is out of range.
+
+    Examples
+    --------
+    >>> import tieringmodel as tm
+    >>> tm.workload.hot_set(tm.workload.uniform(4, rate_hz=2, hot_pages=2), min_rate_hz=1).tolist()
+    [True, True, False, False]
     """
     if sum(x is not None for x in (min_rate_hz, n_pages, access_share)) != 1:
         raise InputError("hot_set", "needs one yardstick", "give one of min_rate_hz, n_pages and access_share")

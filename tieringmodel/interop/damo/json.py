@@ -1,17 +1,18 @@
 """Read damo's DAMON parameters (the JSON or YAML that ``damo args damon`` prints and ``damo start`` takes) as contexts.
 
-Layout and defaults: damon-7.3.4, section h.4, and runs of damo 3.4.3.
+Layout and defaults: docs/theory/damon.md, section h.4, and runs of damo 3.4.3.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from itertools import chain
 from typing import Any, TypeVar
 
+from ...damon.table import split_filters
 from ...errors import InputError
 from ...fields import Checked, suggest
 from ...scenario import (
-    CORE_FILTERS,
     AccessPattern,
     Attrs,
     Context,
@@ -102,7 +103,7 @@ def _short(value: object) -> str:
 
 
 def read_damo(data: object, where: str = "damo") -> Dump:
-    """Read damo's parameters.
+    """Return the contexts that damo's parameters describe, and what of them they cannot say.
 
     Parameters
     ----------
@@ -231,7 +232,6 @@ def _scheme(here: Part, attrs: Attrs) -> Scheme:
                 bounds[f"{end}_{name}"] = v.nr_accesses(value, where, attrs.sample_us, attrs.aggr_us)
     marks = here.sub("watermarks", "metric interval_us high_permil mid_permil low_permil")
     permil = {n: v.share(marks.get(f"{n}_permil", 0), marks.at(f"{n}_permil"), 10) for n in ("high", "mid", "low")}
-    filters = [_filter(f) for f in here.each("filters", _FILTER)]
     nid = here.get("target_nid", -1)
     return here.make(
         Scheme,
@@ -248,7 +248,7 @@ def _scheme(here: Part, attrs: Attrs) -> Scheme:
             interval_us=v.time_in(marks.get("interval_us", 0), marks.at("interval_us")),
             **permil,
         ),
-        filters=(*(f for f in filters if f.type in CORE_FILTERS), *(f for f in filters if f.type not in CORE_FILTERS)),
+        filters=tuple(chain(*split_filters(tuple(_filter(f) for f in here.each("filters", _FILTER))))),
         dests=tuple(
             d.make(Dest, {}, id=v.count(d.get("id"), d.at("id")), weight=v.count(d.get("weight"), d.at("weight"), UINT_MAX))
             for d in here.each("dests", "id weight")

@@ -52,12 +52,12 @@ class Option(NamedTuple):
     values: tuple[str, ...]
 
 
-def read_damo_line(words: Sequence[str], machine: Machine) -> Dump:
+def read_damo_line(line: Sequence[str], machine: Machine) -> Dump:
     """Translate a ``damo start`` command line by the installed damo.
 
     Parameters
     ----------
-    words : sequence of str
+    line : sequence of str
         The line's words, from ``damo`` (or ``sudo damo``) on.
     machine : Machine
         Gives ``--numa_node`` its ranges; damo would take those of the machine it runs on.
@@ -73,10 +73,10 @@ def read_damo_line(words: Sequence[str], machine: Machine) -> Dump:
         For a command to run, an option that is unknown or writes files, a ``node_eligible_mem_bp`` goal without an
         explicit nid, options that damo gives to another scheme or drops; if damo refuses the line or is not installed.
     """
-    options = [o for o in split(words) if o.name not in _LEFT_OUT]
+    options = [o for o in split(line) if o.name not in _LEFT_OUT]
     notes = [f"{WHERE}: translated by damo {damo_version()}" + ("" if damo_version() == PINNED else f" (tested with {PINNED})")]
     notes += [
-        f"{WHERE} {o.name}: is left out, it does not shape what DAMON is told" for o in split(words) if o.name in _LEFT_OUT
+        f"{WHERE} {o.name}: is left out, it does not shape what DAMON is told" for o in split(line) if o.name in _LEFT_OUT
     ]
     _check_alone(options)
     options = _with_ranges(options, machine)
@@ -96,7 +96,7 @@ def read_damo_line(words: Sequence[str], machine: Machine) -> Dump:
     return Dump(dump.contexts, (*notes, *dump.notes), dump.memcg_paths, dump.pids)
 
 
-def split(words: Sequence[str]) -> list[Option]:
+def split(line: Sequence[str]) -> list[Option]:
     """Return the options of a ``damo start`` line.
 
     Raises
@@ -104,17 +104,17 @@ def split(words: Sequence[str]) -> list[Option]:
     InputError
         If it is no such line, or holds an option that is unknown, abbreviated or lacks values.
     """
-    rest = list(words[1:] if words and words[0] == "sudo" else words)
+    rest = list(line[1:] if line and line[0] == "sudo" else line)
     if len(rest) < 2 or PurePath(rest[0]).name != "damo" or rest[1] != "start":
-        text = " ".join(words[:3]) or "nothing"
+        text = " ".join(line[:3]) or "nothing"
         raise InputError("after --", f"{text!r} is no 'damo start …' line", "write e.g. -- damo start --ops paddr …")
     known = _OPTIONS | _LEFT_OUT
     todo = [part for w in rest[2:] for part in (w.split("=", 1) if re.match(r"--\w+=", w) else [w])]
-    found = []
+    options = []
     while todo:
         word = todo.pop(0)
         if not word.startswith("-"):
-            found.append(Option("", (word,)))
+            options.append(Option("", (word,)))
             continue
         if word not in known:
             near = difflib.get_close_matches(word, known, 1)
@@ -127,8 +127,8 @@ def split(words: Sequence[str]) -> list[Option]:
         if len(values) < max(wanted, wanted == _MANY):
             text = f"has {len(values)} values, it takes {wanted if wanted > 0 else 'one or more'}"
             raise InputError(f"{WHERE} {word}", text, "complete it")
-        found.append(Option(word, tuple(values)))
-    return found
+        options.append(Option(word, tuple(values)))
+    return options
 
 
 def _check_alone(options: list[Option]) -> None:
@@ -145,14 +145,14 @@ def _check_alone(options: list[Option]) -> None:
             raise InputError(f"{WHERE} --target_pid", f"{option.values[0]!r} is no process id", "write a number")
 
 
-def _translated(words: Sequence[str], options: list[Option]) -> str:
+def _translated(line: Sequence[str], options: list[Option]) -> str:
     """Return what damo makes of checked words; where it does not say clearly what it refuses, say it here."""
     actions = [o.values[0] for o in options if o.name == "--damos_action"]
     for word in actions:
         if word not in ACTIONS:
             raise InputError(f"{WHERE} --damos_action", f"{word!r} is no action", suggest(word, ACTIONS))
     try:
-        return damo_args(words)
+        return damo_args(tuple(line))
     except InputError as error:
         if sum(o.name == "--damos_filter" for o in options) <= len(actions):
             raise

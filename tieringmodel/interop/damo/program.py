@@ -13,7 +13,6 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Sequence
 from functools import cache, lru_cache
 from pathlib import Path
 
@@ -34,7 +33,7 @@ def damo_path() -> str | None:
     return str(beside) if beside.exists() else shutil.which("damo")
 
 
-def run_damo(*words: str, root: bool = False) -> subprocess.CompletedProcess[str]:
+def run_damo(*options: str, root: bool = False) -> subprocess.CompletedProcess[str]:
     """Run damo in an empty directory.
 
     Parameters
@@ -53,7 +52,7 @@ def run_damo(*words: str, root: bool = False) -> subprocess.CompletedProcess[str
     program = damo_path()
     if program is None:
         raise InputError("damo", "is not installed", _HINT)
-    command = [program, *words]
+    command = [program, *options]
     if root and os.geteuid() != 0:
         command = [*_AS_ROOT, *command]
     remedy = "run as root, or write the JSON with 'damo args damon --format json …' where you are root and give that file"
@@ -87,13 +86,14 @@ def damo_version() -> str:
     InputError
         If damo is not installed or does not tell.
     """
-    found = re.search(r"\d+(\.\d+)+\S*", run_damo("version").stdout)
-    if not found:
+    version = re.search(r"\d+(\.\d+)+\S*", run_damo("version").stdout)
+    if not version:
         raise InputError("damo", "does not tell its version", f"install damo {PINNED}: {_HINT}")
-    return found[0]
+    return version[0]
 
 
-def damo_args(words: Sequence[str]) -> str:
+@lru_cache(maxsize=64)
+def damo_args(options: tuple[str, ...]) -> str:
     """Return the JSON text that ``damo args damon --format json --raw`` prints for checked options.
 
     Raises
@@ -101,12 +101,7 @@ def damo_args(words: Sequence[str]) -> str:
     InputError
         With damo's own words if it refuses the options.
     """
-    return _translated(tuple(words))
-
-
-@lru_cache(maxsize=64)
-def _translated(words: tuple[str, ...]) -> str:
-    done = run_damo("args", "damon", "--format", "json", "--raw", *words, root=True)
+    done = run_damo("args", "damon", "--format", "json", "--raw", *options, root=True)
     if done.returncode or not done.stdout.lstrip().startswith("{"):
         said = done.stdout.strip() or done.stderr.strip()
         last = " ".join(said.splitlines()[-1].split())[:300] if said else f"exit status {done.returncode}"

@@ -12,6 +12,7 @@ import numpy as np
 from ...atomic import replacing
 from ...errors import InputError
 from ...scenario import Scenario
+from .write import intervals_json
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -40,6 +41,13 @@ def to_damo_record(ds: xr.Dataset, path: str | Path) -> Path:
     ------
     InputError
         If the suffix is another one, or the dataset has no snapshots or no scenario.
+
+    Examples
+    --------
+    >>> import tieringmodel as tm
+    >>> ds = tm.simulate(tm.load("rfc-40-60"), duration="3 s", seed=1)
+    >>> tm.to_damo_record(ds, "monitored.json").name
+    'monitored.json'
     """
     path = Path(path)
     if path.suffix not in SUFFIXES:
@@ -80,19 +88,7 @@ def _records(ds: xr.Dataset, scenario: Scenario) -> list[dict[str, Any]]:
                     "sample_interval_us": str(attrs.sample_us),
                 }
             )
-        goal = attrs.intervals_goal
-        intervals = {
-            "sample_us": attrs.sample_us,
-            "aggr_us": attrs.aggr_us,
-            "ops_update_us": attrs.update_us,
-            "intervals_goal": {
-                "access_bp": goal.access_bp,
-                "aggrs": goal.aggrs,
-                "min_sample_us": goal.min_sample_us,
-                "max_sample_us": goal.max_sample_us,
-            },
-        }
-        out.append({"kdamond_idx": k, "context_idx": 0, "intervals": intervals, "scheme_idx": None, "target_id": 0,
+        out.append({"kdamond_idx": k, "context_idx": 0, "intervals": intervals_json(attrs), "scheme_idx": None, "target_id": 0,
                     "scheme_filters": [], "snapshots": snapshots, "data_source": "unknown"})  # fmt: skip
     return out
 

@@ -1,6 +1,6 @@
 """Read damo's records of monitoring results, and text of DAMON's tracepoints, as one table of regions.
 
-Formats (damon-7.3.4, section h.5): JSON, the same zlib-compressed (``damon.data``), and ``perf script`` text with one
+Formats (docs/theory/damon.md, section h.5): JSON, the same zlib-compressed (``damon.data``), and ``perf script`` text with one
 ``damon:damon_aggregated`` line for each region.
 """
 
@@ -79,7 +79,7 @@ class Record:
 
 
 def read_damo_record(source: str | Path, *, max_bytes: int | str = MAX_RECORD_BYTES) -> list[Record]:
-    """Read a damo record.
+    """Return the monitoring results that a damo record or tracepoint text holds: snapshots of regions, by target.
 
     Parameters
     ----------
@@ -98,6 +98,14 @@ def read_damo_record(source: str | Path, *, max_bytes: int | str = MAX_RECORD_BY
     InputError
         Naming the file and the place: cut off or corrupt compression, more than `max_bytes`, broken JSON, NaN, numbers
         out of range, regions that are empty or out of order, perf's binary form.
+
+    Examples
+    --------
+    >>> import tieringmodel as tm
+    >>> ds = tm.simulate(tm.load("rfc-40-60"), duration="3 s", seed=1)
+    >>> records = tm.read_damo_record(tm.to_damo_record(ds, "monitored.json"))
+    >>> len(records), len(records[0].snapshots)
+    (1, 30)
     """
     path, limit = Path(source), parse_bytes(max_bytes, "max_bytes")
     raw = read_bytes(path, limit)
@@ -166,8 +174,8 @@ def _record(item: object, where: str) -> Record:
     kdamond, context, target = (
         v.count(data.get(k) or 0, f"{where}.{k}", 2**63 - 1) for k in ("kdamond_idx", "context_idx", "target_id")
     )
-    told = None if scheme is None else v.count(scheme, f"{where}.scheme_idx")
-    return Record(kdamond, context, target, told, sample_us, aggr_us, tuple(snapshots))
+    scheme_index = None if scheme is None else v.count(scheme, f"{where}.scheme_idx")
+    return Record(kdamond, context, target, scheme_index, sample_us, aggr_us, tuple(snapshots))
 
 
 def _made_up(region: object) -> bool:
@@ -213,15 +221,15 @@ def _from_events(text: str, where: str) -> Iterator[Record]:
             continue
         seen = True
         here = f"{where}:{i}"
-        found = _EVENT.search(line)
-        if not found:
+        event = _EVENT.search(line)
+        if not event:
             raise InputError(here, "is no whole damon_aggregated event", "copy the whole file again")
-        if found["nr"] == "-1" and found["end"] == "0":  # damo ends a record of one snapshot with a made-up one
+        if event["nr"] == "-1" and event["end"] == "0":  # damo ends a record of one snapshot with a made-up one
             continue
-        target, n, start, end, nr, age = (v.count(found[k], here) for k in ("target", "n", "start", "end", "nr", "age"))
-        time_ns = int(Decimal(found["time"]) * 10**9)
+        target, n, start, end, nr, age = (v.count(event[k], here) for k in ("target", "n", "start", "end", "nr", "age"))
+        time_ns = int(Decimal(event["time"]) * 10**9)
         if time_ns >= 2**63:
-            raise InputError(here, f"time {found['time']} s is over 2**63 ns", "give seconds since boot")
+            raise InputError(here, f"time {event['time']} s is over 2**63 ns", "give seconds since boot")
         first_ns, wanted, rows = open_rows.setdefault(target, (time_ns, n, []))
         if n != wanted:
             text_ = f"target {target} has {len(rows)} of {wanted} regions when {n} begin: events are missing"
@@ -262,7 +270,7 @@ def monitoring_truth(record: Record) -> xr.Dataset:
     columns = list(zip(*(r for s in record.snapshots for r in s.rows), strict=True)) or [()] * 4
     zero = record.snapshots[0].start_ns if record.snapshots else 0
     times = np.array([(s.end_ns - zero) * 1e-9 for s in record.snapshots], np.float64)
-    told = {
+    about = {
         "region_start": ("bytes", "first core address"),
         "region_end": ("bytes", "one past the last core address"),
         "region_nr_accesses": ("samples", "nr_accesses of the finished aggregation"),
@@ -270,7 +278,7 @@ def monitoring_truth(record: Record) -> xr.Dataset:
     }
     variables: dict[str, Any] = {
         name: ("region", np.array(column, np.uint64), {"units": units, "long_name": text, "source": "damo record"})
-        for column, (name, (units, text)) in zip(columns, told.items(), strict=True)
+        for column, (name, (units, text)) in zip(columns, about.items(), strict=True)
         if None not in column
     }
     count = np.array([len(s.rows) for s in record.snapshots], np.int64)

@@ -1,4 +1,4 @@
-"""Contexts as damo's parameter file and as a ``damo start`` command line (layouts: damon-7.3.4, section h.4)."""
+"""Contexts as damo's parameter file and as a ``damo start`` command line (layouts: docs/theory/damon.md, section h.4)."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from ...errors import InputError
-from ...scenario import Context, Filter, Goal, Scheme
+from ...scenario import Attrs, Context, Filter, Goal, Scheme
 from ...units import UINT_MAX, ULONG_MAX
 from ..sysfs.portable import Portable
 from .values import nr_accesses, percent_for
@@ -17,27 +17,26 @@ PINNED = "3.4.3"
 """The version of damo whose behaviour the notes and refusals describe."""
 
 
-def _pid(told: Portable, k: int, i: int) -> int | None:
-    if told.contexts[k].ops == "paddr":
+def _pid(for_linux: Portable, k: int, i: int) -> int | None:
+    if for_linux.contexts[k].ops == "paddr":
         return None
-    if not told.pids[k][i]:
-        text = f"the process of a {told.contexts[k].ops} target is not known"
+    if not for_linux.pids[k][i]:
+        text = f"the process of a {for_linux.contexts[k].ops} target is not known"
         raise InputError(f"contexts[{k}].targets[{i}]", text, "give it with --pid, or write a .sh script, which asks for it")
-    return told.pids[k][i]
+    return for_linux.pids[k][i]
 
 
-def _memcg(told: Portable, memcg_id: int, where: str) -> str:
-    if memcg_id not in told.memcg_paths:
-        text = f"memory control group {memcg_id} has no path"
-        raise InputError(where, text, "write a .sh script, which asks for it")
-    return told.memcg_paths[memcg_id]
+def _memcg(for_linux: Portable, memcg_id: int, where: str) -> str:
+    if memcg_id not in for_linux.memcg_paths:
+        raise InputError(where, f"memory control group {memcg_id} has no path", "write a .sh script, which asks for it")
+    return for_linux.memcg_paths[memcg_id]
 
 
-def _most(value: int, top: int = ULONG_MAX) -> int | str:
-    return "max" if value == top else value
+def _most(value: int) -> int | str:
+    return "max" if value == ULONG_MAX else value
 
 
-def damo_json(told: Portable) -> dict[str, Any]:
+def damo_json(for_linux: Portable) -> dict[str, Any]:
     """Return damo's parameters as plain data for ``json.dumps``.
 
     Numbers are exact: sizes in bytes, times in microseconds (milliseconds where the key says so), access rates as
@@ -45,7 +44,7 @@ def damo_json(told: Portable) -> dict[str, Any]:
 
     Parameters
     ----------
-    told : Portable
+    for_linux : Portable
         What to tell Linux.
 
     Raises
@@ -53,36 +52,37 @@ def damo_json(told: Portable) -> dict[str, Any]:
     InputError
         If a pid or a control group's path is not known.
     """
-    return {"kdamonds": [{"refresh_ms": 0, "contexts": [_context(c, told, k)]} for k, c in enumerate(told.contexts)]}
+    return {"kdamonds": [{"refresh_ms": 0, "contexts": [_context(c, for_linux, k)]} for k, c in enumerate(for_linux.contexts)]}
 
 
-def damo_text(told: Portable) -> str:
+def damo_text(for_linux: Portable) -> str:
     """Return `damo_json` as indented JSON text."""
-    return json.dumps(damo_json(told), indent=2) + "\n"
+    return json.dumps(damo_json(for_linux), indent=2) + "\n"
 
 
-def _context(c: Context, told: Portable, k: int) -> dict[str, Any]:
-    a, goal = c.attrs, c.attrs.intervals_goal
+def intervals_json(attrs: Attrs) -> dict[str, Any]:
+    """Return monitoring intervals as damo writes them, in parameters and in records."""
+    names = ("access_bp", "aggrs", "min_sample_us", "max_sample_us")
+    return {
+        "sample_us": attrs.sample_us,
+        "aggr_us": attrs.aggr_us,
+        "ops_update_us": attrs.update_us,
+        "intervals_goal": {name: getattr(attrs.intervals_goal, name) for name in names},
+    }
+
+
+def _context(c: Context, for_linux: Portable, k: int) -> dict[str, Any]:
+    a = c.attrs
     return {
         "ops": c.ops,
         "addr_unit": c.addr_unit,
         "targets": [
-            {"pid": _pid(told, k, i), "obsolete": False, "regions": [{"start": s, "end": e} for s, e in t.regions]}
+            {"pid": _pid(for_linux, k, i), "obsolete": False, "regions": [{"start": s, "end": e} for s, e in t.regions]}
             for i, t in enumerate(c.targets)
         ],
-        "intervals": {
-            "sample_us": a.sample_us,
-            "aggr_us": a.aggr_us,
-            "ops_update_us": a.update_us,
-            "intervals_goal": {
-                "access_bp": goal.access_bp,
-                "aggrs": goal.aggrs,
-                "min_sample_us": goal.min_sample_us,
-                "max_sample_us": goal.max_sample_us,
-            },
-        },
+        "intervals": intervals_json(a),
         "nr_regions": {"min": a.min_nr_regions, "max": a.max_nr_regions},
-        "schemes": [_scheme(s, c, told, f"contexts[{k}].schemes[{i}]") for i, s in enumerate(c.schemes)],
+        "schemes": [_scheme(s, c, for_linux, f"contexts[{k}].schemes[{i}]") for i, s in enumerate(c.schemes)],
     }
 
 
@@ -90,7 +90,7 @@ def _age(bound: int, aggr_us: int) -> int | str:
     return "max" if bound == UINT_MAX else bound * aggr_us
 
 
-def _scheme(s: Scheme, c: Context, told: Portable, where: str) -> dict[str, Any]:
+def _scheme(s: Scheme, c: Context, for_linux: Portable, where: str) -> dict[str, Any]:
     p, q, w = s.access_pattern, s.quota, s.watermarks
     out = {
         "action": s.action,
@@ -105,19 +105,19 @@ def _scheme(s: Scheme, c: Context, told: Portable, where: str) -> dict[str, Any]
         "quotas": {
             "time_ms": q.ms, "sz_bytes": q.sz_bytes, "reset_interval_ms": _most(q.reset_interval_ms),
             "fail_charge_num": q.fail_charge_num, "fail_charge_denom": q.fail_charge_denom,
-            "goals": [_goal(g, told, f"{where}.quota.goals[{j}]") for j, g in enumerate(q.goals)],
+            "goals": [_goal(g, for_linux, f"{where}.quota.goals[{j}]") for j, g in enumerate(q.goals)],
             "goal_tuner": q.goal_tuner, "effective_sz_bytes": 0,
             "weights": {"sz_permil": q.weights.sz, "nr_accesses_permil": q.weights.nr_accesses, "age_permil": q.weights.age},
         },
         "watermarks": {"metric": w.metric, "interval_us": w.interval_us, "high_permil": w.high, "mid_permil": w.mid,
                        "low_permil": w.low},
-        "filters": [_filter(f, told, f"{where}.filters[{j}]") for j, f in enumerate(s.filters)],
+        "filters": [_filter(f, for_linux, f"{where}.filters[{j}]") for j, f in enumerate(s.filters)],
     }  # fmt: skip
     return out | ({"max_nr_snapshots": s.max_nr_snapshots} if s.max_nr_snapshots else {})
 
 
-def _goal(g: Goal, told: Portable, where: str) -> dict[str, Any]:
-    path = _memcg(told, g.memcg_id, where) if g.metric.startswith("node_memcg") else None
+def _goal(g: Goal, for_linux: Portable, where: str) -> dict[str, Any]:
+    path = _memcg(for_linux, g.memcg_id, where) if g.metric.startswith("node_memcg") else None
     return {
         "metric": g.metric,
         "nid": g.nid,
@@ -127,7 +127,7 @@ def _goal(g: Goal, told: Portable, where: str) -> dict[str, Any]:
     }
 
 
-def _filter(f: Filter, told: Portable, where: str) -> dict[str, Any]:
+def _filter(f: Filter, for_linux: Portable, where: str) -> dict[str, Any]:
     out: dict[str, Any] = {
         "filter_type": f.type,
         "matching": f.matching,
@@ -142,13 +142,13 @@ def _filter(f: Filter, told: Portable, where: str) -> dict[str, Any]:
     elif f.type == "target":
         out["damon_target_idx"] = f.target_idx
     elif f.type == "memcg":
-        out["memcg_path"] = _memcg(told, f.memcg_id, where)
+        out["memcg_path"] = _memcg(for_linux, f.memcg_id, where)
     elif f.type == "hugepage_size":
         out["hugepage_size"] = [f.min_bytes, f.max_bytes]
     return out
 
 
-def damo_line(told: Portable) -> list[str]:
+def damo_line(for_linux: Portable) -> list[str]:
     """Return the words of a ``damo start`` command.
 
     damo gives the n-th quota option to the n-th scheme, whichever scheme it stands behind; so every option is written for
@@ -156,7 +156,7 @@ def damo_line(told: Portable) -> list[str]:
 
     Parameters
     ----------
-    told : Portable
+    for_linux : Portable
         What to tell Linux.
 
     Raises
@@ -165,55 +165,55 @@ def damo_line(told: Portable) -> list[str]:
         If damo's command line cannot say it: several filters in one scheme, ``node_eligible_mem_bp`` of another node than
         0 (its nid is dropped), processes or control groups that are not known.
     """
-    several = len(told.contexts) > 1
-    words = ["damo", "start"]
-    for k, context in enumerate(told.contexts):
-        words += _context_words(context, told, k)
-    schemes = [s for c in told.contexts for s in c.schemes]
+    several = len(for_linux.contexts) > 1
+    line = ["damo", "start"]
+    for k, context in enumerate(for_linux.contexts):
+        line += _context_words(context, for_linux, k)
+    schemes = [s for c in for_linux.contexts for s in c.schemes]
     if several:
-        words += ["--nr_targets", *(str(len(c.targets)) for c in told.contexts)]
-        words += ["--nr_schemes", *(str(len(c.schemes)) for c in told.contexts)]
-        words += ["--nr_ctxs", *("1" for _ in told.contexts)]
-    elif len(told.contexts[0].targets) > 1:
-        words += ["--nr_targets", str(len(told.contexts[0].targets))]
+        line += ["--nr_targets", *(str(len(c.targets)) for c in for_linux.contexts)]
+        line += ["--nr_schemes", *(str(len(c.schemes)) for c in for_linux.contexts)]
+        line += ["--nr_ctxs", *("1" for _ in for_linux.contexts)]
+    elif len(for_linux.contexts[0].targets) > 1:
+        line += ["--nr_targets", str(len(for_linux.contexts[0].targets))]
     if any(s.quota.goals for s in schemes):
-        words += ["--damos_nr_quota_goals", *(str(len(s.quota.goals)) for s in schemes)]
+        line += ["--damos_nr_quota_goals", *(str(len(s.quota.goals)) for s in schemes)]
     if any(s.filters for s in schemes):
-        words += ["--damos_nr_filters", *(str(len(s.filters)) for s in schemes)]
-    return words
+        line += ["--damos_nr_filters", *(str(len(s.filters)) for s in schemes)]
+    return line
 
 
-def damo_command(told: Portable) -> str:
+def damo_command(for_linux: Portable) -> str:
     """Return `damo_line` as text for a shell, one option a line, with what is left out as comments above."""
     lines: list[str] = []
-    for word in damo_line(told):
+    for word in damo_line(for_linux):
         if word.startswith("--"):
             lines.append(word)
         else:
             lines[-1:] = [f"{lines[-1]} {shlex.quote(word)}"] if lines else [word]
-    comments = [f"# NOT WRITTEN: {' '.join(mark.split())}\n" for mark in told.marks]
+    comments = [f"# NOT WRITTEN: {' '.join(mark.split())}\n" for mark in for_linux.marks]
     return f"# for damo {PINNED}\n" + "".join(comments) + " \\\n    ".join(lines) + "\n"
 
 
-def _context_words(c: Context, told: Portable, k: int) -> Iterator[str]:
+def _context_words(c: Context, for_linux: Portable, k: int) -> Iterator[str]:
     a, goal = c.attrs, c.attrs.intervals_goal
     yield from ("--ops", c.ops, "--damon_addr_unit", str(c.addr_unit))
     for i, target in enumerate(c.targets):
         if c.ops != "paddr":
-            yield from ("--target_pid", str(_pid(told, k, i)))
+            yield from ("--target_pid", str(_pid(for_linux, k, i)))
         if target.regions:
             yield from ("--regions", " ".join(f"{start}-{end}" for start, end in target.regions))
-        elif len(c.targets) > 1 or len(told.contexts) > 1:
+        elif len(c.targets) > 1 or len(for_linux.contexts) > 1:
             yield from ("--regions", "")
     yield from ("--monitoring_intervals", *map(str, (a.sample_us, a.aggr_us, a.update_us)))
     numbers = (goal.access_bp, goal.aggrs, goal.min_sample_us, goal.max_sample_us)
     yield from ("--monitoring_intervals_goal", *map(str, numbers))
     yield from ("--monitoring_nr_regions_range", str(a.min_nr_regions), str(a.max_nr_regions))
     for i, scheme in enumerate(c.schemes):
-        yield from _scheme_words(scheme, c, told, f"contexts[{k}].schemes[{i}]")
+        yield from _scheme_words(scheme, c, for_linux, f"contexts[{k}].schemes[{i}]")
 
 
-def _scheme_words(s: Scheme, c: Context, told: Portable, where: str) -> Iterator[str]:
+def _scheme_words(s: Scheme, c: Context, for_linux: Portable, where: str) -> Iterator[str]:
     p, q, w = s.access_pattern, s.quota, s.watermarks
     to = [str(n) for d in s.dests for n in (d.id, d.weight)] or ([str(s.target_nid)] if s.target_nid >= 0 else [])
     yield from ("--damos_action", s.action, *(to if s.action.startswith("migrate") else ()))
@@ -233,17 +233,17 @@ def _scheme_words(s: Scheme, c: Context, told: Portable, where: str) -> Iterator
     yield from ("--damos_quota_fail_charge_ratio", str(q.fail_charge_num), str(q.fail_charge_denom))
     yield from ("--damos_quota_goal_tuner", q.goal_tuner)
     for j, goal in enumerate(q.goals):
-        yield from ("--damos_quota_goal", *_goal_words(goal, told, f"{where}.quota.goals[{j}]"))
+        yield from ("--damos_quota_goal", *_goal_words(goal, for_linux, f"{where}.quota.goals[{j}]"))
     yield from ("--damos_wmarks", w.metric, *map(str, (w.interval_us, w.high, w.mid, w.low)))
     yield from ("--damos_max_nr_snapshots", str(s.max_nr_snapshots))
     if len(s.filters) > 1:
         text = f"has {len(s.filters)} filters, damo {PINNED} takes one for each scheme on its command line"
         raise InputError(f"{where}.filters", text, "write a .json file or a .sh script")
     for j, item in enumerate(s.filters):
-        yield from ("--damos_filter", *_filter_words(item, told, f"{where}.filters[{j}]"))
+        yield from ("--damos_filter", *_filter_words(item, for_linux, f"{where}.filters[{j}]"))
 
 
-def _goal_words(g: Goal, told: Portable, where: str) -> Iterator[str]:
+def _goal_words(g: Goal, for_linux: Portable, where: str) -> Iterator[str]:
     yield from (g.metric, str(g.target_value))
     if g.metric == "node_eligible_mem_bp":
         if g.nid:
@@ -253,12 +253,12 @@ def _goal_words(g: Goal, told: Portable, where: str) -> Iterator[str]:
     elif g.metric.startswith("node_"):
         yield str(g.nid)
         if g.metric.startswith("node_memcg"):
-            yield _memcg(told, g.memcg_id, where)
+            yield _memcg(for_linux, g.memcg_id, where)
     elif g.metric == "user_input":
         yield str(g.current_value)
 
 
-def _filter_words(f: Filter, told: Portable, where: str) -> Iterator[str]:
+def _filter_words(f: Filter, for_linux: Portable, where: str) -> Iterator[str]:
     yield "allow" if f.allow else "reject"
     if not f.matching:
         yield "none"
@@ -268,6 +268,6 @@ def _filter_words(f: Filter, told: Portable, where: str) -> Iterator[str]:
     elif f.type == "target":
         yield str(f.target_idx)
     elif f.type == "memcg":
-        yield _memcg(told, f.memcg_id, where)
+        yield _memcg(for_linux, f.memcg_id, where)
     elif f.type == "hugepage_size":
         yield from (str(f.min_bytes), str(f.max_bytes))

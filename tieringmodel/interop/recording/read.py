@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -15,12 +14,12 @@ from numpy.typing import NDArray
 
 from ...errors import InputError
 from ...fields import suggest
-from ...scenario import Context, Machine, Scenario
+from ...scenario import Context
 from ...units import PAGE_SZ, number
 from ..sysfs.read import read_dump
+from .scenario_of import PHASE, Recording
 from .tables import Schema, Table, read_csv, read_text
 
-PHASE = re.compile(r"rate_hz_from_(\d+)ms")
 _STATS = ("nr_tried", "sz_tried", "nr_applied", "sz_applied", "sz_ops_filter_passed", "qt_exceeds", "nr_snapshots")
 _PHYSMAP: Schema = {"segment": "text", "va_start": "u64", "pa_start": "u64", "bytes": "u64"}
 _RESETS: Schema = {"t_ms": "f64", "scheme": "i64", "score": "u64", "esz": "u64", "esz_changed": "u64"}
@@ -38,88 +37,8 @@ _QUOTA_STEPS: Schema = (
 )
 
 
-@dataclass(frozen=True, eq=False)
-class Recording:
-    """One run. A table that the run does not have is None.
-
-    All ``t_ms`` count from the moment DAMON was turned on (``info["t0_mono_ms"]`` of the guest's monotonic clock).
-
-    Attributes
-    ----------
-    path : Path
-        The run's directory.
-    layout, physmap : Table or None
-        Segments of the workload with their access rates by phase; physical runs of each at the start.
-    record, resets, applies, snapshots, intervals : Table or None
-        Periodic counters, quota resets, statistics events, snapshots of regions, tuned sampling intervals.
-    aggregated : Table or None
-        Regions after every aggregation; rows of aggregation ``k`` are ``aggregation_rows[k]`` up to
-        ``aggregation_rows[k + 1]``.
-    aggregation_rows : array of int64 or None
-        First row of each aggregation, and the number of rows.
-    quota_steps : Table or None
-        Quota resets driven in lock-step.
-    info : mapping of str to float
-        Settings of the recorder.
-    contexts : tuple of Context
-        From the dump of DAMON's sysfs tree, taken at the end of the run.
-    weights_changed_ms : float or None
-        When the schemes' destination weights were changed; the contexts hold those after the change.
-    notes : tuple of str
-        What the files say beyond the attributes.
-    """
-
-    path: Path
-    layout: Table | None = None
-    physmap: Table | None = None
-    record: Table | None = None
-    resets: Table | None = None
-    applies: Table | None = None
-    aggregated: Table | None = None
-    aggregation_rows: NDArray[np.int64] | None = None
-    snapshots: Table | None = None
-    intervals: Table | None = None
-    quota_steps: Table | None = None
-    info: Mapping[str, float] | None = None
-    contexts: tuple[Context, ...] = ()
-    weights_changed_ms: float | None = None
-    notes: tuple[str, ...] = ()
-
-    @property
-    def name(self) -> str:
-        """Name of the run, that of its directory."""
-        return self.path.resolve().name
-
-    @property
-    def aggregation_times_us(self) -> NDArray[np.int64] | None:
-        """End of each aggregation in microseconds since DAMON was turned on (time of its first event)."""
-        if self.aggregated is None or self.aggregation_rows is None:
-            return None
-        starts_ms: NDArray[np.float64] = self.aggregated["t_ms"][self.aggregation_rows[:-1]]
-        return np.rint(starts_ms * 1_000).astype(np.int64)
-
-    def to_scenario(
-        self,
-        *,
-        recorded_intervals: bool = True,
-        recorded_rates: bool = False,
-        lru_share_of_other: float = 0.0,
-        machine: Machine | None = None,
-    ) -> Scenario:
-        """Return the run's set-up as a scenario; see `tieringmodel.interop.recording.scenario_of.scenario_of`."""
-        from .scenario_of import scenario_of
-
-        return scenario_of(
-            self,
-            recorded_intervals=recorded_intervals,
-            recorded_rates=recorded_rates,
-            lru_share_of_other=lru_share_of_other,
-            machine=machine,
-        )
-
-
 def read_recording(directory: str | Path) -> Recording:
-    """Read the files of a run.
+    """Return the recording of a real kernel that a directory holds: its tables, its settings, what it watched.
 
     Parameters
     ----------
@@ -138,14 +57,21 @@ def read_recording(directory: str | Path) -> Recording:
     InputError
         If the directory holds none of these, or naming file and line for whatever is broken: cut-off compression,
         missing or unknown columns, rows of another length, cells that are no numbers, unknown segments.
+
+    Examples
+    --------
+    >>> import tieringmodel as tm
+    >>> recording = tm.read_recording(tm.data_path("recordings", "C3_pullpush_temporal"))
+    >>> recording.name, len(recording.to_scenario().contexts)
+    ('C3_pullpush_temporal', 1)
     """
     path = Path(directory)
     if not path.is_dir():
         raise InputError(str(path), "is not a directory", "give the directory of a run")
 
     def table(name: str, schema: Schema | Callable[[Sequence[str]], Schema]) -> Table | None:
-        found = [p for p in (path / f"{name}.csv", path / f"{name}.csv.gz") if p.exists()]
-        return read_csv(found[0], schema) if found else None
+        paths = [p for p in (path / f"{name}.csv", path / f"{name}.csv.gz") if p.exists()]
+        return read_csv(paths[0], schema) if paths else None
 
     notes: list[str] = []
     layout = table("layout", _layout_schema)
@@ -191,8 +117,8 @@ def _record_schema(header: Sequence[str], segments: Sequence[str] | None) -> Sch
     for i in ids(r"s(\d+)_(?:" + "|".join((*_STATS, "effective_bytes")) + ")"):
         kinds |= {f"s{i}_{name}": "u64" for name in (*_STATS, "effective_bytes")}
     if segments is None:
-        found = (re.fullmatch(r"(.+)_touches", name) for name in header)
-        segments = [m[1] for m in found if m]
+        matches = (re.fullmatch(r"(.+)_touches", name) for name in header)
+        segments = [m[1] for m in matches if m]
     for name in segments:
         kinds |= {f"{name}_n{i}_pages": "u64" for i in nodes} | {f"{name}_touches": "u64"}
     return kinds | {"ticks": "u64", "missed_ticks": "u64", "rec_cost_ms": "f64"}
@@ -254,8 +180,8 @@ def _first_rows(aggregated: Table, notes: list[str]) -> NDArray[np.int64]:
     rows = np.append(np.flatnonzero(steps), agg.size).astype(np.int64)
     for k, (first, count) in enumerate(zip(rows[:-1], np.diff(rows), strict=True)):
         if aggregated["nr_regions"][first] != count:
-            told = aggregated["nr_regions"][first]
-            notes.append(f"{aggregated.where(int(first))}: aggregation {k} holds {count} of {told} regions")
+            stated = aggregated["nr_regions"][first]
+            notes.append(f"{aggregated.where(int(first))}: aggregation {k} holds {count} of {stated} regions")
     rows.setflags(write=False)
     return rows
 
@@ -266,10 +192,10 @@ def _read_info(path: Path) -> dict[str, float] | None:
         return None
     info: dict[str, float] = {}
     for i, line in enumerate(read_text(path).splitlines(), start=1):
-        words = line.split()
-        if len(words) != 2 or words[0] in info:
+        pair = line.split()
+        if len(pair) != 2 or pair[0] in info:
             raise InputError(f"{path}:{i}", f"{line!r} is no new 'key value' line", "write e.g. tick_ms 20")
-        info[words[0]] = number(words[1], f"{path}:{i}")
+        info[pair[0]] = number(pair[1], f"{path}:{i}")
     return info
 
 
@@ -277,9 +203,9 @@ def _read_weights_changed(path: Path, info: Mapping[str, float] | None, notes: l
     """Return the time of a change of weights; the file quotes ``/proc/uptime`` (seconds since boot, and idle)."""
     if not path.exists():
         return None
-    found = re.search(r"weights changed at (\d+(?:\.\d+)?)(?:\s|$)", read_text(path))
-    if not found or not info or "t0_mono_ms" not in info:
+    changed = re.search(r"weights changed at (\d+(?:\.\d+)?)(?:\s|$)", read_text(path))
+    if not changed or not info or "t0_mono_ms" not in info:
         raise InputError(f"{path}:1", "gives no time since boot, or info.txt no t0_mono_ms", "write both")
-    changed_ms = float(found[1]) * 1_000 - info["t0_mono_ms"]
+    changed_ms = float(changed[1]) * 1_000 - info["t0_mono_ms"]
     notes.append(f"{path}: weights were changed at {changed_ms:.0f} ms; the contexts hold those after the change")
     return changed_ms

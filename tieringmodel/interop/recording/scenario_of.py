@@ -1,22 +1,24 @@
-"""Turn a recording's set-up into a scenario: machine, workload, placement and contexts, without its outcome."""
+"""A recording of a real kernel, and the scenario that repeats its set-up without its outcome."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
+from ...damon.vaddr import joined, three_regions
 from ...errors import InputError
 from ...scenario import Context, Group, Machine, Node, Placement, Scenario, Target, Vma, Workload
 from ...units import LONGEST_US, MIB, PAGE_SZ
-from .read import PHASE
-from .recorded_rates import recorded_groups
 from .tables import Table
 
-if TYPE_CHECKING:
-    from .read import Recording
-
+PHASE = re.compile(r"rate_hz_from_(\d+)ms")
+"""Columns of the layout with access rates, from a time on."""
 HZ = 250
 """CONFIG_HZ of the recorded kernel."""
 DOCUMENTED_ENDS = (640 * MIB, 1536 * MIB)
@@ -24,113 +26,135 @@ DOCUMENTED_ENDS = (640 * MIB, 1536 * MIB)
 _MEMORY_BLOCK = 128 * MIB
 
 
-def three_regions(ranges: Sequence[tuple[int, int]]) -> tuple[tuple[int, int], tuple[int, int], tuple[int, int]]:
-    """Return three ranges that cover all mappings except the two biggest gaps between them.
+@dataclass(frozen=True, eq=False)
+class Recording:
+    """One run. A table that the run does not have is None.
 
-    The kernel's first guess at a process' address space (``__damon_va_three_regions``; damon-7.3.4, section g.6):
-    the gaps below the heap, the mmap area and the stack are so large that monitoring them would be a waste.
+    All ``t_ms`` count from the moment DAMON was turned on (``info["t0_mono_ms"]`` of the guest's monotonic clock).
 
-    Parameters
+    Attributes
     ----------
-    ranges : sequence of (int, int)
-        Start and end of each mapping, in address order.
-
-    Returns
-    -------
-    three pairs of int
-        Start and end of each range. Of equally big gaps the first counts.
-
-    Raises
-    ------
-    InputError
-        If the mappings are out of order, or have fewer than two gaps (Linux then monitors nothing).
+    path : Path
+        The run's directory.
+    layout, physmap : Table or None
+        Segments of the workload with their access rates by phase; physical runs of each at the start.
+    record, resets, applies, snapshots, intervals : Table or None
+        Periodic counters, quota resets, statistics events, snapshots of regions, tuned sampling intervals.
+    aggregated : Table or None
+        Regions after every aggregation; rows of aggregation ``k`` are ``aggregation_rows[k]`` up to
+        ``aggregation_rows[k + 1]``.
+    aggregation_rows : array of int64 or None
+        First row of each aggregation, and the number of rows.
+    quota_steps : Table or None
+        Quota resets driven in lock-step.
+    info : mapping of str to float
+        Settings of the recorder.
+    contexts : tuple of Context
+        From the dump of DAMON's sysfs tree, taken at the end of the run.
+    weights_changed_ms : float or None
+        When the schemes' destination weights were changed; the contexts hold those after the change.
+    notes : tuple of str
+        What the files say beyond the attributes.
     """
-    first, second = (0, 0), (0, 0)
-    for i, (start, end) in enumerate(ranges):
-        if end <= start or (i and start < ranges[i - 1][1]):
-            raise InputError(f"ranges[{i}]", f"{start}..{end} is empty or out of order", "sort and separate them")
-        gap = (ranges[i - 1][1], start) if i else (0, 0)
-        if gap[1] - gap[0] > first[1] - first[0]:
-            first, second = gap, first
-        elif gap[1] - gap[0] > second[1] - second[0]:
-            second = gap
-    if second[0] == second[1]:
-        raise InputError("ranges", "have fewer than two gaps (EINVAL)", "give the ranges to monitor")
-    low, high = sorted((first, second))
-    return (ranges[0][0], low[0]), (low[1], high[0]), (high[1], ranges[-1][1])
 
+    path: Path
+    layout: Table | None = None
+    physmap: Table | None = None
+    record: Table | None = None
+    resets: Table | None = None
+    applies: Table | None = None
+    aggregated: Table | None = None
+    aggregation_rows: NDArray[np.int64] | None = None
+    snapshots: Table | None = None
+    intervals: Table | None = None
+    quota_steps: Table | None = None
+    info: Mapping[str, float] | None = None
+    contexts: tuple[Context, ...] = ()
+    weights_changed_ms: float | None = None
+    notes: tuple[str, ...] = ()
 
-def scenario_of(
-    recording: Recording,
-    *,
-    recorded_intervals: bool = True,
-    recorded_rates: bool = False,
-    lru_share_of_other: float = 0.0,
-    machine: Machine | None = None,
-) -> Scenario:
-    """Return the set-up of a recorded run as a scenario.
+    @property
+    def name(self) -> str:
+        """Name of the run, that of its directory."""
+        return self.path.resolve().name
 
-    Every page of the layout becomes a logical page, segment after segment. A segment whose rate is one access per
-    workload tick or more is touched periodically, a slower one at random; an idle one has no group. Pages start on the
-    recorded frames, or on their segment's node where no frame was recorded.
+    @property
+    def aggregation_times_us(self) -> NDArray[np.int64] | None:
+        """End of each aggregation in microseconds since DAMON was turned on (time of its first event)."""
+        if self.aggregated is None or self.aggregation_rows is None:
+            return None
+        starts_ms: NDArray[np.float64] = self.aggregated["t_ms"][self.aggregation_rows[:-1]]
+        return np.rint(starts_ms * 1_000).astype(np.int64)
 
-    Parameters
-    ----------
-    recording : Recording
-        With layout, info, contexts and, unless `machine` is given, the periodic record.
-    recorded_intervals : bool
-        Let aggregations end when they did (``Context.aggr_times_us``) instead of after the nominal interval, which a
-        loaded machine stretches.
-    recorded_rates : bool
-        Touch segments as often as their counters say (`tieringmodel.interop.recording.recorded_rates`) instead of at the
-        configured rates, which a loaded machine misses.
-    lru_share_of_other : float
-        Share (0 … 1) of the memory in use that is not the workload's which lies on LRU lists, where DAMON sees it.
-        The record does not tell; the rest counts as kernel memory.
-    machine : Machine or None
-        Replaces the machine found in the recording: nodes split at a bound of address filters or monitored ranges that
-        agrees best with where segments lie, or else the documented ones; MemTotal and MemFree from the record.
+    def to_scenario(
+        self,
+        *,
+        recorded_intervals: bool = True,
+        recorded_rates: bool = False,
+        lru_share_of_other: float = 0.0,
+        machine: Machine | None = None,
+    ) -> Scenario:
+        """Return the set-up of a recorded run as a scenario.
 
-    Returns
-    -------
-    Scenario
-        Named after the run. Destination weights are those at the end of the run.
+        Every page of the layout becomes a logical page, segment after segment. A segment whose rate is one access per
+        workload tick or more is touched periodically, a slower one at random; an idle one has no group. Pages start on the
+        recorded frames, or on their segment's node where no frame was recorded.
 
-    Raises
-    ------
-    InputError
-        If a table is missing or contradicts another one, or an argument is out of range.
-    """
-    if not 0 <= lru_share_of_other <= 1:
-        raise InputError("lru_share_of_other", f"{lru_share_of_other} is no share", "write 0 … 1")
-    layout, info = recording.layout, recording.info
-    if layout is None or info is None or not recording.contexts:
-        names = ("layout.csv", layout), ("info.txt", info), ("damon_config.txt", recording.contexts or None)
-        missing = ", ".join(name for name, value in names if value is None)
-        raise InputError(str(recording.path), f"has no {missing}", "a scenario needs layout, info and configuration")
-    tick_ms = info.get("tick_ms", 0.0)
-    if not 1 <= tick_ms * 1_000 <= LONGEST_US or tick_ms * 1_000 % 1:
-        raise InputError(str(recording.path / "info.txt"), f"tick_ms is {tick_ms:g}", "write the workload's tick")
-    placement = tuple(_placement(layout, recording.physmap))
-    lows = _lows(layout)
-    vmas = tuple(
-        Vma(int(lo), int(hi), int(start), int(start) // PAGE_SZ)
-        for lo, hi, start in zip(lows[:-1], lows[1:], layout["va_start"], strict=True)
-    )
-    groups = tuple(_groups(layout, tick_ms))
-    if recorded_rates:
-        groups = tuple(recorded_groups(recording, groups, tick_ms))
-    workload = Workload(int(lows[-1]), groups, placement, vmas, tick_us=round(tick_ms * 1_000))
-    if machine is None:
-        machine = _machine(recording, placement, lru_share_of_other)
-    contexts = tuple(_with_targets(context, layout) for context in recording.contexts)
-    times = recording.aggregation_times_us
-    if recorded_intervals and times is not None:
-        if len(contexts) != 1:
-            text = f"times of aggregations belong to one context, there are {len(contexts)}"
-            raise InputError(str(recording.path), text, "pass recorded_intervals=False")
-        contexts = (contexts[0].replace(aggr_times_us=tuple(times.tolist())),)
-    return Scenario(machine, workload, contexts, name=recording.name)
+        Parameters
+        ----------
+        recorded_intervals : bool
+            Let aggregations end when they did (``Context.aggr_times_us``) instead of after the nominal interval, which a
+            loaded machine stretches.
+        recorded_rates : bool
+            Touch segments as often as their counters say (`recorded_groups`) instead of at the
+            configured rates, which a loaded machine misses.
+        lru_share_of_other : float
+            Share (0 … 1) of the memory in use that is not the workload's which lies on LRU lists, where DAMON sees it.
+            The record does not tell; the rest counts as kernel memory.
+        machine : Machine or None
+            Replaces the machine found in the recording: nodes split at a bound of address filters or monitored ranges that
+            agrees best with where segments lie, or else the documented ones; MemTotal and MemFree from the record.
+
+        Returns
+        -------
+        Scenario
+            Named after the run. Destination weights are those at the end of the run.
+
+        Raises
+        ------
+        InputError
+            If a table is missing or contradicts another one, or an argument is out of range.
+        """
+        if not 0 <= lru_share_of_other <= 1:
+            raise InputError("lru_share_of_other", f"{lru_share_of_other} is no share", "write 0 … 1")
+        layout, info = self.layout, self.info
+        if layout is None or info is None or not self.contexts:
+            names = ("layout.csv", layout), ("info.txt", info), ("damon_config.txt", self.contexts or None)
+            missing = ", ".join(name for name, value in names if value is None)
+            raise InputError(str(self.path), f"has no {missing}", "a scenario needs layout, info and configuration")
+        tick_ms = info.get("tick_ms", 0.0)
+        if not 1 <= tick_ms * 1_000 <= LONGEST_US or tick_ms * 1_000 % 1:
+            raise InputError(str(self.path / "info.txt"), f"tick_ms is {tick_ms:g}", "write the workload's tick")
+        placement = tuple(_placement(layout, self.physmap))
+        lows = _lows(layout)
+        vmas = tuple(
+            Vma(int(lo), int(hi), int(start), int(start) // PAGE_SZ)
+            for lo, hi, start in zip(lows[:-1], lows[1:], layout["va_start"], strict=True)
+        )
+        groups = tuple(_groups(layout, tick_ms))
+        if recorded_rates:
+            groups = tuple(recorded_groups(self, groups, tick_ms))
+        workload = Workload(int(lows[-1]), groups, placement, vmas, tick_us=round(tick_ms * 1_000))
+        if machine is None:
+            machine = _machine(self, placement, lru_share_of_other)
+        contexts = tuple(_with_targets(context, layout) for context in self.contexts)
+        times = self.aggregation_times_us
+        if recorded_intervals and times is not None:
+            if len(contexts) != 1:
+                text = f"times of aggregations belong to one context, there are {len(contexts)}"
+                raise InputError(str(self.path), text, "pass recorded_intervals=False")
+            contexts = (contexts[0].replace(aggr_times_us=tuple(times.tolist())),)
+        return Scenario(machine, workload, contexts, name=self.name)
 
 
 def _lows(layout: Table) -> list[int]:
@@ -180,12 +204,8 @@ def _with_targets(context: Context, layout: Table) -> Context:
     """
     if context.ops == "paddr" or any(target.regions for target in context.targets):
         return context
-    spans: list[tuple[int, int]] = []
-    for start, end in sorted(zip(layout["va_start"].tolist(), layout["va_end"].tolist(), strict=True)):
-        if spans and spans[-1][1] == start:
-            start = spans.pop()[0]
-        spans.append((start, end))
-    return context.replace(targets=(Target(three_regions(spans) if len(spans) > 2 else tuple(spans)),))
+    ranges = joined(zip(layout["va_start"].tolist(), layout["va_end"].tolist(), strict=True))
+    return context.replace(targets=(Target(three_regions(ranges) if len(ranges) > 2 else ranges),))
 
 
 def _machine(recording: Recording, placement: Sequence[Placement], lru_share: float) -> Machine:
@@ -223,8 +243,8 @@ def _bounds(recording: Recording, placement: Sequence[Placement], total: Sequenc
     filters, ranges = [], []
     for context in recording.contexts:
         if context.ops == "paddr":
-            found = (f for scheme in context.schemes for f in scheme.filters if f.type == "addr")
-            filters += [bound * context.addr_unit for f in found for bound in (f.start_bytes, f.end_bytes)]
+            addresses = (f for scheme in context.schemes for f in scheme.filters if f.type == "addr")
+            filters += [bound * context.addr_unit for f in addresses for bound in (f.start_bytes, f.end_bytes)]
             ranges += [bound * context.addr_unit for t in context.targets for region in t.regions for bound in region]
     runs = [(p.nid, p.start_bytes, p.start_bytes + (p.hi - p.lo) * PAGE_SZ) for p in placement if p.start_bytes is not None]
     need = max([sum(total), *ranges, *(stop for _, _, stop in runs)])
@@ -240,3 +260,68 @@ def _bounds(recording: Recording, placement: Sequence[Placement], total: Sequenc
         text = f"no bound splits 0..{end} into nodes of {total[0]} and {total[1]} bytes"
         raise InputError(str(recording.path), text, "pass machine=")
     return min(cuts, key=misplaced), end
+
+
+def recorded_groups(recording: Recording, groups: Sequence[Group], tick_ms: float) -> Iterator[Group]:
+    """Yield groups that touch as often as the recorded ones did, from one row of the record to the next.
+
+    The record says how many touches fell between two rows, not when. A segment that is touched at random keeps its
+    distribution at the measured rate. One that is touched in every tick misses ticks as evenly as can be: its touches
+    come in a mixture of two neighbouring periods. Before the first and after the last row a group is as configured.
+
+    Parameters
+    ----------
+    recording : Recording
+        With a periodic record.
+    groups : sequence of Group
+        As configured; ``name`` is the segment's.
+    tick_ms : float
+        The workload's tick.
+
+    Raises
+    ------
+    InputError
+        If there is no record, or a counter falls.
+    """
+    record = recording.record
+    if record is None:
+        raise InputError(str(recording.path), "has no record.csv to take rates from", "pass recorded_rates=False")
+    edges = np.rint(np.asarray(record["t_ms"], np.float64) / tick_ms).astype(np.int64).tolist()
+    for group in groups:
+        touches = np.asarray(record[f"{group.name}_touches"], np.float64) / (group.hi - group.lo)
+        if (np.diff(touches) < 0).any():
+            row = int(np.argmax(np.diff(touches) < 0)) + 1
+            raise InputError(record.where(row), f"{group.name}_touches falls", "give counts since the start")
+        yield from _between(group, 0, edges[0])
+        for (first, end), per_page in zip(pairwise(edges), np.diff(touches).tolist(), strict=True):
+            a, b = max(first, group.start_tick), min(end, group.end_tick)
+            if b <= a:
+                continue
+            if group.kind == "rate":
+                if per_page > 0:
+                    yield group.replace(start_tick=a, end_tick=b, rate_hz=per_page / ((b - a) * tick_ms / 1_000))
+            else:
+                yield from _spread(group, a, b, round(per_page))
+        yield from _between(group, edges[-1], group.end_tick)
+
+
+def _between(group: Group, first: int, end: int) -> Iterator[Group]:
+    """Yield the part of a group in [first, end), if there is any."""
+    a, b = max(first, group.start_tick), min(end, group.end_tick)
+    if b > a:
+        yield group.replace(start_tick=a, end_tick=b)
+
+
+def _spread(group: Group, a: int, b: int, wanted: int) -> Iterator[Group]:
+    """Yield parts that touch about `wanted` times in [a, b): with period p up to some tick, with p + 1 from there on."""
+    ticks = b - a
+    if wanted <= 0:
+        return
+    wanted = min(wanted, -(-ticks // group.period))
+    p = ticks // wanted
+    # `often` ticks with period p and the others with p + 1: often / p + (ticks - often) / (p + 1) = wanted
+    often = min(max(round((wanted - ticks / (p + 1)) * p * (p + 1)), 0), ticks)
+    if often:
+        yield group.replace(start_tick=a, end_tick=a + often, period=p)
+    if often < ticks:
+        yield group.replace(start_tick=a + often, end_tick=b, period=p + 1)

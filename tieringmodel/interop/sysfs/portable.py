@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import chain
 
+from ...damon.table import split_filters
+from ...damon.vaddr import joined
 from ...errors import InputError
 from ...fields import Checked
-from ...scenario import CORE_FILTERS, Context, Machine, Scenario, Scheme, Target
+from ...scenario import Context, Machine, Scenario, Scheme, Target
 from ...units import PAGE_SZ
 from .read import METRICS
 
@@ -68,25 +71,19 @@ def portable(scenario: Scenario, *, memcg_paths: Sequence[str] = (), pids: Seque
             marks.append(f"contexts[{i}].targets: no range was given, the nodes of the scenario's machine are written")
             context = context.replace(targets=(Target(ranges_of(scenario.machine, context.addr_unit)),))
         contexts.append(_ordered(context))
-    told = tuple(tuple(p) for p in pids)
+    known = tuple(tuple(p) for p in pids)
     unknown = tuple(tuple(0 for _ in c.targets) for c in contexts)
     return Portable(
         tuple(contexts),
         tuple(marks),
         dict(enumerate(memcg_paths, start=1)),
-        told if [len(p) for p in told] == [len(p) for p in unknown] else unknown,
+        known if [len(p) for p in known] == [len(p) for p in unknown] else unknown,
     )
 
 
 def ranges_of(machine: Machine, addr_unit: int = 1) -> tuple[tuple[int, int], ...]:
     """Return the nodes' ranges in core addresses (bytes / `addr_unit`), adjacent ones joined."""
-    spans: list[tuple[int, int]] = []
-    for node in machine.nodes:
-        start, end = node.start_bytes // addr_unit, -(-(node.start_bytes + node.sz_bytes) // addr_unit)
-        if spans and spans[-1][1] == start:
-            start = spans.pop()[0]
-        spans.append((start, end))
-    return tuple(spans)
+    return joined((n.start_bytes // addr_unit, -(-(n.start_bytes + n.sz_bytes) // addr_unit)) for n in machine.nodes)
 
 
 def _listed(texts: Sequence[str]) -> str:
@@ -95,13 +92,7 @@ def _listed(texts: Sequence[str]) -> str:
 
 
 def _ordered(context: Context) -> Context:
-    schemes = tuple(
-        s.replace(
-            filters=(*(f for f in s.filters if f.type in CORE_FILTERS), *(f for f in s.filters if f.type not in CORE_FILTERS))
-        )
-        for s in context.schemes
-    )
-    return context.replace(schemes=schemes)
+    return context.replace(schemes=tuple(s.replace(filters=tuple(chain(*split_filters(s.filters)))) for s in context.schemes))
 
 
 def _differs(item: Checked, where: str, *names: str) -> Iterator[str]:

@@ -1,7 +1,7 @@
 """Read a dump of DAMON's sysfs tree (``/sys/kernel/mm/damon/admin``) as contexts.
 
 A dump is either a copy of the directory tree or text with one ``path value`` line per file. The tree, its defaults
-and what Linux refuses: damon-7.3.4, sections h.1 and h.2. A file that a dump leaves out has the value that Linux
+and what Linux refuses: docs/theory/damon.md, sections h.1 and h.2. A file that a dump leaves out has the value that Linux
 creates it with.
 """
 
@@ -83,7 +83,7 @@ class Dump:
 
 
 def read_dump(source: str | Path) -> Dump:
-    """Read a dump of DAMON's sysfs tree.
+    """Return the contexts that a dump of DAMON's sysfs tree describes, and what of it they cannot say.
 
     Parameters
     ----------
@@ -113,8 +113,8 @@ def read_dump(source: str | Path) -> Dump:
         tuple(target.number("pid_target", low=-(2**31)) for target in folder.sub("targets").each("nr_targets"))
         for folder in folders
     )
-    found = folders[0].found
-    return Dump(contexts, tuple(found.notes), tuple(found.memcg_paths), pids)
+    findings = folders[0].findings
+    return Dump(contexts, tuple(findings.notes), tuple(findings.memcg_paths), pids)
 
 
 def _context(top: Folder) -> Context:

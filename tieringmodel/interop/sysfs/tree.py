@@ -1,6 +1,6 @@
 """The files of a dump of DAMON's sysfs tree: which exist, where each value was read, and how Linux parses it.
 
-Tree and parsing: damon-7.3.4, section h.1; refusals: h.2.
+Tree and parsing: docs/theory/damon.md, sections h.1 and h.2.
 """
 
 from __future__ import annotations
@@ -87,12 +87,12 @@ class Folder:
 
     source: str
     files: Mapping[str, tuple[str, str]]
-    found: Findings
+    findings: Findings
     prefix: str = ""
 
     def sub(self, name: str) -> Folder:
         """Return a directory below this one."""
-        return Folder(self.source, self.files, self.found, f"{self.prefix}{name}/")
+        return Folder(self.source, self.files, self.findings, f"{self.prefix}{name}/")
 
     def where(self, leaf: str) -> str:
         """Return where a file's value was read, or the path it would have."""
@@ -140,7 +140,7 @@ class Folder:
         path = self.text(leaf, "")
         if not path:
             raise KernelRefusal(self.where(leaf), f"{leaf} names no control group (ENOMEM)", "write its path")
-        return self.found.memcg_id(path)
+        return self.findings.memcg_id(path)
 
     def each(self, count_leaf: str) -> Iterator[Folder]:
         """Yield the numbered directories beside a ``nr_*`` file, which must be as many as it says."""
@@ -155,7 +155,7 @@ class Folder:
 
     def note(self, leaf: str, text: str) -> None:
         """Keep what the contexts cannot say."""
-        self.found.notes.append(f"{self.where(leaf)}: {text}")
+        self.findings.notes.append(f"{self.where(leaf)}: {text}")
 
     def make(self, cls: type[C], leaves: Mapping[str, str], **values: Any) -> C:
         """Build `cls`; a refusal of a field is told at the file (of the dump) in `leaves` that the field came from."""
@@ -195,8 +195,8 @@ def context_folders(source: str | Path) -> list[Folder]:
     _check_counts(counts, kdamonds | {k for k, _ in places}, {k for k, _ in places})
     if not places:
         raise InputError(label, "holds no context", "dump at least operations, monitoring_attrs and targets")
-    found = Findings()
-    return [Folder(label, places[key], found) for key in sorted(places)]
+    findings = Findings()
+    return [Folder(label, places[key], findings) for key in sorted(places)]
 
 
 def _entries(source: str | Path) -> tuple[str, list[tuple[str, str, str]]]:

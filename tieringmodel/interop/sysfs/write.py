@@ -1,6 +1,6 @@
 """Contexts as writes to DAMON's sysfs files, and those as a shell script to review and run.
 
-Tree, order and names: damon-7.3.4, section h.1. Every file that exists by default is written, also where the value is
+Tree, order and names: docs/theory/damon.md, section h.1. Every file that exists by default is written, also where the value is
 Linux's own default, so that the script does not depend on what an earlier run left there.
 """
 
@@ -9,7 +9,8 @@ from __future__ import annotations
 import shlex
 from collections.abc import Iterator
 
-from ...scenario import CORE_FILTERS, Context, Filter, Goal, Scheme
+from ...damon.table import split_filters
+from ...scenario import Context, Filter, Goal, Scheme
 from .portable import Portable
 
 ROOT = "/sys/kernel/mm/damon/admin"
@@ -19,24 +20,24 @@ class Asked(str):
     """A value that is not known: the name of the shell variable that will hold it, after a dollar sign."""
 
 
-def sysfs_writes(told: Portable) -> list[tuple[str, str]]:
+def sysfs_writes(for_linux: Portable) -> list[tuple[str, str]]:
     """Return every write as (path below ``admin/``, value), in an order that Linux accepts: counts before what they make.
 
     Parameters
     ----------
-    told : Portable
+    for_linux : Portable
         What to tell Linux. Instead of an unknown pid stands an `Asked` ``$TARGET_PID_k_t`` (kdamond k, target t), instead of
         the unknown path of control group i ``$MEMCG_i``.
     """
-    writes = [("kdamonds/nr_kdamonds", str(len(told.contexts)))]
-    for k, context in enumerate(told.contexts):
+    writes = [("kdamonds/nr_kdamonds", str(len(for_linux.contexts)))]
+    for k, context in enumerate(for_linux.contexts):
         top = f"kdamonds/{k}/contexts"
         writes.append((f"{top}/nr_contexts", "1"))
-        writes += [(f"{top}/0/{path}", value) for path, value in _context(context, told, k)]
+        writes += [(f"{top}/0/{path}", value) for path, value in _context(context, for_linux, k)]
     return writes
 
 
-def _context(c: Context, told: Portable, k: int) -> Iterator[tuple[str, str]]:
+def _context(c: Context, for_linux: Portable, k: int) -> Iterator[tuple[str, str]]:
     a, goal = c.attrs, c.attrs.intervals_goal
     yield "operations", c.ops
     yield "addr_unit", str(c.addr_unit)
@@ -50,7 +51,7 @@ def _context(c: Context, told: Portable, k: int) -> Iterator[tuple[str, str]]:
     yield "targets/nr_targets", str(len(c.targets))
     for i, target in enumerate(c.targets):
         if c.ops != "paddr":
-            pid = told.pids[k][i]
+            pid = for_linux.pids[k][i]
             yield f"targets/{i}/pid_target", str(pid) if pid else Asked(f"$TARGET_PID_{k}_{i}")
         yield f"targets/{i}/regions/nr_regions", str(len(target.regions))
         for j, (start, end) in enumerate(target.regions):
@@ -58,11 +59,11 @@ def _context(c: Context, told: Portable, k: int) -> Iterator[tuple[str, str]]:
             yield f"targets/{i}/regions/{j}/end", str(end)
     yield "schemes/nr_schemes", str(len(c.schemes))
     for i, scheme in enumerate(c.schemes):
-        for path, value in _scheme(scheme, told):
+        for path, value in _scheme(scheme, for_linux):
             yield f"schemes/{i}/{path}", value
 
 
-def _scheme(s: Scheme, told: Portable) -> Iterator[tuple[str, str]]:
+def _scheme(s: Scheme, for_linux: Portable) -> Iterator[tuple[str, str]]:
     yield "action", s.action
     yield "target_nid", str(s.target_nid)
     yield "apply_interval_us", str(s.apply_interval_us)
@@ -84,15 +85,14 @@ def _scheme(s: Scheme, told: Portable) -> Iterator[tuple[str, str]]:
     ):
         yield f"quotas/{name}", str(value)
     for j, goal in enumerate(q.goals):
-        for path, value in _goal(goal, told):
+        for path, value in _goal(goal, for_linux):
             yield f"quotas/goals/{j}/{path}", value
     for name in ("metric", "interval_us", "high", "mid", "low"):
         yield f"watermarks/{name}", str(getattr(s.watermarks, name))
-    for folder, core in (("core_filters", True), ("ops_filters", False)):
-        mine_ = [f for f in s.filters if (f.type in CORE_FILTERS) == core]
-        yield f"{folder}/nr_filters", str(len(mine_))
-        for j, item in enumerate(mine_):
-            for path, value in _filter(item, told):
+    for folder, filters in zip(("core_filters", "ops_filters"), split_filters(s.filters), strict=True):
+        yield f"{folder}/nr_filters", str(len(filters))
+        for j, item in enumerate(filters):
+            for path, value in _filter(item, for_linux):
                 yield f"{folder}/{j}/{path}", value
     yield "filters/nr_filters", "0"
     yield "dests/nr_dests", str(len(s.dests))
@@ -102,16 +102,16 @@ def _scheme(s: Scheme, told: Portable) -> Iterator[tuple[str, str]]:
     yield "stats/max_nr_snapshots", str(s.max_nr_snapshots)
 
 
-def _goal(g: Goal, told: Portable) -> Iterator[tuple[str, str]]:
+def _goal(g: Goal, for_linux: Portable) -> Iterator[tuple[str, str]]:
     yield "target_metric", g.metric
     yield "target_value", str(g.target_value)
     yield "current_value", str(g.current_value)
     yield "nid", str(g.nid)
     if g.metric.startswith("node_memcg"):
-        yield "path", told.memcg_paths.get(g.memcg_id, Asked(f"$MEMCG_{g.memcg_id}"))
+        yield "path", for_linux.memcg_paths.get(g.memcg_id, Asked(f"$MEMCG_{g.memcg_id}"))
 
 
-def _filter(f: Filter, told: Portable) -> Iterator[tuple[str, str]]:
+def _filter(f: Filter, for_linux: Portable) -> Iterator[tuple[str, str]]:
     yield "type", f.type
     yield "matching", "Y" if f.matching else "N"
     yield "allow", "Y" if f.allow else "N"
@@ -121,13 +121,13 @@ def _filter(f: Filter, told: Portable) -> Iterator[tuple[str, str]]:
     elif f.type == "target":
         yield "damon_target_idx", str(f.target_idx)
     elif f.type == "memcg":
-        yield "memcg_path", told.memcg_paths.get(f.memcg_id, Asked(f"$MEMCG_{f.memcg_id}"))
+        yield "memcg_path", for_linux.memcg_paths.get(f.memcg_id, Asked(f"$MEMCG_{f.memcg_id}"))
     elif f.type == "hugepage_size":
         yield "min", str(f.min_bytes)
         yield "max", str(f.max_bytes)
 
 
-def sysfs_script(told: Portable, name: str = "") -> str:
+def sysfs_script(for_linux: Portable, name: str = "") -> str:
     """Return a POSIX shell script that makes the writes and, asked with ``--on``, turns DAMON on.
 
     Without ``--on`` nothing starts. ``DAMON_ADMIN`` names another tree to write to, for a rehearsal. The writes stop at
@@ -135,12 +135,12 @@ def sysfs_script(told: Portable, name: str = "") -> str:
 
     Parameters
     ----------
-    told : Portable
+    for_linux : Portable
         What to tell Linux.
     name : str
         Named in the script's first comment.
     """
-    writes = sysfs_writes(told)
+    writes = sysfs_writes(for_linux)
     unknown = sorted({value[1:] for _, value in writes if isinstance(value, Asked)})
     title = " ".join(name.split())
     lines = [
@@ -149,7 +149,7 @@ def sysfs_script(told: Portable, name: str = "") -> str:
         "# Review it, then run it as root; with --on it also turns DAMON on.",
         "set -eu",
     ]
-    lines += [f"# NOT WRITTEN: {' '.join(mark.split())}" for mark in told.marks]
+    lines += [f"# NOT WRITTEN: {' '.join(mark.split())}" for mark in for_linux.marks]
     lines.append(f'admin="${{DAMON_ADMIN:-{ROOT}}}"')
     for variable in unknown:
         what = "a process to monitor" if variable.startswith("TARGET_PID") else "the path of a memory control group"
@@ -163,5 +163,5 @@ def sysfs_script(told: Portable, name: str = "") -> str:
             last = part
         lines.append(f"put {path} " + (f'"{value}"' if isinstance(value, Asked) else shlex.quote(value)))
     lines += ['if [ "${1:-}" = --on ]; then']
-    lines += [f"    put kdamonds/{k}/state on" for k in range(len(told.contexts))]
+    lines += [f"    put kdamonds/{k}/state on" for k in range(len(for_linux.contexts))]
     return "\n".join([*lines, "fi"]) + "\n"

@@ -66,7 +66,7 @@ class MasimConfig(NamedTuple):
 
 
 def parse_masim(text: str, where: str = "masim text") -> MasimConfig:
-    """Read a masim configuration.
+    """Return the regions and phases that the text of a masim configuration describes.
 
     Parameters
     ----------
@@ -100,21 +100,21 @@ def parse_masim(text: str, where: str = "masim text") -> MasimConfig:
 
 def _paragraphs(text: str) -> Iterator[list[tuple[int, str]]]:
     """Yield the paragraphs as lists of (line number, text), comments left out."""
-    found: list[tuple[int, str]] = []
+    paragraph: list[tuple[int, str]] = []
     for number, raw in enumerate(text.split("\n"), 1):
         line = raw.strip()
         if line.startswith("#"):
             continue
         if line:
-            found.append((number, line))
-        elif found:
-            yield found
-            found = []
-    if found:
-        yield found
+            paragraph.append((number, line))
+        elif paragraph:
+            yield paragraph
+            paragraph = []
+    if paragraph:
+        yield paragraph
 
 
-def _whole(text: str, what: str, where: str, low: int, high: int = 2**63 - 1) -> int:
+def _integer(text: str, what: str, where: str, low: int, high: int = 2**63 - 1) -> int:
     if not (text.isascii() and text.isdigit() and len(text) < 20 and low <= int(text) <= high):
         raise InputError(where, f"{what} is {text[:40]!r}", f"write a whole number from {low} on")
     return int(text)
@@ -131,14 +131,14 @@ def _region(line: str, where: str) -> MasimRegion:
     fields = _fields(line, (2, 3), "name, size in bytes[, initial data file or none]", where)
     if not fields[0]:
         raise InputError(where, "the region has no name", "write name, size in bytes")
-    return MasimRegion(fields[0], _whole(fields[1], "the region's size", where, 1, 2**44), *fields[2:])
+    return MasimRegion(fields[0], _integer(fields[1], "the region's size", where, 1, 2**44), *fields[2:])
 
 
 def _phase(lines: list[tuple[int, str]], regions: dict[str, MasimRegion], where: str) -> MasimPhase:
     if len(lines) < 3:
         text = f"the phase has {len(lines)} of at least 3 lines"
         raise InputError(f"{where}:{lines[-1][0]}", text, "write its name, its milliseconds and its access patterns")
-    length = _whole(lines[1][1], "the phase's length in ms", f"{where}:{lines[1][0]}", 1, 10**12)
+    length = _integer(lines[1][1], "the phase's length in ms", f"{where}:{lines[1][0]}", 1, 10**12)
     patterns = tuple(_pattern(content, regions, f"{where}:{line}") for line, content in lines[2:])
     if not any(p.probability for p in patterns):
         raise InputError(f"{where}:{lines[0][0]}", "all probabilities of the phase are 0", "let one be positive")
@@ -154,8 +154,8 @@ def _pattern(line: str, regions: dict[str, MasimRegion], where: str) -> MasimPat
         raise InputError(where, f"randomness is {random!r}", "write 0 (sequential) or 1 (random)")
     if mode and mode[0] not in MODES:
         raise InputError(where, f"the mode is {mode[0]!r}", suggest(mode[0], MODES))
-    step = _whole(stride, "the stride", where, 0 if random == "1" else 1)
-    return MasimPattern(name, random == "1", step, _whole(probability, "the probability", where, 0, 2**31), *mode)
+    step = _integer(stride, "the stride", where, 0 if random == "1" else 1)
+    return MasimPattern(name, random == "1", step, _integer(probability, "the probability", where, 0, 2**31), *mode)
 
 
 def read_masim(
@@ -166,7 +166,7 @@ def read_masim(
     repeat: int = 1,
     max_groups: int = 256,
 ) -> Workload:
-    """Return the workload that a masim configuration describes.
+    r"""Return the workload that a masim configuration describes.
 
     masim runs as fast as it can, so the rate is the machine's: `accesses_per_s` are spread over a phase's patterns by
     their probabilities. Regions follow each other, each on whole pages and in a mapping of its own.
@@ -198,6 +198,14 @@ def read_masim(
     ------
     InputError
         Naming file and line of what cannot be read, or the argument that is out of range.
+
+    Examples
+    --------
+    >>> import tieringmodel as tm
+    >>> config = "a, 8192\nb, 8192\n\nonly a\n1000\na, 1, 4096, 1\n"
+    >>> workload = tm.read_masim(config, accesses_per_s=1000)
+    >>> [(group.lo, group.hi, group.rate_hz) for group in workload.groups]
+    [(0, 2, 500.0)]
     """
     total = check.positive("accesses_per_s", accesses_per_s)
     tick = check.tick("tick_us", tick_us)
@@ -265,3 +273,84 @@ def _groups(
                 name=p.region,
                 max_groups=most,
             )
+
+
+def stairs(nr_regions: int = 10, sz_bytes: int = 10_000_000, *, start_ms: int = 10_000, step_ms: int = 5_000) -> MasimConfig:
+    """Return regions that are first swept all together, then one after the other.
+
+    Parameters
+    ----------
+    nr_regions, sz_bytes : int
+        Number of regions and size of each.
+    start_ms, step_ms : int
+        Length of the common phase and of each region's own.
+
+    Returns
+    -------
+    MasimConfig
+    """
+    return _in_turn([f"s{k}" for k in range(_count(nr_regions))], sz_bytes, start_ms, step_ms, nr_regions)
+
+
+def zigzag(rounds: int = 6, sz_bytes: int = 100_000_000, *, start_ms: int = 10_000, step_ms: int = 5_000) -> MasimConfig:
+    """Return two regions that are first swept together, then in turn.
+
+    Parameters
+    ----------
+    rounds, sz_bytes : int
+        Turns of each region, and size of each.
+    start_ms, step_ms : int
+        Length of the common phase and of each turn.
+
+    Returns
+    -------
+    MasimConfig
+    """
+    return _in_turn(["a", "b"], sz_bytes, start_ms, step_ms, 2 * check.whole("rounds", rounds, 1, 10_000))
+
+
+def _count(nr_regions: int) -> int:
+    return check.whole("nr_regions", nr_regions, 1, 10_000)
+
+
+def _in_turn(names: list[str], sz_bytes: int, start_ms: int, step_ms: int, turns: int) -> MasimConfig:
+    size = check.whole("sz_bytes", sz_bytes, 1, 2**44)
+    start, length = check.whole("start_ms", start_ms, 1, 10**9), check.whole("step_ms", step_ms, 1, 10**9)
+    sweep = {name: MasimPattern(name, False, 4096, 1) for name in names}
+    phases = [MasimPhase("all", start, tuple(sweep.values()))]
+    for k in range(turns):
+        name = names[k % len(names)]
+        phases.append(MasimPhase(f"turn {k} {name}", length, (sweep[name],)))
+    return MasimConfig(tuple(MasimRegion(name, size) for name in names), tuple(phases))
+
+
+def tiering_test(memsize_bytes: int, nr_regions: int, nr_phases: int, phase_ms: int, *, seed: int = 0) -> MasimConfig:
+    """Return regions of equal size whose hotness is dealt anew in every phase.
+
+    In each phase a random permutation of the weights 0 … n - 1 says how often each region is touched, at random.
+
+    Parameters
+    ----------
+    memsize_bytes : int
+        Size of all regions together; a rest that does not divide is left out.
+    nr_regions, nr_phases : int
+        Number of regions (at least 2) and of phases.
+    phase_ms : int
+        Length of each phase.
+    seed : int
+        Of the permutations.
+
+    Returns
+    -------
+    MasimConfig
+    """
+    n = check.whole("nr_regions", nr_regions, 2, 10_000)
+    total = check.whole("memsize_bytes", memsize_bytes, n, 2**44)
+    length = check.whole("phase_ms", phase_ms, 1, 10**9)
+    seed = check.whole("seed", seed, 0, 2**63 - 1)
+    phases = []
+    for k in range(check.whole("nr_phases", nr_phases, 1, 10_000)):
+        weights = check.permutation(n, seed * 10_000 + k).tolist()
+        patterns = (MasimPattern(f"r{i}", True, 4096, w) for i, w in enumerate(weights))
+        phases.append(MasimPhase(f"p{k}", length, tuple(patterns)))
+    return MasimConfig(tuple(MasimRegion(f"r{i}", total // n) for i in range(n)), tuple(phases))

@@ -124,9 +124,9 @@ def workload_of(
         raise InputError("record", "saw no access", "record longer, or keep_idle=True")
     lows = np.concatenate(([0], np.cumsum(np.where(covered, np.diff(edges), 0))))
     groups = list(_groups(record, counts, covered, lows, samples, sample))
-    spans = list(_spans(edges, covered, lows))
-    placement = tuple(Placement(lo, hi, start_bytes=page * PAGE_SZ) for lo, hi, page in spans)
-    vmas = tuple(Vma(lo, hi, page * PAGE_SZ, page) for lo, hi, page in spans)
+    runs = list(_runs(edges, covered, lows))
+    placement = tuple(Placement(lo, hi, start_bytes=page * PAGE_SZ) for lo, hi, page in runs)
+    vmas = tuple(Vma(lo, hi, page * PAGE_SZ, page) for lo, hi, page in runs)
     return Workload(int(lows[-1]), tuple(groups), placement if physical else (), () if physical else vmas, tick_us=sample)
 
 
@@ -154,7 +154,7 @@ def _groups(
                 yield group.replace(end_tick=ticks[last]) if last < column.size else group
 
 
-def _spans(edges: NDArray[Any], covered: NDArray[Any], lows: NDArray[Any]) -> Iterator[tuple[int, int, int]]:
+def _runs(edges: NDArray[Any], covered: NDArray[Any], lows: NDArray[Any]) -> Iterator[tuple[int, int, int]]:
     """Yield (first logical page, one past the last, first address in pages) of every run of covered pieces."""
     start: int | None = None
     for piece in range(covered.size + 1):

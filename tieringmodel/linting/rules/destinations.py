@@ -12,7 +12,7 @@ from ...fields import suggest
 from ...scenario import Scenario, Vma
 from ..expected_accesses import touch_probability
 from ..finding import Finding, rule
-from ..scheme_facts import At, facts_of
+from ..scheme_facts import SchemeFacts, facts_of
 from ..wording import cap, size
 
 OFF_BP = 200
@@ -22,29 +22,29 @@ OFF_BP = 200
 @rule
 def target_node(scenario: Scenario) -> Iterator[Finding]:
     """A migration to nowhere."""
-    facts = facts_of(scenario)
-    nids = [n.nid for n in facts.nodes]
-    for at in facts.schemes:
-        if not at.migrates:
-            if at.scheme.dests:
-                text = f"{at.scheme.action} has no destinations: they are ignored"
-                yield Finding("dests-unused", "info", f"{at.path}.dests", text, "set action = 'migrate_hot'")
+    shared = facts_of(scenario)
+    nids = [n.nid for n in shared.nodes]
+    for facts in shared.schemes:
+        if not facts.migrates:
+            if facts.scheme.dests:
+                text = f"{facts.scheme.action} has no destinations: they are ignored"
+                yield Finding("dests-unused", "info", f"{facts.path}.dests", text, "set action = 'migrate_hot'")
             continue
-        nid = at.scheme.target_nid
-        if not at.scheme.dests and nid not in nids:
+        nid = facts.scheme.target_nid
+        if not facts.scheme.dests and nid not in nids:
             what = f"{nid} is no node" if nid < 0 else f"the machine has no node {nid}"
             yield Finding(
                 "target-node",
                 "error",
-                f"{at.path}.target_nid",
+                f"{facts.path}.target_nid",
                 f"{what}: nothing migrates, while regions are tried, charged and lose their age",
                 suggest(str(nid), map(str, nids)),
             )
-        yield from _dests(at, nids)
+        yield from _dests(facts, nids)
 
 
-def _dests(at: At, nids: list[int]) -> Iterator[Finding]:
-    dests, path = at.scheme.dests, f"{at.path}.dests"
+def _dests(facts: SchemeFacts, nids: list[int]) -> Iterator[Finding]:
+    dests, path = facts.scheme.dests, f"{facts.path}.dests"
     total = sum(d.weight for d in dests)
     if not dests:
         return
@@ -57,28 +57,28 @@ def _dests(at: At, nids: list[int]) -> Iterator[Finding]:
             share = d.weight * 10_000 // total
             text = f"the machine has no node {d.id}: the {share} bp of pages dealt to it stay where they are"
             yield Finding("target-node", "error", f"{path}[{k}].id", text, suggest(str(d.id), map(str, nids)))
-    if at.scheme.dest_rule in ("first", "last") and len(dests) != 2:
-        text = f"rule {at.scheme.dest_rule!r} splits between two nodes, there are {len(dests)}: the run will be refused"
+    if facts.scheme.dest_rule in ("first", "last") and len(dests) != 2:
+        text = f"rule {facts.scheme.dest_rule!r} splits between two nodes, there are {len(dests)}: the run will be refused"
         remedy = "give two destinations, or set dest_rule = 'vma_offset'"
-        yield Finding("dests-rule", "error", f"{at.path}.dest_rule", text, remedy)
-    if at.context.ops == "paddr":
-        nid = at.scheme.target_nid
+        yield Finding("dests-rule", "error", f"{facts.path}.dest_rule", text, remedy)
+    if facts.context.ops == "paddr":
+        nid = facts.scheme.target_nid
         instead = f"would move everything to node {nid}" if nid in nids else "would move nothing (target_nid is no node)"
         yield Finding(
             "dests-on-paddr",
             "warning",
             path,
             f"counterfactual: paddr of Linux 7.3.4 ignores destinations and {instead}; the model deals pages by "
-            f"dest_rule = {at.scheme.dest_rule!r}",
-            f"set contexts[{at.c}].ops = 'vaddr', or use target_nid with a goal",
+            f"dest_rule = {facts.scheme.dest_rule!r}",
+            f"set contexts[{facts.c}].ops = 'vaddr', or use target_nid with a goal",
         )
-    if at.scheme.dest_rule == "vma_offset":
-        yield from _offsets(at, [d.weight for d in dests])
+    if facts.scheme.dest_rule == "vma_offset":
+        yield from _offsets(facts, [d.weight for d in dests])
 
 
-def _offsets(at: At, weights: list[int]) -> Iterator[Finding]:
+def _offsets(facts: SchemeFacts, weights: list[int]) -> Iterator[Finding]:
     """Weights are intervals of the offset modulo their sum: long ones, and hot sets in step with them, miss it."""
-    common, total, path = gcd(*weights), sum(weights), f"{at.path}.dests"
+    common, total, path = gcd(*weights), sum(weights), f"{facts.path}.dests"
     if common > 1:
         small = [w // common for w in weights]
         off, less = (max(w * (sum(x) - w) / sum(x) for w in x) for x in (weights, small))
@@ -91,7 +91,7 @@ def _offsets(at: At, weights: list[int]) -> Iterator[Finding]:
             f"set weights {', '.join(map(str, small))}",
         )
     judged = total < 2**32 and len(weights) <= 256  # what the closed form takes
-    dealt = _dealt(at, weights) if judged else [0] * len(weights)
+    dealt = _dealt(facts, weights) if judged else [0] * len(weights)
     pages = sum(dealt)
     off_bp = max(
         (abs(n * 10_000 / pages - w * 10_000 / total) for n, w in zip(dealt, weights, strict=True) if pages), default=0
@@ -108,18 +108,18 @@ def _offsets(at: At, weights: list[int]) -> Iterator[Finding]:
         )
 
 
-def _dealt(at: At, weights: list[int]) -> list[int]:
+def _dealt(facts: SchemeFacts, weights: list[int]) -> list[int]:
     """Return how many of the touched pages that match the pattern fall to each destination, by offset."""
     from ...interleave.closed_forms import vma_offset_pages
 
-    workload, attrs = at.facts.scenario.workload, at.context.attrs
+    workload, attrs = facts.shared.scenario.workload, facts.context.attrs
     out = [0] * len(weights)
     vmas = workload.vmas or (Vma(0, workload.n_pages, 0),)
     lo, hi = (np.array([getattr(v, name) for v in vmas]) for name in ("lo", "hi"))
     for g in workload.groups:
-        nr = attrs.aggr_us // attrs.sample_us * touch_probability(g, attrs.sample_us, at.facts.scenario.tick_us)
+        nr = attrs.aggr_us // attrs.sample_us * touch_probability(g, attrs.sample_us, facts.shared.scenario.tick_us)
         stride = g.stride if g.kind == "period" else 1
-        for v in (vmas[k] for k in np.flatnonzero((lo < g.hi) & (g.lo < hi))) if at.matches(nr) else ():
+        for v in (vmas[k] for k in np.flatnonzero((lo < g.hi) & (g.lo < hi))) if facts.matches(nr) else ():
             first = max(g.lo, v.lo)
             first += -(first - g.lo) % stride
             if n := len(range(first, min(g.hi, v.hi), stride)):
@@ -131,32 +131,32 @@ def _dealt(at: At, weights: list[int]) -> list[int]:
 @rule
 def missing_address_filter(scenario: Scenario) -> Iterator[Finding]:
     """A scheme that also visits the node it moves to, or nothing but that."""
-    for at in facts_of(scenario).schemes:
-        if at.context.ops != "paddr" or at.target is None:
+    for facts in facts_of(scenario).schemes:
+        if facts.context.ops != "paddr" or facts.target is None:
             continue
-        node, unit = at.facts.nodes[at.target], at.context.addr_unit
-        if not at.sources:
+        node, unit = facts.shared.nodes[facts.target], facts.context.addr_unit
+        if not facts.sources:
             yield Finding(
                 "source-is-target",
                 "error",
-                f"{at.path}.filters" if at.scheme.filters else f"contexts[{at.c}].targets",
+                f"{facts.path}.filters" if facts.scheme.filters else f"contexts[{facts.c}].targets",
                 f"nothing but node {node.nid}, the target itself, is monitored and passes the filters: nothing can move",
                 "let the filters pass the node to move from",
             )
             continue
-        if not at.facts.bytes_on(at.passing, at.target):
+        if not facts.shared.bytes_on(facts.passing, facts.target):
             continue
-        there, all_pages = at.supply()[at.target], sum(at.supply())
-        charged = quota_is_set(at.scheme)
+        there, all_pages = facts.supply()[facts.target], sum(facts.supply())
+        charged = quota_is_set(facts.scheme)
         share = f" ({there / all_pages:.0%} of what matches)" if all_pages else ""
         text = f"node {node.nid}, the target, passes the filters: pages already there lose their regions' age"
         if charged:
-            text += f" and are charged to the quota ({cap(at.scheme)}) without being moved"
+            text += f" and are charged to the quota ({cap(facts.scheme)}) without being moved"
             text += f": {size(there)} at the start{share}"
         yield Finding(
             "missing-address-filter",
             "warning" if charged else "info",
-            f"{at.path}.filters",
+            f"{facts.path}.filters",
             text,
             f"add {{ type = 'addr', allow = false, start_bytes = {node.start_bytes // unit}, "
             f"end_bytes = {(node.start_bytes + node.sz_bytes) // unit} }} before the others",

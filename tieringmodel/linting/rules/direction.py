@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from ...scenario import Goal, Scenario
 from ..finding import Finding, rule
 from ..goal_reading import FALLING, LITERAL, OF_NODE, Reading, effect, family, reading
-from ..scheme_facts import At, facts_of
+from ..scheme_facts import SchemeFacts, facts_of
 
 
 def _subject(goal: Goal) -> str:
@@ -15,7 +15,7 @@ def _subject(goal: Goal) -> str:
     return f"the complement of {what}" if goal.complement else what
 
 
-def _turned(at: At, goal: Goal) -> str:
+def _turned(facts: SchemeFacts, goal: Goal) -> str:
     """Return the change that makes the sign right."""
     kind, rest = family(goal), 10_000 - goal.target_value
     if goal.complement:
@@ -25,17 +25,17 @@ def _turned(at: At, goal: Goal) -> str:
         return f"set metric = {to!r} and target_value = {rest}"
     if kind == "ineligible":
         return f"set metric = 'node_eligible_mem_bp' and target_value = {rest}"
-    if kind and at.target is not None:
-        nid = at.facts.nodes[at.target].nid
+    if kind and facts.target is not None:
+        nid = facts.shared.nodes[facts.target].nid
         return f"put the goal on the receiving node: nid = {nid}, target_value = {rest}"
     return "swap active_mem_bp and inactive_mem_bp, or change the action"
 
 
-def _consequence(at: At, goal: Goal, now: Reading | None) -> str:
+def _consequence(facts: SchemeFacts, goal: Goal, now: Reading | None) -> str:
     if now is None:
         return "above its target it never starts, below it pushes harder the further it falls"
     if now.score >= 10_000:
-        granted = "1 byte at most" if at.scheme.quota.goal_tuner == "consist" else "0"
+        granted = "1 byte at most" if facts.scheme.quota.goal_tuner == "consist" else "0"
         reads = f"it starts at {now.value} bp against {now.target}, which counts as achieved"
         return f"{reads}: the quota is {granted} and nothing moves"
     start = f"it starts at {now.value} bp, below {now.target}"
@@ -47,23 +47,23 @@ def _consequence(at: At, goal: Goal, now: Reading | None) -> str:
 @rule
 def goal_on_source(scenario: Scenario) -> Iterator[Finding]:
     """A goal whose metric falls when the scheme acts: the tuner expects it to rise."""
-    for at in facts_of(scenario).schemes:
-        goals = at.scheme.quota.goals
-        signs = [effect(at, g) for g in goals]
+    for facts in facts_of(scenario).schemes:
+        goals = facts.scheme.quota.goals
+        signs = [effect(facts, g) for g in goals]
         for k, goal in enumerate(goals):
             if signs[k] != -1:
                 continue
             saved = 1 in signs
             on_node = family(goal) in ("eligible", "share", "resident", "matching")
-            remedy = _turned(at, goal)
+            remedy = _turned(facts, goal)
             if not saved and not goal.complement and family(goal):
                 remedy += ", or complement = true (not in Linux 7.3.4)"
             yield Finding(
                 "goal-on-source",
                 "warning" if saved else "error",
-                f"{at.path}.quota.goals[{k}]." + ("nid" if on_node else "metric"),
-                f"{at.scheme.action} lowers {_subject(goal)}, but the tuner raises the quota to raise the metric "
-                f"(positive feedback); {_consequence(at, goal, reading(at, goal))}",
+                f"{facts.path}.quota.goals[{k}]." + ("nid" if on_node else "metric"),
+                f"{facts.scheme.action} lowers {_subject(goal)}, but the tuner raises the quota to raise the metric "
+                f"(positive feedback); {_consequence(facts, goal, reading(facts, goal))}",
                 remedy,
             )
 
@@ -71,15 +71,15 @@ def goal_on_source(scenario: Scenario) -> Iterator[Finding]:
 @rule
 def goal_without_effect(scenario: Scenario) -> Iterator[Finding]:
     """A goal whose metric the scheme cannot change at all."""
-    for at in facts_of(scenario).schemes:
-        for k, goal in enumerate(at.scheme.quota.goals):
-            if effect(at, goal) == 0 and family(goal) not in LITERAL:
-                yield _unmoved(at, goal, f"{at.path}.quota.goals[{k}]")
+    for facts in facts_of(scenario).schemes:
+        for k, goal in enumerate(facts.scheme.quota.goals):
+            if effect(facts, goal) == 0 and family(goal) not in LITERAL:
+                yield _unmoved(facts, goal, f"{facts.path}.quota.goals[{k}]")
 
 
-def _unmoved(at: At, goal: Goal, path: str) -> Finding:
-    seen = [n.nid for i, n in enumerate(at.facts.nodes) if at.facts.bytes_on(at.monitored, i)]
-    now = reading(at, goal)
+def _unmoved(facts: SchemeFacts, goal: Goal, path: str) -> Finding:
+    seen = [n.nid for i, n in enumerate(facts.shared.nodes) if facts.shared.bytes_on(facts.monitored, i)]
+    now = reading(facts, goal)
     if family(goal) not in ("", *OF_NODE) and (goal.nid not in seen or seen == [goal.nid]):
         nodes = ", ".join(map(str, seen)) or "none"
         value, target = 10_000 * ((goal.nid in seen) != (family(goal) == "ineligible")), goal.target_value
@@ -96,13 +96,13 @@ def _unmoved(at: At, goal: Goal, path: str) -> Finding:
         )
     reads = "" if now is None else f" (it starts at {now.value} bp against {now.target})"
     remedy = "use a metric of the node, e.g. node_mem_used_bp"
-    if family(goal) and at.target is not None:
-        remedy = f"put the goal on the receiving node: nid = {at.facts.nodes[at.target].nid}"
+    if family(goal) and facts.target is not None:
+        remedy = f"put the goal on the receiving node: nid = {facts.shared.nodes[facts.target].nid}"
     return Finding(
         "goal-without-effect",
         "warning",
         f"{path}.nid" if family(goal) else f"{path}.metric",
-        f"{at.scheme.action} does not change {_subject(goal)}{reads}: only something else can meet or miss this "
+        f"{facts.scheme.action} does not change {_subject(goal)}{reads}: only something else can meet or miss this "
         "goal, which merely switches the scheme on and off",
         remedy,
     )

@@ -14,8 +14,8 @@ from ..wording import size
 @rule
 def ops_filters_skipped(scenario: Scenario) -> Iterator[Finding]:
     """An allowing core filter decides alone: the operations filters are not asked, and its default does not reject."""
-    for at in facts_of(scenario).schemes:
-        core, ops = split_filters(at.scheme.filters)
+    for facts in facts_of(scenario).schemes:
+        core, ops = split_filters(facts.scheme.filters)
         allowing = [f for f in core if f.allow]
         if not allowing or not ops:
             continue
@@ -23,7 +23,7 @@ def ops_filters_skipped(scenario: Scenario) -> Iterator[Finding]:
         yield Finding(
             "ops-filters-skipped",
             "warning",
-            f"{at.path}.filters[{at.scheme.filters.index(allowing[0])}]",
+            f"{facts.path}.filters[{facts.scheme.filters.index(allowing[0])}]",
             f"memory that this {allowing[0].type} filter allows passes without a look at the {kinds} filter, and "
             f"memory outside it is not rejected by default but left to the {kinds} filter",
             f"write it as a rejection: matching = {str(not allowing[0].matching).lower()}, allow = false",
@@ -33,19 +33,19 @@ def ops_filters_skipped(scenario: Scenario) -> Iterator[Finding]:
 @rule
 def young_filter(scenario: Scenario) -> Iterator[Finding]:
     """A young filter that undoes what the action is for."""
-    for at in facts_of(scenario).schemes:
-        core, ops = split_filters(at.scheme.filters)
-        if not at.migrates or len(ops) != 1 or ops[0].type != "young" or any(f.allow for f in core):
+    for facts in facts_of(scenario).schemes:
+        core, ops = split_filters(facts.scheme.filters)
+        if not facts.migrates or len(ops) != 1 or ops[0].type != "young" or any(f.allow for f in core):
             continue
         young_pass = ops[0].allow == ops[0].matching
-        if young_pass == (at.scheme.action == "migrate_hot"):
+        if young_pass == (facts.scheme.action == "migrate_hot"):
             continue
         passing, region = ("touched", "idle") if young_pass else ("untouched", "hot")
         yield Finding(
             "young-filter",
             "warning",
-            f"{at.path}.filters[{at.scheme.filters.index(ops[0])}]",
-            f"{at.scheme.action} prefers {region} regions, but the filter lets only their {passing} pages pass",
+            f"{facts.path}.filters[{facts.scheme.filters.index(ops[0])}]",
+            f"{facts.scheme.action} prefers {region} regions, but the filter lets only their {passing} pages pass",
             f"set allow = {str(not ops[0].allow).lower()}",
         )
 

@@ -8,7 +8,7 @@ from ...fields import suggest
 from ...scenario import Goal, Scenario
 from ..finding import Finding, rule
 from ..goal_reading import FALLING, LITERAL, family, reading
-from ..scheme_facts import At, facts_of
+from ..scheme_facts import SchemeFacts, facts_of
 from ..wording import fate
 
 
@@ -19,63 +19,63 @@ def metric_known(scenario: Scenario) -> Iterator[Finding]:
 
     offered = goals.OPS_METRICS
     known = list(dict.fromkeys([*goals.CORE_METRICS, *(name for metrics in offered.values() for name in metrics)]))
-    for at in facts_of(scenario).schemes:
-        for k, goal in enumerate(at.scheme.quota.goals):
-            path = f"{at.path}.quota.goals[{k}]"
+    for facts in facts_of(scenario).schemes:
+        for k, goal in enumerate(facts.scheme.quota.goals):
+            path = f"{facts.path}.quota.goals[{k}]"
             if goal.metric not in known:
                 text = f"{goal.metric!r} is not a goal metric: the run will be refused"
                 yield Finding("metric-unknown", "error", f"{path}.metric", text, suggest(goal.metric, known))
-            elif goal.metric not in goals.CORE_METRICS and goal.metric not in offered[at.context.ops]:
+            elif goal.metric not in goals.CORE_METRICS and goal.metric not in offered[facts.context.ops]:
                 yield Finding(
                     "metric-unsupported",
                     "error",
                     f"{path}.metric",
-                    f"operations set {at.context.ops} does not know {goal.metric} and answers 0, which does not "
-                    f"mean 'ignored' but 'missed by all there is': {_fate_of(at, goal, 0)}",
-                    f"set contexts[{at.c}].ops = 'paddr', or use a metric of core such as node_mem_used_bp",
+                    f"operations set {facts.context.ops} does not know {goal.metric} and answers 0, which does not "
+                    f"mean 'ignored' but 'missed by all there is': {_fate_of(facts, goal, 0)}",
+                    f"set contexts[{facts.c}].ops = 'paddr', or use a metric of core such as node_mem_used_bp",
                 )
             else:
-                yield from _place(at, goal, path)
+                yield from _place(facts, goal, path)
 
 
-def _fate_of(at: At, goal: Goal, value: int) -> str:
+def _fate_of(facts: SchemeFacts, goal: Goal, value: int) -> str:
     if goal.complement:
-        return fate(at, 10_000 - value, max(10_000 - goal.target_value, 1))
-    return fate(at, value, goal.target_value)
+        return fate(facts, 10_000 - value, max(10_000 - goal.target_value, 1))
+    return fate(facts, value, goal.target_value)
 
 
-def _place(at: At, goal: Goal, path: str) -> Iterator[Finding]:
-    facts, kind = at.facts, family(goal)
-    nids = [n.nid for n in facts.nodes]
+def _place(facts: SchemeFacts, goal: Goal, path: str) -> Iterator[Finding]:
+    shared, kind = facts.shared, family(goal)
+    nids = [n.nid for n in shared.nodes]
     value = 10_000 if kind in FALLING else 0
     if kind and goal.nid not in nids:
-        text = f"the machine has no node {goal.nid}, so {goal.metric} always reads {value} bp: {_fate_of(at, goal, value)}"
+        text = f"the machine has no node {goal.nid}, so {goal.metric} always reads {value} bp: {_fate_of(facts, goal, value)}"
         yield Finding("goal-node", "error", f"{path}.nid", text, suggest(str(goal.nid), map(str, nids)))
-    memcgs = sorted({m for x in facts.scenario.workload.memcgs for m in (x.memcg_id, x.parent_id) if m})
+    memcgs = sorted({m for x in shared.scenario.workload.memcgs for m in (x.memcg_id, x.parent_id) if m})
     if kind.startswith("memcg") and goal.memcg_id not in memcgs:
         text = f"the workload has no memory cgroup {goal.memcg_id}, so {goal.metric} always reads {value} bp: "
         remedy = f"use one of {', '.join(map(str, memcgs))}" if memcgs else "give workload.memcgs"
-        yield Finding("memcg-unknown", "error", f"{path}.memcg_id", text + _fate_of(at, goal, value), remedy)
+        yield Finding("memcg-unknown", "error", f"{path}.memcg_id", text + _fate_of(facts, goal, value), remedy)
 
 
 @rule
 def literal_metric(scenario: Scenario) -> Iterator[Finding]:
     """Counting frames: the node of a frame never changes, so migration cannot move the value."""
-    for at in facts_of(scenario).schemes:
-        for k, goal in enumerate(at.scheme.quota.goals):
-            now = reading(at, goal) if family(goal) in LITERAL else None
+    for facts in facts_of(scenario).schemes:
+        for k, goal in enumerate(facts.scheme.quota.goals):
+            now = reading(facts, goal) if family(goal) in LITERAL else None
             if now is None:
                 continue
-            decides = len(at.scheme.quota.goals) == 1 or now.score >= 10_000
+            decides = len(facts.scheme.quota.goals) == 1 or now.score >= 10_000
             outcome = (
-                f" (score {now.score}): {fate(at, now.value, now.target)}"
+                f" (score {now.score}): {fate(facts, now.value, now.target)}"
                 if decides
                 else (": it never decides, the other goals of the quota do")
             )
             yield Finding(
                 "literal-metric",
                 "error" if decides else "warning",
-                f"{at.path}.quota.goals[{k}].metric",
+                f"{facts.path}.quota.goals[{k}].metric",
                 f"{goal.metric} counts frames of node {goal.nid} in the monitored ranges, which no migration "
                 f"changes: it is {now.value} bp for ever, against {now.target}{outcome}",
                 "use node_eligible_mem_bp, or node_sys_bp:v1-intent-share",
@@ -85,13 +85,13 @@ def literal_metric(scenario: Scenario) -> Iterator[Finding]:
 @rule
 def esz0_bypass(scenario: Scenario) -> Iterator[Finding]:
     """Up to Linux 7.0 an effective quota of 0 means no quota, and TEMPORAL sets it to 0 when it means stop."""
-    for at in facts_of(scenario).schemes:
-        quota = at.scheme.quota
+    for facts in facts_of(scenario).schemes:
+        quota = facts.scheme.quota
         if quota.esz0 == "bypass" and quota.goals and quota.goal_tuner == "temporal":
             yield Finding(
                 "esz0-bypass",
                 "error",
-                f"{at.path}.quota.esz0",
+                f"{facts.path}.quota.esz0",
                 "TEMPORAL stops by an effective quota of 0, which with 'bypass' (Linux up to 7.0) means no quota "
                 "at all: as soon as the goal is met, everything that matches is moved",
                 "set esz0 = 'stop'",

@@ -10,8 +10,7 @@ import numpy as np
 from ...scenario import Context, Scenario
 from ...units import PAGE_SZ, UINT_MAX
 from ..finding import Finding, rule
-from ..scheme_facts import Facts, facts_of
-from ..spans import Spans, clip
+from ..scheme_facts import Ranges, ScenarioFacts, clip, facts_of
 from ..wording import size
 
 DISTURBED = 0.01
@@ -41,17 +40,17 @@ def lossy_intervals(scenario: Scenario) -> Iterator[Finding]:
                 f"set aggr_us = {attrs.sample_us * near} ({near} samples)",
             )
         if attrs.aggr_us % attrs.sample_us:
-            whole = attrs.aggr_us // attrs.sample_us * attrs.sample_us
-            text = f"an aggregation is a whole number of samples: {whole} us instead of {attrs.aggr_us} us"
-            yield Finding("interval-remainder", "info", f"contexts[{c}].attrs.aggr_us", text, f"set aggr_us = {whole}")
+            usable_us = attrs.aggr_us // attrs.sample_us * attrs.sample_us
+            text = f"an aggregation is a whole number of samples: {usable_us} us instead of {attrs.aggr_us} us"
+            yield Finding("interval-remainder", "info", f"contexts[{c}].attrs.aggr_us", text, f"set aggr_us = {usable_us}")
 
 
 @rule
 def contexts_share_memory(scenario: Scenario) -> Iterator[Finding]:
     """Two contexts clear the accessed state that the other one is about to read."""
-    facts = facts_of(scenario)
+    shared = facts_of(scenario)
     for (a, one), (b, other) in combinations(enumerate(scenario.contexts), 2):
-        pages = _common(facts, a, b)
+        pages = _common(shared, a, b)
         if not pages:
             continue
         # The other context picks one page per region and sampling interval, and clears it.
@@ -74,32 +73,32 @@ def contexts_share_memory(scenario: Scenario) -> Iterator[Finding]:
         )
 
 
-def _common(facts: Facts, a: int, b: int) -> int:
+def _common(shared: ScenarioFacts, a: int, b: int) -> int:
     """Pages that both contexts monitor."""
-    one, other = facts.monitored[a], facts.monitored[b]
-    physical = [facts.scenario.contexts[k].ops == "paddr" for k in (a, b)]
+    one, other = shared.monitored[a], shared.monitored[b]
+    physical = [shared.scenario.contexts[k].ops == "paddr" for k in (a, b)]
     if all(physical):
         return sum(y - x for lo, hi in other for x, y in clip(one, lo, hi)) // PAGE_SZ
     if not any(physical):
-        mapped = facts.logical(one)
-        return _pages([(x, y) for lo, hi in facts.logical(other) for x, y in clip(mapped, lo, hi)])
-    spans, pages = (one, facts.logical(other)) if physical[0] else (other, facts.logical(one))
-    n = [0] * len(facts.nodes)
+        mapped = shared.logical(one)
+        return _pages([(x, y) for lo, hi in shared.logical(other) for x, y in clip(mapped, lo, hi)])
+    ranges, pages = (one, shared.logical(other)) if physical[0] else (other, shared.logical(one))
+    n = [0] * len(shared.nodes)
     for lo, hi in pages:
-        n = [x + y for x, y in zip(n, facts.places.on_nodes(lo, hi), strict=True)]
-    return sum(k * facts.bytes_on(spans, i) // facts.nodes[i].sz_bytes for i, k in enumerate(n))
+        n = [x + y for x, y in zip(n, shared.places.on_nodes(lo, hi), strict=True)]
+    return sum(k * shared.bytes_on(ranges, i) // shared.nodes[i].sz_bytes for i, k in enumerate(n))
 
 
-def _pages(spans: Spans) -> int:
-    return sum(b - a for a, b in spans)
+def _pages(ranges: Ranges) -> int:
+    return sum(b - a for a, b in ranges)
 
 
 @rule
 def too_few_regions(scenario: Scenario) -> Iterator[Finding]:
     """More areas of different access rate than regions to tell them apart."""
-    facts = facts_of(scenario)
+    shared = facts_of(scenario)
     for c, context in enumerate(scenario.contexts):
-        most = int(runs_by_phase(facts, c, context).max())
+        most = int(runs_by_phase(shared, c, context).max())
         limit = context.attrs.max_nr_regions
         if most > limit:
             yield Finding(
@@ -112,10 +111,10 @@ def too_few_regions(scenario: Scenario) -> Iterator[Finding]:
             )
 
 
-def runs_by_phase(facts: Facts, c: int, context: Context) -> np.ndarray:
+def runs_by_phase(shared: ScenarioFacts, c: int, context: Context) -> np.ndarray:
     """Return for each phase how many runs of equal access rate follow each other in the monitored address space."""
-    touches, phases = facts.touches(c), len(facts.phases)
-    order = np.array(_in_order(facts, c, context), np.int64).reshape(-1, 2)
+    touches, phases = shared.touches(c), len(shared.phases)
+    order = np.array(_in_order(shared, c, context), np.int64).reshape(-1, 2)
     space, area = order.T
     first = np.append(True, space[1:] != space[:-1])[: len(space)]
     pair = np.flatnonzero(~first)  # of the piece and the one before it
@@ -132,25 +131,25 @@ def runs_by_phase(facts: Facts, c: int, context: Context) -> np.ndarray:
     return np.asarray(first.sum() + change[:-1].cumsum())
 
 
-def _in_order(facts: Facts, c: int, context: Context) -> list[tuple[int, int]]:
+def _in_order(shared: ScenarioFacts, c: int, context: Context) -> list[tuple[int, int]]:
     """Return (address space, area) of every piece of memory in order of addresses; each node is a space of its own."""
-    touches, pieces, n = facts.touches(c), [], len(facts.nodes)
+    touches, pieces, n = shared.touches(c), [], len(shared.nodes)
     edges = touches.edges.tolist()
     if context.ops == "paddr":
-        starts, lowest = [], [node.start_bytes for node in facts.nodes]
-        for run in facts.places.runs:  # without an address they fill the lowest frames in order
+        starts, lowest = [], [node.start_bytes for node in shared.nodes]
+        for run in shared.places.runs:  # without an address they fill the lowest frames in order
             starts.append(lowest if run.start_bytes is None else [run.start_bytes] * n)
             if run.start_bytes is None:
                 more = run.counts(run.lo, run.hi, n)
                 lowest = [start + pages * PAGE_SZ for start, pages in zip(lowest, more, strict=True)]
         for a, (lo, hi) in enumerate(pairwise(edges)):
-            for k in facts.places.overlapping(lo, hi):
-                run = facts.places.runs[k]
+            for k in shared.places.overlapping(lo, hi):
+                run = shared.places.runs[k]
                 before = run.counts(run.lo, lo, n)
                 for node in set(run.nodes):
                     pieces.append((node, starts[k][node] + before[node] * PAGE_SZ, a))
     else:
-        for v in facts.scenario.workload.vmas:
+        for v in shared.scenario.workload.vmas:
             for a in touches.overlapping(v.lo, v.hi):
                 pieces.append((0, v.start_bytes + max(edges[a] - v.lo, 0) * PAGE_SZ, a))
     pieces.sort(key=lambda p: p[:2])

@@ -10,7 +10,7 @@ from ...damon.table import quota_is_set
 from ...scenario import Scenario
 from ...units import PAGE_SZ, UINT_MAX, format_bytes
 from ..finding import Finding, rule
-from ..scheme_facts import At, facts_of
+from ..scheme_facts import SchemeFacts, facts_of
 from ..wording import duration, size
 
 SPARSE = 0.9
@@ -20,13 +20,13 @@ SPARSE = 0.9
 @rule
 def no_reset_interval(scenario: Scenario) -> Iterator[Finding]:
     """A quota without charge windows: evaluated once for ever, or at every application."""
-    for at in facts_of(scenario).schemes:
-        quota, path = at.scheme.quota, f"{at.path}.quota.reset_interval_ms"
-        if not quota_is_set(at.scheme):
+    for facts in facts_of(scenario).schemes:
+        quota, path = facts.scheme.quota, f"{facts.path}.quota.reset_interval_ms"
+        if not quota_is_set(facts.scheme):
             continue
         ms, set_it = quota.reset_interval_ms, "set reset_interval_ms = 1000"
         low = ms & UINT_MAX
-        if math.isinf(at.reset_us):
+        if math.isinf(facts.reset_us):
             text = f"{ms} ms counts as endless (bit 31 of its low 32 bits is set; damo's default 'max' is that): "
             text += "the goals are evaluated once, at the first application, and " if quota.goals else ""
             text += "the quota is never refilled"
@@ -34,7 +34,7 @@ def no_reset_interval(scenario: Scenario) -> Iterator[Finding]:
         elif low == 0:
             text = f"with a reset interval of {ms} ms every application starts a new charge window"
             if quota.goals:
-                every = duration(at.apply_us * 1e-6)
+                every = duration(facts.apply_us * 1e-6)
                 text += f": the goals are evaluated every {every} (twice in the first application), and so is the quota"
             yield Finding("no-reset-interval", "error" if quota.goals else "info", path, text, set_it)
         elif low != ms:
@@ -45,35 +45,35 @@ def no_reset_interval(scenario: Scenario) -> Iterator[Finding]:
 @rule
 def reset_interval_off_grid(scenario: Scenario) -> Iterator[Finding]:
     """A charge window can only end at an application: the control period is rounded up."""
-    for at in facts_of(scenario).schemes:
-        attrs, quota = at.context.attrs, at.scheme.quota
+    for facts in facts_of(scenario).schemes:
+        attrs, quota = facts.context.attrs, facts.scheme.quota
         jiffies = reset_interval_jiffies(quota.reset_interval_ms, scenario.machine.hz)
-        if not quota_is_set(at.scheme) or not jiffies or at.context.aggr_times_us:
+        if not quota_is_set(facts.scheme) or not jiffies or facts.context.aggr_times_us:
             continue
         wanted = (quota.reset_interval_ms & UINT_MAX) * 1000
-        if at.window_us == wanted:
+        if facts.window_us == wanted:
             continue
-        reasons = [f"a charge window ends only at an application, every {duration(at.apply_us * 1e-6)}"]
-        if at.reset_us != wanted:
+        reasons = [f"a charge window ends only at an application, every {duration(facts.apply_us * 1e-6)}"]
+        if facts.reset_us != wanted:
             reasons.append(f"HZ = {scenario.machine.hz} makes it {jiffies} jiffies of {1e3 / scenario.machine.hz:g} ms")
-        if (at.scheme.apply_interval_us or attrs.aggr_us) % attrs.sample_us:
+        if (facts.scheme.apply_interval_us or attrs.aggr_us) % attrs.sample_us:
             reasons.append(f"applications happen after whole sampling intervals of {duration(attrs.sample_us * 1e-6)}")
         yield Finding(
             "reset-interval-off-grid",
             "info",
-            f"{at.path}.quota.reset_interval_ms",
-            f"the control period is {at.window_us * 1e-3:.10g} ms instead of {wanted / 1000:g} ms: " + "; ".join(reasons),
-            f"set reset_interval_ms = {at.window_us * 1e-3:.10g}",
+            f"{facts.path}.quota.reset_interval_ms",
+            f"the control period is {facts.window_us * 1e-3:.10g} ms instead of {wanted / 1000:g} ms: " + "; ".join(reasons),
+            f"set reset_interval_ms = {facts.window_us * 1e-3:.10g}",
         )
 
 
 @rule
 def quota_size(scenario: Scenario) -> Iterator[Finding]:
     """A size quota that holds no region, or whose last bytes are never used."""
-    for at in facts_of(scenario).schemes:
-        sz, step = at.scheme.quota.sz_bytes, at.context.min_region_sz
-        path = f"{at.path}.quota.sz_bytes"
-        if 0 < sz < step and not at.scheme.quota.esz_floor_min_region:
+    for facts in facts_of(scenario).schemes:
+        sz, step = facts.scheme.quota.sz_bytes, facts.context.min_region_sz
+        path = f"{facts.path}.quota.sz_bytes"
+        if 0 < sz < step and not facts.scheme.quota.esz_floor_min_region:
             yield Finding(
                 "quota-below-region",
                 "error",
@@ -83,46 +83,45 @@ def quota_size(scenario: Scenario) -> Iterator[Finding]:
                 f"set sz_bytes = {max(2**20, step)}",
             )
         elif sz > step and sz % step:
-            whole = sz - sz % step
+            usable = sz - sz % step
             text = f"the last {sz % step} of {sz} bytes are less than the smallest region of {step} and never used"
-            yield Finding("quota-not-pages", "info", path, text, f"set sz_bytes = {whole}")
+            yield Finding("quota-not-pages", "info", path, text, f"set sz_bytes = {usable}")
 
 
 @rule
 def weights_zero(scenario: Scenario) -> Iterator[Finding]:
     """A quota without priority weights: every region scores the same."""
     scored = ("pageout", "lru_prio", "lru_deprio", "migrate_hot", "migrate_cold")
-    for at in facts_of(scenario).schemes:
-        quota, weights = at.scheme.quota, at.scheme.quota.weights
-        by_score = scored if at.context.ops == "paddr" else ("pageout", "migrate_hot", "migrate_cold")
-        if not quota_is_set(at.scheme) or weights.nr_accesses or weights.age or at.scheme.action not in by_score:
+    for facts in facts_of(scenario).schemes:
+        quota, weights = facts.scheme.quota, facts.scheme.quota.weights
+        by_score = scored if facts.context.ops == "paddr" else ("pageout", "migrate_hot", "migrate_cold")
+        if not quota_is_set(facts.scheme) or weights.nr_accesses or weights.age or facts.scheme.action not in by_score:
             continue
-        score = 0 if at.scheme.action in ("migrate_hot", "lru_prio") else 99
-        matching = sum(at.supply())
-        binding = at.cap_pages is not None and matching > at.cap_pages
+        score = 0 if facts.scheme.action in ("migrate_hot", "lru_prio") else 99
+        matching = sum(facts.supply())
+        binding = facts.cap_pages is not None and matching > facts.cap_pages
         text = f"both priority weights are 0, so every region scores {score} and regions are taken in address order"
         if weights.sz:
             text += f" (sz = {weights.sz} is accepted and unused)"
         if binding:
             text += f"; {size(matching)} match, the quota does {format_bytes(quota.sz_bytes)} per window"
         level = "warning" if binding else "info"
-        yield Finding("weights-zero", level, f"{at.path}.quota.weights", text, "set nr_accesses = 100, age = 100")
+        yield Finding("weights-zero", level, f"{facts.path}.quota.weights", text, "set nr_accesses = 100, age = 100")
 
 
 @rule
 def large_folios(scenario: Scenario) -> Iterator[Finding]:
     """A folio moves whole, however little of it the quota was charged for."""
     folio = scenario.machine.folio_bytes
-    for at in facts_of(scenario).schemes:
-        most = at.scheme.quota.sz_bytes
-        if folio > PAGE_SZ and at.migrates and at.context.ops == "paddr" and quota_is_set(at.scheme) and most < 64 * folio:
+    for facts in facts_of(scenario).schemes if folio > PAGE_SZ else ():
+        most, region = facts.scheme.quota.sz_bytes, facts.context.min_region_sz * facts.context.addr_unit
+        if facts.migrates and facts.context.ops == "paddr" and quota_is_set(facts.scheme) and most < 64 * folio:
             yield Finding(
                 "large-folios",
                 "info",
                 "machine.folio_bytes",
-                f"{at.path}: a piece of {format_bytes(at.context.min_region_sz * at.context.addr_unit)} that the quota "
-                f"lets through moves the folio of {format_bytes(folio)} it lies in: small quotas move up to "
-                f"{folio // (at.context.min_region_sz * at.context.addr_unit)} times what they are charged",
+                f"{facts.path}: a piece of {format_bytes(region)} that the quota lets through moves the folio of "
+                f"{format_bytes(folio)} it lies in: small quotas move up to {folio // region} times what they are charged",
                 f"give quota.sz_bytes = {64 * folio} or more, so that it counts folios",
             )
 
@@ -130,18 +129,24 @@ def large_folios(scenario: Scenario) -> Iterator[Finding]:
 @rule
 def fail_charge(scenario: Scenario) -> Iterator[Finding]:
     """Regions are charged whole, also for frames that hold nothing movable."""
-    for at in facts_of(scenario).schemes:
-        quota, pattern = at.scheme.quota, at.scheme.access_pattern
+    for facts in facts_of(scenario).schemes:
+        quota, pattern = facts.scheme.quota, facts.scheme.access_pattern
         idle = pattern.min_nr_accesses == 0 and pattern.max_sz_bytes
-        if not at.migrates or at.context.ops != "paddr" or not quota_is_set(at.scheme) or quota.fail_charge_denom or not idle:
+        if (
+            not facts.migrates
+            or facts.context.ops != "paddr"
+            or not quota_is_set(facts.scheme)
+            or quota.fail_charge_denom
+            or not idle
+        ):
             continue
-        matching, movable = _matching(at), sum(at.supply(0))
+        matching, movable = _matching(facts), sum(facts.supply(0))
         if not matching or movable >= SPARSE * matching:
             continue
         yield Finding(
             "fail-charge",
             "info",
-            f"{at.path}.quota.fail_charge_denom",
+            f"{facts.path}.quota.fail_charge_denom",
             f"of {size(matching)} that look untouched, {size(movable)} are pages on an LRU list; the rest (free, "
             f"kernel, holes) is charged in full and moves nothing: {1 - movable / matching:.0%} of the quota over "
             "one visit of all",
@@ -149,11 +154,12 @@ def fail_charge(scenario: Scenario) -> Iterator[Finding]:
         )
 
 
-def _matching(at: At) -> int:
+def _matching(facts: SchemeFacts) -> int:
     """Frames that pass the core filters less the pages on them that do not match."""
-    facts = at.facts
-    frames = sum(facts.bytes_on(at.passing, i) for i in range(len(facts.nodes))) // PAGE_SZ
+    shared = facts.shared
+    frames = sum(shared.bytes_on(facts.passing, i) for i in range(len(shared.nodes))) // PAGE_SZ
     resident = [
-        n * facts.bytes_on(at.passing, i) // max(facts.bytes_on(at.monitored, i), 1) for i, n in enumerate(facts.resident(at.c))
+        n * shared.bytes_on(facts.passing, i) // max(shared.bytes_on(facts.monitored, i), 1)
+        for i, n in enumerate(shared.resident(facts.c))
     ]
-    return frames - (sum(resident) - sum(at.supply(0)))
+    return frames - (sum(resident) - sum(facts.supply(0)))

@@ -10,7 +10,7 @@ from ...units import ULONG_MAX, format_bytes
 from ..finding import Finding, rule
 from ..goal_reading import reading
 from ..plant import Course, Plant, consist_course, first_evaluation, plant
-from ..scheme_facts import At, facts_of
+from ..scheme_facts import SchemeFacts, facts_of
 from ..wording import base2_cap, duration, ordinal, size
 
 SLOW_S = 60.0
@@ -20,22 +20,22 @@ BAND = 0.02
 TEMPORAL = "set goal_tuner = 'temporal'"
 
 
-def tuned(scenario: Scenario, tuner: str) -> Iterator[At]:
+def tuned(scenario: Scenario, tuner: str) -> Iterator[SchemeFacts]:
     """Yield the schemes with goals whose quota the tuner sets more than once."""
-    for at in facts_of(scenario).schemes:
-        if at.scheme.quota.goals and at.scheme.quota.goal_tuner == tuner and not math.isinf(at.window_us):
-            yield at
+    for facts in facts_of(scenario).schemes:
+        if facts.scheme.quota.goals and facts.scheme.quota.goal_tuner == tuner and not math.isinf(facts.window_us):
+            yield facts
 
 
-def quiet_cap(at: At, p: Plant | None, target_bp: int = 10_000) -> int:
+def quiet_cap(facts: SchemeFacts, p: Plant | None, target_bp: int = 10_000) -> int:
     """Return a size quota in bytes that moves at most `BAND` of the target in one window."""
-    return base2_cap((p.n_pages if p else at.touched_pages or 2**16) * target_bp * BAND / 10_000)
+    return base2_cap((p.n_pages if p else facts.touched_pages or 2**16) * target_bp * BAND / 10_000)
 
 
-def only_goal(at: At) -> tuple[Plant, int] | None:
+def only_goal(facts: SchemeFacts) -> tuple[Plant, int] | None:
     """Return plant and target of a scheme with one goal that starts below its target; None otherwise."""
-    goals = at.scheme.quota.goals
-    p, now = plant(at, goals[0]), reading(at, goals[0])
+    goals = facts.scheme.quota.goals
+    p, now = plant(facts, goals[0]), reading(facts, goals[0])
     if len(goals) != 1 or p is None or now is None or p.bp(p.start_pages) >= now.target:
         return None
     return p, now.target
@@ -44,18 +44,18 @@ def only_goal(at: At) -> tuple[Plant, int] | None:
 @rule
 def first_move(scenario: Scenario) -> Iterator[Finding]:
     """CONSIST starts at one byte; how long until its quota holds a region."""
-    for at in tuned(scenario, "consist"):
-        quota, step = at.scheme.quota, at.context.min_region_sz
+    for facts in tuned(scenario, "consist"):
+        quota, step = facts.scheme.quota, facts.context.min_region_sz
         best = first_evaluation(0, step, quota.esz_bp0)
         if best is None or quota.esz_floor_min_region or 0 < quota.sz_bytes < step:
             continue
         text = (
             f"CONSIST starts at {format_bytes(max(quota.esz_bp0 // 10_000, 1))} and at most doubles per window: its "
             f"quota first holds a region of {format_bytes(step)} at the {ordinal(best)} evaluation, after "
-            f"{duration(at.evaluation_s(best))}, even while the metric is 0"
+            f"{duration(facts.evaluation_s(best))}, even while the metric is 0"
         )
-        slow = at.evaluation_s(best) > SLOW_S
-        readings = [reading(at, g) for g in quota.goals]
+        slow = facts.evaluation_s(best) > SLOW_S
+        readings = [reading(facts, g) for g in quota.goals]
         known = [r for r in readings if r is not None]
         if len(known) == len(readings) and (score := max(r.score for r in known)):
             text += f"; from the initial placement the score is {'' if all(r.exact for r in known) else 'about '}{score}"
@@ -65,16 +65,16 @@ def first_move(scenario: Scenario) -> Iterator[Finding]:
             else:
                 text += f" (x {2 - score / 10_000:.4f} per window)"
                 text += (
-                    f": at the {ordinal(k)} evaluation, after {duration(at.evaluation_s(k))}"
+                    f": at the {ordinal(k)} evaluation, after {duration(facts.evaluation_s(k))}"
                     if k
                     else ", for which a million windows do not suffice"
                 )
-                slow = slow or k is None or at.evaluation_s(k) > SLOW_S
-        size_too = "" if quota.sz_bytes else f" with sz_bytes = {quiet_cap(at, plant(at, quota.goals[0]))}"
+                slow = slow or k is None or facts.evaluation_s(k) > SLOW_S
+        size_too = "" if quota.sz_bytes else f" with sz_bytes = {quiet_cap(facts, plant(facts, quota.goals[0]))}"
         yield Finding(
             "first-move",
             "warning" if slow else "info",
-            f"{at.path}.quota.goal_tuner",
+            f"{facts.path}.quota.goal_tuner",
             text,
             f"{TEMPORAL}{size_too}: it has no dead time",
         )
@@ -83,9 +83,9 @@ def first_move(scenario: Scenario) -> Iterator[Finding]:
 @rule
 def windup_under_cap(scenario: Scenario) -> Iterator[Finding]:
     """CONSIST's state is not limited by the size quota: it grows on and takes windows to come back."""
-    for at in tuned(scenario, "consist"):
-        quota = at.scheme.quota
-        if not at.context.min_region_sz <= quota.sz_bytes < ULONG_MAX // 10_000:
+    for facts in tuned(scenario, "consist"):
+        quota = facts.scheme.quota
+        if not facts.context.min_region_sz <= quota.sz_bytes < ULONG_MAX // 10_000:
             continue
         back = math.ceil(math.log(ULONG_MAX / 10_000 / quota.sz_bytes) / -math.log(0.8))
         text = (
@@ -93,22 +93,22 @@ def windup_under_cap(scenario: Scenario) -> Iterator[Finding]:
             f"goes on growing while the goal is missed: from its largest value it takes {back} windows at a score "
             "of 12000 until the quota is below the cap"
         )
-        level, alone = "warning", only_goal(at)
+        level, alone = "warning", only_goal(facts)
         if alone and quota.goals[0].early_exit == "none":
             p, target = alone
             course = consist_course(p, target, quota.sz_bytes, quota.esz_bp0)
             if course:
-                text += f"; {_told(at, p, target, course)}"
+                text += f"; {_told(facts, p, target, course)}"
                 level = "info" if p.bp(course.end_pages) <= target * (1 + BAND) else level
-        yield Finding("windup-under-cap", level, f"{at.path}.quota.sz_bytes", text, f"{TEMPORAL}: it has no state")
+        yield Finding("windup-under-cap", level, f"{facts.path}.quota.sz_bytes", text, f"{TEMPORAL}: it has no state")
 
 
-def _told(at: At, p: Plant, target: int, course: Course) -> str:
+def _told(facts: SchemeFacts, p: Plant, target: int, course: Course) -> str:
     """Return what CONSIST does on static memory, in words."""
-    goal, at_cap = at.scheme.quota.goals[0], at.scheme.quota.sz_bytes
+    goal, at_cap = facts.scheme.quota.goals[0], facts.scheme.quota.sz_bytes
     text = (
         f"alone on static memory the {target} bp are reached at window {course.crossing} "
-        f"({duration(at.evaluation_s(course.crossing + 1))}) with a state of {format_bytes(course.esz_bytes)}"
+        f"({duration(facts.evaluation_s(course.crossing + 1))}) with a state of {format_bytes(course.esz_bytes)}"
     )
     if course.windows_above:
         hold = "for ever" if math.isinf(course.windows_above) else f"for {course.windows_above:.0f} windows more"
@@ -119,8 +119,8 @@ def _told(at: At, p: Plant, target: int, course: Course) -> str:
 @rule
 def consist_overshoot(scenario: Scenario) -> Iterator[Finding]:
     """CONSIST without a size quota crosses its goal with all that its quota has grown to."""
-    for at in tuned(scenario, "consist"):
-        quota, alone = at.scheme.quota, only_goal(at)
+    for facts in tuned(scenario, "consist"):
+        quota, alone = facts.scheme.quota, only_goal(facts)
         if not alone or quota.sz_bytes or quota.ms or quota.goals[0].early_exit != "none":
             continue
         p, target = alone
@@ -130,23 +130,23 @@ def consist_overshoot(scenario: Scenario) -> Iterator[Finding]:
         yield Finding(
             "consist-overshoot",
             "warning",
-            f"{at.path}.quota.sz_bytes",
+            f"{facts.path}.quota.sz_bytes",
             "without a size quota the overshoot mirrors the approach, for the quota shrinks by 2 - score per "
-            "window only; " + _told(at, p, target, course),
-            f"set sz_bytes = {quiet_cap(at, p, target)} with goal_tuner = 'temporal'",
+            "window only; " + _told(facts, p, target, course),
+            f"set sz_bytes = {quiet_cap(facts, p, target)} with goal_tuner = 'temporal'",
         )
 
 
 @rule
 def no_cap(scenario: Scenario) -> Iterator[Finding]:
     """TEMPORAL without a cap: one window moves everything that matches."""
-    for at in tuned(scenario, "temporal"):
-        quota = at.scheme.quota
-        if quota.sz_bytes or quota.ms or not at.migrates or any(g.early_exit == "both_fresh" for g in quota.goals):
+    for facts in tuned(scenario, "temporal"):
+        quota = facts.scheme.quota
+        if quota.sz_bytes or quota.ms or not facts.migrates or any(g.early_exit == "both_fresh" for g in quota.goals):
             continue
         text = "without a size quota TEMPORAL grants everything that matches until the goals are read again, "
-        text += f"{duration(at.window_us * 1e-6)} later"
-        level, alone = "warning", only_goal(at)
+        text += f"{duration(facts.window_us * 1e-6)} later"
+        level, alone = "warning", only_goal(facts)
         if alone:
             p, target = alone
             end = p.bp(p.reach_pages)
@@ -155,7 +155,7 @@ def no_cap(scenario: Scenario) -> Iterator[Finding]:
                 f"{p.bp(p.start_pages)} to {end} bp, target {target}"
             )
             level = "info" if end <= target * (1 + BAND) else level
-        elif at.target is not None:
-            text += f": {size(sum(at.supply()[i] for i in at.sources))} in one window"
-        remedy = f"set sz_bytes = {quiet_cap(at, *alone) if alone else quiet_cap(at, None)}"
-        yield Finding("no-cap", level, f"{at.path}.quota.sz_bytes", text, remedy)
+        elif facts.target is not None:
+            text += f": {size(sum(facts.supply()[i] for i in facts.sources))} in one window"
+        remedy = f"set sz_bytes = {quiet_cap(facts, *alone) if alone else quiet_cap(facts, None)}"
+        yield Finding("no-cap", level, f"{facts.path}.quota.sz_bytes", text, remedy)

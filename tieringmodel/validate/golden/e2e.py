@@ -14,14 +14,15 @@ import numpy.typing as npt
 from ...damon import goals
 from ...damon.kdamond import STAT_FIELDS, Kdamond
 from ...damon.rng import Rng, kernel_rng
+from ...datasets.read import BROKEN_ARCHIVE
 from ...errors import InputError
-from ...interop.documents import BROKEN_ARCHIVE
 from ...interop.recording.tables import MOST_BYTES
 from ...scenario import Scenario
 from ...simulation.engine import Engine
 from ...units import PAGE_SZ
 from ..case import Case
-from .e2e_draws import SAMPLING, draw_differences, recorded_streams, split_site
+from .e2e_draws import SAMPLING, draw_differences, recorded_streams, split_site, stated_differences
+from .scheme_json import scheme_fields
 
 MOST_TICKS = 10**7
 _SYSBP = {(0, 0): "v1-literal", (1, 0): "v1-intent-resident", (1, 1): "v1-intent-share", (0, 1): "frames-share"}
@@ -45,36 +46,8 @@ def _sysbp(g: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _scheme(s: Mapping[str, Any]) -> dict[str, Any]:
-    names = ("min_sz_bytes", "max_sz_bytes", "min_nr_accesses", "max_nr_accesses", "min_age", "max_age")
-    filters = []
-    for f in s["filters"]:
-        row = {"type": f["type"], "matching": f["matching"], "allow": f["allow"]}
-        if f["type"] == "addr":
-            row |= {"start_bytes": f["start"], "end_bytes": f["end"]}
-        if f["type"] == "target":
-            row |= {"target_idx": f["idx"]}
-        if f["type"] == "hugepage_size":
-            row |= {"min_bytes": f["min"], "max_bytes": f["max"]}
-        filters.append(row)
-    weights = dict(zip(("sz", "nr_accesses", "age"), s["weights"], strict=True))
-    return {
-        "action": s["action"],
-        "target_nid": s["target_nid"],
-        "access_pattern": dict(zip(names, s["pattern"], strict=True)),
-        "apply_interval_us": s["apply_interval_us"],
-        "quota": {
-            "ms": s["ms"],
-            "sz_bytes": s["sz"],
-            "reset_interval_ms": s["reset_interval_ms"],
-            "goal_tuner": s["tuner"],
-            "weights": weights,
-            "fail_charge_num": s["fail_charge"][0],
-            "fail_charge_denom": s["fail_charge"][1],
-            "goals": [_goal(g) for g in s["goals"]] + [_sysbp(g) for g in s["sysbp"]],
-        },
-        "filters": filters,
-        "max_nr_snapshots": s.get("max_nr_snapshots", 0),
-    }
+    fields = scheme_fields(s, [*map(_goal, s["goals"]), *map(_sysbp, s["sysbp"])], s["filters"])
+    return fields | {"target_nid": s["target_nid"], "max_nr_snapshots": s.get("max_nr_snapshots", 0)}
 
 
 def _context(c: Mapping[str, Any]) -> dict[str, Any]:
@@ -403,14 +376,12 @@ def _finals(
 ) -> Iterator[tuple[int, str]]:
     """Yield (values compared, first difference or "") for what describes a run as a whole."""
     about, trace = files
-    told = {
+    stated = {
         "aggregations": sum(k.aggregations for k in engine.kdamonds),
         "owner_initial_crc32": engine.owner_initial_crc32,
         "owner_final_crc32": engine.memory.owner_crc32(),
     }
-    for name, value in told.items():
-        if name in run:
-            yield 1, "" if run[name] == value else f"{about}: {name}: expected {run[name]}, got {value}"
+    yield from stated_differences(run, stated, about)
     if "owner_final" in arrays:
         got, final = engine.memory.owners(), arrays["owner_final"]
         if got.size != final.size:

@@ -49,6 +49,12 @@ def generated(run: Mapping[str, Any], contexts: npt.NDArray[Any]) -> npt.NDArray
     return out
 
 
+def stated_differences(run: Mapping[str, Any], got: Mapping[str, Any], about: str) -> Iterator[tuple[int, str]]:
+    """Yield (1, difference or "") for each single value that the JSON named `about` states."""
+    for name in (n for n in got if n in run):
+        yield 1, "" if run[name] == got[name] else f"{about}: {name}: expected {run[name]}, got {got[name]}"
+
+
 def draw_differences(
     run: Mapping[str, Any], arrays: Mapping[str, npt.NDArray[Any]], contexts: npt.NDArray[Any], files: tuple[str, str]
 ) -> Iterator[tuple[int, str]]:
@@ -65,14 +71,12 @@ def draw_differences(
     """
     about, trace = files
     raw = generated(run, contexts)
-    told = {
+    stated = {
         "rng_initial_state": [list(lfsr_registers(c["seed"])) for c in run["ctxs"]],
         "rng_count": raw.size,
         "rng_crc32": zlib.crc32(raw.astype("<u4").tobytes()),
     }
-    for name, got in told.items():
-        if name in run:
-            yield 1, "" if run[name] == got else f"{about}: {name}: expected {run[name]}, got {got}"
+    yield from stated_differences(run, stated, about)
     if "rng_raw" not in arrays:
         return
     want = arrays["rng_raw"]

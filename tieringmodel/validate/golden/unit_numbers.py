@@ -10,21 +10,19 @@ from ...damon.quota_math import feed_loop_next_input
 from ...damon.rng import kernel_rng, lfsr_registers, replay_rng
 from ...interleave.vaddr import vaddr_dest_index
 from ...kernels import draws, integer, scoring
-from .vector_files import Table, VectorFile
+from .vector_files import Record, Table, VectorFile
 
 _WINDOW = ("nr_accesses", "last_nr_accesses", "passed_sis", "next_aggr_sis", "sample_us", "aggr_us")
 
 
-def prandom(file: VectorFile) -> None:
+def prandom(file: VectorFile, record: Record) -> None:
     """Replay seeds, registers and first outputs of the per-context generator."""
-    for record in file.records():
-        with file.reading(record.where):
-            seed, first = record["seed"], record["first"]
-            where = f"{record.where}, seed {seed}"
-            file.equal(where, "state", list(lfsr_registers(seed)), record["state"])
-            rng, out = kernel_rng(seed), np.zeros(len(first), np.uint32)
-            draws.draw_many(rng, out)
-            file.equal(where, "first", out.tolist(), first)
+    seed, first = record["seed"], record["first"]
+    where = f"{record.where}, seed {seed}"
+    file.equal(where, "state", list(lfsr_registers(seed)), record["state"])
+    rng, out = kernel_rng(seed), np.zeros(len(first), np.uint32)
+    draws.draw_many(rng, out)
+    file.equal(where, "first", out.tolist(), first)
 
 
 def rand(file: VectorFile) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ...damon.kdamond import STAT_FIELDS, Kdamond
@@ -15,64 +14,49 @@ from ...memory.physical import PhysicalMemory
 from ...scenario import Quota
 from ...units import PAGE_SZ
 from .bare_kdamond import Applied, aggregated, bare_kdamond, nonzero_scores, scheme_columns
+from .scheme_json import filter_fields, pattern_fields, scheme_fields, weight_fields
 from .vector_files import Record, VectorFile
 
-_PATTERN = ("min_sz_bytes", "max_sz_bytes", "min_nr_accesses", "max_nr_accesses", "min_age", "max_age")
 _APPLIED = ("scheme", "start", "end", "mvsum", "age", "score", "sz_applied")
 
 
-def goals(file: VectorFile) -> None:
+def goals(file: VectorFile, record: Record) -> None:
     """Replay sequences of effective quotas under both tuners."""
-    for record in file.records():
-        with file.reading(record.where):
-            targets = record["targets"]
-            fed = [{"metric": "user_input", "target_value": t} for t in targets]
-            quota = {"ms": record["ms"], "sz_bytes": record["sz"], "goal_tuner": record["tuner"], "goals": fed}
-            state, row = QuotaState(Quota.from_dict(quota), 1000), records(1, SCHEME)[0]
-            state.esz_bp = record["esz_bp0"]
-            for k, (currents, charged_sz, charged_ns, *expected) in enumerate(record["steps"]):
-                state.total_charged_sz, row["total_charged_ns"] = charged_sz, charged_ns
-                pairs = list(zip(currents, targets, strict=True))
-                state.set_effective(row, record["min_region_sz"], lambda pairs=pairs: pairs)  # type: ignore[misc]
-                where = f"{record.where}, id {record['id']}, step {k}"
-                for name, got, want in zip(
-                    ("score", "esz_bp", "esz"), (state.score, state.esz_bp, int(row["esz"])), expected, strict=True
-                ):
-                    file.equal(where, name, got, want)
+    targets = record["targets"]
+    fed = [{"metric": "user_input", "target_value": t} for t in targets]
+    quota = {"ms": record["ms"], "sz_bytes": record["sz"], "goal_tuner": record["tuner"], "goals": fed}
+    state, row = QuotaState(Quota.from_dict(quota), 1000), records(1, SCHEME)[0]
+    state.esz_bp = record["esz_bp0"]
+    for k, (currents, charged_sz, charged_ns, *expected) in enumerate(record["steps"]):
+        state.total_charged_sz, row["total_charged_ns"] = charged_sz, charged_ns
+        pairs = list(zip(currents, targets, strict=True))
+        state.set_effective(row, record["min_region_sz"], lambda pairs=pairs: pairs)  # type: ignore[misc]
+        where = f"{record.where}, id {record['id']}, step {k}"
+        for name, got, want in zip(
+            ("score", "esz_bp", "esz"), (state.score, state.esz_bp, int(row["esz"])), expected, strict=True
+        ):
+            file.equal(where, name, got, want)
 
 
-def min_score(file: VectorFile) -> None:
+def min_score(file: VectorFile, record: Record) -> None:
     """Replay the histogram and threshold of a scheme's first charge window."""
-    for record in file.records():
-        with file.reading(record.where):
-            scheme = {
-                "action": record["action"],
-                "access_pattern": dict(zip(_PATTERN, record["pattern"], strict=True)),
-                "quota": {"sz_bytes": record["sz"], "weights": _weights(record["weights"])},
-                "filters": [] if record["addr_filter"] is None else [_filter({"type": "addr"} | record["addr_filter"])],
-            }
-            attrs = {"sample_us": record["sample_us"], "aggr_us": record["aggr_us"]}
-            kdamond = bare_kdamond(Kdamond, {"attrs": attrs, "schemes": [scheme]})
-            kdamond.regions = RegionSet([record["regions"]])
-            aggregated(kdamond)
-            kdamond.adjust_quota(0)
-            where, row = f"{record.where}, id {record['id']}", scheme_columns(kdamond, 0)
-            file.equal(where, "regions_after", kdamond.regions.rows()[0], record["regions_after"])
-            want = sorted([int(score), sz] for score, sz in record["histogram"].items())
-            file.equal(where, "histogram", nonzero_scores(kdamond.histogram), want)
-            file.equal(where, "esz", row["esz"], record["esz"])
-            file.equal(where, "min_score", row["min_score"], record["min_score"])
-
-
-def _weights(values: Sequence[int]) -> dict[str, int]:
-    return dict(zip(("sz", "nr_accesses", "age"), values, strict=True))
-
-
-def _filter(f: Mapping[str, Any]) -> dict[str, Any]:
-    row = {"type": f["type"], "matching": f["matching"], "allow": f["allow"]}
-    if f["type"] == "target":
-        return row | {"target_idx": f["idx"]}
-    return row | {"start_bytes": f["start"], "end_bytes": f["end"]}
+    scheme = {
+        "action": record["action"],
+        "access_pattern": pattern_fields(record["pattern"]),
+        "quota": {"sz_bytes": record["sz"], "weights": weight_fields(record["weights"])},
+        "filters": [] if record["addr_filter"] is None else [filter_fields({"type": "addr"} | record["addr_filter"])],
+    }
+    attrs = {"sample_us": record["sample_us"], "aggr_us": record["aggr_us"]}
+    kdamond = bare_kdamond(Kdamond, {"attrs": attrs, "schemes": [scheme]})
+    kdamond.regions = RegionSet([record["regions"]])
+    aggregated(kdamond)
+    kdamond.adjust_quota(0)
+    where, row = f"{record.where}, id {record['id']}", scheme_columns(kdamond, 0)
+    file.equal(where, "regions_after", kdamond.regions.rows()[0], record["regions_after"])
+    want = sorted([int(score), sz] for score, sz in record["histogram"].items())
+    file.equal(where, "histogram", nonzero_scores(kdamond.histogram), want)
+    file.equal(where, "esz", row["esz"], record["esz"])
+    file.equal(where, "min_score", row["min_score"], record["min_score"])
 
 
 class ModuloStub:
@@ -120,35 +104,17 @@ def _course(record: Record, scheme: int) -> list[list[int]]:
 
 def _scheme(record: Record, i: int) -> dict[str, Any]:
     s = record["schemes"][i]
-    quota = {
-        "ms": s["ms"],
-        "sz_bytes": s["sz"],
-        "reset_interval_ms": s["reset_interval_ms"],
-        "goal_tuner": s["tuner"],
-        "weights": _weights(s["weights"]),
-        "fail_charge_num": s["fail_charge"][0],
-        "fail_charge_denom": s["fail_charge"][1],
-    }
+    goals = []
     if s["user_input_target"]:
-        goal = {"metric": "user_input", "target_value": s["user_input_target"], "current_values": _course(record, i)}
-        quota["goals"] = [goal]
-    return {
-        "action": s["action"],
-        "access_pattern": dict(zip(_PATTERN, s["pattern"], strict=True)),
-        "apply_interval_us": s["apply_interval_us"],
-        "quota": quota,
-        "filters": [_filter(f) for f in s["core_filters"]],
-        "max_nr_snapshots": s["max_nr_snapshots"],
-    }
+        goals = [{"metric": "user_input", "target_value": s["user_input_target"], "current_values": _course(record, i)}]
+    return scheme_fields(s, goals, s["core_filters"]) | {"max_nr_snapshots": s["max_nr_snapshots"]}
 
 
-def apply(file: VectorFile) -> None:
+def apply(file: VectorFile, record: Record) -> None:
     """Replay application passes: quota, priorities, core filters, charging, resume pointer and statistics."""
-    for record in file.records():
-        with file.reading(record.where):
-            kdamond = _apply_kdamond(record)
-            for k, step in enumerate(record["steps"]):
-                _apply_step(file, f"{record.where}, id {record['id']}, step {k}", kdamond, k, step)
+    kdamond = _apply_kdamond(record)
+    for k, step in enumerate(record["steps"]):
+        _apply_step(file, f"{record.where}, id {record['id']}, step {k}", kdamond, k, step)
 
 
 def _apply_kdamond(record: Record) -> _SteppedKdamond:

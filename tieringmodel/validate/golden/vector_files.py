@@ -151,10 +151,15 @@ class VectorFile:
             raise Difference(f"{table.places[i]}, {column}: expected {expected[i]}, got {got[i]}")
         self.checked += expected.size
 
-    def case(self, replay: Callable[[VectorFile], None]) -> Case:
-        """Return the outcome of a replay that raises `Difference` where it stops."""
+    def case(self, replay: Callable[..., None]) -> Case:
+        """Return the outcome of a replay of the file (of a table) or of each record, up to the first `Difference`."""
         try:
-            replay(self)
+            if ".csv" in self.path.suffixes:
+                replay(self)
+            else:
+                for record in self.records():
+                    with self.reading(record.where):
+                        replay(self, record)
         except Difference as difference:
             return Case("vector", self.path.name, False, self.checked, str(difference))
         if not self.checked:

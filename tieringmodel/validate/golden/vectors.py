@@ -10,7 +10,7 @@ from ..case import Case
 from . import e2e, unit_numbers, unit_regions, unit_schemes
 from .vector_files import VectorFile
 
-REPLAYS: dict[str, Callable[[VectorFile], None]] = {
+REPLAYS: dict[str, Callable[..., None]] = {
     "prandom.json": unit_numbers.prandom,
     "rand.csv": unit_numbers.rand,
     "feed_loop.csv": unit_numbers.feed_loop,
@@ -26,7 +26,7 @@ REPLAYS: dict[str, Callable[[VectorFile], None]] = {
     "min_score.jsonl": unit_schemes.min_score,
     "apply.jsonl": unit_schemes.apply,
 }
-"""What replays a unit file, by its name without ``.gz``."""
+"""What replays a unit file, by its name without ``.gz``: a table as a whole, other files record by record."""
 
 
 def is_whole_run(path: Path) -> bool:
@@ -44,11 +44,11 @@ def recognised(folder: Path) -> list[Path]:
     """
     if not folder.is_dir():
         raise InputError(str(folder), "is not a folder", "give a folder of golden vectors")
-    found = [p for p in folder.iterdir() if p.name.removesuffix(".gz") in REPLAYS or is_whole_run(p)]
-    if not found:
+    paths = [p for p in folder.iterdir() if p.name.removesuffix(".gz") in REPLAYS or is_whole_run(p)]
+    if not paths:
         known = ", ".join(sorted(REPLAYS)) + " (each plain or .gz) or e2e_NAME.json"
         raise InputError(str(folder), "holds no vector files", f"known names: {known}")
-    return sorted(found)
+    return sorted(paths)
 
 
 def iter_cases(folder: Path) -> Iterator[Case]:

@@ -55,12 +55,12 @@ def cases() -> Iterator[Case]:
             bar.update(done)
 
 
-def table(found: Iterable[Row]) -> str:
+def table(rows: Iterable[Row]) -> str:
     """Return rows as text: published, predicted and tolerance of each point, and what is to be said about them.
 
     Parameters
     ----------
-    found : iterable of Row
+    rows : iterable of Row
         From `rows`.
 
     Returns
@@ -68,4 +68,4 @@ def table(found: Iterable[Row]) -> str:
     str
         Lines of at most 120 characters.
     """
-    return "\n".join(f"{row.name}\n{row.report()}" for row in found)
+    return "\n".join(f"{row.name}\n{row.report()}" for row in rows)

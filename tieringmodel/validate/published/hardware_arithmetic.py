@@ -46,7 +46,7 @@ def v4(costs: Costs = DEFAULT) -> Row:
     """A straight line through no Redis and all of Redis on CXL."""
     p = published("V4")
     slope = (p["all_relative_time"] - 1) / p["all_gb"]
-    points = [
+    compared = [
         Point.near(f"{gb:g} GB on CXL", was, 1 + slope * gb, p["tolerance"], "1")
         for gb, was in zip(p["cxl_gb"], p["relative_time"], strict=True)
     ]
@@ -61,7 +61,7 @@ def v4(costs: Costs = DEFAULT) -> Row:
     return row(
         "V4",
         "arithmetic",
-        points,
+        compared,
         f"slope calibrated on the all-CXL row ({p['all_gb']:g} GB: {again:.2f}), which is therefore no test: what is tested is "
         "that time grows in proportion to the part on CXL; 10.6 and 30.5 GB lie above the line, 40.5 GB below",
         sensitive=sensitivities(costs, "share of the time that waits for memory, implied", bound),
@@ -99,14 +99,14 @@ def v9(costs: Costs = DEFAULT) -> Row:
     pages = p["before_mb"][0] * MIB // PAGE_SZ
     done = interleave("vma_offset", tuple(p["weights"]), pages, 2)
     mb = [int(n) * PAGE_SZ / MIB for n in done["occupancy"].values[-1]]
-    points = [
+    compared = [
         Point(f"node {i}, rounded as printed", was, round(got), was, was, "MB")
         for i, (was, got) in enumerate(zip(p["after_mb"], mb, strict=True))
     ]
-    points.append(Point("pages moved by the second pass", None, int(done["moved"].values[2]), 0, 0, "pages"))
+    compared.append(Point("pages moved by the second pass", None, int(done["moved"].values[2]), 0, 0, "pages"))
     return row(
         "V9",
         "page process",
-        points,
+        compared,
         f"exact: {pages} pages are dealt by parity, {mb[0]:g} MB each, which is printed as {round(mb[0])}: the two sum to 1028",
     )

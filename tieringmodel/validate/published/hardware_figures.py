@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ...errors import InputError
 from .hardware_arithmetic import v4
 from .hardware_loops import derived_delay, pair_shares
 from .hardware_row import published
@@ -20,14 +19,14 @@ def v1_dataset() -> xr.Dataset:
 
     p, (delay, _) = published("V1"), derived_delay()
     model = pair_shares(delay)
-    percent, points = {"units": "%"}, {"units": "percentage points"}
+    percent, percentage_points = {"units": "%"}, {"units": "percentage points"}
     return xr.Dataset(
         {
             "target_percent": ("target", p["target_percent"], percent | {"long_name": "target share of the hot set on DRAM"}),
             "published_mean": ("target", p["mean_percent"], percent | {"long_name": "published mean share"}),
-            "published_sd": ("target", p["sd_pp"], points | {"long_name": "published standard deviation"}),
+            "published_sd": ("target", p["sd_pp"], percentage_points | {"long_name": "published standard deviation"}),
             "model_mean": ("target", [m for m, _ in model], percent | {"long_name": "predicted mean share"}),
-            "model_sd": ("target", [s for _, s in model], points | {"long_name": "predicted standard deviation"}),
+            "model_sd": ("target", [s for _, s in model], percentage_points | {"long_name": "predicted standard deviation"}),
         },
         attrs={"kind": "hardware_v1", "delay": delay, "tolerance": p["tolerance_pp"], "source": p["source"]},
     )
@@ -43,7 +42,7 @@ def v4_dataset() -> xr.Dataset:
         {
             "cxl_gb": ("point", p["cxl_gb"], {"units": "GB", "long_name": "part of Redis on CXL"}),
             "published": ("point", p["relative_time"], one | {"long_name": "published relative run time"}),
-            "predicted": ("point", [q.predicted for q in row.points], one | {"long_name": "predicted relative run time"}),
+            "predicted": ("point", [q.predicted for q in row.compared], one | {"long_name": "predicted relative run time"}),
         },
         attrs={
             "kind": "hardware_v4",
@@ -66,18 +65,14 @@ def write_hardware_figures(folder: str | Path) -> list[Path]:
     InputError
         If the folder is a file.
     """
-    from ...plot.files import DPI
+    from ...plot.files import made_folder, save_png
     from ...plot.hardware import SHEET, hardware_v1, hardware_v4
 
-    place = Path(folder)
-    if place.exists() and not place.is_dir():
-        raise InputError("folder", f"{place} is a file", "name a folder")
-    place.mkdir(parents=True, exist_ok=True)
+    place = made_folder(folder)
     written = []
     for name, draw, data in (("v1", hardware_v1, v1_dataset()), ("v4", hardware_v4, v4_dataset())):
         figure, axes = SHEET.figure()
         draw(data, ax=axes[0])
-        path = place / f"hardware_{name}.png"
-        figure.savefig(path, dpi=DPI)
-        written.append(path)
+        written.append(place / f"hardware_{name}.png")
+        save_png(figure, written[-1])
     return written

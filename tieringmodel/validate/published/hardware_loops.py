@@ -103,7 +103,7 @@ def v1(costs: Costs = DEFAULT) -> Row:
     p = published("V1")
     delay, error = derived_delay()
     model, late = pair_shares(delay), pair_shares(delay + 1)
-    points = [
+    compared = [
         Point.near(f"target {t} %, mean", was, got, p["tolerance_pp"], "%")
         for t, was, (got, _) in zip(p["target_percent"], p["mean_percent"], model, strict=True)
     ]
@@ -112,7 +112,7 @@ def v1(costs: Costs = DEFAULT) -> Row:
     return row(
         "V1",
         "page level for the delay, reduced loop for the four rows",
-        points,
+        compared,
         f"the two rungs of the relay are {step:.4g} points apart and their mean lies within half of that of the target; where "
         "exactly follows from the start, which is only known as half and half",
         sensitive=[

@@ -89,13 +89,13 @@ class Sensitivity:
 
 def sensitivities(costs: Costs, of: str, predict: Callable[[Costs], float]) -> tuple[Sensitivity, ...]:
     """Return how `predict` moves with each assumed cost that enters it."""
-    found = []
+    sensitivities = []
     for cost in costs.assumed():
         inputs = cost.at("low"), cost.default, cost.at("high")
         outputs = [predict(costs.replace(**{cost.name: value})) for value in inputs]
         if len({round(v, 12) for v in outputs}) > 1:
-            found.append(Sensitivity(of, f"{cost.name} [{cost.unit}]", inputs, (outputs[0], outputs[1], outputs[2])))
-    return tuple(found)
+            sensitivities.append(Sensitivity(of, f"{cost.name} [{cost.unit}]", inputs, (outputs[0], outputs[1], outputs[2])))
+    return tuple(sensitivities)
 
 
 @dataclass(frozen=True)
@@ -108,7 +108,7 @@ class Row:
         From the table of published figures.
     level : str
         ``"page level"``, ``"reduced loop"``, ``"arithmetic"`` or several of them: what was run.
-    points : tuple of Point
+    compared : tuple of Point
         What is compared.
     drives : str
         What drives the difference, or that there is none.
@@ -124,7 +124,7 @@ class Row:
     title: str
     source: str
     level: str
-    points: tuple[Point, ...]
+    compared: tuple[Point, ...]
     drives: str
     sensitive: tuple[Sensitivity, ...] = ()
     experiments: tuple[Point, ...] = ()
@@ -133,7 +133,7 @@ class Row:
     @property
     def inside(self) -> bool:
         """Whether every point is inside."""
-        return all(p.inside for p in self.points)
+        return all(p.inside for p in self.compared)
 
     @property
     def must(self) -> bool:
@@ -154,19 +154,15 @@ class Row:
 
     def case(self) -> Case:
         """Return the row as one piece of evidence: in a line the points, in lines everything."""
-        text = "; ".join([self.verdict, *(str(p) for p in self.points), *(f"experiment {p}" for p in self.failed_experiments)])
-        checked = len(self.points) + len(self.experiments)
-        return Case("hardware", self.name, self.ok, checked, text, self.report())
-
-    @property
-    def failed_experiments(self) -> tuple[Point, ...]:
-        """Experiments that do not hold."""
-        return tuple(p for p in self.experiments if not p.inside)
+        text = "; ".join(
+            [self.verdict, *(str(p) for p in self.compared), *(f"experiment {p}" for p in self.experiments if not p.inside)]
+        )
+        return Case("hardware", self.name, self.ok, len(self.compared) + len(self.experiments), text, self.report())
 
     def report(self) -> str:
         """Return lines of at most 120 characters: points, what drives the difference, experiments, sensitivities, remarks."""
         duty = "must be inside" if self.must else "inside or explained"
-        out = [_item("", f"{self.title} [{self.verdict}; {duty}; {self.level}]"), *(_item("", str(p)) for p in self.points)]
+        out = [_item("", f"{self.title} [{self.verdict}; {duty}; {self.level}]"), *(_item("", str(p)) for p in self.compared)]
         out.append(_item("drives the difference: ", self.drives))
         out += [_item("experiment: ", str(p)) for p in self.experiments]
         out += [_item("sensitivity: ", str(s)) for s in self.sensitive] or [_item("sensitivity: ", "no assumed cost enters")]
@@ -185,8 +181,8 @@ def published(name: str) -> dict[str, Any]:
         return dict(tomllib.load(file)[name])
 
 
-def row(name: str, level: str, points: Iterable[Point], drives: str, **others: Any) -> Row:
+def row(name: str, level: str, compared: Iterable[Point], drives: str, **others: Any) -> Row:
     """Return a row with title and source from the shipped table."""
     given = published(name)
     kept = {key: tuple(value) for key, value in others.items()}
-    return Row(name, given["title"], given["source"], level, tuple(points), drives, **kept)
+    return Row(name, given["title"], given["source"], level, tuple(compared), drives, **kept)

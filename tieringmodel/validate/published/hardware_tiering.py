@@ -90,11 +90,11 @@ def _tiering(dram: int, cxl: int) -> tuple[Context, Context]:
 @cache
 def v5_runs() -> tuple[Any, Any]:
     """Run four minutes without and with tiering."""
-
-    def one(tiering: bool) -> Any:
-        return simulate(v5_scenario(tiering), duration=240, seed=1, snapshots=0, log_moves=False, progress=False)
-
-    return one(False), one(True)
+    base, tiered = (
+        simulate(v5_scenario(tiering), duration=240, seed=1, snapshots=0, log_moves=False, progress=False)
+        for tiering in (False, True)
+    )
+    return base, tiered
 
 
 def v5(costs: Costs = DEFAULT) -> Row:
@@ -203,7 +203,7 @@ def v8(costs: Costs = DEFAULT) -> Row:
     names = [f"{s:g} ms/{a / 1000:g} s" for s, a in zip(p["sample_ms"], p["aggregation_ms"], strict=True)]
     first, best, last = (int(np.argmax(c)) for c in (slow, counts, fast))
     minimum, was = Attrs().min_nr_regions, p["regions"]
-    found = ", ".join(f"{n}: {c:.0f} (published {w})" for n, c, w in zip(names, counts, was, strict=True))
+    counted = ", ".join(f"{n}: {c:.0f} (published {w})" for n, c, w in zip(names, counts, was, strict=True))
     return row(
         "V8",
         "page level",
@@ -221,7 +221,7 @@ def v8(costs: Costs = DEFAULT) -> Row:
             Sensitivity("rank of the best intervals", "touches per hot page [Hz]", rates, (first + 1, best + 1, last + 1)),
             Sensitivity("regions at the longest intervals", "touches per hot page [Hz]", rates, (slow[3], counts[3], fast[3])),
         ],
-        remarks=[f"regions {found}", "the outer two rates were run on 1/16 of the memory"],
+        remarks=[f"regions {counted}", "the outer two rates were run on 1/16 of the memory"],
     )
 
 

@@ -172,11 +172,11 @@ def bootstrap_interval(
     tuple of float
         Twice nan if no resample has the statistic.
     """
-    found = np.array([statistic(rows) for rows in block_rows(n, length, resamples, seed)])
-    found = found[np.isfinite(found)]
-    if not found.size:
+    values = np.array([statistic(rows) for rows in block_rows(n, length, resamples, seed)])
+    values = values[np.isfinite(values)]
+    if not values.size:
         return math.nan, math.nan
-    low, high = np.quantile(found, (0.025, 0.975))
+    low, high = np.quantile(values, (0.025, 0.975))
     return float(low), float(high)
 
 

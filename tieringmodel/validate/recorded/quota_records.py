@@ -18,7 +18,8 @@ from pathlib import Path
 from ...damon.quota_math import TUNERS, mult_frac, next_esz_bp, quota_score, set_effective
 from ...errors import InputError
 from ...fields import suggest
-from ...interop.recording.read import Recording, read_recording
+from ...interop.recording.read import read_recording
+from ...interop.recording.scenario_of import Recording
 from ...interop.recording.tables import Table
 from ...scenario import Context
 from ..case import Case

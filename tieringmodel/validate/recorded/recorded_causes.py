@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from ...interop.recording.read import Recording
+from ...interop.recording.scenario_of import Recording
 from .bands import Pair, band, crps
 from .recorded_measures import LATE, migrates, tuned
 from .recorded_model import Mechanisms

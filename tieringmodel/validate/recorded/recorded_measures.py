@@ -5,13 +5,14 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
 
 from ...errors import InputError
-from ...interop.recording.read import PHASE, Recording
+from ...interop.recording.scenario_of import PHASE, Recording
 from ...interop.recording.tables import Table
 from ...units import MIB, PAGE_SZ
 from .bands import Floats, block_length, bootstrap_interval
@@ -70,22 +71,6 @@ class Trace:
         return replace(self, time_s=time, share=self.share[rows], moved=self.moved[rows], sample_us=sample)
 
 
-def _mean(trace: Trace) -> float:
-    return float(np.nanmean(trace.share))
-
-
-def _sd(trace: Trace) -> float:
-    return float(np.nanstd(trace.share))
-
-
-def _lowest(trace: Trace) -> float:
-    return float(np.nanmin(trace.share))
-
-
-def _highest(trace: Trace) -> float:
-    return float(np.nanmax(trace.share))
-
-
 def _migrated_mib_s(trace: Trace) -> float:
     """Migration between the first and the last row."""
     return float(trace.moved[1:].sum()) * PAGE_SZ / MIB / float(trace.time_s[-1] - trace.time_s[0])
@@ -124,18 +109,6 @@ def cycle(trace: Trace) -> tuple[float, float]:
     return float(time[rises[-1]] - time[rises[0]]) / (rises.size - 1), float(np.mean(swings))
 
 
-def _period_s(trace: Trace) -> float:
-    return cycle(trace)[0]
-
-
-def _amplitude(trace: Trace) -> float:
-    return cycle(trace)[1]
-
-
-def _mean_interval_ms(trace: Trace) -> float:
-    return float(trace.sample_us.mean()) / 1e3
-
-
 def _column(index: int) -> Callable[[Trace], float]:
     def mean(trace: Trace) -> float:
         values = trace.snapshots[:, index]
@@ -166,19 +139,19 @@ class Measure:
 
 
 MEASURES = (
-    Measure("hot share mean", "1", _mean, "share"),
-    Measure("hot share sd", "1", _sd, "share"),
-    Measure("hot share min", "1", _lowest, "share"),
-    Measure("hot share max", "1", _highest, "share"),
+    Measure("hot share mean", "1", lambda t: float(np.nanmean(t.share)), "share"),
+    Measure("hot share sd", "1", lambda t: float(np.nanstd(t.share)), "share"),
+    Measure("hot share min", "1", lambda t: float(np.nanmin(t.share)), "share"),
+    Measure("hot share max", "1", lambda t: float(np.nanmax(t.share)), "share"),
     Measure("migrated", "MiB/s", _migrated_mib_s, "flow"),
     Measure("first move", "s", _first_move_s, "flow"),
-    Measure("cycle period", "s", _period_s, "share"),
-    Measure("cycle amplitude", "1", _amplitude, "share"),
+    Measure("cycle period", "s", lambda t: cycle(t)[0], "share"),
+    Measure("cycle amplitude", "1", lambda t: cycle(t)[1], "share"),
     Measure("hot bytes found true", "1", _column(0), "snapshot"),
     Measure("true hot bytes found", "1", _column(1), "snapshot"),
     Measure("regions", "1", _column(2), "snapshot"),
     Measure("hot found", "MiB", _column(3), "snapshot"),
-    Measure("sampling interval", "ms", _mean_interval_ms, "interval"),
+    Measure("sampling interval", "ms", lambda t: float(t.sample_us.mean()) / 1e3, "interval"),
 )
 
 
@@ -205,27 +178,21 @@ def measure(trace: Trace) -> dict[str, float]:
     return out | {m.name + LATE: m.of(late) for m in MEASURES if m.kind == "snapshot" and _has(late, "snapshot")}
 
 
+def _of_rows(m: Measure, trace: Trace, rows: Rows) -> float:
+    return m.of(replace(trace, snapshots=trace.snapshots[rows]) if m.kind == "snapshot" else trace.resampled(rows))
+
+
 def intervals(trace: Trace, resamples: int = 400) -> dict[str, tuple[float, float]]:
     """Return the block-bootstrap interval of every measure that the run has, by name."""
     half = trace.second_half()
     out: dict[str, tuple[float, float]] = {}
     for m in (m for m in MEASURES if _has(trace, m.kind)):
+        part = half if m.kind in ("share", "interval") else trace
         if m.kind == "snapshot":
-            table = trace.snapshots
-
-            def of_snapshots(rows: Rows, m: Measure = m, table: Floats = table) -> float:
-                return m.of(replace(trace, snapshots=table[rows]))
-
-            column = np.nan_to_num(table[:, [x.name for x in MEASURES if x.kind == "snapshot"].index(m.name)])
-            out[m.name] = bootstrap_interval(of_snapshots, len(table), block_length(column), resamples)
-            continue
-        part = trace if m.kind == "flow" else half
-        series = {"flow": part.moved, "share": np.nan_to_num(part.share), "interval": part.sample_us}[m.kind]
-
-        def of_rows(rows: Rows, m: Measure = m, part: Trace = part) -> float:
-            return m.of(part.resampled(rows))
-
-        out[m.name] = bootstrap_interval(of_rows, part.time_s.size, block_length(series), resamples)
+            series = np.nan_to_num(part.snapshots[:, [x.name for x in MEASURES if x.kind == "snapshot"].index(m.name)])
+        else:
+            series = {"flow": part.moved, "share": np.nan_to_num(part.share), "interval": part.sample_us}[m.kind]
+        out[m.name] = bootstrap_interval(partial(_of_rows, m, part), series.size, block_length(series), resamples)
     return out
 
 
@@ -397,6 +364,5 @@ class Truth:
             return np.asarray(sizes[k] - over)
 
         both = float((below(hi) - below(lo))[called].sum())
-        found, true = float((hi - lo)[called].sum()), float(sizes[-1])
-        precision = both / found if found else math.nan
-        return precision, both / true if true else math.nan, float(nr.size), found / MIB
+        hot, true = float((hi - lo)[called].sum()), float(sizes[-1])
+        return both / hot if hot else math.nan, both / true if true else math.nan, float(nr.size), hot / MIB

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ...damon.kdamond import Kdamond
-from ...interop.recording.read import Recording
+from ...interop.recording.scenario_of import Recording
 from ...scenario import Context, Dest, Event, Scenario, Scheme
 from ...simulation.engine import ContextClock, Engine, Silent
 from ...simulation.simulate import scheme_actions

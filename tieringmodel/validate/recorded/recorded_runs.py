@@ -47,8 +47,8 @@ def _parts(job: Job) -> Iterator[tuple[Path, Mechanisms, range]]:
         yield job.path, job.mechanisms, range(first, min(first + _BATCH, job.seeds + 1))
 
 
-def _table(found: Sequence[dict[str, float]]) -> Measured:
-    return {name: np.array([one[name] for one in found]) for name in found[0]} if found else {}
+def _table(rows: Sequence[dict[str, float]]) -> Measured:
+    return {name: np.array([one[name] for one in rows]) for name in rows[0]} if rows else {}
 
 
 class Runner:
@@ -79,12 +79,12 @@ class Runner:
         self._total += job.seeds
 
         def here() -> Measured:
-            found = []
+            rows = []
             for part in _parts(job):
-                found += _simulate(*part)
+                rows += _simulate(*part)
                 self._done += len(part[-1])
-                self._told()
-            return _table(found)
+                self._report()
+            return _table(rows)
 
         if self._pool is None:
             return here
@@ -96,7 +96,7 @@ class Runner:
 
         def elsewhere() -> Measured:
             try:
-                return _table([found for future in futures for found in self._result(future)])
+                return _table([row for future in futures for row in self._result(future)])
             except BrokenProcessPool:
                 for future in futures:
                     self._waiting.pop(future, None)
@@ -106,9 +106,9 @@ class Runner:
 
     def _result(self, future: Future[list[dict[str, float]]]) -> list[dict[str, float]]:
         while not wait([future], timeout=0.5).done:
-            self._told()
-        self._told()
+            self._report()
+        self._report()
         return future.result()
 
-    def _told(self) -> None:
+    def _report(self) -> None:
         self._tick(self._done + sum(seeds for future, seeds in self._waiting.items() if future.done()), self._total)

@@ -11,7 +11,8 @@ from pathlib import Path
 import numpy as np
 
 from ...errors import InputError
-from ...interop.recording.read import Recording, read_recording
+from ...interop.recording.read import read_recording
+from ...interop.recording.scenario_of import Recording
 from ...progress import Progress
 from ..case import Case
 from .bands import Floats, Pair, band, crps, share_inside, skill
@@ -60,13 +61,13 @@ def run_pairs(recording: Recording, model: Measured, nominal: Measured) -> list[
         if not math.isfinite(value):
             continue
         low, high = band(model[m.name])
-        ours, standing, told = (
+        ours, standing, nominal_crps = (
             crps(_until_end(values, trace), value)
             for values in (model[m.name], np.array([still[m.name]]), nominal.get(m.name, np.zeros(0)))
         )
         pairs.append(
             Pair(
-                recording.name, m.name, m.unit, value, *bounds[m.name], low, high, ours, standing, told,
+                recording.name, m.name, m.unit, value, *bounds[m.name], low, high, ours, standing, nominal_crps,
                 resolution(trace, m),
             )
         )  # fmt: skip
@@ -108,7 +109,7 @@ def compare_runs(
     RunPairs
         A run that is broken, or cannot be made into a scenario, has an error instead of pairs.
     """
-    found = runs_below(Path(folder))
+    runs = runs_below(Path(folder))
     few = max(seeds // 4, 2)
     processes = (_cpus() if seeds >= 8 else 1) if workers is None else workers
     with Progress("recordings", 0, "seeds") as bar, Runner(processes, bar.update) as runner:
@@ -118,7 +119,7 @@ def compare_runs(
                 runner.start(Job(path, Mechanisms(), seeds)),
                 runner.start(Job(path, Mechanisms(recorded_intervals=False), few)),
             )
-            for path in found
+            for path in runs
         ]
         for path, model, nominal in started:
             bar.label = path.resolve().name
@@ -128,11 +129,11 @@ def compare_runs(
                 of_run = run_pairs(recording, measured, nominal())
                 if causes and any(not p.inside for p in of_run):
                     of_run = _with_causes(of_run, recording, measured, runner, few)
-                told = RunPairs(recording.name, of_run)
+                outcome = RunPairs(recording.name, of_run)
             except InputError as error:
-                told = RunPairs(path.resolve().name, [], str(error))
+                outcome = RunPairs(path.resolve().name, [], str(error))
             bar.clear()
-            yield told
+            yield outcome
 
 
 def _with_causes(of_run: Sequence[Pair], recording: Recording, measured: Measured, runner: Runner, seeds: int) -> list[Pair]:
@@ -181,7 +182,7 @@ def summary(everything: Sequence[Pair]) -> Case:
     must not be above 1.
     """
     share = share_inside(everything)
-    words = [f"{sum(p.inside for p in everything)} of {len(everything)} pairs inside ({100 * share:.0f} %)"]
+    sentences = [f"{sum(p.inside for p in everything)} of {len(everything)} pairs inside ({100 * share:.0f} %)"]
     ok = share >= NEEDED_INSIDE
     for name, baseline in (("nothing moves", "still"), ("nominal intervals", "nominal")):
         ratios = skill(everything, baseline)
@@ -189,8 +190,8 @@ def summary(everything: Sequence[Pair]) -> Case:
             mean = float(np.mean([*ratios.values()]))
             ok = ok and mean <= 1
             each = ", ".join(f"{measure} {ratio:.3f}" for measure, ratio in ratios.items())
-            words.append(f"CRPS is {mean:.3f} of that of '{name}' in the mean of measures ({each})")
-    return Case("recording", "bands", ok, len(everything), "; ".join(words))
+            sentences.append(f"CRPS is {mean:.3f} of that of '{name}' in the mean of measures ({each})")
+    return Case("recording", "bands", ok, len(everything), "; ".join(sentences))
 
 
 def cases(folder: str | Path, *, seeds: int = SEEDS, workers: int | None = None, causes: bool = True) -> Iterator[Case]:

@@ -1,4 +1,4 @@
-"""Anchor cases of the control loop (anchor-cases.md P6 to P10) and the goal rows of the reference comparison."""
+"""Anchor cases of the control loop (docs/theory/anchors.md, sections P6 to P10), goal rows of the reference comparison."""
 
 from __future__ import annotations
 
@@ -10,10 +10,9 @@ import numpy as np
 
 from ... import analysis, loop
 from ...theory import closed_forms
+from ...units import MIB, PAGE_SZ
 from ..case import Case
 
-PAGE = 4096
-MIB = 2**20
 PAGES = 1_000_000
 TABLE_PAGES = 100_000
 
@@ -46,7 +45,7 @@ def case(name: str, checks: Iterable[Check]) -> Case:
 
 def temporal() -> Iterable[Check]:
     """P6: TEMPORAL stops after a fixed number of caps, plus one per window of delay; without cap it moves all."""
-    cap_pages = 100 * MIB // PAGE
+    cap_pages = 100 * MIB // PAGE_SZ
     for delay in (0, 1, 3):
         ds = loop.run("temporal", 4000, PAGES, 0, cap_bytes=100 * MIB, delay=delay)
         yield Check(f"final pages d={delay}", int(ds.final_pages), cap_pages * (16 + delay))
@@ -136,24 +135,24 @@ def windup_and_fights() -> Iterable[Check]:
         ((6000, 5000), (20_000, 10_000), 590_000, 600_000),
         ((6000, 5000), (10_000, 20_000), 500_000, 510_000),
     ):
-        ds = loop.run_pair("temporal", targets, [cap * PAGE for cap in caps], PAGES, 0)
-        told = f"caps {caps[0]}/{caps[1]}"
-        yield Check(f"residual {told}", float(ds.moved[-200:].sum()) / 200, 2 * min(caps))
-        yield Check(f"lowest {told}", max(int(ds.pages[-200:].min()), low), int(ds.pages[-200:].min()))
-        yield Check(f"highest {told}", min(int(ds.pages[-200:].max()), high), int(ds.pages[-200:].max()))
-    ds = loop.run_pair("temporal", (5000, 4000), (20_000 * PAGE, 10_000 * PAGE), PAGES, 0)
+        ds = loop.run_pair("temporal", targets, [cap * PAGE_SZ for cap in caps], PAGES, 0)
+        caps_text = f"caps {caps[0]}/{caps[1]}"
+        yield Check(f"residual {caps_text}", float(ds.moved[-200:].sum()) / 200, 2 * min(caps))
+        yield Check(f"lowest {caps_text}", max(int(ds.pages[-200:].min()), low), int(ds.pages[-200:].min()))
+        yield Check(f"highest {caps_text}", min(int(ds.pages[-200:].max()), high), int(ds.pages[-200:].max()))
+    ds = loop.run_pair("temporal", (5000, 4000), (20_000 * PAGE_SZ, 10_000 * PAGE_SZ), PAGES, 0)
     yield Check("residual with a dead band", int(ds.moved[-200:].sum()), 0)
 
 
 # Reference comparison: goal of 6000 bp on the receiving node; the errors are those of the other node, sign reversed.
 TABLE: dict[str, tuple[dict[str, Any], float, float, float]] = {
     # name: (arguments, windows until settled, tail error on node 0 in bp, moves per page)
-    "temporal cap": ({"tuner": "temporal", "cap_bytes": 2000 * PAGE}, 30, 0, 0.60),
-    "temporal cap delay 5": ({"tuner": "temporal", "cap_bytes": 2000 * PAGE, "delay": 5}, math.inf, -1000, 0.70),
+    "temporal cap": ({"tuner": "temporal", "cap_bytes": 2000 * PAGE_SZ}, 30, 0, 0.60),
+    "temporal cap delay 5": ({"tuner": "temporal", "cap_bytes": 2000 * PAGE_SZ, "delay": 5}, math.inf, -1000, 0.70),
     "temporal no cap": ({"tuner": "temporal"}, math.inf, -4000, 1.0),
-    "consist no stop cap": ({"tuner": "consist", "cap_bytes": 2000 * PAGE}, math.inf, -4000, 1.0),
+    "consist no stop cap": ({"tuner": "consist", "cap_bytes": 2000 * PAGE_SZ}, math.inf, -4000, 1.0),
     "consist no stop no cap": ({"tuner": "consist"}, math.inf, -4000, 1.0),
-    "consist stop cap": ({"tuner": "consist", "cap_bytes": 2000 * PAGE, "early_exit": True}, 51, 0, 0.60),
+    "consist stop cap": ({"tuner": "consist", "cap_bytes": 2000 * PAGE_SZ, "early_exit": True}, 51, 0, 0.60),
     "consist stop no cap": ({"tuner": "consist", "early_exit": True}, math.inf, -1040, 0.70),
 }
 
@@ -189,7 +188,7 @@ def cases() -> list[Case]:
 
     Notes
     -----
-    Source: anchor-cases.md, and stability.md section 4.
+    Source: docs/theory/anchors.md, sections P6 to P10; docs/theory/stability.md, section 4.
     """
     anchors = [case(name, checks()) for name, checks in ANCHORS.items()]
     return anchors + [case(f"table:{name}", table_row(*row)) for name, row in TABLE.items()]

@@ -1,4 +1,4 @@
-"""Weighted placement against its anchor cases: P1 to P5, and the weight rows of the reference comparison."""
+"""Anchor cases of weighted placement (docs/theory/anchors.md, sections P1 to P5), weight rows of the reference comparison."""
 
 from __future__ import annotations
 

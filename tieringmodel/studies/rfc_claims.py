@@ -4,21 +4,18 @@ from __future__ import annotations
 
 import json
 import textwrap
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib import import_module
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from ..errors import InputError
-from .five_pages import five_pages_table, rfc_five_pages
 
 if TYPE_CHECKING:
     import xarray as xr
-
-__all__ = ["NAMES", "Case", "Claim", "Evidence", "answer", "claim", "claims", "five_pages_table", "rfc_five_pages"]
 
 NAMES = ("i", "ii", "iii", "iv")
 _HOME = {"i": "claims_weights", "ii": "claims_weights", "iii": "claims_goals", "iv": "claims_clamp"}
@@ -49,6 +46,21 @@ class Evidence(NamedTuple):
         unit = f" {self.unit}" if self.unit else ""
         band = f" ± {self.tolerance:.4g}" if self.tolerance else ""
         return f"{self.statement}: {self.number:.6g}{unit} (theory {self.expected:.6g}{band})"
+
+
+Make = Callable[["xr.Dataset", Mapping[str, Any]], tuple[Evidence, ...]]
+"""Makes the evidence of a case from its run and what was measured of it."""
+
+
+def counted(
+    statement: str,
+    number: Callable[[xr.Dataset, Mapping[str, Any]], float],
+    expected: float,
+    tolerance: float = 0.0,
+    unit: str = "",
+) -> Make:
+    """Return what makes a single piece of evidence: its fields, with the number as a function of run and measures."""
+    return lambda ds, measured: (Evidence(statement, number(ds, measured), expected, tolerance, unit),)
 
 
 @dataclass(frozen=True)
@@ -92,11 +104,11 @@ class Claim:
         out = [head, textwrap.fill(f"Answer: {self.answer}.", 110, subsequent_indent="    ")]
         names, holds = self.dataset["setting"].values, self.dataset["holds"].values
         for word, wanted in (("True with", True), ("False with", False)):
-            found = [
+            settings = [
                 f"{n} ({o})" for n, h, o in zip(names, holds, self.dataset["outcome"].values, strict=True) if bool(h) == wanted
             ]
-            if found:
-                out.append(textwrap.fill(f"{word}: {'; '.join(found)}.", 110, subsequent_indent="    "))
+            if settings:
+                out.append(textwrap.fill(f"{word}: {'; '.join(settings)}.", 110, subsequent_indent="    "))
         return "\n".join([*out, *(f"  - {e}" for e in self.evidence)])
 
 
@@ -155,7 +167,7 @@ def _padded(rows: Sequence[Floats]) -> Floats:
 def _dataset(name: str, text: str, cases: Sequence[Case]) -> xr.Dataset:
     import xarray as xr
 
-    source = "tieringmodel.studies.claims (stability.md section 6)"
+    source = "tieringmodel.studies.claims (docs/theory/stability.md, section 6)"
 
     def about(long_name: str, units: str) -> dict[str, str]:
         return {"long_name": long_name, "units": units, "source": source}
@@ -203,7 +215,8 @@ def claim(name: str) -> Claim:
 
     Notes
     -----
-    Source: rfc-v1-seed.txt; stability.md section 6. The answer follows from the runs: change a rule and it changes.
+    Source: docs/theory/rfc.md, section 1, and docs/theory/stability.md, section 6. The answer follows from the runs: change
+    a rule and it changes.
     """
     if not isinstance(name, str) or name not in _HOME:
         raise InputError("name", f"{name!r} is no claim", f"use one of {', '.join(NAMES)}")
@@ -212,5 +225,11 @@ def claim(name: str) -> Claim:
 
 
 def claims() -> list[Claim]:
-    """Run the experiments of all four claims, in order."""
+    """Run the experiments of all four claims, in order.
+
+    Returns
+    -------
+    list of Claim
+        As `claim` gives them.
+    """
     return [claim(name) for name in NAMES]

@@ -43,7 +43,7 @@ def test_every_golden_goal_sequence():
     assert steps == 80 * 200
 
 
-# The specification's worked cases, section 7.
+# Worked cases of docs/theory/damon.md, section f.4.
 FEED = [
     *((900_000, s, r) for s, r in [
         (0, 1_800_000), (1, 1_799_910), (200, 1_782_000), (2_000, 1_620_000), (5_000, 1_350_000), (9_999, 900_090),

@@ -75,10 +75,10 @@ def edges_of(sc: Scenario) -> list[int]:
 @settings(max_examples=60, deadline=None)
 @given(st.booleans().flatmap(lambda physical: cases(physical)))
 def test_areas_are_bit_for_bit_what_a_loop_over_phases_gives(sc: Scenario) -> None:
-    facts = facts_of(sc)
-    touches, edges = facts.touches(0), edges_of(sc)
+    shared = facts_of(sc)
+    touches, edges = shared.touches(0), edges_of(sc)
     assert touches.edges.tolist() == edges
-    for p, tick in enumerate(facts.phases):
+    for p, tick in enumerate(shared.phases):
         areas = np.arange(len(edges) - 1)
         nr = touches.at(areas, np.full(len(areas), p))
         assert nr.tolist() == [expected_nr(sc, lo, tick) for lo in edges[:-1]]
@@ -87,41 +87,41 @@ def test_areas_are_bit_for_bit_what_a_loop_over_phases_gives(sc: Scenario) -> No
 @settings(max_examples=60, deadline=None)
 @given(st.booleans().flatmap(lambda physical: cases(physical)))
 def test_matching_pages_are_those_of_a_loop_over_areas_and_phases(sc: Scenario) -> None:
-    facts = facts_of(sc)
-    at, edges = facts.schemes[0], edges_of(sc)
+    shared = facts_of(sc)
+    facts, edges = shared.schemes[0], edges_of(sc)
     physical = sc.contexts[0].ops == "paddr"
 
     def pages(fits: list[bool], idle: bool) -> list[int]:
-        out = list(facts.places.cache) if physical and idle else [0, 0]
+        out = list(shared.places.cache) if physical and idle else [0, 0]
         for (lo, hi), yes in zip(pairwise(edges), fits, strict=True):
-            out = [a + b for a, b in zip(out, facts.places.on_nodes(lo, hi), strict=True)] if yes else out
+            out = [a + b for a, b in zip(out, shared.places.on_nodes(lo, hi), strict=True)] if yes else out
         return out
 
     pattern = sc.contexts[0].schemes[0].access_pattern
     by_phase = [
         [pattern.min_nr_accesses <= round(expected_nr(sc, lo, t)) <= pattern.max_nr_accesses for lo in edges[:-1]]
-        for t in facts.phases
+        for t in shared.phases
     ]
     idle = pattern.min_nr_accesses == 0
-    assert [at.eligible(p) for p in range(len(facts.phases))] == [pages(fits, idle) for fits in by_phase]
-    assert at.eligible() == pages([any(fits) for fits in zip(*by_phase, strict=True)], idle)
-    distinct = {tuple(at.eligible(p) + at.supply(p)): p for p in reversed(range(len(facts.phases)))}
-    assert at.phases == sorted(distinct.values())
+    assert [facts.eligible(p) for p in range(len(shared.phases))] == [pages(fits, idle) for fits in by_phase]
+    assert facts.eligible() == pages([any(fits) for fits in zip(*by_phase, strict=True)], idle)
+    distinct = {tuple(facts.eligible(p) + facts.supply(p)): p for p in reversed(range(len(shared.phases)))}
+    assert facts.phases == sorted(distinct.values())
 
 
 @settings(max_examples=60, deadline=None)
 @given(st.booleans().flatmap(lambda physical: cases(physical, dealt=False)))  # a dealt run counts once per node
 def test_runs_of_equal_rate_are_those_of_a_walk_over_pages(sc: Scenario) -> None:
-    facts = facts_of(sc)
+    shared = facts_of(sc)
     rows: list[tuple[int, int, int]] = []  # space, address, page
     if sc.contexts[0].ops == "vaddr":
         rows = [(0, v.start_bytes + (p - v.lo) * PAGE, p) for v in sc.workload.vmas for p in range(v.lo, v.hi)]
     else:
-        rows = [(run.nodes[0], k * N + p, p) for k, run in enumerate(facts.places.runs) for p in range(run.lo, run.hi)]
+        rows = [(run.nodes[0], k * N + p, p) for k, run in enumerate(shared.places.runs) for p in range(run.lo, run.hi)]
     rows.sort()
-    for p, tick in enumerate(facts.phases):
+    for p, tick in enumerate(shared.phases):
         seen = [(space, expected_nr(sc, page, tick)) for space, _, page in rows]
-        assert runs_by_phase(facts, 0, sc.contexts[0])[p] == sum(k == 0 or seen[k] != seen[k - 1] for k in range(len(seen)))
+        assert runs_by_phase(shared, 0, sc.contexts[0])[p] == sum(k == 0 or seen[k] != seen[k - 1] for k in range(len(seen)))
 
 
 def test_thousands_of_groups_and_phases_are_each_looked_at() -> None:
@@ -134,8 +134,8 @@ def test_thousands_of_groups_and_phases_are_each_looked_at() -> None:
     (few,) = found(sc, "too-few-regions")
     assert "has 5 neighbouring areas" in few.message  # idle, extra, idle, hot, idle
     assert not found(sc.replace(workload=sc.workload.replace(groups=tuple(moving))), "too-few-regions")
-    at = facts_of(sc).schemes[0]
-    assert at.eligible(0) == [step, 0]
-    assert at.eligible(2000) == [step, 0]
-    assert at.eligible() == [n, 0]
-    assert at.touched_pages == step
+    facts = facts_of(sc).schemes[0]
+    assert facts.eligible(0) == [step, 0]
+    assert facts.eligible(2000) == [step, 0]
+    assert facts.eligible() == [n, 0]
+    assert facts.touched_pages == step

@@ -1,18 +1,34 @@
-"""The verdict of a comparison in words, read off its table."""
+"""What a page says about a comparison: its verdict in sentences, read off its table, the table itself, its figures."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
 
+import numpy as np
+
+from ..plot.files import files_of, has_regions
 from ..plot.reading import names, verdict
 from ..plot.roles import BASELINE, RECORDED, listed, role_of
-from .text_of_comparison import MISSING, Row, rows
+from .drawing import svg
+from .text_of_comparison import MISSING, NUMBERS, Row, rows
 
 if TYPE_CHECKING:
     import xarray as xr
 
+FIGURES = {
+    "share": "Share over time of every policy, against the target. Thick dark: recorded kernel, if there is one; thick "
+    "blue: goals; thin: weights; grey and dashed: baselines.",
+    "share_panels": "The same, one policy in each panel; behind it in grey the recorded kernel or, without one, the "
+    "first policy.",
+    "migration_rate": "What each policy migrates. The axis is linear up to 0.1 MiB/s, so that zero is on it, and "
+    "logarithmic above.",
+    "summary": "What is still migrated in the end, and how far the share is from the target. Filled dots have settled.",
+    "regions": "What DAMON sees under the first policy: how often each region was found accessed.",
+}
 
-class Words(NamedTuple):
+
+class Sentences(NamedTuple):
     """Sentences about one comparison; the lists hold (policy, sentence), `fixes` (fix, policies that it is for)."""
 
     headline: str
@@ -65,7 +81,7 @@ def _recorded(table: list[Row]) -> str:
     return f"Measured ({measured.policy}): {facts(measured)}. Modelled ({model.policy}): {facts(model)}; {same}."
 
 
-def words(cmp: xr.Dataset) -> Words:
+def sentences(cmp: xr.Dataset) -> Sentences:
     """Return the verdict of a comparison.
 
     Parameters
@@ -75,7 +91,7 @@ def words(cmp: xr.Dataset) -> Words:
 
     Returns
     -------
-    Words
+    Sentences
         Which policies settled at the target, which did not and why, how the baselines stand, and what would help whom.
 
     Raises
@@ -90,7 +106,7 @@ def words(cmp: xr.Dataset) -> Words:
     for row in judged:
         if row.fix and not row.settled:
             fixes.setdefault(row.fix, []).append(row.policy)
-    return Words(
+    return Sentences(
         _end(verdict(cmp)),
         _recorded(table),
         [(r.policy, _sentence(r)) for r in judged if r.settled],
@@ -98,3 +114,29 @@ def words(cmp: xr.Dataset) -> Words:
         [(_end(fix), f"(for {listed(who, len(who))})") for fix, who in fixes.items()],
         _baselines([r for r, role in zip(table, roles, strict=True) if role == BASELINE]),
     )
+
+
+def headline(cmp: xr.Dataset) -> str:
+    """Return how many policies come to rest at the target, and which."""
+    return sentences(cmp).headline
+
+
+def section(cmp: xr.Dataset, ident: str, figures: str | Path | None = None) -> dict[str, Any]:
+    """Return what ``comparison.html`` shows; figures also go to the folder `figures`, if there is one."""
+    target = float(cmp["target_bp"])
+    facts = [f"target {target:.0f} bp ({target / 100:g} %)"] if np.isfinite(target) else []
+    for name, write in (("controlled", "{}"), ("duration_s", "simulated {:.0f} s"), ("seed", "seed {}")):
+        if name in cmp.attrs:
+            facts.append(write.format(cmp.attrs[name]))
+    files = files_of(cmp, figures) if figures is not None else {}
+    shown = {name: caption for name, caption in FIGURES.items() if name != "regions" or has_regions(cmp)}
+    said = sentences(cmp)
+    return {
+        "headline": said.headline,
+        "facts": facts,
+        "said": said,
+        "columns": [("settling time", "s"), *((c.name, c.unit) for c in NUMBERS)],
+        "rows": rows(cmp),
+        "figures": [(svg(n, cmp, f"{ident}-{n}", caption, files.get(n)), caption) for n, caption in shown.items()],
+        "findings": cmp.attrs.get("lint"),
+    }
