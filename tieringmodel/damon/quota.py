@@ -90,7 +90,8 @@ class QuotaState:
             esz = max(esz, min_region_sz)
         row["esz"] = esz
         tuned = None if esz_bp is None else esz_bp // quota_math.ESZ_SCALE
-        self.bound = LIMITS.index("goal" if esz == tuned else "size" if esz == quota.sz_bytes else "time" if quota.ms else "")
+        bound = "size" if quota.sz_bytes and esz == quota.sz_bytes else "goal" if esz == tuned else "time" if quota.ms else ""
+        self.bound = LIMITS.index(bound)
         if quota.esz0 == "bypass":
             row["quota_set"] = esz != 0
 

@@ -10,7 +10,7 @@ import numpy as np
 from ..units import format_bytes
 from .goal_course import FULL_BP, GoalCourse
 from .record import Cause
-from .scheme_facts import quota_full, weights_error_bp
+from .scheme_facts import MOST, quota_full, weights_error_bp
 from .state import State
 
 
@@ -68,10 +68,15 @@ def _overlap(state: State) -> Iterator[Cause]:
 
 
 def step_bp(state: State, g: GoalCourse) -> float:
-    """Return by how much a goal's value changed at most between two evaluations of the tail."""
-    late = (state.run.time >= state.tail_s) & g.evaluated
-    values = g.values[late]
-    return float(np.abs(np.diff(values)).max(initial=0.0))
+    """Return by how much one window's moves of a goal's scheme changed its share at most in the tail, bp."""
+    run = state.run
+    applied, resets = run.column("sz_applied", g.of.number), run.column("resets", g.of.number)
+    if applied is None or resets is None:
+        return 0.0
+    late = run.time >= state.tail_s
+    ends = np.flatnonzero(np.diff(resets[late], prepend=-1.0))  # a window begins where the quota is evaluated
+    moved = np.diff(applied[late][ends], append=applied[-1]) * g.of.context.addr_unit
+    return FULL_BP * float(moved.max(initial=0.0)) / max(run.bytes_shared(g.goal), 1.0)
 
 
 def _no_gap(state: State) -> Iterator[Cause]:
@@ -159,34 +164,35 @@ def _overshot(state: State) -> Iterator[Cause]:
     if state.kind not in ("wrong-point", "unfinished", "runaway"):
         return
     for g in state.goals:
-        if g.effect <= 0 or g.value is None or g.value <= g.target + g.band or g.opposite or g.always_met:
-            continue
-        crossed = np.flatnonzero(g.met)
-        if not crossed.size:
-            continue
-        first = int(crossed[0])
-        before, at = float(g.values[first - 1]) if first else float("nan"), float(g.values[first])
         applied = run.column("sz_applied", g.of.number)
-        assert applied is not None
-        after = (applied[-1] - applied[first]) * g.of.context.addr_unit / run.page_bytes
-        esz = float(run.ds["esz_bytes"].values[first, g.of.number]) * g.of.context.addr_unit
-        when = f"when {g.name} was met at {run.time[first]:.1f} s"
-        tuner = g.of.scheme.quota.goal_tuner
-        # Which carried it further: what was moved after the first evaluation that found it met, or the step up to that one.
-        if after > 0 and g.value - at > at - g.target:
+        if g.effect <= 0 or g.value is None or g.opposite or g.always_met or applied is None:
+            continue
+        past = g.value - g.target
+        entered = np.flatnonzero(g.met[1:] & ~g.met[:-1]) + 1
+        if past <= g.band or not entered.size:
+            continue
+        # What moved in windows that began with the goal met is the tuner's doing, what the last window before did is a step.
+        began_met = g.met[:-1]
+        moved = float(np.diff(applied)[began_met].sum()) * g.of.context.addr_unit / run.page_bytes
+        carried = float(np.diff(g.values)[began_met].sum())
+        esz = float(run.esz_bytes(g.of)[g.met].max())
+        last = int(entered[-1])
+        when = f"when {g.name} was met at {run.time[last]:.1f} s"
+        before, at = float(g.values[last - 1]), float(g.values[last])
+        if moved and esz and carried >= MOST * past:
             text = (
-                f"{when}, the {tuner} tuner still allowed {format_bytes(esz)} per window: {after:.0f} more pages moved, "
-                f"from {at:.0f} to {g.value:.0f}, {g.value - g.target:.0f}{g.unit} past the goal"
+                f"{when}, the {g.of.scheme.quota.goal_tuner} tuner still allowed up to {format_bytes(esz)} per window: "
+                f"{moved:.0f} pages moved with the goal met, to {past:.0f}{g.unit} past it"
             )
-            evidence = {"esz_bytes_when_met": esz, "moved_after_met_pages": after, "value_when_met": at, "value": g.value}
+            evidence = {"esz_bytes_when_met": esz, "moved_after_met_pages": moved, "value_when_met": at, "value": g.value}
             yield Cause("tuner-windup", g.of.number, text, evidence)
-        else:
+        elif at - g.target >= MOST * past:
             text = f"{when}, one window had carried it from {before:.0f} to {at:.0f}, past the goal of {g.target:.0f}"
             yield Cause("step-over", g.of.number, text, {"before": before, "after": at, "target": g.target})
-        back = [s.number for s in run.schemes if s.acts and s.number != g.of.number]
-        if not back:
-            text = f"{g.name} is {g.value - g.target:.0f}{g.unit} past its goal, and no scheme moves pages the other way"
-            evidence = {"value": g.value, "target": g.target, "schemes": len(run.schemes)}
+        if not [s for s in run.schemes if s.acts and s.number != g.of.number]:
+            again = f" (it was met and missed again {entered.size - 1} times)" if entered.size > 2 else ""
+            text = f"{g.name} is {past:.0f}{g.unit} past its goal{again}, and no scheme moves pages the other way"
+            evidence = {"value": g.value, "target": g.target, "times_met": int(entered.size)}
             yield Cause("one-way", g.of.number, text, evidence)
 
 

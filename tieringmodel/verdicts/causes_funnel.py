@@ -82,7 +82,7 @@ def met_at_start(state: State, one: SchemeRun) -> Cause | None:
 
 def _quota_below_region(state: State, one: SchemeRun) -> Cause | None:
     run, region = state.run, region_bytes(one)
-    esz = run.ds["esz_bytes"].values[:, one.number].astype(float) * one.context.addr_unit
+    esz = run.esz_bytes(one)
     if not run.last("resets", one.number) or not (one.scheme.quota.goals or one.scheme.quota.sz_bytes or one.scheme.quota.ms):
         return None
     known = run.column("resets", one.number)
@@ -227,10 +227,9 @@ def _early_exit(state: State, one: SchemeRun) -> Cause | None:
 def _failed_charges(state: State, one: SchemeRun) -> Cause | None:
     run, n, unit = state.run, one.number, one.context.addr_unit
     tried, applied = run.last("sz_tried", n) * unit, run.last("sz_applied", n) * unit
-    resident, there = run.last("sz_resident", n), run.last("sz_there", n)
     if not run.has("sz_resident") or one.context.ops != "paddr" or not tried or not run.last("full_windows", n):
         return None
-    useless = max(tried - resident, 0.0) + there
+    useless = max(tried - run.last("sz_resident", n), 0.0)
     if useless < NEARLY_ALL * tried or applied > (1 - NEARLY_ALL) * tried:
         return None
     text = (
@@ -248,7 +247,7 @@ def _quota_limited(state: State, one: SchemeRun) -> Cause | None:
     late = run.grown("held_windows", n, state.tail_s), run.grown("full_windows", n, state.tail_s)
     if not full or full < NEARLY_ALL * held or late[1] < NEARLY_ALL * late[0] or not state.unmet(one):
         return None
-    esz = float(run.ds["esz_bytes"].values[-1, n]) * one.context.addr_unit
+    esz = float(run.esz_bytes(one)[-1])
     bound = {1: "sz_bytes", 2: "ms", 3: "its goal's tuner"}.get(int(run.last("quota_bound", n)), "")
     by = f", set by {bound}" if bound else ""
     text = f"{full:.0f} of {held:.0f} windows ended with the quota full ({format_bytes(esz)}{by}) and the goal missed"

@@ -78,7 +78,7 @@ def _silent(state: State) -> Cause:
     if rest.silent_s < state.run.window_s:
         text = f"the run's end at {state.run.end_s:g} s comes before pages come to rest or to a steady course"
     evidence = {"silent_s": rest.silent_s, "needed_s": rest.needed_s, "end_s": state.run.end_s}
-    return Cause("run-too-short", None, text, evidence)
+    return Cause("unexplained", None, text, evidence)
 
 
 def _unexplained(state: State) -> Cause:

@@ -80,7 +80,7 @@ def funnel_of(run: PageRun, one: SchemeRun) -> Funnel:
         asleep_s=round(run.asleep_s(one), 6) if counted else None,
         due=int(run.last("nr_due", n)) if counted else None,
         evaluated=int(run.last("resets", n)),
-        esz_bytes=int(run.ds["esz_bytes"].values[-1, n]),
+        esz_bytes=int(run.esz_bytes(one)[-1]),
         matched_bytes=int(run.last("sz_matched", n)) * unit if counted else None,
         core_passed_bytes=tried,
         tried_bytes=tried,

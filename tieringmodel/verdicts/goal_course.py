@@ -43,16 +43,32 @@ class GoalCourse:
     def evaluated(self) -> npt.NDArray[np.bool_]:
         """Records at which the goal has a value: its quota was evaluated before."""
         resets = self.run.column("resets", self.of.number)
-        return np.ones(self.run.time.size, bool) if resets is None else resets > 0
+        if resets is None:
+            return ~np.isnan(self._true_share())
+        return resets > 0
 
     @cached_property
     def values(self) -> Floats:
         """Value at each record, nan before the first evaluation."""
-        return np.where(self.evaluated, self.run.ds["goal_current"].values[:, self.number].astype(float), np.nan)
+        if self.run.has("goal_current"):
+            known = self.run.ds["goal_current"].values[:, self.number].astype(float)
+        else:
+            known = self._true_share()
+        return np.where(self.evaluated, known, np.nan)
+
+    def _true_share(self) -> Floats:
+        """What the value would be if it were measured without error, for datasets that do not keep it; nan if not known."""
+        key = share_key(self.goal)
+        if key is None or key[0] == "memcg" or key[1] not in self.run.nids:
+            return np.full(self.run.time.size, np.nan)
+        share = self.run.share_of_node(key[0] == "used", key[1])
+        return share if key[3] else FULL_BP - share
 
     @cached_property
     def targets(self) -> Floats:
         """Target in force at each record."""
+        if not self.run.has("goal_target"):
+            return np.full(self.run.time.size, float(self.goal.target_value))
         return self.run.ds["goal_target"].values[:, self.number].astype(float)
 
     @property
@@ -170,11 +186,8 @@ def share_key(goal: Goal) -> tuple[str, int, int, bool] | None:
 
 def courses(run: PageRun) -> list[GoalCourse]:
     """Return every goal of every scheme that is switched on and acts, or counts, with its opposites."""
-    out = [
-        GoalCourse(run, number, one, one.scheme.quota.goals[k])
-        for one in run.schemes
-        for k, number in enumerate(run.goal_numbers(one.number))
-    ]
+    every = [(one, goal) for one in run.schemes for goal in one.scheme.quota.goals]
+    out = [GoalCourse(run, number, one, goal) for number, (one, goal) in enumerate(every)]
     for course in out:
         mine = share_key(course.goal)
         for other in out:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from ..errors import InputError
 from .causes_run import causes_of
 from .funnel import funnel_of
 from .goal_course import courses
@@ -20,8 +21,16 @@ if TYPE_CHECKING:
     import xarray as xr
 
 
+NEEDED = ("time", "node", "class_pages", "class_rate_hz", "migrated_pages", "access_share_bp", "used_pages", "free_pages")
+"""Variables without which no page-level run can be judged; every version wrote them."""
+
+
 def verdict_of_run(ds: xr.Dataset, limits: RunThresholds) -> Verdict:
     """Return the verdict on a dataset of kind "simulation"."""
+    for name in NEEDED:
+        if name not in ds or "scenario" not in ds.attrs:
+            what = "scenario" if name in ds else name
+            raise InputError("ds", f"is no page-level run: it has no {what!r}", "pass what tieringmodel.simulate returned")
     run = PageRun(ds, limits)
     judge = Judge(run)
     found = judge.found()

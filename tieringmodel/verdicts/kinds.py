@@ -182,7 +182,9 @@ class Judge:
                 else True
             )
             blind = all(g.effect == 0 for g in self.goals_of(one)) or not stays
-            esz = run.ds["esz_bp"].values[:, one.number].astype(float)
+            esz = run.column("esz_bp", one.number)
+            if esz is None:
+                continue
             grows = esz[-1] > esz[run.at(self.tail_s)]
             capped = run.last("quota_bound", one.number) in (1, 2)
             if blind and not answers and (grows or capped or esz[-1] >= 2.0**64 - 2.0**11):

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from ..scenario import Context, Scenario, Scheme
+from ..scenario import Context, Goal, Scenario, Scheme
 from ..units import MIB
 from .run_view import moved_pages
 from .thresholds import RunThresholds
@@ -112,6 +112,11 @@ class PageRun:
         """Return a counter of a scheme at the end."""
         return float(self.ds[name].values[-1, scheme]) if name in self.ds else default
 
+    def esz_bytes(self, one: SchemeRun) -> Floats:
+        """Return a scheme's effective quota over time in bytes; 0 where the dataset lacks it."""
+        esz = self.column("esz_bytes", one.number)
+        return np.zeros(self.time.size) if esz is None else esz * one.context.addr_unit
+
     def grown(self, name: str, scheme: int, start_s: float) -> float:
         """Return by how much a counter of a scheme has grown since a time."""
         if name not in self.ds:
@@ -193,6 +198,16 @@ class PageRun:
         total = pages.sum(axis=1, keepdims=True)
         return np.asarray(np.divide(1e4 * pages, total, out=np.full(pages.shape, np.nan), where=total > 0))
 
+    def bytes_shared(self, goal: Goal) -> float:
+        """Return the bytes that a goal's share is one of: of touched pages, or of its node."""
+        if "eligible" in goal.metric:
+            touched = self.ds["class_rate_hz"].values.any(axis=0)
+            return float(self.ds["class_pages"].values[-1][:, touched].sum()) * self.page_bytes
+        if goal.nid not in self.nids:
+            return 0.0
+        at = self.nids.index(goal.nid)
+        return float(self.ds["used_pages"].values[-1, at] + self.ds["free_pages"].values[-1, at]) * self.page_bytes
+
     @cached_property
     def oracle(self) -> dict[str, Any] | None:
         """What an oracle was to reach, where one placed the pages."""
@@ -201,6 +216,10 @@ class PageRun:
         asked = json.loads(self.ds.attrs.get("parameters", "{}")).get("oracle")
         return dict(asked) if asked else None
 
-    def goal_numbers(self, scheme: int) -> list[int]:
-        """Return the numbers of a scheme's goals, over all schemes."""
-        return np.flatnonzero(self.ds["goal_scheme"].values == scheme).tolist()
+    def share_of_node(self, metric_counts_used: bool, nid: int) -> Floats:
+        """Return the share that a node's used memory has of its own, or that it serves of the accesses, bp."""
+        at = self.nids.index(nid)
+        if not metric_counts_used:
+            return np.asarray(self.ds["access_share_bp"].values[:, at], np.float64)
+        used, free = (self.ds[name].values[:, at].astype(float) for name in ("used_pages", "free_pages"))
+        return np.asarray(1e4 * used / np.maximum(used + free, 1.0))

@@ -73,7 +73,7 @@ class Fix:
     verdict: Verdict | None = None
 
     def __str__(self) -> str:
-        return f"with {self.text}: {self.outcome}" if self.outcome else self.text
+        return f"{self.text}: {self.outcome}" if self.outcome else self.text
 
     def to_dict(self) -> dict[str, Any]:
         """Return it as plain data, for JSON."""

@@ -44,7 +44,9 @@ def too_short(run: PageRun, one: SchemeRun) -> tuple[str, float] | None:
 
 def growth(run: PageRun, one: SchemeRun, since_s: float) -> float:
     """Return by what factor the effective quota grew per window since a time; 1 = not at all."""
-    esz = run.ds["esz_bp"].values[:, one.number].astype(float)
+    esz = run.column("esz_bp", one.number)
+    if esz is None:
+        return 1.0
     first = esz[run.at(since_s)]
     windows = max((run.end_s - since_s) / run.window_s, 1.0)
     return float((esz[-1] / first) ** (1 / windows)) if first > 0 and esz[-1] > 0 else 1.0
@@ -59,7 +61,7 @@ def waits_for_growth(run: PageRun, one: SchemeRun, since_s: float) -> bool:
     """Return whether the effective quota binds a missed goal and still grows."""
     if not one.scheme.quota.goals or growth(run, one, since_s) <= 1.001:
         return False
-    under = float(run.ds["esz_bytes"].values[-1, one.number]) * one.context.addr_unit < region_bytes(one)
+    under = float(run.esz_bytes(one)[-1]) < region_bytes(one)
     if under or not run.has("held_windows"):
         return under
     held, full = (run.grown(name, one.number, since_s) for name in ("held_windows", "full_windows"))
@@ -70,7 +72,7 @@ def waits_for_growth(run: PageRun, one: SchemeRun, since_s: float) -> bool:
 def first_hold_s(run: PageRun, one: SchemeRun) -> float:
     """Return when a growing effective quota will hold a region (s); inf if it does not grow."""
     factor = growth(run, one, run.end_s / 2)
-    esz = float(run.ds["esz_bytes"].values[-1, one.number]) * one.context.addr_unit
+    esz = float(run.esz_bytes(one)[-1])
     if factor <= 1.0 or esz <= 0:
         return math.inf
     return run.end_s + run.window_s * max(math.log(region_bytes(one) / esz) / math.log(factor), 0.0)
