@@ -14,6 +14,7 @@ from .scheme_facts import (
     NEARLY_ALL,
     NEARLY_NOTHING,
     first_pass_left_s,
+    first_visit_left_s,
     limit_of,
     missed,
     starved,
@@ -127,6 +128,8 @@ class Judge:
             goals = self.goals_of(one)
             if (self.waiting(one) or not goals) and (left_s := first_pass_left_s(run, one)):
                 return f"scheme {one.number} is on its first pass over memory, {left_s:.0f} s are left"
+            if self.waiting(one) and (left_s := first_visit_left_s(run, one, self.tail_s)):
+                return f"scheme {one.number} has not tried all that matches once, {left_s:.0f} s are left"
             if self.waiting(one) and waits_for_growth(run, one, self.tail_s):
                 return f"the effective quota of scheme {one.number} still grows"
             if (self.waiting(one) or not goals) and self._too_young(one):

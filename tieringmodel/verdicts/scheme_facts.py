@@ -99,6 +99,14 @@ def first_pass_left_s(run: PageRun, one: SchemeRun) -> float:
     return max(here - looked, 0.0) / max(looked / run.end_s, 1e-9)
 
 
+def first_visit_left_s(run: PageRun, one: SchemeRun, since_s: float) -> float:
+    """Return how long a scheme under a quota still needs to have tried as much as matches (s); 0 if it has, or rests."""
+    tried = run.last("sz_tried", one.number) * one.context.addr_unit
+    late = run.grown("sz_tried", one.number, since_s) * one.context.addr_unit
+    left = pages_of_pass(run, one) - tried
+    return left * (run.end_s - since_s) / late if left > 0 and late > 0 else 0.0
+
+
 def wanted_and_full(run: PageRun, one: SchemeRun, since_s: float) -> tuple[float, float, float]:
     """Return bytes since a time that passed and were elsewhere, that found no free frame, and that were there already."""
     n, unit = one.number, one.context.addr_unit
