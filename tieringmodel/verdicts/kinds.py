@@ -128,7 +128,8 @@ class Judge:
             goals = self.goals_of(one)
             if (self.waiting(one) or not goals) and (left_s := first_pass_left_s(run, one)):
                 return f"scheme {one.number} is on its first pass over memory, {left_s:.0f} s are left"
-            if self.waiting(one) and (left_s := first_visit_left_s(run, one, self.tail_s)):
+            little = self.ever_bytes(one) < run.limits.stuck_share * run.memory_bytes
+            if self.waiting(one) and little and (left_s := first_visit_left_s(run, one, self.tail_s)):
                 return f"scheme {one.number} has not tried all that matches once, {left_s:.0f} s are left"
             if self.waiting(one) and waits_for_growth(run, one, self.tail_s):
                 return f"the effective quota of scheme {one.number} still grows"
