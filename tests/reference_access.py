@@ -83,7 +83,9 @@ class SlowTable:
                 if g.kind == "rate":
                     out[c] += g.rate_hz
                 elif g.kind == "period":
-                    out[c] += 1e6 / self.tick_us / g.period / g.stride
+                    pages = np.flatnonzero(self.page_class == c)
+                    hit = ((pages - g.lo) % g.stride == 0).sum()
+                    out[c] += 1e6 / self.tick_us / g.period / (pages.size / hit) if hit else 0.0
                 else:
                     out[c] += 1e6 / self.tick_us * g.threshold / 2**32
         return out

@@ -35,6 +35,7 @@ STANDS_ALONE = {
     "interop.damo.program": "runs damo itself, the only place that starts a program",
     "interop.surroundings": "machines and workloads from files beside a scenario",
     "interop.sysfs.tree": "the dump as a tree, before anything in it has a meaning",
+    "linting.expected_accesses": "what DAMON will count, by arithmetic over groups and times",
     "linting.initial_placement": "where pages start, by arithmetic; no scheme is asked",
     "memory.page_lists": "the LRU lists, one mechanism of the kernel",
     "memory.populate": "the first placement of pages",
@@ -59,7 +60,6 @@ STANDS_ALONE = {
     "verdicts.statistics": "statistics of any series, with no verdict in them",
     "workload.named": "the cases that ship",
     "workload.tenants": "several workloads on one machine",
-    "workload.truth": "what is true about a workload, for those who measure",
     "workload.windows": "groups cut at times, without families",
 }
 """Modules that one sibling alone imports, and why they are not a part of it."""

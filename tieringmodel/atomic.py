@@ -8,6 +8,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from .units import KIB
+
 
 @contextmanager
 def replacing(path: str | Path) -> Iterator[Path]:
@@ -69,7 +71,7 @@ def replacing_netcdf(path: str | Path, n_bytes: int, n_variables: int) -> Iterat
             raise OSError(errno.EIO, f"cannot be written ({str(error).partition('(')[0].strip()})", str(path)) from None
 
 
-_HEADER_BYTES = 16 << 10
+_HEADER_BYTES = 16 * KIB
 
 
 def _about(path: Path, error: OSError) -> OSError:

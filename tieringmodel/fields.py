@@ -12,6 +12,7 @@ from typing import Any, Self
 
 from . import units
 from .errors import InputError
+from .units import LONG_MAX
 
 T = typing.TypeVar("T")
 MOST_NAMES = 40
@@ -187,6 +188,6 @@ def _plain(value: Any) -> Any:
         return value.to_dict()
     if isinstance(value, tuple):
         return [_plain(v) for v in value]
-    if isinstance(value, int) and not isinstance(value, bool) and value > 2**63 - 1:
+    if isinstance(value, int) and not isinstance(value, bool) and value > LONG_MAX:
         return "max" if value == units.ULONG_MAX else hex(value)
     return value

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from .units import MIB
+
 
 def warmup() -> float:
     """Compile the kernels that a run needs into the disk cache.
@@ -22,7 +24,7 @@ def warmup() -> float:
     from .simulation.simulate import simulate
 
     start = time.perf_counter()
-    scheme = Scheme("migrate_hot", target_nid=0, quota=Quota(sz_bytes=1 << 20, reset_interval_ms=100))
+    scheme = Scheme("migrate_hot", target_nid=0, quota=Quota(sz_bytes=MIB, reset_interval_ms=100))
     scenario = Scenario(
         Machine.dram_cxl("16 MiB", "16 MiB"),
         Workload(2048, groups=(Group(0, 512, rate_hz=100.0),), placement=(Placement(0, 2048, 1),)),

@@ -10,14 +10,16 @@ from decimal import Decimal, InvalidOperation, Overflow
 from .errors import InputError
 
 PAGE_SZ = 4096
+MAX_PAGES = 2**32 - 2
+"""Pages, or frames of a machine: 32 bits number them and leave two numbers free."""
 ULONG_MAX = 2**64 - 1
+LONG_MAX = 2**63 - 1
 LONGEST_US = 2**62 // 1000
 """146 years: the longest time that a signed 64-bit clock in ns counts, with room to add."""
 UINT_MAX = 2**32 - 1
-MIB = 1 << 20
+KIB, MIB, GIB = 1 << 10, 1 << 20, 1 << 30
 MOST_DIGITS = 40
 """A number that fits 64 bits has 20; what is longer is refused before anybody calculates with it."""
-GIB = 1 << 30
 
 _BYTES: dict[str, int] = {"": 1, "b": 1, "byte": 1, "bytes": 1}
 for _i, _letter in enumerate("kmgtp", 1):

@@ -14,7 +14,7 @@ import xarray as xr
 from small import pull, push, scenario
 
 import tieringmodel as tm
-from tieringmodel.comparison.compare import RECORDED, eligible_pages, recorded_series, share_bp, write_comparison
+from tieringmodel.comparison.compare import RECORDED, recorded_series, share_bp, write_comparison
 from tieringmodel.comparison.policies import Controlled, Policy, controlled, policies
 
 PULLPUSH = scenario(pull(), push())
@@ -100,14 +100,6 @@ def test_wrong_arguments_are_refused(
     with pytest.raises(tm.InputError) as caught:
         tm.compare(runs, **({"duration": "1 s"} | arguments))  # type: ignore[arg-type]
     assert caught.value.where == where
-
-
-def test_eligible_pages_are_those_that_anybody_touches_at_any_time() -> None:
-    groups = (
-        tm.Group(0, 100, rate_hz=1.0), tm.Group(50, 150, rate_hz=2.0, start_tick=10, end_tick=20),
-        tm.Group(200, 300, rate_hz=0.0), tm.Group(400, 410, kind="period", period=9),
-    )  # fmt: skip
-    assert eligible_pages(scenario(groups=groups)) == 160
 
 
 # ---- the real kernel beside the model ---------------------------------------------------------------------------------

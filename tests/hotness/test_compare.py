@@ -13,6 +13,7 @@ import xarray as xr
 
 import tieringmodel as tm
 from tieringmodel import InputError
+from tieringmodel.cost import DEFAULT
 from tieringmodel.hotness.promotion import POLICIES, Policy, zipf_rates
 from tieringmodel.plot.hotness import cost_message, sources_at_equal_cost
 
@@ -206,3 +207,33 @@ def test_promotion_studies_of_ones_own():
     for bad in ({"work_s": 0}, {"zipf": -1}, {"process_bytes": 100}, {"scan_bytes": "no"}):
         with pytest.raises(InputError):
             h.promotion_study(**TINY | bad)
+
+
+def test_every_cost_comes_from_the_table():
+    """An argument and the table's entry of the same quantity are one and the same; what the table says, sources assume."""
+    one = {name: POLICIES[name] for name in ("first access, node 0",)}
+    other = DEFAULT.replace(
+        dram_latency_ns=90,
+        remote_latency_ns=150,
+        cxl_latency_ns=400,
+        copy_4k_us=3,
+        hint_scan_bytes=6400 << 10,
+        hint_scan_period_s=0.5,
+    )
+    plain = {"process_bytes": "20 MiB", "work_s": 30.0}
+    given = {
+        "local_ns": 90,
+        "remote_ns": 150,
+        "cxl_ns": 400,
+        "migrate_ns": 3000,
+        "scan_bytes": "6400 KiB",
+        "scan_period_us": 500_000,
+    }
+    by_table, by_hand = h.promotion_study(one, costs=other, **plain), h.promotion_study(one, **plain, **given)
+    xr.testing.assert_equal(by_table, by_hand)
+    dearer = h.promotion_study(one, costs=other.replace(hint_fault_us=50), **plain)
+    assert (dearer["fault_share"] > by_table["fault_share"])[1]
+    faults, samples = h.source("hint_faults"), h.source("instruction_samples")
+    assert (faults.fault_ns, faults.scan_bytes, faults.scan_period_us) == (1000, 256 << 20, 1_000_000)
+    assert (faults.accesses, faults.scan_ns_per_page) == (2, 20)
+    assert (samples.sample_ns, samples.period_ops, samples.ring_entries) == (500, 262_144, 256)

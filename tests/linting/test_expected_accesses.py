@@ -11,7 +11,6 @@ from hypothesis import given, settings
 from lint_cases import MIB, PAGE, context, eligible, found, machine, move, quota
 
 import tieringmodel as tm
-from tieringmodel.linting.expected_accesses import touch_probability
 from tieringmodel.linting.rules.monitors import runs_by_phase
 from tieringmodel.linting.scheme_facts import facts_of
 from tieringmodel.scenario import Attrs, Group, Placement, Scenario, Target, Vma, Workload
@@ -61,7 +60,7 @@ def expected_nr(sc: Scenario, page: int, tick: int) -> float:
     """The nr_accesses of one page at a tick, one group after the other."""
     attrs = sc.contexts[0].attrs
     missed = math.prod(
-        1 - touch_probability(g, attrs.sample_us, sc.tick_us)
+        1 - g.touch_probability(attrs.sample_us, sc.tick_us)
         for g in sc.workload.groups
         if g.lo <= page < g.hi and g.start_tick <= tick < g.end_tick
     )

@@ -13,7 +13,6 @@ from lint_cases import HOT, MIB, PAGE, context, eligible, free, machine, move, q
 from numba import njit
 
 from tieringmodel.kernels.access import rules_touched
-from tieringmodel.linting.expected_accesses import touch_probability
 from tieringmodel.linting.goal_reading import reading
 from tieringmodel.linting.initial_placement import Places
 from tieringmodel.linting.scheme_facts import facts_of
@@ -204,15 +203,15 @@ def test_expected_access_counts_follow_the_access_table():
             page = int(rng.integers(100))
             cls = int(access.page_class[page])
             seen += bool(touched(access.arrays, cls, page, tick - 1, tick))
-        expected = touch_probability(group, 5_000, 5_000)
+        expected = group.touch_probability(5_000, 5_000)
         # Three and a half standard deviations of a mean of independent draws.
         assert seen / samples == pytest.approx(expected, abs=3.5 * math.sqrt(0.25 / samples))
 
 
 def test_intervals_of_samples_longer_than_a_tick():
-    assert touch_probability(Group(0, 1, rate_hz=10.0), 100_000, 20_000) == pytest.approx(1 - math.exp(-1))
-    assert touch_probability(Group(0, 1, kind="period", period=10), 100_000, 20_000) == 0.5
-    assert touch_probability(Group(0, 1, kind="hash", threshold=2**31), 40_000, 20_000) == 0.75
+    assert Group(0, 1, rate_hz=10.0).touch_probability(100_000, 20_000) == pytest.approx(1 - math.exp(-1))
+    assert Group(0, 1, kind="period", period=10).touch_probability(100_000, 20_000) == 0.5
+    assert Group(0, 1, kind="hash", threshold=2**31).touch_probability(40_000, 20_000) == 0.75
     assert facts_of(scenario(move(0, quota(used(8000))), workload=workload(10))).touches(0).nr[0] == pytest.approx(
         20 * (1 - math.exp(-2))
     )

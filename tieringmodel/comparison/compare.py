@@ -18,6 +18,7 @@ from ..scenario import Scenario, need_scenario
 from ..simulation.simulate import attributes, simulate
 from ..units import MIB, parse_duration_us
 from ..verdicts.row import Row, row_of, row_of_recording
+from ..workload.truth import touched_pages
 from .policies import Controlled, Policy, controlled, goal_name
 
 if TYPE_CHECKING:
@@ -34,15 +35,6 @@ def share_bp(ds: xr.Dataset, what: Controlled) -> npt.NDArray[np.float64]:
         return np.asarray(ds["access_share_bp"].sel(node=what.nid).values, float)
     used, free = ds["used_pages"].sel(node=what.nid).values, ds["free_pages"].sel(node=what.nid).values
     return np.asarray(1e4 * used / (used + free), float)
-
-
-def eligible_pages(scenario: Scenario) -> int:
-    """Return the workload pages that are touched at any time."""
-    touched = np.zeros(scenario.workload.n_pages, bool)
-    for g in scenario.workload.groups:
-        if g.rate_hz or g.kind != "rate":
-            touched[g.lo : g.hi] = True
-    return int(touched.sum())
 
 
 def compare(
@@ -110,7 +102,7 @@ def compare(
     }
     first = next(iter(runs.values())).scenario
     what = what or controlled(first)
-    n_eligible = eligible_pages(first) if what.kind == "access" else first.workload.n_pages
+    n_eligible = touched_pages(first.workload) if what.kind == "access" else first.workload.n_pages
     grid = np.linspace(0.0, duration_s, 1 + min(1000, max(60, int(duration_s))))
     shares, rates, summaries = [], [], []
     snapshots: xr.Dataset | None = None
@@ -238,14 +230,13 @@ def recorded_series(
     if what.kind == "used":
         total = np.asarray(record[f"n{what.nid}_total_kb"], float)
         return time, np.asarray(1e4 * (total - np.asarray(record[f"n{what.nid}_free_kb"], float)) / total), moved
-    tick_ms = scenario.tick_us / 1e3
+    tick, tick_us = np.asarray(record["t_ms"], float) * 1e3 / scenario.tick_us, scenario.tick_us
     served, total = np.zeros(time.size), np.zeros(time.size)
     segments = dict.fromkeys(g.name for g in scenario.workload.groups)
     for name in segments:
         rate = np.zeros(time.size)
         for g in (g for g in scenario.workload.groups if g.name == name):
-            inside = (time * 1e3 / tick_ms >= g.start_tick) & (time * 1e3 / tick_ms < g.end_tick)
-            rate[inside] = g.rate_hz if g.kind == "rate" else 1e3 / tick_ms / g.period
+            rate[(tick >= g.start_tick) & (tick < g.end_tick)] = g.touch_rate_hz(tick_us) * len(g.touched()) / (g.hi - g.lo)
         for nid in (n.nid for n in scenario.machine.nodes):
             pages = np.asarray(record[f"{name}_n{nid}_pages"], float) * rate
             total += pages

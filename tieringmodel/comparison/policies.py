@@ -10,6 +10,7 @@ from ..damon.vaddr import joined
 from ..errors import InputError
 from ..scenario import AccessPattern, Attrs, Context, Dest, Placement, Quota, Scenario, Scheme, Target, Vma
 from ..units import PAGE_SZ
+from ..workload.truth import touched_pages
 from .presets import is_share, preset
 
 WEIGHT_POLICIES: dict[str, tuple[str, str]] = {
@@ -182,9 +183,8 @@ def with_gap(scenario: Scenario, gap_bp: int = 200) -> Scenario | None:
     if len(goals) != 2 or len({g.nid for g in goals}) != 2 or not all(g.metric in _SHARES for g in goals):
         return None
     surplus = sum(g.target_value for g in goals) - (10_000 - gap_bp)
-    touched = sum(g.hi - g.lo for g in scenario.workload.groups if g.rate_hz or g.kind != "rate")
     page = scenario.machine.folio_bytes
-    step = max(touched * page * gap_bp // 10_000, page)
+    step = max(touched_pages(scenario.workload) * page * gap_bp // 10_000, page)
     cap = 1 << (step.bit_length() - 1)
     surplus = max(surplus, 0)
     first = min(surplus // 2, goals[0].target_value - 1)

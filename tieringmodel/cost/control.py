@@ -10,15 +10,15 @@ import numpy.typing as npt
 
 from ..errors import InputError
 from ..scenario import Scenario, Scheme
-from ..units import PAGE_SZ
+from ..units import KIB, MIB, PAGE_SZ
 from .constants import DEFAULT, ESTIMATES, Costs
 
 if TYPE_CHECKING:
     import xarray as xr
 
-BLOCK_SZ = 2 << 20
+BLOCK_SZ = 2 * MIB
 COMPONENTS = ("access checks", "region upkeep", "migration walk", "copies", "goal metrics", "rmap walks")
-FOLIOS = {"4 KiB": ("copy_4k_us", PAGE_SZ), "64 KiB": ("copy_64k_us", 64 << 10), "2 MiB": ("copy_2m_us", BLOCK_SZ)}
+FOLIOS = {"4 KiB": ("copy_4k_us", PAGE_SZ), "64 KiB": ("copy_64k_us", 64 * KIB), "2 MiB": ("copy_2m_us", BLOCK_SZ)}
 _WALKED = ("node_sys_bp", "node_target_mem_bp", "node_eligible_mem_bp", "node_ineligible_mem_bp")
 
 

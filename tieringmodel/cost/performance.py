@@ -35,7 +35,7 @@ class NodePerformance:
 
     idle_latency_ns: float
     bandwidth_gbps: float
-    queue_ns: float = 20.0
+    queue_ns: float = DEFAULT.queue_ns.default
     name: str = ""
 
     def __post_init__(self) -> None:

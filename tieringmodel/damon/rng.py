@@ -10,6 +10,7 @@ from ..kernels import draws
 from ..kernels._bundle import bundle
 from ..kernels.layout import Draws
 from ..kernels.random import mixed
+from ..units import ULONG_MAX
 
 
 @bundle
@@ -37,7 +38,7 @@ def _rng(kind: np.uint64, key: int = 0, registers: tuple[int, ...] = (0, 0, 0, 0
 
 def lfsr_registers(seed: int) -> tuple[int, int, int, int]:
     """Return the registers s1 … s4 after seeding with a 64-bit number, as ``prandom_seed_state`` does without warm-up."""
-    seed &= 2**64 - 1
+    seed &= ULONG_MAX
     i = ((seed >> 32) ^ (seed << 10) ^ seed) & 0xFFFFFFFF
     one, two, three, four = (i + m if i < m else i for m in (2, 8, 16, 128))
     return one, two, three, four

@@ -7,16 +7,17 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..cost.constants import DEFAULT
+from ..damon.regions import RegionSet, SplitState
+from ..damon.rng import counter_rng
 from ..errors import InputError
 from ..fields import Checked
 from .protocol import Activity, Floats, Ints, Reports, check_share, joined
-from .regions import AdaptiveRegions
 from .tlb import characteristic_time_s, set_probability
 
 
 @dataclass(eq=False)
 class AccessedBits(Checked):
-    """Regions, one page of each looked at per sampling interval; a region's count stands for all of its pages.
+    """DAMON's regions, one page of each looked at per sampling interval; a region's count stands for all of its pages.
 
     A count is the number of sampling intervals with a touch, so pages touched more often than once per interval look
     alike. Folio granularity: an access to any page of an aligned run of ``folio_pages`` makes all of them accessed
@@ -27,7 +28,7 @@ class AccessedBits(Checked):
     sample_us, aggr_us : int
         Sampling and aggregation interval.
     min_nr_regions, max_nr_regions : int
-        Bounds of the adaptive regions.
+        Bounds of the adaptive regions, which merge and split as in `damon.regions.RegionSet`.
     edges : tuple of int
         Fixed regions instead: the first page of each, and one past the last page.
     folio_pages : int
@@ -59,7 +60,7 @@ class AccessedBits(Checked):
             raise InputError("edges", "do not ascend from 0", "write 0, then the first page of each further region, the end")
         if self.check_ns < 0:
             raise InputError("check_ns", f"{self.check_ns} is negative", "write nanoseconds")
-        self._regions: AdaptiveRegions | None = None
+        self._regions: RegionSet | None = None
         self._counts = np.zeros(0, np.int64)
         self._done = 0
         self._next_us = -1
@@ -142,12 +143,16 @@ class AccessedBits(Checked):
                 text = f"end at page {self.edges[-1]}, the activity has {activity.n_pages} pages"
                 raise InputError("edges", text, "let the last one be the number of pages")
         else:
-            seed = int(rng.integers(2**63))
-            self._regions = AdaptiveRegions(activity.n_pages, self.min_nr_regions, self.max_nr_regions, self.folio_pages, seed)
+            self._regions, self._split = RegionSet([[[0, activity.n_pages, 0, 0, 0]]]), SplitState()
+            self._draws = counter_rng(int(rng.integers(2**63)))
+            self._limit = self._regions.apply_min_nr_regions(self.min_nr_regions, self.folio_pages)
         self._counts = np.zeros(self._edges().size - 1, np.int64)
 
     def _edges(self) -> Ints:
-        return self._regions.edges() if self._regions else np.array(self.edges, np.int64)
+        if self._regions is None:
+            return np.array(self.edges, np.int64)
+        now, n = self._regions.now, self._regions.n
+        return np.append(now.start[:n], now.end[n - 1]).astype(np.int64)
 
     def _rates(self, activity: Activity) -> tuple[Floats, float]:
         """Return the rate of each folio and the TLB's characteristic time; they change only with the activity's array."""
@@ -169,8 +174,12 @@ class AccessedBits(Checked):
             counts[seen].astype(np.float64),
             np.full(seen.size, time_us, np.int64),
         )
-        if self._regions:
-            self._regions.adjust(counts, self.samples)
+        if (regions := self._regions) is not None:
+            regions.now.nr[: regions.n] = counts
+            regions.merge(int(counts.max()) // 10, self._limit, self.samples, self.max_nr_regions)
+            self._limit = regions.apply_min_nr_regions(self.min_nr_regions, self.folio_pages)
+            regions.reset_aggregated()
+            regions.split(self._split, self.max_nr_regions, self.folio_pages, self._draws)
         self._counts = np.zeros(self._edges().size - 1, np.int64)
         self._done = 0
         return report

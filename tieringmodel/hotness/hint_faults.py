@@ -10,7 +10,7 @@ import numpy as np
 from ..cost.constants import DEFAULT
 from ..errors import InputError
 from ..fields import Checked
-from ..units import MIB, PAGE_SZ
+from ..units import PAGE_SZ
 from .protocol import Activity, Floats, Ints, Reports, check_held, check_share, joined, page_reports
 
 _TICK_US = 1000.0
@@ -56,9 +56,9 @@ class HintFaults(Checked):
         CPU time (assumed, see `tieringmodel.cost`).
     """
 
-    scan_bytes: int = 256 * MIB
-    scan_period_us: int = 1_000_000
-    accesses: int = 2
+    scan_bytes: int = int(DEFAULT.hint_scan_bytes.default)
+    scan_period_us: int = int(1e6 * DEFAULT.hint_scan_period_s.default)
+    accesses: int = int(DEFAULT.promote_after.default)
     record: str = "precise"
     window_us: int = 0
     hot_threshold_us: int = 0

@@ -39,11 +39,11 @@ class InstructionSamples(Checked):
         CPU time per sample (assumed, see `tieringmodel.cost`).
     """
 
-    period_ops: int = 262_144
+    period_ops: int = int(DEFAULT.ibs_period_ops.default)
     ops_per_access: float = 4.0
     accesses_per_touch: float = 1.0
     n_cpus: int = 8
-    ring_entries: int = 256
+    ring_entries: int = int(DEFAULT.ibs_ring_entries.default)
     drain_us: int = 100_000
     sample_ns: float = 1_000 * DEFAULT.access_sample_us.default
 

@@ -18,8 +18,9 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from ..cost.constants import DEFAULT, Costs
 from ..errors import InputError
-from ..units import MIB, PAGE_SZ, parse_bytes
+from ..units import PAGE_SZ, parse_bytes
 from .hint_faults import HintFaults
 from .protocol import Activity, Floats
 
@@ -91,17 +92,18 @@ def zipf_rates(n_pages: int, exponent: float, total_hz: float, seed: int) -> Flo
 def promotion_study(
     policies: Mapping[str, Policy | None] | None = None,
     *,
+    costs: Costs = DEFAULT,
     process_bytes: int | str = "800 MiB",
     work_s: float = 120.0,
     zipf: float = 0.8,
-    scan_bytes: int | str = 256 * MIB,
-    scan_period_us: int = 1_000_000,
+    scan_bytes: int | str | None = None,
+    scan_period_us: int | None = None,
     hot_threshold_us: int = 1_000_000,
-    local_ns: float = 100.0,
-    remote_ns: float = 200.0,
-    cxl_ns: float = 250.0,
+    local_ns: float | None = None,
+    remote_ns: float | None = None,
+    cxl_ns: float | None = None,
     outstanding: float = 4.0,
-    migrate_ns: float = 1240.0,
+    migrate_ns: float | None = None,
     step_us: int = 250_000,
     seed: int = 0,
 ) -> xr.Dataset:
@@ -116,6 +118,8 @@ def promotion_study(
     ----------
     policies : mapping of str to Policy or None, optional
         By default `POLICIES`; None stands for no promotion and is always run first as the base.
+    costs : Costs
+        Scan, fault, latencies and copy, where the arguments below leave them out.
     process_bytes : int or str
         Memory of a process; 100 GB over 128 processes by default.
     work_s : float
@@ -124,12 +128,12 @@ def promotion_study(
         Exponent of the rates (assumed).
     scan_bytes, scan_period_us, hot_threshold_us
         As in `HintFaults`; NUMA balancing's hot threshold of 1 s by default.
-    local_ns, remote_ns, cxl_ns : float
-        Latencies (local and CXL: ASPLOS'25 Melody; remote: assumed).
+    local_ns, remote_ns, cxl_ns : float, optional
+        Latencies of the socket's own memory, the other socket's, and CXL memory.
     outstanding : float
         Touches under way at once (assumed); with 250 ns per touch that makes 16 million touches per second and process.
-    migrate_ns : float
-        Copy of a page (move_pages on Zen 3, Linux 7.1-rc1).
+    migrate_ns : float, optional
+        Copy of a page.
     step_us : int
         Longest step of the simulation; pages promoted in a step are fast from the next one on.
     seed : int
@@ -156,11 +160,16 @@ def promotion_study(
     """
     import xarray as xr
 
+    migrate_ns = 1e3 * costs.copy_4k_us.default if migrate_ns is None else migrate_ns
+    latencies = {
+        "local_ns": (local_ns, costs.dram_latency_ns),
+        "remote_ns": (remote_ns, costs.remote_latency_ns),
+        "cxl_ns": (cxl_ns, costs.cxl_latency_ns),
+    }
+    local, remote, cxl = (cost.default if value is None else value for value, cost in latencies.values())
     given = {
         "work_s": work_s,
-        "local_ns": local_ns,
-        "remote_ns": remote_ns,
-        "cxl_ns": cxl_ns,
+        **dict(zip(latencies, (local, remote, cxl), strict=True)),
         "outstanding": outstanding,
         "step_us": step_us,
     }
@@ -173,8 +182,14 @@ def promotion_study(
     if n < 1:
         raise InputError("process_bytes", f"{process_bytes!r} is less than a page", "write e.g. '800 MiB'")
     runs = {"none": None} | {k: p for k, p in (POLICIES if policies is None else policies).items() if p is not None}
-    latency = np.array([[local_ns, remote_ns, cxl_ns], [remote_ns, local_ns, cxl_ns]])
-    scan = {"scan_bytes": scan_bytes, "scan_period_us": scan_period_us, "hot_threshold_us": hot_threshold_us}
+    latency = np.array([[local, remote, cxl], [remote, local, cxl]])
+    scan = {
+        "scan_bytes": int(costs.hint_scan_bytes.default) if scan_bytes is None else scan_bytes,
+        "scan_period_us": round(1e6 * costs.hint_scan_period_s.default) if scan_period_us is None else scan_period_us,
+        "hot_threshold_us": hot_threshold_us,
+        "fault_ns": 1e3 * costs.hint_fault_us.default,
+        "scan_ns_per_page": costs.scan_page_ns.default,
+    }
     rows = []
     for policy in runs.values():
         source = None

@@ -96,6 +96,7 @@ def activities(truth: Activity | Scenario, duration: str | float, interval: str 
         return
     from ..memory.physical import PhysicalMemory
     from ..workload.access import AccessTable
+    from ..workload.truth import page_rates
 
     tick_us = truth.tick_us
     table = AccessTable(truth.workload, tick_us, 0)
@@ -104,7 +105,7 @@ def activities(truth: Activity | Scenario, duration: str | float, interval: str 
     # Tick k decides about the time that ends at k ticks.
     changes = [(t - 1) * tick_us for t in table.changes if 0 < (t - 1) * tick_us < end_us]
     for since_us, until_us in zip([0, *changes], [*changes, end_us], strict=True):
-        rates = table.touch_rate_hz(since_us // tick_us + 1)[table.page_class]
+        rates = page_rates(truth.workload, since_us // tick_us + 1, tick_us)
         for at_us in range(since_us, until_us, step_us):
             yield Activity(rates, node, at_us, min(step_us, until_us - at_us))
 

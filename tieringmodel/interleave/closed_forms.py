@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import InputError
+from ..units import ULONG_MAX
 from .setup import checked_weights, integer, round_half_up
 
 Shares = NDArray[np.float64]
@@ -413,7 +414,7 @@ def vma_offset_pages(weights: Sequence[int], n_pages: int, vma_start: int = 0, s
     """
     checked = checked_weights("weights", weights)
     n = integer("n_pages", n_pages, 1, 2**62)
-    start, step = integer("vma_start", vma_start, 0, 2**64 - 1), integer("stride", stride, 0, 2**64 - 1)
+    start, step = integer("vma_start", vma_start, 0, ULONG_MAX), integer("stride", stride, 0, ULONG_MAX)
     total, upto, counts = sum(checked), 0, []
     below = [0]
     for weight in checked:

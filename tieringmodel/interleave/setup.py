@@ -9,6 +9,7 @@ from decimal import ROUND_HALF_UP, Decimal
 from typing import Any
 
 from ..errors import InputError
+from ..units import UINT_MAX, ULONG_MAX
 
 RULES = ("iid", "pfn_mod", "first", "last", "per_node", "push_only", "vma_offset")
 ALLOCATORS = ("fresh", "fifo", "lifo", "random")
@@ -48,7 +49,7 @@ def integers(where: str, values: object, high: int) -> tuple[int, ...]:
 
 def checked_weights(where: str, weights: object) -> tuple[int, ...]:
     """Return interleave weights as ints: one per node, each >= 0, sum in 1 ... 2**32 - 1, not reduced."""
-    checked = integers(where, weights, 2**32 - 1)
+    checked = integers(where, weights, UINT_MAX)
     if not 1 <= len(checked) <= MAX_NODES:
         raise InputError(where, f"{len(checked)} weights", f"give one weight for each of 1 to {MAX_NODES} nodes")
     if not 0 < sum(checked) < 2**32:
@@ -84,13 +85,13 @@ class Setup:
         put(self, "rule", one_of("rule", self.rule, RULES))
         put(self, "weights", checked_weights("weights", self.weights))
         put(self, "allocator", one_of("allocator", self.allocator, ALLOCATORS))
-        put(self, "n_pages", integer("n_pages", self.n_pages, 1, 2**32 - 1))
+        put(self, "n_pages", integer("n_pages", self.n_pages, 1, UINT_MAX))
         put(self, "rounds", integer("rounds", self.rounds, 0, MAX_ROUNDS))
         put(self, "start_node", integer("start_node", self.start_node, 0, self.nodes - 1, "name a node with a weight"))
-        put(self, "vma_start", integer("vma_start", self.vma_start, 0, 2**64 - 1))
-        put(self, "stride", integer("stride", self.stride, 1, 2**64 - 1))
+        put(self, "vma_start", integer("vma_start", self.vma_start, 0, ULONG_MAX))
+        put(self, "stride", integer("stride", self.stride, 1, ULONG_MAX))
         put(self, "refractory", integer("refractory", self.refractory, 0, MAX_ROUNDS))
-        put(self, "seed", integer("seed", self.seed, 0, 2**64 - 1))
+        put(self, "seed", integer("seed", self.seed, 0, ULONG_MAX))
         self._check_share()
         self._check_frames()
         if self.rule in ("first", "last") and self.nodes != 2:

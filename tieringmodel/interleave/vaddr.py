@@ -8,6 +8,7 @@ import numpy as np
 
 from ..errors import InputError
 from ..kernels import placement as kernels
+from ..units import UINT_MAX, ULONG_MAX
 from .setup import integer, integers
 
 MAX_ORDER = 51  # 2**51 pages of 4 KiB are half of a 64-bit address space
@@ -58,12 +59,12 @@ def vaddr_dest_index(
     [0, 0, 1, 1, 1, 0]
     """
     addresses = [("vm_pgoff", vm_pgoff), ("vm_start", vm_start), ("addr", addr)]
-    pgoff, start, at = (np.uint64(integer(where, value, 0, 2**64 - 1)) for where, value in addresses)
+    pgoff, start, at = (np.uint64(integer(where, value, 0, ULONG_MAX)) for where, value in addresses)
     if at < start:
         raise InputError("addr", f"{addr:#x} is below the VMA's start {vm_start:#x}", "give an address inside the VMA")
     order = integer("order", order, 0, MAX_ORDER)
     folio_nid = integer("folio_nid", folio_nid, 0, 2**31 - 1)
-    checked_nodes, checked_weights = integers("nodes", nodes, 2**32 - 1), integers("weights", weights, 2**32 - 1)
+    checked_nodes, checked_weights = integers("nodes", nodes, UINT_MAX), integers("weights", weights, UINT_MAX)
     if len(checked_nodes) != len(checked_weights):
         raise InputError("weights", f"{len(checked_weights)} for {len(checked_nodes)} nodes", "give one per node")
     if not checked_nodes:

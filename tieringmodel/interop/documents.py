@@ -11,8 +11,9 @@ from pathlib import Path
 from typing import Any, BinaryIO, NoReturn, cast
 
 from ..errors import InputError
+from ..units import MIB
 
-MAX_TEXT_BYTES = 64 << 20
+MAX_TEXT_BYTES = 64 * MIB
 """Parameter files are kilobytes; records have a limit of their own."""
 
 MAX_YAML_DEPTH = 64

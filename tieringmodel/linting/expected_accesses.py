@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import math
 from bisect import bisect_left
 from typing import NamedTuple
 
 import numpy as np
 
-from ..scenario import Group, Scenario
+from ..scenario import Scenario
 
 
 class Touches(NamedTuple):
@@ -38,16 +37,6 @@ class Touches(NamedTuple):
         return range(int(first), min(int(last) + 1, len(self.edges) - 1))
 
 
-def touch_probability(group: Group, sample_us: int, tick_us: int) -> float:
-    """Return the probability that a sampling interval sees a page of the group touched, averaged over its pages."""
-    ticks = sample_us / tick_us
-    if group.kind == "rate":
-        return -math.expm1(-group.rate_hz * sample_us * 1e-6)
-    if group.kind == "period":
-        return min(ticks / group.period, 1.0) / group.stride
-    return 1.0 - float((1.0 - group.threshold / 2**32) ** max(ticks, 1.0))
-
-
 def touches_of(scenario: Scenario, c: int, phases: tuple[int, ...]) -> Touches:
     """Return the areas that cover all logical pages, with the nr_accesses that context c can expect of each.
 
@@ -63,7 +52,7 @@ def touches_of(scenario: Scenario, c: int, phases: tuple[int, ...]) -> Touches:
     for g in groups:
         first, behind = bisect_left(phases, g.start_tick), bisect_left(phases, g.end_tick)
         if first < behind:
-            part = first, behind, touch_probability(g, attrs.sample_us, scenario.tick_us)
+            part = first, behind, g.touch_probability(attrs.sample_us, scenario.tick_us)
             for k in range(index[g.lo], index[g.hi]):
                 inside[k].append(part)
     pieces = [_missed(parts, len(phases)) for parts in inside]

@@ -9,23 +9,22 @@ import numpy as np
 import numpy.typing as npt
 
 from ..errors import InputError
+from ..units import LONG_MAX, ULONG_MAX
 
-PAGE_BYTES = 4096
-ULONG_MAX = 2**64 - 1
 NO_CAP = ULONG_MAX
 """Cap that never binds: TEMPORAL asks for everything below the goal, as it does without a size quota."""
-MAX_PAGES = 2**42
+MOST_PAGES = 2**42
 """Largest page count (16 PiB): page counts times 10000 bp times a tolerance stay inside 64 bits, and inside a float."""
 MAX_WINDOWS = 10**8
 
 WHOLE: dict[str, tuple[int, int, str]] = {
     "target_bp": (1, 10_000, "give the goal in basis points, 1 to 10000"),
-    "n_pages": (1, MAX_PAGES, f"give a page count from 1 to {MAX_PAGES}"),
-    "start_pages": (0, MAX_PAGES, "give a page count from 0 to n_pages"),
+    "n_pages": (1, MOST_PAGES, f"give a page count from 1 to {MOST_PAGES}"),
+    "start_pages": (0, MOST_PAGES, "give a page count from 0 to n_pages"),
     "cap_bytes": (1, ULONG_MAX, "give bytes per window from 1 to 2**64 - 1, or None for no cap"),
     "delay": (0, 2**31, "give a number of windows, 0 or more"),
-    "leak_pages": (0, MAX_PAGES, "give pages per window, 0 or more"),
-    "capacity_pages": (0, MAX_PAGES, "give a page count, or None when all pages fit"),
+    "leak_pages": (0, MOST_PAGES, "give pages per window, 0 or more"),
+    "capacity_pages": (0, MOST_PAGES, "give a page count, or None when all pages fit"),
     "clamp_bp": (1, 10_000, "give basis points, 1 to 10000, or None for no clamp"),
     "windows": (1, MAX_WINDOWS, f"give a number of windows from 1 to {MAX_WINDOWS}"),
     "esz_bp0": (0, ULONG_MAX, "give a 64-bit number of 1/10000 bytes"),
@@ -35,7 +34,7 @@ REAL: dict[str, tuple[float, float, str]] = {
     "leak_rate": (0.0, 1.0, "give the share of the goal node's pages that leaves per window, 0 to 1"),
     "noise_bp": (0.0, 10_000.0, "give a standard deviation in basis points, 0 to 10000"),
 }
-NO_LIMIT: dict[str, int] = {"cap_bytes": NO_CAP, "capacity_pages": MAX_PAGES, "clamp_bp": 10_000}
+NO_LIMIT: dict[str, int] = {"cap_bytes": NO_CAP, "capacity_pages": MOST_PAGES, "clamp_bp": 10_000}
 """What None stands for where a limit may be left out."""
 
 
@@ -91,7 +90,7 @@ def whole_array(name: str, value: Any) -> npt.NDArray[Any]:
     array = np.asarray(value)
     if array.size == 0:
         raise InputError(name, "an empty array has no runs", "give at least one value")
-    dtype = np.uint64 if WHOLE[name][1] > 2**63 - 1 else np.int64
+    dtype = np.uint64 if WHOLE[name][1] > LONG_MAX else np.int64
     if array.dtype.kind in "iu" or (array.dtype.kind == "f" and np.array_equal(array, np.rint(array))):
         for extreme in (array.min(), array.max()):
             whole(name, extreme)

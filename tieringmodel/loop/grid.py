@@ -111,9 +111,9 @@ def run_many(
     # An array per argument keeps the kernel's signature, and so its compiled form, the same for every grid.
     a = {name: np.ascontiguousarray(np.broadcast_to(array, shape)).ravel() for name, array in checked.items()}
     worst = int(np.argmax(a["start_pages"] - a["n_pages"]))
-    check.start_fits(int(a["start_pages"][worst]), int(a["n_pages"][worst]), check.MAX_PAGES, False)
+    check.start_fits(int(a["start_pages"][worst]), int(a["n_pages"][worst]), check.MOST_PAGES, False)
     worst = int(np.argmax(a["start_pages"] - a["capacity_pages"]))
-    check.start_fits(int(a["start_pages"][worst]), check.MAX_PAGES, int(a["capacity_pages"][worst]), inward)
+    check.start_fits(int(a["start_pages"][worst]), check.MOST_PAGES, int(a["capacity_pages"][worst]), inward)
     worst = int(np.argmax(a["n_pages"].astype(float) * a["windows"]))
     if int(a["n_pages"][worst]) * int(a["windows"][worst]) >= 2**63:
         raise InputError(

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from ..errors import InputError
 from ..scenario import Machine
-from ..units import format_bytes, parse_bytes
+from ..units import KIB, MIB, format_bytes, parse_bytes
 
 LIMIT = "TIERINGMODEL_MEMORY_LIMIT"
 _CGROUPS = (
@@ -18,7 +18,7 @@ _CGROUPS = (
 )
 PER_FRAME = 8 + 2 / 8 + 2 * 2 / 512 + 1 / 4096
 """Bytes: the page's record, a bit each for free and for LRU, two counts per 512 frames, a flag per 4096."""
-FIXED_BYTES = 64 << 20
+FIXED_BYTES = 64 * MIB
 """The interpreter with numpy and numba, scratch arrays, and the log of moves."""
 
 
@@ -60,7 +60,7 @@ def available_bytes() -> int | None:
     found = []
     for line in _read("/proc/meminfo").splitlines():
         if line.startswith("MemAvailable:"):
-            found.append(int(line.split()[1]) * 1024)
+            found.append(int(line.split()[1]) * KIB)
     for most, used in _CGROUPS:
         limit, current = _read(most).strip(), _read(used).strip()
         if limit.isdigit() and current.isdigit():
@@ -119,7 +119,7 @@ def check_memory(machine: Machine, pages: int, frame_of: bool, seen: bool, out: 
         return
     share = max(available - FIXED_BYTES, 0) / (needed - FIXED_BYTES)
     remedy = f"simulate at most {int(frames * share):.1e} frames"
-    if size < 2 << 20:
+    if size < 2 * MIB:
         remedy += " or set machine.folio_bytes = '2 MiB'"
     text = f"has {frames} frames of {format_bytes(size)}: the run needs {format_bytes(needed)}"
     raise InputError("machine", f"{text}, {format_bytes(available)} are free", f"{remedy}; {LIMIT} overrides what is free")

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from ..units import PAGE_SZ
+from ..units import KIB, PAGE_SZ
 
 if TYPE_CHECKING:
     from .physical import PhysicalMemory
@@ -91,14 +91,14 @@ class PageList:
 
 def batch_pages(managed: int) -> int:
     """Return the batch of a node's lists (``zone_batchsize``): a power of two less one, at most 63."""
-    part = min(managed >> 12, 256 * 1024 // PAGE_SZ)
+    part = min(managed >> 12, 256 * KIB // PAGE_SZ)
     return (1 << ((part + part // 2).bit_length() - 1)) - 1 if part > 1 else 1
 
 
 def low_watermark_pages(managed: int, managed_in_all: int) -> int:
     """Return a node's low watermark for the default ``min_free_kbytes`` and ``watermark_scale_factor``."""
-    min_free_kb = min(max(math.isqrt(managed_in_all * PAGE_SZ // 1024 * 16), 128), 262_144)
-    lowest = min_free_kb * 1024 // PAGE_SZ * managed // max(managed_in_all, 1)
+    min_free_kb = min(max(math.isqrt(managed_in_all * PAGE_SZ // KIB * 16), 128), 262_144)
+    lowest = min_free_kb * KIB // PAGE_SZ * managed // max(managed_in_all, 1)
     return lowest + max(lowest // 4, managed // 1000)
 
 

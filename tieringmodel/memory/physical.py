@@ -33,11 +33,11 @@ from ..kernels.layout import (
 )
 from ..kernels.random import mixed
 from ..scenario import Machine, Placement, Workload
+from ..units import MAX_PAGES
 from .page_lists import PageLists
 from .populate import Filler, check_room
 from .reuse import Kept
 
-MAX_PAGES = 2**32 - 2
 """Logical pages and frames are numbered in 32 bits; one number means none."""
 NO_NODE = 255
 """In `PhysicalMemory.node_of_pages`: the page is out."""

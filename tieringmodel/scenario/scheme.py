@@ -7,7 +7,7 @@ from typing import ClassVar
 
 from ..errors import KernelRefusal
 from ..fields import Checked
-from ..units import UINT_MAX, ULONG_MAX
+from ..units import LONG_MAX, UINT_MAX, ULONG_MAX
 from .quota import Quota
 
 ACTIONS = (
@@ -79,7 +79,7 @@ class Filter(Checked):
     min_bytes: int = 0
     max_bytes: int = 0
     _choices: ClassVar = {"type": CORE_FILTERS + OPS_FILTERS}
-    _max: ClassVar = {"target_idx": 2**31 - 1, "memcg_id": 2**63 - 1}
+    _max: ClassVar = {"target_idx": 2**31 - 1, "memcg_id": LONG_MAX}
 
     def check(self) -> None:
         """Answer as the kernel: EINVAL for reversed ranges."""

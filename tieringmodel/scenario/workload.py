@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import ClassVar
 
 from ..errors import InputError
 from ..fields import Checked
-from ..units import LONGEST_US, UINT_MAX
+from ..units import LONG_MAX, LONGEST_US, UINT_MAX
 
 
 @dataclass(frozen=True)
@@ -50,6 +51,56 @@ class Group(Checked):
             raise InputError("period" if self.period < 1 else "stride", "is 0", "write 1 or more")
         if self.rate_hz < 0:
             raise InputError("rate_hz", f"{self.rate_hz} is negative", "write accesses per second and page")
+
+    def touched(self, lo: int = 0, hi: int = 2**52) -> range:
+        """Return the pages from `lo` up to `hi` that the group touches: every one, or every ``stride``-th of a ``"period"``."""
+        stride = self.stride if self.kind == "period" else 1
+        first = max(self.lo, lo)
+        return range(first + -(first - self.lo) % stride, min(self.hi, hi), stride)
+
+    def touch_rate_hz(self, tick_us: int) -> float:
+        """Return the touches per second to expect of a page in `touched`, from ``start_tick`` up to ``end_tick``.
+
+        Parameters
+        ----------
+        tick_us : int
+            Length of a workload tick: `Scenario.tick_us`.
+
+        Returns
+        -------
+        float
+            ``rate_hz`` as it stands (of several touches in one tick only one is seen), or ticks per second over ``period``,
+            or times the share of hashes below ``threshold``.
+
+        Examples
+        --------
+        >>> Group(0, 8, "period", period=2).touch_rate_hz(1_000)
+        500.0
+        """
+        if self.kind == "rate":
+            return self.rate_hz
+        return 1e6 / tick_us / self.period if self.kind == "period" else 1e6 / tick_us * self.threshold / 2**32
+
+    def touch_probability(self, window_us: int, tick_us: int) -> float:
+        """Return the probability that a window of time sees a page of the group touched, averaged over the group's pages.
+
+        Parameters
+        ----------
+        window_us : int
+            Length of the window, such as a sampling interval.
+        tick_us : int
+            Length of a workload tick: `Scenario.tick_us`.
+
+        Returns
+        -------
+        float
+        """
+        ticks = window_us / tick_us
+        if self.kind == "rate":
+            return -math.expm1(-self.rate_hz * window_us * 1e-6)
+        if self.kind == "period":
+            return min(ticks / self.period, 1.0) / ((self.hi - self.lo) / len(self.touched()))
+        return 1.0 - float((1.0 - self.threshold / 2**32) ** max(ticks, 1.0))
 
 
 @dataclass(frozen=True)
@@ -107,7 +158,7 @@ class Memcg(Checked):
     lo: int
     hi: int
     parent_id: int = 0
-    _max: ClassVar = {"memcg_id": 2**63 - 1, "parent_id": 2**63 - 1}
+    _max: ClassVar = {"memcg_id": LONG_MAX, "parent_id": LONG_MAX}
 
 
 @dataclass(frozen=True)

@@ -23,6 +23,7 @@ from ..memory import reuse
 from ..memory.need import check_memory, copy_fits
 from ..memory.physical import PhysicalMemory
 from ..scenario import Context, Scenario
+from ..units import LONG_MAX
 from ..workload.access import AccessTable
 
 MAX_BATCH = 4096
@@ -470,7 +471,7 @@ class ContextClock:
 
     def ahead(self, n: int) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64], npt.NDArray[np.int64]]:
         """Return the next n tick times (ns) and the workload ticks (after, until] that each looks back on."""
-        edges = self._edges(max(min(n, (2**63 - 1 - self.last_ns) // (self.kdamond.attrs.sample_us * 1000)), 1))
+        edges = self._edges(max(min(n, (LONG_MAX - self.last_ns) // (self.kdamond.attrs.sample_us * 1000)), 1))
         ticks = edges // self.tick_ns
         return edges[1:], ticks[:-1], ticks[1:]
 

@@ -7,6 +7,7 @@ import numpy.typing as npt
 
 from ..comparison.policies import Controlled
 from ..kernels import frames
+from ..workload.truth import page_rates
 from .engine import Engine
 
 
@@ -29,7 +30,7 @@ class Oracle:
         engine = self.engine
         memory = engine.memory
         inside = memory.index_of(self.what.nid)
-        rate = engine.access.touch_rate_hz(memory.now_ns // (engine.tick_us * 1000))[engine.access.page_class]
+        rate = page_rates(engine.access.workload, memory.now_ns // (engine.tick_us * 1000), engine.tick_us)
         here = memory.node_of_pages() == inside
         if self.what.kind == "access":
             move_in, move_out = self._for_access(rate, here)

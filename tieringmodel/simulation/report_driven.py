@@ -18,8 +18,9 @@ from ..damon.kdamond import Kdamond
 from ..errors import InputError
 from ..hotness import Activity, HotnessSource, source
 from ..hotness.protocol import check_reports
-from ..kernels.layout import CLASS_MASK, FAULTED, LOW32, NO_FRAME, RECLAIMED, SHIFT32
+from ..kernels.layout import FAULTED, LOW32, NO_FRAME, RECLAIMED
 from ..scenario import Context, SourceOfHotness
+from ..workload.truth import page_rates
 
 Ints = npt.NDArray[np.int64]
 _SETTING = re.compile(r"\s*(\w+)\s*=\s*(\S.*?)\s*")
@@ -127,12 +128,12 @@ class ReportedKdamond(Kdamond):
         m = self.memory.arrays
         version = int(m.node["migrated_in"].sum() + m.swap[RECLAIMED] + m.swap[FAULTED]), self.access.enter(tick)
         if self._known is None or self._known[0] != version:
-            rates = self.access.touch_rate_hz(tick)
+            workload = self.access.workload
+            rates = np.append(page_rates(workload, tick, self.tick_us), 0.0)  # the last one: no page, or the page cache's
             frame = self.memory.frame_of[self._pages()].astype(np.int64) if self.space.virtual else np.arange(m.rec.size)
             record = np.where(frame == NO_FRAME, 0, m.rec[np.where(frame == NO_FRAME, 0, frame)])
-            held = record & LOW32 != 0  # a free frame's record may link to the next one instead
-            cls = np.where(held, (record >> SHIFT32) & CLASS_MASK, 0).astype(np.int64)
-            rate = np.where(held, rates[cls], 0.0)
+            page = (record & LOW32).astype(np.int64) - 1  # -1 on a free frame, whose record may link to the next one
+            rate = rates[np.minimum(page, workload.n_pages)]
             node = self.memory.nids[np.searchsorted(m.base, frame, side="right") - 1]
             self._known = version, rate, node
         return self._known[1], self._known[2]

@@ -16,7 +16,7 @@ from ..datasets.schema import SCHEMA_VERSION
 from ..errors import InputError
 from ..progress import Progress
 from ..scenario import Dest, Scenario, need_scenario
-from ..units import LONGEST_US, parse_duration_us
+from ..units import LONGEST_US, ULONG_MAX, parse_duration_us
 from .engine import Engine
 from .oracle import Oracle
 from .recorder import Recorder
@@ -105,7 +105,7 @@ def simulate(
     duration_us = parse_duration_us(duration)
     if duration_us > MAX_DURATION_US:
         raise InputError("duration", f"{duration!r} is over a hundred years", "shorten it")
-    seed, snapshots = _whole("seed", seed, 2**64 - 1), _whole("snapshots", snapshots, 2**31)
+    seed, snapshots = _whole("seed", seed, ULONG_MAX), _whole("snapshots", snapshots, 2**31)
     if oracle and scenario.contexts:
         raise InputError("oracle", "does not go with contexts", "pass scenario.replace(contexts=())")
     shortest = min((c.attrs.aggr_us for c in scenario.contexts), default=duration_us)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ..units import PAGE_SZ
 from .rfc_claims import Case, Claim, Evidence, Make, build, counted
 
 if TYPE_CHECKING:
@@ -176,8 +177,8 @@ def _wave(folios: int = 100, order: int = 9) -> Evidence:
     weights, size = (2, 3), 1 << order
     pages = range(0, folios * size, 7)  # 7 is coprime to 512 and to 5: every remainder is met equally often
     changed = sum(
-        vaddr_dest_index(0, 0, 4096 * page, 0, 9, (0, 1), weights)
-        != vaddr_dest_index(0, 0, 4096 * (page - page % size), order, 9, (0, 1), weights)
+        vaddr_dest_index(0, 0, PAGE_SZ * page, 0, 9, (0, 1), weights)
+        != vaddr_dest_index(0, 0, PAGE_SZ * (page - page % size), order, 9, (0, 1), weights)
         for page in pages
     )
     # 512 is not a multiple of 5: each folio's counts are off by up to one page.

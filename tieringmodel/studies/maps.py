@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..errors import InputError
-from ..units import MIB, PAGE_SZ
+from ..units import GIB, MIB, PAGE_SZ
 from ..verdicts.grid import IMPOSSIBLE, Codes, Floats, Tail, classes, tail_of_grid, waste_of
 from ..verdicts.judge import KINDS
 
@@ -36,9 +36,9 @@ def _cells(name: str, value: int) -> int:
 def quota_map(
     *,
     target_bp: int = 4000,
-    memory_bytes: int = 4 << 30,
-    churn_bytes_per_s: int = 8 << 20,
-    cap_bytes: tuple[int, int] = (1 << 20, 2 << 30),
+    memory_bytes: int = 4 * GIB,
+    churn_bytes_per_s: int = 8 * MIB,
+    cap_bytes: tuple[int, int] = (MIB, 2 * GIB),
     reset_s: tuple[float, float] = (0.02, 50.0),
     duration_s: float = 3600.0,
     cells: int = 48,

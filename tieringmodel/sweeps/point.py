@@ -17,6 +17,7 @@ from ..errors import InputError, TieringError
 from ..scenario import Scenario
 from ..scenario.paths import SEED, seed_of, with_paths
 from ..units import MIB
+from ..workload.truth import touched_pages
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -133,13 +134,13 @@ def summary_measures(ds: xr.Dataset, scenario: Scenario, what: Controlled | None
     InputError
         If the scenario controls no share.
     """
-    from ..comparison.compare import eligible_pages, share_bp
+    from ..comparison.compare import share_bp
     from ..verdicts.judge import verdict
     from ..verdicts.measures import overshoot_bp
     from ..verdicts.row import row_of
 
     what = what or controlled(scenario)
-    n_pages = eligible_pages(scenario) if what.kind == "access" else scenario.workload.n_pages
+    n_pages = touched_pages(scenario.workload) if what.kind == "access" else scenario.workload.n_pages
     y, time, moved = share_bp(ds, what), ds["time"].values, ds["migrated_pages"].values
     found = verdict(ds)
     row = row_of(ds, y, n_pages, what.target_bp, found)

@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..errors import InputError
+from ..units import PAGE_SZ
 
 Floats = npt.NDArray[np.float64]
 MOST_DELAY = 1_000
@@ -75,7 +76,7 @@ def gain_runs(
         raise InputError("target", f"{target!r} from {start!r} are not shares", "give shares of the eligible pages")
     if windows < 100 or n_pages < 1:
         raise InputError("windows", f"{windows} windows of {n_pages} pages are too few", "run 100 windows or more")
-    shape, one_byte = g.shape, 1.0 / (4096.0 * n_pages)
+    shape, one_byte = g.shape, 1.0 / (PAGE_SZ * n_pages)
     most = 2.0**64 / 1e4 * one_byte
     g, d, rate = g.ravel(), d.ravel(), rate.ravel()
     columns, slots = np.arange(g.size), int(d.max()) + 1

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 from ..theory import closed_forms
 from ..theory.exponents import noise_floor
 from ..theory.linear import linear
+from ..units import PAGE_SZ
 from .run_view import Series
-from .thresholds import PAGE_BYTES, Diagnosis, LoopState, Thresholds, cap_pages, quiet_cap_pages
+from .thresholds import Diagnosis, LoopState, Thresholds, cap_pages, quiet_cap_pages
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -73,7 +74,7 @@ class Loop:
     @property
     def quiet_cap_bytes(self) -> int:
         """`quiet_cap` in bytes."""
-        return self.quiet_cap * PAGE_BYTES
+        return self.quiet_cap * PAGE_SZ
 
     @property
     def feedable_cap_bytes(self) -> int:
@@ -84,7 +85,7 @@ class Loop:
         """`feedable_cap_bytes` if the delay were `delay` windows."""
         leak, roomy = self.leak_at_goal, quiet_cap_pages(self.measured["band_bp"], self.n_pages, delay)
         # Where the leak alone already crosses the band, the smallest surplus swings least.
-        return (leak + (roomy if leak <= roomy else max(1, leak // 20))) * PAGE_BYTES
+        return (leak + (roomy if leak <= roomy else max(1, leak // 20))) * PAGE_SZ
 
 
 def _caps(count: int) -> str:
@@ -122,7 +123,7 @@ def _turned(loop: Loop, target_bp: int) -> dict[str, Any]:
         "capacity_pages": None,
         "start_pages": loop.n_pages - loop.start_pages,
         "cap_bytes": min(loop.quiet_cap, quiet_cap_pages(loop.limits.error_share * target_bp, loop.n_pages, loop.delay))
-        * PAGE_BYTES,
+        * PAGE_SZ,
     } | _stop(loop)
 
 
@@ -189,7 +190,7 @@ def _stuck(loop: Loop) -> Diagnosis:
     changes = {"tuner": "temporal", "cap_bytes": loop.quiet_cap_bytes}
     if cap_pages(loop.cap_bytes) == 0:
         return Diagnosis(
-            f"the cap of {loop.cap_bytes} B is less than one page of {PAGE_BYTES} B: nothing can ever move",
+            f"the cap of {loop.cap_bytes} B is less than one page of {PAGE_SZ} B: nothing can ever move",
             f"raise the cap: cap_bytes={loop.quiet_cap_bytes}",
             {"cap_bytes": loop.quiet_cap_bytes} | _stop(loop),
         )
@@ -197,7 +198,7 @@ def _stuck(loop: Loop) -> Diagnosis:
     first = closed_forms.first_page_window(score, loop.esz_bp0) if not loop.view.moved.any() else math.inf
     until = f"dead time until about window {first:.0f}" if first < math.inf else "and it does not grow to one"
     return Diagnosis(
-        f"the quota is {int(loop.ds['esz'].values[-1])} B, still under one page of {PAGE_BYTES} B: {until} "
+        f"the quota is {int(loop.ds['esz'].values[-1])} B, still under one page of {PAGE_SZ} B: {until} "
         f"(growth {2 - score / 10_000:.4f} per window from a cold start)",
         f"use the temporal tuner with cap_bytes={loop.quiet_cap_bytes}: it has no dead time",
         changes,
@@ -283,7 +284,7 @@ def _leaking(loop: Loop) -> Diagnosis:
                 {"tuner": "temporal", "cap_bytes": loop.feedable_cap_bytes},
             )
         return _longer(loop, "the oscillation around the goal still fades", 4 * loop.windows)
-    if swings and cap_pages(loop.cap_bytes) != loop.feedable_cap_bytes // PAGE_BYTES:
+    if swings and cap_pages(loop.cap_bytes) != loop.feedable_cap_bytes // PAGE_SZ:
         own = "no cap" if loop.cap_bytes is None else f"a cap of {cap_pages(loop.cap_bytes)} pages"
         changes: dict[str, Any] = {"cap_bytes": loop.feedable_cap_bytes}
         if loop.delay and (loop.delay + 1) * leak > 2 * band * loop.n_pages / 1e4:

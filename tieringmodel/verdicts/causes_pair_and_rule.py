@@ -6,8 +6,9 @@ import math
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from ..units import PAGE_SZ
 from .run_view import Series
-from .thresholds import PAGE_BYTES, Diagnosis, cap_pages, quiet_cap_pages
+from .thresholds import Diagnosis, cap_pages, quiet_cap_pages
 
 if TYPE_CHECKING:
     pass
@@ -25,14 +26,14 @@ def _spaced(view: Series, measured: dict[str, Any]) -> dict[str, Any]:
     return {
         "tuner": "temporal",
         "targets_bp": [first, min(p["targets_bp"][1], 10_000 - first - gap)],
-        "caps_bytes": [cap * PAGE_BYTES for cap in caps],
+        "caps_bytes": [cap * PAGE_SZ for cap in caps],
     }
 
 
 def _pair_cause(kind: str, p: dict[str, Any], measured: dict[str, Any]) -> str:
     total = sum(p["targets_bp"])
     if kind == "stuck":
-        return f"a goal is missed, but no quota holds a page of {PAGE_BYTES} B (dead time of a cold start, or a low cap)"
+        return f"a goal is missed, but no quota holds a page of {PAGE_SZ} B (dead time of a cold start, or a low cap)"
     if total > 10_000:
         effect = (
             f"quotas grow by up to {2 - 10_000 / total:.4f} per window"

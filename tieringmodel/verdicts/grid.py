@@ -9,8 +9,9 @@ import numpy as np
 import numpy.typing as npt
 
 from ..errors import InputError
+from ..units import PAGE_SZ, ULONG_MAX
 from .judge import KINDS
-from .thresholds import PAGE_BYTES, Thresholds
+from .thresholds import Thresholds
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -111,7 +112,7 @@ def tail_of_grid(ds: xr.Dataset) -> Tail:
     n = argument("n_pages", 0).astype(float)
     goal = np.minimum(argument("target_bp", 0), argument("clamp_bp", 10_000)).astype(float)
     capacity = np.minimum(argument("capacity_pages", 2**42).astype(float), n)
-    cap = np.minimum(argument("cap_bytes", 2**64 - 1).astype(float) // PAGE_BYTES, n)
+    cap = np.minimum(argument("cap_bytes", ULONG_MAX).astype(float) // PAGE_SZ, n)
     final, moved = ds["final_pages"].values, ds["tail_moved_pages"].values
     low = ds["tail_low_pages"].values
     leak = argument("leak_pages", 0) + argument("leak_rate", 0.0) * low

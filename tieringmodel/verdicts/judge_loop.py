@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from ..units import PAGE_SZ
 from .causes_loop import Loop, diagnose_loop
 from .causes_pair_and_rule import diagnose_interleave, diagnose_other, diagnose_pair
 from .measures import measures, tail_of
 from .record import Cause, Fix, Verdict
 from .run_view import Series, judged_by
-from .thresholds import PAGE_BYTES, Diagnosis, LoopState, Thresholds, loop_state
+from .thresholds import Diagnosis, LoopState, Thresholds, loop_state
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -133,7 +134,7 @@ def _check(view: Series, changes: dict[str, Any], limits: Thresholds) -> dict[st
     # Long enough for a small cap to arrive and to rest for a whole tail afterwards.
     needed = 60 * (arguments["delay"] + 1) + 300
     if view.kind == "loop" and arguments["cap_bytes"] is not None:
-        surplus = arguments["cap_bytes"] // PAGE_BYTES - arguments["leak_pages"]
+        surplus = arguments["cap_bytes"] // PAGE_SZ - arguments["leak_pages"]
         needed = max(needed, 300 + min(MOST_WINDOWS, arguments["n_pages"] // max(1, surplus)))
     arguments["windows"] = max(arguments["windows"], needed)
     again = (run if view.kind == "loop" else run_pair)(**arguments)

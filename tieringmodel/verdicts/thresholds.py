@@ -7,12 +7,11 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from ..units import PAGE_SZ
 from .run_view import Series
 
 if TYPE_CHECKING:
     import xarray as xr
-
-PAGE_BYTES = 4096
 
 
 class Thresholds(NamedTuple):
@@ -100,7 +99,7 @@ class LoopState:
 
 def cap_pages(cap_bytes: int | None) -> int | None:
     """Return the whole pages per window that a cap allows; None without cap."""
-    return None if cap_bytes is None else cap_bytes // PAGE_BYTES
+    return None if cap_bytes is None else cap_bytes // PAGE_SZ
 
 
 def quiet_cap_pages(band_bp: float, n_pages: int, delay: int) -> int:
@@ -124,7 +123,7 @@ def _single_state(ds: xr.Dataset, p: dict[str, Any], goal_bp: int, tail: int) ->
     room = ceiling - pages if inward else pages
     cap = cap_pages(p["cap_bytes"])
     most = room if cap is None else np.minimum(room, cap)
-    full = (moved == most) & (esz >= PAGE_BYTES) & (ds["score"].values[-tail:] < 10_000)
+    full = (moved == most) & (esz >= PAGE_SZ) & (ds["score"].values[-tail:] < 10_000)
     return LoopState(
         wants_more=final * 10_000 // n_pages < goal_bp,
         no_room=(ceiling - final if inward else final) == 0,

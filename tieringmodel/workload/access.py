@@ -173,7 +173,7 @@ class AccessTable:
         of_rule = [workload.groups[i] for members in self.groups_of_class for i in members]
         always = [2**32 if g.kind == "period" else rate_threshold(g.rate_hz, tick_us) for g in of_rule]
         self._plain_of_rule = np.array(always, np.uint64)
-        self._rate_of_rule = np.array([self._rate_hz(g) for g in of_rule])
+        self._rate_of_rule = self._rates_of_rules()
         n = len(self.groups_of_class)
         self.changes = sorted({t for g in workload.groups for t in (g.start_tick, g.end_tick) if 0 < t < 2**62})
         self._plain_possible = (plain or not self.changes) and all(
@@ -243,7 +243,7 @@ class AccessTable:
         ]
 
     def touch_rate_hz(self, tick: int) -> npt.NDArray[np.float64]:
-        """Expected touches per second of a page of each class around `tick`, float64 (n_classes,); read only."""
+        """Expected touches per second of each class's pages, their mean, around `tick`, float64 (n_classes,); read only."""
         since, until, out = self._rates
         if not since <= tick < until:
             at = bisect_right(self.changes, tick)
@@ -256,9 +256,16 @@ class AccessTable:
             self._rates = since, until, out
         return out
 
-    def _rate_hz(self, g: Group) -> float:
-        if g.kind == "rate":
-            return g.rate_hz
-        if g.kind == "period":
-            return 1e6 / self.tick_us / g.period / g.stride
-        return 1e6 / self.tick_us * g.threshold / 2**32
+    def _rates_of_rules(self) -> npt.NDArray[np.float64]:
+        """Return the touches per second that each rule adds to a page of its class, on average where it has a stride."""
+        groups, members = self.workload.groups, self.groups_of_class
+        rates = [groups[i].touch_rate_hz(self.tick_us) for of_class in members for i in of_class]
+        if any(g.stride > 1 and g.kind == "period" for g in groups):
+            pages, touched, lo = [0] * len(members), [[0] * len(of_class) for of_class in members], 0
+            for n, c in self.runs:
+                pages[c] += n
+                touched[c] = [k + len(groups[i].touched(lo, lo + n)) for k, i in zip(touched[c], members[c], strict=True)]
+                lo += n
+            shares = [k and pages[c] / k for c, of_class in enumerate(touched) for k in of_class]
+            rates = [rate / share if share else 0.0 for rate, share in zip(rates, shares, strict=True)]
+        return np.array(rates)

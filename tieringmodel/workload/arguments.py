@@ -7,11 +7,10 @@ import numpy.typing as npt
 
 from ..errors import InputError
 from ..scenario import Attrs
-from ..units import integer, number, parse_us
+from ..units import MAX_PAGES, integer, number, parse_us
 
 TICK_US = Attrs.sample_us
 FOREVER = 2**62
-MAX_PAGES = 2**32 - 2
 MAX_GROUPS = 65_535
 
 

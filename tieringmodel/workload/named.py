@@ -8,7 +8,7 @@ from typing import NamedTuple
 from ..errors import InputError
 from ..fields import suggest
 from ..scenario import Workload
-from ..units import GIB, PAGE_SZ
+from ..units import GIB, MIB, PAGE_SZ
 from . import arguments as check
 from .phases import exchange
 from .rates import power_sum
@@ -37,7 +37,7 @@ def _uniform_32(scale: float) -> Workload:
 
 
 def _taobench(scale: float) -> Workload:
-    block = max(1, round(64 * (1 << 20) * scale / PAGE_SZ))
+    block = max(1, round(64 * MIB * scale / PAGE_SZ))
     blocks, per_s = 270 * 16, 10 * 16 / 60  # of 64 MiB
     return exchange(
         blocks * block,

@@ -12,7 +12,7 @@ from itertools import pairwise
 
 from ..errors import InputError
 from ..scenario import Group, Workload
-from ..units import PAGE_SZ, parse_bytes
+from ..units import PAGE_SZ, ULONG_MAX, parse_bytes
 from . import arguments as check
 from .arguments import FOREVER
 from .windows import Window, hot_windows
@@ -230,7 +230,7 @@ def exchange(
     block, n_blocks, n_hot = hot.blocks(block_pages)
     if n_hot == n_blocks:
         raise InputError("exchange.hot_pages", "leave no cold pages to exchange with", "write a smaller number")
-    seed = check.whole("exchange.seed", seed, 0, 2**64 - 1)
+    seed = check.whole("exchange.seed", seed, 0, ULONG_MAX)
     times = hot.changes(block, bytes_per_s, duration_us)
     since = dict.fromkeys(range(n_hot), 0)
     warm, cool = list(range(n_hot)), list(range(n_hot, n_blocks))

@@ -6,6 +6,7 @@ import numpy as np
 
 from ..errors import InputError
 from ..scenario import Group, Workload
+from ..units import ULONG_MAX
 from . import arguments as check
 
 
@@ -42,7 +43,7 @@ def scatter(workload: Workload, *, run_pages: int = 512, seed: int = 0) -> Workl
     1024
     """
     run = check.pages("scatter.run_pages", run_pages)
-    seed = check.whole("scatter.seed", seed, 0, 2**64 - 1)
+    seed = check.whole("scatter.seed", seed, 0, ULONG_MAX)
     if workload.memcgs:
         raise InputError("scatter", "would mix the pages of memory cgroups", "scatter each tenant, then mix them")
     n_runs = workload.n_pages // run
@@ -60,14 +61,11 @@ def scatter(workload: Workload, *, run_pages: int = 512, seed: int = 0) -> Workl
 
 def _pieces(g: Group, run: int, home: np.ndarray[tuple[int], np.dtype[np.int64]]) -> list[list[int]]:
     """Cut a group at the borders of runs, move each part to its run's new home, and join neighbours."""
-    stride = g.stride if g.kind == "period" else 1
-    parts = []
+    stride, parts = g.touched().step, []
     for k in range(g.lo // run, (g.hi - 1) // run + 1):
-        a, b = max(g.lo, k * run), min(g.hi, (k + 1) * run)
-        a += -(a - g.lo) % stride  # a part begins with a page that is touched
-        if a < b:
+        if pages := g.touched(k * run, (k + 1) * run):  # a part begins with a page that is touched
             shift = (int(home[k]) - k) * run
-            parts.append((a + shift, b + shift))
+            parts.append((pages.start + shift, pages.stop + shift))
     joined: list[list[int]] = []
     for a, b in sorted(parts):
         if joined and joined[-1][1] == a and (a - joined[-1][0]) % stride == 0:

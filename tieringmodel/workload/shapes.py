@@ -8,7 +8,7 @@ import numpy as np
 
 from ..errors import InputError
 from ..scenario import Group, Workload
-from ..units import PAGE_SZ, parse_bytes
+from ..units import MAX_PAGES, PAGE_SZ, parse_bytes
 from . import arguments as check
 from .rates import Classes, power_law_classes, zipf_classes
 from .scatter import scattered
@@ -94,7 +94,7 @@ def two_level(
     >>> [round(group.rate_hz, 3) for group in workload.groups]
     [9.0, 0.111]
     """
-    n = check.whole("two_level.n_pages", n_pages, 2, check.MAX_PAGES)
+    n = check.whole("two_level.n_pages", n_pages, 2, MAX_PAGES)
     part = check.share("two_level.hot_share", hot_share)
     if not 0 < part < 1:
         raise InputError("two_level.hot_share", f"{part:g} leaves one level empty", "write a share between 0 and 1")

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 
 from ..errors import InputError
 from ..scenario import Memcg, Placement, Vma, Workload
-from ..units import PAGE_SZ
+from ..units import LONG_MAX, PAGE_SZ
 from . import arguments as check
 
 _ADDRESS_STEP = 1 << 40
@@ -78,7 +78,7 @@ def mix(tenants: Mapping[str, Workload], *, memcg_ids: Mapping[str, int] | None 
 def _check_ids(tenants: Mapping[str, Workload], ids: Mapping[str, int]) -> None:
     taken: dict[int, str] = {}
     for name, one in tenants.items():
-        for memcg_id in {check.whole(f"mix.memcg_ids.{name}", ids[name], 1, 2**63 - 1), *(m.memcg_id for m in one.memcgs)}:
+        for memcg_id in {check.whole(f"mix.memcg_ids.{name}", ids[name], 1, LONG_MAX), *(m.memcg_id for m in one.memcgs)}:
             if memcg_id in taken:
                 text = f"memory cgroup {memcg_id} belongs to tenant {taken[memcg_id]!r}"
                 raise InputError(f"mix.tenants.{name}", text, "number memory cgroups differently")

@@ -17,14 +17,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ...errors import InputError
-from ...units import ULONG_MAX, parse_bytes
+from ...units import LONG_MAX, MIB, UINT_MAX, ULONG_MAX, parse_bytes
 from ..documents import decode, parse_json, read_bytes
 from . import values as v
 
 if TYPE_CHECKING:
     import xarray as xr
 
-MAX_RECORD_BYTES = 256 << 20
+MAX_RECORD_BYTES = 256 * MIB
 """Longest text of a record, after decompression."""
 _EVENT = re.compile(
     r"(?P<time>\d+\.\d+):\s+(?:damon:)?damon_aggregated:\s+target_id=(?P<target>\d+)\s+nr_regions=(?P<n>\d+)\s+"
@@ -162,7 +162,7 @@ def _record(item: object, where: str) -> Record:
     for i, snapshot in enumerate(_list(data["snapshots"], f"{where}.snapshots")):
         here = f"{where}.snapshots[{i}]"
         s = _table(snapshot, here)
-        start, end = (v.count(s.get(k), f"{here}.{k}", 2**63 - 1) for k in ("start_time", "end_time"))
+        start, end = (v.count(s.get(k), f"{here}.{k}", LONG_MAX) for k in ("start_time", "end_time"))
         if end < start or (snapshots and end <= snapshots[-1].end_ns):
             raise InputError(f"{here}.end_time", f"{end} is not after what is before", "list snapshots in order of time")
         regions = _list(s.get("regions"), f"{here}.regions")
@@ -172,7 +172,7 @@ def _record(item: object, where: str) -> Record:
         _ordered(rows, f"{here}.regions")
         snapshots.append(Snapshot(start, end, rows))
     kdamond, context, target = (
-        v.count(data.get(k) or 0, f"{where}.{k}", 2**63 - 1) for k in ("kdamond_idx", "context_idx", "target_id")
+        v.count(data.get(k) or 0, f"{where}.{k}", LONG_MAX) for k in ("kdamond_idx", "context_idx", "target_id")
     )
     scheme_index = None if scheme is None else v.count(scheme, f"{where}.scheme_idx")
     return Record(kdamond, context, target, scheme_index, sample_us, aggr_us, tuple(snapshots))
@@ -191,13 +191,13 @@ def _region(item: object, where: str, sample_us: int | None, aggr_us: int | None
     nr: int | None = None
     age: int | None = None
     if counted.get("samples") is not None:
-        nr = v.count(counted["samples"], f"{where}.nr_accesses.samples", 2**32 - 1)
+        nr = v.count(counted["samples"], f"{where}.nr_accesses.samples", UINT_MAX)
     elif counted.get("percent") is not None and sample_us and aggr_us:
         nr = v.nr_accesses(counted["percent"], f"{where}.nr_accesses.percent", sample_us, aggr_us)
     elif counted.get("percent") is not None:
         raise InputError(f"{where}.nr_accesses", "gives no samples but percent", "tell the record's intervals")
     if aged.get("aggr_intervals") is not None:
-        age = v.count(aged["aggr_intervals"], f"{where}.age.aggr_intervals", 2**32 - 1)
+        age = v.count(aged["aggr_intervals"], f"{where}.age.aggr_intervals", UINT_MAX)
     elif aged.get("usec") is not None and aggr_us:
         age = v.age(aged["usec"], f"{where}.age.usec", aggr_us)
     return v.count(r.get("start"), f"{where}.start"), v.count(r.get("end"), f"{where}.end"), nr, age

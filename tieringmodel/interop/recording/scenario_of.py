@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from ...damon.vaddr import joined, three_regions
 from ...errors import InputError
 from ...scenario import Context, Group, Machine, Node, Placement, Scenario, Target, Vma, Workload
-from ...units import LONGEST_US, MIB, PAGE_SZ
+from ...units import KIB, LONGEST_US, MIB, PAGE_SZ
 from .tables import Table
 
 PHASE = re.compile(r"rate_hz_from_(\d+)ms")
@@ -215,8 +215,8 @@ def _machine(recording: Recording, placement: Sequence[Placement], lru_share: fl
         raise InputError(str(recording.path), "has no record.csv with MemTotal and MemFree", "pass machine=")
     row = int(np.argmin(np.abs(record["t_ms"])))
     nids = sorted(int(name[1:-9]) for name in record if name.startswith("n") and name.endswith("_total_kb"))
-    total = [int(record[f"n{nid}_total_kb"][row]) * 1024 for nid in nids]
-    free = [int(record[f"n{nid}_free_kb"][row]) * 1024 for nid in nids]
+    total = [int(record[f"n{nid}_total_kb"][row]) * KIB for nid in nids]
+    free = [int(record[f"n{nid}_free_kb"][row]) * KIB for nid in nids]
     if nids != [0, 1]:
         text = f"describes nodes {', '.join(map(str, nids))}; their bounds can be found for nodes 0 and 1 only"
         raise InputError(str(record.path), text, "pass machine=")

@@ -16,15 +16,16 @@ from numpy.typing import NDArray
 
 from ...errors import InputError
 from ...fields import suggest
+from ...units import LONG_MAX, MIB, ULONG_MAX
 from ..documents import decode, opened
 
 Schema = Mapping[str, str]
 """Kind of each column: ``"u64"``, ``"i64"``, ``"f64"``, ``"text"``, or ``"u64?"`` where cells may be empty."""
 
-MOST_BYTES = 256 << 20
+MOST_BYTES = 256 * MIB
 """What a text may have, unpacked: a few kilobytes of gzip can be made to unfold to terabytes."""
 _WHOLE, _FINITE = re.compile(r"-?[0-9]{1,4000}"), re.compile(r"-?[0-9]+(\.[0-9]*)?([eE][-+]?[0-9]{1,2})?")
-_RANGES = {"u64": (0, 2**64 - 1), "u64?": (0, 2**64 - 1), "i64": (-(2**63), 2**63 - 1)}
+_RANGES = {"u64": (0, ULONG_MAX), "u64?": (0, ULONG_MAX), "i64": (-(2**63), LONG_MAX)}
 
 
 @dataclass(frozen=True, eq=False)
@@ -87,7 +88,7 @@ def read_text(path: Path) -> str:
     with opened(path) as file:
         raw = file.read(MOST_BYTES + 1)
     if len(raw) > MOST_BYTES:
-        raise InputError(str(path), f"holds more than {MOST_BYTES >> 20} MiB, unpacked", "split the recording")
+        raise InputError(str(path), f"holds more than {MOST_BYTES // MIB} MiB, unpacked", "split the recording")
     return decode(raw, str(path))
 
 

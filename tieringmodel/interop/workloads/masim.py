@@ -15,7 +15,7 @@ from typing import NamedTuple
 from ...errors import InputError
 from ...fields import suggest
 from ...scenario import Group, Vma, Workload
-from ...units import PAGE_SZ
+from ...units import LONG_MAX, MAX_PAGES, PAGE_SZ
 from ...workload import arguments as check
 from ...workload.sweep import sweep_groups
 from ..recording.tables import read_text
@@ -114,7 +114,7 @@ def _paragraphs(text: str) -> Iterator[list[tuple[int, str]]]:
         yield paragraph
 
 
-def _integer(text: str, what: str, where: str, low: int, high: int = 2**63 - 1) -> int:
+def _integer(text: str, what: str, where: str, low: int, high: int = LONG_MAX) -> int:
     if not (text.isascii() and text.isdigit() and len(text) < 20 and low <= int(text) <= high):
         raise InputError(where, f"{what} is {text[:40]!r}", f"write a whole number from {low} on")
     return int(text)
@@ -221,7 +221,7 @@ def read_masim(
         config = parse_masim(read_text(Path(source)), where)
     sizes = [-(-r.sz_bytes // PAGE_SZ) for r in config.regions]
     lows = dict(zip((r.name for r in config.regions), accumulate(sizes, initial=0), strict=False))
-    n_pages = check.whole(where, sum(sizes), 1, check.MAX_PAGES)
+    n_pages = check.whole(where, sum(sizes), 1, MAX_PAGES)
     groups: list[Group] = []
     now_us = 0
     for phase in config.phases * repeat:
@@ -316,7 +316,7 @@ def _count(nr_regions: int) -> int:
 def _in_turn(names: list[str], sz_bytes: int, start_ms: int, step_ms: int, turns: int) -> MasimConfig:
     size = check.whole("sz_bytes", sz_bytes, 1, 2**44)
     start, length = check.whole("start_ms", start_ms, 1, 10**9), check.whole("step_ms", step_ms, 1, 10**9)
-    sweep = {name: MasimPattern(name, False, 4096, 1) for name in names}
+    sweep = {name: MasimPattern(name, False, PAGE_SZ, 1) for name in names}
     phases = [MasimPhase("all", start, tuple(sweep.values()))]
     for k in range(turns):
         name = names[k % len(names)]
@@ -347,10 +347,10 @@ def tiering_test(memsize_bytes: int, nr_regions: int, nr_phases: int, phase_ms: 
     n = check.whole("nr_regions", nr_regions, 2, 10_000)
     total = check.whole("memsize_bytes", memsize_bytes, n, 2**44)
     length = check.whole("phase_ms", phase_ms, 1, 10**9)
-    seed = check.whole("seed", seed, 0, 2**63 - 1)
+    seed = check.whole("seed", seed, 0, LONG_MAX)
     phases = []
     for k in range(check.whole("nr_phases", nr_phases, 1, 10_000)):
         weights = check.permutation(n, seed * 10_000 + k).tolist()
-        patterns = (MasimPattern(f"r{i}", True, 4096, w) for i, w in enumerate(weights))
+        patterns = (MasimPattern(f"r{i}", True, PAGE_SZ, w) for i, w in enumerate(weights))
         phases.append(MasimPhase(f"p{k}", length, tuple(patterns)))
     return MasimConfig(tuple(MasimRegion(f"r{i}", total // n) for i in range(n)), tuple(phases))

@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from ...errors import InputError
 from ...scenario import Group, Vma, Workload
-from ...units import MIB, PAGE_SZ, parse_bytes, parse_us
+from ...units import MAX_PAGES, MIB, PAGE_SZ, parse_bytes, parse_us
 from ...workload import arguments as check
 from ..documents import decode, opened
 
@@ -257,7 +257,7 @@ def trace_workload(
         text = f"{int(missed.sum())} accesses, the first to {where:#x}, lie outside"
         raise InputError("mapped", text, "add the ranges that are missing, or leave 'mapped' out")
     base = np.cumsum(end - first) - (end - first)
-    n_pages = check.whole("trace", int((end - first).sum()), 1, check.MAX_PAGES)
+    n_pages = check.whole("trace", int((end - first).sum()), 1, MAX_PAGES)
     region = page // (size // PAGE_SZ)
     bin_ = ((trace.time_s - trace.time_s.min()) * (1e6 / span)).astype(np.int64)
     order = np.lexsort((bin_, region, inside))

@@ -10,7 +10,6 @@ import numpy as np
 from ...damon.table import quota_is_set
 from ...fields import suggest
 from ...scenario import Scenario, Vma
-from ..expected_accesses import touch_probability
 from ..finding import Finding, rule
 from ..scheme_facts import SchemeFacts, facts_of
 from ..wording import cap, size
@@ -117,13 +116,10 @@ def _dealt(facts: SchemeFacts, weights: list[int]) -> list[int]:
     vmas = workload.vmas or (Vma(0, workload.n_pages, 0),)
     lo, hi = (np.array([getattr(v, name) for v in vmas]) for name in ("lo", "hi"))
     for g in workload.groups:
-        nr = attrs.aggr_us // attrs.sample_us * touch_probability(g, attrs.sample_us, facts.shared.scenario.tick_us)
-        stride = g.stride if g.kind == "period" else 1
+        nr = attrs.aggr_us // attrs.sample_us * g.touch_probability(attrs.sample_us, facts.shared.scenario.tick_us)
         for v in (vmas[k] for k in np.flatnonzero((lo < g.hi) & (g.lo < hi))) if facts.matches(nr) else ():
-            first = max(g.lo, v.lo)
-            first += -(first - g.lo) % stride
-            if n := len(range(first, min(g.hi, v.hi), stride)):
-                counts = vma_offset_pages(weights, n, first - v.lo + v.pgoff, stride)
+            if pages := g.touched(v.lo, v.hi):
+                counts = vma_offset_pages(weights, len(pages), pages.start - v.lo + v.pgoff, pages.step)
                 out = [a + b for a, b in zip(out, counts, strict=True)]
     return out
 

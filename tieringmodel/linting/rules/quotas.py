@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from ...damon.quota import reset_interval_jiffies
 from ...damon.table import quota_is_set
 from ...scenario import Scenario
-from ...units import PAGE_SZ, UINT_MAX, format_bytes
+from ...units import MIB, PAGE_SZ, UINT_MAX, format_bytes
 from ..finding import Finding, rule
 from ..scheme_facts import SchemeFacts, facts_of
 from ..wording import duration, size
@@ -80,7 +80,7 @@ def quota_size(scenario: Scenario) -> Iterator[Finding]:
                 path,
                 f"{sz} bytes are less than the smallest region of {step} bytes: the quota counts as full at once, "
                 "nothing is ever done",
-                f"set sz_bytes = {max(2**20, step)}",
+                f"set sz_bytes = {max(MIB, step)}",
             )
         elif sz > step and sz % step:
             usable = sz - sz % step

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from ...cost import DEFAULT, Costs, NodePerformance, bandwidth_time, latency_time, walk_s
+from collections.abc import Callable
+
+from ...cost import DEFAULT, Costs, NodePerformance, bandwidth_time, latency_time, walk_budget, walk_s
 from ...interleave import run as interleave
 from ...units import GIB, MIB, PAGE_SZ
 from .hardware_row import Point, Row, Sensitivity, published, row, sensitivities
@@ -14,7 +16,10 @@ def v3(costs: Costs = DEFAULT) -> Row:
     share = p["weights"][0] / sum(p["weights"])
 
     def ratio(cxl_gbps: float, dram_gbps: float = p["dram_gbps"]) -> float:
-        nodes = (NodePerformance(100.0, dram_gbps), NodePerformance(250.0, cxl_gbps))
+        nodes = (
+            NodePerformance(costs.dram_latency_ns.default, dram_gbps),
+            NodePerformance(costs.cxl_latency_ns.default, cxl_gbps),
+        )
         return float(bandwidth_time((share, 1 - share), nodes))
 
     was = p["after_ms"] / p["before_ms"]
@@ -22,6 +27,11 @@ def v3(costs: Costs = DEFAULT) -> Row:
     # The first quota window opens at the end of the first aggregation: until then the repeat runs at the old pace.
     slow = p["aggregation_s"] * 1e3
     turning = slow + (1 - slow / p["before_ms"]) * got * p["before_ms"]
+    cxl, dram = costs.cxl_bandwidth_gbps, p["dram_gbps"]
+
+    def moved(what: str, inputs: tuple[float, float, float], predict: Callable[[float], float]) -> Sensitivity:
+        return Sensitivity("ratio", what, inputs, (predict(inputs[0]), predict(inputs[1]), predict(inputs[2])))
+
     best = p["dram_gbps"] / (p["dram_gbps"] + p["cxl_gbps"])
     return row(
         "V3",
@@ -29,10 +39,8 @@ def v3(costs: Costs = DEFAULT) -> Row:
         [Point.near("time of a repeat, 3:1 over 1:0", round(was, 4), got, p["tolerance"] * was, "1")],
         "DRAM finishes last and sets the pace: 3/4 of the bytes at its bandwidth; caches keep a little from memory",
         sensitive=[
-            Sensitivity("ratio", "CXL bandwidth [GB/s]", (26.0, 26.0, 36.0), (ratio(26.0), ratio(26.0), ratio(36.0))),
-            Sensitivity(
-                "ratio", "DRAM bandwidth [GB/s]", (64.8, 72.0, 79.2), (ratio(26.0, 64.8), ratio(26.0, 72.0), ratio(26.0, 79.2))
-            ),
+            moved("CXL bandwidth [GB/s]", (cxl.at("low"), cxl.default, cxl.at("high")), ratio),
+            moved("DRAM bandwidth [GB/s]", (0.9 * dram, dram, 1.1 * dram), lambda gbps: ratio(cxl.default, gbps)),
         ],
         remarks=[
             f"optimum share on DRAM {best:.4f}, ratio {best:.4f}",
@@ -77,7 +85,7 @@ def v6(costs: Costs = DEFAULT) -> Row:
     def skipping_ms(made: Costs) -> float:
         return 1e3 * walk_s(extent, made, populated_bytes=populated, skip_empty_blocks=True)
 
-    blocks = extent // (2 * MIB)
+    blocks, fits = extent // (2 * MIB), walk_budget(extent, 1e5, costs).largest_bytes
     low, high = p["walk_range_s"]
     near, far = p["skipping_range_ms"]
     return row(
@@ -89,7 +97,7 @@ def v6(costs: Costs = DEFAULT) -> Row:
         ],
         f"sizes read as GiB; {blocks} block tests at no more than {costs.block_test_ns.default:g} ns each (assumed)",
         sensitive=sensitivities(costs, "skipping walk [ms]", skipping_ms),
-        remarks=[f"{extent // PAGE_SZ} frames; the walk would fit 100 ms for {0.1 / 40e-9 * PAGE_SZ / GIB:.2f} GiB"],
+        remarks=[f"{extent // PAGE_SZ} frames; the walk would fit 100 ms for {fits / GIB:.2f} GiB"],
     )
 
 

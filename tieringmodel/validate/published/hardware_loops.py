@@ -35,11 +35,15 @@ from .hardware_row import Point, Row, Sensitivity, published, row, sensitivities
 APPLY_S = 0.1  # DAMON's default aggregation interval, on which a scheme without its own interval is applied
 
 
+def _copy_ns(costs: Costs) -> int:
+    return round(costs.copy_4k_us.default * 1e3)
+
+
 def pair_scenario(target_percent: float, costs: Costs = DEFAULT) -> Scenario:
     """Return PULL and PUSH on a uniformly hot set that starts half and half, at the published sizes."""
     p = published("V1")
     node, pages = 2 * p["hot_gib"] * GIB, p["hot_gib"] * GIB // PAGE_SZ
-    machine = Machine.dram_cxl(node, node, migrate_ns_per_page=round(costs.copy_4k_us.default * 1e3))
+    machine = Machine.dram_cxl(node, node, migrate_ns_per_page=_copy_ns(costs))
     hot = AccessPattern(min_nr_accesses=1)
 
     def scheme(nid: int, percent: float) -> Scheme:
@@ -58,24 +62,23 @@ def pair_scenario(target_percent: float, costs: Costs = DEFAULT) -> Scenario:
 
 
 @cache
-def pair_run(seconds: int = 40) -> tuple[npt.NDArray[Any], npt.NDArray[Any], npt.NDArray[Any]]:
+def pair_run(costs: Costs = DEFAULT, seconds: int = 40) -> tuple[npt.NDArray[Any], npt.NDArray[Any], npt.NDArray[Any]]:
     """Run the pair at page level; return times [s], shares [%], and (time, share before, measured share) per window."""
-    ds = simulate(
-        pair_scenario(published("V2")["target_percent"]), duration=seconds, seed=1, snapshots=0, log_moves=False, progress=False
-    )
+    sc = pair_scenario(published("V2")["target_percent"], costs)
+    ds = simulate(sc, duration=seconds, seed=1, snapshots=0, log_moves=False, progress=False)
     time, share = ds["time"].values, ds["access_share_bp"].sel(node=0).values / 100
     at = np.flatnonzero(np.diff(ds["resets"].values[:, 0]) > 0) + 1
     measured = ds["goal_current"].values[at, 0] / 100
     return time, share, np.column_stack([time[at], share[at - 1], measured])
 
 
-def derived_delay() -> tuple[int, float]:
+def derived_delay(costs: Costs = DEFAULT) -> tuple[int, float]:
     """Return the delay in windows at which the goal's value follows the true share, and the mean error there in points.
 
     The order of events decides: a window opens with the measurement, then the pages move, and several aggregations later
     the next window opens. At page level nothing is told to be late, so the delay is an outcome.
     """
-    _, _, windows = pair_run()
+    _, _, windows = pair_run(costs)
     before, measured = windows[:, 1], windows[:, 2]
     errors = [float(np.abs(measured[3:] - before[3 - d : before.size - d]).mean()) for d in range(4)]
     return int(np.argmin(errors)), min(errors)
@@ -101,7 +104,7 @@ def pair_shares(delay: int) -> list[tuple[float, float]]:
 def v1(costs: Costs = DEFAULT) -> Row:
     """Four targets with the one delay that the order of events gives."""
     p = published("V1")
-    delay, error = derived_delay()
+    delay, error = derived_delay(costs)
     model, late = pair_shares(delay), pair_shares(delay + 1)
     compared = [
         Point.near(f"target {t} %, mean", was, got, p["tolerance_pp"], "%")
@@ -147,7 +150,7 @@ def window_of(costs: Costs) -> float:
 def v2(costs: Costs = DEFAULT) -> Row:
     """Time to the target at page level; drift over an hour in the reduced loop."""
     p, pair = published("V2"), published("V1")
-    time, share, _ = pair_run()
+    time, share, _ = pair_run(costs)
     reached = float(time[np.argmax(share >= p["target_percent"])])
     pages = pair["hot_gib"] * GIB // PAGE_SZ
     hour = loop.run_pair("temporal", (7000, 3000), (pair["quota_mib"] * MIB,) * 2, pages, pages // 2, windows=3600)
@@ -227,14 +230,14 @@ def v7(costs: Costs = DEFAULT) -> Row:
     )
 
 
-def v10_scenario() -> Scenario:
+def v10_scenario(costs: Costs = DEFAULT) -> Scenario:
     """Return a node of idle memory that CONSIST empties towards a share of free memory."""
     p = published("V10")
     size, idle = p["node_gib"] * GIB, p["idle_gib"] * GIB // PAGE_SZ
     goal = Goal("node_mem_free_bp", p["goal_percent"] * 100, nid=0)
     quota = Quota(reset_interval_ms=p["reset_interval_s"] * 1000, goals=(goal,))
     scheme = Scheme("migrate_cold", AccessPattern(max_nr_accesses=0), target_nid=1, quota=quota)
-    machine = Machine((Node(0, 0, size), Node(1, size, size)), migrate_ns_per_page=1240)
+    machine = Machine((Node(0, 0, size), Node(1, size, size)), migrate_ns_per_page=_copy_ns(costs))
     return Scenario(machine, Workload(idle), (Context(targets=(Target(((0, size),)),), schemes=(scheme,)),), name="V10")
 
 
@@ -257,7 +260,7 @@ def mirror_percent(start_percent: float, goal_percent: float) -> float:
 def v10(costs: Costs = DEFAULT) -> Row:
     """The slow start and the overshoot, at page level; what a late measurement would add."""
     p = published("V10")
-    ds = simulate(v10_scenario(), duration=1800, seed=1, snapshots=0, log_moves=False, progress=False)
+    ds = simulate(v10_scenario(costs), duration=1800, seed=1, snapshots=0, log_moves=False, progress=False)
     share = ds["free_pages"].sel(node=0).values / (p["node_gib"] * GIB / PAGE_SZ) * 100
     seen = float(ds["time"].values[np.argmax(share >= share[0] + p["visible_percent"])]) / 60
     low, high = p["first_range_min"]

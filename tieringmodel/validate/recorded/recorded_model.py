@@ -14,7 +14,7 @@ from ...interop.recording.scenario_of import Recording
 from ...scenario import Context, Dest, Event, Scenario, Scheme
 from ...simulation.engine import ContextClock, Engine, Silent
 from ...simulation.simulate import scheme_actions
-from ...units import PAGE_SZ
+from ...units import KIB, PAGE_SZ
 from .recorded_measures import Trace, Truth, hot_segments, migrates, snapshot_rows, tables, tuned, watched
 
 CPUS = 2
@@ -149,7 +149,7 @@ def free_pages_on_lists(recording: Recording) -> tuple[int, ...]:
     row = int(np.argmin(np.abs(record["t_ms"])))
     held = []
     for nid in sorted(int(name[1:-9]) for name in record if name.startswith("n") and name.endswith("_total_kb")):
-        seen = np.asarray(record[f"n{nid}_free_kb"], np.float64) * 1024 / PAGE_SZ
+        seen = np.asarray(record[f"n{nid}_free_kb"], np.float64) * KIB / PAGE_SZ
         seen = seen + sum(np.asarray(record[f"{name}_n{nid}_pages"], np.float64) for name in layout["segment"])
         held.append(max(int(np.quantile(seen, 0.95) - seen[row]), 0))
     return tuple(held)

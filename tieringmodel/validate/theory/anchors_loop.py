@@ -10,7 +10,7 @@ import numpy as np
 
 from ... import analysis, loop
 from ...theory import closed_forms
-from ...units import MIB, PAGE_SZ
+from ...units import MIB, PAGE_SZ, ULONG_MAX
 from ..case import Case
 
 PAGES = 1_000_000
@@ -81,7 +81,7 @@ def consist_integers() -> Iterable[Check]:
         (10_000, 19_999, 10_000),
         (123_456_789, 9_999, 123_469_134),
         (2**63, 5_000, 13_835_058_055_282_160_808),
-        (2**64 - 1, 12_500, 13_835_058_055_282_164_115),
+        (ULONG_MAX, 12_500, 13_835_058_055_282_164_115),
     ):
         got = int(feed_loop_next_input(np.uint64(last), np.uint64(score)))
         # Compared as integers: 64-bit values do not fit a float.
@@ -126,7 +126,7 @@ def windup_and_fights() -> Iterable[Check]:
         theory = closed_forms.windup_growth(4000, target)
         yield Check(f"closed form growth target {target}", theory, factor, 1e-12)
     wound = loop.run("consist", 5000, PAGES, 0, capacity_pages=400_000)
-    yield Check("largest esz", int(wound.esz[-1]), (2**64 - 1) // 10_000)
+    yield Check("largest esz", int(wound.esz[-1]), ULONG_MAX // 10_000)
     clamped = loop.run("consist", 5000, PAGES, 0, capacity_pages=400_000, clamp_bp=4000)
     yield Check("clamped final pages", int(clamped.final_pages), 400_000)
     yield Check("clamped esz", int(clamped.esz[-1]), 639_620_698)
