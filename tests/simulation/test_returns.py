@@ -55,7 +55,7 @@ def test_returns_are_those_of_a_walk_over_the_log(log: tuple[list[list[Move]], l
     returns = Returns(window_s)
     for moves in records:
         returns.add(packed(moves), 0)
-    got = returns.table(np.array(time), 2)[0]
+    got = returns.table(np.array(time), 3)[0]
     assert got.dtype == np.int64
     assert got.tolist() == literal(records, time, window_s)
     assert (got.sum(axis=1) <= [len(m) for m in records]).all()
@@ -68,7 +68,7 @@ def test_a_page_is_back_when_it_next_reaches_the_node_it_left() -> None:
     returns = Returns(1.0)
     for moves in records:
         returns.add(packed(moves), 0)
-    table = returns.table(np.array([1.0, 2.0, 4.0, 5.0]), 2)[0]
+    table = returns.table(np.array([1.0, 2.0, 4.0, 5.0]), 3)[0]
     assert {(int(r), int(lag)) for r, lag in np.argwhere(table)} == {(0, 3), (1, 3)}
 
 

@@ -20,7 +20,7 @@ import tieringmodel as tm
 from tieringmodel.comparison.compare import share_bp
 from tieringmodel.comparison.policies import Controlled
 from tieringmodel.sweeps import executors
-from tieringmodel.verdicts.summary import judge
+from tieringmodel.verdicts.row import row_of
 
 SC = scenario(pull(), push())
 QUOTA = "contexts.0.schemes.0.quota.sz_bytes"
@@ -55,17 +55,14 @@ def test_every_point_is_the_simulation_of_its_scenario(swept: xr.Dataset) -> Non
                 got = swept.sel({QUOTA: quota, TARGET: target, "seed": seed})
                 what = Controlled("access", 0, target)
                 time, y, moved = ds["time"].values, share_bp(ds, what), ds["migrated_pages"].values
-                row = judge(
-                    time, y, moved, ds["returns"].values, window_s=0.1, n_pages=2048, target_bp=target, policy="",
-                    scenario=one,
-                )  # fmt: skip
+                found = tm.verdict(ds)
+                row = row_of(ds, y, 2048, target, found)
                 for name in ("kind", "cause", "fix", "settled", "settling_s", "share_error_bp", "residual_mib_s"):
                     assert got[name].item() == getattr(row, name), name
                 assert got["migrated_pages"].item() == moved.sum()
                 assert got["migrated_mib_s"].item() == pytest.approx(moved.sum() / 256 / 5)
                 assert got["target_bp"].item() == target
-                from_s = row.settling_s if np.isfinite(row.settling_s) else time[-1] / 2
-                late = y[time >= from_s]
+                late = y[time >= found.numbers["tail_s"] - 1e-9]
                 assert got["share_mean_bp"].item() == pytest.approx(late.mean())
                 assert got["share_sd_bp"].item() == pytest.approx(late.std())
                 assert got["overshoot_bp"].item() == max(0.0, y.max() - target)  # it starts at 0

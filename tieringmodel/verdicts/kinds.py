@@ -202,7 +202,7 @@ class Judge:
             if self.ever_bytes(one) >= run.limits.stuck_share * run.memory_bytes:
                 continue
             if self.goals_of(one):
-                if self.waiting(one) or not run.last("resets", one.number):
+                if self.waiting(one) or (run.has("resets") and not run.last("resets", one.number)):
                     return True
             elif starved(run, one) or (run.has("nr_due") and not run.last("nr_due", one.number)):
                 return True

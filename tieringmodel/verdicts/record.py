@@ -23,6 +23,8 @@ KINDS = (
     "converged",
 )
 """In the order in which they are asked; the first that holds is the kind."""
+LOOP_KINDS = ("wrong-polarity", "runaway", "saturated", "stuck", "limit-cycle", "ripple", "wrong-point", "converged")
+"""What loops and interleave runs can come to; a map keeps a kind as its place here."""
 
 
 @dataclass(frozen=True)

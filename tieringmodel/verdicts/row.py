@@ -73,8 +73,8 @@ def row_of(ds: xr.Dataset, share_bp: Floats, n_pages: float, target_bp: float, f
     Returns
     -------
     Row
-        ``settled``: at rest or kept still by its schemes, and within the band of the target to the end. Kind and cause are
-        the verdict's. Error and rate are means over its tail.
+        ``settled``: within the band of the target from the first two thirds on to the end, and at rest in the last third.
+        Kind and cause are the verdict's. Error and rate are means over its tail.
     """
     found = verdict(ds) if found is None else found
     limits = RunThresholds()
@@ -84,9 +84,11 @@ def row_of(ds: xr.Dataset, share_bp: Floats, n_pages: float, target_bp: float, f
     moved = moved_pages(ds)
     late = share_bp[time >= tail_s - 1e-9]
     known = late[~np.isnan(late)]
-    quiet = found.kind in ("converged", "wrong-point", "idle", "stuck") and not found.residual_mib_s > 0.5
+    end_s = float(time[-1])
+    windows = max(end_s / 3 / float(ds.attrs["window_s"]), 1.0)
+    quiet = float(moved[time > 2 * end_s / 3].sum()) <= limits.residual_per_page * max(n_pages, 1.0) * windows
     return Row(
-        settled=since is not None and quiet,
+        settled=since is not None and since <= 2 * end_s / 3 and quiet,
         settling_s=math.inf if since is None else since,
         share_error_bp=float(known.mean() - target_bp) if known.size else math.nan,
         residual_mib_s=found.residual_mib_s,
