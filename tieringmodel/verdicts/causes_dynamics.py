@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from ..units import format_bytes
+from .causes_pair_and_rule import RULE_CODES
 from .goal_course import FULL_BP, GoalCourse
 from .record import Cause
 from .scheme_facts import MOST, quota_full, weights_error_bp
@@ -196,13 +197,13 @@ def _overshot(state: State) -> Iterator[Cause]:
             yield Cause("one-way", g.of.number, text, evidence)
 
 
-RULES = {
-    "iid": ("redraw", "each visit draws a page's node anew"),
-    "per_node": ("redraw", "each visit draws anew which pages go where"),
-    "push_only": ("redraw", "each visit draws anew which pages are pushed"),
-    "pfn_mod": ("frame-rule", "the frame number names the node, and every move changes it"),
-    "first": ("rank-rule", "the rank among frames names the node, and every move changes who ranks where"),
-    "last": ("rank-rule", "the rank among frames names the node, and every move changes who ranks where"),
+WHY = {
+    "iid": "each visit draws a page's node anew",
+    "per_node": "each visit draws anew which pages go where",
+    "push_only": "each visit draws anew which pages are pushed",
+    "pfn_mod": "the frame number names the node, and every move changes it",
+    "first": "the rank among frames names the node, and every move changes who ranks where",
+    "last": "the rank among frames names the node, and every move changes who ranks where",
 }
 
 
@@ -214,8 +215,8 @@ def _weights(state: State) -> Iterator[Cause]:
         off_bp = abs(off[0]) if off else 0.0
         evidence: dict[str, Any] = {"moved_bytes": moved, "off_bp": off_bp, "rule": one.scheme.dest_rule}
         where = f"; touched pages are {off[0]:+.0f} bp off the weights on node {off[1]}" if off else ""
-        if one.scheme.dest_rule in RULES:
-            code, text = RULES[one.scheme.dest_rule]
+        if one.scheme.dest_rule in WHY:
+            code, text = RULE_CODES[one.scheme.dest_rule], WHY[one.scheme.dest_rule]
             if moved or off_bp > run.limits.band_bp:
                 yield Cause(code, one.number, f"{text}: {format_bytes(moved)} moved in the tail{where}", evidence)
         elif off_bp > run.limits.band_bp and run.last("nr_due", one.number):

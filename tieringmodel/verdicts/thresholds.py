@@ -69,7 +69,7 @@ class Diagnosis:
     cause: str
     fix: str = ""
     changes: dict[str, Any] = field(default_factory=dict)
-    code: str = "loop"
+    code: str = "unexplained"
 
 
 @dataclass(frozen=True)
