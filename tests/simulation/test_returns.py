@@ -10,7 +10,7 @@ from small import pull, push, scenario
 
 import tieringmodel as tm
 from tieringmodel.simulation.recorder import MAX_LAG, Returns
-from tieringmodel.verdicts.summary import ping_pong_ratio
+from tieringmodel.verdicts.row import ping_pong_ratio
 
 Move = tuple[int, int, int]
 
@@ -55,7 +55,7 @@ def test_returns_are_those_of_a_walk_over_the_log(log: tuple[list[list[Move]], l
     returns = Returns(window_s)
     for moves in records:
         returns.add(packed(moves), 0)
-    got = returns.table(np.array(time))
+    got = returns.table(np.array(time), 3)[0]
     assert got.dtype == np.int64
     assert got.tolist() == literal(records, time, window_s)
     assert (got.sum(axis=1) <= [len(m) for m in records]).all()
@@ -68,7 +68,7 @@ def test_a_page_is_back_when_it_next_reaches_the_node_it_left() -> None:
     returns = Returns(1.0)
     for moves in records:
         returns.add(packed(moves), 0)
-    table = returns.table(np.array([1.0, 2.0, 4.0, 5.0]))
+    table = returns.table(np.array([1.0, 2.0, 4.0, 5.0]), 3)[0]
     assert {(int(r), int(lag)) for r, lag in np.argwhere(table)} == {(0, 3), (1, 3)}
 
 
@@ -77,7 +77,7 @@ def test_lags_are_counted_in_windows_and_end_at_the_longest() -> None:
     returns = Returns(2.0)
     for moves in records:
         returns.add(packed(moves), 0)
-    table = returns.table(np.array([0.0, 64.0, 65.1]))
+    table = returns.table(np.array([0.0, 64.0, 65.1]), 2)[0]
     assert table[0, 32] == 1
     assert table.sum() == 1
 
@@ -86,8 +86,8 @@ def test_lost_moves_make_the_whole_table_unknown() -> None:
     returns = Returns(1.0)
     returns.add(packed([(1, 0, 1)]), 0)
     returns.add(packed([(1, 1, 0)]), 3)
-    assert (returns.table(np.array([1.0, 2.0])) == -1).all()
-    assert np.isnan(ping_pong_ratio(returns.table(np.array([1.0, 2.0])), np.array([1, 4]), 10))
+    assert (returns.table(np.array([1.0, 2.0]), 2)[0] == -1).all()
+    assert np.isnan(ping_pong_ratio(returns.table(np.array([1.0, 2.0]), 2)[0], np.array([1, 4]), 10))
 
 
 @pytest.mark.parametrize(("within", "expected"), [(0, 0.0), (1, 0.25), (2, 0.25), (3, 0.75), (10, 0.75)])

@@ -19,7 +19,7 @@ from sweep_measures import deadly, final, picky
 import tieringmodel as tm
 from tieringmodel.scenario.controlled import Controlled, controlled
 from tieringmodel.sweeps import executors
-from tieringmodel.verdicts.summary import judge
+from tieringmodel.verdicts.row import row_of
 from tieringmodel.verdicts.target import share_bp
 
 SC = scenario(pull(), push())
@@ -56,17 +56,15 @@ def test_every_point_is_the_simulation_of_its_scenario(swept: xr.Dataset) -> Non
                 what = controlled(one)
                 assert what == Controlled("access", 0, target, 6000 if target < 6000 else None)
                 time, y, moved = ds["time"].values, share_bp(ds, what), ds["migrated_pages"].values
-                row = judge(
-                    time, y, moved, ds["returns"].values, window_s=0.1, n_pages=2048,
-                    target_bp=(reference := what.reference_bp(y[-1])), policy="", scenario=one,
-                )  # fmt: skip
+                reference = what.reference_bp(y[-1])
+                found = tm.verdict(ds)
+                row = row_of(ds, y, 2048, reference, found)
                 for name in ("kind", "cause", "fix", "settled", "settling_s", "share_error_bp", "residual_mib_s"):
                     assert got[name].item() == getattr(row, name), name
                 assert got["migrated_pages"].item() == moved.sum()
                 assert got["migrated_mib_s"].item() == pytest.approx(moved.sum() / 256 / 5)
                 assert got["target_bp"].item() == target
-                from_s = row.settling_s if np.isfinite(row.settling_s) else time[-1] / 2
-                late = y[time >= from_s]
+                late = y[time >= found.numbers["tail_s"] - 1e-9]
                 assert got["share_mean_bp"].item() == pytest.approx(late.mean())
                 assert got["share_sd_bp"].item() == pytest.approx(late.std())
                 assert got["overshoot_bp"].item() == max(0.0, y.max() - reference)  # it starts at 0

@@ -171,7 +171,7 @@ def test_loops(name):
     verdict = analysis.verdict(run())
     assert verdict.kind == kind, verdict
     assert re.search(cause, verdict.cause), verdict.cause
-    assert (verdict.fix == "") == (kind == "converged")
+    assert (verdict.fix is None) == (kind == "converged")
     if after is not None:
         assert verdict.numbers["fix_kind"] == after, verdict
         assert verdict.numbers["fix_arguments"]
@@ -201,7 +201,7 @@ def test_placement_rules(rule, options, kind, cause):
 def test_five_pages_under_unreduced_weights_get_their_divisor():
     verdict = analysis.verdict(interleave.run("vma_offset", (40, 60), 5, 200))
     assert verdict.kind == "wrong-point"
-    assert verdict.fix.endswith("weights=[2, 3]")
+    assert verdict.fix.text.endswith("weights=[2, 3]")
 
 
 def test_occupancy_alone_never_makes_it_stable():
@@ -227,7 +227,8 @@ def test_thresholds_are_arguments_and_stand_in_the_result():
     wide = analysis.verdict(ds, error_share=0.03, residual_per_page=1e-3, ping_pong=0.5, within=3)
     assert wide.kind == "converged"
     assert wide.numbers["thresholds"] == {"error_share": 0.03, "residual_per_page": 1e-3, "ping_pong": 0.5, "within": 3}
-    kind, _, numbers, fix = analysis.verdict(ds)
+    found = analysis.verdict(ds)
+    kind, numbers, fix = found.kind, found.numbers, found.fix.text
     assert numbers["thresholds"] == {"error_share": 0.02, "residual_per_page": 1e-4, "ping_pong": 0.01, "within": 10}
     assert (kind, fix) == ("wrong-point", f"set cap_bytes={8000 * PAGE}")
     assert "fix_kind" not in analysis.verdict(ds, check_fix=False).numbers
@@ -276,7 +277,7 @@ def test_every_loop_gets_a_verdict(
     verdict = analysis.verdict(ds)
     assert verdict.kind in KINDS
     assert verdict.cause
-    assert (verdict.fix == "") == (verdict.kind == "converged")
+    assert (verdict.fix is None) == (verdict.kind == "converged")
     if verdict.kind != "converged":
         assert verdict.numbers["fix_kind"] in KINDS
 
@@ -294,4 +295,4 @@ def test_every_loop_gets_a_verdict(
 def test_every_pair_gets_a_verdict(tuner, targets, caps, n_pages, start, delay, windows):
     verdict = analysis.verdict(loop.run_pair(tuner, targets, caps, n_pages, int(start * n_pages), delay=delay, windows=windows))
     assert verdict.kind in KINDS
-    assert (verdict.fix == "") == (verdict.kind == "converged")
+    assert (verdict.fix is None) == (verdict.kind == "converged")

@@ -18,8 +18,7 @@ from ..scenario import Scenario, need_scenario
 from ..scenario.controlled import Controlled, controlled
 from ..simulation.simulate import attributes, simulate
 from ..units import MIB, parse_duration_us
-from ..verdicts.run_view import faulted_pages, moved_pages
-from ..verdicts.summary import Summary, judge
+from ..verdicts.row import Row, row_of, row_of_recording
 from ..verdicts.target import records_at, share_bp
 from ..workload.truth import touched_pages
 from .policies import Policy, goal_name
@@ -104,7 +103,7 @@ def compare(
     shares, rates, summaries = [], [], []
     snapshots: xr.Dataset | None = None
     page_mib = first.machine.folio_bytes / MIB
-    for name, policy in runs.items():
+    for policy in runs.values():
         ds = simulate(
             policy.scenario,
             duration=duration,
@@ -114,23 +113,10 @@ def compare(
             oracle=what if policy.oracle else None,
         )
         snapshots = ds if snapshots is None else snapshots
-        y, time, moved = share_bp(ds, what), ds["time"].values, moved_pages(ds)
+        y, time = share_bp(ds, what), ds["time"].values
         shares.append(y[records_at(time, grid)])
         rates.append(_rate(time, np.cumsum(ds["migrated_pages"].values) * page_mib, grid))
-        summaries.append(
-            judge(
-                time,
-                y,
-                moved,
-                ds["returns"].values,
-                window_s=float(ds.attrs["window_s"]),
-                n_pages=n_eligible,
-                target_bp=what.reference_bp(y[-1]),
-                policy=name,
-                scenario=policy.scenario,
-                faulted=faulted_pages(ds),
-            )
-        )
+        summaries.append(row_of(ds, y, n_eligible, what.reference_bp(y[-1])))
     names = list(runs)
     time, y, moved = _recorded_until(recording, first, what, duration_s)
     if time.size > 1:
@@ -138,21 +124,8 @@ def compare(
         at = records_at(time, grid)
         shares.insert(1, np.where((at >= 0) & (grid <= time[-1]), y[np.maximum(at, 0)], np.nan))
         rates.insert(1, _rate(time, np.cumsum(moved) * page_mib, grid))
-        window = float(np.median(np.diff(time)))
-        summaries.insert(
-            1,
-            judge(
-                time,
-                y,
-                moved,
-                None,
-                window_s=window,
-                n_pages=n_eligible,
-                target_bp=what.reference_bp(y[-1]),
-                policy=RECORDED,
-                scenario=first,
-            ),
-        )
+        known = {"n_pages": n_eligible, "target_bp": what.reference_bp(y[-1]), "page_mib": page_mib}
+        summaries.insert(1, row_of_recording(time, y, np.asarray(moved, float), **known))
     data = _table(summaries)
     share_name = f"{'share of accesses served by' if what.kind == 'access' else 'used share of'} node {what.nid}"
     data["share_bp"] = (("policy", "time"), np.array(shares), {"units": "bp", "long_name": share_name})
@@ -209,19 +182,19 @@ _UNITS = {
     "fix": "1",
 }
 _LONG = {
-    "settled": "within 2 % of the target to the end, quiet, and not bouncing",
-    "settling_s": "time from which the share stays within 2 % of the target; inf = never",
-    "share_error_bp": "mean share after settling (else of the second half) minus target",
-    "residual_mib_s": "migration after settling (else in the second half)",
+    "settled": "within the band of the target to the end, and at rest",
+    "settling_s": "time from which the share stays within the band of the target; inf = never",
+    "share_error_bp": "mean share in the tail minus target",
+    "residual_mib_s": "migration and reclaim in the tail",
     "ping_pong": "share of moves undone within 10 windows",
     "moves_per_page": "migrations per page that is ever touched",
     "kind": "verdict",
-    "cause": "mechanism behind the verdict",
-    "fix": "nearest knob",
+    "cause": "what is proven to have caused it",
+    "fix": "a change that was run and helps",
 }
 
 
-def _table(summaries: list[Summary]) -> dict[str, Any]:
+def _table(summaries: list[Row]) -> dict[str, Any]:
     rows = [asdict(s) for s in summaries]
     return {
         name: ("policy", np.array([r[name] for r in rows]), {"units": units, "long_name": _LONG[name]})

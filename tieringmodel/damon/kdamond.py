@@ -128,6 +128,7 @@ class Kdamond(Stored):
         self._frames = np.zeros(0, np.int64)
         self._scratch = scratch(64)
         self.schemes, self.quotas, self.next_apply = records(0, L.SCHEME), [], []
+        self.funnel, self.filters, self.rejected = records(0, L.FUNNEL), records(0, L.FILTER), np.zeros(0, np.uint64)
         self.configure(context, actions)
 
     def configure(self, context: Context, actions: dict[int, Action]) -> None:
@@ -154,12 +155,17 @@ class Kdamond(Stored):
             self.quotas[i].commit(scheme.quota)
         hz, nodes = self.memory.machine.hz, self.memory.nids.size
         self.quotas = self.quotas[:kept] + [QuotaState(s.quota, hz, nodes) for s in context.schemes[kept:]]
+        funnel, same = records(len(rows), L.FUNNEL), np.array_equal(filters, self.filters)
+        funnel[:kept] = self.funnel[:kept]
+        self.funnel, self.rejected = funnel, self.rejected if same else np.zeros(len(filters), np.uint64)
         self.context, self.schemes, self.filters, self.actions = context, rows, filters, external
         self.next_apply = self.next_apply[:kept] + [self.passed + self.apply_period(i) for i in range(kept, len(rows))]
         self.watched = any(s.watermarks.metric != "none" or not s.enabled for s in context.schemes)
         self.sleeps = any(s.watermarks.metric != "none" and s.enabled for s in context.schemes)
         self._stack = empty(16 + 4 * (len(rows) + len(filters)))  # pieces into which the schemes can cut one region
-        self.control = L.Control(rows, filters, self._windows, self._cursors, self._events, self.histogram)
+        self.control = L.Control(
+            rows, filters, self._windows, self._cursors, self._events, self.histogram, funnel, self.rejected
+        )
         lowest = self.memory.machine.allocator == "lowest"
         self._looks = not (lowest and all(table.acts_on_whole_regions(row) for row in rows))
 
@@ -171,6 +177,8 @@ class Kdamond(Stored):
             "rng": [self.rng.state, self.rng.buffer],
             "frames": frames,
             "schemes": {name: self.schemes[name] for name in table.RUNNING},
+            "funnel": {name: self.funnel[name] for name in L.FUNNEL.names or ()},
+            "rejected": self.rejected,
             "actions": {str(i): action.state() for i, action in self.actions.items() if isinstance(action, Stored)},
         }
 
@@ -193,6 +201,9 @@ class Kdamond(Stored):
             raise ValueError("frames lead out of memory")
         for name in table.RUNNING:
             self.schemes[name] = like(self.schemes[name], state["schemes"][name], name)
+        for name in L.FUNNEL.names or ():
+            self.funnel[name] = like(self.funnel[name], state["funnel"][name], name)
+        self.rejected[:] = same_kind(state["rejected"], "rejected", np.uint64, self.rejected.shape)
         for i, action in self.actions.items():
             if isinstance(action, Stored):
                 action.restore(state["actions"][str(i)])
@@ -319,6 +330,7 @@ class Kdamond(Stored):
         aggr_us = np.uint64(old.aggr_us), np.uint64(new.aggr_us)
         rk.rescale(self.regions.now, self.regions.n, *samples, *aggr_us, aggregating)
         self.attrs = new
+        self.funnel["nr_restarted"] += np.array([self.passed < at for at in self.next_apply], np.uint64)
         self.next_apply = [self.passed + self.apply_period(i) for i in range(len(self.schemes))]
 
     def apply_period(self, i: int) -> int:
@@ -370,6 +382,9 @@ class Kdamond(Stored):
         rows = self.schemes
         rows["due"] = due
         ready = [i for i in range(len(rows)) if due[i] and rows[i]["active"]]
+        for i in range(len(rows)):
+            if due[i]:
+                self.funnel["nr_due" if rows[i]["active"] else "nr_inactive"][i] += 1
         if not ready:
             return False
         self.window()
@@ -493,6 +508,16 @@ def run_builtin(kdamond: Kdamond, scheme: int, cursor: Any) -> tuple[int, int, i
     """Carry out a scheme's built-in action on the cursor's region."""
     row = kdamond.schemes[scheme].copy()
     row["action"] = table.builtin_action(kdamond.context, kdamond.context.schemes[scheme].action)
-    apply.apply_one(cursor, row, kdamond.filters, kdamond.space, kdamond.memory.arrays, kdamond.access.arrays, kdamond.tick)
+    apply.apply_one(
+        cursor,
+        row,
+        kdamond.filters,
+        kdamond.space,
+        kdamond.memory.arrays,
+        kdamond.access.arrays,
+        kdamond.tick,
+        kdamond.funnel[scheme],
+        kdamond.rejected,
+    )
     kdamond.schemes[scheme]["last_applied"] = row["last_applied"]
     return int(cursor["applied"]), int(cursor["passed"]), int(cursor["elapsed"])

@@ -15,6 +15,9 @@ from .lag_cache import LagCache
 
 Measure = Callable[[], Sequence[tuple[int, int]]]
 
+LIMITS = ("", "size", "time", "goal")
+"""What can bound an effective quota: nothing, ``sz_bytes``, ``ms``, or the tuner's state."""
+
 
 def reset_interval_jiffies(ms: int, hz: int) -> int | None:
     """Return the charge window's length in jiffies, rounded up; None where the kernel takes it for infinite.
@@ -43,6 +46,10 @@ class QuotaState(Stored):
         What each goal's growing total was at its last evaluation; None before the first one.
     lags : list of (LagCache or None)
         Bytes in flight, for the goals that ask for them.
+    held_windows, full_windows : int
+        Finished windows whose effective quota held a region, and those of them that ended full.
+    bound : int
+        Which of `LIMITS` the effective quota is made of.
     """
 
     esz_bp: int
@@ -53,6 +60,9 @@ class QuotaState(Stored):
     total_charged_sz: int = 0
     score: int = 0
     resets: int = 0
+    held_windows: int = 0
+    full_windows: int = 0
+    bound: int = 0
 
     def __init__(self, quota: Quota, hz: int, n_nodes: int = 0) -> None:
         self.quota, self.hz, self.n_nodes = quota, hz, n_nodes
@@ -90,6 +100,9 @@ class QuotaState(Stored):
         if quota.esz_floor_min_region and esz:
             esz = max(esz, min_region_sz)
         row["esz"] = esz
+        tuned = None if esz_bp is None else esz_bp // quota_math.ESZ_SCALE
+        bound = "size" if quota.sz_bytes and esz == quota.sz_bytes else "goal" if esz == tuned else "time" if quota.ms else ""
+        self.bound = LIMITS.index(bound)
         if quota.esz0 == "bypass":
             row["quota_set"] = esz != 0
 
@@ -110,8 +123,12 @@ class QuotaState(Stored):
         if self.reset_jiffies is None or jiffies < self.charged_from + self.reset_jiffies:
             return
         charged, esz = int(row["charged_sz"]), int(row["esz"])
-        if charged >= esz or esz - charged < min_region_sz:
+        full = charged >= esz or esz - charged < min_region_sz
+        if full:
             row["qt_exceeds"] += 1
+        if esz >= min_region_sz:
+            self.held_windows += 1
+            self.full_windows += full
         self.total_charged_sz += charged
         self.charged_from = jiffies
         row["charged_sz"] = 0

@@ -132,7 +132,8 @@ class WeightedMigrate(Stored):
         chosen = resident_frames(kdamond, int(cursor["start"]), int(cursor["end"]))
         if not space.virtual:
             chosen = self._not_again(kdamond.schemes[scheme], chosen, int(cursor["end"]) * int(space.unit), space)
-        config = kdamond.context.schemes[scheme]
+        config, tally, shift = kdamond.context.schemes[scheme], kdamond.funnel[scheme], int(space.shift)
+        tally["sz_resident"] += chosen.size << shift
         if any(f.type not in CORE_FILTERS for f in config.filters):
             chosen = chosen[
                 apply.passing(
@@ -144,6 +145,8 @@ class WeightedMigrate(Stored):
                     chosen,
                     kdamond.tick,
                     int(cursor["core_allowed"]),
+                    tally,
+                    kdamond.rejected,
                 )
             ]
         walks = 0
@@ -151,7 +154,7 @@ class WeightedMigrate(Stored):
             chosen = self._unmarked(kdamond, chosen)
             walks = chosen.size
             self.rmap_walks += walks
-        passed = 0 if space.virtual else (chosen.size << int(space.shift)) // int(space.unit)
+        passed = 0 if space.virtual else (chosen.size << shift) // int(space.unit)
         rank = None
         if self.rule == "vma_offset":
             chosen = chosen[(memory.arrays.rec[chosen] & LOW32).astype(np.int64) <= memory.workload_pages]
@@ -167,11 +170,14 @@ class WeightedMigrate(Stored):
             dealt = self.destinations(memory.arrays.pfn[source] + chosen - memory.arrays.base[source], pages, rank)
         target = np.array([memory.index_of(d.id) for d in self.dests] + [-1], np.int64)[dealt]
         moved = int(frames.migrate_chosen(memory.arrays, chosen, source.astype(np.int64), target))
+        there = int(np.count_nonzero((source == target) | (target < 0)))
+        tally["sz_there"] += there << shift
+        tally["sz_no_frame"] += (target.size - there - moved) << shift
         if self.done_mark:
             now = np.searchsorted(memory.arrays.base, memory.frame_of[pages], side="right") - 1
             self.done[pages[now == target]] = True
         walk_ns = walks * memory.machine.rmap_ns_per_page
-        return (moved << int(space.shift)) // int(space.unit), passed, int(frames.charge_moves(memory.arrays, moved, walk_ns))
+        return (moved << shift) // int(space.unit), passed, int(frames.charge_moves(memory.arrays, moved, walk_ns))
 
     def _not_again(self, row: Any, chosen: npt.NDArray[np.int64], end_bytes: int, space: Space) -> npt.NDArray[np.int64]:
         """Drop a folio that the region before ended in (``last_applied``), and remember the one this region ends in."""

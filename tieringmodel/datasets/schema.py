@@ -65,6 +65,33 @@ VARIABLES: dict[str, Variable] = {
     "rmap_walks": Variable(_SCHEME, "1", "pages looked up through rmap since the start", "weighted destinations on paddr"),
     "goal_current": Variable(_GOAL, "metric's own", "goal value at the last evaluation", "damos_quota_goal"),
     "goal_target": Variable(_GOAL, "metric's own", "goal target in force", "damos_quota_goal"),
+    **{
+        name: Variable(_SCHEME, units, about, "tieringmodel counters of the application pass")
+        for name, units, about in (
+            ("nr_due", "1", "application passes in which the scheme was due and active"),
+            ("nr_inactive", "1", "application passes that found the scheme inactive"),
+            ("nr_restarted", "1", "times the apply clock began anew before it had ended"),
+            ("sz_matched", "bytes", "bytes that matched the access pattern, over all passes, tried or not"),
+            ("sz_but_size", "bytes", "bytes that the size bounds alone kept from matching"),
+            ("sz_but_rate", "bytes", "bytes that the access rate alone kept from matching"),
+            ("sz_but_age", "bytes", "bytes that the age alone kept from matching"),
+            ("top_rate", "samples", "highest nr_accesses seen"),
+            ("top_age", "aggregations", "highest age seen where the access rate was right"),
+            ("sz_dropped", "bytes", "bytes dropped by core filters"),
+            ("sz_resident", "bytes", "bytes of pages that the action looked at"),
+            ("sz_there", "bytes", "bytes of pages looked at that were on the target already"),
+            ("sz_young", "bytes", "bytes of pages rejected because they were young, and made old"),
+            ("sz_first_look", "bytes", "bytes of pages that were young because nobody had looked before"),
+            ("sz_no_frame", "bytes", "bytes of pages for which the target had no free frame"),
+            ("sz_early_exit", "bytes", "bytes passed over by an early exit"),
+        )
+    },
+    "held_windows": Variable(_SCHEME, "1", "finished windows whose effective quota held a region", _MODEL),
+    "full_windows": Variable(_SCHEME, "1", "those of `held_windows` that ended with the quota full", _MODEL),
+    "quota_bound": Variable(_SCHEME, "1", "what bounds the effective quota: 0 nothing, 1 size, 2 time, 3 goal", _MODEL),
+    "rejected_bytes": Variable(("filter",), "bytes", "bytes that the filter rejected, in the whole run", _MODEL),
+    "undone_pages": Variable(("node",), "pages", "moves into the node that were undone within the longest lag", "log of moves"),
+    "asleep_us": Variable(("time", "context"), "us", "time asleep because every scheme was inactive", _MODEL),
     "nr_regions": Variable(("time", "context"), "1", "monitoring regions", _KERNEL),
     "sample_us": Variable(("time", "context"), "us", "sampling interval in force", _KERNEL),
     "region_count": Variable(("snapshot",), "1", "rows of `region` that belong to the snapshot", "after merging"),
@@ -96,6 +123,9 @@ COORDINATES: dict[str, tuple[str, str]] = {
     "scheme_action": ("1", "action of a scheme"),
     "goal_scheme": ("1", "scheme of a goal"),
     "goal_metric": ("1", "metric of a goal"),
+    "filter": ("1", "filter, numbered over all schemes, core filters of a scheme before the others"),
+    "filter_scheme": ("1", "scheme of a filter"),
+    "filter_type": ("1", "type of a filter"),
 }
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 
 from ._jit import inlined, kernel
-from .access import clear_young, young
+from .access import clear_young, last_cleared, young
 from .bits import ctz, get_bit
 from .frames import DIRTY, charge_clock, migrate_lowest, migrate_singly, move_page, reclaim_page
 from .integer import mult_frac
@@ -36,7 +36,7 @@ from .layout import (
 )
 from .regions import align_down, merge_two
 from .sampling import frame_of_page
-from .scoring import core_drops, count_resident, fetch, moving_sum_of, pattern_ok, push_right, region_score, store
+from .scoring import core_drops, count_resident, fetch, moving_sum_of, push_right, region_score, store
 
 _U0, _U1, _PAGE = np.uint64(0), np.uint64(1), np.uint64(4096)
 FETCH, VISIT, RESUME = 0, 1, 2
@@ -87,26 +87,31 @@ def reclaims(s, memory):
 
 
 @inlined
-def made_old(memory, access, frame, tick):
-    """Was the page on `frame` touched since anybody looked? From now on it was not."""
-    was_young = young(access, memory, frame, tick)
-    if was_young:
-        clear_young(memory, frame, tick)
-    return was_young
+def made_old(space, memory, access, frame, tick, tally):
+    """Is the page young? If so it is made old, and the scheme's tally told whether anybody had looked at it before."""
+    before = last_cleared(memory, memory.rec[frame])
+    if not young(access, memory, frame, tick):
+        return False
+    clear_young(memory, frame, tick)
+    if before == 0:
+        tally.sz_first_look += _U1 << space.shift
+    return True
 
 
 @inlined
-def page_passes(s, filters, space, memory, access, frame, tick, core_allowed):
+def page_passes(s, filters, space, memory, access, frame, tick, core_allowed, tally, rejected):
     """Do the operations filters let the page on `frame` pass? The first hit decides; a young page is made old.
 
-    Reclaim rejects young pages where no filter asks for their age.
+    Reclaim rejects young pages where no filter asks for their age. The scheme's `tally` and `rejected` (by filter) count
+    what is turned away.
     """
     if core_allowed:
         return True
     record, ageless = memory.rec[frame], reclaims(s, memory)
-    cls = np.int64((record >> SHIFT32) & CLASS_MASK)
+    cls, size = np.int64((record >> SHIFT32) & CLASS_MASK), _U1 << space.shift
     for k in range(s.ops_first, s.ops_last):
         f = filters[k]
+        aged = False
         if f.type == ANON:
             hit = access.anon[cls] != 0
         elif f.type == IS_ACTIVE:
@@ -115,20 +120,27 @@ def page_passes(s, filters, space, memory, access, frame, tick, core_allowed):
             hit = access.memcg[cls] != 0 and access.memcg[cls] == f.index
         elif f.type == YOUNG:
             ageless = False
-            hit = made_old(memory, access, frame, tick)
+            hit = aged = made_old(space, memory, access, frame, tick, tally)
         elif f.type == HUGEPAGE_SIZE:
-            hit = f.start <= _U1 << space.shift <= f.end
+            hit = f.start <= size <= f.end
         else:
             hit = False
         if hit == (f.matching != _U0):
+            if f.allow == _U0:
+                rejected[k] += size
+                if aged:
+                    tally.sz_young += size
             return f.allow != _U0
-    if ageless and made_old(memory, access, frame, tick):
+    if ageless and made_old(space, memory, access, frame, tick, tally):
+        tally.sz_young += size
         return False
+    if s.ops_reject != _U0:
+        rejected[s.ops_last - 1] += size
     return s.ops_reject == _U0
 
 
 @inlined
-def passing_frames(s, filters, space, memory, access, a, b, tick, core_allowed, out):
+def passing_frames(s, filters, space, memory, access, a, b, tick, core_allowed, tally, rejected, out):
     """Write the frames of [a, b) whose pages pass, in address order, to `out`; return how many."""
     n = 0
     for word in range(a // 64, (b + 63) // 64):
@@ -136,18 +148,18 @@ def passing_frames(s, filters, space, memory, access, a, b, tick, core_allowed, 
         while bits != _U0:
             frame = word * 64 + np.int64(ctz(bits))
             bits &= bits - _U1
-            if a <= frame < b and page_passes(s, filters, space, memory, access, frame, tick, core_allowed):
+            if a <= frame < b and page_passes(s, filters, space, memory, access, frame, tick, core_allowed, tally, rejected):
                 out[n] = frame
                 n += 1
     return n
 
 
 @kernel
-def passing(s, filters, space, memory, access, chosen, tick, core_allowed):
+def passing(s, filters, space, memory, access, chosen, tick, core_allowed, tally, rejected):
     """Tell which of the chosen frames' pages the operations filters let pass, for actions carried out by the caller."""
     out = np.empty(chosen.size, np.bool_)
     for k in range(chosen.size):
-        out[k] = page_passes(s, filters, space, memory, access, chosen[k], tick, core_allowed)
+        out[k] = page_passes(s, filters, space, memory, access, chosen[k], tick, core_allowed, tally, rejected)
     return out
 
 
@@ -182,7 +194,7 @@ def act_on_pages(s, memory, access, source, chosen, n):
 
 
 @inlined
-def handle_pages(s, filters, space, memory, access, k, a, b, here, tick, core_allowed):
+def handle_pages(s, filters, space, memory, access, k, a, b, here, tick, core_allowed, tally, rejected):
     """Filter and act on the `here` LRU pages on frames [a, b) of node k: how many passed, how many were handled."""
     if s.action == MIGRATE and (core_allowed or (s.ops_first == s.ops_last and s.ops_reject == _U0)):
         if s.target < 0 or k == s.target:
@@ -191,14 +203,14 @@ def handle_pages(s, filters, space, memory, access, k, a, b, here, tick, core_al
             return here, migrate_lowest(memory, k, a, b, here, s.target)
         return here, migrate_singly(memory, k, a, b, here, s.target)
     chosen = np.empty(here, np.int64)
-    n = passing_frames(s, filters, space, memory, access, a, b, tick, core_allowed, chosen)
+    n = passing_frames(s, filters, space, memory, access, a, b, tick, core_allowed, tally, rejected, chosen)
     if s.action == MIGRATE and s.target < 0:
         return n, np.int64(0)
     return n, act_on_pages(s, memory, access, k, chosen, n)
 
 
 @inlined
-def apply_vaddr(cur, s, filters, space, memory, access, tick):
+def apply_vaddr(cur, s, filters, space, memory, access, tick, tally, rejected):
     """Built-in vaddr actions on the current region: ``stat`` counts what passes, ``madvise`` takes all of it or nothing.
 
     ``madvise`` takes the region where all of it is mapped; nothing follows from that here.
@@ -213,7 +225,8 @@ def apply_vaddr(cur, s, filters, space, memory, access, tick):
             if s.action == STAT and s.ops_first != s.ops_last:
                 for page in range(first, last):
                     frame = frame_of_page(memory, space.base[k] + page - space.first[k])
-                    if frame >= 0 and page_passes(s, filters, space, memory, access, frame, tick, cur.core_allowed != 0):
+                    allowed = cur.core_allowed != 0
+                    if frame >= 0 and page_passes(s, filters, space, memory, access, frame, tick, allowed, tally, rejected):
                         passed += 1
     cur.passed = np.uint64(passed) << space.shift
     if s.action == MADVISE and mapped == to_page - from_page:
@@ -221,7 +234,7 @@ def apply_vaddr(cur, s, filters, space, memory, access, tick):
 
 
 @inlined
-def apply_paddr(cur, s, filters, space, memory, access, tick):
+def apply_paddr(cur, s, filters, space, memory, access, tick, tally, rejected):
     """Built-in paddr actions on the current region: walk, filter, act.
 
     The kernel walks the whole region before it migrates. Pages only ever arrive on the target node, so looking at that
@@ -252,14 +265,22 @@ def apply_paddr(cur, s, filters, space, memory, access, tick):
         here = count_resident(memory, a, b)
         if here == 0:
             continue
+        let_by, handled = here, np.int64(0)
         if access is None:
-            passed += here
             if s.target >= 0 and k != s.target:
-                done += migrate_lowest(memory, k, a, b, here, s.target)
+                handled = migrate_lowest(memory, k, a, b, here, s.target)
         else:
-            let_by, handled = handle_pages(s, filters, space, memory, access, k, a, b, here, tick, cur.core_allowed != 0)
-            passed += let_by
-            done += handled
+            allowed = cur.core_allowed != 0
+            let_by, handled = handle_pages(s, filters, space, memory, access, k, a, b, here, tick, allowed, tally, rejected)
+        passed += let_by
+        done += handled
+        tally.sz_resident += np.uint64(here) << space.shift
+        if s.action == MIGRATE:
+            left = np.uint64(let_by - handled) << space.shift
+            if k == s.target:
+                tally.sz_there += left
+            elif s.target >= 0:
+                tally.sz_no_frame += left
     cur.passed = (np.uint64(passed) << space.shift) // space.unit
     cur.applied = (np.uint64(done) << space.shift) // space.unit
     if s.action == MIGRATE:
@@ -267,16 +288,16 @@ def apply_paddr(cur, s, filters, space, memory, access, tick):
 
 
 @inlined
-def apply_builtin(cur, s, filters, space, memory, access, tick):
+def apply_builtin(cur, s, filters, space, memory, access, tick, tally, rejected):
     """Carry out the actions that need nobody else on the current region; sets applied, passed and elapsed.
 
     `access` is None where no page has to be looked at.
     """
     cur.applied = cur.passed = cur.elapsed = _U0
     if space.virtual:
-        apply_vaddr(cur, s, filters, space, memory, access, tick)
+        apply_vaddr(cur, s, filters, space, memory, access, tick, tally, rejected)
     else:
-        apply_paddr(cur, s, filters, space, memory, access, tick)
+        apply_paddr(cur, s, filters, space, memory, access, tick, tally, rejected)
 
 
 @inlined
@@ -304,7 +325,7 @@ def count_try(cur, s, size):
 
 
 @inlined
-def begin_action(cur, ptr, s, filters, stack, window):
+def begin_action(cur, ptr, s, filters, stack, window, tally, rejected):
     """Fit the current region into the quota and pass it through the core filters; True if the action shall run."""
     size = cur.end - cur.start
     if s.quota_set != _U0 and s.charged_sz + size > s.esz:
@@ -314,17 +335,33 @@ def begin_action(cur, ptr, s, filters, stack, window):
             count_try(cur, s, _U0)
             return False
         push_right(cur, stack, room)
-    return not core_drops(cur, s, filters, stack, window.min_sz)
+    decisive = core_drops(cur, s, filters, stack, window.min_sz)
+    if decisive >= 0:
+        tally.sz_dropped += cur.end - cur.start
+        rejected[decisive] += cur.end - cur.start
+    return decisive < 0
 
 
 @inlined
-def eligible(cur, s, window):
-    """Pattern and priority threshold; remembers moving sum and score in the cursor."""
+def matches(cur, s, window, tally):
+    """Whether the current region matches the access pattern; remembers moving sum and score in the cursor."""
     cur.mvsum = moving_sum_of(cur.nr, cur.last, window)
-    if not pattern_ok(s, cur.end - cur.start, cur.mvsum, np.uint64(cur.age)):
-        return False
-    cur.score = region_score(s, cur.mvsum, cur.age, window)
-    return s.quota_set == _U0 or s.score == NO_SCORE or cur.score >= s.min_score
+    size, age = cur.end - cur.start, np.uint64(cur.age)
+    tally.top_rate = max(tally.top_rate, cur.mvsum)
+    in_size, in_rate = s.min_sz <= size <= s.max_sz, s.min_nr <= cur.mvsum <= s.max_nr
+    in_age = s.min_age <= age <= s.max_age
+    if in_rate:
+        tally.top_age = max(tally.top_age, age)
+    if in_size and in_rate and in_age:
+        cur.score = region_score(s, cur.mvsum, cur.age, window)
+        return True
+    if in_rate and in_age:
+        tally.sz_but_size += size
+    elif in_size and in_age:
+        tally.sz_but_rate += size
+    elif in_size and in_rate:
+        tally.sz_but_age += size
+    return False
 
 
 @inlined
@@ -373,6 +410,7 @@ def apply_pass(control, r, ptr, out, out_ptr, stack, merge_limit, space, memory,
     `access` is None where `apply_builtin` does not need it.
     """
     cur, window, schemes, filters = control.cursor[0], control.window[0], control.scheme, control.filter
+    rejected = control.rejected
     while True:
         if cur.phase == FETCH:
             if cur.n_out == out.start.size:
@@ -387,28 +425,38 @@ def apply_pass(control, r, ptr, out, out_ptr, stack, merge_limit, space, memory,
             cur.scheme = 0
             cur.phase = VISIT
         while cur.scheme < schemes.size:
-            s = schemes[cur.scheme]
+            s, tally = schemes[cur.scheme], control.funnel[cur.scheme]
             if cur.phase == VISIT:
                 if cur.n_events == control.event.size:
                     return FLUSH
                 if cur.depth + 1 + np.int64(s.core_last - s.core_first) > stack.start.size:
                     return ROOM
-                if (
-                    s.due == _U0
-                    or s.active == _U0
-                    or quota_full(s, window.min_sz)
-                    or skip_charged(cur, ptr, s, stack, window.min_sz)
-                    or (s.max_nr_snapshots != _U0 and s.nr_snapshots >= s.max_nr_snapshots)
-                ):
+                if s.due == _U0 or s.active == _U0:
                     cur.scheme += 1
                     continue
-                act = eligible(cur, s, window) and begin_action(cur, ptr, s, filters, stack, window)
+                blocked = (
+                    quota_full(s, window.min_sz)
+                    or skip_charged(cur, ptr, s, stack, window.min_sz)
+                    or (s.max_nr_snapshots != _U0 and s.nr_snapshots >= s.max_nr_snapshots)
+                )
+                matching = matches(cur, s, window, tally)
+                act = (
+                    matching
+                    and not blocked
+                    and (s.quota_set == _U0 or s.score == NO_SCORE or cur.score >= s.min_score)
+                    and begin_action(cur, ptr, s, filters, stack, window, tally, rejected)
+                )
+                if matching:
+                    tally.sz_matched += cur.end - cur.start
+                if blocked:
+                    cur.scheme += 1
+                    continue
                 cur.early_exit = 0
                 if act and s.action == EXTERNAL:
                     cur.phase = RESUME
                     return CALL
                 if act:
-                    apply_builtin(cur, s, filters, space, memory, access, window.tick)
+                    apply_builtin(cur, s, filters, space, memory, access, window.tick, tally, rejected)
             else:
                 cur.phase = VISIT
                 act = True
@@ -420,6 +468,8 @@ def apply_pass(control, r, ptr, out, out_ptr, stack, merge_limit, space, memory,
                 e.sz_applied, e.sz_filter_passed, e.early_exit = cur.applied, cur.passed, cur.early_exit
                 cur.n_events += 1
                 account(cur, ptr, s, size, window)
+                if cur.early_exit:
+                    tally.sz_early_exit += size
                 if s.keep_age == _U0:
                     cur.age = np.uint32(0)
                 count_try(cur, s, size)
@@ -430,6 +480,6 @@ def apply_pass(control, r, ptr, out, out_ptr, stack, merge_limit, space, memory,
 
 
 @kernel
-def apply_one(cur, s, filters, space, memory, access, tick):
+def apply_one(cur, s, filters, space, memory, access, tick, tally, rejected):
     """Carry out one built-in action on the cursor's region, for callers that decide region by region."""
-    apply_builtin(cur, s, filters, space, memory, access, tick)
+    apply_builtin(cur, s, filters, space, memory, access, tick, tally, rejected)

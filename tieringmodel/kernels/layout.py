@@ -162,6 +162,20 @@ SCHEME = np.dtype(
         "last_applied", "keep_age", "core_first", "core_last", "core_reject", "ops_first", "ops_last", "ops_reject",
     )] + [("action", "i8"), ("target", "i8")]
 )  # fmt: skip
+FUNNEL = np.dtype([(name, "u8") for name in (
+    "nr_due", "nr_inactive", "nr_restarted", "sz_matched", "sz_but_size", "sz_but_rate", "sz_but_age", "top_rate",
+    "top_age", "sz_dropped", "sz_resident", "sz_there", "sz_young", "sz_first_look", "sz_no_frame", "sz_early_exit",
+)])  # fmt: skip
+"""What becomes of regions and pages on their way to a scheme's action: counters that nothing in a run depends on.
+
+Application passes: ``nr_due`` with the scheme due and active, ``nr_inactive`` due and inactive; ``nr_restarted``: times that
+its apply clock began anew before it had ended. Core addresses, over all passes: ``sz_matched`` the access pattern, whether or
+not the quota let them be tried; ``sz_but_size``, ``sz_but_rate``, ``sz_but_age``: kept from it by that bound alone;
+``sz_dropped`` by core filters; ``sz_early_exit`` passed over by an early exit. ``top_rate``, ``top_age``: the highest moving
+sum seen, and the highest age where the rate was right. Bytes of pages that the action looked at: ``sz_resident`` all,
+``sz_there`` on the target already, ``sz_young`` rejected because they were young, and made old, ``sz_first_look`` those of
+them that nobody had looked at before; ``sz_no_frame`` left where they were because the target had no free frame.
+"""
 NO_SCORE, HOT, COLD, TOP = 0, 1, 2, 3
 STAT, MIGRATE, LRU_PRIO, LRU_DEPRIO, PAGEOUT, EXTERNAL, UNSUPPORTED, MADVISE = 0, 1, 2, 3, 4, 5, 6, 7
 
@@ -214,3 +228,5 @@ class Control(Bundle):
     cursor: Annotated[Any, Column(CURSOR)]  # [1]
     event: Annotated[Any, Column(EVENT)]  # [capacity], regions handed to actions since they were last taken
     histogram: U64s  # [100], bytes by score
+    funnel: Annotated[Any, Column(FUNNEL)]  # [schemes]
+    rejected: U64s  # [filters], bytes that the filter rejected; what no filter lets pass is the last one's of its layer

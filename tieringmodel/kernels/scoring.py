@@ -89,7 +89,10 @@ def push_right(cur, stack, size):
 
 @inlined
 def core_drops(cur, scheme, filters, stack, min_sz):
-    """Whether the core filters drop the current region. An address filter cuts regions that straddle its borders."""
+    """Which core filter drops the current region, -1 = none. An address filter cuts regions that straddle its borders.
+
+    What no filter lets pass is dropped by the last one.
+    """
     cur.core_allowed = 0
     for k in range(scheme.core_first, scheme.core_last):
         f = filters[k]
@@ -109,8 +112,8 @@ def core_drops(cur, scheme, filters, stack, min_sz):
             inside = f.index == cur.target
         if inside == (f.matching != _U0):
             cur.core_allowed = np.int64(f.allow)
-            return f.allow == _U0
-    return scheme.core_reject != _U0
+            return np.int64(-1) if f.allow != _U0 else np.int64(k)
+    return np.int64(scheme.core_last) - 1 if scheme.core_reject != _U0 else np.int64(-1)
 
 
 @inlined
@@ -147,8 +150,9 @@ def score_histogram(control, scheme_index, r, ptr, out, out_ptr, stack):
             cur.depth = 0
             while True:
                 moving_sum = moving_sum_of(cur.nr, cur.last, window)
-                if pattern_ok(scheme, cur.end - cur.start, moving_sum, np.uint64(cur.age)) and not core_drops(
-                    cur, scheme, filters, stack, window.min_sz
+                if (
+                    pattern_ok(scheme, cur.end - cur.start, moving_sum, np.uint64(cur.age))
+                    and core_drops(cur, scheme, filters, stack, window.min_sz) < 0
                 ):
                     score = region_score(scheme, moving_sum, cur.age, window)
                     histogram[np.int64(score)] += cur.end - cur.start

@@ -129,7 +129,7 @@ def rendered(knobs: Knobs) -> tuple[bytes, str]:
     figure.savefig(out, format="png", dpi=DPI)
     quota = format_bytes(knobs.quota_mib * MIB) if knobs.quota_mib else "no size quota"
     head = f"{quota} per {knobs.interval_ms} ms, {knobs.delay_windows} windows late, {knobs.windows} windows"
-    fix = f"<br>Nearest fix: {html.escape(found.fix)}" if found.fix else ""
+    fix = f"<br>Nearest fix: {html.escape(str(found.fix))}" if found.fix else ""
     return out.getvalue(), f"<b>{html.escape(found.kind)}</b> ({head}): {html.escape(found.cause)}{fix}"
 
 

@@ -62,6 +62,10 @@ class ContextClock(Stored):
         self.start_ns += self.wait_ns
         return self.last_ns
 
+    def asleep_ns(self, now_ns: int) -> int:
+        """Return how long the context has slept up to now."""
+        return self.start_ns + min(max(now_ns - self.last_ns, 0), self.wait_ns)
+
     def ahead(self, n: int) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64], npt.NDArray[np.int64]]:
         """Return the next n tick times (ns) and the workload ticks (after, until] that each looks back on."""
         edges = self._edges(max(min(n, (LONG_MAX - self.last_ns) // (self.kdamond.attrs.sample_us * 1000)), 1))

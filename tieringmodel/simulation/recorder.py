@@ -10,9 +10,9 @@ import numpy.typing as npt
 
 from ..damon.kdamond import Kdamond
 from ..damon.regions import COLUMNS
-from ..damon.table import STAT_FIELDS
+from ..damon.table import STAT_FIELDS, split_filters
 from ..datasets.schema import described
-from ..kernels.layout import AT_BACK, AT_FRONT, FAULTED, NODE, RECLAIMED, SCHEME, STALLED
+from ..kernels.layout import AT_BACK, AT_FRONT, FAULTED, FUNNEL, NODE, RECLAIMED, SCHEME, STALLED
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from .engine import Engine
 
 MAX_LAG = 32
+_QUOTA = ("esz_bp", "score", "resets", "rmap_walks", "held_windows", "full_windows", "quota_bound")
+_CONTEXT = ("nr_regions", "sample_us", "asleep_us")
 
 
 class Returns:
@@ -38,12 +40,15 @@ class Returns:
         self.moves.append(log)
         self.lost += lost
 
-    def table(self, time: npt.NDArray[np.float64]) -> npt.NDArray[np.int64]:
-        """Return counts by record and lag, int64 (n_records, MAX_LAG + 1); -1 everywhere if moves were lost."""
-        out = np.zeros((len(self.moves), MAX_LAG + 1), np.int64)
+    def table(self, time: npt.NDArray[np.float64], nodes: int) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+        """Return counts of moves undone, -1 everywhere if moves were lost.
+
+        By record and lag, int64 (n_records, MAX_LAG + 1), and by the node that the pages left again, int64 (nodes,).
+        """
+        out, left = np.zeros((len(self.moves), MAX_LAG + 1), np.int64), np.zeros(nodes, np.int64)
         if self.lost:
-            out[:] = -1
-            return out
+            out[:] = left[:] = -1
+            return out, left
         log = np.concatenate(self.moves) if self.moves else np.zeros(0, np.uint64)
         record = np.repeat(np.arange(len(self.moves)), [m.size for m in self.moves])
         page = (log & np.uint64(0xFFFFFFFF)).astype(np.int64)
@@ -61,18 +66,19 @@ class Returns:
             away, lag = away[near], lag[near]
             back = target[away + step] == source[away]
             np.add.at(out, (record[away[back]], lag[back]), 1)
+            left += np.bincount(target[away[back]], minlength=nodes)
             away = away[~back]
             step += 1
-        return out
+        return out, left
 
 
 def row_layout(engine: Engine) -> np.dtype[Any]:
     """Return what one record consists of: while running it is kept as bytes, which are made into columns at the end."""
     nodes, classes = engine.memory.arrays.by_class.shape
     quotas = [q for k in engine.kdamonds for q in k.quotas]
-    quota = [("esz_bp", "u8"), ("score", "u8"), ("resets", "i8"), ("rmap_walks", "i8")]
+    quota = [("esz_bp", "u8"), *((name, "i8") for name in _QUOTA[1:])]
     goal = [("goal_current", "u8"), ("goal_target", "u8")]
-    context = [("nr_regions", "i8"), ("sample_us", "i8")]
+    context = [(name, "i8") for name in _CONTEXT]
     swap = [("swap", "i8", engine.memory.arrays.swap.shape)] if engine.memory.reclaims else []
     return np.dtype(
         [
@@ -80,12 +86,19 @@ def row_layout(engine: Engine) -> np.dtype[Any]:
             ("class_pages", "i8", (nodes, classes)),
             ("class_rate_hz", "f8", (classes,)),
             ("scheme", SCHEME, (len(quotas),)),
+            ("funnel", FUNNEL, (len(quotas),)),
             ("quota", quota, (len(quotas),)),
             ("goal", goal, (sum(len(q.goals) for q in quotas),)),
             ("context", context, (len(engine.kdamonds),)),
             *swap,
         ]
     )
+
+
+def _filters(kdamond: Kdamond) -> list[tuple[int, str]]:
+    """Return scheme and type of each filter, in the order of the context's table."""
+    split = [split_filters(s.filters) for s in kdamond.context.schemes]
+    return [(i, f.type) for i, layers in enumerate(split) for layer in layers for f in layer]
 
 
 class Recorder:
@@ -142,15 +155,17 @@ class Recorder:
         numbers: list[int] = []
         for k in kdamonds:
             for i, q in enumerate(k.quotas):
-                numbers += q.esz_bp, q.score, q.resets, getattr(k.actions.get(i), "rmap_walks", 0)
+                walks = getattr(k.actions.get(i), "rmap_walks", 0)
+                numbers += q.esz_bp, q.score, q.resets, walks, q.held_windows, q.full_windows, q.bound
         for k in kdamonds:
             for q in k.quotas:
                 for goal in q.goals:
                     numbers += goal
-        for k in kdamonds:
-            numbers += k.regions.n, k.attrs.sample_us
+        for k, clock in zip(kdamonds, engine.clocks, strict=True):
+            numbers += k.regions.n, k.attrs.sample_us, clock.asleep_ns(memory.now_ns) // 1000
         rates = engine.access.touch_rate_hz(memory.now_ns // (engine.tick_us * 1000))
-        tables = [memory.arrays.node, memory.arrays.by_class, rates, *[k.schemes for k in kdamonds], array("Q", numbers)]
+        tables = [memory.arrays.node, memory.arrays.by_class, rates]
+        tables += [k.schemes for k in kdamonds] + [k.funnel for k in kdamonds] + [array("Q", numbers)]
         if memory.reclaims:
             tables.append(memory.arrays.swap)
         self.rows.append(b"".join([table.tobytes() for table in tables]))
@@ -181,12 +196,12 @@ class Recorder:
             "esz_bytes": scheme["esz"],
             "charged_bytes": scheme["charged_sz"],
             **{name: scheme[name] for name in ("min_score", *STAT_FIELDS)},
-            "rmap_walks": table["quota"]["rmap_walks"],
         }
         for part, names in (
-            ("quota", ("esz_bp", "score", "resets")),
+            ("funnel", FUNNEL.names or ()),
+            ("quota", _QUOTA),
             ("goal", ("goal_current", "goal_target")),
-            ("context", ("nr_regions", "sample_us")),
+            ("context", _CONTEXT),
         ):
             data |= {name: table[part][name] for name in names}
         if self.engine.memory.reclaims:
@@ -247,14 +262,19 @@ class Recorder:
             data["access_share_bp"] = 1e4 * share
             moved = data["migrated_in_pages"].sum(axis=1)
             data["migrated_pages"] = np.diff(moved, prepend=0)
-            data["returns"] = self.returns.table(np.array(self.time))
+            data["returns"], data["undone_pages"] = self.returns.table(np.array(self.time), engine.memory.nids.size)
         columns = [c for _, _, c in self.snapshots]
         data["region_count"] = np.array([c["start"].size for c in columns], np.int64)
         for name, source in (("start", "start"), ("end", "end"), ("nr_accesses", "nr"), ("age", "age")):
             data[f"region_{name}"] = np.concatenate([c[source] for c in columns] or [np.zeros(0, np.uint64)])
+        data["rejected_bytes"] = np.concatenate(
+            [np.zeros(0, np.uint64), *[k.rejected[: len(_filters(k))] for k in engine.kdamonds]]
+        )
         contexts = engine.scenario.contexts
         schemes = [(i, s) for i, c in enumerate(contexts) for s in c.schemes]
         goals = [k for k, (_, s) in enumerate(schemes) for _ in s.quota.goals]
+        first = np.cumsum([0, *[len(k.schemes) for k in engine.kdamonds]]).tolist()
+        filters = [(a + i, kind) for a, k in zip(first, engine.kdamonds, strict=False) for i, kind in _filters(k)]
         coords: dict[str, tuple[str, npt.NDArray[Any]]] = {
             "time": ("time", np.array(self.time)),
             "node": ("node", engine.memory.nids),
@@ -265,6 +285,9 @@ class Recorder:
             "goal_scheme": ("goal", np.array(goals, np.int64)),
             "goal_metric": ("goal", np.array([g.metric for _, s in schemes for g in s.quota.goals], dtype=str)),
             "context": ("context", np.arange(len(contexts))),
+            "filter": ("filter", np.arange(len(data["rejected_bytes"]))),
+            "filter_scheme": ("filter", np.array([i for i, _ in filters], np.int64)),
+            "filter_type": ("filter", np.array([kind for _, kind in filters], dtype=str)),
             "page_class": ("page_class", np.array(engine.access.class_names, dtype=str)),
             "lag": ("lag", np.arange(MAX_LAG + 1)),
             "snapshot_time": ("snapshot", np.array([t for t, _, _ in self.snapshots])),

@@ -134,6 +134,8 @@ def simulate(
                 sampled=recorder.record,
                 phase=Oracle(engine, oracle) if oracle else None,
             )
+    if any(c.wait_ns for c in engine.clocks):
+        recorder.record()  # whoever sleeps to the end leaves no record else
     ds = recorder.dataset()
     recorder.engine = None  # engine and recorder know each other: without this, memory waits for the garbage collector
     ds.attrs.update(about)

@@ -30,7 +30,8 @@ def judged(setting: str, condition: str, ds: xr.Dataset, n_pages: int, evidence:
     """Return the case of a loop or a pair of loops; the claim holds if the run converged."""
     from .. import analysis
 
-    kind, _, measured, _ = analysis.verdict(ds, check_fix=False)
+    found = analysis.verdict(ds, check_fix=False)
+    kind, measured = found.kind, found.numbers
     share = 1e4 * np.append(ds["pages"].values, ds["final_pages"].values) / n_pages
     moved = ds["moved"].values
     moved = (moved.sum(axis=1) if moved.ndim == 2 else moved) / n_pages

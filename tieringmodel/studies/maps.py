@@ -14,7 +14,7 @@ from ..checks import whole
 from ..errors import InputError
 from ..units import GIB, MIB, PAGE_SZ
 from ..verdicts.grid import IMPOSSIBLE, Codes, Floats, Tail, classes, tail_of_grid, waste_of
-from ..verdicts.judge import KINDS
+from ..verdicts.record import LOOP_KINDS
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -380,7 +380,9 @@ def map_dataset(
         for key, (values, text, units) in variables.items()
     }
     if "class" in data:
-        data["class"][2].update(flag_values=list(range(-1, len(KINDS))), flag_meanings=" ".join(("impossible", *KINDS)))
+        data["class"][2].update(
+            flag_values=list(range(-1, len(LOOP_KINDS))), flag_meanings=" ".join(("impossible", *LOOP_KINDS))
+        )
     length = max((line.x.size for line in lines), default=0)
     for which, unit_of in (("x", axes[-1]), ("y", axes[-2])):
         values = np.full((len(lines), length), np.nan)
@@ -395,7 +397,7 @@ def map_dataset(
         "boundary": ("boundary", [line.name for line in lines])
     }
     if "class" in data:
-        coords["class_name"] = ("class_code", list(KINDS))
+        coords["class_name"] = ("class_code", list(LOOP_KINDS))
     return xr.Dataset(
         data,
         coords,

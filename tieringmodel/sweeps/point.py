@@ -26,16 +26,16 @@ Measure = Callable[["xr.Dataset"], Mapping[str, Any]]
 
 MEASURES: dict[str, tuple[str, str]] = {
     "kind": ("1", "verdict"),
-    "cause": ("1", "mechanism behind the verdict"),
-    "fix": ("1", "nearest knob"),
-    "settled": ("1", "within 2 % of the target to the end, quiet, and not bouncing"),
-    "settling_s": ("s", "time from which the share stays within 2 % of the target; inf = never"),
+    "cause": ("1", "what is proven to have caused it"),
+    "fix": ("1", "a change that was run and helps"),
+    "settled": ("1", "within the band of the target to the end, and at rest"),
+    "settling_s": ("s", "time from which the share stays within the band of the target; inf = never"),
     "target_bp": ("bp", "target"),
-    "share_mean_bp": ("bp", "mean controlled share after settling (else in the second half)"),
-    "share_sd_bp": ("bp", "standard deviation of the controlled share after settling (else in the second half)"),
-    "share_error_bp": ("bp", "mean controlled share after settling (else in the second half) minus target"),
+    "share_mean_bp": ("bp", "mean controlled share in the tail"),
+    "share_sd_bp": ("bp", "standard deviation of the controlled share in the tail"),
+    "share_error_bp": ("bp", "mean controlled share in the tail minus target"),
     "overshoot_bp": ("bp", "how far the share went past the target, seen from the start"),
-    "residual_mib_s": ("MiB s-1", "migration after settling (else in the second half)"),
+    "residual_mib_s": ("MiB s-1", "migration and reclaim in the tail"),
     "migrated_mib_s": ("MiB s-1", "migration over the whole run"),
     "migrated_pages": ("pages", "pages migrated in the whole run"),
     "ping_pong": ("1", "share of moves undone within 10 windows"),
@@ -135,28 +135,18 @@ def summary_measures(ds: xr.Dataset, scenario: Scenario, what: Controlled | None
     InputError
         If the scenario controls no share.
     """
+    from ..verdicts.judge import verdict
     from ..verdicts.measures import overshoot_bp
-    from ..verdicts.run_view import faulted_pages, moved_pages
-    from ..verdicts.summary import judge
+    from ..verdicts.row import row_of
     from ..verdicts.target import end_us, share_bp
 
     what = what or controlled(scenario, at_us=end_us(ds))
     n_pages = touched_pages(scenario.workload) if what.kind == "access" else scenario.workload.n_pages
     y, time, moved = share_bp(ds, what), ds["time"].values, ds["migrated_pages"].values
     reference = what.reference_bp(y[-1])
-    row = judge(
-        time,
-        y,
-        moved_pages(ds),
-        ds["returns"].values,
-        window_s=float(ds.attrs["window_s"]),
-        n_pages=n_pages,
-        target_bp=reference,
-        policy="",
-        scenario=scenario,
-        faulted=faulted_pages(ds),
-    )
-    late = y[time >= (row.settling_s if np.isfinite(row.settling_s) else time[-1] / 2)]
+    found = verdict(ds)
+    row = row_of(ds, y, n_pages, reference, found)
+    late = y[time >= found.numbers["tail_s"] - 1e-9]
     known = late[~np.isnan(late)]
     migrated_bytes = float(moved.sum()) * scenario.machine.folio_bytes
     return {

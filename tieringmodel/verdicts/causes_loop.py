@@ -108,11 +108,13 @@ def _wrong_polarity(loop: Loop) -> Diagnosis:
             f"{head}; {done}",
             f"put the goal on the receiving node: at least {turned} bp there",
             _turned(loop, turned) | {"direction": "in"},
+            code="wrong-node",
         )
     return Diagnosis(
         f"{head}; below its goal it pushes harder the further it falls, to {loop.end_bp:.0f} bp",
         "use a scheme that moves pages into the goal's node (direction='in')",
         {"direction": "in", "cap_bytes": loop.quiet_cap_bytes} | _stop(loop),
+        code="wrong-node",
     )
 
 
@@ -147,6 +149,7 @@ def _saturated(loop: Loop) -> Diagnosis:
             f"the goal of {loop.goal_bp} bp is above what is reachable ({reach} bp fit): {effect}",
             f"clamp the goal to what is reachable: clamp_bp={max(1, reach)}",
             {"clamp_bp": max(1, reach)},
+            code="capacity",
         )
     own = cap_pages(loop.cap_bytes) or 0
     leak = loop.leak_pages + int(loop.leak_rate * loop.ds["pages"].values[-1])
@@ -155,12 +158,14 @@ def _saturated(loop: Loop) -> Diagnosis:
             f"the leak takes {leak} pages per window, all that the cap of {own} pages brings in",
             f"raise the cap above the leak at the goal: cap_bytes={loop.feedable_cap_bytes}",
             {"cap_bytes": loop.feedable_cap_bytes},
+            code="drift",
         )
     if loop.leak_at_goal >= own:
         return Diagnosis(
             f"at the goal {loop.leak_at_goal} pages per window would leave, the cap brings in {own}: it is never reached",
             f"raise the cap above the leak at the goal: cap_bytes={loop.feedable_cap_bytes}",
             {"cap_bytes": loop.feedable_cap_bytes},
+            code="drift",
         )
     missing = loop.goal_pages - int(loop.ds["final_pages"])
     more = -(-missing // max(1, own - leak))
@@ -170,6 +175,7 @@ def _saturated(loop: Loop) -> Diagnosis:
         f"the cap of {own} pages per window is too small for the distance: about {more} more windows to go",
         f"raise the cap: cap_bytes={loop.feedable_cap_bytes}",
         {"cap_bytes": loop.feedable_cap_bytes} | _stop(loop),
+        code="quota-limited",
     )
 
 
@@ -183,6 +189,7 @@ def _longer(loop: Loop, cause: str, until: int) -> Diagnosis:
         ("run longer, and stop at the goal: " if len(changes) > 1 else "run longer: ")
         + ", ".join(f"{name}={value}" for name, value in changes.items()),
         changes,
+        code="run-too-short",
     )
 
 
@@ -193,6 +200,7 @@ def _stuck(loop: Loop) -> Diagnosis:
             f"the cap of {loop.cap_bytes} B is less than one page of {PAGE_SZ} B: nothing can ever move",
             f"raise the cap: cap_bytes={loop.quiet_cap_bytes}",
             {"cap_bytes": loop.quiet_cap_bytes} | _stop(loop),
+            code="quota-below-region",
         )
     score = int(loop.ds["score"].values[-1])
     first = closed_forms.first_page_window(score, loop.esz_bp0) if not loop.view.moved.any() else math.inf
@@ -202,6 +210,7 @@ def _stuck(loop: Loop) -> Diagnosis:
         f"(growth {2 - score / 10_000:.4f} per window from a cold start)",
         f"use the temporal tuner with cap_bytes={loop.quiet_cap_bytes}: it has no dead time",
         changes,
+        code="quota-below-region",
     )
 
 
@@ -215,6 +224,7 @@ def _wrong_point(loop: Loop) -> Diagnosis:
             "cannot lower that",
             f"add a scheme with a goal on the other node: at least {turned} bp there",
             _turned(loop, turned),
+            code="one-way",
         )
     if loop.noise_bp > 0 and loop.measured["overshoot_bp"] <= 5 * loop.noise_bp + loop.measured["band_bp"]:
         return Diagnosis(
@@ -222,6 +232,7 @@ def _wrong_point(loop: Loop) -> Diagnosis:
             "never undone: the share ratchets up",
             "average the metric before the tuner sees it (noise_bp=0)",
             {"noise_bp": 0.0, "cap_bytes": loop.quiet_cap_bytes} | _stop(loop),
+            code="noise",
         )
     changes = {"cap_bytes": loop.quiet_cap_bytes} | _stop(loop)
     fix = f"set cap_bytes={loop.quiet_cap_bytes}" + (" and early_exit=True" if loop.tuner == "consist" else "")
@@ -233,6 +244,7 @@ def _wrong_point(loop: Loop) -> Diagnosis:
             f"stops the moves: the overshoot mirrors the approach (about {ideal:.0f} bp without cap and delay)",
             fix,
             changes,
+            code="tuner-windup",
         )
     if own is None:
         return Diagnosis(
@@ -245,9 +257,10 @@ def _wrong_point(loop: Loop) -> Diagnosis:
             ),
             fix,
             changes,
+            code="step-over",
         )
     lag = f"a relay that sees its moves {loop.delay} windows late" if loop.delay else "a goal read once per window"
-    return Diagnosis(f"{lag} overshoots by up to {_caps(loop.delay + 1)} of {own} pages", fix, changes)
+    return Diagnosis(f"{lag} overshoots by up to {_caps(loop.delay + 1)} of {own} pages", fix, changes, code="step-over")
 
 
 def _leaking(loop: Loop) -> Diagnosis:
@@ -265,6 +278,7 @@ def _leaking(loop: Loop) -> Diagnosis:
                     "a limit holds them",
                     "let a window last longer than the lag (delay=0)",
                     {"delay": 0},
+                    code="unstable-gain",
                 )
         if loop.noise_bp > 0 and proportional:
             floor = noise_floor(loop.leak_rate, loop.noise_bp, loop.goal_bp, delay=loop.delay).share_sd_bp
@@ -275,6 +289,7 @@ def _leaking(loop: Loop) -> Diagnosis:
                     f"of {floor:.0f} bp in the share",
                     f"average the metric down to noise_bp={calm:.3g}",
                     {"noise_bp": calm},
+                    code="noise",
                 )
         if not proportional:
             return Diagnosis(
@@ -282,6 +297,7 @@ def _leaking(loop: Loop) -> Diagnosis:
                 "grows, its size is that of the start",
                 f"use the temporal tuner with cap_bytes={loop.feedable_cap_bytes}",
                 {"tuner": "temporal", "cap_bytes": loop.feedable_cap_bytes},
+                code="undamped",
             )
         return _longer(loop, "the oscillation around the goal still fades", 4 * loop.windows)
     if swings and cap_pages(loop.cap_bytes) != loop.feedable_cap_bytes // PAGE_SZ:
@@ -296,6 +312,7 @@ def _leaking(loop: Loop) -> Diagnosis:
             f"shrink the cap to just above the leak: cap_bytes={changes['cap_bytes']}"
             + (", and let a window last longer than the lag (delay=0)" if "delay" in changes else ""),
             changes,
+            code="drift",
         )
     most = max(1, int(loop.limits.residual_per_page * loop.n_pages))
     rate = loop.limits.residual_per_page * loop.n_pages / loop.goal_pages
@@ -313,6 +330,7 @@ def _leaking(loop: Loop) -> Diagnosis:
         f"about {leak} pages per window leave the goal node by themselves and must be replaced: no quota goes below that rate",
         f"lower the churn: {told}",
         fewer,
+        code="drift",
     )
 
 
@@ -325,12 +343,14 @@ def _moving(loop: Loop) -> Diagnosis:
             "undone: the share ratchets up",
             "average the metric before the tuner sees it (noise_bp=0)",
             {"noise_bp": 0.0, "cap_bytes": loop.quiet_cap_bytes} | _stop(loop),
+            code="noise",
         )
     if loop.tuner == "consist":
         return Diagnosis(
             "CONSIST keeps a quota beyond its goal and nothing stops the moves",
             f"set early_exit=True and cap_bytes={loop.quiet_cap_bytes}",
             {"early_exit": True, "cap_bytes": loop.quiet_cap_bytes},
+            code="tuner-windup",
         )
     return _longer(loop, "still moving", 4 * loop.windows)
 
@@ -354,6 +374,7 @@ def diagnose_loop(kind: str, loop: Loop) -> Diagnosis:
             f"the loop's goal in force is {loop.goal_bp} bp, not the {reference:.0f} bp that it is judged by",
             f"set target_bp={round(reference)} without a lower clamp",
             {"target_bp": max(1, round(reference)), "clamp_bp": None},
+            code="other-reference",
         )
     if kind == "wrong-point" and (loop.leak_at_goal > 0 and loop.view.moved[-loop.measured["tail_windows"] :].any()):
         return _leaking(loop)

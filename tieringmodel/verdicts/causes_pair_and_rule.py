@@ -6,16 +6,12 @@ import math
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
-from ..scenario import Scenario
-from ..units import MIB, PAGE_SZ
-from .run_view import Series, faulted_pages, moved_pages
-from .summary import come_back, mechanism
+from ..units import PAGE_SZ
+from .run_view import Series
 from .thresholds import Diagnosis, cap_pages, quiet_cap_pages
 
 if TYPE_CHECKING:
-    import xarray as xr
+    pass
 
 
 def _spaced(view: Series, measured: dict[str, Any]) -> dict[str, Any]:
@@ -58,10 +54,13 @@ def _pair_cause(kind: str, p: dict[str, Any], measured: dict[str, Any]) -> str:
 def diagnose_pair(kind: str, view: Series, measured: dict[str, Any]) -> Diagnosis:
     """Return cause and remedy of two opposing schemes that were found to be of `kind`."""
     cause, changes = _pair_cause(kind, view.parameters, measured), _spaced(view, measured)
+    code = "goals-overlap" if sum(view.parameters["targets_bp"]) > 10_000 else "no-gap"
+    if kind == "stuck":
+        code = "quota-below-region"
     if not changes:
-        return Diagnosis(cause, "drop one of the two schemes: a single page is more than any gap between the goals")
+        return Diagnosis(cause, "drop one of the two schemes: a single page is more than any gap between the goals", code=code)
     told = ", ".join(f"{name}={value!r}" for name, value in changes.items())
-    return Diagnosis(cause, f"use the temporal tuner with a gap between the goals: {told}", changes)
+    return Diagnosis(cause, f"use the temporal tuner with a gap between the goals: {told}", changes, code=code)
 
 
 def _iid(view: Series, measured: dict[str, Any]) -> str:
@@ -123,6 +122,18 @@ _RULES: dict[str, Callable[[Series, dict[str, Any]], str]] = {
 }
 
 
+RULE_CODES = {
+    "iid": "redraw",
+    "per_node": "redraw",
+    "push_only": "redraw",
+    "pfn_mod": "frame-rule",
+    "first": "rank-rule",
+    "last": "rank-rule",
+    "vma_offset": "offset-rule",
+}
+"""Code of the cause of each placement rule."""
+
+
 def diagnose_interleave(kind: str, view: Series, measured: dict[str, Any]) -> Diagnosis:
     """Return cause and remedy of a placement rule that was found to be of `kind`."""
     p = view.parameters
@@ -130,9 +141,19 @@ def diagnose_interleave(kind: str, view: Series, measured: dict[str, Any]) -> Di
     if rule is None:
         return diagnose_other(kind, view, measured)
     if p["rule"] != "vma_offset":
-        return Diagnosis(rule(view, measured), "give pages an identity: rule='vma_offset'", {"rule": "vma_offset"})
+        return Diagnosis(
+            rule(view, measured),
+            "give pages an identity: rule='vma_offset'",
+            {"rule": "vma_offset"},
+            code=RULE_CODES[p["rule"]],
+        )
     if kind != "wrong-point":
-        return Diagnosis("the pass over all pages is not finished", "run more rounds", {"rounds": 4 * p["rounds"] + 200})
+        return Diagnosis(
+            "the pass over all pages is not finished",
+            "run more rounds",
+            {"rounds": 4 * p["rounds"] + 200},
+            code="run-too-short",
+        )
     common = math.gcd(*p["weights"])
     if common > 1:
         reduced = [weight // common for weight in p["weights"]]
@@ -140,33 +161,13 @@ def diagnose_interleave(kind: str, view: Series, measured: dict[str, Any]) -> Di
             _vma_offset(view, measured),
             f"divide the weights by their common factor: weights={reduced}",
             {"weights": reduced},
+            code="offset-rule",
         )
     return Diagnosis(
         _vma_offset(view, measured),
         "hash the offset before the modulo, or use weights whose sum shares no factor with the stride",
+        code="offset-rule",
     )
-
-
-def diagnose_simulation(kind: str, ds: xr.Dataset, view: Series, measured: dict[str, Any]) -> Diagnosis:
-    """Return cause and remedy of a page-level run, from its scenario and what was measured."""
-    if "scenario" not in ds.attrs:
-        return diagnose_other(kind, view, measured)
-    moved = measured["residual_pages_per_window"]
-    tail = view.y_bp[-max(len(view.y_bp) // 2, 1) :]
-    residual = moved * int(ds.attrs.get("page_bytes", PAGE_SZ)) / MIB / view.window_s if view.window_s else math.nan
-    faulted, half = faulted_pages(ds), ds.sizes["time"] // 2
-    cause, fix = mechanism(
-        kind,
-        "",
-        Scenario.from_json(ds.attrs["scenario"], stored=True),
-        measured["steady_state_error_bp"],
-        float(np.ptp(tail)),
-        moved / view.n_pages,
-        residual,
-        started=bool(view.moved.any()),
-        back=faulted is not None and come_back(moved_pages(ds)[half:], faulted[half:]),
-    )
-    return Diagnosis(cause, fix)
 
 
 def diagnose_other(kind: str, view: Series, measured: dict[str, Any]) -> Diagnosis:
@@ -179,4 +180,4 @@ def diagnose_other(kind: str, view: Series, measured: dict[str, Any]) -> Diagnos
         f"{measured['ping_pong']:.3f} of moves are undone, at the right share",
         "runaway": "the distance to the reference grows to the end of the run",
     }
-    return Diagnosis(said.get(kind, kind))
+    return Diagnosis(said.get(kind, kind), code="unexplained")

@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from ..errors import InputError
 from ..units import PAGE_SZ, ULONG_MAX
-from .judge import KINDS
+from .record import LOOP_KINDS
 from .thresholds import Thresholds
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 Codes = npt.NDArray[np.int8]
 Floats = npt.NDArray[np.float64]
-CODE = {kind: np.int8(k) for k, kind in enumerate(KINDS)}
+CODE = {kind: np.int8(k) for k, kind in enumerate(LOOP_KINDS)}
 IMPOSSIBLE = np.int8(-1)
 """Code of a cell that cannot be set up."""
 
@@ -43,7 +43,7 @@ class Tail(NamedTuple):
 
 
 def classes(tail: Tail, limits: Thresholds | None = None) -> Codes:
-    """Return the verdict's kind per run, as an index into `tieringmodel.verdicts.judge.KINDS`.
+    """Return the verdict's kind per run, as an index into `tieringmodel.verdicts.record.LOOP_KINDS`.
 
     Parameters
     ----------

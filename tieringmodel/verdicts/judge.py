@@ -1,159 +1,23 @@
-"""One word for a run, the reason for it, the numbers behind it, and what to change."""
+"""The judge: what a run came to, why, and the numbers behind it, from the dataset alone."""
 
 from __future__ import annotations
 
-import dataclasses
 import math
-from typing import TYPE_CHECKING, Any, NamedTuple
-
-import numpy as np
-import numpy.typing as npt
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
 
 from ..errors import InputError
-from ..rich_html import table, titled
-from ..scenario import Scenario
-from ..units import PAGE_SZ
-from .causes_loop import Loop, diagnose_loop
-from .causes_pair_and_rule import diagnose_interleave, diagnose_other, diagnose_pair, diagnose_simulation
-from .measures import measures, tail_of
-from .run_view import Series, judged_by
-from .summary import kind_of_moving, owes
-from .thresholds import Diagnosis, LoopState, Thresholds, loop_state
+from ..fields import suggest
+from .judge_loop import verdict_of_series
+from .judge_run import verdict_of_run
+from .record import KINDS, Fix, Verdict
+from .target import need_dataset
+from .thresholds import RunThresholds, Thresholds
 
 if TYPE_CHECKING:
     import xarray as xr
 
-KINDS = ("wrong-polarity", "runaway", "saturated", "stuck", "limit-cycle", "ripple", "wrong-point", "converged")
-
-MOST_WINDOWS = 20_000
-"""Longest approach that a remedy is followed for; slower ones show as what they are by then."""
-
-
-class Verdict(NamedTuple):
-    """What a run came to."""
-
-    kind: str
-    """One of `KINDS`."""
-    cause: str
-    """The mechanism in plain words."""
-    numbers: dict[str, Any]
-    """All measures, the ``thresholds``, and for loops the checked remedy: ``fix_arguments``, ``fix_kind``,
-    ``fix_error_bp``, ``fix_residual_per_page_per_window``."""
-    fix: str
-    """The nearest knob with a value; empty for a converged run."""
-
-    def _repr_html_(self) -> str:
-        said = [("cause", self.cause), *([("fix", self.fix)] if self.fix else [])]
-        shown = [(name, f"{v:g}") for name, v in self.numbers.items() if isinstance(v, (int, float))]
-        return titled(self.kind, table((), said), table(("measure", "value"), shown))
-
-
-def _repeats(y: npt.NDArray[np.float64], period: float, share: float) -> bool:
-    """Return whether more than `share` of the swing returns after one period: noise passes the period test at times."""
-    if not math.isfinite(period) or not 0 < round(period) <= y.size // 2:
-        return False
-    lag = round(period)
-    first, second = y[:-lag] - y[:-lag].mean(), y[lag:] - y[lag:].mean()
-    scale = math.sqrt(float(first @ first) * float(second @ second))
-    return scale > 0 and float(first @ second) > share * scale
-
-
-def _at_rest(view: Series, state: LoopState, inside: bool) -> str:
-    if state.wants_more:
-        return "saturated" if state.no_room else "stuck"
-    if inside:
-        return "ripple"
-    known_rule = view.kind in ("loop", "loop_pair", "interleave")
-    return "wrong-point" if known_rule or view.moved.any() or not state.owed else "stuck"
-
-
-def classify(view: Series, measured: dict[str, Any], state: LoopState, limits: Thresholds) -> str:
-    """Return the kind of a run from its share, its moves and its pages' returns, never from the share alone.
-
-    Parameters
-    ----------
-    view : Series
-        The run.
-    measured : dict
-        `measures` of it.
-    state : LoopState
-        What its tuners are doing at the end.
-    limits : Thresholds
-        What converged means.
-
-    Returns
-    -------
-    str
-        One of `KINDS`. A moving run is a limit cycle when it swings beyond the band with a period, or to both sides of
-        the reference without randomness; a ripple when it keeps moving pages at or around the right share.
-    """
-    tail, target, band = measured["tail_windows"], measured["target_bp"], measured["band_bp"]
-    y = view.y_bp[-tail:]
-    distance = np.abs(y - target)
-    inside = bool(distance.max() <= band + 1e-9)
-    quiet = measured["residual_per_page_per_window"] <= limits.residual_per_page
-    if inside and quiet and measured["ping_pong"] <= limits.ping_pong:
-        return "converged"
-    if view.parameters.get("direction") == "out":
-        return "wrong-polarity"
-    if not view.moved[-tail:].any():
-        return _at_rest(view, state, inside)
-    if state.swap_all or state.growing:
-        return "runaway"
-    if state.limited and y.mean() < target - band:
-        return "saturated"
-    if inside:
-        return "ripple"
-    half = tail // 2
-    if half and distance[half:].min() > band and distance[half:].max() > 1.1 * distance[:half].max() + 0.1 * band:
-        return "runaway"
-    swings = measured["limit_cycle_amplitude_bp"] > band
-    random = view.kind not in ("loop", "loop_pair") or view.parameters.get("noise_bp", 0.0) > 0
-    # Noise on a weakly damped loop looks like a cycle for a while; only a true one keeps its shape.
-    if swings and _repeats(y, measured["limit_cycle_period_windows"], 0.9 if random else 0.5):
-        return "limit-cycle"
-    if swings and not random and y.min() < target < y.max():
-        return "limit-cycle"
-    return kind_of_moving(y, target, band)
-
-
-def _diagnose(
-    kind: str, ds: xr.Dataset, view: Series, measured: dict[str, Any], state: LoopState, limits: Thresholds
-) -> Diagnosis:
-    if kind == "converged":
-        return Diagnosis(
-            f"every edge of the tail is within {measured['band_bp']:.0f} bp of {measured['target_bp']:.0f} bp, "
-            "and pages rest where they are"
-        )
-    if view.kind == "loop":
-        return diagnose_loop(kind, Loop(ds, view, measured, state, limits))
-    if view.kind == "loop_pair":
-        return diagnose_pair(kind, view, measured)
-    if view.kind == "simulation":
-        return diagnose_simulation(kind, ds, view, measured)
-    return (diagnose_interleave if view.kind == "interleave" else diagnose_other)(kind, view, measured)
-
-
-def _check(view: Series, changes: dict[str, Any], limits: Thresholds) -> dict[str, Any]:
-    """Run a loop with the remedy's arguments and report what becomes of it."""
-    from ..loop import run, run_pair
-
-    arguments = {**view.parameters, **changes}
-    # Long enough for a small cap to arrive and to rest for a whole tail afterwards.
-    needed = 60 * (arguments["delay"] + 1) + 300
-    if view.kind == "loop" and arguments["cap_bytes"] is not None:
-        surplus = arguments["cap_bytes"] // PAGE_SZ - arguments["leak_pages"]
-        needed = max(needed, 300 + min(MOST_WINDOWS, arguments["n_pages"] // max(1, surplus)))
-    arguments["windows"] = max(arguments["windows"], needed)
-    again = (run if view.kind == "loop" else run_pair)(**arguments)
-    kind, _, numbers, _ = verdict(again, **limits._asdict(), check_fix=False)
-    return {
-        "fix_kind": kind,
-        "fix_error_bp": numbers["steady_state_error_bp"],
-        "fix_residual_per_page_per_window": numbers["residual_per_page_per_window"],
-        "fix_ping_pong": numbers["ping_pong"],
-        "fix_windows": arguments["windows"],
-    }
+__all__ = ["KINDS", "Fix", "Verdict", "judged", "kinds_of", "verdict"]
 
 
 def verdict(
@@ -161,85 +25,69 @@ def verdict(
     *,
     target_bp: float | None = None,
     node: int | None = None,
-    error_share: float = Thresholds().error_share,
-    residual_per_page: float = Thresholds().residual_per_page,
-    ping_pong: float = Thresholds().ping_pong,
-    within: int = Thresholds().within,
     check_fix: bool = True,
+    **thresholds: float,
 ) -> Verdict:
-    """Judge a run by share, moves and returning pages together.
+    """Judge a run: what it came to, what is proven to have caused it, and the numbers behind both.
 
     Parameters
     ----------
     ds : xarray.Dataset
-        A loop, a loop pair, an interleave run, or a page-level simulation.
+        A page-level simulation, a loop, a loop pair, or an interleave run.
     target_bp : float, optional
-        Reference in basis points. None: the goal in force in the run.
+        Reference of a loop, a pair or an interleave run in basis points. None: the goal in force in the run. Page-level
+        runs are judged by the goals and weights that they carry.
     node : int, optional
-        Goal node of an interleave run or a simulation; by default that of the run's goal, 0 where `target_bp` is given.
-    error_share : float
-        Converged runs stay this close to the reference in the tail, as a share of it.
-    residual_per_page : float
-        Converged runs move at most this many pages per eligible page and window in the tail.
-    ping_pong : float
-        Converged runs see at most this share of their moves undone.
-    within : int
-        Windows within which a returned page counts as undone; cut to half the run when that is shorter.
+        Goal node of an interleave run; by default 0.
     check_fix : bool
-        Run a loop again with the proposed change and put what becomes of it into ``numbers``.
+        Run a loop again with the proposed change. Page-level runs are never run again here, see `tieringmodel.find_fix`.
+    **thresholds : float
+        Fields of `RunThresholds` for page-level runs, of `Thresholds` for the others.
 
     Returns
     -------
     Verdict
-        ``(kind, cause, numbers, fix)``. The tail is the last 100 windows or 20 %, whichever is more, but at most half
-        of a run of fewer than 200 windows.
 
     Raises
     ------
     InputError
-        When the dataset's kind is unknown, no reference is known, or a threshold is outside its bounds.
-
-    Notes
-    -----
-    Rule: docs/theory/stability.md, section 4, stable = settled and quiet and pages resting.
+        When the dataset's kind is unknown, no reference is known, or a threshold is unknown or outside its bounds.
 
     Examples
     --------
     >>> import tieringmodel as tm
-    >>> ds = tm.loop.run("temporal", 4000, 1_000_000, 0)  # no cap
-    >>> tm.analysis.verdict(ds).kind
-    'wrong-point'
+    >>> ds = tm.loop.run("temporal", 4000, 100_000, 0, cap_bytes=4 << 20)
+    >>> tm.verdict(ds).kind
+    'converged'
     """
-    limits = Thresholds(error_share, residual_per_page, ping_pong, within)
-    for name, value in limits._asdict().items():
-        if not 0 < value < math.inf:
+    need_dataset(ds)
+    if ds.attrs.get("kind") != "simulation" or target_bp is not None:
+        return verdict_of_series(
+            ds, target_bp=target_bp, node=node, check_fix=check_fix, limits=_limits(Thresholds(), thresholds)
+        )
+    return verdict_of_run(ds, _limits(RunThresholds(), thresholds))
+
+
+def _limits(defaults: Any, given: dict[str, float]) -> Any:
+    for name, value in given.items():
+        if name not in defaults._fields:
+            raise InputError(name, "is not a threshold", suggest(name, defaults._fields))
+        if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 < value < math.inf:
             raise InputError(name, f"{value!r} is not a positive number", "give a threshold above 0")
-    node, view, reference = judged_by(ds, node, target_bp)
-    windows = view.moved.size
-    tail = tail_of(windows) if windows >= 200 else max(1, windows // 2)
-    measured = measures(
-        ds,
-        target_bp=reference,
-        band_bp=error_share * reference,
-        node=node,
-        tail_windows=tail,
-        within=max(1, min(within, (windows - 1) // 2)),
-    )
-    state = loop_state(ds, view, tail)
-    if view.kind == "simulation" and "scenario" in ds.attrs and not view.moved.any():
-        owed = owes(Scenario.from_json(ds.attrs["scenario"], stored=True), measured["steady_state_error_bp"])
-        state = dataclasses.replace(state, owed=owed)
-    kind = classify(view, measured, state, limits)
-    found = _diagnose(kind, ds, view, measured, state, limits)
-    numbers = {**measured, "thresholds": limits._asdict(), "fix_arguments": dict(found.changes)}
-    if check_fix and found.changes and view.kind in ("loop", "loop_pair"):
-        numbers |= _check(view, found.changes, limits)
-    return Verdict(kind, found.cause, numbers, found.fix)
+    return defaults._replace(**given)
 
 
 def judged(ds: xr.Dataset) -> Verdict | None:
-    """Return the `verdict` on a run without checking its fix; None for a run without a goal to be judged by."""
+    """Return the `verdict` on a run without checking its fix; None for what cannot be judged."""
     try:
         return verdict(ds, check_fix=False)
     except InputError:
         return None
+
+
+def kinds_of(texts: Iterable[str]) -> str:
+    """Return the kind that most of several runs came to; the first of them in `KINDS` where several lead."""
+    counts: dict[str, int] = {}
+    for kind in texts:
+        counts[kind] = counts.get(kind, 0) + 1
+    return max(KINDS, key=lambda kind: (counts.get(kind, 0), -KINDS.index(kind)))

@@ -27,6 +27,41 @@ class Thresholds(NamedTuple):
     """Windows within which a page that returns counts as undone."""
 
 
+class RunThresholds(NamedTuple):
+    """By what a page-level run is judged."""
+
+    band_bp: float = 200.0
+    """Largest distance of a share from where it should be."""
+    band_share: float = 0.02
+    """The same for metrics that are no share, as a part of the target."""
+    residual_per_page: float = 1e-4
+    """At rest: at most this part of the workload's pages moves per window in the mean of the tail."""
+    burst: float = 10.0
+    """At rest: no window moves more than so many times that."""
+    silence_windows: float = 10.0
+    """At rest: silent for at least so many windows,"""
+    silence_share: float = 0.1
+    """for at least this part of the time since the last disturbance,"""
+    silence_pauses: float = 2.0
+    """and for at least so many times the longest pause before."""
+    tail_share: float = 1 / 3
+    """The tail of a run that moves, as a part of the time since the last disturbance."""
+    trend_tau: float = 0.64
+    """Kendall's tau over eighths of the tail, from which on a rate has a trend,"""
+    trend_ratio: float = 1.5
+    """if its halves are so many times apart; or one eighth with half of all moves."""
+    trend_bp: float = 100.0
+    """A share has a trend if the means of the tail's halves differ by more than that"""
+    trend_swing: float = 0.4
+    """and by that part of its swing; what rises evenly has 0.5. Or if it goes one way from each eighth to the next."""
+    stuck_share: float = 1e-3
+    """Stuck: less than this part of the memory in a scheme's ranges was ever moved."""
+    asleep_share: float = 0.95
+    """Idle: asleep for at least this part of the run."""
+    excursions: int = 3
+    """A limit cycle leaves the band at least so often in the tail, or repeats itself so often."""
+
+
 @dataclass(frozen=True)
 class Diagnosis:
     """Mechanism in plain words, the remedy in words, and the arguments that the remedy changes."""
@@ -34,6 +69,7 @@ class Diagnosis:
     cause: str
     fix: str = ""
     changes: dict[str, Any] = field(default_factory=dict)
+    code: str = "unexplained"
 
 
 @dataclass(frozen=True)
@@ -52,8 +88,6 @@ class LoopState:
         Two schemes each moved everything their source held, in every tail window.
     growing : bool
         Two schemes move ever more: the last quarter of the tail at least twice the quarter before.
-    owed : bool
-        A goal of a page-level run is unmet at the share where it rests; True where that is not known.
     """
 
     wants_more: bool = False
@@ -61,7 +95,6 @@ class LoopState:
     limited: bool = False
     swap_all: bool = False
     growing: bool = False
-    owed: bool = True
 
 
 def cap_pages(cap_bytes: int | None) -> int | None:

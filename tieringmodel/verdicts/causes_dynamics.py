@@ -1,0 +1,260 @@
+"""Causes beside the funnel: goals that exclude each other, what the workload undoes, overshoot, weights, wrong nodes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+
+from ..units import format_bytes
+from .causes_pair_and_rule import RULE_CODES
+from .goal_course import FULL_BP, GoalCourse
+from .record import Cause
+from .scheme_facts import MOST, quota_full, weights_error_bp
+from .state import State
+
+
+def _wrong_node(state: State) -> Iterator[Cause]:
+    for g in state.goals:
+        applied = state.run.last("sz_applied", g.of.number) * g.of.context.addr_unit
+        if g.effect >= 0 or not applied or not g.missed_since(state.tail_s):
+            continue
+        start = float(g.values[g.evaluated][0])
+        if g.value is None or start - g.value <= 0:
+            continue
+        does = "reclaims" if g.of.scheme.action == "pageout" else f"moves pages to node {g.of.scheme.target_nid}"
+        text = f"it {does}, which lowers {g.name}: {start:.0f} at first, {g.value:.0f} now, {g.target:.0f} asked for"
+        evidence = {"first_value": start, "value": g.value, "target": g.target, "applied_bytes": applied}
+        yield Cause("wrong-node", g.of.number, text, evidence)
+
+
+def _metric_blind(state: State) -> Iterator[Cause]:
+    run = state.run
+    for g in state.goals:
+        applied = run.last("sz_applied", g.of.number) * g.of.context.addr_unit
+        if g.effect or not g.missed_since(state.tail_s) or applied <= run.limits.stuck_share * run.memory_bytes:
+            continue
+        known = g.values[g.evaluated & (run.time >= state.tail_s)]
+        if not known.size or np.ptp(known) > g.band:
+            continue
+        also = ""
+        if g.of.scheme.action == "pageout" and not g.of.reclaims:
+            also = "; pageout of virtual addresses is counted here, no page leaves memory"
+        text = f"{format_bytes(applied)} were applied and {g.name} stayed at {known[-1]:.0f} of {g.target:.0f}{g.unit}{also}"
+        evidence = {"applied_bytes": applied, "value": float(known[-1]), "range": float(np.ptp(known)), "target": g.target}
+        yield Cause("metric-blind", g.of.number, text, evidence)
+
+
+def _both_move(state: State, a: GoalCourse, b: GoalCourse) -> bool:
+    return all(state.run.grown("sz_applied", g.of.number, state.tail_s) > 0 for g in (a, b))
+
+
+def _pairs(state: State) -> Iterator[tuple[GoalCourse, GoalCourse]]:
+    for a in state.goals:
+        yield from ((a, b) for b in a.opposite if a.number < b.number and b.of.acts)
+
+
+def asked(g: GoalCourse) -> str:
+    """Return a goal as what it asks for."""
+    return f"{g.name} >= {g.target:.0f}"
+
+
+def _overlap(state: State) -> Iterator[Cause]:
+    for a, b in _pairs(state):
+        total = a.target + b.target
+        if total > FULL_BP and state.kind != "converged":
+            text = f"{asked(a)} and {asked(b)} ask for {total:.0f} of 10000 bp: one of them is always missed"
+            yield Cause("goals-overlap", a.of.number, text, {"targets": [a.target, b.target], "sum_bp": total})
+
+
+def step_bp(state: State, g: GoalCourse) -> float:
+    """Return by how much one window's moves of a goal's scheme changed its share at most in the tail, bp."""
+    run = state.run
+    applied, resets = run.column("sz_applied", g.of.number), run.column("resets", g.of.number)
+    if applied is None or resets is None:
+        return 0.0
+    late = run.time >= state.tail_s
+    ends = np.flatnonzero(np.diff(resets[late], prepend=-1.0))  # a window begins where the quota is evaluated
+    moved = np.diff(applied[late][ends], append=applied[-1]) * g.of.context.addr_unit
+    return FULL_BP * float(moved.max(initial=0.0)) / max(run.bytes_shared(g.goal), 1.0)
+
+
+def _no_gap(state: State) -> Iterator[Cause]:
+    if state.at_rest:
+        return
+    for a, b in _pairs(state):
+        gap, step = FULL_BP - a.target - b.target, max(step_bp(state, a), step_bp(state, b))
+        if not 0 <= gap < step or not _both_move(state, a, b):
+            continue
+        met = "in one point only" if gap == 0 else f"within {gap:.0f} bp only"
+        text = (
+            f"{asked(a)} and {asked(b)} are both met {met}, and a window's moves change the share by up to {step:.0f} bp: "
+            "it steps over"
+        )
+        yield Cause("no-gap", a.of.number, text, {"targets": [a.target, b.target], "gap_bp": gap, "step_bp": step})
+
+
+def _drift(state: State) -> Iterator[Cause]:
+    run = state.run
+    if not run.keeps_changing:
+        return
+    at = run.rate_changes_s
+    swings = {g.name: float(np.ptp(g.values[g.evaluated])) for g in state.goals if g.evaluated.any()}
+    moved = run.moved[run.time >= state.tail_s].sum() * run.page_bytes
+    if not moved and state.at_rest:
+        return
+    text = f"the workload changed {at.size} times, last at {at[-1]:.0f} s; {format_bytes(moved)} moved in the tail"
+    yield Cause("drift", None, text, {"changes": int(at.size), "last_s": float(at[-1]), "swing": swings, "moved_bytes": moved})
+
+
+def _leak(state: State) -> Iterator[Cause]:
+    """A share that falls although its scheme moves with a full quota: something moves it the other way."""
+    run = state.run
+    if state.kind != "saturated":
+        return
+    for g in state.goals:
+        if not g.missed_since(state.tail_s) or g.effect <= 0 or not quota_full(run, g.of, state.tail_s):
+            continue
+        moved = run.grown("sz_applied", g.of.number, state.tail_s) * g.of.context.addr_unit
+        late = g.values[(run.time >= state.tail_s) & g.evaluated]
+        if moved and late.size > 1 and late[-1] - late[0] <= g.band:
+            course = f"{g.name} went from {late[0]:.0f} to {late[-1]:.0f}"
+            text = f"{format_bytes(moved)} moved in the tail with the quota full, and {course}"
+            yield Cause("drift", g.of.number, text, {"moved_bytes": moved, "from": float(late[0]), "to": float(late[-1])})
+
+
+def _refaults(state: State) -> Iterator[Cause]:
+    run = state.run
+    if not run.has("faulted_pages"):
+        return
+    late = run.time >= state.tail_s
+    back, out = float(run.ds["faulted_pages"].values[late].sum()), float(run.ds["reclaimed_pages"].values[late].sum())
+    if back and back >= 0.1 * max(out, 1.0):
+        one = next((s for s in run.schemes if s.reclaims and s.acts), None)
+        text = f"of {format_bytes(out * run.page_bytes)} reclaimed in the tail {format_bytes(back * run.page_bytes)} came back"
+        evidence = {"reclaimed_pages": out, "faulted_pages": back}
+        yield Cause("refaults", one.number if one else None, text, evidence)
+
+
+def _measured(state: State) -> Iterator[Cause]:
+    """The eligible metric sees regions that match; the truth is where the touched pages lie."""
+    run = state.run
+    if state.kind not in ("wrong-point", "saturated", "limit-cycle", "stuck"):
+        return
+    late = run.time >= state.tail_s
+    for g in state.goals:
+        if not g.goal.metric.startswith("node_eligible_mem_bp") or g.goal.nid not in run.nids or not g.evaluated.any():
+            continue
+        truth = run.touched_share_bp[late, run.nids.index(g.goal.nid)]
+        truth = 1e4 - truth if g.goal.complement else truth
+        seen = g.values[late]
+        known = ~np.isnan(truth) & ~np.isnan(seen)
+        if not known.any():
+            continue
+        apart, error = float((seen[known] - truth[known]).mean()), abs(float(seen[known].mean()) - g.target)
+        if abs(apart) > max(g.band, error):
+            measured, true = float(seen[known].mean()), float(truth[known].mean())
+            text = f"{g.name} reads {measured:.0f} bp in the tail, {true:.0f} bp of the pages touched lie there"
+            yield Cause("measured-differs", g.of.number, text, {"measured_bp": measured, "true_bp": true})
+
+
+def _overshot(state: State) -> Iterator[Cause]:
+    """One-way goals past their target: who carried them there."""
+    run = state.run
+    if state.kind not in ("wrong-point", "unfinished", "runaway"):
+        return
+    for g in state.goals:
+        applied = run.column("sz_applied", g.of.number)
+        if g.effect <= 0 or g.value is None or g.opposite or g.always_met or applied is None:
+            continue
+        past = g.value - g.target
+        entered = np.flatnonzero(g.met[1:] & ~g.met[:-1]) + 1
+        if past <= g.band or not entered.size:
+            continue
+        # What moved in windows that began with the goal met is the tuner's doing, what the last window before did is a step.
+        began_met = g.met[:-1]
+        moved = float(np.diff(applied)[began_met].sum()) * g.of.context.addr_unit / run.page_bytes
+        carried = float(np.diff(g.values)[began_met].sum())
+        esz = float(run.esz_bytes(g.of)[g.met].max())
+        last = int(entered[-1])
+        when = f"when {g.name} was met at {run.time[last]:.1f} s"
+        before, at = float(g.values[last - 1]), float(g.values[last])
+        if moved and esz and carried >= MOST * past:
+            text = (
+                f"{when}, the {g.of.scheme.quota.goal_tuner} tuner still allowed up to {format_bytes(esz)} per window: "
+                f"{moved:.0f} pages moved with the goal met, to {past:.0f}{g.unit} past it"
+            )
+            evidence = {"esz_bytes_when_met": esz, "moved_after_met_pages": moved, "value_when_met": at, "value": g.value}
+            yield Cause("tuner-windup", g.of.number, text, evidence)
+        elif at - g.target >= MOST * past:
+            text = f"{when}, one window had carried it from {before:.0f} to {at:.0f}, past the goal of {g.target:.0f}"
+            yield Cause("step-over", g.of.number, text, {"before": before, "after": at, "target": g.target})
+        if not [s for s in run.schemes if s.acts and s.number != g.of.number]:
+            again = f" (it was met and missed again {entered.size - 1} times)" if entered.size > 2 else ""
+            text = f"{g.name} is {past:.0f}{g.unit} past its goal{again}, and no scheme moves pages the other way"
+            evidence = {"value": g.value, "target": g.target, "times_met": int(entered.size)}
+            yield Cause("one-way", g.of.number, text, evidence)
+
+
+WHY = {
+    "iid": "each visit draws a page's node anew",
+    "per_node": "each visit draws anew which pages go where",
+    "push_only": "each visit draws anew which pages are pushed",
+    "pfn_mod": "the frame number names the node, and every move changes it",
+    "first": "the rank among frames names the node, and every move changes who ranks where",
+    "last": "the rank among frames names the node, and every move changes who ranks where",
+}
+
+
+def _weights(state: State) -> Iterator[Cause]:
+    run = state.run
+    for one in (s for s in run.schemes if s.acts and s.scheme.dests):
+        off = weights_error_bp(run, one)
+        moved = run.grown("sz_applied", one.number, state.tail_s) * one.context.addr_unit
+        off_bp = abs(off[0]) if off else 0.0
+        evidence: dict[str, Any] = {"moved_bytes": moved, "off_bp": off_bp, "rule": one.scheme.dest_rule}
+        where = f"; touched pages are {off[0]:+.0f} bp off the weights on node {off[1]}" if off else ""
+        if one.scheme.dest_rule in WHY:
+            code, text = RULE_CODES[one.scheme.dest_rule], WHY[one.scheme.dest_rule]
+            if moved or off_bp > run.limits.band_bp:
+                yield Cause(code, one.number, f"{text}: {format_bytes(moved)} moved in the tail{where}", evidence)
+        elif off_bp > run.limits.band_bp and run.last("nr_due", one.number):
+            waits = bool(moved) and quota_full(run, one, state.tail_s)
+            why = (
+                "its quota is full in every window, pages are still pending"
+                if waits
+                else "hot offsets are not spread evenly over them"
+            )
+            evidence["pending"] = waits
+            yield Cause("offset-rule", one.number, f"each page's offset names its node{where}: {why}", evidence)
+
+
+def _opposing(state: State) -> Iterator[Cause]:
+    run = state.run
+    moving = [s for s in run.schemes if s.acts and not s.reclaims and run.last("sz_applied", s.number) > 0]
+    opposed = {frozenset((a.of.number, b.of.number)) for a, b in _pairs(state)}
+    if len(moving) != 2 or "undone_pages" not in run.ds or state.at_rest:
+        return
+    a, b = moving
+    undone, moved = float(run.ds["undone_pages"].values.sum()), float(run.moved.sum())
+    if frozenset((a.number, b.number)) in opposed or a.scheme.target_nid == b.scheme.target_nid or undone < 0.1 * moved:
+        return
+    text = f"{undone:.0f} of {moved:.0f} moves were undone by scheme {b.number}, or are its moves that this scheme undid"
+    evidence = {"undone_pages": undone, "moved_pages": moved, "schemes": [a.number, b.number]}
+    yield Cause("opposing-schemes", a.number, text, evidence)
+
+
+DYNAMICS: tuple[Callable[[State], Iterator[Cause]], ...] = (
+    _wrong_node,
+    _overlap,
+    _no_gap,
+    _weights,
+    _opposing,
+    _drift,
+    _leak,
+    _refaults,
+    _metric_blind,
+    _overshot,
+    _measured,
+)

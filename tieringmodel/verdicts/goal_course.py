@@ -1,0 +1,206 @@
+"""What becomes of a goal over time: its value, the target in force, where its share should be, and who moves it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from functools import cached_property
+
+import numpy as np
+import numpy.typing as npt
+
+from ..scenario import Goal
+from .page_run import PageRun, SchemeRun
+
+Floats = npt.NDArray[np.float64]
+FULL_BP = 10_000.0
+
+
+@dataclass(frozen=True)
+class GoalCourse:
+    """One goal of one scheme over a run.
+
+    Attributes
+    ----------
+    run : PageRun
+        The run.
+    number : int
+        Of the goal, over all schemes.
+    of : SchemeRun
+        The scheme whose goal it is.
+    goal : Goal
+        As it is at the end.
+    opposite : list of GoalCourse
+        Goals of other schemes that ask for less of the same share.
+    """
+
+    run: PageRun
+    number: int
+    of: SchemeRun
+    goal: Goal
+    opposite: list[GoalCourse] = field(default_factory=list)
+
+    @cached_property
+    def evaluated(self) -> npt.NDArray[np.bool_]:
+        """Records at which the goal has a value: its quota was evaluated before."""
+        resets = self.run.column("resets", self.of.number)
+        if resets is None:
+            return ~np.isnan(self._true_share())
+        return resets > 0
+
+    @cached_property
+    def values(self) -> Floats:
+        """Value at each record, nan before the first evaluation."""
+        if self.run.has("goal_current"):
+            known = self.run.ds["goal_current"].values[:, self.number].astype(float)
+        else:
+            known = self._true_share()
+        return np.where(self.evaluated, known, np.nan)
+
+    def _true_share(self) -> Floats:
+        """What the value would be if it were measured without error, for datasets that do not keep it; nan if not known."""
+        key = share_key(self.goal)
+        if key is None or key[0] == "memcg" or key[1] not in self.run.nids:
+            return np.full(self.run.time.size, np.nan)
+        share = self.run.share_of_node(key[0] == "used", key[1])
+        return share if key[3] else FULL_BP - share
+
+    @cached_property
+    def targets(self) -> Floats:
+        """Target in force at each record."""
+        if not self.run.has("goal_target"):
+            return np.full(self.run.time.size, float(self.goal.target_value))
+        return self.run.ds["goal_target"].values[:, self.number].astype(float)
+
+    @property
+    def value(self) -> float | None:
+        """Value at the end; None if it was never evaluated."""
+        return float(self.values[-1]) if self.evaluated[-1] else None
+
+    @property
+    def target(self) -> float:
+        """Target at the end."""
+        return float(self.targets[-1]) if self.evaluated[-1] else float(self.goal.target_value)
+
+    @property
+    def is_share(self) -> bool:
+        """Whether it is a share in bp."""
+        return self.goal.metric.partition(":")[0].endswith("_bp")
+
+    @property
+    def unit(self) -> str:
+        """Unit of its values, with a space before it."""
+        return " bp" if self.is_share else " us" if self.goal.metric.endswith("_us") else ""
+
+    @cached_property
+    def band(self) -> float:
+        """Largest distance from where it should be."""
+        if not self.is_share:
+            return self.run.limits.band_share * self.target
+        return min(self.run.limits.band_bp, min(self.target, FULL_BP - self.target) / 2)
+
+    @cached_property
+    def met(self) -> npt.NDArray[np.bool_]:
+        """Whether it is met, at each record."""
+        return self.evaluated & (np.nan_to_num(self.values) >= self.targets)
+
+    def missed_since(self, start_s: float) -> bool:
+        """Whether it is missed in every evaluation from a time on; a goal never evaluated misses nothing."""
+        late = (self.run.time >= start_s) & self.evaluated
+        return bool(late.any() and not self.met[late].any())
+
+    @cached_property
+    def met_since_s(self) -> float | None:
+        """Time from which on it is met to the end."""
+        from .rest import inside_since
+
+        return inside_since(self.run.time, self.met)
+
+    @cached_property
+    def always_met(self) -> bool:
+        """Whether it was met at every evaluation."""
+        return bool(self.evaluated.any() and self.met[self.evaluated].all())
+
+    @cached_property
+    def effect(self) -> int:
+        """What the scheme's action does to the value: 1 raises it, -1 lowers it, 0 nothing or not known."""
+        return effect_of(self.of, self.goal)
+
+    @cached_property
+    def interval(self) -> tuple[float, float]:
+        """Where the value should be at the end."""
+        target, band = self.target, self.band
+        if self.opposite:
+            ends = [FULL_BP - other.target for other in self.opposite]
+            return min(target, *ends) - band, max(target, *ends) + band
+        start = self.values[self.evaluated]
+        beyond = float(start[0]) if start.size else target
+        # What was beyond from the start, and was not moved there, is fine.
+        return target, max(target + band, beyond if self.effect > 0 or not self.run.moved.any() else target + band)
+
+    @cached_property
+    def inside(self) -> npt.NDArray[np.bool_]:
+        """Whether it is where it should be, at each record."""
+        low, high = self.interval
+        known = np.nan_to_num(self.values, nan=-1.0)
+        return self.evaluated & (known >= low - 1e-9) & (known <= high + 1e-9)
+
+    @property
+    def name(self) -> str:
+        """The goal in words."""
+        where = f" of node {self.goal.nid}" if self.goal.metric.startswith("node_") else ""
+        group = f", memcg {self.goal.memcg_id}" if "memcg" in self.goal.metric else ""
+        return f"{self.goal.metric}{where}{group}"
+
+
+def effect_of(one: SchemeRun, goal: Goal) -> int:
+    """Return what a scheme's action does to a goal's value: 1 raises it, -1 lowers it, 0 nothing or not known."""
+    name, action = goal.metric.partition(":")[0], one.scheme.action
+    sign = -1 if ("free" in name or "inactive" in name or "ineligible" in name) else 1
+    sign = -sign if goal.complement else sign
+    if name in ("active_mem_bp", "inactive_mem_bp"):
+        return sign * {"lru_prio": 1, "lru_deprio": -1}.get(action, 0)
+    if not name.startswith("node_") or name in ("node_sys_bp", "node_target_mem_bp"):
+        return 0
+    if action == "pageout":
+        used = name.startswith(("node_mem_", "node_memcg_"))
+        return -sign if one.reclaims and used else 0
+    if not action.startswith("migrate"):
+        return 0
+    if one.scheme.dests:
+        return 0
+    return sign if one.scheme.target_nid == goal.nid else -sign
+
+
+def share_key(goal: Goal) -> tuple[str, int, int, bool] | None:
+    """Return which share a goal is about, and whether it asks for more of it; None for goals that are about none."""
+    name = goal.metric.partition(":")[0]
+    rest = ("free" in name or "inactive" in name or "ineligible" in name) != goal.complement
+    if name.startswith("node_mem_"):
+        return "used", goal.nid, 0, not rest
+    if name.startswith("node_memcg_"):
+        return "memcg", goal.nid, goal.memcg_id, not rest
+    if name in ("node_eligible_mem_bp", "node_ineligible_mem_bp"):
+        return "eligible", goal.nid, 0, not rest
+    return None
+
+
+def courses(run: PageRun) -> list[GoalCourse]:
+    """Return every goal of every scheme that is switched on and acts, or counts, with its opposites."""
+    every = [(one, goal) for one in run.schemes for goal in one.scheme.quota.goals]
+    out = [GoalCourse(run, number, one, goal) for number, (one, goal) in enumerate(every)]
+    for course in out:
+        mine = share_key(course.goal)
+        for other in out:
+            if mine is not None and other.of.number != course.of.number and opposed(run, mine, share_key(other.goal)):
+                course.opposite.append(other)
+    return out
+
+
+def opposed(run: PageRun, mine: tuple[str, int, int, bool], other: tuple[str, int, int, bool] | None) -> bool:
+    """Return whether two goals are about one share, one asking for more of it and one for less."""
+    if other is None or mine[0] != other[0] or mine[2] != other[2]:
+        return False
+    if mine[1] == other[1]:
+        return mine[3] != other[3]
+    # On two nodes, more of what is shared out between them on one is less on the other.
+    return mine[0] == "eligible" and len(run.nids) == 2 and mine[3] == other[3]

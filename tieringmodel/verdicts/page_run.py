@@ -1,0 +1,225 @@
+"""A stored page-level run as the judge reads it: when what moved, what each scheme came to, when it was disturbed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from ..scenario import Context, Goal, Scenario, Scheme
+from ..units import MIB
+from .run_view import moved_pages
+from .thresholds import RunThresholds
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+Floats = npt.NDArray[np.float64]
+ONGOING = 1.5
+"""A workload goes on changing if it last did so at most that many of its usual gaps before the end."""
+
+
+@dataclass(frozen=True)
+class SchemeRun:
+    """One scheme of a run: where it stands, and its counters.
+
+    Attributes
+    ----------
+    number : int
+        Over all contexts.
+    context_number, place : int
+        Its context, and its position there.
+    scheme : Scheme
+        As it is at the end.
+    context : Context
+        As it is at the end.
+    """
+
+    number: int
+    context_number: int
+    place: int
+    scheme: Scheme
+    context: Context
+
+    @property
+    def path(self) -> str:
+        """Path of the scheme in its scenario."""
+        return f"contexts.{self.context_number}.schemes.{self.place}"
+
+    @property
+    def acts(self) -> bool:
+        """Whether it migrates or reclaims."""
+        return self.scheme.enabled and (self.scheme.action.startswith("migrate") or self.scheme.action == "pageout")
+
+    @property
+    def reclaims(self) -> bool:
+        """Whether it takes pages out of memory."""
+        return self.scheme.action == "pageout" and self.context.ops == "paddr"
+
+    @property
+    def asks_for_accesses(self) -> bool:
+        """Whether only regions that are accessed match its pattern."""
+        return self.scheme.access_pattern.min_nr_accesses > 0
+
+
+class PageRun:
+    """A page-level run.
+
+    Parameters
+    ----------
+    ds : xarray.Dataset
+        Of kind "simulation".
+    limits : RunThresholds
+        By what it is judged.
+    """
+
+    def __init__(self, ds: xr.Dataset, limits: RunThresholds) -> None:
+        self.ds, self.limits = ds, limits
+        self.time: Floats = np.asarray(ds["time"].values, np.float64)
+        self.end_s = float(self.time[-1])
+        self.window_s = float(ds.attrs["window_s"])
+        self.n_pages = float(ds.attrs["n_pages"])
+        self.page_bytes = int(ds.attrs.get("page_bytes", 4096))
+        self.scenario = Scenario.from_json(ds.attrs["scenario"], stored=True)
+        stages = [(at_us * 1e-6, stage) for at_us, stage in self.scenario.stages()]
+        self.stages = [(at_s, stage) for at_s, stage in stages if at_s <= self.end_s]
+        self.final = self.stages[-1][1] if self.stages else self.scenario
+        self.nids: list[int] = ds["node"].values.tolist()
+        self.moved = np.asarray(moved_pages(ds), np.float64)
+        if "faulted_pages" in ds:
+            self.moved = self.moved - ds["faulted_pages"].values
+        self.schemes = [
+            SchemeRun(0, i, j, scheme, context)
+            for i, context in enumerate(self.final.contexts)
+            for j, scheme in enumerate(context.schemes)
+        ]
+        self.schemes = [SchemeRun(n, s.context_number, s.place, s.scheme, s.context) for n, s in enumerate(self.schemes)]
+
+    # ---- counters -------------------------------------------------------------------------------------------------
+
+    def has(self, name: str) -> bool:
+        """Whether the dataset holds a variable; those of earlier versions lack some."""
+        return name in self.ds
+
+    def column(self, name: str, scheme: int) -> Floats | None:
+        """Return a counter of a scheme over time; None where the dataset lacks it."""
+        return np.asarray(self.ds[name].values[:, scheme], np.float64) if name in self.ds else None
+
+    def last(self, name: str, scheme: int, default: float = 0.0) -> float:
+        """Return a counter of a scheme at the end."""
+        return float(self.ds[name].values[-1, scheme]) if name in self.ds else default
+
+    def esz_bytes(self, one: SchemeRun) -> Floats:
+        """Return a scheme's effective quota over time in bytes; 0 where the dataset lacks it."""
+        esz = self.column("esz_bytes", one.number)
+        return np.zeros(self.time.size) if esz is None else esz * one.context.addr_unit
+
+    def grown(self, name: str, scheme: int, start_s: float) -> float:
+        """Return by how much a counter of a scheme has grown since a time."""
+        if name not in self.ds:
+            return 0.0
+        values = self.ds[name].values[:, scheme]
+        return float(values[-1]) - float(values[self.at(start_s)])
+
+    def at(self, when_s: float) -> int:
+        """Return the last record at or before a time."""
+        return max(int(np.searchsorted(self.time, when_s + 1e-9, side="right")) - 1, 0)
+
+    def asleep_s(self, one: SchemeRun) -> float:
+        """Return how long a scheme was inactive."""
+        slept = float(self.ds["asleep_us"].values[-1, one.context_number]) * 1e-6 if "asleep_us" in self.ds else 0.0
+        due, idle = self.last("nr_due", one.number), self.last("nr_inactive", one.number)
+        return slept + (self.end_s - slept) * idle / max(due + idle, 1.0)
+
+    # ---- the run ----------------------------------------------------------------------------------------------------
+
+    @cached_property
+    def memory_bytes(self) -> float:
+        """Bytes of all LRU pages at the start: what schemes can act on."""
+        return float(self.ds["class_pages"].values[0].sum()) * self.page_bytes
+
+    @cached_property
+    def rate_changes_s(self) -> Floats:
+        """Times at which the workload changed."""
+        rates = self.ds["class_rate_hz"].values
+        return np.asarray(self.time[1:][(rates[1:] != rates[:-1]).any(axis=1)])
+
+    @cached_property
+    def keeps_changing(self) -> bool:
+        """Whether the workload changes to the very end: then that is how it is, and no disturbance."""
+        at = self.rate_changes_s
+        return at.size > 1 and self.end_s - at[-1] <= ONGOING * float(np.median(np.diff(at)))
+
+    @cached_property
+    def disturbed_s(self) -> float:
+        """Time of the last event, commit or change of the workload; 0 without any."""
+        times = [at_s for at_s, _ in self.stages]
+        if self.rate_changes_s.size and not self.keeps_changing:
+            times.append(float(self.rate_changes_s[-1]))
+        return max((t for t in times if t < self.end_s), default=0.0)
+
+    @cached_property
+    def last_move_s(self) -> float | None:
+        """Time of the last record in which any page was migrated or reclaimed; None if none was."""
+        at = np.flatnonzero(self.moved)
+        return float(self.time[at[-1]]) if at.size else None
+
+    @cached_property
+    def first_move_s(self) -> float | None:
+        """Time of the first record in which any page was migrated or reclaimed; None if none was."""
+        at = np.flatnonzero(self.moved)
+        return float(self.time[at[0]]) if at.size else None
+
+    def mib_s(self, start_s: float) -> float:
+        """Return the mean rate of migration and reclaim from a time to the end, MiB/s."""
+        after = self.time > start_s + 1e-9
+        return float(self.moved[after].sum()) * self.page_bytes / MIB / max(self.end_s - start_s, 1e-9)
+
+    @cached_property
+    def hot_share_bp(self) -> dict[int, float | None]:
+        """Share of accesses that each node serves, as last known; None where nothing was accessed."""
+        share = self.ds["access_share_bp"].values
+        known = np.flatnonzero(~np.isnan(share).any(axis=1))
+        return {nid: float(share[known[-1], i]) if known.size else None for i, nid in enumerate(self.nids)}
+
+    @cached_property
+    def is_accessed(self) -> bool:
+        """Whether anything is ever accessed."""
+        return bool(self.ds["class_rate_hz"].values.any())
+
+    @cached_property
+    def touched_share_bp(self) -> Floats:
+        """Share of the pages ever touched that lies on each node, bp, (n_records, nodes); nan where none is in memory."""
+        touched = self.ds["class_rate_hz"].values.any(axis=0)
+        pages = self.ds["class_pages"].values[:, :, touched].sum(axis=2).astype(float)
+        total = pages.sum(axis=1, keepdims=True)
+        return np.asarray(np.divide(1e4 * pages, total, out=np.full(pages.shape, np.nan), where=total > 0))
+
+    def bytes_shared(self, goal: Goal) -> float:
+        """Return the bytes that a goal's share is one of: of touched pages, or of its node."""
+        if "eligible" in goal.metric:
+            touched = self.ds["class_rate_hz"].values.any(axis=0)
+            return float(self.ds["class_pages"].values[-1][:, touched].sum()) * self.page_bytes
+        if goal.nid not in self.nids:
+            return 0.0
+        at = self.nids.index(goal.nid)
+        return float(self.ds["used_pages"].values[-1, at] + self.ds["free_pages"].values[-1, at]) * self.page_bytes
+
+    @cached_property
+    def oracle(self) -> dict[str, Any] | None:
+        """What an oracle was to reach, where one placed the pages."""
+        import json
+
+        asked = json.loads(self.ds.attrs.get("parameters", "{}")).get("oracle")
+        return dict(asked) if asked else None
+
+    def share_of_node(self, metric_counts_used: bool, nid: int) -> Floats:
+        """Return the share that a node's used memory has of its own, or that it serves of the accesses, bp."""
+        at = self.nids.index(nid)
+        if not metric_counts_used:
+            return np.asarray(self.ds["access_share_bp"].values[:, at], np.float64)
+        used, free = (self.ds[name].values[:, at].astype(float) for name in ("used_pages", "free_pages"))
+        return np.asarray(1e4 * used / np.maximum(used + free, 1.0))
