@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from ..scenario.metrics import metric_of
 from ..units import format_bytes
 from .causes_pair_and_rule import RULE_CODES
 from .goal_course import FULL_BP, GoalCourse
@@ -144,10 +145,10 @@ def _measured(state: State) -> Iterator[Cause]:
         return
     late = run.time >= state.tail_s
     for g in state.goals:
-        if not g.goal.metric.startswith("node_eligible_mem_bp") or g.goal.nid not in run.nids or not g.evaluated.any():
+        if metric_of(g.goal.metric).counts != "eligible" or g.goal.nid not in run.nids or not g.evaluated.any():
             continue
         truth = run.touched_share_bp[late, run.nids.index(g.goal.nid)]
-        truth = 1e4 - truth if g.goal.complement else truth
+        truth = 1e4 - truth if metric_of(g.goal.metric).rest != g.goal.complement else truth
         seen = g.values[late]
         known = ~np.isnan(truth) & ~np.isnan(seen)
         if not known.any():

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..scenario import Goal
+from ..scenario.metrics import metric_of
 from .page_run import PageRun, SchemeRun
 
 Floats = npt.NDArray[np.float64]
@@ -84,12 +85,13 @@ class GoalCourse:
     @property
     def is_share(self) -> bool:
         """Whether it is a share in bp."""
-        return self.goal.metric.partition(":")[0].endswith("_bp")
+        return metric_of(self.goal.metric).unit == "bp"
 
     @property
     def unit(self) -> str:
         """Unit of its values, with a space before it."""
-        return " bp" if self.is_share else " us" if self.goal.metric.endswith("_us") else ""
+        unit = metric_of(self.goal.metric).unit
+        return f" {unit}" if unit else ""
 
     @cached_property
     def band(self) -> float:
@@ -147,41 +149,34 @@ class GoalCourse:
     @property
     def name(self) -> str:
         """The goal in words."""
-        where = f" of node {self.goal.nid}" if self.goal.metric.startswith("node_") else ""
-        group = f", memcg {self.goal.memcg_id}" if "memcg" in self.goal.metric else ""
+        needs = metric_of(self.goal.metric).needs
+        where = f" of node {self.goal.nid}" if "nid" in needs else ""
+        group = f", memcg {self.goal.memcg_id}" if "memcg_id" in needs else ""
         return f"{self.goal.metric}{where}{group}"
 
 
 def effect_of(one: SchemeRun, goal: Goal) -> int:
     """Return what a scheme's action does to a goal's value: 1 raises it, -1 lowers it, 0 nothing or not known."""
-    name, action = goal.metric.partition(":")[0], one.scheme.action
-    sign = -1 if ("free" in name or "inactive" in name or "ineligible" in name) else 1
-    sign = -sign if goal.complement else sign
-    if name in ("active_mem_bp", "inactive_mem_bp"):
+    metric, action = metric_of(goal.metric), one.scheme.action
+    sign = -1 if metric.rest != goal.complement else 1
+    if metric.counts == "active":
         return sign * {"lru_prio": 1, "lru_deprio": -1}.get(action, 0)
-    if not name.startswith("node_") or name in ("node_sys_bp", "node_target_mem_bp"):
+    if metric.counts not in ("used", "memcg", "resident", "eligible") or one.scheme.dests:
         return 0
     if action == "pageout":
-        used = name.startswith(("node_mem_", "node_memcg_"))
-        return -sign if one.reclaims and used else 0
+        return -sign if one.reclaims and not metric.monitored else 0
     if not action.startswith("migrate"):
-        return 0
-    if one.scheme.dests:
         return 0
     return sign if one.scheme.target_nid == goal.nid else -sign
 
 
 def share_key(goal: Goal) -> tuple[str, int, int, bool] | None:
     """Return which share a goal is about, and whether it asks for more of it; None for goals that are about none."""
-    name = goal.metric.partition(":")[0]
-    rest = ("free" in name or "inactive" in name or "ineligible" in name) != goal.complement
-    if name.startswith("node_mem_"):
-        return "used", goal.nid, 0, not rest
-    if name.startswith("node_memcg_"):
-        return "memcg", goal.nid, goal.memcg_id, not rest
-    if name in ("node_eligible_mem_bp", "node_ineligible_mem_bp"):
-        return "eligible", goal.nid, 0, not rest
-    return None
+    metric = metric_of(goal.metric)
+    if metric.counts not in ("used", "memcg", "eligible"):
+        return None
+    memcg = goal.memcg_id if metric.counts == "memcg" else 0
+    return metric.counts, goal.nid, memcg, metric.rest == goal.complement
 
 
 def courses(run: PageRun) -> list[GoalCourse]:

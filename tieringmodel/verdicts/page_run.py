@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..scenario import Context, Goal, Scenario, Scheme
+from ..scenario.metrics import metric_of
 from ..units import MIB
 from .run_view import moved_pages
 from .thresholds import RunThresholds
@@ -200,7 +201,7 @@ class PageRun:
 
     def bytes_shared(self, goal: Goal) -> float:
         """Return the bytes that a goal's share is one of: of touched pages, or of its node."""
-        if "eligible" in goal.metric:
+        if metric_of(goal.metric).counts == "eligible":
             touched = self.ds["class_rate_hz"].values.any(axis=0)
             return float(self.ds["class_pages"].values[-1][:, touched].sum()) * self.page_bytes
         if goal.nid not in self.nids:
