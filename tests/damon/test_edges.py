@@ -13,8 +13,9 @@ from small import MIB, pull, scenario
 import tieringmodel as tm
 from tieringmodel.damon import goals
 from tieringmodel.damon.commit import commit
+from tieringmodel.damon.early_exit import EarlyExit
 from tieringmodel.damon.intervals import intervals_score
-from tieringmodel.damon.kdamond import EarlyExit, Kdamond
+from tieringmodel.damon.kdamond import Kdamond
 from tieringmodel.damon.quota import QuotaState
 from tieringmodel.damon.regions import RegionSet
 from tieringmodel.damon.rng import kernel_rng, lfsr_registers, replay_rng

@@ -9,7 +9,8 @@ from hypothesis import assume, given, settings
 from numba import njit
 from reference_memory import RefMemory, RefNode
 
-from tieringmodel.damon.kdamond import Kdamond, run_builtin
+from tieringmodel.damon.early_exit import run_builtin
+from tieringmodel.damon.kdamond import Kdamond
 from tieringmodel.damon.regions import RegionSet, SplitState
 from tieringmodel.damon.rng import counter_rng
 from tieringmodel.errors import InputError

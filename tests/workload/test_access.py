@@ -11,7 +11,8 @@ import pytest
 import reference as ref
 from hypothesis import given, settings
 
-from tieringmodel.damon.kdamond import Kdamond, run_builtin
+from tieringmodel.damon.early_exit import run_builtin
+from tieringmodel.damon.kdamond import Kdamond
 from tieringmodel.damon.regions import RegionSet, SplitState
 from tieringmodel.damon.rng import counter_rng, kernel_rng, replay_rng
 from tieringmodel.kernels import layout as L

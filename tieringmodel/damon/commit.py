@@ -7,7 +7,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from ..scenario import Context
-from .kdamond import Action, EarlyExit, Kdamond
+from .early_exit import EarlyExit
+from .kdamond import Action, Kdamond
 from .regions import RegionSet, set_regions
 
 
