@@ -12,8 +12,8 @@ from small import MIB, node_of_pages, scenario, traced
 
 import tieringmodel as tm
 from tieringmodel.analysis import verdict
+from tieringmodel.damon.early_exit import run_builtin
 from tieringmodel.datasets.schema import OF_RECLAIM
-from tieringmodel.kernels import apply
 from tieringmodel.kernels import layout as L
 from tieringmodel.kernels._jit import records
 from tieringmodel.memory import reuse as pristine
@@ -198,17 +198,15 @@ def test_pages_come_back_to_the_list_that_they_were_on() -> None:
 
 def test_what_was_seen_of_a_page_is_forgotten_when_it_goes() -> None:
     """From tick 2**15 on a look shows in the pages' own column."""
-    engine, _ = traced(reclaiming(OLD_ONES_TOO, groups=[tm.Group(0, 300, "period", period=2**20 + 1)]))
+    looks = OLD_ONES_TOO.replace(action="stat")
+    engine, _ = traced(reclaiming(looks, OLD_ONES_TOO, groups=[tm.Group(0, 300, "period", period=2**20 + 1)]))
     kdamond, arrays = engine.kdamonds[0], engine.memory.arrays
     kdamond.tick = 2**20
     cursor = records(1, L.CURSOR)[0]
     cursor["start"], cursor["end"] = 6 * MIB, 6 * MIB + 4096 * 1000
-    row = kdamond.schemes[0].copy()
-    row["action"], row["last_applied"] = L.STAT, 0
-    for action, taken in ((L.STAT, 0), (L.PAGEOUT, 1000)):
-        row["action"] = action
-        apply.apply_one(cursor, row, kdamond.filters, kdamond.space, arrays, engine.access.arrays, 2**20)
-        assert (int(cursor["passed"]), int(cursor["applied"])) == (4096 * 1000, 4096 * taken)
+    for scheme, taken in enumerate((0, 1000)):
+        applied, passed, _ = run_builtin(kdamond, scheme, cursor)
+        assert (passed, applied) == (4096 * 1000, 4096 * taken)
         assert (arrays.seen > 0).sum() == 1000 - taken
     assert (arrays.out >> np.uint64(L.SEEN_SHIFT) == 0).all()
     engine.memory.fault_in(engine.access.arrays, 2**20 + 1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ..scenario import Attrs
 from ..units import UINT_MAX
 from .quota_math import feed_loop_next_input, mult_frac
 from .regions import RegionSet
@@ -18,6 +19,16 @@ def intervals_score(regions: RegionSet, aggr_samples: int, access_bp: int) -> in
     most = regions.total * aggr_samples % 2**64
     seen = int((regions.sizes() * regions.now.nr[: regions.n]).sum())
     return mult_frac(seen, 10_000, max(most * access_bp % 2**64 // 10_000, 1))
+
+
+def tuned_attrs(attrs: Attrs, regions: RegionSet, aggr_samples: int) -> Attrs | None:
+    """Return attributes with the sampling interval adapted to what was seen, None where it is right as it is."""
+    goal = attrs.intervals_goal
+    adapt = adapt_intervals(intervals_score(regions, aggr_samples, goal.access_bp))
+    if adapt == 10_000:
+        return None
+    sample_us = max(goal.min_sample_us, min(goal.max_sample_us, attrs.sample_us * adapt // 10_000))
+    return attrs.replace(sample_us=sample_us, aggr_us=sample_us * aggr_samples)
 
 
 def nr_samples(sample_us: int, aggr_us: int) -> int:

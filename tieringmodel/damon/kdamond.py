@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from typing import Any, Protocol
 
@@ -20,11 +20,11 @@ from ..stored import Stored, like, same_kind
 from ..workload.access import AccessTable
 from . import goals, table, watermarks
 from .early_exit import EarlyExit
-from .intervals import adapt_intervals, intervals_score, left_window_bp, nr_samples
+from .intervals import left_window_bp, nr_samples, tuned_attrs
 from .metric_view import MetricView
 from .quota import QuotaState
 from .regions import RegionSet, SplitState, empty, grown, scratch, set_regions
-from .rng import Rng
+from .rng import Rng, restored
 
 _NEW_PASS = np.zeros((), L.CURSOR)
 
@@ -164,9 +164,8 @@ class Kdamond(Stored):
         self.watched = any(s.watermarks.metric != "none" or not s.enabled for s in context.schemes)
         self.sleeps = any(s.watermarks.metric != "none" and s.enabled for s in context.schemes)
         self._stack = empty(16 + 4 * (len(rows) + len(filters)))  # pieces into which the schemes can cut one region
-        self.control = L.Control(
-            rows, filters, self._windows, self._cursors, self._events, self.histogram, funnel, self.rejected
-        )
+        own = self._windows, self._cursors, self._events, self.histogram, funnel, self.rejected
+        self.control = L.Control(rows, filters, *own)
         lowest = self.memory.machine.allocator == "lowest"
         self._looks = not (lowest and all(table.acts_on_whole_regions(row) for row in rows))
 
@@ -178,7 +177,7 @@ class Kdamond(Stored):
             "rng": [self.rng.state, self.rng.buffer],
             "frames": frames,
             "schemes": {name: self.schemes[name] for name in table.RUNNING},
-            "funnel": {name: self.funnel[name] for name in L.FUNNEL.names or ()},
+            "funnel": self.funnel,
             "rejected": self.rejected,
             "actions": {str(i): action.state() for i, action in self.actions.items() if isinstance(action, Stored)},
         }
@@ -192,19 +191,14 @@ class Kdamond(Stored):
             If it is not what a kdamond of this context could have stored.
         """
         super().restore(state)
-        registers, buffer = state["rng"]
-        self.rng.state[:] = like(self.rng.state, registers, "rng")
-        if buffer.dtype != np.uint32 or not buffer.size:
-            raise ValueError(f"rng holds no 32-bit draws but {buffer.dtype}{buffer.shape}")
-        self.rng = replace(self.rng, buffer=buffer)
+        self.rng = restored(*state["rng"])
         self._frames = same_kind(state["frames"], "frames", np.int64, (self.regions.n,)).copy()
         if ((self._frames < -1) | (self._frames >= self.memory.arrays.rec.size)).any():
             raise ValueError("frames lead out of memory")
         for name in table.RUNNING:
             self.schemes[name] = like(self.schemes[name], state["schemes"][name], name)
-        for name in L.FUNNEL.names or ():
-            self.funnel[name] = like(self.funnel[name], state["funnel"][name], name)
-        self.rejected[:] = same_kind(state["rejected"], "rejected", np.uint64, self.rejected.shape)
+        for kept, name in ((self.funnel, "funnel"), (self.rejected, "rejected")):
+            kept[:] = same_kind(state[name], name, kept.dtype, kept.shape)
         for i, action in self.actions.items():
             if isinstance(action, Stored):
                 action.restore(state["actions"][str(i)])
@@ -274,9 +268,8 @@ class Kdamond(Stored):
         """Pick sampling addresses and clear the pages' accessed state, at the end of the present tick."""
         if self._frames.size < self.regions.n:
             self._frames = np.zeros(2 * self.regions.n, np.int64)
-        sampling.prepare_checks(
-            self.regions.now, self.regions.n, self.tick, self.space, self.memory.arrays, self.rng, self._frames
-        )
+        r, n = self.regions.now, self.regions.n
+        sampling.prepare_checks(r, n, self.tick, self.space, self.memory.arrays, self.rng, self._frames)
 
     def check(self, tick: int) -> None:
         """Check the prepared addresses at workload tick `tick`."""
@@ -291,9 +284,8 @@ class Kdamond(Stored):
         aggregation = self.passed >= self.next_aggregation
         regions = self.regions
         if aggregation:
-            top = int(regions.now.nr[: regions.n].max(initial=0))
-            max_thres = self.attrs.aggr_us // self.attrs.sample_us
-            regions.merge(top // 10, self.sz_limit, max_thres, self.attrs.max_nr_regions)
+            threshold = int(regions.now.nr[: regions.n].max(initial=0)) // 10
+            regions.merge(threshold, self.sz_limit, self.attrs.aggr_us // self.attrs.sample_us, self.attrs.max_nr_regions)
             self.sz_limit = regions.apply_min_nr_regions(self.attrs.min_nr_regions, self.min_sz)
             self.observer.aggregated(self)
         self.take_request()
@@ -312,19 +304,14 @@ class Kdamond(Stored):
 
     def tune_intervals(self) -> None:
         """Adapt the sampling interval to the observed access events (``kdamond_tune_intervals``)."""
-        attrs, goal = self.attrs, self.attrs.intervals_goal
-        score = intervals_score(self.regions, self.aggr_samples, goal.access_bp)
-        adapt = adapt_intervals(score)
-        if adapt == 10_000:
-            return
-        sample = max(goal.min_sample_us, min(goal.max_sample_us, attrs.sample_us * adapt // 10_000))
-        self.set_attrs(attrs.replace(sample_us=sample, aggr_us=sample * self.aggr_samples), aggregating=False)
+        tuned = tuned_attrs(self.attrs, self.regions, self.aggr_samples)
+        if tuned:
+            self.set_attrs(tuned, aggregating=False)
 
     def set_attrs(self, new: Attrs, aggregating: bool | None = None) -> None:
         """Take over new attributes (``damon_set_attrs``): timers restart, results are converted to the new units."""
         old = self.attrs
-        if aggregating is None:
-            aggregating = self.passed < self.next_aggregation
+        aggregating = self.passed < self.next_aggregation if aggregating is None else aggregating
         self.next_aggregation = self.passed + new.aggr_us // new.sample_us
         self.next_ops_update = self.passed + new.update_us // new.sample_us
         samples = np.uint64(nr_samples(old.sample_us, old.aggr_us)), np.uint64(nr_samples(new.sample_us, new.aggr_us))
@@ -415,9 +402,8 @@ class Kdamond(Stored):
         regions = self.regions
         self.window()
         regions.reserve(regions.n + 4 * len(self.filters) * max(len(regions.ptr) - 1, 1) + 16)
-        score = scoring.score_histogram(
-            self.control, i, regions.now, regions.ptr, regions.spare, regions.spare_ptr, self._stack
-        )
+        r, out = (regions.now, regions.ptr), (regions.spare, regions.spare_ptr)
+        score = scoring.score_histogram(self.control, i, *r, *out, self._stack)
         regions.swap()
         return int(score)
 

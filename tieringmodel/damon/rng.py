@@ -10,6 +10,7 @@ from ..kernels import draws
 from ..kernels._bundle import bundle
 from ..kernels.layout import Draws
 from ..kernels.random import mixed
+from ..stored import same_kind
 from ..units import ULONG_MAX
 
 
@@ -58,3 +59,10 @@ def counter_rng(seed: int, stream: int = 0) -> Rng:
     """Return the default: draw n is a hash of (seed, stream, n), so nothing depends on the order of work."""
     key = mixed(seed ^ mixed(stream + 1))
     return _rng(draws.COUNTER, key=key)
+
+
+def restored(state: npt.NDArray[np.uint64], buffer: npt.NDArray[np.uint32]) -> Rng:
+    """Return the stream that had this state and buffer when it was stored; what was neither is a `ValueError`."""
+    if buffer.size == 0:
+        raise ValueError("rng has no buffer")
+    return Rng(same_kind(state, "rng", np.uint64, (8,)).copy(), same_kind(buffer, "rng", np.uint32, (buffer.size,)))
