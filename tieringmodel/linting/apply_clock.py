@@ -9,6 +9,8 @@ from typing import NamedTuple
 from ..damon.intervals import adapt_intervals
 from ..scenario import Attrs
 
+VARIES = 1.5
+"""Factor by which observed access events, and the intervals that follow from them, are taken to vary."""
 ROUNDS = 64
 """Tunings after which intervals that still change are taken as they are."""
 
@@ -26,6 +28,8 @@ class ApplyClock(NamedTuple):
     """Whether it is due at the sampling interval to which tuning leads."""
     certain: bool
     """Whether that holds at every sampling interval that tuning may choose."""
+    steady: bool
+    """Whether a scheme that is not due stays so although access counts vary around what is expected."""
     sample_us: int
     """The sampling interval to which tuning leads."""
     shortest_us: int
@@ -57,11 +61,11 @@ def apply_clock(attrs: Attrs, apply_us: int, score: Callable[[int], int]) -> App
 
     round_ticks = samples * goal.aggrs
     if not round_ticks:
-        return ApplyClock(ticks(sample) * sample, True, True, sample, sample, 0)
+        return ApplyClock(ticks(sample) * sample, True, True, True, sample, sample, 0)
     longest, shortest = max(goal.max_sample_us, sample), min(max(goal.min_sample_us, 1), sample)
     certain = (ticks(longest) > round_ticks) == (ticks(shortest) > round_ticks)
     if certain and ticks(sample) <= round_ticks:
-        return ApplyClock(ticks(sample) * sample, True, True, sample, shortest, round_ticks)
+        return ApplyClock(ticks(sample) * sample, True, True, True, sample, shortest, round_ticks)
     now_us, first_us, low = 0, math.inf, sample
     for _ in range(ROUNDS):
         if ticks(sample) <= round_ticks:
@@ -72,4 +76,6 @@ def apply_clock(attrs: Attrs, apply_us: int, score: Callable[[int], int]) -> App
         low = min(low, sample)
         if sample == before:
             break
-    return ApplyClock(first_us, ticks(sample) <= round_ticks, certain, sample, low, round_ticks)
+    held = sample <= max(goal.min_sample_us, 1) and score(sample) >= 10_000 * VARIES
+    steady = held or ticks(int(sample * VARIES)) > round_ticks
+    return ApplyClock(first_us, ticks(sample) <= round_ticks, certain, steady, sample, low, round_ticks)

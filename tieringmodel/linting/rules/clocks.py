@@ -42,8 +42,9 @@ def _fate(facts: SchemeFacts) -> tuple[str, str]:
     if facts.starved and clock.certain:
         return "error", "the scheme is never due"
     if facts.starved:
-        level = "error" if len(facts.shared.phases) == 1 else "warning"
-        return level, f"the scheme is never due as long as the workload lets tuning keep the sampling interval at {to}"
+        never = "never" if clock.steady else "rarely or never"
+        level = "error" if clock.steady and len(facts.shared.phases) == 1 else "warning"
+        return level, f"the scheme is {never} due as long as the workload lets tuning keep the sampling interval at {to}"
     if clock.in_the_end:
         level = "warning" if clock.first_us * 1e-6 > SLOW_S else "info"
         return (

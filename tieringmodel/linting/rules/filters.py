@@ -71,16 +71,16 @@ def goal_of_another_cgroup(scenario: Scenario) -> Iterator[Finding]:
             can_pass = any(_may_pass(facts.scheme, m) for m in members)
             if can_pass and (members & {f.memcg_id for f in named} or not any(f.allow for f in named)):
                 continue
-            wrong = next((f for f in named if f.allow == (f.memcg_id not in members)), named[0])
-            path = f"{facts.path}.filters[{facts.scheme.filters.index(wrong)}].memcg_id"
-            picked = f"picks pages of memory cgroup {wrong.memcg_id}" if wrong.allow else f"rejects cgroup {wrong.memcg_id}"
+            wrong = next((f for f in named if (f.allow == f.matching) == (f.memcg_id not in members)), named[0])
+            picks, path = wrong.allow == wrong.matching, f"{facts.path}.filters[{facts.scheme.filters.index(wrong)}]"
+            picked = f"{'picks' if picks else 'rejects'} pages of memory cgroup {wrong.memcg_id}"
             moved = "pages of other kinds alone can change it" if can_pass else "nothing that passes changes it"
             yield Finding(
                 "goal-of-another-cgroup",
                 "warning" if can_pass else "error",
-                path,
+                f"{path}.memcg_id",
                 f"this filter {picked}, the goal {goal.metric} counts cgroup {goal.memcg_id}: {moved}",
-                changes=fix({path: goal.memcg_id} if wrong.allow else {f"{path.removesuffix('.memcg_id')}.allow": True}),
+                changes=fix({f"{path}.memcg_id": goal.memcg_id} if picks else {f"{path}.allow": not wrong.allow}),
             )
 
 

@@ -142,13 +142,16 @@ def monitoring_cost(scenario: Scenario) -> Iterator[Finding]:
         regions = min(attrs.max_nr_regions, max(extent // (context.min_region_sz * context.addr_unit), 1))
         low, share, high = (monitoring_share(regions, attrs.sample_us, attrs.aggr_us, DEFAULT.at(e)) for e in ESTIMATES)
         if share > COSTLY:
+            fewer = {path: max(int(regions * COSTLY / share), 9)}
+            if 3 * attrs.min_nr_regions > fewer[path]:
+                fewer[path.replace("max_", "min_")] = fewer[path] // 3
             yield Finding(
                 "monitoring-cost",
                 "warning",
                 path,
                 f"{regions} regions every {duration(attrs.sample_us * 1e-6)} are {regions / attrs.sample_us * 1e6:.3g} access "
                 f"checks/s: about {share:.0%} of a CPU ({low:.0%} to {high:.0%})",
-                changes=fix({path: max(int(regions * COSTLY / share), attrs.min_nr_regions, 3)}),
+                changes=fix(fewer),
             )
 
 

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 from ...scenario import Scenario
 from ...scenario.controlled import dealt_bp
 from ...theory import closed_forms
+from ...units import PAGE_SZ
 from ..finding import Finding, fix, rule
 from ..scheme_facts import SchemeFacts, facts_of
 from ..share_goals import SHARES, ShareGoal, facing, overlap, same_pages, share_goals_of
@@ -98,15 +99,15 @@ def interleave_against_goal(scenario: Scenario) -> Iterator[Finding]:
 
 
 def _disjoint(one: SchemeFacts, other: SchemeFacts) -> tuple[dict[str, Any], ...]:
-    """Return the change after which the hotter pattern and the colder one have no access count in common."""
-    hot, cold = sorted((one, other), key=lambda facts: -facts.scheme.access_pattern.min_nr_accesses)
-    low, high = (facts.scheme.access_pattern.min_nr_accesses for facts in (hot, cold))
-    if low > high:
-        return fix({f"{cold.path}.access_pattern.max_nr_accesses": low - 1})
-    if one.scheme.action != other.scheme.action and low == 0:
-        cold, hot = sorted((one, other), key=lambda facts: facts.scheme.action == "migrate_hot")
-        return fix({f"{hot.path}.access_pattern.min_nr_accesses": 1, f"{cold.path}.access_pattern.max_nr_accesses": 0})
-    return ()
+    """Return the change after which one scheme takes what is hotter than what the other takes."""
+    cold, hot = sorted(
+        (other, one), key=lambda facts: (facts.scheme.access_pattern.min_nr_accesses, facts.scheme.action == "migrate_hot")
+    )
+    border = max(hot.scheme.access_pattern.min_nr_accesses, 1)
+    wanted = {(hot, "min"): border, (cold, "max"): border - 1}
+    if cold.scheme.access_pattern.min_nr_accesses >= border:
+        wanted[cold, "min"] = 0
+    return fix({f"{facts.path}.access_pattern.{end}_nr_accesses": value for (facts, end), value in wanted.items()})
 
 
 def _step_bp(facts: SchemeFacts) -> float:
@@ -244,21 +245,19 @@ def _used_free_band(fill: ShareGoal, drain: ShareGoal) -> Finding:
         text = f"{head}: both rest while used is {low} to {high} bp, a dead band of {high - low} bp; {tail}"
         return Finding("dead-band", "info", drain.path, text)
     text = f"{head} overlap: both schemes act while used is between {low} and {high} bp, a band of {high - low} bp; {tail}"
-    change = fix({drain.path: drain.asking(10_000 - fill.bp)})
+    meeting = 10_000 - fill.bp
+    gap = min(GAP_BP, -(-meeting // 2))
+    step, target = base2_cap(total * gap / 20_000), drain.asking(meeting - gap)
+    capped = {
+        f"{w.facts.path}.quota.sz_bytes": step
+        for w in (fill, drain)
+        if w.facts.cap_pages is None or w.facts.cap_pages * PAGE_SZ > step
+    }
+    change = fix({drain.path: target} | capped)
+    remedy = f"for rest leave a gap below target_value = {drain.asking(meeting)}: set target_value = {target}"
+    remedy += f" and sz_bytes = {step} in both schemes" if capped else ""
     if overlap(fill.facts, drain.facts):
-        return Finding(
-            "used-free-overlap",
-            "warning",
-            drain.path,
-            f"{text}; a page can match both patterns and is moved to and fro",
-            f"make the access patterns disjoint, or set target_value = {drain.asking(10_000 - fill.bp)}",
-            change,
-        )
-    return Finding(
-        "used-free-overlap",
-        "info",
-        drain.path,
-        f"{text}; there they exchange pages until none matches one of the patterns",
-        f"for rest at the goal set target_value = {drain.asking(10_000 - fill.bp)}",
-        change,
-    )
+        text += "; a page can match both patterns and is moved to and fro"
+        return Finding("used-free-overlap", "warning", drain.path, text, remedy, change)
+    text += "; there they exchange pages until none matches one of the patterns"
+    return Finding("used-free-overlap", "info", drain.path, text, remedy, change)
