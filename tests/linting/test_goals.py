@@ -152,7 +152,7 @@ def test_metrics_that_nobody_or_another_operations_set_answers():
     )
     finding = one(virtual, "metric-unsupported")
     assert finding.level == "error"
-    assert "TEMPORAL asks for its whole 1 MiB in every window for ever" in finding.message
+    assert "TEMPORAL asks for its whole 1 MiB in every window" in finding.message
     core = virtual.replace(contexts=(context(move(0, quota(used(4000)), filters=()), ops="vaddr"),))
     assert not codes(core) & {"metric-unsupported", "metric-unknown"}
 
@@ -337,7 +337,7 @@ def test_the_watermark_keeps_used_memory_below_its_target():
     finding = one(high, "target-above-capacity")
     assert "can reach 9899 bp at most, the target is 9970" in finding.message
     assert "allocation fails at 656 free pages" in finding.message
-    assert "TEMPORAL asks for its whole 1 MiB in every window for ever" in finding.message
+    assert "TEMPORAL asks for its whole 1 MiB in every window" in finding.message
 
 
 def test_too_few_pages_to_move_are_a_warning():

@@ -176,7 +176,7 @@ def test_the_recorded_pair_never_rests():
 
 def test_the_recorded_tiering_with_an_on_off_tuner_exchanges_pages_in_its_band():
     findings = summary("C1_tier_temporal")
-    assert {k: v[0] for k, v in findings.items()} == {"used-free-overlap:1": "info", "fail-charge:1": "info"}
+    assert {k: v[0] for k, v in findings.items()} == {"used-free-overlap:1": "info", "failed-charges:1": "info"}
     assert "used is between 7900 and 8000 bp" in findings["used-free-overlap:1"][1]
 
 

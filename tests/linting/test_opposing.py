@@ -51,7 +51,7 @@ def test_targets_beyond_ten_thousand_swap_for_ever_as_the_pair_does():
     finding = one(opposed(6000, 5000), "targets-overlap")
     assert (finding.level, finding.path) == ("error", "contexts[0].schemes[1].quota.goals[0].target_value")
     assert "sum to 11000 bp, 1000 more than there is" in finding.message
-    assert "512 pages per window (2 MiB/s) are swapped for ever" in finding.message
+    assert "512 pages per window (2 MiB/s) are swapped" in finding.message
     ds = loop.run_pair("temporal", (6000, 5000), (MIB, MIB), HOT, HOT // 2)
     assert ds.moved.values[-100:].sum(axis=1).tolist() == [512] * 100
     assert "target_value = 3800 (a gap of 200 bp)" in finding.remedy

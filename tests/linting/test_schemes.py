@@ -138,7 +138,7 @@ def test_a_quota_without_priorities():
 def test_charging_what_cannot_move():
     demote = move(1, quota(free(7000), fail_charge_denom=0), action="migrate_cold")
     sparse = scenario(demote, machine=machine(kernel_bytes=64 * MIB))
-    finding = one(sparse, "fail-charge")
+    finding = one(sparse, "failed-charges")
     # 65536 frames of node 0 less 20000 hot pages look untouched; 10000 of them are idle pages.
     assert "of 177.9 MiB that look untouched, 39.1 MiB are pages" in finding.message
     assert "78%" in finding.message
@@ -146,11 +146,11 @@ def test_charging_what_cannot_move():
     tried, applied = (int(ds[name].values[-1, 0]) for name in ("sz_tried", "sz_applied"))
     # All idle pages moved in the first round; borders of regions and later rounds make it a bound only.
     assert applied / tried < 1 - 0.7
-    assert "fail-charge" not in codes(
+    assert "failed-charges" not in codes(
         scenario(demote.replace(quota=quota(free(7000), fail_charge_num=1, fail_charge_denom=4096)))
     )
     full = workload(45_000, n_pages=65_000, groups=(Group(0, HOT, rate_hz=400.0),), placement=(Placement(0, 65_000, 0),))
-    assert "fail-charge" not in codes(scenario(demote, workload=full))
+    assert "failed-charges" not in codes(scenario(demote, workload=full))
 
 
 # ---- patterns and actions -----------------------------------------------------------------------------------------

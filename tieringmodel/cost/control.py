@@ -185,6 +185,40 @@ def control_window_s(reset_s: float, apply_s: float, busy_s: float = 0.0) -> flo
     return busy_s + steps * apply_s
 
 
+def monitoring_share(nr_regions: float, sample_us: int, aggr_us: int, costs: Costs = DEFAULT) -> float:
+    """Return what looking at regions costs, as a share of one CPU.
+
+    Parameters
+    ----------
+    nr_regions : float
+        Regions, each checked once per sampling interval and written down once per aggregation.
+    sample_us, aggr_us : int
+        The intervals.
+    costs : Costs
+        Constants.
+
+    Returns
+    -------
+    float
+        ``access checks`` and ``region upkeep`` of `control_cost`, per second.
+
+    Raises
+    ------
+    InputError
+        If an interval is not positive.
+
+    Examples
+    --------
+    >>> import tieringmodel as tm
+    >>> round(tm.cost.monitoring_share(1000, 5_000, 100_000), 3)
+    0.097
+    """
+    per_s = [nr_regions * 1e6 / positive(name, us) for name, us in (("sample_us", sample_us), ("aggr_us", aggr_us))]
+    counts = dict.fromkeys(("tried_frames", "migrated_bytes", "metric_frames", "counter_reads", "rmap_walks"), 0.0)
+    seconds = _seconds({"checks": per_s[0], "region_records": per_s[1], **counts}, costs, 1, "4 KiB")
+    return seconds["access checks"] + seconds["region upkeep"]
+
+
 def control_cost(
     ds: xr.Dataset, costs: Costs = DEFAULT, *, metrics: str = "walk", mappings: int = 1, folio: str = "4 KiB"
 ) -> xr.Dataset:

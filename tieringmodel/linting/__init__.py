@@ -9,13 +9,14 @@ from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
 from ..scenario import Scenario, need_scenario
+from .concerning import concerning
 from .finding import LEVELS, RULES, Finding, Findings, Rule, format_findings, ordered, rule
-from .rules import destinations, direction, filters, metrics, monitors, opposing, patterns, quotas, tuners, unreachable
+from .rules import clocks, destinations, direction, filters, metrics, monitors, opposing, patterns, quotas, tuners, unreachable
 from .wording import duration
 
-__all__ = ["LEVELS", "RULES", "Finding", "Findings", "Rule", "format_findings", "lint", "rule"]
+__all__ = ["LEVELS", "RULES", "Finding", "Findings", "Rule", "concerning", "format_findings", "lint", "rule"]
 
-_BUILT_IN = (destinations, direction, filters, metrics, monitors, opposing, patterns, quotas, unreachable, tuners)
+_BUILT_IN = (clocks, destinations, direction, filters, metrics, monitors, opposing, patterns, quotas, unreachable, tuners)
 
 
 def lint(scenario: Scenario, *, rules: Iterable[Rule] | None = None) -> Findings:

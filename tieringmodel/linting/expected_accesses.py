@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ..scenario import Scenario
+from ..scenario import Attrs, Scenario
 
 
 class Touches(NamedTuple):
@@ -37,14 +37,14 @@ class Touches(NamedTuple):
         return range(int(first), min(int(last) + 1, len(self.edges) - 1))
 
 
-def touches_of(scenario: Scenario, c: int, phases: tuple[int, ...]) -> Touches:
-    """Return the areas that cover all logical pages, with the nr_accesses that context c can expect of each.
+def touches_of(scenario: Scenario, attrs: Attrs, phases: tuple[int, ...]) -> Touches:
+    """Return the areas that cover all logical pages, with the nr_accesses that these intervals can expect of each.
 
     A region's nr_accesses is taken as the number of samples times the probability that a sampling interval sees a page
     touched, by the groups that touch the area and by the time at which a phase begins (workload ticks). It changes only
     where a group of that area sets in or ends, so that many phases cost no more than the groups that make them.
     """
-    attrs, groups = scenario.contexts[c].attrs, scenario.workload.groups
+    groups = scenario.workload.groups
     samples = max(attrs.aggr_us // attrs.sample_us, 1)
     edges = sorted({0, scenario.workload.n_pages, *(e for g in groups for e in (g.lo, g.hi))})
     index = {edge: k for k, edge in enumerate(edges)}

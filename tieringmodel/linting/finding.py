@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import re
 import textwrap
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
 
 from ..errors import InputError
 from ..rich_html import table
 from ..scenario import Scenario
+from ..scenario.paths import normal, with_paths
 
 LEVELS = ("error", "warning", "info")
 _CODE = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
@@ -31,12 +33,22 @@ class Finding:
     message : str
         The mechanism, with numbers.
     remedy : str
-        The nearest knob with a value; empty where there is nothing to change.
+        The nearest knob with a value; empty where there is nothing to change. Left out, it is made of `changes`.
+    changes : tuple of dict
+        The remedy as fields of the scenario: each with ``path`` and the new ``value``. Empty where the remedy takes a
+        decision that the scenario does not hold.
 
     Raises
     ------
     InputError
         If the level is unknown or the code is not made of lower-case words joined by hyphens.
+
+    Examples
+    --------
+    >>> import tieringmodel as tm
+    >>> change = {"path": "contexts.0.attrs.aggr_us", "value": 200_000}
+    >>> tm.Finding("too-short", "info", "contexts[0].attrs.aggr_us", "is short", changes=(change,)).remedy
+    'set aggr_us = 200000'
     """
 
     code: str
@@ -44,8 +56,11 @@ class Finding:
     path: str
     message: str
     remedy: str = ""
+    changes: tuple[dict[str, Any], ...] = field(default=(), hash=False)
 
     def __post_init__(self) -> None:
+        if self.changes and not self.remedy:
+            object.__setattr__(self, "remedy", in_words(self.changes))
         if self.level not in LEVELS:
             raise InputError("level", f"{self.level!r} is unknown", f"use one of {', '.join(LEVELS)}")
         if not _CODE.fullmatch(self.code):
@@ -53,6 +68,45 @@ class Finding:
 
     def __str__(self) -> str:
         return f"{self.level}: {self.path}: {self.message}" + (f"; {self.remedy}" if self.remedy else "")
+
+    def applied_to(self, scenario: Scenario) -> Scenario:
+        """Return the scenario with the finding's changes made.
+
+        Parameters
+        ----------
+        scenario : Scenario
+            The one that the finding is about.
+
+        Returns
+        -------
+        Scenario
+            The same where there is nothing to change.
+
+        Raises
+        ------
+        InputError
+            If it is another scenario, and a path leads nowhere in it or a value does not fit.
+
+        Examples
+        --------
+        >>> import tieringmodel as tm
+        >>> scenario = tm.load("rfc-40-60")
+        >>> [f.code for f in tm.lint(tm.lint(scenario)[0].applied_to(scenario))]
+        ['dead-band']
+        """
+        changed: Scenario = with_paths(scenario, {normal(c["path"]): c["value"] for c in self.changes})
+        return changed
+
+
+def fix(values: Mapping[str, Any]) -> tuple[dict[str, Any], ...]:
+    """Return new values by path as a finding's changes."""
+    return tuple({"path": normal(path), "value": value} for path, value in values.items())
+
+
+def in_words(changes: Iterable[Mapping[str, Any]]) -> str:
+    """Return changes as a remedy; what the same list holds at several places is named once."""
+    said = dict.fromkeys(f"{c['path'].rpartition('.')[2]} = {c['value']!r}" for c in changes)
+    return "set " + ", ".join(said)
 
 
 Rule = Callable[[Scenario], Iterator[Finding]]

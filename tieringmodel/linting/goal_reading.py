@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from ..damon.quota_math import mult_frac
-from ..scenario import Goal
+from ..scenario import Goal, Scenario
 from ..scenario.metrics import GoalMetric, metric_of
 from ..units import PAGE_SZ
 from .scheme_facts import SchemeFacts
@@ -98,13 +98,19 @@ def amounts(facts: SchemeFacts, metric: GoalMetric, goal: Goal, node: int) -> tu
     return by_node[node], sum(shared.total) if metric.over == "system" else sum(by_node)
 
 
+def memcgs_below(scenario: Scenario, memcg_id: int) -> set[int]:
+    """Return a memory cgroup and those below it."""
+    members = {memcg_id}
+    while more := {m.memcg_id for m in scenario.workload.memcgs if m.parent_id in members} - members:
+        members |= more
+    return members
+
+
 def memcg_pages(facts: SchemeFacts, memcg_id: int) -> list[int]:
     """Return the pages per node of a memory cgroup and those below it."""
-    shared, memcgs = facts.shared, facts.shared.scenario.workload.memcgs
-    members, out = {memcg_id}, [0] * len(facts.shared.nodes)
-    while more := {m.memcg_id for m in memcgs if m.parent_id in members} - members:
-        members |= more
-    for m in memcgs:
+    shared, out = facts.shared, [0] * len(facts.shared.nodes)
+    members = memcgs_below(shared.scenario, memcg_id)
+    for m in shared.scenario.workload.memcgs:
         if m.memcg_id in members:
             out = [a + b for a, b in zip(out, shared.places.on_nodes(m.lo, m.hi), strict=True)]
     return out

@@ -19,6 +19,7 @@ from ..damon.quota import reset_interval_jiffies
 from ..damon.table import default_rejects, split_filters
 from ..scenario import Context, Filter, Scenario, Scheme
 from ..units import PAGE_SZ
+from .apply_clock import ApplyClock, apply_clock
 from .expected_accesses import Touches, touches_of
 from .initial_placement import Places
 
@@ -73,6 +74,29 @@ class SchemeFacts:
         return ticks * attrs.sample_us * (times[-1] / len(times) / nominal if times else 1.0)
 
     @cached_property
+    def clock(self) -> ApplyClock:
+        """When it is applied first, and whether interval tuning ever lets it be."""
+        attrs, goal = self.context.attrs, self.context.attrs.intervals_goal
+
+        def score(sample_us: int) -> int:
+            return int(self.shared.accessed(self.c, sample_us) * 1e8 / max(goal.access_bp, 1))
+
+        return apply_clock(attrs, self.scheme.apply_interval_us, score)
+
+    @property
+    def starved(self) -> bool:
+        """Whether it is not expected ever to be applied."""
+        return math.isinf(self.clock.first_us)
+
+    @cached_property
+    def asleep(self) -> str:
+        """Why its watermarks let it sleep as long as free memory stays what it is; "" where it is awake."""
+        marks, free = self.scheme.watermarks, self.shared.free_permil
+        if marks.metric == "none" or marks.low <= free <= marks.high:
+            return ""
+        return f"above high = {marks.high}" if free > marks.high else f"below low = {marks.low}"
+
+    @cached_property
     def reset_us(self) -> float:
         """Length of a charge window as configured, in whole jiffies; inf where the kernel takes it for endless."""
         hz = self.shared.scenario.machine.hz
@@ -90,7 +114,8 @@ class SchemeFacts:
         """Return when the goals are evaluated for the k-th time (k = 1 is the first), in seconds."""
         if self.reset_us == 0:  # an expired window right at its start: two evaluations in the first application
             k = max(k - 1, 1)
-        return (self.apply_us + (k - 1) * self.window_us if k > 1 else self.apply_us) * 1e-6
+        first_us = self.apply_us if self.context.aggr_times_us else self.clock.first_us
+        return (first_us + (k - 1) * self.window_us if k > 1 else first_us) * 1e-6
 
     @cached_property
     def target(self) -> int | None:
@@ -108,6 +133,11 @@ class SchemeFacts:
     def passing(self) -> Ranges:
         """What of `monitored` passes the core filters."""
         return passing_ranges(self.scheme, self.monitored, self.context.addr_unit, self.context.min_region_sz)
+
+    def all_but(self, node: int) -> Filter:
+        """Return the filter that rejects a node's addresses."""
+        n, unit = self.shared.nodes[node], self.context.addr_unit
+        return Filter("addr", start_bytes=n.start_bytes // unit, end_bytes=(n.start_bytes + n.sz_bytes) // unit)
 
     @cached_property
     def sources(self) -> frozenset[int]:
@@ -209,6 +239,11 @@ class ScenarioFacts:
             out.append(sorted(((a - a % step) * unit, -(-b // step) * step * unit) for a, b in named))
         return out
 
+    @cached_property
+    def free_permil(self) -> int:
+        """Free memory of the machine at the start, in permil."""
+        return sum(self.places.free) * 1000 // max(sum(self.total), 1)
+
     def bytes_on(self, ranges: Ranges, node: int) -> int:
         """Return how many bytes of a node the physical spans cover."""
         n = self.nodes[node]
@@ -217,8 +252,22 @@ class ScenarioFacts:
     def touches(self, c: int) -> Touches:
         """Return the workload's areas with nr_accesses as context c will count them; they cover all logical pages."""
         if c not in self._touches:
-            self._touches[c] = touches_of(self.scenario, c, self.phases)
+            self._touches[c] = touches_of(self.scenario, self.scenario.contexts[c].attrs, self.phases)
         return self._touches[c]
+
+    def accessed(self, c: int, sample_us: int) -> float:
+        """Return the share of access checks that are expected to see an access at a sampling interval, as it begins."""
+        attrs = self.scenario.contexts[c].attrs
+        samples = attrs.aggr_us // attrs.sample_us
+        touches = touches_of(self.scenario, attrs.replace(sample_us=sample_us, aggr_us=sample_us * samples), self.phases)
+        monitored = self.monitored[c]
+        if self.scenario.contexts[c].ops == "paddr":
+            part = [self.bytes_on(monitored, i) / n.sz_bytes for i, n in enumerate(self.nodes)]
+            pages = self._on_nodes(c) @ np.array(part)
+        else:
+            pages = self._mapped(c, monitored).sum(axis=1)
+        nr = touches.at(np.arange(len(pages)), np.zeros(len(pages), np.int64))
+        return float(pages @ nr / samples) * PAGE_SZ / max(sum(b - a for a, b in monitored), 1)
 
     def pages(self, facts: SchemeFacts, ranges: Ranges) -> Matching:
         """Return pages per node inside `ranges` that match a scheme's pattern; a node covered in part counts in part."""

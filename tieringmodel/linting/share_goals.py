@@ -43,6 +43,10 @@ class ShareGoal:
         """Where the target stands."""
         return f"{self.facts.path}.quota.goals[0].target_value"
 
+    def asking(self, bp: int) -> int:
+        """Return the target_value with which it asks for another share."""
+        return 10_000 - bp if self.facts.scheme.quota.goals[0].complement else bp
+
     @property
     def nid(self) -> int:
         """The node's id."""

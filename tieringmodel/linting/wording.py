@@ -43,7 +43,7 @@ def cap(scheme: Scheme) -> str:
 
 
 def fate(facts: SchemeFacts, value: int, target: int) -> str:
-    """Return what becomes of a scheme whose only goal stays at a value for ever."""
+    """Return what becomes of a scheme whose only goal stays at a value."""
     if mult_frac(value, 10_000, target) >= 10_000:
         left = "1 byte" if facts.scheme.quota.goal_tuner == "consist" else "0"
         return f"the quota stays at {left}, the scheme is inert"
@@ -56,7 +56,7 @@ def unmet(facts: SchemeFacts, value: int, target: int) -> str:
     if facts.scheme.quota.goal_tuner == "consist":
         growth = closed_forms.windup_growth(value, target)
         return f"the quota winds up by {growth:.4f} per window without end" + f" (applied up to {limit})" * bool(limit)
-    return f"TEMPORAL asks for {f'its whole {limit}' if limit else 'everything'} in every window for ever"
+    return f"TEMPORAL asks for {f'its whole {limit}' if limit else 'everything'} in every window"
 
 
 def base2_cap(pages: float) -> int:

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from math import gcd
+from typing import Any
 
 import numpy as np
 
 from ...damon.table import quota_is_set
 from ...fields import suggest
 from ...scenario import Scenario, Vma
-from ..finding import Finding, rule
+from ..finding import Finding, fix, rule
 from ..scheme_facts import SchemeFacts, facts_of
 from ..wording import cap, size
 
 OFF_BP = 200
 """Distance between dealt and wanted share that is worth a warning."""
+MOST_WEIGHTS = 64
+"""Sums of weights below this are tried as a remedy."""
 
 
 @rule
@@ -27,18 +30,15 @@ def target_node(scenario: Scenario) -> Iterator[Finding]:
         if not facts.migrates:
             if facts.scheme.dests:
                 text = f"{facts.scheme.action} has no destinations: they are ignored"
-                yield Finding("dests-unused", "info", f"{facts.path}.dests", text, "set action = 'migrate_hot'")
+                change = fix({f"{facts.path}.action": "migrate_hot"})
+                yield Finding("dests-unused", "info", f"{facts.path}.dests", text, changes=change)
             continue
         nid = facts.scheme.target_nid
         if not facts.scheme.dests and nid not in nids:
-            what = f"{nid} is no node" if nid < 0 else f"the machine has no node {nid}"
-            yield Finding(
-                "target-node",
-                "error",
-                f"{facts.path}.target_nid",
-                f"{what}: nothing migrates, while regions are tried, charged and lose their age",
-                suggest(str(nid), map(str, nids)),
-            )
+            what, path = f"{nid} is no node" if nid < 0 else f"the machine has no node {nid}", f"{facts.path}.target_nid"
+            text = f"{what}: nothing migrates, while regions are tried, charged and lose their age"
+            change = _other_node(facts, path, facts.sources)
+            yield Finding("target-node", "error", path, text, suggest(str(nid), map(str, nids)), change)
         yield from _dests(facts, nids)
 
 
@@ -48,18 +48,19 @@ def _dests(facts: SchemeFacts, nids: list[int]) -> Iterator[Finding]:
     if not dests:
         return
     if not total:
-        text = "all weights are 0: no page is ever moved"
-        yield Finding("dests-weights-zero", "error", path, text, "give weights, e.g. 3 and 2")
+        change = fix({f"{path}[{k}].weight": 1 for k in range(len(dests))})
+        yield Finding("dests-weights-zero", "error", path, "all weights are 0: no page is ever moved", changes=change)
         return
     for k, d in enumerate(dests):
         if d.id not in nids and d.weight:
             share = d.weight * 10_000 // total
             text = f"the machine has no node {d.id}: the {share} bp of pages dealt to it stay where they are"
-            yield Finding("target-node", "error", f"{path}[{k}].id", text, suggest(str(d.id), map(str, nids)))
+            change = _other_node(facts, f"{path}[{k}].id", {nids.index(x.id) for x in dests if x.id in nids})
+            yield Finding("target-node", "error", f"{path}[{k}].id", text, suggest(str(d.id), map(str, nids)), change)
     if facts.scheme.dest_rule in ("first", "last") and len(dests) != 2:
         text = f"rule {facts.scheme.dest_rule!r} splits between two nodes, there are {len(dests)}: the run will be refused"
-        remedy = "give two destinations, or set dest_rule = 'vma_offset'"
-        yield Finding("dests-rule", "error", f"{facts.path}.dest_rule", text, remedy)
+        change = fix({f"{facts.path}.dest_rule": "vma_offset"})
+        yield Finding("dests-rule", "error", f"{facts.path}.dest_rule", text, changes=change)
     if facts.context.ops == "paddr":
         nid = facts.scheme.target_nid
         instead = f"would move everything to node {nid}" if nid in nids else "would move nothing (target_nid is no node)"
@@ -88,14 +89,12 @@ def _offsets(facts: SchemeFacts, weights: list[int]) -> Iterator[Finding]:
             f"weights {':'.join(map(str, weights))} deal runs of up to {max(weights)} pages in turn: a contiguous "
             f"range can be off by {off:.3g} pages, with {':'.join(map(str, small))} by {less:.3g}",
             f"set weights {', '.join(map(str, small))}",
+            _weights(path, small),
         )
     judged = total < 2**32 and len(weights) <= 256  # what the closed form takes
     dealt = _dealt(facts, weights) if judged else [0] * len(weights)
     pages = sum(dealt)
-    off_bp = max(
-        (abs(n * 10_000 / pages - w * 10_000 / total) for n, w in zip(dealt, weights, strict=True) if pages), default=0
-    )
-    if off_bp > OFF_BP:
+    if _off_bp(dealt, weights) > OFF_BP:
         got, wanted = (", ".join(f"{n * 10_000 / sum(x):.0f}" for n in x) for x in (dealt, weights))
         yield Finding(
             "weights-share-off",
@@ -104,7 +103,33 @@ def _offsets(facts: SchemeFacts, weights: list[int]) -> Iterator[Finding]:
             f"the offsets of the {pages} touched pages are not spread evenly over {total}: {got} bp are dealt where "
             f"the weights ask for {wanted} bp",
             "choose weights with a sum that is small and has no divisor in common with the stride of the touched pages",
+            _weights(path, next((w for w in _near(weights) if _off_bp(_dealt(facts, w), weights) <= OFF_BP), [])),
         )
+
+
+def _other_node(facts: SchemeFacts, path: str, taken: Iterable[int]) -> tuple[dict[str, Any], ...]:
+    """Return the change to the only node that is left, if there is but one."""
+    left = [n.nid for i, n in enumerate(facts.shared.nodes) if i not in taken]
+    return fix({path: left[0]} if len(left) == 1 else {})
+
+
+def _weights(path: str, weights: list[int]) -> tuple[dict[str, Any], ...]:
+    return fix({f"{path}[{k}].weight": w for k, w in enumerate(weights)})
+
+
+def _near(weights: list[int]) -> Iterator[list[int]]:
+    """Yield weights of almost the same shares with other, small sums."""
+    total = sum(weights)
+    for small in range(2, MOST_WEIGHTS):
+        near = [round(w * small / total) for w in weights]
+        if sum(near) == small and _off_bp(near, weights) <= OFF_BP / 2:
+            yield near
+
+
+def _off_bp(parts: list[int], weights: list[int]) -> float:
+    """Return how far the shares of parts are from those of weights at most, in bp; 0 without any part."""
+    total, all_parts = sum(weights), sum(parts)
+    return max(abs(n / all_parts - w / total) for n, w in zip(parts, weights, strict=True)) * 10_000 if all_parts else 0.0
 
 
 def _dealt(facts: SchemeFacts, weights: list[int]) -> list[int]:
@@ -130,7 +155,7 @@ def missing_address_filter(scenario: Scenario) -> Iterator[Finding]:
     for facts in facts_of(scenario).schemes:
         if facts.context.ops != "paddr" or facts.target is None:
             continue
-        node, unit = facts.shared.nodes[facts.target], facts.context.addr_unit
+        node, others = facts.shared.nodes[facts.target], facts.all_but(facts.target)
         if not facts.sources:
             yield Finding(
                 "source-is-target",
@@ -138,6 +163,7 @@ def missing_address_filter(scenario: Scenario) -> Iterator[Finding]:
                 f"{facts.path}.filters" if facts.scheme.filters else f"contexts[{facts.c}].targets",
                 f"nothing but node {node.nid}, the target itself, is monitored and passes the filters: nothing can move",
                 "let the filters pass the node to move from",
+                fix({f"{facts.path}.filters": [others.to_dict()]} if facts.scheme.filters else {}),
             )
             continue
         if not facts.shared.bytes_on(facts.passing, facts.target):
@@ -154,6 +180,7 @@ def missing_address_filter(scenario: Scenario) -> Iterator[Finding]:
             "warning" if charged else "info",
             f"{facts.path}.filters",
             text,
-            f"add {{ type = 'addr', allow = false, start_bytes = {node.start_bytes // unit}, "
-            f"end_bytes = {(node.start_bytes + node.sz_bytes) // unit} }} before the others",
+            f"add {{ type = 'addr', allow = false, start_bytes = {others.start_bytes}, end_bytes = {others.end_bytes} }} "
+            "before the others",
+            fix({f"{facts.path}.filters": [f.to_dict() for f in (others, *facts.scheme.filters)]}),
         )

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 from ...scenario import Goal, Scenario
 from ...scenario.metrics import metric_of
-from ..finding import Finding, rule
+from ..finding import Finding, fix, rule
 from ..goal_reading import Reading, effect, reading
 from ..scheme_facts import SchemeFacts, facts_of
 
@@ -16,17 +17,24 @@ def _subject(goal: Goal) -> str:
     return f"the complement of {what}" if goal.complement else what
 
 
-def _turned(facts: SchemeFacts, goal: Goal) -> str:
-    """Return the change that makes the sign right."""
-    metric, rest = metric_of(goal.metric), 10_000 - goal.target_value
+def _turned(facts: SchemeFacts, goal: Goal) -> tuple[str, dict[str, Any]]:
+    """Return the change that makes the sign right, in words and as fields of the goal."""
+    metric, rest = metric_of(goal.metric), max(10_000 - goal.target_value, 1)
     if goal.complement:
-        return "set complement = false"
+        return "set complement = false", {"complement": False}
     if metric.needs and metric.opposite:
-        return f"set metric = {metric.opposite!r} and target_value = {rest}"
+        text = f"set metric = {metric.opposite!r} and target_value = {rest}"
+        others = facts.sources if metric.rest else {i for i in (facts.target,) if i is not None}
+        if facts.migrates and not metric.monitored and len(others) == 1:
+            nid = facts.shared.nodes[min(others)].nid
+            return f"put it on the {'source' if metric.rest else 'receiving node'}: nid = {nid}, or {text}", {"nid": nid}
+        return text, {"metric": metric.opposite, "target_value": rest}
     if metric.needs and facts.target is not None:
         nid = facts.shared.nodes[facts.target].nid
-        return f"put the goal on the receiving node: nid = {nid}, target_value = {rest}"
-    return "swap active_mem_bp and inactive_mem_bp, or change the action"
+        text = f"put the goal on the receiving node: nid = {nid}, target_value = {rest}"
+        return text, {"nid": nid, "target_value": rest}
+    to = "inactive_mem_bp" if goal.metric == "active_mem_bp" else "active_mem_bp"
+    return f"set metric = {to!r}, or change the action", {"metric": to}
 
 
 def _consequence(facts: SchemeFacts, goal: Goal, now: Reading | None) -> str:
@@ -53,16 +61,18 @@ def goal_on_source(scenario: Scenario) -> Iterator[Finding]:
                 continue
             saved = 1 in signs
             metric = metric_of(goal.metric)
-            remedy = _turned(facts, goal)
+            remedy, change = _turned(facts, goal)
+            path = f"{facts.path}.quota.goals[{k}]"
             if not saved and not goal.complement and metric.needs:
                 remedy += ", or complement = true (not in Linux 7.3.4)"
             yield Finding(
                 "goal-on-source",
                 "warning" if saved else "error",
-                f"{facts.path}.quota.goals[{k}]." + ("nid" if metric.monitored and not metric.rest else "metric"),
+                f"{path}." + ("nid" if metric.monitored and not metric.rest else "metric"),
                 f"{facts.scheme.action} lowers {_subject(goal)}, but the tuner raises the quota to raise the metric "
                 f"(positive feedback); {_consequence(facts, goal, reading(facts, goal))}",
                 remedy,
+                fix({f"{path}.{name}": value for name, value in change.items()}),
             )
 
 
@@ -84,6 +94,9 @@ def _unmoved(facts: SchemeFacts, goal: Goal, path: str) -> Finding:
         value, target = (10_000 - value, max(10_000 - target, 1)) if goal.complement else (value, target)
         always = "as soon as anything matches" if goal.nid in seen else "for ever"
         fate = "never acts then" if value >= target else "never stops"
+        everything: dict[str, Any] = {f"contexts[{facts.c}].targets": [{}]}
+        if facts.target is not None and not facts.scheme.filters:
+            everything[f"{facts.path}.filters"] = [facts.all_but(facts.target).to_dict()]
         return Finding(
             "goal-without-effect",
             "error",
@@ -91,11 +104,16 @@ def _unmoved(facts: SchemeFacts, goal: Goal, path: str) -> Finding:
             f"{_subject(goal)} counts monitored memory only, and the context monitors node{'s' * (len(seen) > 1)} "
             f"{nodes}: it is {value} bp {always}, against {target}, and the scheme {fate}",
             "monitor all nodes and choose the source by an addr filter",
+            fix(everything),
         )
     reads = "" if now is None else f" (it starts at {now.value} bp against {now.target})"
+    change: dict[str, Any] = {f"{path}.metric": "node_mem_used_bp"}
     remedy = "use a metric of the node, e.g. node_mem_used_bp"
-    if metric.needs and facts.target is not None:
-        remedy = f"put the goal on the receiving node: nid = {facts.shared.nodes[facts.target].nid}"
+    if facts.target is not None:
+        nid = facts.shared.nodes[facts.target].nid
+        if metric.needs:
+            remedy, change = f"put the goal on the receiving node: nid = {nid}", {}
+        change |= {f"{path}.nid": nid}
     return Finding(
         "goal-without-effect",
         "warning",
@@ -103,4 +121,5 @@ def _unmoved(facts: SchemeFacts, goal: Goal, path: str) -> Finding:
         f"{facts.scheme.action} does not change {_subject(goal)}{reads}: only something else can meet or miss this "
         "goal, which merely switches the scheme on and off",
         remedy,
+        fix(change if facts.target is not None else {}),
     )

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Iterator
 
 from ...fields import suggest
 from ...scenario import Goal, Scenario
 from ...scenario.metrics import metric_of, names
-from ..finding import Finding, rule
+from ..finding import Finding, fix, rule
 from ..goal_reading import reading
 from ..scheme_facts import SchemeFacts, facts_of
 from ..wording import fate
@@ -22,7 +23,9 @@ def metric_known(scenario: Scenario) -> Iterator[Finding]:
             metric = metric_of(goal.metric)
             if goal.metric not in names():
                 text = f"{goal.metric!r} is not a goal metric: the run will be refused"
-                yield Finding("metric-unknown", "error", f"{path}.metric", text, suggest(goal.metric, names()))
+                near = difflib.get_close_matches(goal.metric, names(), 1)
+                change = fix({f"{path}.metric": near[0]} if near else {})
+                yield Finding("metric-unknown", "error", f"{path}.metric", text, suggest(goal.metric, names()), change)
             elif facts.context.ops not in metric.ops:
                 yield Finding(
                     "metric-unsupported",
@@ -31,6 +34,7 @@ def metric_known(scenario: Scenario) -> Iterator[Finding]:
                     f"operations set {facts.context.ops} does not know {goal.metric} and answers 0, which does not "
                     f"mean 'ignored' but 'missed by all there is': {_fate_of(facts, goal, 0)}",
                     f"set contexts[{facts.c}].ops = {metric.ops[0]!r}, or use a metric of core such as node_mem_used_bp",
+                    fix({f"{path}.metric": "node_mem_used_bp", f"{path}.complement": False}),
                 )
             else:
                 yield from _place(facts, goal, path)
@@ -48,12 +52,16 @@ def _place(facts: SchemeFacts, goal: Goal, path: str) -> Iterator[Finding]:
     value = 10_000 if metric.rest else 0
     if "nid" in metric.needs and goal.nid not in nids:
         text = f"the machine has no node {goal.nid}, so {goal.metric} always reads {value} bp: {_fate_of(facts, goal, value)}"
-        yield Finding("goal-node", "error", f"{path}.nid", text, suggest(str(goal.nid), map(str, nids)))
+        on = facts.target if facts.target is not None and value == 0 else min(facts.sources, default=None)
+        change = fix({f"{path}.nid": nids[on]} if on is not None else {})
+        yield Finding("goal-node", "error", f"{path}.nid", text, suggest(str(goal.nid), map(str, nids)), change)
     memcgs = sorted({m for x in shared.scenario.workload.memcgs for m in (x.memcg_id, x.parent_id) if m})
     if "memcg_id" in metric.needs and goal.memcg_id not in memcgs:
         text = f"the workload has no memory cgroup {goal.memcg_id}, so {goal.metric} always reads {value} bp: "
         remedy = f"use one of {', '.join(map(str, memcgs))}" if memcgs else "give workload.memcgs"
-        yield Finding("memcg-unknown", "error", f"{path}.memcg_id", text + _fate_of(facts, goal, value), remedy)
+        text += _fate_of(facts, goal, value)
+        change = fix({f"{path}.memcg_id": memcgs[0]} if len(memcgs) == 1 else {})
+        yield Finding("memcg-unknown", "error", f"{path}.memcg_id", text, remedy, change)
 
 
 @rule
@@ -77,6 +85,7 @@ def literal_metric(scenario: Scenario) -> Iterator[Finding]:
                 f"{goal.metric} counts frames of node {goal.nid} in the monitored ranges, which no migration "
                 f"changes: it is {now.value} bp for ever, against {now.target}{outcome}",
                 "use node_eligible_mem_bp, or node_sys_bp:v1-intent-share",
+                fix({f"{facts.path}.quota.goals[{k}].metric": "node_eligible_mem_bp"}),
             )
 
 
@@ -92,5 +101,5 @@ def esz0_bypass(scenario: Scenario) -> Iterator[Finding]:
                 f"{facts.path}.quota.esz0",
                 "TEMPORAL stops by an effective quota of 0, which with 'bypass' (Linux up to 7.0) means no quota "
                 "at all: as soon as the goal is met, everything that matches is moved",
-                "set esz0 = 'stop'",
+                changes=fix({f"{facts.path}.quota.esz0": "stop"}),
             )

@@ -7,12 +7,18 @@ from itertools import combinations, pairwise
 
 import numpy as np
 
+from ...cost.constants import DEFAULT, ESTIMATES
+from ...cost.control import monitoring_share
 from ...scenario import Context, Scenario
-from ...units import PAGE_SZ, UINT_MAX
-from ..finding import Finding, rule
+from ...units import PAGE_SZ, UINT_MAX, format_bytes
+from ..finding import Finding, fix, rule
 from ..scheme_facts import Ranges, ScenarioFacts, clip, facts_of
-from ..wording import size
+from ..wording import duration, size
 
+COSTLY = 0.25
+"""Share of a CPU for access checks that is worth a warning."""
+SPARSE_NR = 5.0
+"""An area seen so often is hot enough to be looked for."""
 DISTURBED = 0.01
 """Share of samples that another context spoils, above which it is worth a warning."""
 
@@ -38,11 +44,13 @@ def lossy_intervals(scenario: Scenario) -> Iterator[Finding]:
                 f"{samples} samples per aggregation do not divide 10000: whenever the intervals are tuned, "
                 f"{len(lost)} of the counts 0 … {samples} ({shown}) lose one although the number of samples stays",
                 f"set aggr_us = {attrs.sample_us * near} ({near} samples)",
+                fix({f"contexts[{c}].attrs.aggr_us": attrs.sample_us * near}),
             )
         if attrs.aggr_us % attrs.sample_us:
             usable_us = attrs.aggr_us // attrs.sample_us * attrs.sample_us
             text = f"an aggregation is a whole number of samples: {usable_us} us instead of {attrs.aggr_us} us"
-            yield Finding("interval-remainder", "info", f"contexts[{c}].attrs.aggr_us", text, f"set aggr_us = {usable_us}")
+            path = f"contexts[{c}].attrs.aggr_us"
+            yield Finding("interval-remainder", "info", path, text, changes=fix({path: usable_us}))
 
 
 @rule
@@ -95,20 +103,82 @@ def _pages(ranges: Ranges) -> int:
 
 @rule
 def too_few_regions(scenario: Scenario) -> Iterator[Finding]:
-    """More areas of different access rate than regions to tell them apart."""
+    """More areas of different access rate than regions to tell them apart, or areas too sparse for regions to find."""
     shared = facts_of(scenario)
     for c, context in enumerate(scenario.contexts):
-        most = int(runs_by_phase(shared, c, context).max())
-        limit = context.attrs.max_nr_regions
-        if most > limit:
+        most, attrs = int(runs_by_phase(shared, c, context).max()), context.attrs
+        touches, pages = shared.touches(c), max(shared.scenario.workload.n_pages, 1)
+        area = np.arange(len(touches.edges) - 1)
+        mean = float(np.diff(touches.edges) @ touches.at(area, np.zeros_like(area))) / pages
+        sparse = mean < 1 and touches.nr.max(initial=0.0) > SPARSE_NR and most > 2 * attrs.min_nr_regions
+        if most <= attrs.max_nr_regions and not sparse:
+            continue
+        monitored = sum(b - a for a, b in shared.monitored[c]) // PAGE_SZ
+        fewest = max(-(-monitored * most // (2 * pages)), attrs.min_nr_regions)
+        regions = {"min_nr_regions": fewest, "max_nr_regions": max(3 * fewest, attrs.max_nr_regions)}
+        too_many = f"the workload has {most} neighbouring areas of different access rate, "
+        too_many += (
+            f"but there are at most {attrs.max_nr_regions} regions: some average over hot and cold memory"
+            if most > attrs.max_nr_regions
+            else f"seen in {mean:.2g} samples on average: regions that average over several look idle and are merged"
+        )
+        limit = size(monitored / max(attrs.min_nr_regions, 1))
+        yield Finding(
+            "too-few-regions",
+            "warning" if most > attrs.max_nr_regions else "info",
+            f"contexts[{c}].attrs." + ("max_nr_regions" if most > attrs.max_nr_regions else "min_nr_regions"),
+            f"{too_many}; what looks alike is merged up to {limit}: min_nr_regions = {attrs.min_nr_regions} alone limits that",
+            changes=fix({f"contexts[{c}].attrs.{name}": value for name, value in regions.items()}),
+        )
+
+
+@rule
+def monitoring_cost(scenario: Scenario) -> Iterator[Finding]:
+    """So many regions that looking at them costs a good part of a CPU."""
+    shared = facts_of(scenario)
+    for c, context in enumerate(scenario.contexts):
+        attrs, path = context.attrs, f"contexts[{c}].attrs.max_nr_regions"
+        extent = sum(b - a for a, b in shared.monitored[c])
+        regions = min(attrs.max_nr_regions, max(extent // (context.min_region_sz * context.addr_unit), 1))
+        low, share, high = (monitoring_share(regions, attrs.sample_us, attrs.aggr_us, DEFAULT.at(e)) for e in ESTIMATES)
+        if share > COSTLY:
+            fewer = {path: max(int(regions * COSTLY / share), 9)}
+            if 3 * attrs.min_nr_regions > fewer[path]:
+                fewer[path.replace("max_", "min_")] = fewer[path] // 3
             yield Finding(
-                "too-few-regions",
+                "monitoring-cost",
                 "warning",
-                f"contexts[{c}].attrs.max_nr_regions",
-                f"the workload has {most} neighbouring areas of different access rate, but there are at most "
-                f"{limit} regions: some average over hot and cold memory",
-                f"set max_nr_regions = {3 * most}",
+                path,
+                f"{regions} regions every {duration(attrs.sample_us * 1e-6)} are {regions / attrs.sample_us * 1e6:.3g} access "
+                f"checks/s: about {share:.0%} of a CPU ({low:.0%} to {high:.0%})",
+                changes=fix(fewer),
             )
+
+
+@rule
+def no_ranges(scenario: Scenario) -> Iterator[Finding]:
+    """A paddr context without ranges: everything from the first to the last address is monitored, holes included."""
+    shared = facts_of(scenario)
+    for c, context in enumerate(scenario.contexts):
+        open_ended = [k for k, t in enumerate(context.targets) if not t.regions]
+        if context.ops != "paddr" or not open_ended:
+            continue
+        nodes, unit = shared.nodes, context.addr_unit
+        extent = nodes[-1].start_bytes + nodes[-1].sz_bytes - nodes[0].start_bytes
+        holes = extent - sum(n.sz_bytes for n in nodes)
+        empty = holes + sum(n.unmanaged_bytes + n.offline_bytes for n in nodes)
+        if not holes:
+            continue
+        path = f"contexts[{c}].targets[{open_ended[0]}].regions"
+        yield Finding(
+            "no-ranges",
+            "warning" if 2 * empty > extent else "info",
+            path,
+            f"without ranges all {format_bytes(extent)} from the first to the last address are monitored, "
+            f"{format_bytes(holes)} of them holes between nodes: regions and quota are spent on addresses without memory",
+            "give the nodes' ranges",
+            fix({path: [[n.start_bytes // unit, (n.start_bytes + n.sz_bytes) // unit] for n in nodes]}),
+        )
 
 
 def runs_by_phase(shared: ScenarioFacts, c: int, context: Context) -> np.ndarray:

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from itertools import combinations, product
 from math import gcd
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from ...scenario import Scenario
 from ...scenario.controlled import dealt_bp
 from ...theory import closed_forms
-from ..finding import Finding, rule
+from ...units import PAGE_SZ
+from ..finding import Finding, fix, rule
 from ..scheme_facts import SchemeFacts, facts_of
 from ..share_goals import SHARES, ShareGoal, facing, overlap, same_pages, share_goals_of
 from ..wording import base2_cap, cap, rate, size
@@ -38,6 +39,7 @@ def share_targets(scenario: Scenario) -> Iterator[Finding]:
                 f"share goals on {len(several)} nodes sum to {total} bp, {total - 10_000} more than there is: at "
                 "least one is always missed and its scheme never stops",
                 f"lower the targets to a sum of {10_000 - GAP_BP} or less",
+                fix({w.path: w.asking(w.bp * (10_000 - GAP_BP) // total) for w in several}),
             )
         if len(several) == 2 and facing(*(w.facts for w in several)) and same_pages(*(w.facts for w in several)):
             yield from _Pair(*several).findings()
@@ -67,8 +69,9 @@ def opposing_schemes(scenario: Scenario) -> Iterator[Finding]:
             "warning" if filtered or aging else "error",
             f"{other.path}.access_pattern",
             f"{one.path} and {other.path} move pages in opposite directions without a goal: what matches both "
-            "patterns is moved to and fro for ever",
+            "patterns is moved to and fro, at every application",
             "make the access patterns disjoint, or give both a node_eligible_mem_bp goal",
+            _disjoint(one, other),
         )
 
 
@@ -89,9 +92,22 @@ def interleave_against_goal(scenario: Scenario) -> Iterator[Finding]:
                 f"{facts.path} deals {share} bp of the pages to node {want.nid}, this goal wants {want.bp} bp there: "
                 f"each moves back what the other moved, up to {want.bp - share} bp of the matching pages again and "
                 "again",
-                f"set target_value = {share}, or weights of {want.bp // common} for node {want.nid} to "
+                f"set target_value = {want.asking(share)}, or weights of {want.bp // common} for node {want.nid} to "
                 f"{(10_000 - want.bp) // common} for the rest",
+                fix({want.path: want.asking(share)}),
             )
+
+
+def _disjoint(one: SchemeFacts, other: SchemeFacts) -> tuple[dict[str, Any], ...]:
+    """Return the change after which one scheme takes what is hotter than what the other takes."""
+    cold, hot = sorted(
+        (other, one), key=lambda facts: (facts.scheme.access_pattern.min_nr_accesses, facts.scheme.action == "migrate_hot")
+    )
+    border = max(hot.scheme.access_pattern.min_nr_accesses, 1)
+    wanted = {(hot, "min"): border, (cold, "max"): border - 1}
+    if cold.scheme.access_pattern.min_nr_accesses >= border:
+        wanted[cold, "min"] = 0
+    return fix({f"{facts.path}.access_pattern.{end}_nr_accesses": value for (facts, end), value in wanted.items()})
 
 
 def _step_bp(facts: SchemeFacts) -> float:
@@ -154,6 +170,7 @@ class _Pair(NamedTuple):
                 f"{self.one.nid}, but a window of {cap(larger.scheme)} moves {max(self.steps_bp):.0f} bp of the "
                 f"{size(larger.touched_pages)} that match and can cross the gap of {gap} bp",
                 self._smaller(gap),
+                fix(self._caps(gap)),
             )
         else:
             yield Finding(
@@ -165,7 +182,16 @@ class _Pair(NamedTuple):
             )
 
     def _finding(self, code: str, level: str, text: str) -> Finding:
-        return Finding(code, level, self.other.path, text, self._lower())
+        target = 10_000 - self.one.bp - GAP_BP
+        small = {} if max(self.steps_bp) <= GAP_BP / 2 else self._caps(GAP_BP)
+        targets = {self.other.path: self.other.asking(target)}
+        if target <= 0:
+            targets = {w.path: w.asking(w.bp * (10_000 - GAP_BP) // self.total) for w in self}
+        remedy = f"set target_value = {targets[self.other.path]} (a gap of {GAP_BP} bp)"
+        if target <= 0:
+            remedy = f"lower both targets to a sum of {10_000 - GAP_BP} (a gap of {GAP_BP} bp)"
+        remedy += f" and {self._smaller(GAP_BP)}" if small else ""
+        return Finding(code, level, self.other.path, text, remedy, fix(targets | small))
 
     def _swap(self, temporal: bool) -> str:
         if not temporal:
@@ -176,7 +202,7 @@ class _Pair(NamedTuple):
         pages = closed_forms.push_pull((self.one.bp, self.other.bp), self.caps).residual_pages_per_window
         return (
             f"no placement meets both, and even if every move is seen at once {pages} pages per window "
-            f"({rate(pages, self.window_us)}) are swapped for ever"
+            f"({rate(pages, self.window_us)}) are swapped"
         )
 
     def _restless(self, temporal: bool) -> str:
@@ -192,20 +218,17 @@ class _Pair(NamedTuple):
         pages = 2 * a * b / max(a + b, 1)  # the two take turns so that what goes in comes out
         steps = " and ".join(f"{s:.0f}" for s in sorted(set(self.steps_bp)))
         return (
-            f"{text}its whole quota, {pages:.0f} pages per window ({rate(pages, self.window_us)}) for ever: steps "
-            f"of {steps} bp of the {size(self.one.facts.touched_pages)} that match, and more where moved pages leave "
+            f"{text}its whole quota, {pages:.0f} pages per window ({rate(pages, self.window_us)}): steps of "
+            f"{steps} bp of the {size(self.one.facts.touched_pages)} that match, and more where moved pages leave "
             "the metric until they are sampled again"
         )
 
-    def _lower(self) -> str:
-        target = 10_000 - self.one.bp - GAP_BP
-        change = f"set target_value = {target}" if target > 0 else f"lower both targets to a sum of {10_000 - GAP_BP}"
-        small = "" if max(self.steps_bp) <= GAP_BP / 2 else f" and {self._smaller(GAP_BP)}"
-        return f"{change} (a gap of {GAP_BP} bp){small}"
+    def _caps(self, gap: int) -> dict[str, Any]:
+        pages = min(w.facts.touched_pages for w in self) or 2**16
+        return {f"{w.facts.path}.quota.sz_bytes": base2_cap(pages * gap / 20_000) for w in self}
 
     def _smaller(self, gap: int) -> str:
-        pages = min(w.facts.touched_pages for w in self) or 2**16
-        return f"sz_bytes = {base2_cap(pages * gap / 20_000)} in both schemes, so that two windows do not cross the gap"
+        return f"sz_bytes = {min(self._caps(gap).values())} in both schemes, so that two windows do not cross the gap"
 
 
 def _used_free_band(fill: ShareGoal, drain: ShareGoal) -> Finding:
@@ -222,18 +245,19 @@ def _used_free_band(fill: ShareGoal, drain: ShareGoal) -> Finding:
         text = f"{head}: both rest while used is {low} to {high} bp, a dead band of {high - low} bp; {tail}"
         return Finding("dead-band", "info", drain.path, text)
     text = f"{head} overlap: both schemes act while used is between {low} and {high} bp, a band of {high - low} bp; {tail}"
+    meeting = 10_000 - fill.bp
+    gap = min(GAP_BP, -(-meeting // 2))
+    step, target = base2_cap(total * gap / 20_000), drain.asking(meeting - gap)
+    capped = {
+        f"{w.facts.path}.quota.sz_bytes": step
+        for w in (fill, drain)
+        if w.facts.cap_pages is None or w.facts.cap_pages * PAGE_SZ > step
+    }
+    change = fix({drain.path: target} | capped)
+    remedy = f"for rest leave a gap below target_value = {drain.asking(meeting)}: set target_value = {target}"
+    remedy += f" and sz_bytes = {step} in both schemes" if capped else ""
     if overlap(fill.facts, drain.facts):
-        return Finding(
-            "used-free-overlap",
-            "warning",
-            drain.path,
-            f"{text}; a page can match both patterns and is moved to and fro for ever",
-            f"make the access patterns disjoint, or set target_value = {10_000 - fill.bp}",
-        )
-    return Finding(
-        "used-free-overlap",
-        "info",
-        drain.path,
-        f"{text}; there they exchange pages until none matches one of the patterns",
-        f"for rest at the goal set target_value = {10_000 - fill.bp}",
-    )
+        text += "; a page can match both patterns and is moved to and fro"
+        return Finding("used-free-overlap", "warning", drain.path, text, remedy, change)
+    text += "; there they exchange pages until none matches one of the patterns"
+    return Finding("used-free-overlap", "info", drain.path, text, remedy, change)

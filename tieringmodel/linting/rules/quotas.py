@@ -9,12 +9,13 @@ from ...damon.quota import reset_interval_jiffies
 from ...damon.table import quota_is_set
 from ...scenario import Scenario
 from ...units import MIB, PAGE_SZ, UINT_MAX, format_bytes
-from ..finding import Finding, rule
-from ..scheme_facts import SchemeFacts, facts_of
+from ..finding import Finding, fix, rule
+from ..first_move import matching_bytes, score_at_start, time_cap_bytes
+from ..scheme_facts import facts_of
 from ..wording import duration, size
 
-SPARSE = 0.9
-"""Below this share of movable memory, charging what cannot move is worth a remark."""
+SPARSE, USELESS = 0.9, 0.1
+"""Below these shares of movable memory, charging what cannot move is worth a remark, or a warning."""
 
 
 @rule
@@ -24,22 +25,22 @@ def no_reset_interval(scenario: Scenario) -> Iterator[Finding]:
         quota, path = facts.scheme.quota, f"{facts.path}.quota.reset_interval_ms"
         if not quota_is_set(facts.scheme):
             continue
-        ms, set_it = quota.reset_interval_ms, "set reset_interval_ms = 1000"
+        ms, set_it = quota.reset_interval_ms, fix({path: 1000})
         low = ms & UINT_MAX
         if math.isinf(facts.reset_us):
             text = f"{ms} ms counts as endless (bit 31 of its low 32 bits is set; damo's default 'max' is that): "
             text += "the goals are evaluated once, at the first application, and " if quota.goals else ""
             text += "the quota is never refilled"
-            yield Finding("no-reset-interval", "error" if quota.goals else "warning", path, text, set_it)
+            yield Finding("no-reset-interval", "error" if quota.goals else "warning", path, text, changes=set_it)
         elif low == 0:
             text = f"with a reset interval of {ms} ms every application starts a new charge window"
             if quota.goals:
                 every = duration(facts.apply_us * 1e-6)
                 text += f": the goals are evaluated every {every} (twice in the first application), and so is the quota"
-            yield Finding("no-reset-interval", "error" if quota.goals else "info", path, text, set_it)
+            yield Finding("no-reset-interval", "error" if quota.goals else "info", path, text, changes=set_it)
         elif low != ms:
             text = f"Linux takes the low 32 bits of {ms} ms: the charge window is {duration(low * 1e-3)}"
-            yield Finding("no-reset-interval", "warning", path, text, f"set reset_interval_ms = {low}")
+            yield Finding("no-reset-interval", "warning", path, text, changes=fix({path: low}))
 
 
 @rule
@@ -58,12 +59,14 @@ def reset_interval_off_grid(scenario: Scenario) -> Iterator[Finding]:
             reasons.append(f"HZ = {scenario.machine.hz} makes it {jiffies} jiffies of {1e3 / scenario.machine.hz:g} ms")
         if (facts.scheme.apply_interval_us or attrs.aggr_us) % attrs.sample_us:
             reasons.append(f"applications happen after whole sampling intervals of {duration(attrs.sample_us * 1e-6)}")
+        path, period_ms = f"{facts.path}.quota.reset_interval_ms", facts.window_us * 1e-3
         yield Finding(
             "reset-interval-off-grid",
             "info",
-            f"{facts.path}.quota.reset_interval_ms",
-            f"the control period is {facts.window_us * 1e-3:.10g} ms instead of {wanted / 1000:g} ms: " + "; ".join(reasons),
-            f"set reset_interval_ms = {facts.window_us * 1e-3:.10g}",
+            path,
+            f"the control period is {period_ms:.10g} ms instead of {wanted / 1000:g} ms: " + "; ".join(reasons),
+            f"set reset_interval_ms = {period_ms:.10g}",
+            fix({path: round(period_ms)} if facts.window_us % 1000 == 0 else {}),
         )
 
 
@@ -80,12 +83,12 @@ def quota_size(scenario: Scenario) -> Iterator[Finding]:
                 path,
                 f"{sz} bytes are less than the smallest region of {step} bytes: the quota counts as full at once, "
                 "nothing is ever done",
-                f"set sz_bytes = {max(MIB, step)}",
+                changes=fix({path: max(MIB, step)}),
             )
         elif sz > step and sz % step:
             usable = sz - sz % step
             text = f"the last {sz % step} of {sz} bytes are less than the smallest region of {step} and never used"
-            yield Finding("quota-not-pages", "info", path, text, f"set sz_bytes = {usable}")
+            yield Finding("quota-not-pages", "info", path, text, changes=fix({path: usable}))
 
 
 @rule
@@ -105,8 +108,9 @@ def weights_zero(scenario: Scenario) -> Iterator[Finding]:
             text += f" (sz = {weights.sz} is accepted and unused)"
         if binding:
             text += f"; {size(matching)} match, the quota does {format_bytes(quota.sz_bytes)} per window"
-        level = "warning" if binding else "info"
-        yield Finding("weights-zero", level, f"{facts.path}.quota.weights", text, "set nr_accesses = 100, age = 100")
+        path = f"{facts.path}.quota.weights"
+        change = fix({f"{path}.nr_accesses": 100, f"{path}.age": 100})
+        yield Finding("weights-zero", "warning" if binding else "info", path, text, changes=change)
 
 
 @rule
@@ -123,43 +127,50 @@ def large_folios(scenario: Scenario) -> Iterator[Finding]:
                 f"{facts.path}: a piece of {format_bytes(region)} that the quota lets through moves the folio of "
                 f"{format_bytes(folio)} it lies in: small quotas move up to {folio // region} times what they are charged",
                 f"give quota.sz_bytes = {64 * folio} or more, so that it counts folios",
+                fix({f"{facts.path}.quota.sz_bytes": 64 * folio}),
             )
 
 
 @rule
-def fail_charge(scenario: Scenario) -> Iterator[Finding]:
-    """Regions are charged whole, also for frames that hold nothing movable."""
+def failed_charges(scenario: Scenario) -> Iterator[Finding]:
+    """Regions are charged whole, also for frames that hold no page that the action can take."""
     for facts in facts_of(scenario).schemes:
         quota, pattern = facts.scheme.quota, facts.scheme.access_pattern
         idle = pattern.min_nr_accesses == 0 and pattern.max_sz_bytes
-        if (
-            not facts.migrates
-            or facts.context.ops != "paddr"
-            or not quota_is_set(facts.scheme)
-            or quota.fail_charge_denom
-            or not idle
-        ):
+        takes = facts.migrates or facts.reclaims
+        if not takes or facts.context.ops != "paddr" or not quota_is_set(facts.scheme) or quota.fail_charge_denom or not idle:
             continue
-        matching, movable = _matching(facts), sum(facts.supply(0))
+        matching, movable = matching_bytes(facts), sum(facts.supply(0)) * PAGE_SZ
         if not matching or movable >= SPARSE * matching:
             continue
+        path = f"{facts.path}.quota.fail_charge_denom"
         yield Finding(
-            "fail-charge",
-            "info",
-            f"{facts.path}.quota.fail_charge_denom",
-            f"of {size(matching)} that look untouched, {size(movable)} are pages on an LRU list; the rest (free, "
-            f"kernel, holes) is charged in full and moves nothing: {1 - movable / matching:.0%} of the quota over "
-            "one visit of all",
-            "set fail_charge_num = 1, fail_charge_denom = 4096",
+            "failed-charges",
+            "warning" if movable < USELESS * matching and (score_at_start(facts) or 0) < 10_000 else "info",
+            path,
+            f"of {format_bytes(matching)} that look untouched, {format_bytes(movable)} are pages on an LRU list; the rest "
+            f"(free, kernel, holes) is charged in full and {'reclaims' if facts.reclaims else 'moves'} nothing: "
+            f"{1 - movable / matching:.0%} of the quota over one visit of all",
+            changes=fix({path.replace("denom", "num"): 1, path: 4096}),
         )
 
 
-def _matching(facts: SchemeFacts) -> int:
-    """Frames that pass the core filters less the pages on them that do not match."""
-    shared = facts.shared
-    frames = sum(shared.bytes_on(facts.passing, i) for i in range(len(shared.nodes))) // PAGE_SZ
-    resident = [
-        n * shared.bytes_on(facts.passing, i) // max(shared.bytes_on(facts.monitored, i), 1)
-        for i, n in enumerate(shared.resident(facts.c))
-    ]
-    return frames - (sum(resident) - sum(facts.supply(0)))
+@rule
+def quota_bound(scenario: Scenario) -> Iterator[Finding]:
+    """Of a size and a time quota the smaller one decides."""
+    for facts in facts_of(scenario).schemes:
+        quota, time_bytes, path = facts.scheme.quota, time_cap_bytes(facts), f"{facts.path}.quota"
+        if not quota.sz_bytes or not quota.ms:
+            continue
+        measured = facts.migrates and scenario.machine.migrate_ns_per_page
+        worth = f"at {scenario.machine.migrate_ns_per_page} ns per page" if measured else "while no time is measured"
+        by_time = time_bytes < quota.sz_bytes
+        enough_ms = -(-quota.ms * quota.sz_bytes // time_bytes)
+        yield Finding(
+            "quota-bound",
+            "info",
+            f"{path}.ms" if by_time else f"{path}.sz_bytes",
+            f"of two quotas the smaller one decides, {'ms' if by_time else 'sz_bytes'}: {quota.ms} ms per window are "
+            f"{format_bytes(time_bytes)} {worth}, sz_bytes is {format_bytes(quota.sz_bytes)}",
+            changes=fix({f"{path}.ms": enough_ms if by_time else 0}),
+        )

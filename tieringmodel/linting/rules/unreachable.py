@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from ...scenario import Goal, Scenario
 from ...scenario.metrics import metric_of
-from ..finding import Finding, rule
+from ..finding import Finding, fix, rule
 from ..goal_reading import reading
 from ..plant import Plant, plant
 from ..scheme_facts import SchemeFacts, facts_of
@@ -39,18 +39,20 @@ def _finding(facts: SchemeFacts, k: int, p: Plant, target: int) -> Finding:
         why = f"node {facts.shared.nodes[receiving].nid} takes {size(p.reach_pages - p.start_pages)} more"
         if reserve := facts.shared.reserve[receiving]:
             why += f" (allocation fails at {reserve} free pages)"
-        remedy = f"set target_value = {reachable_bp}" if reachable_bp else "make room on the receiving node"
+        remedy = "" if reachable_bp else "make room on the receiving node"
     else:
         code, level = "target-above-supply", "warning"
         why = f"only {about}{size(p.reach_pages - p.start_pages)} of matching pages are there to be moved"
         remedy = (
             f"set target_value = {reachable_bp}, or widen the access pattern" if reachable_bp else "widen the access pattern"
         )
+    path = f"{facts.path}.quota.goals[{k}].target_value"
     return Finding(
         code,
         level,
-        f"{facts.path}.quota.goals[{k}].target_value",
+        path,
         f"{goal.metric} of node {goal.nid} can reach {about}{reachable_bp} bp at most, the target is {target}: {why}; "
         f"{unmet(facts, reachable_bp, target)}",
         remedy,
+        fix({path: reachable_bp} if reachable_bp else {}),
     )
