@@ -12,7 +12,7 @@ from ._version import __version__
 from .commands import compare, completion, convert, lint, report, run, sweep, validate
 from .commands.arguments import check_words, split_line
 from .commands.output import complain
-from .errors import TieringError
+from .errors import TieringError, printable
 
 COMMANDS = {
     "compare": compare,
@@ -31,7 +31,7 @@ class _Parser(argparse.ArgumentParser):
     """Says what is wrong in one sentence; the usage is one ``--help`` away."""
 
     def error(self, message: str) -> NoReturn:
-        self.exit(2, f"{self.prog}: {message}; see '{self.prog} --help'\n")
+        self.exit(2, printable(f"{self.prog}: {message}; see '{self.prog} --help'") + "\n")
 
 
 def parser() -> argparse.ArgumentParser:

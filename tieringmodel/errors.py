@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import re
+import reprlib
+
+QUOTED = 24
+"""Characters of a quoted text that a message shows: it may come from a file that nobody meant to show."""
 LONGEST = (400, 400, 1200)
 """Characters that place, finding and remedy may have; more is cut out of the middle."""
 
@@ -19,11 +24,38 @@ class TieringError(Exception):
     """
 
 
-def _one_line(text: str, longest: int) -> str:
-    """Return what a terminal may show of a text that quotes its input: printable, on one line, not endless."""
-    if len(text) > longest:
-        text = f"{text[: longest // 2]} … {text[-longest // 4 :]}"
+_QUOTE = re.compile(r"""(?<!\w)(?:'(?:[^'\\]|\\.?)*+(?:'|\Z)|"(?:[^"\\]|\\.?)*+(?:"|\Z))""", re.DOTALL)
+"""A quoted text, also one whose end was cut off; an apostrophe stands after a letter and begins none."""
+_FEW = reprlib.Repr()
+_FEW.maxstring = _FEW.maxother = QUOTED + 2
+_FEW.maxlist = _FEW.maxtuple = _FEW.maxdict = _FEW.maxset = _FEW.maxfrozenset = 2
+_FEW.maxlevel = 1
+
+
+def printable(text: str) -> str:
+    """Return a text as a terminal may show it: what would steer it, a line's end too, is written as an escape."""
     return text if text.isprintable() else "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
+
+
+def quoted(value: object) -> str:
+    """Return a value of any type as a message quotes it, a few characters long."""
+    return repr(value) if isinstance(value, str) else _FEW.repr(value)
+
+
+def short(name: object) -> str:
+    """Return a name that a file gave, a key or a column, cut to what a message shows of it."""
+    text = str(name)
+    return text if len(text) <= 2 * QUOTED else f"{text[:QUOTED]}…"
+
+
+def _cut(found: re.Match[str]) -> str:
+    text = found[0]
+    return text if len(text) <= QUOTED + 2 else f"{text[:QUOTED]}…{text[0]}"
+
+
+def _one_line(text: str, longest: int) -> str:
+    """Return what a terminal may show of a text: printable, on one line, not endless."""
+    return printable(text if len(text) <= longest else f"{text[: longest // 2]} … {text[-longest // 4 :]}")
 
 
 class InputError(TieringError, ValueError):
@@ -34,7 +66,7 @@ class InputError(TieringError, ValueError):
     where : str
         Path of the offending value (``contexts[0].attrs.sample_us``, ``file.csv:12``).
     what : str
-        The value found and why it is refused.
+        The value found and why it is refused. Of what stands in quotes only the first characters are kept.
     remedy : str
         What to write instead.
 
@@ -50,7 +82,7 @@ class InputError(TieringError, ValueError):
     """
 
     def __init__(self, where: str, what: str, remedy: str = "") -> None:
-        self.where, self.what, self.remedy = map(_one_line, (where, what, remedy), LONGEST)
+        self.where, self.what, self.remedy = map(_one_line, (where, _QUOTE.sub(_cut, what), remedy), LONGEST)
         super().__init__(f"{self.where}: {self.what}" + (f"; {self.remedy}" if self.remedy else ""))
 
     def __reduce__(self) -> tuple[type, tuple[str, str, str]]:

@@ -11,7 +11,7 @@ from functools import cache
 from typing import Any, Self
 
 from . import units
-from .errors import InputError
+from .errors import InputError, quoted, short
 from .units import LONG_MAX
 
 T = typing.TypeVar("T")
@@ -36,7 +36,7 @@ def suggest(word: str, known: typing.Iterable[str]) -> str:
     names = list(known)
     near = difflib.get_close_matches(word[:100], names, 1)
     more = f" and {len(names) - MOST_NAMES} others" if len(names) > MOST_NAMES else ""
-    return (f"did you mean {near[0]!r}? " if near else "") + "known: " + ", ".join(names[:MOST_NAMES]) + more
+    return (f"did you mean {near[0]!r}? " if near else "") + "known: " + ", ".join(map(short, names[:MOST_NAMES])) + more
 
 
 def _convert(value: Any, hint: Any, name: str, where: str) -> Any:
@@ -47,7 +47,7 @@ def _convert(value: Any, hint: Any, name: str, where: str) -> Any:
     if origin is tuple:
         args = typing.get_args(hint)
         if isinstance(value, (str, Mapping)) or not hasattr(value, "__iter__"):
-            raise InputError(where, f"{value!r} is not a list", "write a list")
+            raise InputError(where, f"{quoted(value)} is not a list", "write a list")
         items = list(value)
         if len(args) == 2 and args[1] is Ellipsis:
             return tuple(_convert(v, args[0], name, f"{where}[{i}]") for i, v in enumerate(items))
@@ -59,18 +59,18 @@ def _convert(value: Any, hint: Any, name: str, where: str) -> Any:
             return value
         if isinstance(value, Mapping):
             return hint.from_dict(value, where)  # type: ignore[union-attr]
-        raise InputError(where, f"{value!r} is not a table", f"write a table of {hint.__name__} fields")  # type: ignore[union-attr]
+        raise InputError(where, f"{quoted(value)} is not a table", f"write a table of {hint.__name__} fields")  # type: ignore[union-attr]
     if hint is bool:
         if isinstance(value, (bool, int)) and value in (0, 1):
             return bool(value)
-        raise InputError(where, f"{value!r} is not true or false", "write true or false")
+        raise InputError(where, f"{quoted(value)} is not true or false", "write true or false")
     if hint is int:
         parser = next((p for suffix, p in _BY_SUFFIX if name.endswith(suffix)), units.integer)
         return parser(value, where)
     if hint is float:
         return units.number(value, where)
     if hint is str and not isinstance(value, str):
-        raise InputError(where, f"{value!r} is not text", "write text in quotes")
+        raise InputError(where, f"{quoted(value)} is not text", "write text in quotes")
     return value
 
 
@@ -103,11 +103,11 @@ class Checked:
     def from_dict(cls, data: Mapping[str, Any], where: str = "") -> Self:
         """Build from a plain mapping; unknown keys and wrong values raise `InputError` naming their path."""
         if not isinstance(data, Mapping):
-            raise InputError(where or cls.__name__, f"{data!r} is not a table", f"write a table of {cls.__name__} fields")
+            raise InputError(where or cls.__name__, f"{quoted(data)} is not a table", f"write a table of {cls.__name__} fields")
         known = [f.name for f in dataclasses.fields(cls)]  # type: ignore[arg-type]
         for key in data:
             if key not in known:
-                path = f"{where}.{key}" if where else str(key) or "''"
+                path = f"{where}.{short(key)}" if where else short(key) or "''"
                 raise InputError(path, "is not a known key", suggest(str(key), known))
         required = [
             f.name

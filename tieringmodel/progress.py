@@ -8,6 +8,8 @@ import time
 from types import TracebackType
 from typing import Self
 
+from .errors import printable
+
 
 def watched() -> bool:
     """Whether somebody looks at stderr as it is written: a terminal that can clear a line, or a notebook's kernel."""
@@ -55,7 +57,7 @@ class Progress:
         left = f"{(self.total - done) / rate:.0f} s left" if rate > 0 else "nothing finished yet"
         share = done / self.total if self.total else 1.0
         done_text = f"{share:4.0%}  {done:.0f}/{self.total:.0f} {self.unit}"
-        sys.stderr.write(f"\r{self.label}: {done_text}  {_three(rate)} {self.unit}/s  {left} \x1b[K")
+        sys.stderr.write(f"\r{printable(self.label)}: {done_text}  {_three(rate)} {self.unit}/s  {left} \x1b[K")
         sys.stderr.flush()
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:

@@ -7,7 +7,7 @@ import re
 from collections.abc import Mapping
 from decimal import Decimal, InvalidOperation, Overflow
 
-from .errors import InputError
+from .errors import InputError, quoted
 
 PAGE_SZ = 4096
 MAX_PAGES = 2**32 - 2
@@ -73,7 +73,7 @@ def integer(value: object, where: str) -> int:
             raise
         except (TypeError, ValueError, OverflowError):
             pass
-    raise InputError(where, f"{value!r} is not a whole number", "write an integer, or 'max' for 2**64 - 1")
+    raise InputError(where, f"{quoted(value)} is not a whole number", "write an integer, or 'max' for 2**64 - 1")
 
 
 def _short(value: int, where: str) -> int:
@@ -96,11 +96,11 @@ def number(value: object, where: str) -> float:
             raise TypeError
         result = float(value)  # type: ignore[arg-type]
     except (TypeError, ValueError):
-        raise InputError(where, f"{value!r} is not a number", "write a finite number") from None
+        raise InputError(where, f"{quoted(value)} is not a number", "write a finite number") from None
     except OverflowError:
         raise InputError(where, "is an integer beyond every float", "write a finite number") from None
     if not math.isfinite(result):
-        raise InputError(where, f"{value!r} is not finite", "write a finite number")
+        raise InputError(where, f"{quoted(value)} is not finite", "write a finite number")
     return result
 
 

@@ -8,6 +8,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from .output import say
+
 if TYPE_CHECKING:
     from ..interop.load import Loaded
 
@@ -18,7 +20,7 @@ SCENARIO_HELP = (
 
 
 def add_surroundings(command: argparse.ArgumentParser) -> None:
-    """Add ``--machine`` and ``--workload``."""
+    """Add ``--machine``, ``--workload`` and ``--allow-files``."""
     command.add_argument(
         "--machine",
         metavar="FILE",
@@ -30,6 +32,11 @@ def add_surroundings(command: argparse.ArgumentParser) -> None:
         metavar="FILE",
         type=Path,
         help="TOML with a [workload], or a damo record (default: half of the memory in use, a quarter of it hot)",
+    )
+    command.add_argument(
+        "--allow-files",
+        action="store_true",
+        help="let scenario, workload and recording name files outside of their folder (default: refuse these)",
     )
 
 
@@ -71,7 +78,7 @@ def open_given(source: str | None, arguments: argparse.Namespace) -> Loaded:
 
     line: list[str] = arguments.line
     given = line if line and source is None else str(source)
-    loaded = open_scenario(given, machine=arguments.machine, workload=arguments.workload)
+    loaded = open_scenario(given, machine=arguments.machine, workload=arguments.workload, allow_files=arguments.allow_files)
     for note in loaded.notes:
-        print(f"tieringmodel: {note}", file=sys.stderr)
+        say(f"tieringmodel: {note}", to=sys.stderr)
     return loaded

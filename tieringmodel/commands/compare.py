@@ -8,7 +8,7 @@ from itertools import count
 from typing import TYPE_CHECKING, Any
 
 from .arguments import SCENARIO_HELP, open_given
-from .output import paint_levels, strict_json
+from .output import Ours, lines, paint_levels, say, strict_json
 from .results import add_common, command_line, duration_of, writable
 
 if TYPE_CHECKING:
@@ -66,9 +66,9 @@ def run(arguments: argparse.Namespace) -> int:
     report = write_report(results, folder / "report.html", command=command, figures=folder)
     if arguments.json:
         scenarios = [_summary(result) for result in results]
-        print(strict_json({"file": str(data), "report": str(report), "scenarios": scenarios}))
+        say(strict_json({"file": str(data), "report": str(report), "scenarios": scenarios}))
     else:
-        print(f"\nwrote {data}, figures and {report}")
+        say(Ours("\n"), f"wrote {data}, figures and {report}")
     return 0
 
 
@@ -80,7 +80,9 @@ def _jobs(arguments: argparse.Namespace) -> dict[str, tuple[Scenario, Recording 
     jobs: dict[str, tuple[Scenario, Recording | None]] = {}
     for name in arguments.scenario or ([None] if arguments.line else DEFAULT_SCENARIOS):
         path = resolve(name) if name is not None else None
-        recording = read_recording(path) if path is not None and path.is_dir() and is_recording(path) else None
+        recording = None
+        if path is not None and path.is_dir() and is_recording(path):
+            recording = read_recording(path, allow_files=arguments.allow_files)
         scenario = open_given(name, arguments).scenario
         label = recording.name if recording else scenario.name or (path.stem if path else "damo")
         jobs[distinct(label, jobs)] = scenario, recording
@@ -106,13 +108,14 @@ def _question(scenario: Scenario) -> str:
 def _say(result: xr.Dataset) -> None:
     from ..reports.text_of_comparison import table
 
-    print(
-        f"\n{result.attrs['name']}: {result.attrs['controlled']}, target {float(result['target_bp']):.0f} bp, "
-        f"{result.attrs['duration_s']:g} s, seed {result.attrs['seed']}"
+    say(
+        Ours("\n"),
+        f"{result.attrs['name']}: {result.attrs['controlled']}, target {float(result['target_bp']):.0f} bp, "
+        f"{result.attrs['duration_s']:g} s, seed {result.attrs['seed']}",
     )
-    print(table(result), flush=True)
+    say(lines(table(result)))
     if result.attrs["lint"]:
-        print(f"\nlint, without running:\n{paint_levels(result.attrs['lint'])}", flush=True)
+        say(Ours("\nlint, without running:\n"), paint_levels(result.attrs["lint"]))
 
 
 def _summary(result: xr.Dataset) -> dict[str, object]:

@@ -8,6 +8,7 @@ from string import Template
 from typing import Any, NamedTuple
 
 from .arguments import SCENARIO_HELP
+from .output import lines, say
 
 
 class Values(NamedTuple):
@@ -33,7 +34,7 @@ def run(arguments: argparse.Namespace) -> int:
     """Run the command; return the exit status."""
     from ..interop.load import shipped_names
 
-    print(script(arguments.shell, arguments.top, tuple(shipped_names())), end="")
+    say(lines(script(arguments.shell, arguments.top, tuple(shipped_names())).removesuffix("\n")))
     return 0
 
 

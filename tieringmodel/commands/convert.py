@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from .arguments import SCENARIO_HELP, add_surroundings, open_given
-from .output import strict_json
+from .output import say, strict_json
 
 
 def add(commands: Any) -> None:
@@ -36,9 +36,9 @@ def run(arguments: argparse.Namespace) -> int:
     loaded = open_given(None if arguments.line else arguments.files[0], arguments)
     notes = write_converted(loaded, target, pid=arguments.pid)
     for note in notes:
-        print(f"tieringmodel: {note}", file=sys.stderr)
+        say(f"tieringmodel: {note}", to=sys.stderr)
     if arguments.json:
-        print(strict_json({"file": str(target), "notes": [*loaded.notes, *notes]}))
+        say(strict_json({"file": str(target), "notes": [*loaded.notes, *notes]}))
     else:
-        print(f"wrote {target}")
+        say(f"wrote {target}")
     return 0

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import argparse
-import json
 from typing import Any
 
 from .arguments import SCENARIO_HELP, add_surroundings, open_given
-from .output import paint_levels
+from .output import paint_levels, say, strict_json
 
 
 def add(commands: Any) -> None:
@@ -30,7 +29,7 @@ def run(arguments: argparse.Namespace) -> int:
 
     findings = lint(open_given(arguments.scenario, arguments).scenario)
     if arguments.json:
-        print(json.dumps([asdict(f) for f in findings]))
+        say(strict_json([asdict(f) for f in findings]))
     else:
-        print(paint_levels(format_findings(findings)) if findings else "nothing found")
+        say(paint_levels(format_findings(findings)) if findings else "nothing found")
     return 1 if any(f.level == "error" for f in findings) else 0

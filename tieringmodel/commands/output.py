@@ -9,8 +9,28 @@ import re
 import sys
 from typing import TextIO
 
+from ..errors import printable
+
 _CODES = {"good": "32", "bad": "31", "warn": "33", "soft": "2"}
 _LEVELS = {"error": "bad", "warning": "warn", "info": "soft"}
+
+
+class Ours(str):
+    """Text whose colours and line ends are ours; all else in it is printable."""
+
+
+def say(*parts: str, to: TextIO | None = None) -> None:
+    """Print a line on stdout or another stream at once.
+
+    Names and values may come from files: whatever is not `Ours` is made printable, so that it cannot steer a terminal or
+    begin a line.
+    """
+    print("".join(part if isinstance(part, Ours) else printable(part) for part in parts), file=to, flush=True)
+
+
+def lines(text: str) -> Ours:
+    """Return text of several lines, each made printable; for tables, whose cells have no line ends."""
+    return Ours("\n".join(map(printable, text.split("\n"))))
 
 
 def coloured(stream: TextIO) -> bool:
@@ -22,22 +42,23 @@ def paint(text: str, tone: str, stream: TextIO | None = None) -> str:
     """Return text in a tone, ``"good"``, ``"bad"``, ``"warn"`` or ``"soft"``, for stdout or another stream."""
     if not coloured(sys.stdout if stream is None else stream):
         return text
-    return f"\x1b[{_CODES[tone]}m{text}\x1b[0m"
+    return Ours(f"\x1b[{_CODES[tone]}m{printable(text)}\x1b[0m")
 
 
 def mark(ok: bool) -> str:
     """Return the word, four wide, that begins the line of a check."""
-    return paint("ok", "good") + "  " if ok else paint("FAIL", "bad")
+    return Ours(paint("ok", "good") + "  ") if ok else paint("FAIL", "bad")
 
 
 def paint_levels(findings: str) -> str:
     """Return the text of findings with the level that begins a line painted."""
-    return re.sub(r"^(error|warning|info)(?=: )", lambda m: paint(m[0], _LEVELS[m[0]]), findings, flags=re.MULTILINE)
+    levels = r"^(error|warning|info)(?=: )"
+    return Ours(re.sub(levels, lambda m: paint(m[0], _LEVELS[m[0]]), lines(findings), flags=re.MULTILINE))
 
 
 def complain(text: str) -> None:
     """Say on stderr what is wrong, in one line."""
-    print(f"{paint('tieringmodel:', 'bad', sys.stderr)} {text}", file=sys.stderr)
+    say(paint("tieringmodel:", "bad", sys.stderr), f" {text}", to=sys.stderr)
 
 
 def strict_json(value: object) -> str:
@@ -50,4 +71,5 @@ def strict_json(value: object) -> str:
             return [plain(item) for item in one]
         return str(one) if isinstance(one, float) and not math.isfinite(one) else one
 
-    return json.dumps(plain(value), allow_nan=False)
+    # DEL is the one control character that JSON leaves as it is.
+    return json.dumps(plain(value), allow_nan=False).replace("\x7f", "\\u007f")

@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from .output import strict_json
+from .output import say, strict_json
 
 
 def add(commands: Any) -> None:
@@ -37,7 +37,7 @@ def run(arguments: argparse.Namespace) -> int:
     paths = results_below(arguments.result)
     if len(paths) > 1:
         others = ", ".join(path.name for path in paths[1:])
-        print(f"tieringmodel: this is about {paths[0]}, which is newer than {others}", file=sys.stderr)
+        say(f"tieringmodel: this is about {paths[0]}, which is newer than {others}", to=sys.stderr)
     results = read_results(paths[0])
     beside = arguments.result if arguments.result.is_dir() and arguments.result.suffix != ".zarr" else arguments.result.parent
     commands = (sweep_command(ds) if ds.attrs["kind"] == "sweep" else str(ds.attrs.get("command", "")) for ds in results)
@@ -48,7 +48,7 @@ def run(arguments: argparse.Namespace) -> int:
         sections = [
             {"name": str(ds.attrs.get("name", "")), "kind": ds.attrs["kind"], "headline": headline(ds)} for ds in results
         ]
-        print(strict_json({"file": str(written), "result": str(paths[0]), "sections": sections}))
+        say(strict_json({"file": str(written), "result": str(paths[0]), "sections": sections}))
     else:
-        print(f"wrote {written}")
+        say(f"wrote {written}")
     return 0

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def add_common(command: argparse.ArgumentParser) -> None:
-    """Add ``--output``, ``--duration``, ``--seed``, ``--machine`` and ``--workload``."""
+    """Add ``--output``, ``--duration``, ``--seed`` and what `add_surroundings` adds."""
     add = command.add_argument
     add("-o", "--output", metavar="DIR", type=Path, default=Path("tieringmodel-out"), help="where to write")
     add("--duration", metavar="T", default=None, help="simulated time, e.g. '120 s' (bare numbers: seconds)")
@@ -45,6 +45,8 @@ def command_line(arguments: argparse.Namespace, scenarios: Sequence[str]) -> str
     for option in ("duration", "machine", "workload"):
         if getattr(arguments, option) is not None:
             command += [f"--{option}", str(getattr(arguments, option))]
+    if arguments.allow_files:
+        command.append("--allow-files")
     return shlex.join([*command, "--", *arguments.line] if arguments.line else command)
 
 

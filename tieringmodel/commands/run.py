@@ -7,7 +7,7 @@ import math
 from typing import TYPE_CHECKING, Any
 
 from .arguments import SCENARIO_HELP, open_given
-from .output import mark, strict_json
+from .output import mark, say, strict_json
 from .results import add_common, command_line, duration_of, writable, write_netcdf
 
 if TYPE_CHECKING:
@@ -61,7 +61,7 @@ def run(arguments: argparse.Namespace) -> int:
         values = values_of(ds) if verdict is not None else {}
         verdict_row = None if verdict is None else {"kind": verdict.kind, "cause": verdict.cause, "fix": verdict.fix}
         held = [clause._asdict() for clause in clauses]
-        print(
+        say(
             strict_json(
                 {"file": str(path), "migrated_pages": moved, "verdict": verdict_row, "measures": values, "expect": held}
             )
@@ -70,11 +70,11 @@ def run(arguments: argparse.Namespace) -> int:
         pages = f"{moved} pages migrated"
         if "reclaimed_pages" in ds:
             pages += f", {int(ds['reclaimed_pages'].sum())} reclaimed, {int(ds['faulted_pages'].sum())} back in memory"
-        print(f"{ds.sizes['time']} records over {ds.attrs['duration_s']:g} s, {pages}; wrote {path}")
+        say(f"{ds.sizes['time']} records over {ds.attrs['duration_s']:g} s, {pages}; wrote {path}")
         if verdict is not None:
-            print(_sentence(verdict, ds))
+            say(_sentence(verdict, ds))
         for clause in clauses:
-            print(f"{mark(clause.ok)} {clause}")
+            say(mark(clause.ok), f" {clause}")
     return 0 if all(clause.ok for clause in clauses) else 1
 
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..errors import InputError
 from .arguments import SCENARIO_HELP, add_surroundings, open_given
-from .output import strict_json
+from .output import Ours, lines, say, strict_json
 from .results import write_netcdf
 
 if TYPE_CHECKING:
@@ -86,13 +86,13 @@ def run(arguments: argparse.Namespace) -> int:
         write_netcdf(ds, output)
     failed = int((ds["error"] != "").sum())
     if arguments.json:
-        print(strict_json(_summary(ds, output, failed)))
+        say(strict_json(_summary(ds, output, failed)))
     else:
-        print(table(ds))
-        print(f"\n{ds['done'].size} points{f', {failed} failed' if failed else ''}; wrote {output}")
+        say(lines(table(ds)), Ours("\n"))
+        say(f"{ds['done'].size} points{f', {failed} failed' if failed else ''}; wrote {output}")
     if failed:
         errors = ds["error"].values
-        print(f"tieringmodel: {failed} points failed; the first: {errors[errors != ''][0]}", file=sys.stderr)
+        say(f"tieringmodel: {failed} points failed; the first: {errors[errors != ''][0]}", to=sys.stderr)
     return 1 if failed else 0
 
 

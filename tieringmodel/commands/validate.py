@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import argparse
-import json
 from pathlib import Path
 from typing import Any
 
 from ..errors import InputError
-from .output import mark
+from .output import lines, mark, say, strict_json
 
 
 def add(commands: Any) -> None:
@@ -45,15 +44,15 @@ def run(arguments: argparse.Namespace) -> int:
         cases.append(case)
         if not arguments.json:
             detail = f"; {case.detail}" if case.detail else ""
-            print(f"{mark(case.ok)} {case.kind:9s} {case.name}: {case.checked} values{detail}", flush=True)
+            say(mark(case.ok), f" {case.kind:9s} {case.name}: {case.checked} values{detail}")
             if arguments.hardware and case.report:
-                print(case.report, flush=True)
+                say(lines(case.report))
     if not cases:
         raise InputError("validate", "found nothing to check", "name a folder with vectors or recordings")
     ok = all(c.ok for c in cases)
     if arguments.json:
-        print(json.dumps({"cases": [c.as_dict() for c in cases], "ok": ok}))
+        say(strict_json({"cases": [c.as_dict() for c in cases], "ok": ok}))
     else:
         failed = sum(not c.ok for c in cases)
-        print(f"{len(cases)} cases, {sum(c.checked for c in cases)} values, {failed} failed")
+        say(f"{len(cases)} cases, {sum(c.checked for c in cases)} values, {failed} failed")
     return 0 if ok else 1

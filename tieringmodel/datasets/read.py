@@ -11,7 +11,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..errors import InputError
+from ..given_files import inside
 from ..scenario.scenario import need_schema
+from .foreign import check_result
 from .schema import SCHEMA_VERSION
 
 if TYPE_CHECKING:
@@ -42,16 +44,20 @@ def read_results(path: str | Path) -> list[xr.Dataset]:
     Raises
     ------
     InputError
-        If there is no such file, it holds none of them, or a newer version of the package wrote it in a schema of its own.
+        If there is no such file, it holds none of them, it names other files or code (see `check_result`), or a newer version
+        of the package wrote it in a schema of its own.
     """
     import xarray as xr
 
     place = results_below(path)[0]
     try:
+        check_result(place)
         with xr.open_datatree(place, engine="zarr" if place.suffix == ".zarr" else "h5netcdf") as tree:
             parts = [node.to_dataset().load() for node in tree.leaves]
-    except (OSError, ValueError, KeyError, TypeError, RuntimeError) as error:
-        text = f"cannot be read as a result: {' '.join(str(error).split())[:200]}"
+    except InputError:
+        raise
+    except (OSError, ValueError, KeyError, TypeError, RuntimeError, AttributeError) as error:
+        text = f"cannot be read as a result: {' '.join(str(error).split())[:100]}"
         raise InputError(str(place), text, "give a file that tieringmodel wrote") from None
     for part in parts:
         need_schema(part.attrs.get("schema_version", 1), SCHEMA_VERSION, f"{place}: schema_version")
@@ -67,14 +73,15 @@ def results_below(path: str | Path) -> list[Path]:
     Raises
     ------
     InputError
-        If there is none.
+        If there is none, or one is a symbolic link that leads out of the folder.
     """
     place = Path(path)
     if not place.exists():
         raise InputError(str(place), "does not exist", "name the file of a result, such as tieringmodel-out/run.nc")
     if not place.is_dir() or place.suffix == ".zarr":
         return [place]
-    paths = [place / name for name in ("comparison.nc", "run.nc") if (place / name).exists()] + sorted(place.glob("*.zarr"))
+    names = [n for n in ("comparison.nc", "run.nc") if (place / n).exists()] + sorted(p.name for p in place.glob("*.zarr"))
+    paths = [inside(place, name, str(place / name), remedy="name it itself") for name in names]
     if not paths:
         raise InputError(str(place), "holds neither comparison.nc nor run.nc nor a sweep's store", "name the file of a result")
     return sorted(paths, key=_written_ns, reverse=True)

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..datafiles import data_path
-from ..errors import InputError
+from ..errors import InputError, printable
 from ..scenario import Machine, Scenario, Target, Workload
 from ..scenario.scenario import read_toml
 from ..units import PAGE_SZ
@@ -47,7 +47,11 @@ class Loaded:
 
 
 def load(
-    source: str | Path, *, machine: Machine | str | Path | None = None, workload: Workload | str | Path | None = None
+    source: str | Path,
+    *,
+    machine: Machine | str | Path | None = None,
+    workload: Workload | str | Path | None = None,
+    allow_files: bool = False,
 ) -> Scenario:
     """Return the scenario in a file of any known form, a recording, a command line, or one that ships with the package.
 
@@ -63,6 +67,9 @@ def load(
     workload : Workload, str or Path, optional
         The workload, a TOML file with a ``[workload]``, or a damo record. Left out, half of the memory is assumed, a
         quarter of it hot.
+    allow_files : bool
+        What `source` and `workload` name in turn (a family's file, symbolic links of a folder) may lie outside of their
+        folder. Left out, such a file is refused: whoever wrote a scenario decides then what is read here.
 
     Returns
     -------
@@ -86,9 +93,9 @@ def load(
     >>> [scheme.quota.goals[0].target_value for scheme in scenario.contexts[0].schemes]
     [4000, 6000]
     """
-    loaded = open_scenario(source, machine=machine, workload=workload)
+    loaded = open_scenario(source, machine=machine, workload=workload, allow_files=allow_files)
     if loaded.notes:
-        warnings.warn("; ".join(loaded.notes), stacklevel=2)
+        warnings.warn(printable("; ".join(loaded.notes)), stacklevel=2)
     return loaded.scenario
 
 
@@ -97,6 +104,7 @@ def open_scenario(
     *,
     machine: Machine | str | Path | None = None,
     workload: Workload | str | Path | None = None,
+    allow_files: bool = False,
 ) -> Loaded:
     """Return what `load` returns, with the notes that it turns into warnings.
 
@@ -104,7 +112,7 @@ def open_scenario(
     ----------
     source : str, Path or sequence of str
         As for `load`, or the words of a ``damo start …`` line.
-    machine, workload
+    machine, workload, allow_files
         As for `load`.
 
     Raises
@@ -113,8 +121,8 @@ def open_scenario(
         As for `load`.
     """
     hardware = None if machine is None else read_machine(machine)
-    work = None if workload is None else read_workload(workload)
-    loaded = _open(source, hardware, work)
+    work = None if workload is None else read_workload(workload, allow_files=allow_files)
+    loaded = _open(source, hardware, work, allow_files)
     _same_pages(loaded.scenario.machine, workload)
     if work is None or isinstance(workload, Workload) or Path(str(workload)).suffix == ".toml" or work.vmas:
         return loaded
@@ -127,7 +135,7 @@ def _same_pages(machine: Machine, workload: Workload | str | Path | None) -> Non
         raise other_pages(str(workload), machine.folio_bytes, "give a workload in TOML, in folios, or a machine of base pages")
 
 
-def _open(source: str | Path | Sequence[str], hardware: Machine | None, work: Workload | None) -> Loaded:
+def _open(source: str | Path | Sequence[str], hardware: Machine | None, work: Workload | None, allow_files: bool) -> Loaded:
     if isinstance(source, str) and source.startswith(("damo ", "sudo damo ")):
         source = _split_line(source, "damo line")
     if isinstance(source, (list, tuple)) and all(isinstance(word, str) for word in source):
@@ -137,11 +145,11 @@ def _open(source: str | Path | Sequence[str], hardware: Machine | None, work: Wo
     path = resolve(source)
     if path.is_dir() and is_recording(path):
         # What replaces the machine must be known before: a recording without MemTotal has none of its own.
-        return Loaded(_replaced(read_recording(path).to_scenario(machine=hardware), None, work))
+        return Loaded(_replaced(read_recording(path, allow_files=allow_files).to_scenario(machine=hardware), None, work))
     if path.suffix == ".toml":
-        return Loaded(_replaced(_toml(path), hardware, work))
+        return Loaded(_replaced(_toml(path, allow_files), hardware, work))
     if path.is_dir():
-        return _surrounded(read_dump(path), hardware, work, path.name)
+        return _surrounded(read_dump(path, allow_files=allow_files), hardware, work, path.name)
     text = decode(read_bytes(path, MAX_TEXT_BYTES), str(path))
     if path.suffix == ".json" or text.lstrip().startswith("{"):
         data = parse_json(text, str(path))
@@ -161,9 +169,9 @@ def _open(source: str | Path | Sequence[str], hardware: Machine | None, work: Wo
     return _surrounded(read_dump(path), hardware, work, path.stem)
 
 
-def _toml(path: Path) -> Scenario:
+def _toml(path: Path, allow_files: bool) -> Scenario:
     try:
-        return Scenario.from_dict(with_family(read_toml(path), path.parent))
+        return Scenario.from_dict(with_family(read_toml(path), path.parent, allow_files=allow_files))
     except RecursionError:
         raise InputError(str(path), "is nested too deeply", "no scenario is") from None
     except InputError as error:

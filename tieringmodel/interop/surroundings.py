@@ -46,8 +46,10 @@ def read_machine(source: Machine | str | Path) -> Machine:
     return Machine.from_dict(toml_part(Path(source), "machine"), f"{source}: machine")
 
 
-def read_workload(source: Workload | str | Path) -> Workload:
+def read_workload(source: Workload | str | Path, *, allow_files: bool = False) -> Workload:
     """Return a workload, read from the ``[workload]`` of a TOML file, a ``.masim`` file or a damo record unless it is one.
+
+    Files that a TOML file names lie in its folder unless `allow_files`.
 
     Raises
     ------
@@ -58,7 +60,7 @@ def read_workload(source: Workload | str | Path) -> Workload:
         return source
     if Path(source).suffix == ".toml":
         part = toml_part(Path(source), "workload")
-        made = with_family({"workload": part}, Path(source).parent)["workload"]
+        made = with_family({"workload": part}, Path(source).parent, allow_files=allow_files)["workload"]
         return made if isinstance(made, Workload) else Workload.from_dict(part, f"{source}: workload")
     if Path(source).suffix == ".masim":
         return read_masim(source)

@@ -1,6 +1,7 @@
 """The compile policy: the only place that talks to numba's decorator.
 
 * ``cache=True``: a first use compiles once, later processes load from disk.
+* Nothing is loaded from a folder that others can write to: see `_unsafe`.
 * The cache folder is keyed by a digest of every kernel source, because numba checks only the file of the
   function it caches: a changed callee in another module would otherwise be served stale.
 * ``nogil=True``: threads may run kernels side by side.
@@ -15,6 +16,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import stat
 import tempfile
 import warnings
 from collections.abc import Callable, Iterator
@@ -66,28 +68,70 @@ def _cache_root() -> Path:
     home = os.environ.get("XDG_CACHE_HOME") or os.path.join(os.path.expanduser("~"), ".cache")
     root = Path(home) / "tieringmodel"
     try:
-        root.mkdir(parents=True, exist_ok=True)
+        _make_private(root)
         with tempfile.TemporaryFile(dir=root):
             return root
     except OSError:
         return Path(tempfile.gettempdir()) / f"tieringmodel-{os.getuid() if hasattr(os, 'getuid') else 0}"
 
 
-CACHE_DIR = _cache_root() / source_digest()
+def _make_private(folder: Path) -> None:
+    """Make a folder, and those above it that are missing, for this user alone."""
+    for part in reversed((folder, *folder.parents)):
+        if not part.exists():
+            part.mkdir(mode=0o700, exist_ok=True)
 
 
-def _writable(folder: Path) -> bool:
+def _foreign(place: Path, owners: set[int], closed: int) -> str:
+    """Return in what way a folder is not this user's alone: its owner, or a bit of its mode that shall be 0."""
+    found = place.lstat()
+    if found.st_uid not in owners:
+        return f"{place} belongs to user {found.st_uid}, not to you"
+    if found.st_mode & closed:
+        return f"{place} is open to other users, mode {stat.S_IMODE(found.st_mode):04o}"
+    return ""
+
+
+def _unsafe(folder: Path, given: Path) -> str:
+    """Make the folder and return why code must not be loaded from it: who else could put files there, if anybody can.
+
+    Numba unpickles what it finds, which runs it. The folder is private; it and the cache around it are this user's own,
+    and no others may write there; nor may others exchange a folder above, unless it is sticky like the temporary one.
+    Parents of `folder` are no symbolic links any more; `given` is the cache as it was named, perhaps by a link.
+    """
+    cache, *above = folder.parents
+    _make_private(cache)
+    own = os.getuid() if hasattr(os, "getuid") else -1
+    if own >= 0:  # elsewhere access lists close a user's folders
+        trusted = {own, 0, os.stat(folder.anchor).st_uid}
+        checks = [(given, {own, 0}, 0), (cache, {own}, 0o022)]
+        checks += [(place, trusted, 0 if place.stat().st_mode & stat.S_ISVTX else 0o022) for place in above]
+        if reason := next(filter(None, (_foreign(*check) for check in checks)), ""):
+            return reason
+    _make_private(folder)
+    return _foreign(folder, {own}, 0o077) if own >= 0 else ""
+
+
+def _usable(folder: Path, given: Path) -> bool:
+    """Make the folder; if it is not safe or cannot be written, warn once in a tree of processes."""
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=folder):
-            return True
+        reason = _unsafe(folder, given)
+        if not reason:
+            with tempfile.TemporaryFile(dir=folder):
+                return True
     except OSError as error:
-        text = f"{folder} cannot be written ({error.strerror}), so every process compiles anew; name a folder in "
-        warnings.warn(text + "TIERINGMODEL_CACHE_DIR", RuntimeWarning, stacklevel=3)
-        return False
+        reason = f"{folder} cannot be written ({error.strerror})"
+    if os.environ.get(_WARNED) != reason:
+        os.environ[_WARNED] = reason  # which processes started from here inherit
+        text = f"{reason}, so every process compiles anew; name a folder in TIERINGMODEL_CACHE_DIR that only you can write to"
+        warnings.warn(text, RuntimeWarning, stacklevel=3)
+    return False
 
 
-CACHED = bool(not numba.config.DISABLE_JIT and _writable(CACHE_DIR))
+_WARNED = "_TIERINGMODEL_CACHE_WARNED"
+_ROOT = _cache_root()
+CACHE_DIR = Path(os.path.realpath(_ROOT)) / source_digest()
+CACHED = bool(not numba.config.DISABLE_JIT and _usable(CACHE_DIR, _ROOT))
 
 
 @contextmanager

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ..errors import printable
 from ..plot.sweeps import short
 from ..units import format_bytes
 
@@ -97,7 +98,7 @@ def table(ds: xr.Dataset) -> str:
 
 
 def _cell(value: Any) -> str:
-    return f"{value:.4g}" if isinstance(value, float) else str(value)
+    return f"{value:.4g}" if isinstance(value, float) else printable(str(value))
 
 
 def command(ds: xr.Dataset, scenario: str = "scenario.toml") -> str:

@@ -19,7 +19,7 @@ import numpy.typing as npt
 from .._version import __version__
 from ..atomic import replacing
 from ..datasets.read import BROKEN_ARCHIVE
-from ..errors import InputError
+from ..errors import InputError, short
 from ..kernels._jit import source_digest
 from ..scenario import Scenario
 from .engine import Engine
@@ -125,7 +125,7 @@ def read(path: str | Path) -> tuple[dict[str, Any], Arrays]:
         raise InputError(str(path), "is damaged, its digest differs", _REMEDY)
     written = tuple(tree.get(name) for name in ("format", "version", "kernels"))
     if written != (FORMAT, __version__, source_digest()):
-        raise InputError(str(path), f"was written by another build ({written[1]}, {written[2]})", _REMEDY)
+        raise InputError(str(path), f"was written by another build ({short(written[1])}, {short(written[2])})", _REMEDY)
     return tree, arrays
 
 

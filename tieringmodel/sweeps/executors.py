@@ -147,6 +147,8 @@ def _in_processes(work: Work, tasks: Tasks, workers: int) -> Finished:
     if not tasks:
         return
     _sendable(tasks)
+    from ..kernels._jit import CACHED  # here first: the warning of a cache that is not used comes once, not from each process
+
     first = next(iter(tasks.values()))
     waiting, suspects = deque(tasks), deque[int]()
     crashes: dict[int, int] = {}
@@ -156,7 +158,8 @@ def _in_processes(work: Work, tasks: Tasks, workers: int) -> Finished:
             running: dict[cf.Future[Outcome], int] = {}
             with _without_main(first[0]):
                 started = pool.submit(os.getpid)
-                _warm(pool, work, first)
+                if CACHED:
+                    _warm(pool, work, first)
             try:
                 while running or suspects or waiting:
                     with _without_main(first[0]):

@@ -17,7 +17,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ..errors import InputError, TieringError
+from ..datasets.foreign import check_zarr
+from ..errors import InputError, TieringError, short
 
 CHUNK_POINTS = 64
 FORMAT = 1
@@ -81,7 +82,7 @@ class Store:
             self._create(coords)
         self.lock = _locked(path)
         with self._damage():
-            self.group = self.zarr.open_group(path, mode="r+", use_consolidated=False)
+            self.group = self.zarr.open_group(path, mode="r+", zarr_format=3, use_consolidated=False)
             for part in path.rglob("*.partial"):  # of a file that was being replaced when the sweep was killed
                 part.unlink()
             self.done: npt.NDArray[np.bool_] = np.asarray(self.group["done"][...], bool)
@@ -113,13 +114,14 @@ class Store:
         if not (self.path / "zarr.json").is_file():
             raise InputError(where, "exists and is not a sweep's store", "name another place")
         with self._damage():
+            check_zarr(self.path)
             stored = json.loads((self.path / "zarr.json").read_text(encoding="utf-8"))["attributes"]
             if not isinstance(stored, dict):
                 raise ValueError("its attributes are none")
         if stored.get("kind") != "sweep" or stored.get("format") != FORMAT:
             raise InputError(where, "exists and is not a sweep's store", "name another place")
         if stored.get("tieringmodel") != self.attrs["tieringmodel"]:
-            text = f"was begun by tieringmodel {stored.get('tieringmodel')}, this is {self.attrs['tieringmodel']}"
+            text = f"was begun by tieringmodel {short(stored.get('tieringmodel'))}, this is {self.attrs['tieringmodel']}"
             raise InputError(where, text, "go on with that version, or name another store")
         if stored.get("digest") != self.attrs["digest"]:
             with self._damage():
@@ -251,7 +253,7 @@ class Store:
         except (InputError, MemoryError):
             raise
         except Exception as error:
-            text = f"is damaged ({type(error).__name__}: {error})"
+            text = f"is damaged ({type(error).__name__}: {str(error)[:100]})"
             raise InputError(str(self.path), text, "remove it and run the sweep again") from None
 
     @contextmanager

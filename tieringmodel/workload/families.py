@@ -6,7 +6,7 @@ import inspect
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from ..errors import InputError
+from ..errors import InputError, quoted, short
 from ..fields import suggest
 from ..scenario import Workload
 from .named import NAMED, NamedCase, named
@@ -69,18 +69,19 @@ def build(spec: Mapping[str, Any], where: str = "workload.family") -> Workload:
     kind = arguments.pop("kind")
     if kind == "mix" and isinstance(arguments.get("tenants"), Mapping):
         tenants = arguments["tenants"].items()
-        arguments["tenants"] = {k: build(_table(v, f"{where}.tenants.{k}"), f"{where}.tenants.{k}") for k, v in tenants}
+        at = {k: f"{where}.tenants.{short(k)}" for k, _ in tenants}
+        arguments["tenants"] = {k: build(_table(v, at[k]), at[k]) for k, v in tenants}
     elif kind == "sequence" and "phases" in arguments:
         if not isinstance(arguments["phases"], list):
-            raise InputError(f"{where}.phases", f"{arguments['phases']!r} is not a list", "write a list of tables")
+            raise InputError(f"{where}.phases", f"{quoted(arguments['phases'])} is not a list", "write a list of tables")
         arguments["phases"] = [_phase(v, f"{where}.phases[{i}]") for i, v in enumerate(arguments["phases"])]
     functions = FAMILIES | {"mix": mix, "sequence": sequence}
     if not isinstance(kind, str) or kind not in functions:
-        raise InputError(f"{where}.kind", f"{kind!r} is unknown", suggest(str(kind), functions))
+        raise InputError(f"{where}.kind", f"{quoted(kind)} is unknown", suggest(str(kind), functions))
     known = inspect.signature(functions[kind]).parameters
     for key in arguments:
         if key not in known:
-            raise InputError(f"{where}.{key}", f"is not an argument of {kind}", suggest(key, known))
+            raise InputError(f"{where}.{short(key)}", f"is not an argument of {kind}", suggest(key, known))
     for key, parameter in known.items():
         if parameter.default is parameter.empty and key not in arguments:
             raise InputError(f"{where}.{key}", "is missing", "it has no default")
@@ -92,7 +93,7 @@ def build(spec: Mapping[str, Any], where: str = "workload.family") -> Workload:
 
 def _table(value: object, where: str) -> Mapping[str, Any]:
     if not isinstance(value, Mapping):
-        raise InputError(where, f"{value!r} is not a table", "write a table with kind and its arguments")
+        raise InputError(where, f"{quoted(value)} is not a table", "write a table with kind and its arguments")
     return value
 
 

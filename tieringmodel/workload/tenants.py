@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from ..errors import InputError
+from ..errors import InputError, quoted, short
 from ..scenario import Memcg, Placement, Vma, Workload
 from ..units import LONG_MAX, PAGE_SZ
 from . import arguments as check
@@ -43,12 +43,12 @@ def mix(tenants: Mapping[str, Workload], *, memcg_ids: Mapping[str, int] | None 
     """
     for name, table in (("tenants", tenants), ("memcg_ids", memcg_ids or {})):
         if not isinstance(table, Mapping):
-            raise InputError(f"mix.{name}", f"{table!r} is not a table", "write one entry for each tenant by name")
+            raise InputError(f"mix.{name}", f"{quoted(table)} is not a table", "write one entry for each tenant by name")
     if not tenants:
         raise InputError("mix.tenants", "is empty", "give at least one workload")
     ids = {name: k for k, name in enumerate(tenants, 1)} if memcg_ids is None else dict(memcg_ids)
     if ids.keys() != tenants.keys():
-        text = f"names {sorted(ids)}, the tenants are {sorted(tenants)}"
+        text = f"names {quoted(sorted(ids))}, the tenants are {quoted(sorted(tenants))}"
         raise InputError("mix.memcg_ids", text, "give every tenant one id")
     _check_ids(tenants, ids)
     ticks = {w.tick_us for w in tenants.values() if w.tick_us}
@@ -62,7 +62,7 @@ def mix(tenants: Mapping[str, Workload], *, memcg_ids: Mapping[str, int] | None 
             g.replace(lo=g.lo + at, hi=g.hi + at, name=f"{name}/{g.name or f'group{i}'}") for i, g in enumerate(one.groups)
         ]
         if any(g.kind == "hash" for g in one.groups) and at:
-            raise InputError(f"mix.tenants.{name}", "touches by page number ('hash')", "put it first, or use rates")
+            raise InputError(f"mix.tenants.{short(name)}", "touches by page number ('hash')", "put it first, or use rates")
         if placed:
             own = one.placement or (Placement(0, one.n_pages),)
             places += [p.replace(lo=p.lo + at, hi=p.hi + at) for p in own]
@@ -78,10 +78,13 @@ def mix(tenants: Mapping[str, Workload], *, memcg_ids: Mapping[str, int] | None 
 def _check_ids(tenants: Mapping[str, Workload], ids: Mapping[str, int]) -> None:
     taken: dict[int, str] = {}
     for name, one in tenants.items():
-        for memcg_id in {check.whole(f"mix.memcg_ids.{name}", ids[name], 1, LONG_MAX), *(m.memcg_id for m in one.memcgs)}:
+        for memcg_id in {
+            check.whole(f"mix.memcg_ids.{short(name)}", ids[name], 1, LONG_MAX),
+            *(m.memcg_id for m in one.memcgs),
+        }:
             if memcg_id in taken:
                 text = f"memory cgroup {memcg_id} belongs to tenant {taken[memcg_id]!r}"
-                raise InputError(f"mix.tenants.{name}", text, "number memory cgroups differently")
+                raise InputError(f"mix.tenants.{short(name)}", text, "number memory cgroups differently")
             taken[memcg_id] = name
 
 

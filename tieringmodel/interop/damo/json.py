@@ -10,7 +10,7 @@ from itertools import chain
 from typing import Any, TypeVar
 
 from ...damon.table import split_filters
-from ...errors import InputError
+from ...errors import InputError, quoted, short
 from ...fields import Checked, suggest
 from ...scenario import (
     AccessPattern,
@@ -39,11 +39,11 @@ class Part:
 
     def __init__(self, data: object, where: str, known: str, notes: list[str], memcg_paths: list[str]) -> None:
         if not isinstance(data, Mapping):
-            raise InputError(where, f"{_short(data)} is not an object", "write {…}")
+            raise InputError(where, f"{quoted(data)} is not an object", "write {…}")
         names = known.split()
         for key in data:
             if key not in names:
-                raise InputError(f"{where}.{key}", "is not a known key", suggest(str(key), names))
+                raise InputError(f"{where}.{short(key)}", "is not a known key", suggest(str(key), names))
         self.data, self.where, self.notes, self.memcg_paths = data, where, notes, memcg_paths
 
     def at(self, key: str) -> str:
@@ -68,21 +68,21 @@ class Part:
         """Return a list; an empty one if it is left out."""
         value = self.get(key, [])
         if not isinstance(value, list):
-            raise InputError(self.at(key), f"{_short(value)} is not a list", "write […]")
+            raise InputError(self.at(key), f"{quoted(value)} is not a list", "write […]")
         return value
 
     def flag(self, key: str, default: bool) -> bool:
         """Return a boolean."""
         value = self.get(key, default)
         if not isinstance(value, bool):
-            raise InputError(self.at(key), f"{_short(value)} is not true or false", "write true or false")
+            raise InputError(self.at(key), f"{quoted(value)} is not true or false", "write true or false")
         return value
 
     def word(self, key: str, default: str) -> str:
         """Return text."""
         value = self.get(key, default)
         if not isinstance(value, str):
-            raise InputError(self.at(key), f"{_short(value)} is not text", "write text in quotes")
+            raise InputError(self.at(key), f"{quoted(value)} is not text", "write text in quotes")
         return value
 
     def note(self, key: str, text: str) -> None:
@@ -96,11 +96,6 @@ class Part:
         except InputError as error:
             head, bracket, rest = error.where.partition("[")
             raise type(error)(self.at(keys.get(head, head) + bracket + rest), error.what, error.remedy) from None
-
-
-def _short(value: object) -> str:
-    text = repr(value)
-    return text if len(text) <= 40 else text[:40] + "…"
 
 
 def read_damo(data: object, where: str = "damo") -> Dump:

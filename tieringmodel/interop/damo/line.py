@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import PurePath
 from typing import Any, NamedTuple
 
-from ...errors import InputError
+from ...errors import InputError, short
 from ...fields import suggest
 from ...scenario import ACTIONS, Machine
 from ...units import ULONG_MAX
@@ -74,11 +74,11 @@ def read_damo_line(line: Sequence[str], machine: Machine) -> Dump:
         explicit nid, options that damo gives to another scheme or drops; if damo refuses the line or is not installed.
     """
     options = [o for o in split(line) if o.name not in _LEFT_OUT]
+    _check_alone(options)
     notes = [f"{WHERE}: translated by damo {damo_version()}" + ("" if damo_version() == PINNED else f" (tested with {PINNED})")]
     notes += [
         f"{WHERE} {o.name}: is left out, it does not shape what DAMON is told" for o in split(line) if o.name in _LEFT_OUT
     ]
-    _check_alone(options)
     options = _with_ranges(options, machine)
     checked = [w for o in options for w in ((o.name, *o.values) if o.name else o.values)]
     data = parse_json(_translated(checked, options), f"damo {damo_version()}")
@@ -119,7 +119,7 @@ def split(line: Sequence[str]) -> list[Option]:
         if word not in known:
             near = difflib.get_close_matches(word, known, 1)
             remedy = f"did you mean {near[0]}?" if near else "remove it, or give damo's parameter file"
-            raise InputError(f"{WHERE} {word}", "is no option that can be translated", remedy)
+            raise InputError(f"{WHERE} {short(word)}", "is no option that can be translated", remedy)
         wanted = known[word]
         values: list[str] = []
         while todo and len(values) != wanted and not re.match(r"-[-a-zA-Z]", todo[0]):

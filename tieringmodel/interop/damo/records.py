@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ...errors import InputError
+from ...errors import InputError, short
 from ...units import LONG_MAX, MIB, UINT_MAX, ULONG_MAX, parse_bytes
 from ..documents import decode, parse_json, read_bytes
 from . import values as v
@@ -150,7 +150,7 @@ def _list(value: object, where: str) -> list[Any]:
 def _record(item: object, where: str) -> Record:
     data = _table(item, where)
     if "snapshots" not in data or not set(data) <= _RECORD:
-        odd = ", ".join(sorted(set(data) - _RECORD)[:3]) or "no snapshots"
+        odd = ", ".join(map(short, sorted(set(data) - _RECORD)[:3])) or "no snapshots"
         raise InputError(where, f"is no damo record ({odd})", "give the output of 'damo record'")
     intervals = _table(data.get("intervals") or {}, f"{where}.intervals")
     times = [v.time_in(intervals[k], f"{where}.intervals.{k}") if k in intervals else None for k in ("sample_us", "aggr_us")]

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from decimal import Decimal
 
-from ...errors import InputError
+from ...errors import InputError, quoted
 from ...scenario.metrics import ELIGIBLE
 from ...units import UINT_MAX, ULONG_MAX
 
@@ -30,7 +30,7 @@ _LONGEST = 64
 
 def _text(value: object, where: str, example: str) -> str:
     if isinstance(value, bool) or not isinstance(value, (int, float, str)):
-        raise InputError(where, f"{value!r} is not a number or text", f"write it like {example}")
+        raise InputError(where, f"{quoted(value)} is not a number or text", f"write it like {example}")
     text = repr(value) if isinstance(value, float) else str(value)
     if len(text) > _LONGEST:
         raise InputError(where, f"{text[:20]!r}… has {len(text)} characters", f"write it like {example}")

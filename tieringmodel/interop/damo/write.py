@@ -7,7 +7,7 @@ import shlex
 from collections.abc import Iterator
 from typing import Any
 
-from ...errors import InputError
+from ...errors import InputError, printable
 from ...scenario import Attrs, Context, Filter, Goal, Scheme
 from ...scenario.metrics import metric_of
 from ...units import UINT_MAX, ULONG_MAX
@@ -192,7 +192,7 @@ def damo_command(for_linux: Portable) -> str:
             lines.append(word)
         else:
             lines[-1:] = [f"{lines[-1]} {shlex.quote(word)}"] if lines else [word]
-    comments = [f"# NOT WRITTEN: {' '.join(mark.split())}\n" for mark in for_linux.marks]
+    comments = [f"# NOT WRITTEN: {printable(' '.join(mark.split()))}\n" for mark in for_linux.marks]
     return f"# for damo {PINNED}\n" + "".join(comments) + " \\\n    ".join(lines) + "\n"
 
 

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from ...errors import InputError
 from ...fields import suggest
+from ...given_files import inside
 from ...scenario import Context
 from ...units import PAGE_SZ, number
 from ..sysfs.read import read_dump
@@ -37,7 +38,7 @@ _QUOTA_STEPS: Schema = (
 )
 
 
-def read_recording(directory: str | Path) -> Recording:
+def read_recording(directory: str | Path, *, allow_files: bool = False) -> Recording:
     """Return the recording of a real kernel that a directory holds: its tables, its settings, what it watched.
 
     Parameters
@@ -46,6 +47,8 @@ def read_recording(directory: str | Path) -> Recording:
         Holds any of ``layout.csv``, ``physmap_start.csv``, ``record.csv``, ``resets.csv``, ``applies.csv``,
         ``aggregated.csv``, ``snapshots.csv``, ``intervals.csv``, ``quota_steps.csv`` (each also as ``.csv.gz``),
         ``info.txt``, ``damon_config.txt`` and ``weights_changed.txt``. Other files are left alone.
+    allow_files : bool
+        They may be symbolic links to files outside of the directory.
 
     Returns
     -------
@@ -56,7 +59,8 @@ def read_recording(directory: str | Path) -> Recording:
     ------
     InputError
         If the directory holds none of these, or naming file and line for whatever is broken: cut-off compression,
-        missing or unknown columns, rows of another length, cells that are no numbers, unknown segments.
+        missing or unknown columns, rows of another length, cells that are no numbers, unknown segments; a symbolic link
+        that leads out of the directory.
 
     Examples
     --------
@@ -69,9 +73,13 @@ def read_recording(directory: str | Path) -> Recording:
     if not path.is_dir():
         raise InputError(str(path), "is not a directory", "give the directory of a run")
 
+    def named(*names: str) -> Path | None:
+        found = next((name for name in names if (path / name).exists()), None)
+        return None if found is None else inside(path, found, str(path / found), allow_files=allow_files)
+
     def table(name: str, schema: Schema | Callable[[Sequence[str]], Schema]) -> Table | None:
-        paths = [p for p in (path / f"{name}.csv", path / f"{name}.csv.gz") if p.exists()]
-        return read_csv(paths[0], schema) if paths else None
+        file = named(f"{name}.csv", f"{name}.csv.gz")
+        return None if file is None else read_csv(file, schema)
 
     notes: list[str] = []
     layout = table("layout", _layout_schema)
@@ -82,17 +90,17 @@ def read_recording(directory: str | Path) -> Recording:
     if physmap is not None and layout is not None:
         _check_physmap(physmap, layout)
     aggregated = table("aggregated", _AGGREGATED)
-    info = _read_info(path / "info.txt")
+    info = _read_info(named("info.txt"))
     contexts: tuple[Context, ...] = ()
-    if (path / "damon_config.txt").exists():
-        dump = read_dump(path / "damon_config.txt")
+    if (config := named("damon_config.txt")) is not None:
+        dump = read_dump(config, allow_files=allow_files)
         contexts, notes = dump.contexts, list(dump.notes)
     recording = Recording(
         path, layout, physmap, table("record", lambda header: _record_schema(header, segments)),
         table("resets", _RESETS), table("applies", _APPLIES), aggregated,
         None if aggregated is None else _first_rows(aggregated, notes), table("snapshots", _SNAPSHOTS),
         table("intervals", _INTERVALS), table("quota_steps", _QUOTA_STEPS), info, contexts,
-        _read_weights_changed(path / "weights_changed.txt", info, notes), tuple(notes),
+        _read_weights_changed(named("weights_changed.txt"), info, notes), tuple(notes),
     )  # fmt: skip
     if all(getattr(recording, name) is None for name in ("layout", "record", "resets", "quota_steps", "info")):
         raise InputError(str(path), "holds no recording", "expected layout.csv, record.csv, info.txt, …")
@@ -186,9 +194,9 @@ def _first_rows(aggregated: Table, notes: list[str]) -> NDArray[np.int64]:
     return rows
 
 
-def _read_info(path: Path) -> dict[str, float] | None:
+def _read_info(path: Path | None) -> dict[str, float] | None:
     """Return ``key value`` lines as numbers."""
-    if not path.exists():
+    if path is None:
         return None
     info: dict[str, float] = {}
     for i, line in enumerate(read_text(path).splitlines(), start=1):
@@ -199,9 +207,9 @@ def _read_info(path: Path) -> dict[str, float] | None:
     return info
 
 
-def _read_weights_changed(path: Path, info: Mapping[str, float] | None, notes: list[str]) -> float | None:
+def _read_weights_changed(path: Path | None, info: Mapping[str, float] | None, notes: list[str]) -> float | None:
     """Return the time of a change of weights; the file quotes ``/proc/uptime`` (seconds since boot, and idle)."""
-    if not path.exists():
+    if path is None:
         return None
     changed = re.search(r"weights changed at (\d+(?:\.\d+)?)(?:\s|$)", read_text(path))
     if not changed or not info or "t0_mono_ms" not in info:

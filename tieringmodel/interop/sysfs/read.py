@@ -69,7 +69,7 @@ class Dump:
         return self.contexts[0]
 
 
-def read_dump(source: str | Path) -> Dump:
+def read_dump(source: str | Path, *, allow_files: bool = False) -> Dump:
     """Return the contexts that a dump of DAMON's sysfs tree describes, and what of it they cannot say.
 
     Parameters
@@ -78,6 +78,8 @@ def read_dump(source: str | Path) -> Dump:
         A text file of ``path value`` lines, a directory that holds the tree, or such lines themselves (a str with
         a line break). Paths may start at a context's directory or anywhere above it, up to
         ``/sys/kernel/mm/damon/admin``; ``:`` may stand between path and value (``grep -r . .``).
+    allow_files : bool
+        Files of a directory may be symbolic links that lead out of it.
 
     Returns
     -------
@@ -91,10 +93,10 @@ def read_dump(source: str | Path) -> Dump:
     KernelRefusal
         What Linux would refuse: unknown keyword, number or boolean it cannot read, contradicting attributes.
     InputError
-        An unknown path (lists the known ones), a repeated or unreadable line, a dump that is not whole. Both name
-        file and line.
+        An unknown path (lists the known ones), a repeated or unreadable line, a dump that is not whole, a link that
+        leads out of the directory. Both name file and line.
     """
-    folders = context_folders(source)
+    folders = context_folders(source, allow_files=allow_files)
     contexts = tuple(_context(folder) for folder in folders)
     pids = tuple(
         tuple(target.number("pid_target", low=-(2**31)) for target in folder.sub("targets").each("nr_targets"))

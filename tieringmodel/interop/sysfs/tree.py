@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 
 from ...errors import InputError, KernelRefusal
 from ...fields import Checked, suggest
+from ...given_files import inside
 from ...units import UINT_MAX, ULONG_MAX
 from ..recording.tables import read_text
 
@@ -169,9 +170,9 @@ class Folder:
             raise type(error)(where, text, error.remedy) from None
 
 
-def context_folders(source: str | Path) -> list[Folder]:
+def context_folders(source: str | Path, *, allow_files: bool = False) -> list[Folder]:
     """Return the directory of every context in a dump (see `tieringmodel.interop.sysfs.read.read_dump`)."""
-    label, entries = _entries(source)
+    label, entries = _entries(source, allow_files)
     places: dict[tuple[int, int], dict[str, tuple[str, str]]] = {}
     kdamonds: set[int] = set()
     counts: list[tuple[int | None, str, str]] = []
@@ -199,14 +200,15 @@ def context_folders(source: str | Path) -> list[Folder]:
     return [Folder(label, places[key], findings) for key in sorted(places)]
 
 
-def _entries(source: str | Path) -> tuple[str, list[tuple[str, str, str]]]:
+def _entries(source: str | Path, allow_files: bool) -> tuple[str, list[tuple[str, str, str]]]:
     """Return a name of the source, and (path, value, where) of every file of the tree."""
     if isinstance(source, str) and "\n" in source:
         return "dump", _lines(source, "dump")
     path = Path(source)
     if path.is_dir():
         files = sorted(p for p in path.rglob("*") if p.is_file())
-        return str(path), [(p.relative_to(path).as_posix(), read_text(p).strip(), str(p)) for p in files]
+        texts = [read_text(inside(path, p.relative_to(path), str(p), allow_files=allow_files)).strip() for p in files]
+        return str(path), [(p.relative_to(path).as_posix(), text, str(p)) for p, text in zip(files, texts, strict=True)]
     return str(path), _lines(read_text(path), str(path))
 
 

@@ -10,6 +10,7 @@ import shlex
 from collections.abc import Iterator
 
 from ...damon.table import split_filters
+from ...errors import printable
 from ...scenario import Context, Filter, Goal, Scheme
 from ...scenario.metrics import metric_of
 from .portable import Portable
@@ -143,14 +144,14 @@ def sysfs_script(for_linux: Portable, name: str = "") -> str:
     """
     writes = sysfs_writes(for_linux)
     unknown = sorted({value[1:] for _, value in writes if isinstance(value, Asked)})
-    title = " ".join(name.split())
+    title = printable(" ".join(name.split()))
     lines = [
         "#!/bin/sh",
         f"# DAMON set-up{f' of {title}' if title else ''}, for Linux 7.3.4 or later.",
         "# Review it, then run it as root; with --on it also turns DAMON on.",
         "set -eu",
     ]
-    lines += [f"# NOT WRITTEN: {' '.join(mark.split())}" for mark in for_linux.marks]
+    lines += [f"# NOT WRITTEN: {printable(' '.join(mark.split()))}" for mark in for_linux.marks]
     lines.append(f'admin="${{DAMON_ADMIN:-{ROOT}}}"')
     for variable in unknown:
         what = "a process to monitor" if variable.startswith("TARGET_PID") else "the path of a memory control group"

@@ -6,8 +6,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from ...errors import InputError
+from ...errors import InputError, quoted, short
 from ...fields import suggest
+from ...given_files import inside
 from ...scenario import Workload
 from ...units import PAGE_SZ, format_bytes, parse_bytes
 from ...workload.families import build
@@ -17,7 +18,7 @@ _BESIDE = ("placement", "vmas", "tick_us", "memcgs")
 _MASIM = ("kind", "file", "accesses_per_s", "tick_us", "repeat", "max_groups")
 
 
-def with_family(data: Mapping[str, Any], folder: Path) -> Mapping[str, Any]:
+def with_family(data: Mapping[str, Any], folder: Path, *, allow_files: bool = False) -> Mapping[str, Any]:
     """Return a scenario's tables with the family of its workload, if there is one, replaced by what it stands for.
 
     Parameters
@@ -27,7 +28,9 @@ def with_family(data: Mapping[str, Any], folder: Path) -> Mapping[str, Any]:
         ``"sequence"`` or ``"masim"`` (with ``file`` and the arguments of `read_masim`). Beside it, ``workload`` may give
         placement, vmas, memcgs and tick_us, which replace the family's.
     folder : Path
-        Where relative names of files start.
+        Where relative names of files start, and where the files lie, symbolic links followed.
+    allow_files : bool
+        Files may lie elsewhere.
 
     Returns
     -------
@@ -38,7 +41,7 @@ def with_family(data: Mapping[str, Any], folder: Path) -> Mapping[str, Any]:
     Raises
     ------
     InputError
-        If the family or one of its arguments is unknown or out of range.
+        If the family or one of its arguments is unknown or out of range, or a file lies elsewhere.
     """
     given = data.get("workload")
     if not isinstance(given, Mapping) or "family" not in given:
@@ -46,11 +49,11 @@ def with_family(data: Mapping[str, Any], folder: Path) -> Mapping[str, Any]:
     spec, beside = given["family"], {k: v for k, v in given.items() if k != "family"}
     for key in beside:
         if key not in _BESIDE:
-            raise InputError(f"workload.{key}", "does not go with a family", suggest(key, _BESIDE))
+            raise InputError(f"workload.{short(key)}", "does not go with a family", suggest(key, _BESIDE))
     if not isinstance(spec, Mapping):
-        raise InputError("workload.family", f"{spec!r} is not a table", "write a table with kind and its arguments")
+        raise InputError("workload.family", f"{quoted(spec)} is not a table", "write a table with kind and its arguments")
     _same_pages(spec, data.get("machine"))
-    made = _masim(spec, folder) if spec.get("kind") == "masim" else build(spec)
+    made = _masim(spec, folder, allow_files) if spec.get("kind") == "masim" else build(spec)
     if beside.get("tick_us") is not None and made.tick_us:
         raise InputError("workload.tick_us", "the family has a tick of its own", "write workload.family.tick_us")
     workload = Workload.from_dict({**made.to_dict(), **beside, "groups": made.groups}, "workload")
@@ -78,11 +81,12 @@ def _in_bytes(spec: object) -> bool:
     return isinstance(spec, (list, tuple)) and any(map(_in_bytes, spec))
 
 
-def _masim(spec: Mapping[str, Any], folder: Path) -> Workload:
+def _masim(spec: Mapping[str, Any], folder: Path, allow_files: bool) -> Workload:
     for key in spec:
         if key not in _MASIM:
-            raise InputError(f"workload.family.{key}", "is not an argument of masim", suggest(key, _MASIM))
+            raise InputError(f"workload.family.{short(key)}", "is not an argument of masim", suggest(key, _MASIM))
     name = spec.get("file")
     if not isinstance(name, str) or "\n" in name:
-        raise InputError("workload.family.file", f"{name!r} names no file", "write the name of a masim configuration")
-    return read_masim(folder / name, **{k: v for k, v in spec.items() if k not in ("kind", "file")})
+        raise InputError("workload.family.file", f"{quoted(name)} names no file", "write the name of a masim configuration")
+    file = inside(folder, name, "workload.family.file", allow_files=allow_files)
+    return read_masim(file, **{k: v for k, v in spec.items() if k not in ("kind", "file")})

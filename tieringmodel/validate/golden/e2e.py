@@ -16,7 +16,8 @@ from ...damon.kdamond import Kdamond
 from ...damon.rng import Rng, kernel_rng
 from ...damon.table import STAT_FIELDS
 from ...datasets.read import BROKEN_ARCHIVE
-from ...errors import InputError
+from ...errors import InputError, quoted
+from ...given_files import inside
 from ...interop.recording.tables import MOST_BYTES
 from ...scenario import Scenario
 from ...simulation.engine import Engine
@@ -334,7 +335,7 @@ def case(path: Path) -> list[Case]:
     except ValueError as error:
         line = getattr(error, "lineno", 1)
         raise InputError(f"{path}:{line}", f"is not valid JSON: {error}", remedy) from None
-    npz = path.with_suffix(".npz")
+    npz = inside(path.parent, path.with_suffix(".npz").name, str(path), remedy="copy the file there")
     try:
         with npz.open("rb") as file, np.load(file, allow_pickle=False) as stored:
             _check_size(stored.zip, npz)
@@ -349,7 +350,7 @@ def case(path: Path) -> list[Case]:
             sources["recorded draws"] = streams
         scenario_of(run)
         if type(run["ticks"]) is not int or not 0 < run["ticks"] <= MOST_TICKS:
-            raise InputError("ticks", f"{run['ticks']!r} is not a count of 1..{MOST_TICKS}", remedy)
+            raise InputError("ticks", f"{quoted(run['ticks'])} is not a count of 1..{MOST_TICKS}", remedy)
     except InputError as error:
         raise error.under(f"{path}:1") from None
     except KeyError as error:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from ...errors import InputError
+from ...given_files import inside
 from ..case import Case
 from . import e2e, unit_numbers, unit_regions, unit_schemes
 from .vector_files import VectorFile
@@ -44,7 +45,8 @@ def recognised(folder: Path) -> list[Path]:
     """
     if not folder.is_dir():
         raise InputError(str(folder), "is not a folder", "give a folder of golden vectors")
-    paths = [p for p in folder.iterdir() if p.name.removesuffix(".gz") in REPLAYS or is_whole_run(p)]
+    names = [p.name for p in folder.iterdir() if p.name.removesuffix(".gz") in REPLAYS or is_whole_run(p)]
+    paths = [inside(folder, name, str(folder / name), remedy="copy the file there") for name in names]
     if not paths:
         known = ", ".join(sorted(REPLAYS)) + " (each plain or .gz) or e2e_NAME.json"
         raise InputError(str(folder), "holds no vector files", f"known names: {known}")

@@ -18,6 +18,7 @@ from pathlib import Path
 from ...damon.quota_math import TUNERS, mult_frac, next_esz_bp, quota_score, set_effective
 from ...errors import InputError
 from ...fields import suggest
+from ...given_files import folders
 from ...interop.recording.read import read_recording
 from ...interop.recording.scenario_of import Recording
 from ...interop.recording.tables import Table
@@ -78,7 +79,7 @@ def cases(folder: str | Path) -> list[Case]:
     folder = Path(folder)
     if not folder.is_dir():
         raise InputError(str(folder), "is not a directory", "give a folder of recordings")
-    return [case for run in (folder, *sorted(p for p in folder.iterdir() if p.is_dir())) for case in _run_cases(run)]
+    return [case for run in folders(folder) for case in _run_cases(run)]
 
 
 def _run_cases(run: Path) -> Iterator[Case]:

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from ...errors import InputError
+from ...given_files import folders
 from ...interop.recording.read import read_recording
 from ...interop.recording.scenario_of import Recording
 from ...progress import Progress
@@ -34,7 +35,7 @@ def runs_below(folder: Path) -> list[Path]:
     def complete(run: Path) -> bool:
         return all((run / name).exists() or (run / f"{name}.gz").exists() for name in _NEEDED_FILES)
 
-    return [run for run in (folder, *sorted(p for p in folder.iterdir() if p.is_dir())) if complete(run)]
+    return [run for run in folders(folder) if complete(run)]
 
 
 def run_pairs(recording: Recording, model: Measured, nominal: Measured) -> list[Pair]:
