@@ -222,11 +222,12 @@ def recorded_series(
         total = np.asarray(record[f"n{what.nid}_total_kb"], float)
         return time, np.asarray(1e4 * (total - np.asarray(record[f"n{what.nid}_free_kb"], float)) / total), moved
     tick, tick_us = np.asarray(record["t_ms"], float) * 1e3 / scenario.tick_us, scenario.tick_us
+    groups = scenario.timed_workload.groups
     served, total = np.zeros(time.size), np.zeros(time.size)
-    segments = dict.fromkeys(g.name for g in scenario.workload.groups)
+    segments = dict.fromkeys(g.name for g in groups)
     for name in segments:
         rate = np.zeros(time.size)
-        for g in (g for g in scenario.workload.groups if g.name == name):
+        for g in (g for g in groups if g.name == name):
             rate[(tick >= g.start_tick) & (tick < g.end_tick)] = g.touch_rate_hz(tick_us) * len(g.touched()) / (g.hi - g.lo)
         for nid in (n.nid for n in scenario.machine.nodes):
             pages = np.asarray(record[f"{name}_n{nid}_pages"], float) * rate

@@ -308,12 +308,11 @@ def in_base_pages(scenario: Scenario) -> Scenario:
     Returns
     -------
     Scenario
-        The same object if its folios are base pages already.
+        With its workload in ticks (`Scenario.timed_workload`); the same object if all is so already.
     """
-    n = scenario.machine.folio_bytes // PAGE_SZ
+    n, workload = scenario.machine.folio_bytes // PAGE_SZ, scenario.timed_workload
     if n == 1:
-        return scenario
-    workload = scenario.workload
+        return scenario if workload is scenario.workload else scenario.replace(workload=workload)
     ranges = {
         name: tuple(one.replace(lo=one.lo * n, hi=one.hi * n) for one in getattr(workload, name))
         for name in ("groups", "placement", "vmas", "memcgs")

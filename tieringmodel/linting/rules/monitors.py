@@ -7,7 +7,7 @@ from itertools import combinations, pairwise
 
 import numpy as np
 
-from ...scenario import Context, Scenario
+from ...scenario import Context, Scenario, tick_over_sample
 from ...units import PAGE_SZ, UINT_MAX
 from ..finding import Finding, rule
 from ..scheme_facts import Ranges, ScenarioFacts, clip, facts_of
@@ -43,6 +43,14 @@ def lossy_intervals(scenario: Scenario) -> Iterator[Finding]:
             usable_us = attrs.aggr_us // attrs.sample_us * attrs.sample_us
             text = f"an aggregation is a whole number of samples: {usable_us} us instead of {attrs.aggr_us} us"
             yield Finding("interval-remainder", "info", f"contexts[{c}].attrs.aggr_us", text, f"set aggr_us = {usable_us}")
+
+
+@rule
+def tick_longer_than_a_sample(scenario: Scenario) -> Iterator[Finding]:
+    """Pages are touched or not in each tick: of the samples that fall into one, a single one can find it."""
+    for c, (text, sample_us) in tick_over_sample(scenario).items():
+        fix = f"shorten workload.tick_us to {sample_us}"
+        yield Finding("tick-over-sample", "warning", f"contexts[{c}].attrs.sample_us", text, fix)
 
 
 @rule
