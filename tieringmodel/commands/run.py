@@ -3,15 +3,11 @@
 from __future__ import annotations
 
 import argparse
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from .arguments import SCENARIO_HELP, open_given
 from .output import mark, strict_json
 from .results import add_common, command_line, duration_of, writable, write_netcdf
-
-if TYPE_CHECKING:
-
-    pass
 
 
 def add(commands: Any) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import re
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -131,7 +132,12 @@ def _assignment(text: str, option: str) -> tuple[str, list[Any]]:
     path, equals, values = text.partition("=")
     if not equals or not path.strip() or not values.strip():
         raise InputError(option, f"{text!r} is not PATH=V1,V2,…", f"write e.g. {option} contexts.0.attrs.aggr_us=100000,200000")
-    return path.strip(), [_value(v) for v in values.split(",")]
+    found = [v.strip() for v in values.split(",")]
+    with_unit = [v for v in found if re.fullmatch(r"[-+0-9._]*[0-9.] *[a-zA-Zµ%]+", v)]
+    if any(re.fullmatch(r"0[0-9]+", v) for v in found) or (with_unit and any(re.fullmatch(r"[-+0-9._]+", v) for v in found)):
+        text = f"{text!r} holds a comma that may stand for decimals or thousands"
+        raise InputError(option, text, "write a decimal point, no thousands separators, and a unit with each value or with none")
+    return path.strip(), [_value(v) for v in found]
 
 
 def _value(text: str) -> Any:
