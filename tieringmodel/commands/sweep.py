@@ -136,7 +136,7 @@ def _assignment(text: str, option: str) -> tuple[str, list[Any]]:
     with_unit = [v for v in found if re.fullmatch(r"[-+0-9._]*[0-9.] *[a-zA-Zµ%]+", v)]
     if any(re.fullmatch(r"0[0-9]+", v) for v in found) or (with_unit and any(re.fullmatch(r"[-+0-9._]+", v) for v in found)):
         text = f"{text!r} holds a comma that may stand for decimals or thousands"
-        raise InputError(option, text, "write a decimal point, no thousands separators, and a unit with each value or with none")
+        raise InputError(option, text, "write a decimal point, no thousands separators, and a unit with every value or none")
     return path.strip(), [_value(v) for v in found]
 
 

@@ -14,6 +14,9 @@ SCHEMA_VERSION = 1
 """Of datasets of runs, comparisons and sweeps; raised when a variable or attribute changes its meaning or is gone."""
 
 
+Coordinate = tuple[str | tuple[str, ...], npt.NDArray[Any]]
+
+
 class Variable(NamedTuple):
     """One output variable."""
 
@@ -120,7 +123,7 @@ COORDINATES: dict[str, tuple[str, str]] = {
     "snapshot_time": ("s", "time of a region snapshot"),
     "snapshot_context": ("1", "context of a region snapshot"),
     "scheme_context": ("1", "context of a scheme"),
-    "scheme_action": ("1", "action of a scheme"),
+    "scheme_action": ("1", "action of a scheme; by time too where events change it"),
     "goal_scheme": ("1", "scheme of a goal"),
     "goal_metric": ("1", "metric of a goal"),
     "filter": ("1", "filter, numbered over all schemes, core filters of a scheme before the others"),
@@ -129,8 +132,8 @@ COORDINATES: dict[str, tuple[str, str]] = {
 }
 
 
-def described(data: Mapping[str, npt.NDArray[Any]], coords: Mapping[str, tuple[str, npt.NDArray[Any]]]) -> xr.Dataset:
-    """Return variables and coordinates (dimension, values) as a dataset that says what they are.
+def described(data: Mapping[str, npt.NDArray[Any]], coords: Mapping[str, Coordinate]) -> xr.Dataset:
+    """Return variables and coordinates (dimensions, values) as a dataset that says what they are.
 
     Everything is handed over in xarray's own types: given bare arrays it asks whether they are Dask's, and loads Dask for
     that where it is installed, a quarter of a warm first use.

@@ -302,9 +302,7 @@ def drift(
     return hot.windows(iter(out))
 
 
-def sequence(
-    phases: Sequence[tuple[Workload, int | str]], *, tick_us: int | str | None = None, ends: bool = False
-) -> Workload:
+def sequence(phases: Sequence[tuple[Workload, int | str]], *, tick_us: int | str | None = None, ends: bool = False) -> Workload:
     """Return workloads on the same pages one after another.
 
     Parameters

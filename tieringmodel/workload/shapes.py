@@ -238,9 +238,7 @@ def _ranked(n: int, classes: Classes) -> Workload:
     )
 
 
-def streaming(
-    n_pages: int, *, bytes_per_s: float | str, tick_us: int | str | None = None, max_groups: int = 4096
-) -> Workload:
+def streaming(n_pages: int, *, bytes_per_s: float | str, tick_us: int | str | None = None, max_groups: int = 4096) -> Workload:
     """Return a sweep over all pages in order, again and again.
 
     See `sweep_groups` for what is exact: each pass touches each page once, a pass takes a whole number of ticks. The visit
