@@ -98,8 +98,7 @@ def activities(truth: Activity | Scenario, duration: str | float, interval: str 
     from ..workload.access import AccessTable
     from ..workload.truth import page_rates
 
-    tick_us = truth.tick_us
-    workload = truth.timed_workload
+    tick_us, workload = truth.tick_us, truth.timed_workload
     table = AccessTable(workload, tick_us, 0)
     memory = PhysicalMemory(truth.machine, truth.workload, table.page_class, n_classes=len(table.groups_of_class))
     node = memory.nids[memory.node_of_pages()]

@@ -221,7 +221,7 @@ class Recorder:
             return "scheme", np.array([s.action for c in self.engine.scenario.contexts for s in c.schemes], dtype=str)
         codes = np.frombuffer(b"".join(self.rows), row_layout(self.engine))["quota"]["action"]
         if (codes == codes[0]).all():
-            return "scheme", np.array(ACTIONS)[codes[0]]
+            return "scheme", np.array([ACTIONS[code] for code in codes[0]], dtype=str)
         return ("time", "scheme"), np.array(ACTIONS)[codes]
 
     def state(self) -> dict[str, Any]:

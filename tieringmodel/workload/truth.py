@@ -15,7 +15,7 @@ from . import arguments as check
 
 def _moment(accesses: Workload | Scenario, at_us: int | str, where: str) -> tuple[Workload, int, int]:
     """Return the workload, the tick at `at_us` and a tick's length."""
-    workload = accesses.workload if isinstance(accesses, Scenario) else accesses
+    workload = accesses.timed_workload if isinstance(accesses, Scenario) else accesses
     time_us, tick_us = parse_us(at_us, f"{where}.at_us"), accesses.tick_us
     for i, g in enumerate(workload.groups) if tick_us is None else ():
         if g.kind != "rate" or (time_us and (g.start_tick, g.end_tick) != (0, check.FOREVER)):
