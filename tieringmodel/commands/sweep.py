@@ -7,6 +7,7 @@ import json
 import os
 import re
 import sys
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import reduce
@@ -56,6 +57,7 @@ def add(commands: Any) -> None:
         help="STORE.zarr, resumable, or a .nc file written at the end "
         "(default: tieringmodel-out/sweep-….zarr, a name of its own for each sweep)",
     )
+    o("--keep-old", action="store_true", help="keep stored points that other code of this package has made")
     o("--json", action="store_true", help="print one JSON object")
 
 
@@ -74,15 +76,19 @@ def run(arguments: argparse.Namespace) -> int:
         raise InputError(str(output.parent), "is not writable", "name another place with -o")
     resumable = output.suffix == ".zarr"
     with _executor(arguments.executor) as executor:
-        ds = sweep(
-            scenario,
-            design,
-            duration=arguments.duration,
-            seed=arguments.seed,
-            executor=executor,
-            workers=arguments.workers,
-            store=output if resumable else None,
-        )
+        with warnings.catch_warnings():
+            warnings.filterwarnings("always", category=UserWarning, module="tieringmodel")
+            warnings.showwarning = lambda message, *_: print(f"tieringmodel: {message}", file=sys.stderr)
+            ds = sweep(
+                scenario,
+                design,
+                duration=arguments.duration,
+                seed=arguments.seed,
+                executor=executor,
+                workers=arguments.workers,
+                store=output if resumable else None,
+                keep_old=arguments.keep_old,
+            )
     if not resumable:
         write_netcdf(ds, output)
     failed = int((ds["error"] != "").sum())
