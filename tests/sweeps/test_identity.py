@@ -117,7 +117,7 @@ def compiled(k: float) -> Any:
 VALUES = [
     (1, 2), (1.0, 2.0), (1, 1.0), (True, 1), ("a", "b"), (b"a", b"b"), ((1, 2), (2, 1)), ([1], [1, 2]), ([1], (1,)), ({1}, {2}),
     ({"a": 1}, {"a": 2}), ({"a": 1}, {"b": 1}), (None, 0), (frozenset({1}), frozenset({2})), (range(3), range(4)),
-    (np.zeros(3), np.ones(3)), (np.zeros(3), np.zeros(4)), (np.zeros(3), np.zeros(3, int)), (np.zeros((2, 3)), np.zeros((3, 2))),
+    (np.zeros(3), np.ones(3)), (np.zeros(3), np.zeros(4)), (np.zeros(3), np.zeros(3, int)), (np.zeros((2, 3)), np.zeros(6)),
     (np.float64(1), np.float64(2)), (np.dtype("f4"), np.dtype("f8")), (np.array([{}], object), np.array([{1: 2}], object)),
     (Path("a"), Path("b")), (Pair(1, 2), Pair(1, 3)), (Colour.RED, Colour.BLUE), (Frozen(1), Frozen(2)),
     (xr.DataArray([1.0], dims="x"), xr.DataArray([2.0], dims="x")), (np.random.default_rng(1), np.random.default_rng(2)),
@@ -131,8 +131,8 @@ VALUES = [
     "hold",
     [
         closing, Share, Slotted, lambda v: functools.partial(share, node=v), lambda v: functools.partial(share, v),
-        lambda v: Share(v).__call__, lambda v: Share({"deep": [v]}), lambda v: decorated(v)(share), lambda v: Decorated(share, v),
-        lambda v: functools.lru_cache(closing(v)), lambda v: (lambda ds, held=v: held), lambda v: Share(closing(v)),
+        lambda v: Share(v).__call__, lambda v: Share({"deep": [v]}), lambda v: decorated(v)(share),
+        lambda v: Decorated(share, v), lambda v: functools.lru_cache(closing(v)), lambda v: (lambda ds, held=v: held), lambda v: Share(closing(v)),
     ],
 )  # fmt: skip
 def test_whatever_holds_a_value_is_another_with_another_value(hold: Callable[[Any], Any], one: Any, other: Any) -> None:

@@ -98,6 +98,8 @@ def compare(
     }
     first = next(iter(runs.values())).scenario
     what = what or controlled(first, at_us=duration_us - 1)
+    for policy in runs.values():
+        policy.scenario.machine.need_node(what.nid, "what.nid")
     n_eligible = touched_pages(first.workload) if what.kind == "access" else first.workload.n_pages
     grid = np.linspace(0.0, duration_s, 1 + min(1000, max(60, int(duration_s))))
     shares, rates, summaries = [], [], []
@@ -144,6 +146,7 @@ def compare(
             "policy": ("policy", np.array(names, dtype=str)),
             "time": ("time", grid, {"units": "s", "long_name": "simulated time"}),
             "snapshot_time": ("snapshot", snapshots["snapshot_time"].values, {"units": "s"}),
+            "snapshot_context": ("snapshot", snapshots["snapshot_context"].values, {"units": "1"}),
         },
     )
     for name in data:

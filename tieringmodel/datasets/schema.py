@@ -112,6 +112,11 @@ OF_RECLAIM: dict[str, Variable] = {
 }
 """Variables of runs in which pages can be reclaimed, beside `VARIABLES`."""
 
+OF_TARGETS: dict[str, Variable] = {
+    "region_target": Variable(("region",), "1", "target of a region's context", "after merging"),
+}
+"""Variables of runs in which a context has several targets, beside `VARIABLES`."""
+
 COORDINATES: dict[str, tuple[str, str]] = {
     "time": ("s", "simulated time since DAMON was turned on"),
     "node": ("1", "NUMA node id"),
@@ -153,6 +158,6 @@ def described(data: Mapping[str, npt.NDArray[Any]], coords: Mapping[str, Coordin
     }
     for index in indexes.values():
         made |= index.create_variables(made)
-    about = VARIABLES | OF_RECLAIM
+    about = VARIABLES | OF_RECLAIM | OF_TARGETS
     variables = {name: xr.Variable(about[name].dims, values, about[name].attrs, fastpath=True) for name, values in data.items()}
     return xr.Dataset(variables, xr.Coordinates(made, indexes))

@@ -165,6 +165,9 @@ class Context(Checked):
                     path = f"schemes[{i}].quota.goals[{j}].metric"
                     text = f"{goal.metric} needs {metric.ops[0]}, the context uses {self.ops} (EINVAL)"
                     raise KernelRefusal(path, text, "use ops paddr or another metric")
+                if goal.lag_cache and self.ops != "paddr":
+                    text = f"follows regions from node to node, which addresses of {self.ops} do not tell"
+                    raise InputError(f"schemes[{i}].quota.goals[{j}].lag_cache", text, "use ops paddr, or leave it out")
         if any(b <= a for a, b in pairwise((0, *self.aggr_times_us))):
             raise InputError("aggr_times_us", "does not increase from 0", "list the ends of aggregations in order")
         samples = self.attrs.aggr_us // self.attrs.sample_us

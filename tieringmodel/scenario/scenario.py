@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from ..errors import InputError
-from ..fields import Checked, suggest, with_path
+from ..fields import Checked, with_path
 from ..rich_html import folded, table, titled
 from ..units import format_bytes
 from .context import Attrs, Context
@@ -123,9 +123,8 @@ class Scenario(Checked):
             if place.weights and (len(place.weights) != len(nids) or not sum(place.weights)):
                 text = f"{list(place.weights)} are not one weight per node"
                 raise InputError(f"workload.placement[{i}].weights", text, f"give {len(nids)} weights, not all 0")
-            if place.start_bytes is None and place.nid not in nids:
-                text = f"node {place.nid} is not in the machine"
-                raise InputError(f"workload.placement[{i}].nid", text, suggest(str(place.nid), map(str, nids)))
+            if place.start_bytes is None:
+                self.machine.need_node(place.nid, f"workload.placement[{i}].nid")
         for i, context in enumerate(self.contexts):
             if context.ops != "paddr" and not self.workload.vmas:
                 raise InputError(f"contexts[{i}].ops", f"{context.ops} needs mappings", "give workload.vmas")

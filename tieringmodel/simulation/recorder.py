@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 MAX_LAG = 32
 _QUOTA = ("esz_bp", "score", "resets", "rmap_walks", "held_windows", "full_windows", "quota_bound")
 _CONTEXT = ("nr_regions", "sample_us", "asleep_us")
+_KEPT = (*COLUMNS, "target")
 
 
 class Returns:
@@ -133,7 +134,8 @@ class Recorder:
         """Keep a region snapshot now and then."""
         if self.every and kdamond.aggregations % self.every == 0:
             now = kdamond.memory.now_ns * 1e-9
-            columns = kdamond.regions.columns()
+            of_target = np.diff(kdamond.regions.ptr)
+            columns = kdamond.regions.columns() | {"target": np.repeat(np.arange(of_target.size, dtype=np.uint64), of_target)}
             self.snapshots.append((now, kdamond.index, columns))
 
     def applied(self, kdamond: Kdamond, events: npt.NDArray[Any]) -> None:
@@ -237,7 +239,7 @@ class Recorder:
             "snapshot_time": np.array([t for t, _, _ in self.snapshots]),
             "snapshot_of": [i for _, i, _ in self.snapshots],
             "snapshot_sizes": [c["start"].size for c in columns],
-            "snapshot": {n: np.concatenate([c[n] for c in columns] or [np.zeros(0, np.uint64)]) for n in COLUMNS},
+            "snapshot": {n: np.concatenate([c[n] for c in columns] or [np.zeros(0, np.uint64)]) for n in _KEPT},
         }
 
     def restore(self, state: dict[str, Any]) -> None:
@@ -257,7 +259,7 @@ class Recorder:
         edges = np.cumsum([0, *state["snapshot_sizes"]]).tolist()
         times, of, columns = state["snapshot_time"].tolist(), state["snapshot_of"], state["snapshot"]
         self.snapshots = [
-            (at, i, {name: columns[name][a:b] for name in COLUMNS})
+            (at, i, {name: columns[name][a:b] for name in _KEPT})
             for at, i, a, b in zip(times, of, edges[:-1], edges[1:], strict=True)
         ]
 
@@ -283,6 +285,8 @@ class Recorder:
             [np.zeros(0, np.uint64), *[k.rejected[: len(_filters(k))] for k in engine.kdamonds]]
         )
         contexts = engine.scenario.contexts
+        if any(len(c.targets) > 1 for c in contexts) or any(c["target"].any() for c in columns):
+            data["region_target"] = np.concatenate([c["target"] for c in columns] or [np.zeros(0, np.uint64)])
         schemes = [(i, s) for i, c in enumerate(contexts) for s in c.schemes]
         goals = [k for k, (_, s) in enumerate(schemes) for _ in s.quota.goals]
         first = np.cumsum([0, *[len(k.schemes) for k in engine.kdamonds]]).tolist()
