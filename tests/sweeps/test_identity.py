@@ -132,7 +132,8 @@ VALUES = [
     [
         closing, Share, Slotted, lambda v: functools.partial(share, node=v), lambda v: functools.partial(share, v),
         lambda v: Share(v).__call__, lambda v: Share({"deep": [v]}), lambda v: decorated(v)(share),
-        lambda v: Decorated(share, v), lambda v: functools.lru_cache(closing(v)), lambda v: (lambda ds, held=v: held), lambda v: Share(closing(v)),
+        lambda v: Decorated(share, v),
+        lambda v: functools.lru_cache(closing(v)), lambda v: (lambda ds, held=v: held), lambda v: Share(closing(v)),
     ],
 )  # fmt: skip
 def test_whatever_holds_a_value_is_another_with_another_value(hold: Callable[[Any], Any], one: Any, other: Any) -> None:
