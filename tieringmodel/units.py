@@ -14,7 +14,9 @@ MAX_PAGES = 2**32 - 2
 """Pages, or frames of a machine: 32 bits number them and leave two numbers free."""
 ULONG_MAX = 2**64 - 1
 LONG_MAX = 2**63 - 1
-LONGEST_US = 2**62 // 1000
+FOREVER = 2**62
+"""A workload tick that no run comes to."""
+LONGEST_US = FOREVER // 1000
 """146 years: the longest time that a signed 64-bit clock in ns counts, with room to add."""
 UINT_MAX = 2**32 - 1
 KIB, MIB, GIB = 1 << 10, 1 << 20, 1 << 30

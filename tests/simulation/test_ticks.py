@@ -16,8 +16,8 @@ import tieringmodel as tm
 from tieringmodel import cli
 from tieringmodel.interop.load import open_scenario
 from tieringmodel.scenario import tick_over_sample
-from tieringmodel.scenario.workload import FOREVER
 from tieringmodel.simulation.engine import Engine
+from tieringmodel.units import FOREVER
 from tieringmodel.workload.access import AccessTable
 
 HOT = {"hot_pages": 100, "hot_rate_hz": 20_000.0}

@@ -18,7 +18,7 @@ import numpy as np
 from ..damon.quota import reset_interval_jiffies
 from ..damon.table import default_rejects, split_filters
 from ..scenario import Context, Filter, Scenario, Scheme
-from ..units import PAGE_SZ, UINT_MAX
+from ..units import FOREVER, PAGE_SZ, UINT_MAX
 from .expected_accesses import Touches, touches_of
 from .initial_placement import Places
 
@@ -197,7 +197,7 @@ class ScenarioFacts:
             SchemeFacts(self, c, s) for c, x in enumerate(scenario.contexts) for s, y in enumerate(x.schemes) if y.enabled
         ]
         changes = {t for g in scenario.workload.groups for t in (g.start_tick, g.end_tick)}
-        self.phases = (0, *sorted(t for t in changes if 0 < t < 2**62))
+        self.phases = (0, *sorted(t for t in changes if 0 < t < FOREVER))
         self._touches: dict[int, Touches] = {}
         self._nodes_of: dict[int, np.ndarray] = {}
 

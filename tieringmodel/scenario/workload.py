@@ -8,10 +8,7 @@ from typing import ClassVar
 
 from ..errors import InputError
 from ..fields import Checked
-from ..units import LONG_MAX, LONGEST_US, UINT_MAX
-
-FOREVER = 2**62
-"""A tick that no run comes to."""
+from ..units import FOREVER, LONG_MAX, LONGEST_US, UINT_MAX
 
 
 @dataclass(frozen=True)

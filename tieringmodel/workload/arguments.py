@@ -8,8 +8,7 @@ import numpy.typing as npt
 from .. import checks
 from ..errors import InputError
 from ..scenario import Attrs
-from ..scenario.workload import FOREVER
-from ..units import MAX_PAGES, integer, number, parse_us
+from ..units import FOREVER, MAX_PAGES, integer, number, parse_us
 
 TICK_US = Attrs.sample_us
 MAX_GROUPS = 65_535

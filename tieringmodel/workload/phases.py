@@ -12,9 +12,8 @@ from itertools import pairwise
 
 from ..errors import InputError
 from ..scenario import Group, Workload
-from ..units import PAGE_SZ, ULONG_MAX, parse_bytes
+from ..units import FOREVER, PAGE_SZ, ULONG_MAX, parse_bytes
 from . import arguments as check
-from .arguments import FOREVER
 from .windows import Window, hot_windows
 
 

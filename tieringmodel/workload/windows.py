@@ -8,8 +8,8 @@ from itertools import pairwise
 from typing import NamedTuple
 
 from ..scenario import Group, Workload
+from ..units import FOREVER
 from . import arguments as check
-from .arguments import FOREVER
 
 
 class Window(NamedTuple):
