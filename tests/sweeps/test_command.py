@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 import xarray as xr
+import zarr
 from small import pull, push, scenario
 
 import tieringmodel as tm
@@ -141,3 +142,18 @@ def test_ctrl_c_says_how_to_go_on(capsys: pytest.CaptureFixture[str], monkeypatc
     assert cli.main(["sweep", "x.toml", "--seeds", "2", *QUICK, "-o", "s.zarr"]) == 130
     said = "tieringmodel: interrupted; 0 of 2 points are finished, the same call goes on from s.zarr\n"
     assert capsys.readouterr().err == said
+
+
+def test_points_of_other_code_are_counted_on_stderr(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    words = ["sweep", "x.toml", "--seeds", "2", *QUICK, "-o", "s.zarr"]
+    assert cli.main(words) == 0
+    first = capsys.readouterr().out
+    for more, fate in ((["--keep-old"], "kept"), ([], "computed again")):
+        group = zarr.open_group("s.zarr", mode="r+", use_consolidated=False)
+        codes = [code | {"tieringmodel": "of another day"} for code in json.loads(str(group.attrs["code"]))]
+        group.attrs["code"] = json.dumps(codes)
+        assert cli.main([*words, *more]) == 0
+        said = f"tieringmodel: s.zarr: of 2 points 2 were made with other code of tieringmodel; they are {fate}\n"
+        assert capsys.readouterr() == (first, said)
+    assert cli.main(words) == 0
+    assert capsys.readouterr() == (first, "")
