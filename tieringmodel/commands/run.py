@@ -70,4 +70,3 @@ def run(arguments: argparse.Namespace) -> int:
         for clause in clauses:
             print(f"{mark(clause.ok)} {clause}")
     return 0 if all(clause.ok for clause in clauses) else 1
-
