@@ -24,7 +24,7 @@ def picky(ds: xr.Dataset) -> dict[str, Any]:
     seed = ds.attrs["seed"]
     if seed == 0:
         raise ValueError("no luck with 0")
-    return {"n": 1.5 if seed == 3 else 1}
+    return {"n": "many" if seed == 3 else 1}
 
 
 def deadly(ds: xr.Dataset) -> dict[str, Any]:

@@ -60,6 +60,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         Arguments without the program's name; by default those of the process.
     """
     own, line = split_line(sys.argv[1:] if argv is None else argv)
+    for word in (*own, *line):
+        if not word.isprintable() and "\0" in word:
+            complain(f"{word!r} holds a NUL, which no file and no option has in its name")
+            return 2
     top = parser()
     arguments = top.parse_args(own)
     arguments.line, arguments.top = line, top

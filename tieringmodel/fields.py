@@ -137,6 +137,11 @@ class Checked:
         return dataclasses.replace(self, **changes)  # type: ignore[type-var]
 
 
+def position(head: str, end: int) -> int:
+    """Return the position that a part of a path names, at most `end`; -1 if it names none."""
+    return int(head) if head.isascii() and head.isdigit() and len(head) < 10 and int(head) <= end else -1
+
+
 def with_path(item: T, path: str, value: Any) -> T:
     """Return a copy of a scenario (or a part of it) with one field changed.
 
@@ -156,9 +161,9 @@ def with_path(item: T, path: str, value: Any) -> T:
     """
     head, _, rest = path.partition(".")
     if isinstance(item, tuple):
-        if not head.isdigit() or int(head) > len(item) or (rest and int(head) == len(item)):
+        k = position(head, len(item) - bool(rest))
+        if k < 0:
             raise InputError(head, f"is not a position in a list of {len(item)}", f"write 0..{max(len(item) - 1, 0)}")
-        k = int(head)
         return (*item[:k], _inside(item[k], f"[{k}]", rest, value) if rest else value, *item[k + 1 :])  # type: ignore[return-value]
     names = [f.name for f in dataclasses.fields(item)] if isinstance(item, Checked) else []  # type: ignore[arg-type]
     if head not in names:

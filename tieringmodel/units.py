@@ -14,7 +14,9 @@ MAX_PAGES = 2**32 - 2
 """Pages, or frames of a machine: 32 bits number them and leave two numbers free."""
 ULONG_MAX = 2**64 - 1
 LONG_MAX = 2**63 - 1
-LONGEST_US = 2**62 // 1000
+FOREVER = 2**62
+"""A workload tick that no run comes to."""
+LONGEST_US = FOREVER // 1000
 """146 years: the longest time that a signed 64-bit clock in ns counts, with room to add."""
 UINT_MAX = 2**32 - 1
 KIB, MIB, GIB = 1 << 10, 1 << 20, 1 << 30
@@ -30,7 +32,21 @@ _TIME_US: dict[str, Decimal | int] = {
 }  # fmt: skip
 _BP: dict[str, int] = {"": 1, "bp": 1, "%": 100}
 _UNITLESS = re.compile(r"\s*(max|0x[0-9a-f_]+)\s*", re.IGNORECASE)
+_GROUPED = re.compile(r"[-+]?[1-9][0-9]{0,2}(,[0-9]{3})+(\.[0-9]*)?([eE][-+]?[0-9]+)?")
 _QUANTITY = re.compile(r"\s*([-+0-9.,_eE]*?[0-9.])\s*([a-zA-Zµ%]*)\s*")
+
+
+def ungrouped(text: str, where: str) -> str:
+    """Return a number's text without thousands separators.
+
+    Raises
+    ------
+    InputError
+        If a comma does not part groups of three digits: ``"1,5"`` is no 15.
+    """
+    if "," in text and not _GROUPED.fullmatch(text):
+        raise InputError(where, f"{text!r} has a comma that does not part thousands", "write decimals with a point, as in 1.5")
+    return text.replace(",", "").replace("_", "")
 
 
 def _quantity(text: str, scale: Mapping[str, Decimal | int], where: str, example: str) -> int:
@@ -38,7 +54,7 @@ def _quantity(text: str, scale: Mapping[str, Decimal | int], where: str, example
     if not match or match[2].lower() not in scale:
         raise InputError(where, f"{text!r} is not understood", f"write it like {example}")
     try:
-        value = Decimal(match[1].replace(",", "").replace("_", "")) * scale[match[2].lower()]
+        value = Decimal(ungrouped(match[1], where)) * scale[match[2].lower()]
     except (InvalidOperation, Overflow):
         raise InputError(where, f"{text!r} is not a number with a unit", f"write it like {example}") from None
     if value.adjusted() > MOST_DIGITS:  # int() of it would be as long as its exponent says
@@ -60,7 +76,7 @@ def integer(value: object, where: str) -> int:
         if value.strip().lower() == "max":
             return ULONG_MAX
         try:
-            return _short(int(value.replace(",", "").replace("_", ""), 0), where)
+            return _short(int(ungrouped(value.strip(), where), 0), where)
         except InputError:
             raise
         except ValueError:

@@ -216,7 +216,8 @@ def test_the_recorded_overshoot_is_foreseen():
 
 @pytest.mark.parametrize("name", ["B2_paddr", "B4_intervals_autotune", "C5_tier_temporal_shift", "D1_dests_3_2_noquota"])
 def test_the_other_recordings_have_no_errors(name):
-    assert not [f for f in lint(tm.load(name)) if f.level != "info"]
+    found = [f.code for f in lint(tm.load(name)) if f.level != "info"]
+    assert found == (["tick-over-sample"] if name == "B4_intervals_autotune" else [])
 
 
 # ---- any scenario -------------------------------------------------------------------------------------------------

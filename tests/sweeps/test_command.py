@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 import xarray as xr
+import zarr
 from small import pull, push, scenario
 
 import tieringmodel as tm
@@ -98,7 +99,10 @@ def test_long_tables_are_cut(capsys: pytest.CaptureFixture[str]) -> None:
         ([], "--grid: is missing"),
         (["--grid", "a"], "--grid: 'a' is not PATH=V1,V2"),
         (["--grid", "a="], "--grid: 'a=' is not PATH=V1,V2"),
-        (["--grid", f"{QUOTA}=1,2Mob"], "sz_bytes: '2Mob' is not understood"),
+        (["--grid", f"{QUOTA}=1 B,2Mob"], "sz_bytes: '2Mob' is not understood"),
+        (["--grid", f"{QUOTA}=1,5 MiB"], "holds a comma that may stand for decimals or thousands"),
+        (["--zip", f"{QUOTA}=1 MiB,2,5 MiB"], "holds a comma that may stand for decimals or thousands"),
+        (["--grid", f"{QUOTA}=1,000"], "holds a comma that may stand for decimals or thousands"),
         (["--grid", "workload.speed=1"], "workload.speed: is not a known key"),
         (["--zip", "a=1", "--zip", "a=2"], "--zip: names a twice"),
         (["--zip", "a=1", "--zip", "b=2,3"], "a: 1, b: 2"),
@@ -138,3 +142,18 @@ def test_ctrl_c_says_how_to_go_on(capsys: pytest.CaptureFixture[str], monkeypatc
     assert cli.main(["sweep", "x.toml", "--seeds", "2", *QUICK, "-o", "s.zarr"]) == 130
     said = "tieringmodel: interrupted; 0 of 2 points are finished, the same call goes on from s.zarr\n"
     assert capsys.readouterr().err == said
+
+
+def test_points_of_other_code_are_counted_on_stderr(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    words = ["sweep", "x.toml", "--seeds", "2", *QUICK, "-o", "s.zarr"]
+    assert cli.main(words) == 0
+    first = capsys.readouterr().out
+    for more, fate in ((["--keep-old"], "kept"), ([], "computed again")):
+        group = zarr.open_group("s.zarr", mode="r+", use_consolidated=False)
+        codes = [code | {"tieringmodel": "of another day"} for code in json.loads(str(group.attrs["code"]))]
+        group.attrs["code"] = json.dumps(codes)
+        assert cli.main([*words, *more]) == 0
+        said = f"tieringmodel: s.zarr: of 2 points 2 were made with other code of tieringmodel; they are {fate}\n"
+        assert capsys.readouterr() == (first, said)
+    assert cli.main(words) == 0
+    assert capsys.readouterr() == (first, "")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import functools
 import json
 import os
 import shutil
@@ -181,7 +182,7 @@ def test_ctrl_c_keeps_what_is_finished(tmp_path: Path, monkeypatch: pytest.Monke
     [
         ({"duration": "3 s"}, "holds a sweep with another duration_s; name another store"),
         ({"series": ()}, "with another series"),
-        ({"measure": final, "snapshots": 1}, "with another measure and another measure_source and another snapshots"),
+        ({"measure": final, "snapshots": 1}, "with another measure and another snapshots"),
     ],
 )
 def test_another_sweep_is_refused(options: dict[str, Any], expected: str, copy: Path) -> None:
@@ -192,15 +193,132 @@ def test_another_sweep_is_refused(options: dict[str, Any], expected: str, copy: 
     assert files(copy) == before
 
 
-def test_another_design_scenario_or_version_is_refused(copy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_another_design_or_scenario_is_refused(copy: Path) -> None:
     with pytest.raises(tm.InputError, match="with another design;"):
         tm.sweep(SC, DESIGN | {"seed": range(5)}, store=copy, **COMPLETE)
     with pytest.raises(tm.InputError, match="with another scenario;"):
         tm.sweep(scenario(pull(5000), push()), DESIGN, store=copy, **COMPLETE)
-    attrs = copy / "zarr.json"
-    attrs.write_text(attrs.read_text().replace(f'"tieringmodel": "{tm.__version__}"', '"tieringmodel": "0.0.1"'))
-    with pytest.raises(tm.InputError, match=r"was begun by tieringmodel 0.0.1, this is "):
-        run(copy)
+
+
+# ---- other code -------------------------------------------------------------------------------------------------------
+
+
+def of_other_code(path: Path) -> None:
+    """Make a store look as if another build of the package had made it."""
+    group = zarr.open_group(path, mode="r+", use_consolidated=False)
+    codes = [code | {"tieringmodel": "0" * 16} for code in json.loads(str(group.attrs["code"]))]
+    group.attrs.update({"code": json.dumps(codes), "tieringmodel": "0.0.1"})
+
+
+def test_points_of_other_code_are_run_again(copy: Path, swept: xr.Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
+    forget(copy, [(0, 1), (2, 3)])
+    of_other_code(copy)
+    seeds = count_runs(monkeypatch)
+    with pytest.warns(UserWarning, match="of 12 points 10 were made with other code of tieringmodel; they are computed again"):
+        xr.testing.assert_identical(run(copy), swept)
+    assert len(seeds) == 12
+    assert [p.name for p in copy.parent.iterdir()] == ["s.zarr"]
+    xr.testing.assert_identical(run(copy), swept)
+    assert len(seeds) == 12
+
+
+def test_points_of_other_code_stay_if_asked(copy: Path, swept: xr.Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
+    forget(copy, [(0, 1), (2, 3)])
+    of_other_code(copy)
+    seeds = count_runs(monkeypatch)
+    with pytest.warns(UserWarning, match="of 12 points 10 were made with other code of tieringmodel; they are kept"):
+        mixed = run(copy, keep_old=True)
+    assert seeds == [1, 3]
+    assert len(json.loads(mixed.attrs["code"])) == 2
+    xr.testing.assert_equal(mixed, swept)
+    with xr.open_zarr(copy) as stored:
+        xr.testing.assert_identical(stored.load(), mixed)
+    with pytest.warns(UserWarning, match="of 12 points 12 were made .* computed again"):  # which are old is not known
+        xr.testing.assert_identical(run(copy), swept)
+
+
+def test_a_measure_that_reads_other_values_is_run_again(tmp_path: Path) -> None:
+    path = tmp_path / "s.zarr"
+    for factor in (1, 2):
+        measure = functools.partial(scaled, factor=factor)
+        options: dict[str, Any] = {"measure": measure, "duration": "1 s"}
+        expected = tm.sweep(SC, {"seed": range(3)}, **options)
+        if factor == 1:
+            xr.testing.assert_identical(tm.sweep(SC, {"seed": range(3)}, store=path, **options), expected)
+        else:
+            with pytest.warns(UserWarning, match="of 3 points 3 were made with another measure"):
+                again = tm.sweep(SC, {"seed": range(3)}, store=path, **options)
+            xr.testing.assert_identical(again, expected)
+
+
+def scaled(ds: xr.Dataset, factor: int) -> dict[str, Any]:
+    return {"x": factor * ds.attrs["seed"], **({"y": "more"} if factor == 2 else {})}
+
+
+@pytest.mark.parametrize("order", [range(4), [3, 2, 1, 0], [1, 3, 0, 2]])
+@pytest.mark.parametrize("every_s", [0.0, 1e9])
+def test_whole_numbers_become_fractions_in_any_order(
+    order: Any, every_s: float, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "WRITE_EVERY_S", every_s)  # after each point, or all at the end
+    path = tmp_path / "s.zarr"
+    ds = tm.sweep(SC, {"seed": order}, measure=mixed_kinds, duration="0.3 s", store=path)
+    assert ds["x"].dtype == float
+    assert ds["n"].dtype == np.int64
+    assert ds["x"].sel(seed=range(4)).values.tolist() == [0.0, 1.0, 2.75, 3.0]
+    told = ds["error"].sel(seed=range(4)).values.tolist()
+    assert told[:3] == ["", "", ""]
+    assert told[3] == ""
+    with xr.open_zarr(path) as stored:
+        xr.testing.assert_identical(stored.load(), ds)
+
+
+def mixed_kinds(ds: xr.Dataset) -> dict[str, Any]:
+    seed = int(ds.attrs["seed"])
+    return {"x": 2.75 if seed == 2 else seed, "n": seed, "t": "x" * (1 + 10 * seed)}
+
+
+@pytest.mark.parametrize("order", [range(3), [2, 1, 0]])
+def test_numbers_that_no_float_holds_fail_beside_fractions(order: Any) -> None:
+    ds = tm.sweep(SC, {"seed": order}, measure=large, duration="0.3 s").sel(seed=range(3))
+    assert ds["x"].values[[0, 2]].tolist() == [1.0, 0.5]
+    assert np.isnan(ds["x"].values[1])
+    assert ds["n"].values.tolist() == [0, -1, 2]
+    said = f"measure: returned x={2**53 + 1}, too large for the float that other points have; return floats or texts in all"
+    assert ds["error"].values.tolist() == ["", said, ""]
+
+
+def large(ds: xr.Dataset) -> dict[str, Any]:
+    seed = int(ds.attrs["seed"])
+    return {"x": [1, 2**53 + 1, 0.5][seed], "n": seed}
+
+
+def test_a_kill_while_numbers_become_fractions_loses_no_store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "WRITE_EVERY_S", 0.0)
+    options: dict[str, Any] = {"measure": mixed_kinds, "duration": "0.3 s"}
+    expected = tm.sweep(SC, {"seed": range(4)}, **options)
+    from tieringmodel.sweeps.store import Store
+
+    def stop(*_: Any) -> None:
+        raise SystemExit("killed")
+
+    for name in ("_declare", "write"):  # before the column is made anew, and before it is filled
+        path, changing, original = tmp_path / f"{name}.zarr", [False], Store.declare
+        whole = getattr(Store, name)
+
+        def declare(self: Any, variables: Any, coords: Any, changing: Any = changing, original: Any = original) -> bool:
+            changing[0] = "x" in self.group and self.group["x"].dtype != variables["x"][1].dtype
+            return bool(original(self, variables, coords))
+
+        def once(self: Any, *rest: Any, changing: Any = changing, whole: Any = whole) -> Any:
+            return stop() if changing[0] else whole(self, *rest)
+
+        with monkeypatch.context() as patch:
+            patch.setattr(Store, "declare", declare)
+            patch.setattr(Store, name, once)
+            with pytest.raises(SystemExit):
+                tm.sweep(SC, {"seed": range(4)}, store=path, **options)
+        xr.testing.assert_identical(tm.sweep(SC, {"seed": range(4)}, store=path, **options), expected)
 
 
 def test_two_sweeps_do_not_share_a_store(copy: Path) -> None:

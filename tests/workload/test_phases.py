@@ -12,7 +12,7 @@ from hypothesis import example, given, settings
 from tieringmodel import workload as fam
 from tieringmodel.errors import InputError
 from tieringmodel.scenario import Group, Workload
-from tieringmodel.workload.arguments import FOREVER
+from tieringmodel.units import FOREVER
 from tieringmodel.workload.windows import Window, hot_windows
 
 TICK = 1000

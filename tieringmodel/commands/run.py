@@ -3,17 +3,11 @@
 from __future__ import annotations
 
 import argparse
-import math
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from .arguments import SCENARIO_HELP, open_given
 from .output import mark, say, strict_json
 from .results import add_common, command_line, duration_of, writable, write_netcdf
-
-if TYPE_CHECKING:
-    import xarray as xr
-
-    from ..verdicts.judge import Verdict
 
 
 def add(commands: Any) -> None:
@@ -72,24 +66,7 @@ def run(arguments: argparse.Namespace) -> int:
             pages += f", {int(ds['reclaimed_pages'].sum())} reclaimed, {int(ds['faulted_pages'].sum())} back in memory"
         say(f"{ds.sizes['time']} records over {ds.attrs['duration_s']:g} s, {pages}; wrote {path}")
         if verdict is not None:
-            say(_sentence(verdict, ds))
+            say(verdict.text)
         for clause in clauses:
             say(mark(clause.ok), f" {clause}")
     return 0 if all(clause.ok for clause in clauses) else 1
-
-
-def _sentence(verdict: Verdict, ds: xr.Dataset) -> str:
-    """Return kind, the four numbers people ask for first, cause and remedy in one paragraph."""
-    from ..verdicts.expect import residual_mib_s
-
-    values = verdict.numbers
-    settling = values.get("settling_s", math.nan)
-    numbers = [
-        f"settles after {settling:.3g} s" if math.isfinite(settling) else "does not settle",
-        f"overshoot {values['overshoot_bp']:.0f} bp",
-        f"error {values['steady_state_error_bp']:+.0f} bp",
-    ]
-    if "residual_pages_per_s" in values:
-        numbers.append(f"{residual_mib_s(ds, values):.3g} MiB/s at the end")
-    help_with = f" What would help: {verdict.fix}." if verdict.fix else ""
-    return f"{verdict.kind}: {', '.join(numbers)}. {verdict.cause[:1].upper()}{verdict.cause[1:]}.{help_with}"

@@ -5,7 +5,9 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import re
 import sys
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import reduce
@@ -55,6 +57,7 @@ def add(commands: Any) -> None:
         help="STORE.zarr, resumable, or a .nc file written at the end "
         "(default: tieringmodel-out/sweep-….zarr, a name of its own for each sweep)",
     )
+    o("--keep-old", action="store_true", help="keep stored points that other code of this package has made")
     o("--json", action="store_true", help="print one JSON object")
 
 
@@ -73,15 +76,19 @@ def run(arguments: argparse.Namespace) -> int:
         raise InputError(str(output.parent), "is not writable", "name another place with -o")
     resumable = output.suffix == ".zarr"
     with _executor(arguments.executor) as executor:
-        ds = sweep(
-            scenario,
-            design,
-            duration=arguments.duration,
-            seed=arguments.seed,
-            executor=executor,
-            workers=arguments.workers,
-            store=output if resumable else None,
-        )
+        with warnings.catch_warnings():
+            warnings.filterwarnings("always", category=UserWarning, module="tieringmodel")
+            warnings.showwarning = lambda message, *_: print(f"tieringmodel: {message}", file=sys.stderr)
+            ds = sweep(
+                scenario,
+                design,
+                duration=arguments.duration,
+                seed=arguments.seed,
+                executor=executor,
+                workers=arguments.workers,
+                store=output if resumable else None,
+                keep_old=arguments.keep_old,
+            )
     if not resumable:
         write_netcdf(ds, output)
     failed = int((ds["error"] != "").sum())
@@ -131,7 +138,12 @@ def _assignment(text: str, option: str) -> tuple[str, list[Any]]:
     path, equals, values = text.partition("=")
     if not equals or not path.strip() or not values.strip():
         raise InputError(option, f"{text!r} is not PATH=V1,V2,…", f"write e.g. {option} contexts.0.attrs.aggr_us=100000,200000")
-    return path.strip(), [_value(v) for v in values.split(",")]
+    found = [v.strip() for v in values.split(",")]
+    with_unit = [v for v in found if re.fullmatch(r"[-+0-9._]*[0-9.] *[a-zA-Zµ%]+", v)]
+    if any(re.fullmatch(r"0[0-9]+", v) for v in found) or (with_unit and any(re.fullmatch(r"[-+0-9._]+", v) for v in found)):
+        text = f"{text!r} holds a comma that may stand for decimals or thousands"
+        raise InputError(option, text, "write a decimal point, no thousands separators, and a unit with every value or none")
+    return path.strip(), [_value(v) for v in found]
 
 
 def _value(text: str) -> Any:

@@ -98,6 +98,8 @@ def compare(
     }
     first = next(iter(runs.values())).scenario
     what = what or controlled(first, at_us=duration_us - 1)
+    for policy in runs.values():
+        policy.scenario.machine.need_node(what.nid, "what.nid")
     n_eligible = touched_pages(first.workload) if what.kind == "access" else first.workload.n_pages
     grid = np.linspace(0.0, duration_s, 1 + min(1000, max(60, int(duration_s))))
     shares, rates, summaries = [], [], []
@@ -144,6 +146,7 @@ def compare(
             "policy": ("policy", np.array(names, dtype=str)),
             "time": ("time", grid, {"units": "s", "long_name": "simulated time"}),
             "snapshot_time": ("snapshot", snapshots["snapshot_time"].values, {"units": "s"}),
+            "snapshot_context": ("snapshot", snapshots["snapshot_context"].values, {"units": "1"}),
         },
     )
     for name in data:
@@ -222,11 +225,12 @@ def recorded_series(
         total = np.asarray(record[f"n{what.nid}_total_kb"], float)
         return time, np.asarray(1e4 * (total - np.asarray(record[f"n{what.nid}_free_kb"], float)) / total), moved
     tick, tick_us = np.asarray(record["t_ms"], float) * 1e3 / scenario.tick_us, scenario.tick_us
+    groups = scenario.timed_workload.groups
     served, total = np.zeros(time.size), np.zeros(time.size)
-    segments = dict.fromkeys(g.name for g in scenario.workload.groups)
+    segments = dict.fromkeys(g.name for g in groups)
     for name in segments:
         rate = np.zeros(time.size)
-        for g in (g for g in scenario.workload.groups if g.name == name):
+        for g in (g for g in groups if g.name == name):
             rate[(tick >= g.start_tick) & (tick < g.end_tick)] = g.touch_rate_hz(tick_us) * len(g.touched()) / (g.hi - g.lo)
         for nid in (n.nid for n in scenario.machine.nodes):
             pages = np.asarray(record[f"{name}_n{nid}_pages"], float) * rate

@@ -170,7 +170,7 @@ def unwatched(scenario: Scenario, name: str, placement: tuple[Placement, ...] | 
 
     The workload's tick is written down, because left out it follows from the contexts that go.
     """
-    workload = scenario.workload.replace(tick_us=scenario.tick_us)
+    workload = scenario.timed_workload
     if placement is not None:
         workload = workload.replace(placement=placement)
     return scenario.replace(workload=workload, contexts=(), name=f"{scenario.name}: {name}".strip(": "))

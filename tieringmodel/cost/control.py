@@ -308,12 +308,9 @@ def _counts(ds: xr.Dataset, metrics: str) -> tuple[dict[str, float], str]:
     step_us = np.diff(ds["time"].values, prepend=0.0)[:, None] * 1e6
     checks = (step_us / ds["sample_us"].values * ds["nr_regions"].values).sum() if ds.sizes["context"] else 0.0
     schemes = [(i, s) for i, c in enumerate(scenario.contexts) for s in c.schemes]
-    core = ds["sz_tried"].values[-1] if schemes else ()
-    tried_bytes = sum(
-        float(size) * scenario.contexts[i].addr_unit
-        for size, (i, s) in zip(core, schemes, strict=True)
-        if not s.action.startswith("stat")
-    )
+    walks = ds["scheme_action"].values != "stat"  # by scheme, and by time where events change actions
+    core = np.diff(ds["sz_tried"].values.astype(float), axis=0, prepend=0.0)
+    tried_bytes = float((core * walks * [scenario.contexts[i].addr_unit for i, _ in schemes]).sum()) if schemes else 0.0
     frames, reads, how = 0.0, 0.0, "no share goal"
     for k, (context, scheme) in enumerate(schemes):
         resets = float(ds["resets"].values[-1, k])

@@ -236,6 +236,11 @@ def register_metric(name: str, metric: Metric, ops: tuple[str, ...] | None = Non
     FUNCTIONS[name] = metric
 
 
+def own_metrics() -> dict[str, object]:
+    """Return what `register_metric` was given, by name: operations sets and the function."""
+    return {name: (metric_of(name).ops, function) for name, function in FUNCTIONS.items() if name not in metrics.SHIPPED}
+
+
 def unregister_metric(name: str) -> None:
     """Withdraw a metric that `register_metric` offered; other names are ignored.
 

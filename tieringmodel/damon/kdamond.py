@@ -439,7 +439,9 @@ class Kdamond(Stored):
         for i, quota in enumerate(self.quotas):
             for lag in (cache for cache in quota.lags if cache):
                 target = int(self.schemes[i]["target"])
+                if not 0 <= target < self.memory.nids.size:  # it moves nothing, or to several nodes
+                    continue
                 for event in events[(events["scheme"] == i) & (events["sz_applied"] > 0)]:
                     page = int(event["start"]) * self.context.addr_unit // self.memory.page_bytes
-                    source = int(np.searchsorted(self.space.first, page, side="right")) - 1
+                    source = max(int(np.searchsorted(self.space.first, page, side="right")) - 1, 0)
                     lag.moved(source, target, int(event["sz_applied"]), self.jiffies * 1000 // quota.hz)

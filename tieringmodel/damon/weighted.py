@@ -63,7 +63,7 @@ class WeightedMigrate(Stored):
     seed : int
         Key of ``iid``.
     done_mark : bool
-        Mark pages that reached their destination and do not look them up again.
+        Mark pages that reached their destination and do not look them up again; only ``vma_offset`` on paddr looks up any.
     order : int
         Folio order of the workload's pages.
 
@@ -149,8 +149,8 @@ class WeightedMigrate(Stored):
                     kdamond.rejected,
                 )
             ]
-        walks = 0
-        if self.rule == "vma_offset" and not space.virtual:
+        walks, by_rmap = 0, self.rule == "vma_offset" and not space.virtual
+        if by_rmap:
             chosen = self._unmarked(kdamond, chosen)
             walks = chosen.size
             self.rmap_walks += walks
@@ -173,7 +173,7 @@ class WeightedMigrate(Stored):
         there = int(np.count_nonzero((source == target) | (target < 0)))
         tally["sz_there"] += there << shift
         tally["sz_no_frame"] += (target.size - there - moved) << shift
-        if self.done_mark:
+        if self.done_mark and by_rmap:
             now = np.searchsorted(memory.arrays.base, memory.frame_of[pages], side="right") - 1
             self.done[pages[now == target]] = True
         walk_ns = walks * memory.machine.rmap_ns_per_page

@@ -14,6 +14,9 @@ SCHEMA_VERSION = 1
 """Of datasets of runs, comparisons and sweeps; raised when a variable or attribute changes its meaning or is gone."""
 
 
+Coordinate = tuple[str | tuple[str, ...], npt.NDArray[Any]]
+
+
 class Variable(NamedTuple):
     """One output variable."""
 
@@ -109,6 +112,11 @@ OF_RECLAIM: dict[str, Variable] = {
 }
 """Variables of runs in which pages can be reclaimed, beside `VARIABLES`."""
 
+OF_TARGETS: dict[str, Variable] = {
+    "region_target": Variable(("region",), "1", "target of a region's context", "after merging"),
+}
+"""Variables of runs in which a context has several targets, beside `VARIABLES`."""
+
 COORDINATES: dict[str, tuple[str, str]] = {
     "time": ("s", "simulated time since DAMON was turned on"),
     "node": ("1", "NUMA node id"),
@@ -120,7 +128,7 @@ COORDINATES: dict[str, tuple[str, str]] = {
     "snapshot_time": ("s", "time of a region snapshot"),
     "snapshot_context": ("1", "context of a region snapshot"),
     "scheme_context": ("1", "context of a scheme"),
-    "scheme_action": ("1", "action of a scheme"),
+    "scheme_action": ("1", "action of a scheme; by time too where events change it"),
     "goal_scheme": ("1", "scheme of a goal"),
     "goal_metric": ("1", "metric of a goal"),
     "filter": ("1", "filter, numbered over all schemes, core filters of a scheme before the others"),
@@ -129,8 +137,8 @@ COORDINATES: dict[str, tuple[str, str]] = {
 }
 
 
-def described(data: Mapping[str, npt.NDArray[Any]], coords: Mapping[str, tuple[str, npt.NDArray[Any]]]) -> xr.Dataset:
-    """Return variables and coordinates (dimension, values) as a dataset that says what they are.
+def described(data: Mapping[str, npt.NDArray[Any]], coords: Mapping[str, Coordinate]) -> xr.Dataset:
+    """Return variables and coordinates (dimensions, values) as a dataset that says what they are.
 
     Everything is handed over in xarray's own types: given bare arrays it asks whether they are Dask's, and loads Dask for
     that where it is installed, a quarter of a warm first use.
@@ -150,6 +158,6 @@ def described(data: Mapping[str, npt.NDArray[Any]], coords: Mapping[str, tuple[s
     }
     for index in indexes.values():
         made |= index.create_variables(made)
-    about = VARIABLES | OF_RECLAIM
+    about = VARIABLES | OF_RECLAIM | OF_TARGETS
     variables = {name: xr.Variable(about[name].dims, values, about[name].attrs, fastpath=True) for name, values in data.items()}
     return xr.Dataset(variables, xr.Coordinates(made, indexes))

@@ -231,6 +231,11 @@ def register_source(name: str, factory: Callable[..., HotnessSource]) -> None:
     _OWN[name] = factory
 
 
+def own_sources() -> dict[str, Callable[..., HotnessSource]]:
+    """Return what `register_source` was given, by name."""
+    return dict(_OWN)
+
+
 def sources() -> tuple[str, ...]:
     """Return the names that `source` knows.
 

@@ -98,14 +98,14 @@ def activities(truth: Activity | Scenario, duration: str | float, interval: str 
     from ..workload.access import AccessTable
     from ..workload.truth import page_rates
 
-    tick_us = truth.tick_us
-    table = AccessTable(truth.workload, tick_us, 0)
+    tick_us, workload = truth.tick_us, truth.timed_workload
+    table = AccessTable(workload, tick_us, 0)
     memory = PhysicalMemory(truth.machine, truth.workload, table.page_class, n_classes=len(table.groups_of_class))
     node = memory.nids[memory.node_of_pages()]
     # Tick k decides about the time that ends at k ticks.
     changes = [(t - 1) * tick_us for t in table.changes if 0 < (t - 1) * tick_us < end_us]
     for since_us, until_us in zip([0, *changes], [*changes, end_us], strict=True):
-        rates = page_rates(truth.workload, since_us // tick_us + 1, tick_us)
+        rates = page_rates(workload, since_us // tick_us + 1, tick_us)
         for at_us in range(since_us, until_us, step_us):
             yield Activity(rates, node, at_us, min(step_us, until_us - at_us))
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import re
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,6 +16,9 @@ from ..units import MIB
 
 MAX_TEXT_BYTES = 64 * MIB
 """Parameter files are kilobytes; records have a limit of their own."""
+
+_OLD_NUMBER = re.compile(r"[-+]?(0[0-9_]+|[0-9][0-9_]*(:[0-9_]+)+(\.[0-9_]*)?)")
+"""What YAML 1.1 reads as octal or sexagesimal, and 1.2 does not."""
 
 MAX_YAML_DEPTH = 64
 """damo nests 12 deep; a YAML scanner's time grows with the square of the depth."""
@@ -102,6 +106,21 @@ def parse_json(text: str, where: str) -> Any:
         raise InputError(where, "holds a number with thousands of digits", "write numbers below 2**64") from None
 
 
+def _once(loader: Any, where: str) -> Any:
+    """Return a YAML loader that refuses a key that stands twice in one mapping, or is merged into one."""
+
+    class Once(loader):  # type: ignore[misc]
+        def construct_mapping(self, node: Any, deep: bool = False) -> dict[Any, Any]:
+            keys = [key for key, _ in node.value]
+            table = super().construct_mapping(node, deep=deep)
+            if len(table) < len(keys) or any(key.tag == "tag:yaml.org,2002:merge" for key in keys):
+                text = "a mapping holds a key twice, or '<<'"
+                raise InputError(f"{where}:{node.start_mark.line + 1}", text, "write each key once")
+            return cast(dict[Any, Any], table)
+
+    return Once
+
+
 def parse_yaml(text: str, where: str) -> Any:
     """Return what YAML text says: plain data, no tags, no aliases (which can blow a line up to gigabytes).
 
@@ -131,7 +150,10 @@ def parse_yaml(text: str, where: str) -> Any:
                 kind = type(token).__name__.removesuffix("Token").lower()
                 line = token.start_mark.line + 1
                 raise InputError(f"{where}:{line}", f"uses a YAML {kind}", "write the value out")
-        return yaml.load(text, Loader=yaml.SafeLoader)  # safe: plain data only
+            if isinstance(token, yaml.ScalarToken) and token.plain and _OLD_NUMBER.fullmatch(token.value):
+                text = f"{token.value} is octal or counts in sixties to some readers of YAML"
+                raise InputError(f"{where}:{token.start_mark.line + 1}", text, "write a decimal number, or text in quotes")
+        return yaml.load(text, Loader=_once(yaml.SafeLoader, where))  # safe: plain data only
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         place = f"{where}:{mark.line + 1}" if mark else where

@@ -49,10 +49,11 @@ def touches_of(scenario: Scenario, attrs: Attrs, phases: tuple[int, ...]) -> Tou
     edges = sorted({0, scenario.workload.n_pages, *(e for g in groups for e in (g.lo, g.hi))})
     index = {edge: k for k, edge in enumerate(edges)}
     inside: list[list[tuple[int, int, float]]] = [[] for _ in edges[1:]]
+    tick_us = scenario.tick_us
     for g in groups:
         first, behind = bisect_left(phases, g.start_tick), bisect_left(phases, g.end_tick)
         if first < behind:
-            part = first, behind, g.touch_probability(attrs.sample_us, scenario.tick_us)
+            part = first, behind, g.touch_probability(attrs.sample_us, tick_us)
             for k in range(index[g.lo], index[g.hi]):
                 inside[k].append(part)
     pieces = [_missed(parts, len(phases)) for parts in inside]

@@ -62,7 +62,7 @@ def reading(facts: SchemeFacts, goal: Goal) -> Reading | None:
     if not metric.needs or node is None or facts.context.ops not in metric.ops:
         return None
     part, total = amounts(facts, metric, goal, node)
-    value = mult_frac(part, 10_000, total) if total else 0
+    value = mult_frac(part, 10_000, total) if total else 10_000 * (not metric.monitored and not metric.rest)
     value = 10_000 - value if metric.monitored and metric.rest else min(value, 10_000)
     target = _clamped(facts, goal, node)
     if goal.complement:
@@ -88,6 +88,7 @@ def amounts(facts: SchemeFacts, metric: GoalMetric, goal: Goal, node: int) -> tu
     total, free = shared.total[node], shared.places.free[node]
     if not metric.monitored:
         mine = memcg_pages(facts, goal.memcg_id)[node] if metric.counts == "memcg" else total - free
+        mine = min(max(mine, 0), total) if metric.rest else max(mine, 0)  # more than there is, where memory went offline
         return total - mine if metric.rest else mine, total
     if metric.counts == "frames":
         frames = [shared.bytes_on(facts.monitored, i) for i in range(len(shared.nodes))]

@@ -49,14 +49,17 @@ def plant(facts: SchemeFacts, goal: Goal, phase: int = 0) -> Plant | None:
     empties = metric.counts == "used" and metric.rest
     if effect(facts, goal) != 1 or goal.complement or node is None or facts.context.ops != "paddr":
         return None
-    if facts.reclaims and empties:  # no node has to take what leaves memory
-        start, n_pages = amounts(facts, metric, goal, node)
-        return Plant(n_pages, start, n_pages if shared.filled(node, facts) else start + facts.supply()[node], n_pages)
     known = metric.counts in ("used", "resident") or (metric.counts == "eligible" and not metric.rest)
-    if facts.target is None or not known:
+    if not known:
+        return None
+    start, n_pages = amounts(facts, metric, goal, node)
+    if metric.counts != "eligible" and not n_pages:  # all of the node is offline, or nothing resident
+        return None
+    if facts.reclaims and empties:  # no node has to take what leaves memory
+        return Plant(n_pages, start, n_pages if shared.filled(node, facts) else start + facts.supply()[node], n_pages)
+    if facts.target is None:
         return None
     target, total = facts.target, shared.total
-    start, n_pages = amounts(facts, metric, goal, node)
     # What another scheme takes off the receiving node makes room there: at most all but the kernel's own.
     clearable = shared.drained(target, facts)
     kernel = shared.nodes[target].kernel_bytes // PAGE_SZ

@@ -18,10 +18,13 @@ import numpy as np
 from ..damon.quota import reset_interval_jiffies
 from ..damon.table import default_rejects, split_filters
 from ..scenario import Context, Filter, Scenario, Scheme
-from ..units import PAGE_SZ
+from ..units import FOREVER, PAGE_SZ, UINT_MAX
 from .apply_clock import ApplyClock, apply_clock
 from .expected_accesses import Touches, touches_of
 from .initial_placement import Places
+
+MOST_WINDOWS = 1000
+"""Evaluations that are looked at for one that comes at the same time within its jiffy as an earlier one."""
 
 
 class Matching(NamedTuple):
@@ -97,22 +100,32 @@ class SchemeFacts:
         return f"above high = {marks.high}" if free > marks.high else f"below low = {marks.low}"
 
     @cached_property
-    def reset_us(self) -> float:
-        """Length of a charge window as configured, in whole jiffies; inf where the kernel takes it for endless."""
-        hz = self.shared.scenario.machine.hz
-        jiffies = reset_interval_jiffies(self.scheme.quota.reset_interval_ms, hz)
-        return math.inf if jiffies is None else jiffies * 1e6 / hz
+    def windows_us(self) -> list[float]:
+        """Times from one goal evaluation to the next, over and over: inf where the kernel takes a charge window for endless.
+
+        An evaluation comes with the first application that is the reset interval later by the clock of jiffies. Where an
+        application comes in the middle of a jiffy, that is less than the interval at times.
+        """
+        hz, apply_ns = self.shared.scenario.machine.hz, round(self.apply_us * 1000)
+        jiffies, jiffy_ns = reset_interval_jiffies(self.scheme.quota.reset_interval_ms, hz), 10**9 // hz
+        if jiffies is None:
+            return [math.inf]
+        now, seen, out = apply_ns, dict[int, int](), list[float]()
+        while now % jiffy_ns not in seen and len(out) < MOST_WINDOWS:
+            seen[now % jiffy_ns] = len(out)
+            steps = max(-(-((now // jiffy_ns + jiffies) * jiffy_ns - now) // apply_ns), 1)
+            now += steps * apply_ns
+            out.append(steps * self.apply_us)
+        return out[seen.get(now % jiffy_ns, 0) :]
 
     @cached_property
     def window_us(self) -> float:
-        """Time from one goal evaluation to the next: the reset interval, rounded up to applications."""
-        if math.isinf(self.reset_us):
-            return math.inf
-        return max(math.ceil(self.reset_us / self.apply_us - 1e-9), 1) * self.apply_us
+        """Time from one goal evaluation to the next, on average."""
+        return sum(self.windows_us) / len(self.windows_us)
 
     def evaluation_s(self, k: int) -> float:
         """Return when the goals are evaluated for the k-th time (k = 1 is the first), in seconds."""
-        if self.reset_us == 0:  # an expired window right at its start: two evaluations in the first application
+        if self.scheme.quota.reset_interval_ms & UINT_MAX == 0:  # expired right at its start: twice in the first application
             k = max(k - 1, 1)
         first_us = self.apply_us if self.context.aggr_times_us else self.clock.first_us
         return (first_us + (k - 1) * self.window_us if k > 1 else first_us) * 1e-6
@@ -214,7 +227,7 @@ class ScenarioFacts:
             SchemeFacts(self, c, s) for c, x in enumerate(scenario.contexts) for s, y in enumerate(x.schemes) if y.enabled
         ]
         changes = {t for g in scenario.workload.groups for t in (g.start_tick, g.end_tick)}
-        self.phases = (0, *sorted(t for t in changes if 0 < t < 2**62))
+        self.phases = (0, *sorted(t for t in changes if 0 < t < FOREVER))
         self._touches: dict[int, Touches] = {}
         self._nodes_of: dict[int, np.ndarray] = {}
 
@@ -357,12 +370,11 @@ def in_base_pages(scenario: Scenario) -> Scenario:
     Returns
     -------
     Scenario
-        The same object if its folios are base pages already.
+        With its workload in ticks (`Scenario.timed_workload`); the same object if all is so already.
     """
-    n = scenario.machine.folio_bytes // PAGE_SZ
+    n, workload = scenario.machine.folio_bytes // PAGE_SZ, scenario.timed_workload
     if n == 1:
-        return scenario
-    workload = scenario.workload
+        return scenario if workload is scenario.workload else scenario.replace(workload=workload)
     ranges = {
         name: tuple(one.replace(lo=one.lo * n, hi=one.hi * n) for one in getattr(workload, name))
         for name in ("groups", "placement", "vmas", "memcgs")

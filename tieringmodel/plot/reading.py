@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import unicodedata
 from collections.abc import Sequence
+from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -74,9 +75,10 @@ def context(ds: xr.Dataset, index: int) -> dict[str, Any]:
 def schemes(ds: xr.Dataset) -> list[str]:
     """Return a name for every scheme of a run: its number, its action and where it moves pages to."""
     known = [s for c in scenario(ds).get("contexts", []) for s in c.get("schemes", [])]
-    actions = ds["scheme_action"].values if "scheme_action" in ds else [""] * ds.sizes["scheme"]
+    actions = ds["scheme_action"].values if "scheme_action" in ds else np.full(ds.sizes["scheme"], "")
     out = []
-    for k, action in zip(ds["scheme"].values, actions, strict=True):
+    for k, of_scheme in zip(ds["scheme"].values, np.atleast_2d(actions).T, strict=True):
+        action = ", then ".join(str(action) for action, _ in groupby(of_scheme))
         nid = known[int(k)].get("target_nid") if int(k) < len(known) else None
         out.append(f"{int(k)}: {action}" + (f" to node {nid}" if nid is not None else ""))
     return out

@@ -62,7 +62,7 @@ def esz(ds: xr.Dataset, *, ax: Any = None) -> npt.NDArray[Any]:
     for k, colour in enumerate(colours):
         upper.fill_between(time, quota[:, k], step="post", color=colour, alpha=0.3, linewidth=0)
     for panel, values in ((upper, quota), (lower, score)):
-        panel.set_xlim(0, time[-1])
+        panel.set_xlim(0, time[-1] or 1)
         ends = []
         for k, colour in enumerate(colours):
             panel.plot(time, values[:, k], color=colour, linewidth=1.0, drawstyle="steps-post", label=labels[k])
@@ -132,7 +132,7 @@ def occupancy(ds: xr.Dataset, *, ax: Axes | None = None) -> Axes:
     nids = [int(n) for n in ds["node"].values]
     page = int(ds.attrs.get("page_bytes", PAGE_SZ))
     dress(target, TIME, f"Used [pages of {format_bytes(page)}]")
-    target.set_xlim(0, time[-1])
+    target.set_xlim(0, time[-1] or 1)
     target.set_ylim(0, 1.05 * float((used + free).max()))
     target.yaxis.set_major_formatter("{x:,.0f}")
     ends = []

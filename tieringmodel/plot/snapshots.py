@@ -87,13 +87,21 @@ def regions_of(ds: xr.Dataset, context: int) -> Ragged:
     owner = np.asarray(ds["snapshot_context"].values) if "snapshot_context" in ds else np.zeros(count.size, np.int64)
     mine = owner == context
     if not (mine & (count > 0)).any():
-        raise InputError("context", f"{context} has no region snapshot", "simulate with snapshots=200")
+        remedy = "simulate with snapshots=200, and for longer than an aggregation of the context"
+        raise InputError("context", f"{context} has no region snapshot", remedy)
     rows = np.repeat(mine, count)
     number = np.repeat(np.cumsum(mine) - 1, count)[rows]
     # A core address is a physical one divided by the context's addr_unit.
     unit = float(reading.context(ds, context).get("addr_unit", 1))
     start, end, value = (ds[f"region_{k}"].values[rows].astype(np.float64) for k in ("start", "end", "nr_accesses"))
     return Ragged(number, start * unit, end * unit, value, np.asarray(ds["snapshot_time"].values, np.float64)[mine])
+
+
+def first_seen(ds: xr.Dataset) -> int:
+    """Return the first context that has a region snapshot; 0 if none has."""
+    if "snapshot_context" not in ds or "region_count" not in ds:
+        return 0
+    return int(ds["snapshot_context"].values[ds["region_count"].values > 0].min(initial=2**62)) % 2**62
 
 
 def most_accesses(ds: xr.Dataset, regions: Ragged, context: int) -> float:
@@ -148,7 +156,7 @@ def _message(regions: Ragged, nodes: list[tuple[int, int, int]], most: float) ->
     return f"Node {nid} holds {share[0]} of the hot bytes at first, {share[1]} at last {_HOT}"
 
 
-def heatmap(ds: xr.Dataset, *, context: int = 0, rows: int = 400, ax: Axes | None = None) -> Axes:
+def heatmap(ds: xr.Dataset, *, context: int | None = None, rows: int = 400, ax: Axes | None = None) -> Axes:
     """Draw how often regions were found accessed, over time and address.
 
     Parameters
@@ -156,8 +164,8 @@ def heatmap(ds: xr.Dataset, *, context: int = 0, rows: int = 400, ax: Axes | Non
     ds : xarray.Dataset
         A run or a comparison (then of its first policy) with region snapshots. Node boundaries come from its
         ``scenario`` attribute.
-    context : int
-        Whose regions.
+    context : int, optional
+        Whose regions; by default those of the first context that has a snapshot.
     rows : int
         Cells along the addresses.
     ax : matplotlib Axes, optional
@@ -181,6 +189,7 @@ def heatmap(ds: xr.Dataset, *, context: int = 0, rows: int = 400, ax: Axes | Non
     """
     if rows < 1:
         raise InputError("rows", f"{rows} is not positive", "write e.g. 400")
+    context = first_seen(ds) if context is None else context
     regions = regions_of(ds, context)
     nodes, most = node_ranges(ds, context), most_accesses(ds, regions, context)
     low, high = float(regions.start.min()), float(regions.end.max())

@@ -6,7 +6,7 @@ Names are the kernel's (``Documentation/admin-guide/mm/damon``); defaults are th
 from .context import Attrs, Context, IntervalsGoal, SourceOfHotness, Target
 from .hardware import ALLOCATORS, Machine, Node
 from .quota import CLAMPS, EARLY_EXITS, Goal, Quota, Weights
-from .scenario import Event, Scenario, need_scenario
+from .scenario import Event, Scenario, need_scenario, tick_over_sample
 from .scheme import (
     ACTIONS,
     CORE_FILTERS,
@@ -24,4 +24,5 @@ __all__ = [
     "ACTIONS", "ALLOCATORS", "CLAMPS", "CORE_FILTERS", "DEST_RULES", "EARLY_EXITS", "OPS_FILTERS", "AccessPattern", "Attrs",
     "Context", "Dest", "Event", "Filter", "Goal", "Group", "IntervalsGoal", "Machine", "Memcg", "Node", "Placement", "Quota",
     "Scenario", "Scheme", "SourceOfHotness", "Target", "Vma", "Watermarks", "Weights", "Workload", "need_scenario",
+    "tick_over_sample",
 ]  # fmt: skip

@@ -67,6 +67,19 @@ class Attrs(Checked):
         if self.sample_us == 0:
             raise InputError("sample_us", "0 would never advance simulated time", "write 1 or more")
 
+    @property
+    def shortest_sample_us(self) -> int:
+        """The shortest sampling interval that can come into force, at least 1."""
+        return max(self.intervals_goal.min_sample_us, 1) if self.intervals_goal.aggrs else self.sample_us
+
+    def most_seen(self, tick_us: int) -> tuple[int, int]:
+        """Return how many of an aggregation's samples can find a page touched at most, and how many samples it has.
+
+        Pages are touched or not in each tick: of the samples that fall into one, a single one can find it.
+        """
+        samples = max(self.aggr_us // self.sample_us, 1)
+        return min(samples, -(-samples * self.shortest_sample_us // tick_us)), samples
+
 
 @dataclass(frozen=True)
 class Target(Checked):
@@ -152,6 +165,9 @@ class Context(Checked):
                     path = f"schemes[{i}].quota.goals[{j}].metric"
                     text = f"{goal.metric} needs {metric.ops[0]}, the context uses {self.ops} (EINVAL)"
                     raise KernelRefusal(path, text, "use ops paddr or another metric")
+                if goal.lag_cache and self.ops != "paddr":
+                    text = f"follows regions from node to node, which addresses of {self.ops} do not tell"
+                    raise InputError(f"schemes[{i}].quota.goals[{j}].lag_cache", text, "use ops paddr, or leave it out")
         if any(b <= a for a, b in pairwise((0, *self.aggr_times_us))):
             raise InputError("aggr_times_us", "does not increase from 0", "list the ends of aggregations in order")
         samples = self.attrs.aggr_us // self.attrs.sample_us

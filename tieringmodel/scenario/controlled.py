@@ -60,6 +60,22 @@ def dealt_bp(scheme: Scheme, nid: int) -> int | None:
     return sum(d.weight for d in scheme.dests if d.id == nid) * 10_000 // total if total else None
 
 
+def check_goal_nodes(scenario: Scenario) -> None:
+    """Refuse a goal that, at the start or after an event, is about a node that the machine does not have.
+
+    Raises
+    ------
+    InputError
+        Naming the goal. Linux would take it, and read a constant.
+    """
+    for now in (scenario, *(now for _, now in scenario.stages())):
+        for i, context in enumerate(now.contexts):
+            for j, scheme in enumerate(context.schemes):
+                for k, goal in enumerate(scheme.quota.goals):
+                    if "nid" in metric_of(goal.metric).needs:
+                        now.machine.need_node(goal.nid, f"contexts[{i}].schemes[{j}].quota.goals[{k}].nid")
+
+
 def controlled(scenario: Scenario, *, at_us: int = 0, node: int | None = None) -> Controlled:
     """Return which share of which node a scenario's goals control, and where it shall be.
 
@@ -82,7 +98,7 @@ def controlled(scenario: Scenario, *, at_us: int = 0, node: int | None = None) -
     Raises
     ------
     InputError
-        If no scheme has a share goal or weighted destinations.
+        If no scheme has a share goal or weighted destinations, or the machine does not have the node.
 
     Examples
     --------
@@ -101,6 +117,7 @@ def controlled(scenario: Scenario, *, at_us: int = 0, node: int | None = None) -
     here = (pair for pair in goals if node in (None, pair[1].nid))
     if first := min(here, key=lambda pair: pair[1].nid != fast, default=None):
         own, floors = first[1], dict[int, int]()
+        scenario.machine.need_node(own.nid, f"goal {first[0].metric}: nid")
         for goal, what in goals:
             if what.kind == "access" and what.nid != own.nid and not _turned(goal):
                 floors[what.nid] = max(floors.get(what.nid, 0), what.target_bp)
@@ -110,6 +127,7 @@ def controlled(scenario: Scenario, *, at_us: int = 0, node: int | None = None) -
     for scheme in schemes:
         nid = node if node is not None or not scheme.dests else scheme.dests[0].id
         if nid is not None and (share := dealt_bp(scheme, nid)) is not None:
+            scenario.machine.need_node(nid, "dests: id")
             return Controlled("access", nid, share)
     remedy = "add a node_eligible_mem_bp, node_mem_used_bp or node_mem_free_bp goal, or weighted destinations"
     raise InputError("contexts", "no scheme has a goal about a node's share or weighted destinations", remedy)

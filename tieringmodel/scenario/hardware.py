@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from ..errors import InputError
-from ..fields import Checked
+from ..fields import Checked, suggest
 from ..units import PAGE_SZ
 
 ALLOCATORS = ("lowest", "fifo", "lifo", "random")
@@ -114,6 +114,12 @@ class Machine(Checked):
             end = node.start_bytes + node.sz_bytes
         if len({n.nid for n in self.nodes}) != len(self.nodes):
             raise InputError("nodes", "two nodes share a nid", "number them differently")
+
+    def need_node(self, nid: int, where: str) -> None:
+        """Raise `InputError` at the path `where` if no node has that id."""
+        known = [n.nid for n in self.nodes]
+        if nid not in known:
+            raise InputError(where, f"node {nid} is not in the machine", suggest(str(nid), map(str, known)))
 
     @classmethod
     def dram_cxl(cls, dram: int | str, cxl: int | str, start_bytes: int = 0, **options: Any) -> Machine:

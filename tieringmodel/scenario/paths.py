@@ -9,7 +9,7 @@ from typing import Any
 
 from ..checks import whole
 from ..errors import InputError
-from ..fields import Checked, suggest
+from ..fields import Checked, position, suggest
 
 SEED = "seed"
 """Stands among paths for the seed of the run, which is not a field of the scenario."""
@@ -55,10 +55,11 @@ def with_paths(item: Any, changes: Mapping[str, Any]) -> Any:
     if isinstance(item, tuple):
         new = list(item)
         for head, below in deeper.items():
-            if not head.isdigit() or int(head) >= len(item):
+            k = position(head, len(item) - 1)
+            if k < 0:
                 remedy = f"write 0..{len(item) - 1}" if item else "the list is empty"
                 raise InputError(f"[{head}]", f"is not a position in a list of {len(item)}", remedy)
-            new[int(head)] = _below(item[int(head)], below, f"[{head}]")
+            new[k] = _below(item[k], below, f"[{head}]")
         return tuple(new)
     names = [f.name for f in dataclasses.fields(item)] if isinstance(item, Checked) else []  # type: ignore[arg-type]
     for head in deeper:

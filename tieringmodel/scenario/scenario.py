@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from numbers import Integral
@@ -10,7 +11,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from ..errors import InputError
-from ..fields import Checked, suggest, with_path
+from ..fields import Checked, with_path
 from ..rich_html import folded, table, titled
 from ..units import format_bytes
 from .context import Attrs, Context
@@ -70,11 +71,37 @@ class Scenario(Checked):
 
     @property
     def tick_us(self) -> int:
-        """Length of a workload tick: what the workload says, else the shortest sampling interval of the contexts."""
-        shortest = [
-            c.attrs.intervals_goal.min_sample_us if c.attrs.intervals_goal.aggrs else c.attrs.sample_us for c in self.contexts
-        ]
-        return self.workload.tick_us or max(min(shortest, default=Attrs.sample_us), 1)
+        """Length of a workload tick, by which accesses are decided: see `timed_workload`."""
+        counted_us, parts = self._tick()
+        return counted_us // parts
+
+    @property
+    def timed_workload(self) -> Workload:
+        """The workload with its tick written down, and its groups counted in it.
+
+        A tick that the user or a recording chose stays. One that nobody chose, left out or a family's, is at most the
+        shortest sampling interval that can come into force, for of the samples within a tick only one can find a page
+        touched. It is the longest such part of the interval that groups count in: touches per second and times of change stay.
+        """
+        counted_us, parts = self._tick()
+        workload = self.workload
+        if parts > 1:
+            workload = workload.replace(groups=tuple(g.in_parts(parts) for g in workload.groups))
+        elif workload.tick_us and workload.tick_chosen:
+            return workload
+        return workload.replace(tick_us=counted_us // parts, tick_chosen=True)
+
+    def _tick(self) -> tuple[int, int]:
+        """Return the interval that groups count in, in microseconds, and in how many ticks it is cut."""
+        chosen = self.workload.tick_us
+        if chosen and self.workload.tick_chosen:
+            return chosen, 1
+        counted_us = chosen or _shortest_sample_us(self)
+        most_us = min(map(_shortest_sample_us, (self, *(s for _, s in self._changed()))))
+        if counted_us <= most_us:
+            return counted_us, 1
+        low = (k for k in range(1, math.isqrt(counted_us) + 1) if counted_us % k == 0)
+        return counted_us, min(p for k in low for p in (k, counted_us // k) if counted_us // p <= most_us)
 
     def check(self) -> None:
         """Refuse workloads that do not fit and ids that the machine does not have."""
@@ -96,26 +123,30 @@ class Scenario(Checked):
             if place.weights and (len(place.weights) != len(nids) or not sum(place.weights)):
                 text = f"{list(place.weights)} are not one weight per node"
                 raise InputError(f"workload.placement[{i}].weights", text, f"give {len(nids)} weights, not all 0")
-            if place.start_bytes is None and place.nid not in nids:
-                text = f"node {place.nid} is not in the machine"
-                raise InputError(f"workload.placement[{i}].nid", text, suggest(str(place.nid), map(str, nids)))
+            if place.start_bytes is None:
+                self.machine.need_node(place.nid, f"workload.placement[{i}].nid")
         for i, context in enumerate(self.contexts):
             if context.ops != "paddr" and not self.workload.vmas:
                 raise InputError(f"contexts[{i}].ops", f"{context.ops} needs mappings", "give workload.vmas")
         for i, event in enumerate(self.events):
             if i and event.at_us < self.events[i - 1].at_us:
                 raise InputError(f"events[{i}].at_us", "lies before the event above", "list events in order of time")
-        for _ in self.stages():
+        for _ in self._changed():
             pass
 
     def stages(self) -> Iterator[tuple[int, Scenario]]:
-        """Yield (microseconds, scenario from then on) for every time at which events happen.
+        """Yield (microseconds, scenario from then on) for every time at which events happen; the tick stays.
 
         Raises
         ------
         InputError
             If an event's path or value does not fit, naming the event.
         """
+        workload = self.timed_workload if self.events else self.workload
+        for at_us, now in self._changed():
+            yield at_us, now.replace(workload=workload)
+
+    def _changed(self) -> Iterator[tuple[int, Scenario]]:
         now = self.replace(events=()) if self.events else self
         for i, event in enumerate(self.events):
             try:
@@ -221,6 +252,37 @@ def need_schema(version: object, newest: int, where: str) -> None:
     if number > newest:
         text = f"{version} is newer than {newest}, the newest that this version of tieringmodel reads"
         raise InputError(where, text, "read it with the version that wrote it, or a later one")
+
+
+def tick_over_sample(scenario: Scenario) -> dict[int, tuple[str, int]]:
+    """Return what DAMON can see at most, for every context that at some time samples more often than there are ticks.
+
+    Parameters
+    ----------
+    scenario : Scenario
+        With its events.
+
+    Returns
+    -------
+    dict of int to (str, int)
+        By context, about the time at which it sees least: a sentence, and the sampling interval in microseconds.
+    """
+    tick_us, worst = scenario.tick_us, dict[int, tuple[float, str, int]]()
+    for now in (scenario, *(now for _, now in scenario.stages())):
+        for c, context in enumerate(now.contexts):
+            seen, samples = context.attrs.most_seen(tick_us)
+            if seen < samples and not context.sources:
+                sample_us = context.attrs.shortest_sample_us
+                text = (
+                    f"at most {seen} of {samples} samples can find a page touched, for the workload's tick of {tick_us} us is "
+                    f"longer than the sampling interval of {sample_us} us"
+                )
+                worst[c] = min(worst.get(c, (2.0, "", 0)), (seen / samples, text, sample_us))
+    return {c: (text, sample_us) for c, (_, text, sample_us) in worst.items()}
+
+
+def _shortest_sample_us(scenario: Scenario) -> int:
+    return min((c.attrs.shortest_sample_us for c in scenario.contexts), default=Attrs.sample_us)
 
 
 def need_scenario(value: object, where: str = "scenario") -> Scenario:

@@ -110,9 +110,9 @@ class Scheme(Checked):
     """What is done to which regions, how often, how much, and where to: a DAMOS scheme.
 
     ``dest_rule`` says how ``dests`` are dealt: ``"vma_offset"`` is what vaddr does; on paddr it walks rmap for every
-    candidate, which costs the machine's ``rmap_ns_per_page``, and with ``rmap_done_mark`` not for pages that arrived. The
-    others are the RFC's counterfactual, weights without page identity. A scheme that is not ``enabled`` does nothing until
-    an event switches it on.
+    candidate, which costs the machine's ``rmap_ns_per_page``, and with ``rmap_done_mark`` not for pages that arrived (where
+    no rmap is walked, the mark changes nothing). The others are the RFC's counterfactual, weights without page identity. A
+    scheme that is not ``enabled`` does nothing until an event switches it on.
 
     Examples
     --------

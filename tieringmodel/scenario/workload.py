@@ -8,7 +8,7 @@ from typing import ClassVar
 
 from ..errors import InputError
 from ..fields import Checked
-from ..units import LONG_MAX, LONGEST_US, UINT_MAX
+from ..units import FOREVER, LONG_MAX, LONGEST_US, UINT_MAX
 
 
 @dataclass(frozen=True)
@@ -36,11 +36,11 @@ class Group(Checked):
     threshold: int = 0
     salt: int = 0
     start_tick: int = 0
-    end_tick: int = 2**62
+    end_tick: int = FOREVER
     name: str = ""
     _choices: ClassVar = {"kind": ("rate", "period", "hash")}
     _max: ClassVar = {"threshold": 2**32, "salt": UINT_MAX, "hi": 2**52} | dict.fromkeys(
-        ("end_tick", "start_tick", "period", "phase", "stride"), 2**62
+        ("end_tick", "start_tick", "period", "phase", "stride"), FOREVER
     )
 
     def check(self) -> None:
@@ -101,6 +101,17 @@ class Group(Checked):
         if self.kind == "period":
             return min(ticks / self.period, 1.0) / ((self.hi - self.lo) / len(self.touched()))
         return 1.0 - float((1.0 - self.threshold / 2**32) ** max(ticks, 1.0))
+
+    def in_parts(self, parts: int) -> Group:
+        """Return the group counted in ticks that are `parts` times shorter: its touches per second and its times stay."""
+        changes = {name: min(getattr(self, name) * parts, FOREVER) for name in ("start_tick", "end_tick")}
+        if self.kind == "period":
+            first = min(-self.phase % self.period * parts, FOREVER - 1)
+            changes["period"] = min(self.period * parts, FOREVER)
+            changes["phase"] = -first % changes["period"]
+        elif self.kind == "hash":
+            changes["threshold"] = round(self.threshold / parts)
+        return self.replace(**changes)
 
 
 @dataclass(frozen=True)
@@ -168,7 +179,9 @@ class Workload(Checked):
     A page is what the machine calls one: ``Machine.folio_bytes``, 4 KiB unless it says otherwise.
 
     ``tick_us`` is the grain of access decisions: a page is touched or not in each tick, and the answer depends only on
-    (seed, page, tick). Left out, it is the shortest sampling interval of the contexts.
+    (seed, page, tick). Left out, groups count in the shortest sampling interval of the contexts. A tick that nobody chose,
+    left out or with ``tick_chosen`` false as that of a family, is cut into parts where DAMON may come to sample more often
+    (`Scenario.timed_workload`); one that is chosen stays.
 
     Examples
     --------
@@ -184,6 +197,7 @@ class Workload(Checked):
     vmas: tuple[Vma, ...] = ()
     tick_us: int | None = None
     memcgs: tuple[Memcg, ...] = ()
+    tick_chosen: bool = True
     _max: ClassVar = {"n_pages": 2**52, "tick_us": LONGEST_US}
 
     def check(self) -> None:

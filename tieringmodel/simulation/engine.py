@@ -95,7 +95,7 @@ class Engine:
         self.stages = list(scenario.stages())
         needed = needs(scenario, self.stages)
         self.tracked = needed.young
-        asked = scenario.workload, self.tick_us, not self.tracked
+        asked = scenario.timed_workload, self.tick_us, not self.tracked
         self.access = reuse.shared(asked, lambda: AccessTable(asked[0], asked[1], 0, asked[2])).with_seed(seed)
         self.memory = self._memory(log_moves, needed)
         self.observer = observer or Silent()

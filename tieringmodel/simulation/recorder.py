@@ -11,8 +11,9 @@ import numpy.typing as npt
 from ..damon.kdamond import Kdamond
 from ..damon.regions import COLUMNS
 from ..damon.table import STAT_FIELDS, split_filters
-from ..datasets.schema import described
+from ..datasets.schema import Coordinate, described
 from ..kernels.layout import AT_BACK, AT_FRONT, FAULTED, FUNNEL, NODE, RECLAIMED, SCHEME, STALLED
+from ..scenario import ACTIONS
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 MAX_LAG = 32
 _QUOTA = ("esz_bp", "score", "resets", "rmap_walks", "held_windows", "full_windows", "quota_bound")
 _CONTEXT = ("nr_regions", "sample_us", "asleep_us")
+_KEPT = (*COLUMNS, "target")
 
 
 class Returns:
@@ -76,7 +78,7 @@ def row_layout(engine: Engine) -> np.dtype[Any]:
     """Return what one record consists of: while running it is kept as bytes, which are made into columns at the end."""
     nodes, classes = engine.memory.arrays.by_class.shape
     quotas = [q for k in engine.kdamonds for q in k.quotas]
-    quota = [("esz_bp", "u8"), *((name, "i8") for name in _QUOTA[1:])]
+    quota = [("esz_bp", "u8"), *((name, "i8") for name in _QUOTA[1:]), ("action", "i8")]
     goal = [("goal_current", "u8"), ("goal_target", "u8")]
     context = [(name, "i8") for name in _CONTEXT]
     swap = [("swap", "i8", engine.memory.arrays.swap.shape)] if engine.memory.reclaims else []
@@ -132,7 +134,8 @@ class Recorder:
         """Keep a region snapshot now and then."""
         if self.every and kdamond.aggregations % self.every == 0:
             now = kdamond.memory.now_ns * 1e-9
-            columns = kdamond.regions.columns()
+            of_target = np.diff(kdamond.regions.ptr)
+            columns = kdamond.regions.columns() | {"target": np.repeat(np.arange(of_target.size, dtype=np.uint64), of_target)}
             self.snapshots.append((now, kdamond.index, columns))
 
     def applied(self, kdamond: Kdamond, events: npt.NDArray[Any]) -> None:
@@ -157,6 +160,7 @@ class Recorder:
             for i, q in enumerate(k.quotas):
                 walks = getattr(k.actions.get(i), "rmap_walks", 0)
                 numbers += q.esz_bp, q.score, q.resets, walks, q.held_windows, q.full_windows, q.bound
+                numbers.append(ACTIONS.index(k.context.schemes[i].action))
         for k in kdamonds:
             for q in k.quotas:
                 for goal in q.goals:
@@ -212,6 +216,16 @@ class Recorder:
             data["stalled_pages"] = swap[:, STALLED]
         return {name: np.array(values, order="C") for name, values in data.items()}
 
+    def _actions(self) -> Coordinate:
+        """Return the schemes' actions, by record where events change them."""
+        assert self.engine is not None
+        if not self.rows:
+            return "scheme", np.array([s.action for c in self.engine.scenario.contexts for s in c.schemes], dtype=str)
+        codes = np.frombuffer(b"".join(self.rows), row_layout(self.engine))["quota"]["action"]
+        if (codes == codes[0]).all():
+            return "scheme", np.array([ACTIONS[code] for code in codes[0]], dtype=str)
+        return ("time", "scheme"), np.array(ACTIONS)[codes]
+
     def state(self) -> dict[str, Any]:
         """Return what was kept so far, as plain data and arrays: few large ones, however many records there are."""
         moves, columns = self.returns.moves, [c for _, _, c in self.snapshots]
@@ -225,7 +239,7 @@ class Recorder:
             "snapshot_time": np.array([t for t, _, _ in self.snapshots]),
             "snapshot_of": [i for _, i, _ in self.snapshots],
             "snapshot_sizes": [c["start"].size for c in columns],
-            "snapshot": {n: np.concatenate([c[n] for c in columns] or [np.zeros(0, np.uint64)]) for n in COLUMNS},
+            "snapshot": {n: np.concatenate([c[n] for c in columns] or [np.zeros(0, np.uint64)]) for n in _KEPT},
         }
 
     def restore(self, state: dict[str, Any]) -> None:
@@ -245,7 +259,7 @@ class Recorder:
         edges = np.cumsum([0, *state["snapshot_sizes"]]).tolist()
         times, of, columns = state["snapshot_time"].tolist(), state["snapshot_of"], state["snapshot"]
         self.snapshots = [
-            (at, i, {name: columns[name][a:b] for name in COLUMNS})
+            (at, i, {name: columns[name][a:b] for name in _KEPT})
             for at, i, a, b in zip(times, of, edges[:-1], edges[1:], strict=True)
         ]
 
@@ -271,16 +285,18 @@ class Recorder:
             [np.zeros(0, np.uint64), *[k.rejected[: len(_filters(k))] for k in engine.kdamonds]]
         )
         contexts = engine.scenario.contexts
+        if any(len(c.targets) > 1 for c in contexts) or any(c["target"].any() for c in columns):
+            data["region_target"] = np.concatenate([c["target"] for c in columns] or [np.zeros(0, np.uint64)])
         schemes = [(i, s) for i, c in enumerate(contexts) for s in c.schemes]
         goals = [k for k, (_, s) in enumerate(schemes) for _ in s.quota.goals]
         first = np.cumsum([0, *[len(k.schemes) for k in engine.kdamonds]]).tolist()
         filters = [(a + i, kind) for a, k in zip(first, engine.kdamonds, strict=False) for i, kind in _filters(k)]
-        coords: dict[str, tuple[str, npt.NDArray[Any]]] = {
+        coords: dict[str, Coordinate] = {
             "time": ("time", np.array(self.time)),
             "node": ("node", engine.memory.nids),
             "scheme": ("scheme", np.arange(len(schemes))),
             "scheme_context": ("scheme", np.array([i for i, _ in schemes], np.int64)),
-            "scheme_action": ("scheme", np.array([s.action for _, s in schemes], dtype=str)),
+            "scheme_action": self._actions(),
             "goal": ("goal", np.arange(len(goals))),
             "goal_scheme": ("goal", np.array(goals, np.int64)),
             "goal_metric": ("goal", np.array([g.metric for _, s in schemes for g in s.quota.goals], dtype=str)),

@@ -15,7 +15,7 @@ from ..datasets.schema import SCHEMA_VERSION
 from ..errors import InputError
 from ..progress import Progress
 from ..scenario import Dest, Scenario, need_scenario
-from ..scenario.controlled import Controlled
+from ..scenario.controlled import Controlled, check_goal_nodes
 from ..units import LONGEST_US, parse_duration_us
 from .engine import Engine
 from .oracle import Oracle
@@ -84,8 +84,8 @@ def simulate(
     -------
     xarray.Dataset
         One record per aggregation or application, see `tieringmodel.datasets.schema.VARIABLES`, and
-        `OF_RECLAIM` there for runs with the paddr action ``pageout``. Attributes:
-        ``scenario`` (JSON, from which the run can be repeated), ``parameters`` (JSON of the other arguments),
+        `OF_RECLAIM` there for runs with the paddr action ``pageout``, `OF_TARGETS` for contexts with several targets.
+        Attributes: ``scenario`` (JSON, from which the run can be repeated), ``parameters`` (JSON of the other arguments),
         ``sources`` (JSON: cost and reports of each, where contexts have some), ``duration_s``, ``seed``, ``window_s``,
         ``n_pages``, ``page_bytes``, ``kind`` and the package's version.
 
@@ -106,6 +106,9 @@ def simulate(
     if duration_us > MAX_DURATION_US:
         raise InputError("duration", f"{duration!r} is over a hundred years", "shorten it")
     seed, snapshots = whole("seed", seed), whole("snapshots", snapshots, 0, 2**31)
+    check_goal_nodes(scenario)
+    if oracle:
+        scenario.machine.need_node(oracle.nid, "oracle.nid")
     if oracle and scenario.contexts:
         raise InputError("oracle", "does not go with contexts", "pass scenario.replace(contexts=())")
     shortest = min((c.attrs.aggr_us for c in scenario.contexts), default=duration_us)

@@ -98,6 +98,8 @@ def run_point(job: Job, changes: Mapping[str, Any], seed: int) -> Outcome:
             text = f"a worker has tieringmodel {__version__}, the sweep was started by {job.version}"
             raise TieringError(f"executor: {text}; install the same version everywhere")
         scenario = with_paths(job.scenario, {p: v for p, v in changes.items() if p != SEED})
+        if job.what:
+            scenario.machine.need_node(job.what.nid, "what.nid")
         with reused():
             ds = simulate(
                 scenario,

@@ -17,14 +17,17 @@ if TYPE_CHECKING:
     import xarray as xr
 
 SOURCE = "tieringmodel.sweep"
+EXACT = 2**53
+"""Up to here every whole number is a float."""
 Variable = tuple[tuple[str, ...], npt.NDArray[Any], dict[str, Any]]
 
 
 class Results:
     """Every point's values.
 
-    What the variables are, and which of them are integers, is up to the point of lowest number without an error: results
-    of later ones wait until it is known, so that the order in which points finish decides nothing.
+    What the variables are, and whether they are numbers, truth values or texts, is up to the point of lowest number without
+    an error: results of later ones wait until it is known, so that the order in which points finish decides nothing. Whole
+    numbers become fractions where any point has a fraction.
 
     Parameters
     ----------
@@ -125,11 +128,26 @@ class Results:
                 self.failed += 1
             else:
                 for name, value in outcome.values.items():
+                    if isinstance(value, float) and self.variables[name][1].dtype.kind == "i":
+                        self._make_fractions(name)
                     self.variables[name][1][at] = value
                 for name, series in outcome.series.items():
                     self.variables[self._series_name(name)][1][at] = series.values
             self.done[at] = True
         return sorted(numbers)
+
+    def _make_fractions(self, name: str) -> None:
+        """Turn a column of whole numbers into floats; points whose number no float holds fail, as they would after it."""
+        dims, values, attrs = self.variables[name]
+        known = self.done & (self.variables["error"][1] == "")
+        for place in map(tuple, np.argwhere(known & (np.abs(values.astype(object)) > EXACT))):
+            self.variables["error"][1][place] = _too_large(name, int(values[place]))
+            self.failed += 1
+            for other in (*self.scalars, *self.series):
+                array = self.variables[other][1]
+                array[place] = fill_of(array.dtype)
+            known[place] = False
+        self.variables[name] = dims, np.where(known, values, np.nan), attrs
 
     def _misfit(self, outcome: Outcome) -> str:
         """Return in what a point's results differ in kind from the first one's."""
@@ -139,10 +157,8 @@ class Results:
             kind = self.variables[name][1].dtype.kind
             if isinstance(value, bool) != (kind == "b") or isinstance(value, str) != (kind == "O"):
                 return f"measure: returned {name}={value!r}, another kind of value than in the first point"
-            if kind == "i" and not isinstance(value, int):
-                return f"measure: returned {name}={value!r}, an integer in the first point; return floats in all"
-            if kind == "f" and isinstance(value, int) and abs(value) > 2**53:
-                return f"measure: returned {name}={value}, too large for the float that the first point has"
+            if kind == "f" and isinstance(value, int) and abs(value) > EXACT:
+                return _too_large(name, value)
         for name, series in outcome.series.items():
             shape = self.variables[self._series_name(name)][1].shape[len(self.design.dims) :]
             if series.values.shape != shape:
@@ -167,6 +183,10 @@ class Results:
     def arrays(self) -> dict[str, npt.NDArray[Any]]:
         """Return the whole arrays by name."""
         return {name: values for name, (_, values, _) in self.variables.items()}
+
+
+def _too_large(name: str, value: int) -> str:
+    return f"measure: returned {name}={value}, too large for the float that other points have; return floats or texts in all"
 
 
 def describe(design: Design, point: int) -> str:

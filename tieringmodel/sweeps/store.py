@@ -18,9 +18,14 @@ import numpy as np
 import numpy.typing as npt
 
 from ..datasets.foreign import check_zarr
-from ..errors import InputError, TieringError, short
+from ..errors import InputError, TieringError
 
 CHUNK_POINTS = 64
+_MADE_BY = {
+    "tieringmodel": "other code of tieringmodel",
+    "measure": "another measure, or others of the values that it reads",
+    "registered": "other metrics or sources of hotness of the same name",
+}
 FORMAT = 1
 Array = npt.NDArray[Any]
 Variables = Mapping[str, tuple[tuple[str, ...], Array, Mapping[str, Any]]]
@@ -56,12 +61,19 @@ class Store:
     path : Path
         Directory; made if it does not exist.
     attrs : mapping
-        The dataset's attributes, with a ``digest`` of everything that decides the results; a store that is resumed must
-        have the same.
+        The dataset's attributes, with a ``digest`` of the parameters, which must be the same in a store that is resumed,
+        and as ``code`` a JSON list with what else decides the results (`code_of`).
     dims, shape : sequence
         The sweep's dimensions.
     coords : mapping
         Coordinates, as `Variables`.
+    keep_old : bool
+        Keep points that other code has made; otherwise the store is begun anew.
+
+    Attributes
+    ----------
+    said : str
+        How many points other code has made, and what becomes of them; empty if there are none.
 
     Raises
     ------
@@ -70,26 +82,37 @@ class Store:
     """
 
     def __init__(
-        self, path: Path, attrs: Mapping[str, Any], dims: Sequence[str], shape: Sequence[int], coords: Variables
+        self,
+        path: Path,
+        attrs: Mapping[str, Any],
+        dims: Sequence[str],
+        shape: Sequence[int],
+        coords: Variables,
+        keep_old: bool = False,
     ) -> None:
         self.path, self.dims, self.shape = path, tuple(dims), tuple(shape)
         self.block = blocks(shape, CHUNK_POINTS)
         self.attrs = dict(attrs)
-        self.zarr = _zarr()
+        self.zarr, self.said = _zarr(), ""
+        there = None
         if path.exists() and not (path.is_dir() and not any(path.iterdir())):
-            self._check()
+            there = self._check()
         else:
             self._create(coords)
         self.lock = _locked(path)
+        if there is not None and there != self.attrs["code"]:
+            self._of_other_code(there, coords, keep_old)
         with self._damage():
             self.group = self.zarr.open_group(path, mode="r+", zarr_format=3, use_consolidated=False)
+            if self.group.attrs["code"] != self.attrs["code"]:
+                self.group.attrs.update({name: self.attrs[name] for name in ("code", "tieringmodel")})
             for part in path.rglob("*.partial"):  # of a file that was being replaced when the sweep was killed
                 part.unlink()
             self.done: npt.NDArray[np.bool_] = np.asarray(self.group["done"][...], bool)
 
     def _create(self, coords: Variables) -> None:
         """Make the store beside its place and put it there whole."""
-        fresh = self.path.with_name(f".{self.path.name}.{os.getpid()}")
+        fresh, gone = (self.path.with_name(f".{self.path.name}.{os.getpid()}{end}") for end in ("", ".old"))
         with self._writing():
             self.path.parent.mkdir(parents=True, exist_ok=True)
             others = " ".join(name for name, (dims, *_) in coords.items() if dims != (name,))
@@ -102,14 +125,36 @@ class Store:
                 about = {"units": "1", "source": "tieringmodel.sweep"}
                 self._declare("done", np.dtype(bool), about | {"long_name": "the point has been run"})
                 self._declare("error", np.dtype(object), about | {"long_name": "what went wrong in the point"})
-                if self.path.exists():
-                    self.path.rmdir()
+                if self.path.exists():  # an empty folder, or what other code has made
+                    self.path.rename(gone)
                 fresh.rename(self.path)
+                shutil.rmtree(gone, ignore_errors=True)
             finally:
                 shutil.rmtree(fresh, ignore_errors=True)
+                if gone.exists() and not self.path.exists():
+                    gone.rename(self.path)
 
-    def _check(self) -> None:
-        """Refuse anything that is not a store of this very sweep."""
+    def _of_other_code(self, there: str, coords: Variables, keep_old: bool) -> None:
+        """Begin anew, or keep what is there: results that this package, measure or metrics might not come to."""
+        with self._damage():
+            done = self.zarr.open_group(self.path, mode="r", use_consolidated=False)["done"][...]
+            before, (now,) = json.loads(there), json.loads(self.attrs["code"])
+            other = [_MADE_BY[part] for part in _MADE_BY if any(code.get(part) != now[part] for code in before)]
+        n = int(np.asarray(done).sum())
+        if n:
+            fate = "kept" if keep_old else "computed again"
+            self.said = f"{self.path}: of {done.size} points {n} were made with {' and '.join(other)}; they are {fate}"
+        if keep_old:
+            self.attrs["code"] = json.dumps([*before, now] if now not in before else before, sort_keys=True)
+        else:
+            old = self.lock
+            self._create(coords)
+            self.lock = _locked(self.path)
+            if old >= 0:
+                os.close(old)
+
+    def _check(self) -> str:
+        """Refuse anything that is not a store of this very sweep; return what decided the results in it."""
         where = str(self.path)
         if not (self.path / "zarr.json").is_file():
             raise InputError(where, "exists and is not a sweep's store", "name another place")
@@ -120,9 +165,6 @@ class Store:
                 raise ValueError("its attributes are none")
         if stored.get("kind") != "sweep" or stored.get("format") != FORMAT:
             raise InputError(where, "exists and is not a sweep's store", "name another place")
-        if stored.get("tieringmodel") != self.attrs["tieringmodel"]:
-            text = f"was begun by tieringmodel {short(stored.get('tieringmodel'))}, this is {self.attrs['tieringmodel']}"
-            raise InputError(where, text, "go on with that version, or name another store")
         if stored.get("digest") != self.attrs["digest"]:
             with self._damage():
                 there, here = (json.loads(a["parameters"]) for a in (stored, self.attrs))
@@ -130,6 +172,9 @@ class Store:
             other += [n for n in sorted({*there, *here}) if there.get(n) != here.get(n)]
             text = f"holds a sweep with another {' and another '.join(other) or 'digest'}"
             raise InputError(where, text, "name another store, or remove this one")
+        if not isinstance(stored.get("code"), str):
+            raise InputError(where, "does not say which code has made it", "name another store, or remove this one")
+        return str(stored["code"])
 
     def _declare(
         self, name: str, dtype: np.dtype[Any], attrs: Mapping[str, Any], extra: Sequence[tuple[str, int]] = ()
@@ -160,22 +205,36 @@ class Store:
             overwrite=True,
         )
 
-    def declare(self, variables: Variables, coords: Variables) -> None:
+    def declare(self, variables: Variables, coords: Variables) -> bool:
         """Make room for what points return; what is there already stays.
 
         Parameters
         ----------
         variables, coords : mapping
             Dimensions, values and attributes by name, of the whole sweep.
+
+        Returns
+        -------
+        bool
+            Whether all finished points must be written again, for whole numbers have become fractions: none counts now.
         """
         with self._writing():
+            changed = {
+                name
+                for name, (_, values, _) in variables.items()
+                if name in self.group and values.dtype.kind in "biuf" and self.group[name].dtype != values.dtype
+            }
+            if changed:
+                self.done[...] = False
+                self.group["done"][...] = self.done
             for name, (dims, values, attrs) in coords.items():
                 if name not in self.group:
                     self._array(name, dims, values.shape, values.shape, values.dtype, attrs)[...] = values
             for name, (dims, values, attrs) in variables.items():
-                if name not in self.group:
+                if name not in self.group or name in changed:
                     extra = list(zip(dims, values.shape, strict=True))[len(self.dims) :]
                     self._declare(name, values.dtype, attrs, extra)
+        return bool(changed)
 
     def read(self) -> dict[str, tuple[tuple[str, ...], Array, dict[str, Any]]]:
         """Return every variable of the points: dimensions, values, attributes; texts as objects.

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-import inspect
 import json
 import time
+import warnings
 from collections.abc import Mapping, Sequence
 from contextlib import closing
 from dataclasses import asdict
@@ -15,7 +15,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..checks import whole
+from ..damon.goals import own_metrics
 from ..errors import InputError, TieringError
+from ..hotness.protocol import own_sources
 from ..progress import Progress
 from ..scenario import Scenario, need_scenario
 from ..scenario.controlled import Controlled, controlled
@@ -24,6 +26,7 @@ from ..simulation.simulate import MAX_DURATION_US, attributes
 from ..units import parse_duration_us
 from .design import Design
 from .executors import run_all
+from .identity import code_of
 from .point import Job, Measure, grid_times, run_point
 from .results import Results, Variable, describe
 from .store import FORMAT, Store
@@ -49,6 +52,7 @@ def sweep(
     series: Sequence[str] = (),
     every: str | float = "1 s",
     snapshots: int = 0,
+    keep_old: bool = False,
     on_error: str = "keep",
     progress: bool | None = None,
 ) -> xr.Dataset:
@@ -73,7 +77,9 @@ def sweep(
     workers : int, optional
         Number of ``"processes"``; by default one per processor.
     store : str or Path, optional
-        A Zarr store that is written as points finish. If it holds a part of this same sweep, only the rest is run.
+        A Zarr store that is written as points finish. If it holds a part of this same sweep, only the rest is run. Points
+        that were made by other code (of this package, of the measure and what it reads, of registered metrics and sources)
+        are run again.
     measure : callable, optional
         ``measure(ds)`` returns numbers, truth values and texts by name; by default `MEASURES`, see Returns. For
         ``"processes"`` it must stand at the top level of a module.
@@ -85,6 +91,8 @@ def sweep(
         Step of their time grid; each value is the last one recorded at or before that time.
     snapshots : int
         Region snapshots in the dataset that `measure` gets, as in `simulate`.
+    keep_old : bool
+        Keep stored points that were made by other code.
     on_error : {"keep", "raise"}
         Whether a point that fails keeps its message in ``error`` and the sweep goes on, or stops it.
     progress : bool, optional
@@ -98,10 +106,16 @@ def sweep(
         overshoot_bp, residual_mib_s, migrated_mib_s, migrated_pages, ping_pong, moves_per_page. Always ``error``, empty
         where all is well (elsewhere floats are NaN, integers -1, texts empty), and ``done``.
 
+    Warns
+    -----
+    UserWarning
+        If points in the store were made by other code: how many, and whether they are run again.
+
     Raises
     ------
     InputError
-        If an argument is wrong, no point accepts a value, or the store is of another sweep or damaged.
+        If an argument is wrong, no point accepts a value, the store is of another sweep or damaged, or a measure for a store
+        reads something whose value cannot be told (a lock, an open file).
     TieringError
         If a point fails and `on_error` is ``"raise"``, the executor's workers are gone, or the disk is full.
 
@@ -126,7 +140,16 @@ def sweep(
     results = Results(made, grid_times(job), measure_name)
     coords = {p: ((dim,), values, _about(p)) for p, (dim, values) in columns.items()}
     attrs = _attributes(job, made, seed, measure_name)
-    kept = _open(store, attrs, made, coords)
+    try:
+        attrs["code"] = json.dumps([code_of(measure, _registered(f"{attrs['scenario']} {attrs['design']}"))], sort_keys=True)
+    except InputError:
+        if store is not None:
+            raise
+    kept = _open(store, attrs, made, coords, keep_old)
+    if kept:
+        attrs["code"] = kept.attrs["code"]
+        if kept.said:
+            warnings.warn(kept.said, stacklevel=2)
     try:
         if kept:
             results.restore(kept.read(), {*coords})
@@ -175,13 +198,9 @@ def _controls_something(job: Job, design: Design) -> None:
     raise InputError(error.where, error.what, f"{error.remedy}; or pass measure= or what=")
 
 
-def _fingerprint(measure: Measure | None) -> str:
-    """Return a short hash of a measure's source, so that a resumed sweep does not mix two of them."""
-    try:
-        text = inspect.getsource(measure) if measure else ""
-    except (OSError, TypeError):
-        return ""
-    return hashlib.sha256(text.encode()).hexdigest()[:16] if text else ""
+def _registered(text: str) -> dict[str, Any]:
+    """Return the user's own functions that a text names: goal metrics and sources of hotness."""
+    return {name: one for name, one in {**own_metrics(), **own_sources()}.items() if json.dumps(name)[1:-1] in text}
 
 
 def _attributes(job: Job, design: Design, seed: int, measure_name: str) -> dict[str, Any]:
@@ -191,7 +210,6 @@ def _attributes(job: Job, design: Design, seed: int, measure_name: str) -> dict[
         job.duration_us,
         seed,
         measure=measure_name,
-        measure_source=_fingerprint(job.measure),
         what=asdict(job.what) if job.what else None,
         series=list(job.series),
         every_s=job.every_us * 1e-6,
@@ -206,7 +224,7 @@ def _attributes(job: Job, design: Design, seed: int, measure_name: str) -> dict[
         out["seed"] = str(seed)
     out |= {"kind": "sweep", "design": design.to_json(), "format": FORMAT}
     # What decides the results: a store goes on under a later schema of files, too.
-    deciding = {k: v for k, v in out.items() if k != "schema_version"}
+    deciding = {k: v for k, v in out.items() if k not in ("schema_version", "tieringmodel")}
     deciding["scenario"] = json.dumps(job.scenario.to_dict(), sort_keys=True)
     return out | {"digest": hashlib.sha256(json.dumps(deciding, sort_keys=True).encode()).hexdigest()[:16]}
 
@@ -216,13 +234,15 @@ def _about(path: str) -> dict[str, str]:
     return {"units": units, "long_name": "seed of the run" if path == SEED else path}
 
 
-def _open(store: str | Path | None, attrs: Mapping[str, Any], design: Design, coords: Mapping[str, Variable]) -> Store | None:
+def _open(
+    store: str | Path | None, attrs: Mapping[str, Any], design: Design, coords: Mapping[str, Variable], keep_old: bool
+) -> Store | None:
     if store is None:
         return None
     path = Path(store)
     if path.suffix == ".nc":
         raise InputError("store", f"{store} would be netCDF, which cannot be written point by point", "name it *.zarr")
-    return Store(path, attrs, design.dims, design.shape, coords)
+    return Store(path, attrs, design.dims, design.shape, coords, keep_old)
 
 
 def _run(
@@ -247,7 +267,8 @@ def _run(
         indices = [tuple(map(int, np.unravel_index(k, design.shape))) for k in unwritten]
         unwritten.clear()  # first: a full disk is told once
         if kept and indices:
-            kept.declare({n: v for n, v in results.variables.items() if n not in ("done", "error")}, results.coords)
+            if kept.declare({n: v for n, v in results.variables.items() if n not in ("done", "error")}, results.coords):
+                indices = [tuple(map(int, at)) for at in np.argwhere(results.done)]
             kept.write(indices, results.arrays())
         last = time.monotonic()
 

@@ -267,7 +267,7 @@ class Judge:
         at = run.nids.index(asked["nid"])
         if asked["kind"] == "used":
             used, free = (run.ds[name].values[-1, at] for name in ("used_pages", "free_pages"))
-            return float(1e4 * used / (used + free))
+            return float(1e4 * used / (used + free)) if used + free else None
         return run.hot_share_bp[asked["nid"]]
 
 

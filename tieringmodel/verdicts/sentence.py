@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from ..scenario import tick_over_sample
 from ..units import format_bytes
 from .goal_course import GoalCourse
 from .page_run import PageRun
@@ -37,6 +38,7 @@ def paragraph(found: Verdict, run: PageRun, goals: list[GoalCourse]) -> str:
         whose = "" if cause.scheme is None else f"Scheme {cause.scheme}: "
         text = cause.text if whose else cause.text[:1].upper() + cause.text[1:]
         parts.append(f"{whose}{text} [{cause.code}].")
+    parts += [f"{text[:1].upper()}{text[1:]}." for text, _ in tick_over_sample(run.scenario).values()]
     return " ".join(parts)
 
 

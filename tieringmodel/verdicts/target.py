@@ -55,7 +55,7 @@ def share_bp(ds: xr.Dataset, what: Controlled) -> npt.NDArray[np.float64]:
     if what.kind == "access":
         return np.asarray(ds["access_share_bp"].sel(node=what.nid).values, float)
     used, free = ds["used_pages"].sel(node=what.nid).values, ds["free_pages"].sel(node=what.nid).values
-    return np.asarray(1e4 * used / (used + free), float)
+    return np.asarray(np.divide(1e4 * used, used + free, out=np.full(used.shape, np.nan), where=used + free > 0))
 
 
 def records_at(time: npt.NDArray[np.float64], grid: npt.NDArray[np.float64]) -> npt.NDArray[np.int64]:

@@ -8,10 +8,9 @@ import numpy.typing as npt
 from .. import checks
 from ..errors import InputError
 from ..scenario import Attrs
-from ..units import MAX_PAGES, integer, number, parse_us
+from ..units import FOREVER, MAX_PAGES, integer, number, parse_us
 
 TICK_US = Attrs.sample_us
-FOREVER = 2**62
 MAX_GROUPS = 65_535
 
 
@@ -49,8 +48,8 @@ def span_us(where: str, value: object, tick_us: int) -> int:
 
 
 def tick(where: str, value: object) -> int:
-    """Return the length of a workload tick in microseconds; text with a unit is understood."""
-    found = parse_us(value, where)
+    """Return the length of a workload tick in microseconds, `TICK_US` if it is left out; text with a unit is understood."""
+    found = TICK_US if value is None else parse_us(value, where)
     if not 1 <= found <= 10**12:
         raise InputError(where, f"{found} us is no length of a tick", "write e.g. '5 ms'")
     return found

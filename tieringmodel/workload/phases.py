@@ -12,22 +12,21 @@ from itertools import pairwise
 
 from ..errors import InputError
 from ..scenario import Group, Workload
-from ..units import PAGE_SZ, ULONG_MAX, parse_bytes
+from ..units import FOREVER, PAGE_SZ, ULONG_MAX, parse_bytes
 from . import arguments as check
-from .arguments import FOREVER
 from .windows import Window, hot_windows
 
 
 class _Hot:
     """What all families of this module have in common, checked."""
 
-    def __init__(self, family: str, n_pages: int, hot_pages: int, hot: float, cold: float, tick_us: int | str) -> None:
+    def __init__(self, family: str, n_pages: int, hot_pages: int, hot: float, cold: float, tick_us: int | str | None) -> None:
         self.family = family
         self.n = check.pages(f"{family}.n_pages", n_pages)
         self.pages = check.pages(f"{family}.hot_pages", hot_pages, self.n)
         self.rate_hz = check.positive(f"{family}.hot_rate_hz", hot)
         self.cold_hz = check.at_least(f"{family}.cold_rate_hz", cold)
-        self.tick_us = check.tick(f"{family}.tick_us", tick_us)
+        self.tick_us, self.tick_chosen = check.tick(f"{family}.tick_us", tick_us), tick_us is not None
         if self.cold_hz >= self.rate_hz:
             text = f"{self.cold_hz:g} is not below hot_rate_hz {self.rate_hz:g}"
             raise InputError(f"{family}.cold_rate_hz", text, "let hot pages be touched more often than cold ones")
@@ -36,7 +35,7 @@ class _Hot:
         return check.span_us(f"{self.family}.{name}", value, self.tick_us)
 
     def windows(self, windows: Iterator[Window]) -> Workload:
-        return hot_windows(self.n, windows, self.rate_hz, self.cold_hz, self.tick_us, self.family)
+        return hot_windows(self.n, windows, self.rate_hz, self.cold_hz, self.tick_us, self.family, self.tick_chosen)
 
     def blocks(self, block_pages: int) -> tuple[int, int, int]:
         """Return pages of a block, blocks in all and hot blocks; both must come out even."""
@@ -68,7 +67,7 @@ def step(
     hot_rate_hz: float,
     to_page: int | None = None,
     cold_rate_hz: float = 0.0,
-    tick_us: int | str = check.TICK_US,
+    tick_us: int | str | None = None,
 ) -> Workload:
     """Return a hot set that moves once.
 
@@ -84,8 +83,8 @@ def step(
         Touches per second of a hot and of any other page.
     to_page : int, optional
         First hot page afterwards; by default the last pages become hot.
-    tick_us : int or str
-        Length of a workload tick.
+    tick_us : int or str, optional
+        Length of a workload tick, by default at most 5 ms.
 
     Returns
     -------
@@ -120,7 +119,7 @@ def rotate(
     duration_us: int | str,
     hot_rate_hz: float,
     cold_rate_hz: float = 0.0,
-    tick_us: int | str = check.TICK_US,
+    tick_us: int | str | None = None,
 ) -> Workload:
     """Return a hot set that moves to the next of several places at regular times.
 
@@ -138,8 +137,8 @@ def rotate(
         The hot set no longer moves from this time on.
     hot_rate_hz, cold_rate_hz : float
         Touches per second of a hot and of any other page.
-    tick_us : int or str
-        Length of a workload tick.
+    tick_us : int or str, optional
+        Length of a workload tick, by default at most 5 ms.
 
     Returns
     -------
@@ -182,7 +181,7 @@ def exchange(
     hot_rate_hz: float,
     cold_rate_hz: float = 0.0,
     block_pages: int = 512,
-    tick_us: int | str = check.TICK_US,
+    tick_us: int | str | None = None,
     seed: int = 0,
 ) -> Workload:
     """Return a hot set of constant size whose blocks are exchanged for cold ones at a rate.
@@ -202,8 +201,8 @@ def exchange(
         Touches per second of a hot and of any other page.
     block_pages : int
         Pages that change at once.
-    tick_us : int or str
-        Length of a workload tick.
+    tick_us : int or str, optional
+        Length of a workload tick, by default at most 5 ms.
     seed : int
         Which blocks are exchanged.
 
@@ -254,7 +253,7 @@ def drift(
     hot_rate_hz: float,
     cold_rate_hz: float = 0.0,
     block_pages: int = 512,
-    tick_us: int | str = check.TICK_US,
+    tick_us: int | str | None = None,
 ) -> Workload:
     """Return a hot window that slides up the pages at a rate, block by block, and wraps at the end.
 
@@ -270,8 +269,8 @@ def drift(
         Touches per second of a hot and of any other page.
     block_pages : int
         Pages that change at once.
-    tick_us : int or str
-        Length of a workload tick.
+    tick_us : int or str, optional
+        Length of a workload tick, by default at most 5 ms.
 
     Returns
     -------
@@ -302,9 +301,7 @@ def drift(
     return hot.windows(iter(out))
 
 
-def sequence(
-    phases: Sequence[tuple[Workload, int | str]], *, tick_us: int | str = check.TICK_US, ends: bool = False
-) -> Workload:
+def sequence(phases: Sequence[tuple[Workload, int | str]], *, tick_us: int | str | None = None, ends: bool = False) -> Workload:
     """Return workloads on the same pages one after another.
 
     Parameters
@@ -312,8 +309,8 @@ def sequence(
     phases : sequence of (Workload, time)
         What is in force for how long, in microseconds or as text with a unit. Placement, mappings and memory cgroups are
         taken from the first.
-    tick_us : int or str
-        Length of a workload tick; those of the phases must be the same if they are set.
+    tick_us : int or str, optional
+        Length of a workload tick, by default at most 5 ms; those of the phases must be the same if they are set.
     ends : bool
         Touch nothing after the last phase; otherwise it goes on for ever.
 
@@ -354,7 +351,8 @@ def sequence(
         last = i + 1 == len(phases) and not ends
         groups += _shifted(one.groups, begin, FOREVER if last else end, where)
     check.few_enough("sequence.phases", len(groups), "use fewer phases or groups")
-    return first.replace(groups=tuple(groups), tick_us=tick)
+    chosen = tick_us is not None or any(one.tick_us and one.tick_chosen for one, _ in phases)
+    return first.replace(groups=tuple(groups), tick_us=tick, tick_chosen=chosen)
 
 
 def _shifted(groups: Sequence[Group], begin: int, end: int, where: str) -> Iterator[Group]:

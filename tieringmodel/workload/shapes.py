@@ -238,9 +238,7 @@ def _ranked(n: int, classes: Classes) -> Workload:
     )
 
 
-def streaming(
-    n_pages: int, *, bytes_per_s: float | str, tick_us: int | str = check.TICK_US, max_groups: int = 4096
-) -> Workload:
+def streaming(n_pages: int, *, bytes_per_s: float | str, tick_us: int | str | None = None, max_groups: int = 4096) -> Workload:
     """Return a sweep over all pages in order, again and again.
 
     See `sweep_groups` for what is exact: each pass touches each page once, a pass takes a whole number of ticks. The visit
@@ -252,8 +250,8 @@ def streaming(
         Pages in all.
     bytes_per_s : float or str
         Speed of the sweep; ``"10 GB"`` is understood.
-    tick_us : int or str
-        Length of a workload tick.
+    tick_us : int or str, optional
+        Length of a workload tick, by default at most 5 ms.
     max_groups : int
         Most blocks into which the pages are cut.
 
@@ -279,4 +277,4 @@ def streaming(
     tick = check.tick("streaming.tick_us", tick_us)
     most = check.whole("streaming.max_groups", max_groups, 1, check.MAX_GROUPS)
     groups = sweep_groups(0, n, speed / (n * PAGE_SZ), tick, name="stream", max_groups=most)
-    return Workload(n, groups, tick_us=tick)
+    return Workload(n, groups, tick_us=tick, tick_chosen=tick_us is not None)

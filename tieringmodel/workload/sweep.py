@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ..scenario import Group
-from .arguments import FOREVER
+from ..units import FOREVER
 
 
 def sweep_groups(

@@ -72,7 +72,8 @@ def mix(tenants: Mapping[str, Workload], *, memcg_ids: Mapping[str, int] | None 
         memcgs += list(_members(one, ids[name], at))
         at += one.n_pages
     check.pages("mix.tenants", at)
-    return Workload(at, tuple(groups), tuple(places), tuple(vmas), ticks.pop() if ticks else None, tuple(memcgs))
+    chosen = not ticks or any(w.tick_us and w.tick_chosen for w in tenants.values())
+    return Workload(at, tuple(groups), tuple(places), tuple(vmas), ticks.pop() if ticks else None, tuple(memcgs), chosen)
 
 
 def _check_ids(tenants: Mapping[str, Workload], ids: Mapping[str, int]) -> None:

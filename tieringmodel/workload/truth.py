@@ -9,16 +9,16 @@ import numpy.typing as npt
 
 from ..errors import InputError
 from ..scenario import Scenario, Workload
-from ..units import parse_us
+from ..units import FOREVER, parse_us
 from . import arguments as check
 
 
 def _moment(accesses: Workload | Scenario, at_us: int | str, where: str) -> tuple[Workload, int, int]:
     """Return the workload, the tick at `at_us` and a tick's length."""
-    workload = accesses.workload if isinstance(accesses, Scenario) else accesses
+    workload = accesses.timed_workload if isinstance(accesses, Scenario) else accesses
     time_us, tick_us = parse_us(at_us, f"{where}.at_us"), accesses.tick_us
     for i, g in enumerate(workload.groups) if tick_us is None else ():
-        if g.kind != "rate" or (time_us and (g.start_tick, g.end_tick) != (0, check.FOREVER)):
+        if g.kind != "rate" or (time_us and (g.start_tick, g.end_tick) != (0, FOREVER)):
             text = f"has no tick_us, on which groups[{i}] depends"
             raise InputError(f"{where}.workload", text, "pass the scenario, or write workload.tick_us")
     return workload, time_us // (tick_us or check.TICK_US), tick_us or check.TICK_US

@@ -8,8 +8,8 @@ from itertools import pairwise
 from typing import NamedTuple
 
 from ..scenario import Group, Workload
+from ..units import FOREVER
 from . import arguments as check
-from .arguments import FOREVER
 
 
 class Window(NamedTuple):
@@ -22,7 +22,13 @@ class Window(NamedTuple):
 
 
 def hot_windows(
-    n_pages: int, windows: Iterable[Window], hot_rate_hz: float, cold_rate_hz: float, tick_us: int, where: str
+    n_pages: int,
+    windows: Iterable[Window],
+    hot_rate_hz: float,
+    cold_rate_hz: float,
+    tick_us: int,
+    where: str,
+    tick_chosen: bool = True,
 ) -> Workload:
     """Return the workload in which each page is touched at the hot rate inside its windows and at the cold one outside.
 
@@ -36,7 +42,7 @@ def hot_windows(
             gaps = zip((0, *(b for _, b in hot)), (*(a for a, _ in hot), FOREVER), strict=True)
             groups += [Group(lo, hi, rate_hz=cold_rate_hz, start_tick=a, end_tick=b, name="cold") for a, b in gaps if a < b]
         check.few_enough(where, len(groups), "use larger blocks, fewer changes or a shorter duration")
-    return Workload(n_pages, tuple(groups), tick_us=tick_us)
+    return Workload(n_pages, tuple(groups), tick_us=tick_us, tick_chosen=tick_chosen)
 
 
 def _runs(n_pages: int, windows: Iterable[Window]) -> Iterator[tuple[int, int, list[tuple[int, int]]]]:

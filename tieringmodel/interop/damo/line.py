@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import PurePath
 from typing import Any, NamedTuple
 
 from ...errors import InputError, short
 from ...fields import suggest
 from ...scenario import ACTIONS, Machine
-from ...units import ULONG_MAX
+from ...units import ULONG_MAX, ungrouped
 from ..documents import parse_json
 from ..sysfs.portable import ranges_of
 from ..sysfs.read import Dump
@@ -79,6 +79,10 @@ def read_damo_line(line: Sequence[str], machine: Machine) -> Dump:
     notes += [
         f"{WHERE} {o.name}: is left out, it does not shape what DAMON is told" for o in split(line) if o.name in _LEFT_OUT
     ]
+    _check_alone(options)
+    for option in options:
+        for number in (n for word in option.values if "/" not in word for n in re.findall(r"[0-9][0-9.,]*", word)):
+            ungrouped(number, f"{WHERE} {option.name}")  # damo drops every comma
     options = _with_ranges(options, machine)
     checked = [w for o in options for w in ((o.name, *o.values) if o.name else o.values)]
     data = parse_json(_translated(checked, options), f"damo {damo_version()}")
@@ -92,6 +96,7 @@ def read_damo_line(line: Sequence[str], machine: Machine) -> Dump:
         scheme["max_nr_snapshots"] = option.values[0]  # damo counts it among the statistics and does not print these
     _goals(schemes, [o for o in options if o.name == "--damos_quota_goal"], notes)
     _same_number(schemes, options, "--damos_filter", "filters")
+    notes += _dropped_quotas(options)
     dump = read_damo(data, WHERE)
     return Dump(dump.contexts, (*notes, *dump.notes), dump.memcg_paths, dump.pids)
 
@@ -211,7 +216,7 @@ def _access_rates(schemes: list[dict[str, Any]], options: list[Option]) -> None:
         printed = schemes[i]["access_pattern"]["nr_accesses"] if i < len(schemes) else {}
         for end, word in zip(("min", "max"), option.values, strict=True):
             said = str(printed.get(end, ""))
-            number = word.removesuffix("%").strip()
+            number = ungrouped(word.removesuffix("%").strip(), where)
             if word == "max":
                 same = number == "max" and (said == "max" or int(re.sub(r"\D", "", said) or 0) >= ULONG_MAX)
                 printed[end] = "max"
@@ -241,6 +246,17 @@ def _goals(schemes: list[dict[str, Any]], options: list[Option], notes: list[str
             if goal["nid"]:
                 text = f"damo {PINNED} drops the nid, Linux would be told node 0; here it is node {goal['nid']}, as written"
                 notes.append(f"{where}: {text}")
+
+
+def _dropped_quotas(options: list[Option]) -> Iterator[str]:
+    """Yield what damo does not pass on: quotas of a scheme that has no ``--damos_quota_interval``."""
+    intervals, quotas = (sum(o.name == name for o in options) for name in ("--damos_quota_interval", "--damos_quotas"))
+    kept = dict.fromkeys(("--damos_quota_time", "--damos_quota_space", "--damos_quota_weights"), intervals)
+    kept |= dict.fromkeys(("--damos_quota_fail_charge_ratio", "--damos_quota_goal_tuner"), max(intervals, quotas))
+    for name, most in kept.items():
+        for option in [o for o in options if o.name == name][most:]:
+            text = f"damo {PINNED} drops it, for no --damos_quota_interval goes with it"
+            yield f"{WHERE} {name} {' '.join(option.values)}: {text}"
 
 
 def _same_number(schemes: list[dict[str, Any]], options: list[Option], name: str, kind: str) -> None:

@@ -102,8 +102,9 @@ def damo_args(options: tuple[str, ...]) -> str:
         With damo's own words if it refuses the options.
     """
     done = run_damo("args", "damon", "--format", "json", "--raw", *options, root=True)
-    if done.returncode or not done.stdout.lstrip().startswith("{"):
+    printed = re.search(r"^\{", done.stdout, re.MULTILINE)  # damo writes remarks such as "target_pid [1]" before it
+    if done.returncode or not printed:
         said = done.stdout.strip() or done.stderr.strip()
         last = " ".join(said.splitlines()[-1].split())[:300] if said else f"exit status {done.returncode}"
         raise InputError("damo start", f"damo {damo_version()} refuses the line: {last}", "see 'damo start --help'")
-    return done.stdout
+    return done.stdout[printed.start() :]

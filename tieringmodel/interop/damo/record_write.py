@@ -8,10 +8,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ...atomic import replacing
 from ...errors import InputError
-from ...scenario import Scenario
+from ...scenario import Attrs, Scenario
 from .write import intervals_json
 
 if TYPE_CHECKING:
@@ -34,13 +35,13 @@ def to_damo_record(ds: xr.Dataset, path: str | Path) -> Path:
     Returns
     -------
     Path
-        The file: one record for each context. Regions are not told apart by target. A snapshot spans one aggregation and
+        The file: one record for each target of each context. A snapshot spans one aggregation and
         ends at its time; the times between thinned snapshots belong to none.
 
     Raises
     ------
     InputError
-        If the suffix is another one, or the dataset has no snapshots or no scenario.
+        If the suffix is another one, the dataset has no snapshots or no scenario, or does not tell regions by target.
 
     Examples
     --------
@@ -68,29 +69,48 @@ def _records(ds: xr.Dataset, scenario: Scenario) -> list[dict[str, Any]]:
     ends = np.cumsum(ds["region_count"].values)
     columns = [ds[f"region_{name}"].values for name in ("start", "end", "nr_accesses", "age")]
     times_ns = np.rint(ds["snapshot_time"].values * 1e9).astype(np.int64)
+    targets = ds["region_target"].values if "region_target" in ds else np.zeros(ds.sizes["region"], np.int64)
     out = []
     for k, context in enumerate(scenario.contexts):
-        attrs = context.attrs
-        # damo takes a first snapshot's start literally, so what is before an aggregation must not be told.
-        snapshots: list[dict[str, Any]] = []
-        for i in np.flatnonzero(ds["snapshot_context"].values == k).tolist():
-            mine = slice(int(ends[i] - ds["region_count"].values[i]), int(ends[i]))
-            rows = np.stack([c[mine].astype(np.uint64) for c in columns], axis=1).tolist()
-            end_ns = int(times_ns[i])
-            regions = [_region(s, e, nr, age, attrs.aggr_us) for s, e, nr, age in rows]
-            snapshots.append(
-                {
-                    "start_time": str(max(end_ns - attrs.aggr_us * 1_000, 0)),
-                    "end_time": str(end_ns),
-                    "regions": regions,
-                    "total_bytes": str(sum(int(r["end"]) - int(r["start"]) for r in regions)),
-                    "damos_stats": None,
-                    "sample_interval_us": str(attrs.sample_us),
-                }
-            )
-        out.append({"kdamond_idx": k, "context_idx": 0, "intervals": intervals_json(attrs), "scheme_idx": None, "target_id": 0,
-                    "scheme_filters": [], "snapshots": snapshots, "data_source": "unknown"})  # fmt: skip
+        if "region_target" not in ds and len(context.targets) > 1:
+            raise InputError("ds", f"does not say to which target regions of contexts[{k}] belong", "run the scenario again")
+        here = np.repeat(ds["snapshot_context"].values == k, ds["region_count"].values)
+        for target in range(max(len(context.targets), int(targets[here].max(initial=0)) + 1)):
+            out.append(_record(ds, columns, times_ns, ends, targets, k, target, context.attrs))
     return out
+
+
+def _record(
+    ds: xr.Dataset,
+    columns: list[NDArray[Any]],
+    times_ns: NDArray[Any],
+    ends: NDArray[Any],
+    targets: NDArray[Any],
+    k: int,
+    target: int,
+    attrs: Attrs,
+) -> dict[str, Any]:
+    """Return the record of one target of context k."""
+    # damo takes a first snapshot's start literally, so what is before an aggregation must not be told.
+    snapshots: list[dict[str, Any]] = []
+    for i in np.flatnonzero(ds["snapshot_context"].values == k).tolist():
+        mine = np.arange(int(ends[i] - ds["region_count"].values[i]), int(ends[i]))
+        mine = mine[targets[mine] == target]
+        rows = np.stack([c[mine].astype(np.uint64) for c in columns], axis=1).tolist()
+        end_ns = int(times_ns[i])
+        regions = [_region(s, e, nr, age, attrs.aggr_us) for s, e, nr, age in rows]
+        snapshots.append(
+            {
+                "start_time": str(max(end_ns - attrs.aggr_us * 1_000, 0)),
+                "end_time": str(end_ns),
+                "regions": regions,
+                "total_bytes": str(sum(int(r["end"]) - int(r["start"]) for r in regions)),
+                "damos_stats": None,
+                "sample_interval_us": str(attrs.sample_us),
+            }
+        )
+    return {"kdamond_idx": k, "context_idx": 0, "intervals": intervals_json(attrs), "scheme_idx": None,
+            "target_id": target, "scheme_filters": [], "snapshots": snapshots, "data_source": "unknown"}  # fmt: skip
 
 
 def _region(start: int, end: int, nr_accesses: int, age: int, aggr_us: int) -> dict[str, Any]:
@@ -105,7 +125,7 @@ def _region(start: int, end: int, nr_accesses: int, age: int, aggr_us: int) -> d
 
 
 def _events(records: list[dict[str, Any]]) -> list[str]:
-    """Return tracepoint lines of all records in order of time; a context is a target there."""
+    """Return tracepoint lines of all records in order of time; each record is a target there."""
     lines = []
     for k, record in enumerate(records):
         for snapshot in record["snapshots"]:

@@ -11,7 +11,7 @@ from decimal import Decimal
 
 from ...errors import InputError, quoted
 from ...scenario.metrics import ELIGIBLE
-from ...units import UINT_MAX, ULONG_MAX
+from ...units import UINT_MAX, ULONG_MAX, ungrouped
 
 DROPS_NID = ELIGIBLE
 """The metric whose node damo 3.4.3 drops on its command line."""
@@ -40,7 +40,7 @@ def _text(value: object, where: str, example: str) -> str:
 def _decimal(text: str, where: str, example: str) -> Decimal:
     if not _WHOLE.fullmatch(text):
         raise InputError(where, f"{text!r} is not understood", f"write it like {example}")
-    return Decimal(text.replace(",", ""))
+    return Decimal(ungrouped(text, where))
 
 
 def _fit(value: int, where: str, top: int = ULONG_MAX) -> int:

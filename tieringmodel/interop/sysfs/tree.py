@@ -146,7 +146,7 @@ class Folder:
     def each(self, count_leaf: str) -> Iterator[Folder]:
         """Yield the numbered directories beside a ``nr_*`` file, which must be as many as it says."""
         below = [p[len(self.prefix) :].partition("/") for p in self.files if p.startswith(self.prefix)]
-        seen = {int(head) for head, slash, _ in below if slash and head.isdigit()}
+        seen = {int(head) for head, slash, _ in below if slash and head.isascii() and head.isdigit()}
         count = self.number(count_leaf, len(seen), top=2**31 - 1)
         if len(seen) != count or any(i >= count for i in seen):
             text = f"{count_leaf} is {count}, the dump holds " + (", ".join(map(str, sorted(seen))) or "none")

@@ -162,7 +162,7 @@ def read_masim(
     source: str | Path | MasimConfig,
     *,
     accesses_per_s: float = 1e8,
-    tick_us: int | str = check.TICK_US,
+    tick_us: int | str | None = None,
     repeat: int = 1,
     max_groups: int = 256,
 ) -> Workload:
@@ -182,8 +182,8 @@ def read_masim(
         A file, a configuration's text (with line ends in it), or what `parse_masim` returned.
     accesses_per_s : float
         Accesses of the program per second, by default one in 10 ns; a plain assumption about one thread.
-    tick_us : int or str
-        Length of a workload tick; phases begin on the nearest one.
+    tick_us : int or str, optional
+        Length of a workload tick, by default at most 5 ms; phases begin on the nearest one.
     repeat : int
         How often the phases are gone through; after that nothing is touched, for the program has ended.
     max_groups : int
@@ -236,7 +236,7 @@ def read_masim(
         Vma(lows[r.name], lows[r.name] + n, _ADDRESS + lows[r.name] * PAGE_SZ)
         for r, n in zip(config.regions, sizes, strict=True)
     )
-    return Workload(n_pages, tuple(groups), vmas=tuple(vmas), tick_us=tick)
+    return Workload(n_pages, tuple(groups), vmas=tuple(vmas), tick_us=tick, tick_chosen=tick_us is not None)
 
 
 def _groups(

@@ -80,7 +80,7 @@ def workload_of(
     Returns
     -------
     Workload
-        Ticks of one sampling interval.
+        Ticks of one sampling interval; nobody chose them, so a scenario that samples more often cuts them.
 
     Raises
     ------
@@ -125,9 +125,12 @@ def workload_of(
     lows = np.concatenate(([0], np.cumsum(np.where(covered, np.diff(edges), 0))))
     groups = list(_groups(record, counts, covered, lows, samples, sample))
     runs = list(_runs(edges, covered, lows))
-    placement = tuple(Placement(lo, hi, start_bytes=page * PAGE_SZ) for lo, hi, page in runs)
-    vmas = tuple(Vma(lo, hi, page * PAGE_SZ, page) for lo, hi, page in runs)
-    return Workload(int(lows[-1]), tuple(groups), placement if physical else (), () if physical else vmas, tick_us=sample)
+    where: dict[str, Any] = (
+        {"placement": tuple(Placement(lo, hi, start_bytes=page * PAGE_SZ) for lo, hi, page in runs)}
+        if physical
+        else {"vmas": tuple(Vma(lo, hi, page * PAGE_SZ, page) for lo, hi, page in runs)}
+    )
+    return Workload(int(lows[-1]), tuple(groups), **where, tick_us=sample, tick_chosen=False)
 
 
 def _groups(

@@ -198,7 +198,7 @@ def trace_workload(
     bin_us: int | str = "1 s",
     join_bytes: int | str = 64 * MIB,
     mapped: tuple[tuple[int, int], ...] = (),
-    tick_us: int | str = check.TICK_US,
+    tick_us: int | str | None = None,
 ) -> Workload:
     r"""Return the workload that touches memory as recorded: a constant rate per region and span of time.
 
@@ -219,8 +219,8 @@ def trace_workload(
         counts as mapped and never touched. A sampled trace misses such memory; how much there is, is an assumption.
     mapped : tuple of (int, int), optional
         The ranges of addresses that are mapped, if known, instead of what `join_bytes` makes of the accesses.
-    tick_us : int or str
-        Length of a workload tick.
+    tick_us : int or str, optional
+        Length of a workload tick, by default at most 5 ms.
 
     Returns
     -------
@@ -286,7 +286,7 @@ def trace_workload(
                 )
             )
     vmas = (Vma(b, b + e - f, f * PAGE_SZ) for b, f, e in zip(base.tolist(), first.tolist(), end.tolist(), strict=True))
-    return Workload(n_pages, tuple(groups), vmas=tuple(vmas), tick_us=tick)
+    return Workload(n_pages, tuple(groups), vmas=tuple(vmas), tick_us=tick, tick_chosen=tick_us is not None)
 
 
 def _mappings(

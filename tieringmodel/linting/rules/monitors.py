@@ -9,7 +9,7 @@ import numpy as np
 
 from ...cost.constants import DEFAULT, ESTIMATES
 from ...cost.control import monitoring_share
-from ...scenario import Context, Scenario
+from ...scenario import Context, Scenario, tick_over_sample
 from ...units import PAGE_SZ, UINT_MAX, format_bytes
 from ..finding import Finding, fix, rule
 from ..scheme_facts import Ranges, ScenarioFacts, clip, facts_of
@@ -51,6 +51,14 @@ def lossy_intervals(scenario: Scenario) -> Iterator[Finding]:
             text = f"an aggregation is a whole number of samples: {usable_us} us instead of {attrs.aggr_us} us"
             path = f"contexts[{c}].attrs.aggr_us"
             yield Finding("interval-remainder", "info", path, text, changes=fix({path: usable_us}))
+
+
+@rule
+def tick_longer_than_a_sample(scenario: Scenario) -> Iterator[Finding]:
+    """Pages are touched or not in each tick: of the samples that fall into one, a single one can find it."""
+    for c, (text, sample_us) in tick_over_sample(scenario).items():
+        path = f"contexts[{c}].attrs.sample_us"
+        yield Finding("tick-over-sample", "warning", path, text, f"shorten workload.tick_us to {sample_us}")
 
 
 @rule

@@ -27,7 +27,7 @@ def no_reset_interval(scenario: Scenario) -> Iterator[Finding]:
             continue
         ms, set_it = quota.reset_interval_ms, fix({path: 1000})
         low = ms & UINT_MAX
-        if math.isinf(facts.reset_us):
+        if math.isinf(facts.window_us):
             text = f"{ms} ms counts as endless (bit 31 of its low 32 bits is set; damo's default 'max' is that): "
             text += "the goals are evaluated once, at the first application, and " if quota.goals else ""
             text += "the quota is never refilled"
@@ -52,21 +52,27 @@ def reset_interval_off_grid(scenario: Scenario) -> Iterator[Finding]:
         if not quota_is_set(facts.scheme) or not jiffies or facts.context.aggr_times_us:
             continue
         wanted = (quota.reset_interval_ms & UINT_MAX) * 1000
-        if facts.window_us == wanted:
+        periods = sorted({*facts.windows_us})
+        if periods == [wanted]:
             continue
         reasons = [f"a charge window ends only at an application, every {duration(facts.apply_us * 1e-6)}"]
-        if facts.reset_us != wanted:
+        if jiffies * 1_000_000 != wanted * scenario.machine.hz:
             reasons.append(f"HZ = {scenario.machine.hz} makes it {jiffies} jiffies of {1e3 / scenario.machine.hz:g} ms")
         if (facts.scheme.apply_interval_us or attrs.aggr_us) % attrs.sample_us:
             reasons.append(f"applications happen after whole sampling intervals of {duration(attrs.sample_us * 1e-6)}")
-        path, period_ms = f"{facts.path}.quota.reset_interval_ms", facts.window_us * 1e-3
+        period, text = f"{facts.window_us * 1e-3:.10g} ms", f"set reset_interval_ms = {facts.window_us * 1e-3:.10g}"
+        changes = fix({f"{facts.path}.quota.reset_interval_ms": round(facts.window_us * 1e-3)})
+        if len(periods) > 1:
+            reasons.append("applications come in the middle of jiffies")
+            period = " or ".join(f"{p * 1e-3:.10g}" for p in periods) + f" ms, {facts.window_us * 1e-3:.4g} ms on average,"
+            text = f"let applications be whole jiffies of {1e3 / scenario.machine.hz:g} ms apart"
         yield Finding(
             "reset-interval-off-grid",
             "info",
-            path,
-            f"the control period is {period_ms:.10g} ms instead of {wanted / 1000:g} ms: " + "; ".join(reasons),
-            f"set reset_interval_ms = {period_ms:.10g}",
-            fix({path: round(period_ms)} if facts.window_us % 1000 == 0 else {}),
+            f"{facts.path}.quota.reset_interval_ms",
+            f"the control period is {period} instead of {wanted / 1000:g} ms: " + "; ".join(reasons),
+            text,
+            changes if facts.window_us % 1000 == 0 and len(periods) == 1 else fix({}),
         )
 
 
