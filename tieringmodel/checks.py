@@ -26,9 +26,14 @@ def said(value: object) -> str:
         return "an integer of thousands of digits"
 
 
-def whole(where: str, value: Any, low: int = 0, high: int = units.ULONG_MAX, remedy: str = "") -> int:
-    """Return an integer, or a float without a fraction, as an int in ``low`` … ``high``; all else is an `InputError`."""
+def whole(where: str, value: Any, low: int = 0, high: int = units.ULONG_MAX, remedy: str = "", *, exact: bool = False) -> int:
+    """Return an integer, or unless `exact` a float without a fraction, as an int in ``low`` … ``high``.
+
+    All else is an `InputError`.
+    """
     try:
+        if exact and isinstance(value, float):
+            raise TypeError
         found = value if type(value) is int else _index(value)
     except (TypeError, ValueError, OverflowError):
         raise InputError(where, f"{said(value)} is not a whole number", remedy or _within(low, high)) from None

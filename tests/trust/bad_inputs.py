@@ -1061,7 +1061,7 @@ BAD_INPUTS = [
         "tm.simulate(tm.Scenario.from_dict(GOOD), duration=1, seed=2**64)",
         "seed: 18446744073709551616 is outside 0..18446744073709551615",
     ),
-    Bad("call", "tm.simulate(tm.Scenario.from_dict(GOOD), duration=1, seed=1.5)", "seed: 1.5 is not a whole number"),
+    Bad("call", "tm.simulate(tm.Scenario.from_dict(GOOD), duration=1, seed=1.0)", "seed: 1.0 is not a whole number"),
     Bad("call", "tm.simulate(tm.Scenario.from_dict(GOOD), duration=1, snapshots=-1)", "snapshots: -1 is outside 0..2147483648"),
     Bad(
         "call",

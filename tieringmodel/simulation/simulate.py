@@ -105,7 +105,7 @@ def simulate(
     duration_us = parse_duration_us(duration)
     if duration_us > MAX_DURATION_US:
         raise InputError("duration", f"{duration!r} is over a hundred years", "shorten it")
-    seed, snapshots = whole("seed", seed), whole("snapshots", snapshots, 0, 2**31)
+    seed, snapshots = whole("seed", seed, exact=True), whole("snapshots", snapshots, 0, 2**31, exact=True)
     check_goal_nodes(scenario)
     if oracle:
         scenario.machine.need_node(oracle.nid, "oracle.nid")
