@@ -31,6 +31,7 @@ from .interop.workloads.traces import trace_workload as trace_workload
 from .linting import lint as lint
 from .linting.finding import Finding as Finding
 from .linting.finding import lint_rule as lint_rule
+from .remedies.search import find_fix as find_fix
 from .scenario import AccessPattern as AccessPattern
 from .scenario import Attrs as Attrs
 from .scenario import Context as Context

@@ -130,9 +130,13 @@ class Recorder:
         self.returns = Returns(window_s)
         self.snapshots: list[tuple[float, int, dict[str, npt.NDArray[Any]]]] = []
 
+    def keeps(self, aggregation: int) -> bool:
+        """Whether a context's regions are kept at an aggregation."""
+        return bool(self.every) and aggregation % self.every == 0
+
     def aggregated(self, kdamond: Kdamond) -> None:
         """Keep a region snapshot now and then."""
-        if self.every and kdamond.aggregations % self.every == 0:
+        if self.keeps(kdamond.aggregations):
             now = kdamond.memory.now_ns * 1e-9
             of_target = np.diff(kdamond.regions.ptr)
             columns = kdamond.regions.columns() | {"target": np.repeat(np.arange(of_target.size, dtype=np.uint64), of_target)}

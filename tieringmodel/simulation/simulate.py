@@ -137,16 +137,22 @@ def simulate(
                 sampled=recorder.record,
                 phase=Oracle(engine, oracle) if oracle else None,
             )
+    ds = described(engine, recorder, about)
+    recorder.engine = None  # engine and recorder know each other: without this, memory waits for the garbage collector
+    return ds
+
+
+def described(engine: Engine, recorder: Recorder, about: dict[str, Any]) -> xr.Dataset:
+    """Return the dataset of a run that has come to its end, with the attributes that make it repeatable."""
     if any(c.wait_ns for c in engine.clocks):
         recorder.record()  # whoever sleeps to the end leaves no record else
     ds = recorder.dataset()
-    recorder.engine = None  # engine and recorder know each other: without this, memory waits for the garbage collector
     ds.attrs.update(about)
-    ds.attrs["window_s"] = window
-    if any(c.sources for c in scenario.contexts):
+    ds.attrs["window_s"] = window_s(engine.given)
+    if any(c.sources for c in engine.given.contexts):
         from .report_driven import costs
 
-        ds.attrs["sources"] = json.dumps(costs(engine.kdamonds, scenario.contexts))
+        ds.attrs["sources"] = json.dumps(costs(engine.kdamonds, engine.given.contexts))
     return ds
 
 

@@ -196,10 +196,14 @@ class Judge:
         return False
 
     def stuck(self) -> bool:
-        """A goal is missed, or a scheme without goals was never due or matched nearly nothing; nearly nothing ever moved."""
+        """A goal is missed, or a scheme without goals was never due or matched nearly nothing; nearly nothing ever moved.
+
+        What a scheme with an opposing goal did to the same share counts.
+        """
         run = self.run
         for one in self.acting:
-            if self.ever_bytes(one) >= run.limits.stuck_share * run.memory_bytes:
+            on_its_share = [one, *(other.of for g in self.goals_of(one) for other in g.opposite)]
+            if max(self.ever_bytes(s) for s in on_its_share) >= run.limits.stuck_share * run.memory_bytes:
                 continue
             if self.goals_of(one):
                 if self.waiting(one) or (run.has("resets") and not run.last("resets", one.number)):
