@@ -262,7 +262,7 @@ def test_reclaim_to_30_percent_free(tuner: str) -> None:
     assert int(ds["reclaimed_pages"].sum()) == int(ds["sz_applied"][-1, 0]) // 4096
     cut = tm.compare({"pageout": sc}, duration=15, seed=1, progress=False)
     if tuner == "consist":
-        assert str(cut["cause"].values[0]).startswith("reclaim goes on past the goal: CONSIST")
+        assert "the consist tuner still allowed" in str(cut["cause"].values[0])
     assert (ds["used_pages"].sum("node") + ds["out_pages"] == 8000).all()
     assert (ds["reclaimed_pages"].cumsum() - ds["faulted_pages"].cumsum() == ds["out_pages"]).all()
     for name in OF_RECLAIM:
