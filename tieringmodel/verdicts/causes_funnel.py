@@ -260,6 +260,8 @@ def _capacity(state: State, one: SchemeRun) -> Cause | None:
     if limit not in ("there", "gone") or not state.unmet(one):
         return None
     goal = state.goals_of(one)[0]
+    if not goal.effect:  # what the action cannot change lacks no pages
+        return None
     gap = f"{goal.name} is {goal.value:.0f} of {goal.target:.0f}{goal.unit}"
     matched = pages_of_pass(run, one)
     evidence: dict[str, Any] = {"value": goal.value, "target": goal.target, "matched_bytes": matched}
