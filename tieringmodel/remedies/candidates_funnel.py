@@ -7,7 +7,8 @@ from collections.abc import Iterator
 
 from ..linting.rules.monitors import runs_by_phase
 from ..linting.scheme_facts import facts_of
-from ..scenario import AccessPattern, Goal, Scheme
+from ..scenario import Goal
+from ..scenario.metrics import metric_of
 from ..units import MIB, UINT_MAX, ULONG_MAX
 from ..verdicts.page_run import SchemeRun
 from ..verdicts.record import Cause
@@ -170,38 +171,31 @@ def room(case: Case, one: SchemeRun, cause: Cause) -> Iterator[Edits]:
 def opposite(case: Case, one: SchemeRun, cause: Cause) -> Iterator[Edits]:
     """A scheme that brings pages back from where the goal's share is too large, with a gap between both goals."""
     scheme, target = one.scheme, one.scheme.target_nid
-    if not scheme.action.startswith("migrate") or target not in case.run.nids or len(case.run.nids) < 2:
+    if not scheme.action.startswith("migrate") or len(case.run.nids) < 2 or not case.covers(one.context_number, target):
         return
-    free = case.ds["free_pages"].values[-1]
-    back = max((i for i, nid in enumerate(case.run.nids) if nid != target), key=lambda i: int(free[i]))
-    if not scheme.quota.goals and case.covers(one.context_number, target):
-        goal = Goal("node_mem_free_bp", FREE_BP, nid=target)
-        quota = scheme.quota.replace(
-            goals=(goal,), goal_tuner="temporal", reset_interval_ms=scheme.quota.reset_interval_ms or 1000
-        )
-        cold = AccessPattern(max_nr_accesses=max(scheme.access_pattern.min_nr_accesses - 1, 0))
-        added = Scheme("migrate_cold", cold, scheme.apply_interval_us, case.run.nids[back], quota)
-        yield [(f"contexts.{one.context_number}.schemes.{len(one.context.schemes)}", added.to_dict())]
-    over = {"node_mem_used_bp": "node_mem_free_bp", "node_eligible_mem_bp": "node_eligible_mem_bp"}
+    free = case.ds["free_pages"].values[-1].tolist()
+    back = max((amount, -i) for i, amount in enumerate(free) if case.run.nids[i] != target)
+    back_nid, pattern = case.run.nids[-back[1]], scheme.access_pattern
+    cold = pattern.replace(min_nr_accesses=0, max_nr_accesses=max(pattern.min_nr_accesses - 1, 0), min_age=0)
+    added = scheme.replace(target_nid=back_nid, filters=())
+    demoting = added.replace(action="migrate_cold", access_pattern=cold)
+    wanted = [] if scheme.quota.goals else [(demoting, Goal("node_mem_free_bp", FREE_BP, nid=target))]
     for _, g in case.goals_of(one):
-        if g.effect <= 0 or g.goal.metric not in over or g.goal.nid != target or not case.covers(one.context_number, target):
+        metric, rest = metric_of(g.goal.metric), max(int(10_000 - g.target - g.band), 50)
+        if g.effect <= 0 or g.goal.nid != target or metric.rest or g.goal.complement:
             continue
-        eligible = g.goal.metric == "node_eligible_mem_bp"
-        rest = max(int(10_000 - g.target - g.band), 50)
-        goal = Goal(over[g.goal.metric], rest, nid=case.run.nids[back] if eligible else target)
-        sz_bytes = case.quiet_bytes(one) if eligible else scheme.quota.sz_bytes or case.quiet_bytes(one)
-        pattern = scheme.access_pattern
-        cold = pattern.replace(min_nr_accesses=0, max_nr_accesses=max(pattern.min_nr_accesses - 1, 0), min_age=0)
-        quota = scheme.quota.replace(goals=(goal,), goal_tuner="temporal", sz_bytes=sz_bytes)
-        added = scheme.replace(
-            action=scheme.action if eligible else "migrate_cold",
-            access_pattern=pattern if eligible else cold,
-            target_nid=case.run.nids[back],
-            quota=quota,
-            filters=(),
+        if metric.counts == "eligible":
+            wanted.append((added, Goal(g.goal.metric, rest, nid=back_nid)))
+        elif metric.counts == "used":
+            wanted.append((demoting, Goal(metric.opposite, rest, nid=target)))
+    for new, goal in wanted:
+        quota = scheme.quota.replace(
+            goals=(goal,),
+            goal_tuner="temporal",
+            sz_bytes=scheme.quota.sz_bytes or case.quiet_bytes(one),
+            reset_interval_ms=scheme.quota.reset_interval_ms or 1000,
         )
-        place = f"contexts.{one.context_number}.schemes.{len(one.context.schemes)}"
-        yield [(place, added.to_dict())]
+        yield [(f"contexts.{one.context_number}.schemes.{len(one.context.schemes)}", new.replace(quota=quota).to_dict())]
 
 
 def charges(case: Case, one: SchemeRun, cause: Cause) -> Iterator[Edits]:

@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterator
 from fractions import Fraction
 
+from ..scenario.metrics import metric_of
 from ..verdicts.goal_course import GoalCourse
 from ..verdicts.page_run import SchemeRun
 from ..verdicts.record import Cause
@@ -15,7 +16,6 @@ from .changes import Edits, plain
 
 AGES_S = 10.0, 60.0
 """For how long a region is to be untouched before it is reclaimed."""
-OTHER_SIDE = {"used": "free", "free": "used"}
 
 
 def other_node(case: Case, one: SchemeRun, cause: Cause) -> Iterator[Edits]:
@@ -28,10 +28,9 @@ def other_node(case: Case, one: SchemeRun, cause: Cause) -> Iterator[Edits]:
                 yield [(f"{path}.nid", nid)]
         if one.scheme.target_nid >= 0 and g.goal.nid != one.scheme.target_nid:
             yield [(f"{one.path}.target_nid", g.goal.nid)]
-        for side, other in OTHER_SIDE.items():
-            if f"_{side}_" in g.goal.metric and g.goal.target_value < 10_000:
-                metric = g.goal.metric.replace(f"_{side}_", f"_{other}_")
-                yield [(f"{path}.metric", metric), (f"{path}.target_value", 10_000 - g.goal.target_value)]
+        other = metric_of(g.goal.metric).opposite
+        if other and g.goal.target_value < 10_000:
+            yield [(f"{path}.metric", other), (f"{path}.target_value", 10_000 - g.goal.target_value)]
 
 
 def _facing(case: Case, number: int) -> Iterator[tuple[GoalCourse, GoalCourse]]:

@@ -121,9 +121,10 @@ class Case:
         return int(values[fits][order][enough]) if enough < held.size else 0
 
     def covers(self, context: int, nid: int) -> bool:
-        """Whether a context monitors a whole node."""
-        one, machine = self.scenario.contexts[context], self.scenario.machine
-        node = next(n for n in machine.nodes if n.nid == nid)
+        """Whether a context monitors a whole node; False if there is no such node."""
+        one, node = self.scenario.contexts[context], next((n for n in self.scenario.machine.nodes if n.nid == nid), None)
+        if node is None:
+            return False
         ranges = [r for t in one.targets for r in t.regions]
         lo, hi = node.start_bytes, node.start_bytes + node.sz_bytes
         return not ranges or any(a * one.addr_unit <= lo and hi <= b * one.addr_unit for a, b in ranges)

@@ -10,6 +10,7 @@ from ..errors import InputError
 from ..fields import Checked, with_path
 from ..linting.wording import duration
 from ..scenario import Scenario
+from ..scenario.paths import read_path
 from ..units import ULONG_MAX, format_bytes
 from ..verdicts.record import Fix
 
@@ -102,12 +103,10 @@ def in_force(scenario: Scenario, path: str) -> str | None:
 
 def value_at(item: Any, path: str) -> Any:
     """Return what stands at a dotted path, as plain data; None at the position after the last of a list."""
-    for part in path.split(".") if path else []:
-        if isinstance(item, tuple):
-            item = item[int(part)] if int(part) < len(item) else None
-        else:
-            item = getattr(item, part)
-    return plain(item)
+    try:
+        return plain(read_path(item, path))
+    except IndexError:
+        return None
 
 
 def plain(value: Any) -> Any:

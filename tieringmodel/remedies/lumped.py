@@ -7,12 +7,12 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ..linting.goal_reading import family
 from ..linting.plant import plant
 from ..linting.scheme_facts import SchemeFacts, facts_of
 from ..linting.share_goals import ShareGoal, facing, share_goals_of
 from ..loop import run, run_pair
 from ..scenario import Scenario
+from ..scenario.metrics import metric_of
 from ..units import PAGE_SZ
 from ..verdicts.thresholds import RunThresholds
 
@@ -68,7 +68,7 @@ def _single(facts: SchemeFacts, windows: int) -> Lumped | None:
     quota = facts.scheme.quota
     goal = quota.goals[0]
     p = plant(facts, goal)
-    if p is None or not p.n_pages or facts.reclaims or family(goal) not in ("used", "free", "eligible"):
+    if p is None or not p.n_pages or facts.reclaims or metric_of(goal.metric).counts not in ("used", "eligible"):
         return None
     if p.bp(p.start_pages) >= goal.target_value:
         return None

@@ -58,6 +58,18 @@ class Search:
         return self.text
 
 
+def budget_for(run_cpu_s: float) -> float:
+    """Return the CPU seconds that a search may take unless one says otherwise.
+
+    Parameters
+    ----------
+    run_cpu_s : float
+        What the run to be helped took: 20 times that, at most 60; but at least 10, for a run in which nothing happens
+        says nothing of one in which something does.
+    """
+    return min(max(20 * run_cpu_s, 10.0), 60.0)
+
+
 def find_fix(
     ds: xr.Dataset, *, budget_s: float = 60.0, found: Verdict | None = None, progress: bool | None = None
 ) -> Fix | None:

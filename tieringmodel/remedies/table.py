@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from itertools import combinations
 
+from ..linting import lint
 from ..verdicts.page_run import SchemeRun
 from ..verdicts.record import Cause
 from . import candidates_funnel as funnel
@@ -52,7 +53,7 @@ LATER = ("wrong-node", "goals-overlap", "no-gap", "opposing-schemes", "drift", "
 
 
 def singles(case: Case) -> list[Candidate]:
-    """Return one change for each thing that may help, in order of the causes, without repeats."""
+    """Return one change for each thing that may help, in order of the causes, without repeats; if nothing is known, lint's."""
     out: list[Candidate] = []
     causes = case.found.causes
     if case.found.kind in ("idle", "stuck") and causes and causes[0].code not in LATER:
@@ -64,6 +65,9 @@ def singles(case: Case) -> list[Candidate]:
                     made = candidate(case.scenario, edits, cause.code)
                     if made:
                         out.append(made)
+    if not out and causes:
+        remedies = [[(c["path"], c["value"]) for c in f.changes] for f in lint(case.scenario) if f.level != "info"]
+        out = [made for edits in remedies if (made := candidate(case.scenario, edits, causes[0].code))]
     return unique(out)
 
 
