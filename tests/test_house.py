@@ -69,6 +69,7 @@ STANDS_ALONE = {
     "workload.named": "the cases that ship",
     "workload.tenants": "several workloads on one machine",
     "workload.windows": "groups cut at times, without families",
+    "reports.text_chart": "charts of characters, which know nothing of runs",
 }
 """Modules that one sibling alone imports, and why they are not a part of it."""
 

@@ -20,8 +20,8 @@ def assert_expect(ds: xr.Dataset, text: str, *, target_bp: float | None = None, 
     ds : xarray.Dataset
         A run of any kind that `tieringmodel.verdicts.measures` knows.
     text : str
-        Clauses separated by commas, as in ``"settling_s < 60, overshoot_bp < 200, kind == converged"``: a scalar
-        measure, ``residual_mib_s``, or ``kind``, the verdict.
+        Clauses separated by commas, as in ``"settling_s < 60, hot_share_node0 > 5000, kind == converged"``: a number of
+        `tieringmodel.verdicts.expect.values_of`, or ``kind`` or ``cause``, the verdict's and the code of its first cause.
     target_bp : float, optional
         Reference in basis points; by default the goal in force in the run.
     node : int, optional

@@ -187,7 +187,9 @@ def parse_duration_us(value: object, where: str = "duration") -> int:
         us = round(number(value, where) * 1e6)
     else:
         text = str(value)
-        us = parse_us(text if re.search(r"[a-zA-Zµ]", text) else text + " s", where)
+        text = text if re.search(r"[a-zA-Zµ]", text) else text + " s"
+        integral = _UNITLESS.fullmatch(text)
+        us = integer(text, where) if integral else _quantity(text, _TIME_US, where, "'120 s', '10 min' or a number of seconds")
     if us <= 0:
         raise InputError(where, f"{value!r} is not a positive time", "write it like '120 s'")
     return us

@@ -140,8 +140,8 @@ def test_a_report_is_about_the_newest_result(folder: Path, capsys: pytest.Captur
     capsys.readouterr()
     assert cli.main(["report", "tieringmodel-out", "--json"]) == 0
     out, err = capsys.readouterr()
-    assert json.loads(out)["result"] == "tieringmodel-out/run.nc"
-    assert err == "tieringmodel: this is about tieringmodel-out/run.nc, which is newer than comparison.nc\n"
+    assert json.loads(out)["result"] == "tieringmodel-out/small.nc"
+    assert err == "tieringmodel: this is about tieringmodel-out/small.nc, which is newer than comparison.nc\n"
 
 
 def test_a_run_is_judged_at_the_node_of_its_goal(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:

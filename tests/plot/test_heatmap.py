@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import numpy as np
 import pytest
 import xarray as xr
@@ -12,7 +14,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 from tieringmodel.errors import InputError
 from tieringmodel.plot import heatmap
 from tieringmodel.plot.files import figure
-from tieringmodel.plot.snapshots import Ragged, rasterise, regions_of, time_edges, widest_area
+from tieringmodel.plot.snapshots import Ragged, covered_bytes, rasterise, regions_of, time_edges, widest_area
 
 NAN = np.nan
 
@@ -93,6 +95,51 @@ def test_heatmap_marks_nodes_and_takes_one_context(run: xr.Dataset) -> None:
     assert set(boundaries) == {640}
     assert [t.get_text() for t in axes.texts] == ["node 0", "node 1"]
     assert axes.get_ylabel() == "Physical address [MiB]"
+
+
+def two_contexts(run: xr.Dataset) -> xr.Dataset:
+    """The run with a second context of the same kind in its scenario."""
+    told = json.loads(run.attrs["scenario"])
+    told["contexts"] *= 2
+    return run.assign_attrs(scenario=json.dumps(told))
+
+
+def test_heatmap_shows_every_context_and_says_which(run: xr.Dataset) -> None:
+    made = figure("regions", two_contexts(run), rows=8)
+    panels = [axes for axes in made.axes if axes.get_title(loc="left")]
+    assert [axes.get_title(loc="left") for axes in panels] == ["Context 0 (paddr)", "Context 1 (paddr)"]
+    drawn = [np.ma.filled(axes.collections[0].get_array().astype(float), NAN) for axes in panels]
+    assert [d.size for d in drawn] == [16, 16]
+    alone = figure("regions", two_contexts(run), rows=8, context=1).axes[0].collections[0]
+    assert_array_equal(np.ma.filled(alone.get_array().astype(float), NAN), drawn[1])
+    assert len(heatmap(two_contexts(run))) == 2
+    with pytest.raises(InputError, match="1 axes are too few; pass 2"):
+        heatmap(two_contexts(run), ax=panels[0])
+
+
+def test_the_headline_counts_hot_bytes_of_all_contexts_and_nodes_once() -> None:
+    start, end = np.array([10.0, 0.0, 5.0, 100.0]), np.array([20.0, 10.0, 12.0, 130.0])
+    assert covered_bytes(start, end) == 50
+    assert covered_bytes(start, end, 0, 15) == 15
+    assert covered_bytes(start, end, 110, 120) == 10
+    assert covered_bytes(np.zeros(0), np.zeros(0)) == 0
+    mib = 1 << 20
+    nodes = [{"nid": 4, "start_bytes": 0, "sz_bytes": 64 * mib}, {"nid": 7, "start_bytes": 64 * mib, "sz_bytes": 64 * mib}]
+    ds = xr.Dataset(
+        {
+            "region_count": ("snapshot", [1, 2, 1]),
+            "region_start": ("region", np.array([0, 0, 64, 32], np.uint64) * mib),
+            "region_end": ("region", np.array([16, 8, 80, 72], np.uint64) * mib),
+            "region_nr_accesses": ("region", np.array([20, 20, 20, 20], np.uint32)),
+        },
+        coords={"snapshot_time": ("snapshot", [1.0, 1.0, 2.0]), "snapshot_context": ("snapshot", [0, 1, 1])},
+        attrs={"scenario": json.dumps({"machine": {"nodes": nodes}, "contexts": [{}, {}]}), "samples_per_aggr": 20},
+    )
+    # Context 0 has one snapshot, its first and its last; both contexts see the first 8 MiB.
+    text = figure("regions", ds).get_suptitle().replace("\n", " ")
+    assert text.startswith(
+        "Hot at first: 16 MiB on node 4 and 16 MiB on node 7; at last: 48 MiB on node 4 and 8 MiB on node 7 "
+    )
 
 
 def test_heatmap_multiplies_by_the_address_unit(run: xr.Dataset) -> None:

@@ -13,7 +13,7 @@ import tieringmodel as tm
 from tieringmodel import cli
 from tieringmodel.datasets.read import read_results
 from tieringmodel.errors import InputError
-from tieringmodel.plot.files import figure
+from tieringmodel.plot.files import drawn, figure
 from tieringmodel.reports import write_report
 from tieringmodel.reports.run_section import FIGURES, figures_of
 
@@ -45,7 +45,7 @@ def test_a_run_without_goal_or_moves_still_has_a_page(tmp_path: Path) -> None:
     still = tm.simulate(scenario(), duration="2 s", seed=1, progress=False)
     assert "course" not in figures_of(still, goal=False)
     text = write_report([still], tmp_path / "r.html", command="x").read_text(encoding="utf-8")
-    assert "no goal" in text
+    assert '<p class="headline">idle</p>' in text
 
 
 def test_figures_say_what_the_numbers_are(run: xr.Dataset) -> None:
@@ -99,3 +99,39 @@ def test_what_is_no_result_is_refused(
     Path("bad.nc").write_bytes(b"\x89HDF\r\n\x1a\n" + bytes(100))
     assert cli.main(["report", name]) == 2
     assert message in capsys.readouterr().err
+
+
+def test_the_headline_of_a_course_is_the_verdicts(run: xr.Dataset) -> None:
+    found = tm.verdict(run)
+    assert found.headline.startswith(f"{found.kind}: ")
+    assert found.text.startswith(found.headline)
+    made = figure("course", run)
+    assert made.get_suptitle().replace("\n", " ") == found.headline
+    band = made.axes[0].patches[0]
+    assert (band.get_y(), band.get_height()) == (5800.0, 400.0), "between the goals of both schemes, widened by a band"
+
+
+def test_a_target_that_changes_is_drawn_as_it_was_in_force() -> None:
+    sc = scenario(pull(3000))
+    later = tm.Event(2_000_000, "contexts.0.schemes.0.quota.goals.0.target_value", 7000)
+    ds = tm.simulate(sc.replace(events=(later,)), duration="4 s", seed=1, progress=False)
+    (line,) = [line for line in figure("course", ds).axes[0].lines if line.get_label() == "target"]
+    assert [float(v) for v in dict.fromkeys(line.get_ydata())] == [3000.0, 7000.0]
+
+
+def test_what_is_flat_or_empty_is_not_drawn(comparison: xr.Dataset) -> None:
+    still = tm.simulate(scenario(), duration="2 s", seed=1, progress=False)
+    assert figures_of(still) == ["regions"]
+    cold = tm.simulate(scenario(groups=()), duration="2 s", seed=1, progress=False)
+    assert figures_of(cold) == []
+    assert drawn(comparison) == ["share", "share_panels", "migration_rate", "regions", "summary"]
+    flat = comparison.assign(share_bp=comparison["share_bp"] * 0, migrated_mib_s=comparison["migrated_mib_s"] * 0)
+    assert drawn(flat) == ["regions", "summary"]
+
+
+def test_who_still_migrates_is_asked_of_the_verdicts(comparison: xr.Dataset) -> None:
+    title = figure("migration_rate", comparison).axes[0].get_title(loc="left").replace("\n", " ")
+    assert title.startswith("7 of 8 policies still migrate at the end, ")
+    kinds = np.where(comparison["kind"] == "ripple", "wrong-point", comparison["kind"])
+    rest = comparison.assign(kind=("policy", kinds))  # stray pages are no migration, whatever the line shows
+    assert figure("migration_rate", rest).axes[0].get_title(loc="left") == "Every policy has come to rest at the end"

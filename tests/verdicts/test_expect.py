@@ -48,10 +48,43 @@ def test_never_is_infinite_and_can_be_asked_for(loop):
 
 def test_a_page_level_run_has_seconds_and_mib(loop):
     ds = tm.simulate(tm.load("rfc-40-60"), duration="3 s", seed=1, progress=False)
-    values = values_of(ds)
-    assert values["residual_mib_s"] == pytest.approx(values["residual_pages_per_s"] / 256)
-    assert "settling_s" in values
+    values, found = values_of(ds), tm.verdict(ds)
+    assert values["residual_mib_s"] == found.residual_mib_s > 0
+    assert values["settling_s"] == math.inf, "not yet where it should be"
+    assert values["last_move_s"] == found.last_move_s
+    assert {n: values[f"hot_share_node{n}"] for n in (0, 1)} == found.hot_share_bp
     assert "settling_s" not in values_of(loop)
+
+
+def test_numbers_of_the_verdict_need_no_share_goal():
+    still = tm.simulate(tm.load("rfc-40-60").replace(contexts=()), duration="2 s", seed=1, progress=False)
+    tm.testing.assert_expect(still, "kind == idle, cause == nothing-acts, residual_mib_s == 0, hot_share_node0 == 10000")
+    (clause,) = expect(still, "last_move_s < 10")
+    assert not clause.ok, "what never moved has no last move"
+    with pytest.raises(tm.InputError, match="'overshoot_bp' is not a measure of this run"):
+        expect(still, "overshoot_bp < 1")
+
+
+def test_the_error_is_the_mean_distance_from_where_the_share_should_be():
+    from small import pull, scenario
+
+    ds = tm.simulate(scenario(pull(6000)), duration="12 s", seed=1, progress=False)
+    tail = ds["time"].values >= tm.verdict(ds).numbers["tail_s"]
+    y = ds["goal_current"].values[tail, 0].astype(float)
+    away = np.maximum(np.maximum(6000 - y, y - 6200), 0)  # from the goal to one band beyond it
+    assert values_of(ds)["abs_error_bp"] == pytest.approx(away.mean())
+    assert away.mean() > 0
+
+
+def test_the_first_cause_can_be_asked_for():
+    ds = tm.simulate(tm.load("rfc-40-60"), duration="3 s", seed=1, progress=False)
+    code = tm.verdict(ds).code
+    assert [c.ok for c in expect(ds, f"cause == {code}, cause != {code}, cause != drift")] == [True, False, True]
+    assert str(expect(ds, "cause == drift")[0]) == f"cause == drift: cause is {code}"
+    with pytest.raises(tm.InputError, match="'drfit' is not a cause; did you mean 'drift'"):
+        expect(ds, "cause == drfit")
+    with pytest.raises(tm.InputError, match="compare cause with == or !="):
+        expect(ds, "cause < drift")
 
 
 @pytest.mark.parametrize(

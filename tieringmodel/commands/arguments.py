@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from ..interop.load import Loaded
 
 SCENARIO_HELP = (
-    "TOML, damo's JSON or YAML, a dump of DAMON's sysfs tree, a recording directory, or a shipped name; "
+    "TOML, damo's JSON or YAML, a dump of DAMON's sysfs tree, a recording directory, a stored result, or a shipped name; "
     "or none and '-- damo start …' at the end"
 )
 
@@ -54,12 +54,15 @@ def split_line(argv: Sequence[str]) -> tuple[list[str], list[str]]:
 def check_words(arguments: argparse.Namespace) -> None:
     """End with one sentence if a command has no scenario, or two where it takes one, or a damo line it has no use for."""
     line, command, complain = arguments.line, arguments.command, arguments.parser.error
-    if line and command in ("validate", "report", "completion"):
+    if line and command in ("validate", "report", "completion", "explain"):
         complain(f"{command} takes no damo line")
     if command == "convert":
         wanted, form = (1, "OUT -- damo start …") if line else (2, "IN OUT")
         if len(arguments.files) != wanted:
             complain(f"convert has {len(arguments.files)} files, write: convert {form}")
+    elif command == "lint" and arguments.explain:
+        if line or arguments.scenario:
+            complain("--explain takes no SCENARIO")
     elif command in ("run", "lint", "sweep") and (arguments.scenario is None) != bool(line):
         complain("SCENARIO is " + ("given twice, before and after --" if line else "missing"))
     elif command == "compare" and line and arguments.scenario:

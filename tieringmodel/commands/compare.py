@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import argparse
+import json
 from collections.abc import Iterable
 from itertools import count
 from typing import TYPE_CHECKING, Any
 
 from .arguments import SCENARIO_HELP, open_given
-from .output import Ours, lines, paint_levels, say, strict_json
-from .results import add_common, command_line, duration_of, writable
+from .duration import check_duration, is_auto, length_of
+from .output import Ours, ascii_only, lines, say, strict_json, width_of
+from .results import add_common, check_seeds, command_line, writable
 
 if TYPE_CHECKING:
     import xarray as xr
 
+    from ..interop.load import Loaded
     from ..interop.recording.scenario_of import Recording
     from ..scenario import Scenario
 
@@ -37,55 +40,77 @@ def add(commands: Any) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Run the command; return the exit status."""
-    from ..comparison.compare import compare, write_comparison
-    from ..comparison.policies import policies
+    from ..comparison.compare import write_comparison
     from ..reports import write_report
+    from ..reports.plain_text import paragraph
+    from ..reports.text_of_comparison import text_of_comparison
 
+    check_seeds(arguments)
+    check_duration(arguments)
+    arguments.seed = 1 if arguments.seed is None else arguments.seed
     folder = writable(arguments.output)
     jobs = _jobs(arguments)
-    questions = {label: _question(scenario) for label, (scenario, _) in jobs.items()}  # before the work begins
+    questions = {label: _question(job.scenario) for label, (job, _) in jobs.items()}  # before the work begins
+    command = command_line(arguments, arguments.scenario, None if is_auto(arguments) else arguments.duration)
     results: list[xr.Dataset] = []
-    for label, (scenario, recording) in jobs.items():
-        recorded_s = float(recording.record["t_ms"][-1]) * 1e-3 if recording and recording.record is not None else None
-        result = compare(
-            policies(scenario),
-            duration=duration_of(arguments.duration, recorded_s),
-            seed=arguments.seed,
-            recording=recording,
-            title=label,
-            question=questions[label],
-        )
-        result.attrs["name"] = label
+    for label, (job, recording) in jobs.items():
+        duration = length_of(arguments, job.scenario, job.duration_s).duration
+        result = _compared(job.scenario, duration, arguments, recording=recording, title=label, question=questions[label])
+        result.attrs.update(name=label, command=command)
         results.append(result)
         if not arguments.json:
-            _say(result)
-    command = command_line(arguments, arguments.scenario)
-    for result in results:
-        result.attrs["command"] = command
+            text = text_of_comparison(result, width=width_of(), ascii_only=ascii_only(arguments))
+            say(Ours("\n"), lines(text))
     data = write_comparison(results, folder / "comparison.nc")
     report = write_report(results, folder / "report.html", command=command, figures=folder)
     if arguments.json:
         scenarios = [_summary(result) for result in results]
         say(strict_json({"file": str(data), "report": str(report), "scenarios": scenarios}))
     else:
-        say(Ours("\n"), f"wrote {data}, figures and {report}")
+        say(Ours("\n"), lines("\n".join(paragraph(f"wrote {data}, figures and {report}", width_of()))))
     return 0
 
 
-def _jobs(arguments: argparse.Namespace) -> dict[str, tuple[Scenario, Recording | None]]:
+def _compared(scenario: Scenario, duration: str | float, arguments: argparse.Namespace, **about: Any) -> xr.Dataset:
+    """Compare a scenario's policies with every seed; return the first seed's result with each policy's verdict of most."""
+    import numpy as np
+
+    from ..comparison.compare import ROW, compare
+    from ..comparison.policies import policies
+    from ..verdicts.judge import kinds_of
+
+    seeds = range(arguments.seed, arguments.seed + arguments.seeds)
+    results = [compare(policies(scenario), duration=duration, seed=seed, **about) for seed in seeds]
+    result = results[0]
+    if len(results) == 1:
+        return result
+    kinds: dict[str, dict[int, str]] = {}
+    shown: list[xr.Dataset] = []
+    for k, policy in enumerate(result["policy"].values.tolist()):
+        kinds[policy] = {seed: str(one["kind"].values[k]) for seed, one in zip(seeds, results, strict=True)}
+        most = kinds_of(kinds[policy].values())
+        shown.append(next(one for one in results if str(one["kind"].values[k]) == most))
+    for name in ROW:
+        result[name] = result[name].copy(data=np.array([one[name].values[k] for k, one in enumerate(shown)]))
+    result.attrs["seeds"] = json.dumps(kinds)
+    return result
+
+
+def _jobs(arguments: argparse.Namespace) -> dict[str, tuple[Loaded, Recording | None]]:
     """Return what to compare by label, with the recording where there is one."""
     from ..interop.load import is_recording, resolve
     from ..interop.recording.read import read_recording
 
-    jobs: dict[str, tuple[Scenario, Recording | None]] = {}
+    jobs: dict[str, tuple[Loaded, Recording | None]] = {}
     for name in arguments.scenario or ([None] if arguments.line else DEFAULT_SCENARIOS):
         path = resolve(name) if name is not None else None
+        stored = path is None or not path.is_dir() or path.suffix == ".zarr"
         recording = None
-        if path is not None and path.is_dir() and is_recording(path):
+        if path is not None and not stored and is_recording(path):
             recording = read_recording(path, allow_files=arguments.allow_files)
-        scenario = open_given(name, arguments).scenario
-        label = recording.name if recording else scenario.name or (path.stem if path else "damo")
-        jobs[distinct(label, jobs)] = scenario, recording
+        loaded = open_given(name, arguments)
+        label = recording.name if recording else loaded.scenario.name or (path.stem if path else "damo")
+        jobs[distinct(label, jobs)] = loaded, recording
     return jobs
 
 
@@ -105,24 +130,12 @@ def _question(scenario: Scenario) -> str:
     return f"Which way of placing pages reaches {what.target_bp / 100:g} % {kind} node {what.nid} and then keeps still?"
 
 
-def _say(result: xr.Dataset) -> None:
-    from ..reports.text_of_comparison import table
-
-    say(
-        Ours("\n"),
-        f"{result.attrs['name']}: {result.attrs['controlled']}, target {float(result['target_bp']):.0f} bp, "
-        f"{result.attrs['duration_s']:g} s, seed {result.attrs['seed']}",
-    )
-    say(lines(table(result)))
-    if result.attrs["lint"]:
-        say(Ours("\nlint, without running:\n"), paint_levels(result.attrs["lint"]))
-
-
 def _summary(result: xr.Dataset) -> dict[str, object]:
     """Return what the table says, with unrounded numbers in the units of the dataset's variables."""
     from ..reports.text_of_comparison import VARIABLES
 
     columns = {name: result[name].values.tolist() for name in VARIABLES}
     attrs = {name: result.attrs[name] for name in ("name", "controlled", "duration_s", "seed", "lint")}
+    seeds = json.loads(result.attrs.get("seeds", "{}"))
     rows = [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
-    return attrs | {"target_bp": float(result["target_bp"]), "rows": rows}
+    return attrs | {"target_bp": float(result["target_bp"]), "rows": rows, "seeds": seeds}

@@ -6,7 +6,8 @@ import argparse
 from typing import Any
 
 from .arguments import SCENARIO_HELP, add_surroundings, open_given
-from .output import paint_levels, say, strict_json
+from .explain import folded
+from .output import lines, paint_levels, say, strict_json
 
 
 def add(commands: Any) -> None:
@@ -18,6 +19,7 @@ def add(commands: Any) -> None:
     )
     p.add_argument("scenario", nargs="?", metavar="SCENARIO", help=SCENARIO_HELP)
     add_surroundings(p)
+    p.add_argument("--explain", metavar="CODE", help="only print what a code means")
     p.add_argument("--json", action="store_true", help="print one JSON list")
 
 
@@ -26,7 +28,11 @@ def run(arguments: argparse.Namespace) -> int:
     from dataclasses import asdict
 
     from ..linting import format_findings, lint
+    from ..verdicts.explained import explain
 
+    if arguments.explain:
+        say(lines(folded(explain(arguments.explain), arguments)))
+        return 0
     findings = lint(open_given(arguments.scenario, arguments).scenario)
     if arguments.json:
         say(strict_json([asdict(f) for f in findings]))

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 import math
 import os
 import re
+import shutil
 import sys
 from typing import TextIO
 
@@ -54,6 +56,19 @@ def paint_levels(findings: str) -> str:
     """Return the text of findings with the level that begins a line painted."""
     levels = r"^(error|warning|info)(?=: )"
     return Ours(re.sub(levels, lambda m: paint(m[0], _LEVELS[m[0]]), lines(findings), flags=re.MULTILINE))
+
+
+def width_of(stream: TextIO | None = None) -> int:
+    """Return how wide text may be: as the terminal, or as a mail where nobody looks."""
+    from ..reports.plain_text import MAIL_WIDTH, NARROWEST
+
+    stream = sys.stdout if stream is None else stream
+    return max(NARROWEST, shutil.get_terminal_size().columns) if stream.isatty() else MAIL_WIDTH
+
+
+def ascii_only(arguments: argparse.Namespace) -> bool:
+    """Return whether to print plain ASCII: asked for, or all that the stream can write."""
+    return bool(getattr(arguments, "ascii", False)) or not (sys.stdout.encoding or "").lower().startswith("utf")
 
 
 def complain(text: str) -> None:

@@ -1,4 +1,4 @@
-"""``tieringmodel report``: one HTML page about a result."""
+"""``tieringmodel report``: one HTML page about a result, or the text that was printed about it."""
 
 from __future__ import annotations
 
@@ -6,39 +6,84 @@ import argparse
 import shlex
 import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from .output import say, strict_json
+from ..errors import InputError
+from .output import ascii_only, lines, say, strict_json, width_of
+
+if TYPE_CHECKING:
+    import xarray as xr
 
 
 def add(commands: Any) -> None:
     """Add the command's parser to a set of subparsers."""
     p = commands.add_parser(
         "report",
-        help="one HTML page about a result",
-        description="Write a self-contained page about what 'run', 'compare' or 'sweep' wrote.",
+        help="one HTML page about a result, or its text",
+        description="Write a self-contained page about what 'run', 'compare' or 'sweep' wrote; with --text, print what they "
+        "printed.",
     )
     p.add_argument(
         "result",
         metavar="RESULT",
         type=Path,
-        help="run.nc, comparison.nc, a sweep's store, or a folder: the newest of them in it",
+        help="the file of a run or a comparison, a sweep's store, or a folder: the newest of them in it",
     )
     p.add_argument("-o", "--output", metavar="FILE", type=Path, default=None, help="default: report.html beside RESULT")
+    p.add_argument("--text", action="store_true", help="print the text instead")
+    p.add_argument("--ascii", action="store_true", help="with --text: plain ASCII, for a mail")
+    p.add_argument("--funnel", action="store_true", help="with --text: every counter of every scheme")
     p.add_argument("--json", action="store_true", help="print one JSON object: file, result, the headline of every section")
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Run the command; return the exit status."""
     from ..datasets.read import read_results, results_below
+
+    if arguments.text and (arguments.json or arguments.output):
+        raise InputError("--text", "prints and writes no page", "leave --json and --output out")
+    if not arguments.text and (arguments.ascii or arguments.funnel):
+        raise InputError("--ascii" if arguments.ascii else "--funnel", "is about the text", "add --text")
+    paths = results_below(arguments.result)
+    if len(paths) > 1:
+        others = ", ".join(path.name for path in paths[1:4]) + (f" and {len(paths) - 4} more" if len(paths) > 4 else "")
+        say(f"tieringmodel: this is about {paths[0]}, which is newer than {others}", to=sys.stderr)
+    results = read_results(paths[0])
+    if arguments.text:
+        try:
+            text = "\n\n".join(_text(ds, paths[0], arguments) for ds in results)
+        except (KeyError, IndexError, TypeError, ValueError, AttributeError) as error:  # a result that something was done to
+            what = f"lacks something that a result has ({type(error).__name__}: {error})"
+            raise InputError(str(paths[0]), what, "give a file that tieringmodel wrote") from None
+        say(lines(text))
+        return 0
+    return _page(results, paths[0], arguments)
+
+
+def _text(ds: xr.Dataset, path: Path, arguments: argparse.Namespace) -> str:
+    """Return what was printed about a result."""
+    from dataclasses import replace
+
+    from ..reports.plain_text import ascii_of
+    from ..reports.text_of_comparison import text_of_comparison
+    from ..reports.text_of_run import stored_seeds, text_of_run
+    from ..reports.text_of_sweep import table
+    from ..verdicts.judge import verdict
+
+    plain, width = ascii_only(arguments), width_of()
+    if ds.attrs["kind"] == "simulation":
+        found = verdict(ds)
+        found = replace(found, seeds=stored_seeds(ds) or found.seeds)
+        return text_of_run(ds, found, width=width, ascii_only=plain, funnel=arguments.funnel, place=shlex.quote(str(path)))
+    if ds.attrs["kind"] == "comparison":
+        return text_of_comparison(ds, width=width, ascii_only=plain)
+    return ascii_of(table(ds)) if plain else table(ds)
+
+
+def _page(results: list[xr.Dataset], path: Path, arguments: argparse.Namespace) -> int:
     from ..reports import headline, write_report
     from ..reports.text_of_sweep import command as sweep_command
 
-    paths = results_below(arguments.result)
-    if len(paths) > 1:
-        others = ", ".join(path.name for path in paths[1:])
-        say(f"tieringmodel: this is about {paths[0]}, which is newer than {others}", to=sys.stderr)
-    results = read_results(paths[0])
     beside = arguments.result if arguments.result.is_dir() and arguments.result.suffix != ".zarr" else arguments.result.parent
     commands = (sweep_command(ds) if ds.attrs["kind"] == "sweep" else str(ds.attrs.get("command", "")) for ds in results)
     made_by = dict.fromkeys(line for line in commands if line)
@@ -48,7 +93,7 @@ def run(arguments: argparse.Namespace) -> int:
         sections = [
             {"name": str(ds.attrs.get("name", "")), "kind": ds.attrs["kind"], "headline": headline(ds)} for ds in results
         ]
-        say(strict_json({"file": str(written), "result": str(paths[0]), "sections": sections}))
+        say(strict_json({"file": str(written), "result": str(path), "sections": sections}))
     else:
         say(f"wrote {written}")
     return 0

@@ -1,4 +1,4 @@
-"""What the commands that write results have in common: where, for how long, from which seed, and how to do it again."""
+"""What the commands that write results have in common: where, under which name, from which seed, and how to do it again."""
 
 from __future__ import annotations
 
@@ -6,24 +6,45 @@ import argparse
 import os
 import shlex
 from collections.abc import Sequence
+from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..atomic import replacing_netcdf
+from ..atomic import replacing, replacing_netcdf
 from ..errors import InputError
 from .arguments import add_surroundings
+from .duration import add_duration
 
 if TYPE_CHECKING:
     import xarray as xr
 
+    from ..scenario import Scenario
+
+LINKS = ("latest.nc", "run.nc")
+"""Links to the run that was written last; the second is the name that scripts know."""
+
 
 def add_common(command: argparse.ArgumentParser) -> None:
-    """Add ``--output``, ``--duration``, ``--seed`` and what `add_surroundings` adds."""
+    """Add ``--output``, ``--duration``, ``--budget``, ``--seed``, ``--seeds``, ``--machine``, ``--workload``, ``--ascii``."""
     add = command.add_argument
     add("-o", "--output", metavar="DIR", type=Path, default=Path("tieringmodel-out"), help="where to write")
-    add("--duration", metavar="T", default=None, help="simulated time, e.g. '120 s' (bare numbers: seconds)")
-    add("--seed", metavar="N", type=int, default=1, help="everything random follows from it (default 1)")
+    add_duration(command)
+    add(
+        "--seed",
+        metavar="N",
+        type=int,
+        default=None,
+        help="everything random follows from it (default 1; of a result: its own)",
+    )
+    add("--seeds", metavar="N", type=int, default=1, help="N seeds from --seed on: the verdict of most, and how many differ")
     add_surroundings(command)
+    add("--ascii", action="store_true", help="print plain ASCII, for a mail")
+
+
+def check_seeds(arguments: argparse.Namespace) -> None:
+    """Refuse less than one seed before the work begins."""
+    if arguments.seeds < 1:
+        raise InputError("--seeds", f"{arguments.seeds} is below 1", "write e.g. --seeds 8")
 
 
 def writable(folder: Path) -> Path:
@@ -34,15 +55,75 @@ def writable(folder: Path) -> Path:
     return folder
 
 
-def duration_of(given: str | None, recorded_s: float | None = None) -> str | float:
-    """Return the simulated time: as given, as long as the recording, or two minutes."""
-    return given if given is not None else (recorded_s or 120.0)
+def result_path(folder: Path, scenario: Scenario, source: str | None) -> Path:
+    """Return where to write a run: under the scenario's name, but not over the result of another scenario of that name.
+
+    Parameters
+    ----------
+    folder : Path
+        Where results go.
+    scenario : Scenario
+        What will run.
+    source : str or None
+        Its file, whose name it gets if it has none itself.
+    """
+    from ..plot.files import slug
+
+    stem = slug(scenario.name or (Path(source).stem if source else "") or "scenario")
+    taken = {Path(name).stem for name in LINKS} | {"comparison"}
+    stem = f"{stem}-run" if stem in taken else stem
+    content = scenario.to_json()
+    for k in count(1):
+        path = folder / (f"{stem}.nc" if k == 1 else f"{stem}-{k}.nc")
+        if not path.exists() or _scenario_in(path) in (None, content):
+            return path
+    raise AssertionError("unreachable")
 
 
-def command_line(arguments: argparse.Namespace, scenarios: Sequence[str]) -> str:
-    """Return the command line that makes the same result again."""
-    command = ["tieringmodel", arguments.command, *scenarios, "--seed", str(arguments.seed)]
-    for option in ("duration", "machine", "workload"):
+def _scenario_in(path: Path) -> str | None:
+    """Return the scenario of a stored run as JSON; None if the file is none."""
+    import xarray as xr
+
+    from ..datasets.foreign import check_result
+
+    try:
+        check_result(path)
+        with xr.open_dataset(path, engine="h5netcdf") as ds:
+            stored = ds.attrs.get("scenario")
+    except InputError:  # somebody's, and not ours to read
+        return ""
+    except (OSError, ValueError, KeyError, TypeError, RuntimeError, AttributeError):
+        return None
+    return None if stored is None else str(stored)
+
+
+def point_to(path: Path) -> None:
+    """Let the links in the folder of a result say that it is the latest; a text file where there are no links.
+
+    A file of that name that is no link is somebody's result, and stays.
+    """
+    for name in LINKS:
+        link = path.with_name(name)
+        if link.exists() and not link.is_symlink():
+            continue
+        temporary = path.with_name(f".{name}.{os.getpid()}")
+        try:
+            temporary.symlink_to(path.name)
+            temporary.replace(link)
+        except (OSError, NotImplementedError):
+            temporary.unlink(missing_ok=True)
+            with replacing(path.with_name("latest.txt")) as note:
+                note.write_text(f"{path.name}\n", encoding="utf-8")
+
+
+def command_line(arguments: argparse.Namespace, scenarios: Sequence[str], duration: str | float | None) -> str:
+    """Return the command line that makes the same result again; without a duration, it is found again."""
+    sources = [str(p.parent / p.readlink()) if (p := Path(s)).name in LINKS and p.is_symlink() else s for s in scenarios]
+    command = ["tieringmodel", arguments.command, *sources, "--seed", str(arguments.seed)]
+    command += ["--seeds", str(arguments.seeds)] if arguments.seeds > 1 else []
+    if duration is not None:
+        command += ["--duration", duration if isinstance(duration, str) else f"{duration!r} s".replace(".0 s", " s")]
+    for option in ("machine", "workload"):
         if getattr(arguments, option) is not None:
             command += [f"--{option}", str(getattr(arguments, option))]
     if arguments.allow_files:

@@ -1,72 +1,152 @@
-"""``tieringmodel run``: one scenario, one dataset."""
+"""``tieringmodel run``: one scenario, one dataset, and what it came to."""
 
 from __future__ import annotations
 
 import argparse
-from typing import Any
+import time
+from dataclasses import replace
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
+from ..errors import InputError
 from .arguments import SCENARIO_HELP, open_given
-from .output import mark, say, strict_json
-from .results import add_common, command_line, duration_of, writable, write_netcdf
+from .duration import Length, check_duration, is_auto, length_of
+from .output import Ours, ascii_only, lines, mark, say, strict_json, width_of
+from .results import add_common, check_seeds, command_line, point_to, result_path, writable, write_netcdf
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+    from ..scenario import Scenario
+    from ..verdicts.record import Verdict
+
+FIX_TIMES, FIX_MOST_S = 20.0, 60.0
+"""Budget of the search for a fix: so many times the CPU time of the run, and no more than that."""
 
 
 def add(commands: Any) -> None:
     """Add the command's parser to a set of subparsers."""
-    p = commands.add_parser("run", help="one scenario, one dataset", description="Run one scenario; write run.nc.")
+    p = commands.add_parser(
+        "run",
+        help="one scenario, one dataset, and what it came to",
+        description="Run one scenario; print its verdict with causes, a fix that was run, a chart, and what became of the "
+        "pages. The dataset is named after the scenario; DIR/latest.nc is the one that was written last.",
+    )
     p.add_argument("scenario", nargs="?", metavar="SCENARIO", help=SCENARIO_HELP)
     add_common(p)
     p.add_argument(
         "--resume",
         action="store_true",
-        help="keep the state in DIR/run.checkpoint every 10 s, and go on from there after an interruption",
+        help="keep the state beside the result every 10 s, and go on from there after an interruption",
     )
     p.add_argument(
         "--expect",
         metavar="CLAUSES",
-        help="exit with 1 unless these hold, e.g. 'settling_s < 60, overshoot_bp < 200, kind == converged'",
+        help="exit with 1 unless these hold, e.g. 'settling_s < 60, hot_share_node0 > 5000, kind == converged'",
     )
-    p.add_argument("--json", action="store_true", help="print one JSON object: measures, clauses, file")
+    p.add_argument("--funnel", action="store_true", help="print every counter of every scheme")
+    p.add_argument("--no-fix", action="store_true", help="do not look for a change that helps")
+    p.add_argument(
+        "--fix-budget",
+        metavar="SECONDS",
+        type=float,
+        help=f"CPU time for that search (default {FIX_TIMES:g} times that of the run, at most {FIX_MOST_S:g} s)",
+    )
+    p.add_argument("--json", action="store_true", help="print one JSON object: file, verdict, measures, clauses")
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Run the command; return the exit status."""
-    from ..simulation.simulate import simulate
-    from ..verdicts.expect import expect, parse, values_of
-    from ..verdicts.judge import judged
+    from ..reports.text_of_run import text_of_run
+    from ..verdicts.expect import expect, parse
 
+    _check(arguments)
     if arguments.expect:
         parse(arguments.expect)  # before the work begins
-    folder, scenario = writable(arguments.output), open_given(arguments.scenario, arguments).scenario
-    path, state = folder / "run.nc", folder / "run.checkpoint"
-    ds = simulate(
-        scenario,
-        duration=duration_of(arguments.duration),
-        seed=arguments.seed,
-        checkpoint=state if arguments.resume else None,
-    )
-    ds.attrs["command"] = command_line(arguments, [arguments.scenario] if arguments.scenario else [])
+    folder, loaded = writable(arguments.output), open_given(arguments.scenario, arguments)
+    arguments.seed = next(seed for seed in (arguments.seed, loaded.seed, 1) if seed is not None)
+    path = result_path(folder, loaded.scenario, arguments.scenario)
+    state = path.with_suffix(".checkpoint") if arguments.resume else None
+    started = time.process_time()
+    length = length_of(arguments, loaded.scenario, loaded.duration_s)
+    ds, found = _most(loaded.scenario, length, arguments, state)
+    cpu_s = (time.process_time() - started) / arguments.seeds
+    ds.attrs["command"] = command_line(arguments, [arguments.scenario] if arguments.scenario else [], length.duration)
     write_netcdf(ds, path)
-    if arguments.resume:
+    point_to(path)
+    if state is not None:
         state.unlink(missing_ok=True)
-    moved = int(ds["migrated_pages"].sum())
+    tried = None
+    if not arguments.no_fix and found.kind != "converged":
+        tried = search(ds, found, arguments.fix_budget or min(FIX_TIMES * cpu_s, FIX_MOST_S))
+        found = replace(found, fix=tried and tried.fix)
     clauses = expect(ds, arguments.expect) if arguments.expect else []
-    verdict = judged(ds)
     if arguments.json:
-        values = values_of(ds) if verdict is not None else {}
-        verdict_row = None if verdict is None else {"kind": verdict.kind, "cause": verdict.cause, "fix": verdict.fix}
-        held = [clause._asdict() for clause in clauses]
-        say(
-            strict_json(
-                {"file": str(path), "migrated_pages": moved, "verdict": verdict_row, "measures": values, "expect": held}
-            )
-        )
+        say(strict_json(_summary(ds, found, path, tried) | {"expect": [clause._asdict() for clause in clauses]}))
     else:
-        pages = f"{moved} pages migrated"
-        if "reclaimed_pages" in ds:
-            pages += f", {int(ds['reclaimed_pages'].sum())} reclaimed, {int(ds['faulted_pages'].sum())} back in memory"
-        say(f"{ds.sizes['time']} records over {ds.attrs['duration_s']:g} s, {pages}; wrote {path}")
-        if verdict is not None:
-            say(verdict.text)
+        options = {"width": width_of(), "ascii_only": ascii_only(arguments), "funnel": arguments.funnel}
+        say(lines(text_of_run(ds, found, tried=str(tried or ""), **options)))
+        say(Ours("\n"), f"wrote {path}")
         for clause in clauses:
             say(mark(clause.ok), f" {clause}")
     return 0 if all(clause.ok for clause in clauses) else 1
+
+
+def _check(arguments: argparse.Namespace) -> None:
+    """Refuse options that do not go together before the work begins."""
+    check_seeds(arguments)
+    check_duration(arguments)
+    if arguments.resume and (is_auto(arguments) or arguments.seeds > 1):
+        raise InputError("--resume", "needs one run of a known length", "give --duration, and leave --seeds out")
+    if arguments.fix_budget is not None and not arguments.fix_budget > 0:
+        raise InputError("--fix-budget", f"{arguments.fix_budget:g} is not a positive time", "or write --no-fix")
+
+
+def _most(
+    scenario: Scenario, length: Length, arguments: argparse.Namespace, checkpoint: Path | None
+) -> tuple[xr.Dataset, Verdict]:
+    """Run every seed; return the first run whose kind is that of most, and its verdict with the kind of each seed."""
+    import json
+
+    from ..simulation.simulate import simulate
+    from ..verdicts.judge import kinds_of, verdict
+
+    kinds: dict[int, str] = {}
+    firsts: dict[str, tuple[xr.Dataset, Verdict]] = {}
+    for seed in range(arguments.seed, arguments.seed + arguments.seeds):
+        ds, first = length.ds, seed == arguments.seed
+        if ds is None or not first:
+            ds = simulate(scenario, duration=length.duration, seed=seed, checkpoint=checkpoint)
+        found = verdict(ds)
+        kinds[seed] = found.kind
+        firsts.setdefault(found.kind, (ds, found))
+    ds, found = firsts[kinds_of(kinds.values())]
+    if length.text:
+        ds.attrs["length"] = length.text
+    if arguments.seeds > 1:
+        ds.attrs["seeds"] = json.dumps(kinds)
+    return ds, replace(found, seeds=kinds)
+
+
+def search(ds: xr.Dataset, found: Verdict, budget_s: float) -> Any:
+    """Return what was tried within a budget of CPU time to help a run, and the change that does."""
+    try:
+        module = import_module("tieringmodel.remedies.search")
+    except ModuleNotFoundError:
+        return None
+    return module.search(ds, found=found, budget_s=budget_s)
+
+
+def _summary(ds: xr.Dataset, found: Verdict, path: Path, tried: Any) -> dict[str, Any]:
+    """Return what ``--json`` prints but for the expectations."""
+    from ..verdicts.expect import values_of
+
+    return {
+        "file": str(path),
+        "migrated_pages": int(ds["migrated_pages"].sum()),
+        "verdict": found.to_dict(),
+        "cause": found.cause,
+        "tried": tried and {"text": str(tried), "changes": [fix.to_dict() for fix in tried.tried], "untried": tried.untried},
+        "measures": values_of(ds, found=found),
+    }

@@ -173,7 +173,7 @@ def _rate(time: npt.NDArray[np.float64], moved_mib: npt.NDArray[Any], grid: npt.
     return np.asarray(rate)
 
 
-_UNITS = {
+ROW = {
     "settled": "1",
     "settling_s": "s",
     "share_error_bp": "bp",
@@ -184,6 +184,7 @@ _UNITS = {
     "cause": "1",
     "fix": "1",
 }
+"""What is known of each policy, with its unit: the columns of the table."""
 _LONG = {
     "settled": "within the band of the target to the end, and at rest",
     "settling_s": "time from which the share stays within the band of the target; inf = never",
@@ -201,7 +202,7 @@ def _table(summaries: list[Row]) -> dict[str, Any]:
     rows = [asdict(s) for s in summaries]
     return {
         name: ("policy", np.array([r[name] for r in rows]), {"units": units, "long_name": _LONG[name]})
-        for name, units in _UNITS.items()
+        for name, units in ROW.items()
     }
 
 
@@ -279,7 +280,7 @@ def write_comparison(results: list[xr.Dataset], path: Path) -> Path:
         raise InputError("results", f"have the names {groups}", "give each result an attribute 'name' of its own")
     columns: dict[str, list[npt.NDArray[Any]]] = {
         "scenario": [np.repeat(str(ds.attrs["name"]), ds.sizes["policy"]) for ds in results],
-        **{name: [ds[name].values for ds in results] for name in ("policy", *_UNITS)},
+        **{name: [ds[name].values for ds in results] for name in ("policy", *ROW)},
         "target_bp": [np.repeat(ds["target_bp"].values, ds.sizes["policy"]) for ds in results],
     }
     table = xr.Dataset(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import lzma
+import os
 import struct
 import tokenize
 import zipfile
@@ -33,7 +34,7 @@ def read_results(path: str | Path) -> list[xr.Dataset]:
     Parameters
     ----------
     path : str or Path
-        ``run.nc``, ``comparison.nc``, a sweep's store or file; a name ending in ``.zarr`` is a Zarr store. Of a folder,
+        A run's file, ``comparison.nc``, a sweep's store or file; a name ending in ``.zarr`` is a Zarr store. Of a folder,
         the newest result in it.
 
     Returns
@@ -77,14 +78,22 @@ def results_below(path: str | Path) -> list[Path]:
     """
     place = Path(path)
     if not place.exists():
-        raise InputError(str(place), "does not exist", "name the file of a result, such as tieringmodel-out/run.nc")
+        raise InputError(str(place), "does not exist", "name the file of a result, such as tieringmodel-out/latest.nc")
     if not place.is_dir() or place.suffix == ".zarr":
         return [place]
-    names = [n for n in ("comparison.nc", "run.nc") if (place / n).exists()] + sorted(p.name for p in place.glob("*.zarr"))
-    paths = [inside(place, name, str(place / name), remedy="name it itself") for name in names]
+    note = place / "latest.txt"
+    names = ["comparison.nc", "latest.nc", "run.nc", *sorted(p.name for p in place.glob("*.zarr"))]
+    names += [note.read_text(encoding="utf-8", errors="replace").strip()] if note.is_file() else []
+    paths = {_target(inside(place, name, str(place / name), remedy="name it itself")) for name in names if name}
+    paths = {path for path in paths if path.exists()}
     if not paths:
-        raise InputError(str(place), "holds neither comparison.nc nor run.nc nor a sweep's store", "name the file of a result")
+        raise InputError(str(place), "holds neither a run nor a comparison nor a sweep's store", "name the file of a result")
     return sorted(paths, key=_written_ns, reverse=True)
+
+
+def _target(path: Path) -> Path:
+    """Return the name of what a link beside its target leads to, for it says more; any other path as it is."""
+    return path.with_name(os.readlink(path)) if path.is_symlink() and os.sep not in os.readlink(path) else path
 
 
 def _written_ns(result: Path) -> int:

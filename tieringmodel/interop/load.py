@@ -6,7 +6,7 @@ import json
 import shlex
 import warnings
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ..datafiles import data_path
@@ -38,12 +38,16 @@ class Loaded:
         Control groups 1, 2, … that the source names by path.
     pids : tuple of tuple of int
         Process of each target of each context, 0 where there is none.
+    seed, duration_s : int, float, optional
+        Of the run where a stored result was given; the length of a recording.
     """
 
     scenario: Scenario
     notes: tuple[str, ...] = ()
     memcg_paths: tuple[str, ...] = ()
     pids: tuple[tuple[int, ...], ...] = ()
+    seed: int | None = None
+    duration_s: float | None = None
 
 
 def load(
@@ -60,7 +64,8 @@ def load(
     source : str or Path
         A ``.toml`` file; damo's parameters as ``.json``, ``.yaml`` or ``.yml``; a dump of DAMON's sysfs tree (a
         directory, or text of ``path value`` lines); a ``damo start …`` line or a ``.damo`` file with one; a directory
-        with a recording (``layout.csv``, …); or a name such as ``"rfc-40-60"`` or ``"C3_pullpush_temporal"``.
+        with a recording (``layout.csv``, …); a stored result (``.nc``, ``.zarr``); or a name such as ``"rfc-40-60"`` or
+        ``"C3_pullpush_temporal"``.
     machine : Machine, str or Path, optional
         The machine, or a TOML file with a ``[machine]``. Forms that describe DAMON only need one; left out, one that fits
         the addresses is assumed. A scenario's own machine is replaced.
@@ -127,7 +132,7 @@ def open_scenario(
     if work is None or isinstance(workload, Workload) or Path(str(workload)).suffix == ".toml" or work.vmas:
         return loaded
     text = f"{workload}: physical addresses that the record never saw touched are left out, they may be free memory"
-    return Loaded(loaded.scenario, (text, *loaded.notes), loaded.memcg_paths, loaded.pids)
+    return replace(loaded, notes=(text, *loaded.notes))
 
 
 def _same_pages(machine: Machine, workload: Workload | str | Path | None) -> None:
@@ -143,9 +148,13 @@ def _open(source: str | Path | Sequence[str], hardware: Machine | None, work: Wo
     if not isinstance(source, (str, Path)):
         raise InputError("source", f"{source!r} is not a path", "give a file, a folder, a shipped name or the words of a line")
     path = resolve(source)
+    if path.suffix in (".nc", ".zarr"):
+        return _result(path, hardware, work)
     if path.is_dir() and is_recording(path):
+        recording = read_recording(path, allow_files=allow_files)
+        end_s = float(recording.record["t_ms"][-1]) * 1e-3 if recording.record is not None else None
         # What replaces the machine must be known before: a recording without MemTotal has none of its own.
-        return Loaded(_replaced(read_recording(path, allow_files=allow_files).to_scenario(machine=hardware), None, work))
+        return Loaded(_replaced(recording.to_scenario(machine=hardware), None, work), duration_s=end_s)
     if path.suffix == ".toml":
         return Loaded(_replaced(_toml(path, allow_files), hardware, work))
     if path.is_dir():
@@ -167,6 +176,23 @@ def _open(source: str | Path | Sequence[str], hardware: Machine | None, work: Wo
         what = "is neither a TOML scenario, damo's parameters, a damo line, a dump of DAMON's sysfs tree nor a recording"
         raise InputError(str(source), what, "give one of these")
     return _surrounded(read_dump(path), hardware, work, path.stem)
+
+
+def _result(path: Path, machine: Machine | None, workload: Workload | None) -> Loaded:
+    """Return the scenario that a stored run, comparison or sweep carries."""
+    from ..datasets.read import read_results
+
+    stored = {ds.attrs["scenario"]: ds for ds in read_results(path) if ds.attrs.get("scenario")}
+    if len(stored) != 1:
+        what = "holds results of several scenarios" if stored else "does not say which scenario it is of"
+        raise InputError(str(path), what, "give the result of one run")
+    ((text, ds),) = stored.items()
+    alone = ds.attrs["kind"] == "simulation"
+    return Loaded(
+        _replaced(Scenario.from_json(str(text)), machine, workload),
+        seed=int(ds.attrs["seed"]) if alone else None,
+        duration_s=float(ds.attrs["duration_s"]) if alone else None,
+    )
 
 
 def _toml(path: Path, allow_files: bool) -> Scenario:

@@ -7,6 +7,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+import numpy as np
+import numpy.typing as npt
+
 from ..atomic import replacing
 from ..errors import InputError
 from . import flows, run, shares, snapshots, sweeps, windows
@@ -23,14 +26,14 @@ class Kind(NamedTuple):
     """A figure: its function and the sheet that it needs for a dataset."""
 
     draw: Callable[..., Any]
-    sheet: Sheet | Callable[[Any], Sheet]
+    sheet: Sheet | Callable[..., Sheet]
 
 
 KINDS = {
     "share": Kind(shares.share, shares.SHARE_SHEET),
     "share_panels": Kind(shares.share_panels, shares.panels_sheet),
     "migration_rate": Kind(flows.migration_rate, flows.RATE_SHEET),
-    "regions": Kind(snapshots.heatmap, snapshots.HEATMAP_SHEET),
+    "regions": Kind(snapshots.heatmap, snapshots.heatmap_sheet),
     "summary": Kind(flows.summary, flows.summary_sheet),
     "esz": Kind(run.esz, run.ESZ_SHEET),
     "occupancy": Kind(run.occupancy, run.OCCUPANCY_SHEET),
@@ -39,7 +42,7 @@ KINDS = {
     "spectrum": Kind(windows.spectrum, windows.SPECTRUM_SHEET),
     "sweep_map": Kind(sweeps.sweep_map, sweeps.sweep_sheet),
 }
-OF_A_COMPARISON = ("share", "migration_rate", "regions", "summary")
+OF_A_COMPARISON = ("share", "share_panels", "migration_rate", "regions", "summary")
 
 
 def figure(name: str, ds: xr.Dataset, **options: Any) -> Figure:
@@ -67,14 +70,37 @@ def figure(name: str, ds: xr.Dataset, **options: Any) -> Figure:
     if name not in KINDS:
         raise InputError("name", f"{name!r} is no figure", "known: " + ", ".join(KINDS))
     kind = KINDS[name]
-    made, axes = (kind.sheet if isinstance(kind.sheet, Sheet) else kind.sheet(ds)).figure()
+    wanted = options if kind.draw is snapshots.heatmap else {}  # how many axes it needs depends on them
+    made, axes = (kind.sheet if isinstance(kind.sheet, Sheet) else kind.sheet(ds, **wanted)).figure()
     kind.draw(ds, ax=axes if axes.size > 1 else axes[0], **options)
     return made
 
 
 def has_regions(ds: xr.Dataset) -> bool:
-    """Return whether there is a region snapshot to draw."""
-    return "region_count" in ds and bool((ds["region_count"] > 0).any())
+    """Return whether there is a region snapshot to draw: one with regions that do not all look alike."""
+    if "region_count" not in ds or not (ds["region_count"] > 0).any():
+        return False
+    return varies(ds["region_nr_accesses"].values.astype(float))
+
+
+def varies(values: npt.NDArray[Any], axis: int = 0) -> bool:
+    """Return whether a series holds different values along an axis; one that is flat or empty is no figure."""
+    known = np.asarray(values, float)
+    if not known.shape[axis]:
+        return False
+    low, high = np.fmin.reduce(known, axis=axis), np.fmax.reduce(known, axis=axis)
+    return bool((high > low).any())
+
+
+def drawn(cmp: xr.Dataset) -> list[str]:
+    """Return the figures of a comparison that show something."""
+    shows = {
+        "share": lambda: varies(cmp["share_bp"].values, axis=1),
+        "share_panels": lambda: varies(cmp["share_bp"].values, axis=1),
+        "migration_rate": lambda: bool((np.nan_to_num(cmp["migrated_mib_s"].values) > 0).any()),
+        "regions": lambda: has_regions(cmp),
+    }
+    return [name for name in OF_A_COMPARISON if name not in shows or shows[name]()]
 
 
 def slug(text: str) -> str:
@@ -95,7 +121,7 @@ def save_figures(cmp: xr.Dataset, folder: str | Path) -> list[Path]:
     Returns
     -------
     list of Path
-        ``<name>-share.png``, ``-migration_rate.png``, ``-regions.png`` (only with region snapshots), ``-summary.png``.
+        ``<name>-share.png``, ``-migration_rate.png``, ``-regions.png``, ``-summary.png``; what is flat or empty is not drawn.
 
     Raises
     ------
@@ -134,8 +160,7 @@ def files_of(cmp: xr.Dataset, folder: str | Path) -> dict[str, Path]:
     """Return where `save_figures` puts which figure; the folder is there afterwards."""
     place = made_folder(folder)
     prefix = slug(str(cmp.attrs.get("name", "")))
-    drawn = [name for name in OF_A_COMPARISON if name != "regions" or has_regions(cmp)]
-    return {name: place / f"{prefix}-{name}.png" for name in drawn}
+    return {name: place / f"{prefix}-{name}.png" for name in drawn(cmp) if name != "share_panels"}
 
 
 def save_png(made: Figure, path: Path, **options: Any) -> None:

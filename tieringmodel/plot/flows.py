@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..checks import positive
+from ..verdicts.record import AT_REST
 from .reading import COMPARISON, TIME, names, need, numbers, settled
 from .roles import BASELINE, listed, looks, role_of, short
 from .style import SMALL_PT, Sheet, colour_of, dress, headline, headline_all, label_ends, lines, literal, number
@@ -93,20 +94,24 @@ def migration_rate(cmp: xr.Dataset, *, window_s: float = 10.0, ax: Axes | None =
     _rate_scale(target, smooth, "y")
     target.set_xlim(min(0.0, float(time[0])), float(time[-1]))
     ends = lines(target, time, smooth, policies)
-    headline(target, _still_moving([(y, name) for _, y, name, _ in ends if role_of(name) != BASELINE]))
+    headline(target, _still_moving(cmp, smooth))
     if ends:
         label_ends(target, ends)
     return target  # type: ignore[no-any-return]
 
 
-def _still_moving(last: list[tuple[float, str]]) -> str:
-    """Return how many of the policies that are no baseline migrate at the end of their line, and which most."""
-    moving = [pair for pair in last if pair[0] > 0]
+def _still_moving(cmp: xr.Dataset, smooth: npt.NDArray[np.float64]) -> str:
+    """Return how many of the policies that are no baseline go on migrating by their verdicts, and which most."""
+    known = "kind" in cmp and "residual_mib_s" in cmp
+    kinds = cmp["kind"].values.tolist() if known else [""] * len(smooth)
+    rates = numbers(cmp, "residual_mib_s") if known else np.nan_to_num(smooth[:, -1])
+    judged = [k for k, name in enumerate(names(cmp)) if role_of(name) != BASELINE]
+    moving = [(float(rates[k]), names(cmp)[k]) for k in judged if rates[k] > 0 and kinds[k] not in AT_REST]
     if not moving:
-        return "Every policy has stopped migrating at the end"
+        return "Every policy has come to rest at the end"
     rate, name = max(moving)
     verb = "migrates" if len(moving) == 1 else "migrate"
-    return f"{len(moving)} of {len(last)} policies still {verb} at the end, {name} most: {number(rate)} MiB/s"
+    return f"{len(moving)} of {len(judged)} policies still {verb} at the end, {name} most: {number(rate)} MiB/s"
 
 
 def _both_small(rest: list[str]) -> str:

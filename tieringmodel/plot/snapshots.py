@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -10,7 +10,8 @@ import numpy.typing as npt
 from ..errors import InputError
 from ..units import GIB, MIB
 from . import reading
-from .style import SMALL_PT, Sheet, dress, headline
+from .roles import listed
+from .style import LABEL_PT, SMALL_PT, Sheet, dress, headline, headline_all
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -19,8 +20,6 @@ if TYPE_CHECKING:
 REGIONS = ("region_count", "region_start", "region_end", "region_nr_accesses", "snapshot_time")
 _HOT = "(hot: accessed in half of the samples or more)"
 Floats = npt.NDArray[np.float64]
-HEATMAP_SHEET = Sheet(4.2)
-"""The sheet of `heatmap`."""
 
 
 class Ragged(NamedTuple):
@@ -97,13 +96,6 @@ def regions_of(ds: xr.Dataset, context: int) -> Ragged:
     return Ragged(number, start * unit, end * unit, value, np.asarray(ds["snapshot_time"].values, np.float64)[mine])
 
 
-def first_seen(ds: xr.Dataset) -> int:
-    """Return the first context that has a region snapshot; 0 if none has."""
-    if "snapshot_context" not in ds or "region_count" not in ds:
-        return 0
-    return int(ds["snapshot_context"].values[ds["region_count"].values > 0].min(initial=2**62)) % 2**62
-
-
 def most_accesses(ds: xr.Dataset, regions: Ragged, context: int) -> float:
     """Return the number of samples per aggregation, the most accesses a region can have."""
     if "samples_per_aggr" in ds.attrs:
@@ -143,20 +135,48 @@ def widest_area(regions: Ragged) -> tuple[float, float]:
     return float(lows[best]), float(highs[best])
 
 
-def _message(regions: Ragged, nodes: list[tuple[int, int, int]], most: float) -> str:
-    """Return how much is hot in the first and the last snapshot, and where."""
-    hot = regions.value >= most / 2
-    first, last = (hot & (regions.snapshot == k) for k in (0, regions.time.size - 1))
-    size = np.array([(regions.end - regions.start)[k].sum() for k in (first, last)])
-    if len(nodes) < 2:
-        return f"{size[0] / MIB:.0f} MiB are hot at first, {size[1] / MIB:.0f} MiB at last {_HOT}"
-    nid, low, high = nodes[0]
-    here = np.maximum(np.minimum(regions.end, high) - np.maximum(regions.start, low), 0)
-    share = [f"{100 * here[k].sum() / s:.0f} %" if s else "none" for k, s in zip((first, last), size, strict=True)]
-    return f"Node {nid} holds {share[0]} of the hot bytes at first, {share[1]} at last {_HOT}"
+def contexts_of(ds: xr.Dataset) -> list[int]:
+    """Return the contexts that have a region snapshot; context 0 where there is none at all."""
+    reading.need(ds, "ds", REGIONS, f"{reading.RUN} or {reading.COMPARISON}")
+    count = np.asarray(ds["region_count"].values)
+    owner = np.asarray(ds["snapshot_context"].values) if "snapshot_context" in ds else np.zeros(count.size, np.int64)
+    return np.unique(owner[count > 0]).tolist() or [0]
 
 
-def heatmap(ds: xr.Dataset, *, context: int | None = None, rows: int = 400, ax: Axes | None = None) -> Axes:
+def heatmap_sheet(ds: xr.Dataset, *, context: int | None = None, rows: int = 400) -> Sheet:
+    """Return the sheet of `heatmap`: one context above the other."""
+    n = len(contexts_of(ds)) if context is None else 1
+    return Sheet(4.2 if n == 1 else 0.6 + 2.6 * n, n, 1)
+
+
+def covered_bytes(start: Floats, end: Floats, low: float = -np.inf, high: float = np.inf) -> float:
+    """Return the bytes between two addresses that lie in any of some ranges; what several of them hold counts once."""
+    order = np.argsort(start, kind="stable")
+    first, last = np.clip(start[order], low, high), np.maximum.accumulate(np.clip(end[order], low, high))
+    before = np.concatenate(([-np.inf], last[:-1]))[: first.size]
+    return float(np.maximum(last - np.maximum(first, before), 0).sum())
+
+
+def _message(ds: xr.Dataset, parts: dict[int, Ragged]) -> str:
+    """Return how much is hot in the first and in the last snapshot, and on which nodes, over all contexts."""
+    said = []
+    for last in (False, True):
+        nodes: dict[int, tuple[int, int]] = {}
+        ranges: dict[bool, list[Floats]] = {True: [], False: []}
+        for context, regions in parts.items():
+            hot = regions.value >= most_accesses(ds, regions, context) / 2
+            hot &= regions.snapshot == (regions.time.size - 1 if last else 0)
+            nodes |= {nid: (low, high) for nid, low, high in node_ranges(ds, context)}
+            ranges[physical(ds, context)].append(np.stack([regions.start[hot], regions.end[hot]]))
+        start, end = np.concatenate([np.zeros((2, 0)), *ranges[True]], axis=1)
+        sizes = {f" on node {nid}": covered_bytes(start, end, *ends) for nid, ends in nodes.items()}
+        sizes = sizes or {"": covered_bytes(start, end)}
+        sizes[" of virtual memory"] = sum(float((r[1] - r[0]).sum()) for r in ranges[False])
+        said.append(listed([f"{size / MIB:.0f} MiB{where}" for where, size in sizes.items() if size], 6) or "nothing")
+    return f"Hot at first: {said[0]}; at last: {said[1]} {_HOT}"
+
+
+def heatmap(ds: xr.Dataset, *, context: int | None = None, rows: int = 400, ax: Any = None) -> Any:
     """Draw how often regions were found accessed, over time and address.
 
     Parameters
@@ -165,20 +185,21 @@ def heatmap(ds: xr.Dataset, *, context: int | None = None, rows: int = 400, ax: 
         A run or a comparison (then of its first policy) with region snapshots. Node boundaries come from its
         ``scenario`` attribute.
     context : int, optional
-        Whose regions; by default those of the first context that has a snapshot.
+        Whose regions; by default those of every context, one below the other.
     rows : int
         Cells along the addresses.
-    ax : matplotlib Axes, optional
-        Where to draw; by default a new figure.
+    ax : matplotlib Axes or sequence of them, optional
+        Where to draw, one for each context; by default a new figure.
 
     Returns
     -------
-    matplotlib Axes
+    matplotlib Axes, or ndarray of them
+        One where one context is drawn, else one for each.
 
     Raises
     ------
     InputError
-        If there are no snapshots to draw or `rows` is not positive.
+        If there are no snapshots to draw, `rows` is not positive, or there are fewer axes than contexts.
 
     Examples
     --------
@@ -189,8 +210,23 @@ def heatmap(ds: xr.Dataset, *, context: int | None = None, rows: int = 400, ax: 
     """
     if rows < 1:
         raise InputError("rows", f"{rows} is not positive", "write e.g. 400")
-    context = first_seen(ds) if context is None else context
-    regions = regions_of(ds, context)
+    shown = contexts_of(ds) if context is None else [context]
+    parts = {one: regions_of(ds, one) for one in shown}
+    axes = heatmap_sheet(ds, context=context).axes(ax)
+    for panel, (one, regions) in zip(axes, parts.items(), strict=False):
+        _panel(panel, ds, one, regions, rows)
+        if len(shown) > 1:
+            ops = reading.context(ds, one).get("ops", "paddr")
+            panel.set_title(f"Context {one} ({ops})", loc="left", fontsize=LABEL_PT)
+    if len(shown) == 1:
+        headline(axes[0], _message(ds, parts))
+        return axes[0]
+    headline_all(axes, _message(ds, parts))
+    return axes[: len(shown)]
+
+
+def _panel(target: Axes, ds: xr.Dataset, context: int, regions: Ragged, rows: int) -> None:
+    """Draw one context."""
     nodes, most = node_ranges(ds, context), most_accesses(ds, regions, context)
     low, high = float(regions.start.min()), float(regions.end.max())
     zero, label = 0.0, "Physical address"
@@ -203,7 +239,6 @@ def heatmap(ds: xr.Dataset, *, context: int | None = None, rows: int = 400, ax: 
             low, high = min(low, first), max(high, last)
     edges = np.linspace(low, high, rows + 1)
     scale, unit = (MIB, "MiB") if high - low < 8 * GIB else (GIB, "GiB")
-    target = HEATMAP_SHEET.axes(ax)[0]
     share = rasterise(regions, edges) / most
     time = time_edges(regions.time)
     mesh = target.pcolormesh(time, (edges - zero) / scale, share, cmap="inferno", vmin=0, vmax=1, rasterized=True)
@@ -227,8 +262,6 @@ def heatmap(ds: xr.Dataset, *, context: int | None = None, rows: int = 400, ax: 
             rotation=270,
             fontsize=SMALL_PT,
         )
-    headline(target, _message(regions, nodes, most))
     bar = target.figure.colorbar(mesh, ax=target, pad=0.035, fraction=0.05)
     bar.set_label(f"nr_accesses / {most:.0f} samples [1]", fontsize=SMALL_PT)
     bar.ax.tick_params(labelsize=SMALL_PT)
-    return target  # type: ignore[no-any-return]

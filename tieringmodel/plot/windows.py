@@ -8,10 +8,14 @@ import numpy as np
 import numpy.typing as npt
 
 from ..errors import InputError
+from ..scenario.controlled import asked_by
 from ..units import MIB, PAGE_SZ
+from ..verdicts.goal_course import FULL_BP, courses
+from ..verdicts.judge import judged
+from ..verdicts.page_run import PageRun
 from ..verdicts.run_view import Series, series
 from ..verdicts.target import goal_node
-from ..verdicts.thresholds import Thresholds
+from ..verdicts.thresholds import RunThresholds, Thresholds
 from .reading import RUN, TIME, need, numbers
 from .roles import GREY, series_colours
 from .style import Sheet, dress, headline, headline_all, ink, label_ends, number
@@ -20,6 +24,7 @@ if TYPE_CHECKING:
     import xarray as xr
     from matplotlib.axes import Axes
 
+Floats = npt.NDArray[np.float64]
 COURSE_SHEET = Sheet(4.6, 2, 1, sharex=True)
 """The sheet of `course`: two axes, one above the other."""
 RETURNS_SHEET = Sheet(3.0)
@@ -75,11 +80,10 @@ def course(ds: xr.Dataset, *, node: int | None = None, ax: Any = None) -> npt.ND
     upper.plot(time, view.y_bp, color=blue, linewidth=1.3, label="share")
     ends = [(float(time[-1]), float(view.y_bp[-1]), "share", blue)]
     if view.target_bp is not None:
-        allowed = Thresholds().error_share
-        band = allowed * view.target_bp
-        upper.axhspan(view.target_bp - band, view.target_bp + band, color=GREY, alpha=0.25, linewidth=0)
-        upper.axhline(view.target_bp, color=ink(), linewidth=1.0, linestyle=(0, (4, 2)), label="target")
-        ends.append((float(time[-1]), view.target_bp, f"target ± {100 * allowed:g} %", ink()))
+        low, high, course_of, edges = _wanted(ds, view, node, time)
+        upper.axhspan(low, high, color=GREY, alpha=0.25, linewidth=0)
+        upper.plot(edges, course_of, color=ink(), linewidth=1.0, linestyle=(0, (4, 2)), drawstyle="steps-post", label="target")
+        ends.append((float(time[-1]), float(course_of[-1]), "target (grey: where it should be)", ink()))
     page = int(ds.attrs.get("page_bytes", PAGE_SZ))
     rate = view.moved * page / MIB / step
     unit, verb = "MiB/s" if view.window_s else "MiB per window", "move" if "reclaimed_pages" in ds else "migrate"
@@ -89,18 +93,24 @@ def course(ds: xr.Dataset, *, node: int | None = None, ax: Any = None) -> npt.ND
     lower.set_ylim(bottom=0)
     upper.set_xlim(0, time[-1])
     label_ends(upper, ends)
-    headline_all(axes, _course_message(view, rate, unit, verb))
+    found = judged(ds)
+    headline_all(axes, found.headline if found else f"Share {view.y_bp[-1]:.0f} bp at the end")
     return np.asarray(axes, dtype=object)
 
 
-def _course_message(view: Series, rate: npt.NDArray[np.float64], unit: str, verb: str) -> str:
-    late = max(rate.size // 5, 1)
-    still = float(rate[-late:].mean())
-    moving = f"{number(still)} {unit} still {verb}" if still > 0 else f"nothing {verb}s any more"
-    y = view.y_bp[-late - 1 :]
-    if view.target_bp is None:
-        return f"Share {y.mean():.0f} bp at the end; {moving}"
-    return f"Share {y.mean() - view.target_bp:+.0f} bp from the target at the end; {moving}"
+def _wanted(ds: xr.Dataset, view: Series, node: int, time: Floats) -> tuple[float, float, Floats, Floats]:
+    """Return where the verdict says that the share should be at the end (low, high), and the target over time."""
+    if view.kind == "simulation":
+        for goal in courses(PageRun(ds, RunThresholds())):
+            what, at = asked_by(goal.goal), goal.evaluated
+            if what is not None and what.nid == node and at.any():
+                turned = what.target_bp != goal.goal.target_value
+                ends = [FULL_BP - v if turned else v for v in goal.interval]
+                targets = FULL_BP - goal.targets[at] if turned else goal.targets[at]
+                return min(ends), max(ends), np.append(targets, targets[-1]), np.append(goal.run.time[at], time[-1])
+    target = float(view.target_bp or 0.0)
+    band = RunThresholds().band_bp if view.kind == "simulation" else Thresholds().error_share * target
+    return target - band, target + band, np.array([target, target]), time[[0, -1]]
 
 
 def returns(ds: xr.Dataset, *, ax: Axes | None = None) -> Axes:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from ..plot.files import files_of, has_regions
+from ..plot.files import drawn, files_of
 from ..plot.reading import names, verdict
 from ..plot.roles import BASELINE, RECORDED, listed, role_of
 from .drawing import svg
@@ -129,7 +129,8 @@ def section(cmp: xr.Dataset, ident: str, figures: str | Path | None = None) -> d
         if name in cmp.attrs:
             facts.append(write.format(cmp.attrs[name]))
     files = files_of(cmp, figures) if figures is not None else {}
-    shown = {name: caption for name, caption in FIGURES.items() if name != "regions" or has_regions(cmp)}
+    shows = drawn(cmp)
+    shown = {name: caption for name, caption in FIGURES.items() if name in shows}
     said = sentences(cmp)
     return {
         "headline": said.headline,

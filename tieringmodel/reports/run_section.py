@@ -5,11 +5,17 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any
 
-from ..plot.files import has_regions
+import numpy as np
+
+from ..plot.files import has_regions, varies
 from ..scenario import Scenario
+from ..verdicts.expect import values_of
+from ..verdicts.funnel import describe
 from ..verdicts.judge import Verdict, judged
+from ..verdicts.run_view import moved_pages, series
+from ..verdicts.target import goal_node
 from .drawing import svg
-from .text_of_comparison import significant, written
+from .text_of_comparison import MISSING, significant, written
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -24,12 +30,13 @@ FIGURES = {
 }
 MEASURES = {
     "settling_s": ("settling time", "s"),
-    "quiescence_s": ("last migration", "s"),
+    "last_move_s": ("last move", "s"),
     "overshoot_bp": ("overshoot", "bp"),
     "steady_state_error_bp": ("steady-state error", "bp"),
     "limit_cycle_amplitude_bp": ("amplitude at the end", "bp"),
     "limit_cycle_period_windows": ("period at the end", "windows"),
-    "residual_pages_per_s": ("residual migration", "pages/s"),
+    "residual_mib_s": ("moved at the end", "MiB/s"),
+    "abs_error_bp": ("distance from where it should be", "bp"),
     "ping_pong": ("moves undone", "of all moves"),
     "moves_per_page": ("moves", "per page"),
     "waste_ratio": ("wasted moves", "of all moves"),
@@ -42,7 +49,7 @@ def headline(ds: xr.Dataset) -> str:
 
 
 def _kind(found: Verdict | None) -> str:
-    return found.kind if found else "no goal"
+    return found.kind if found else "not judged"
 
 
 def section(ds: xr.Dataset, ident: str) -> dict[str, Any]:
@@ -52,33 +59,38 @@ def section(ds: xr.Dataset, ident: str) -> dict[str, Any]:
     found = judged(ds)
     scenario = Scenario.from_json(str(ds.attrs["scenario"]), stored=True) if ds.attrs.get("scenario") else None
     findings = lint(scenario) if scenario and scenario.contexts else None
-    shown = figures_of(ds, found is not None)
     return {
         "headline": _kind(found),
         "verdict": found,
-        "measures": _measures(found) if found else [],
-        "figures": [(svg(name, ds, f"{ident}-{name}", FIGURES[name]), FIGURES[name]) for name in shown],
+        "goals": [[_cell(v) for v in g.values()] for g in found.goals] if found else [],
+        "funnel": [describe(f) for f in found.funnel] if found else [],
+        "measures": _measures(ds, found) if found else [],
+        "figures": [(svg(n, ds, f"{ident}-{n}", FIGURES[n]), FIGURES[n]) for n in figures_of(ds, found is not None)],
         "findings": format_findings(findings) if findings else "",
     }
+
+
+def _cell(value: Any) -> str:
+    return MISSING if value is None else f"{value:g}" if isinstance(value, float) else str(value)
 
 
 def figures_of(ds: xr.Dataset, goal: bool = True) -> list[str]:
     """Return the names of the figures that the run has data for."""
     windows = int(float(ds["time"].values[-1]) / float(ds.attrs["window_s"]))
+    share = series(ds, node=goal_node(ds)).y_bp if goal else np.zeros(1)
+    followed = not bool((ds["returns"].values < 0).any())
     has = {
-        "course": goal,
-        "esz": ds.sizes["scheme"] > 0,
+        "course": varies(share) or bool(moved_pages(ds).any()),
+        "esz": ds.sizes["scheme"] > 0 and (varies(ds["esz_bytes"].values) or varies(ds["score"].values)),
+        "occupancy": varies(ds["used_pages"].values),
         "regions": has_regions(ds),
-        "returns": not bool((ds["returns"].values < 0).any()) and bool(ds["migrated_pages"].values.any()),
-        "spectrum": goal and windows >= 16,
+        "returns": followed and bool(ds["returns"].values.any()),
+        "spectrum": windows >= 16 and varies(share[share.size // 2 :]),
     }
     return [name for name in FIGURES if has.get(name, True)]
 
 
-def _measures(found: Verdict) -> list[tuple[str, str, str]]:
-    rows = []
-    for name, (label, unit) in MEASURES.items():
-        if name in found.numbers:
-            value = float(found.numbers[name])
-            rows.append((label, "never" if math.isinf(value) else written(value, significant), unit))
-    return rows
+def _measures(ds: xr.Dataset, found: Verdict) -> list[tuple[str, str, str]]:
+    values = values_of(ds, found=found)
+    known = [(label, values[name], unit) for name, (label, unit) in MEASURES.items() if name in values]
+    return [(label, "never" if math.isinf(value) else written(value, significant), unit) for label, value, unit in known]

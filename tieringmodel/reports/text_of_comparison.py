@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import textwrap
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
 from ..errors import InputError
 from ..plot.reading import COMPARISON, names, need, plain, settled
+from ..scenario import Scenario
+from ..verdicts.record import FOR_EVER
+from .plain_text import MAIL_WIDTH, NARROWEST, ascii_of, command_lines, paragraph
 
 if TYPE_CHECKING:
     import xarray as xr
 
+    from ..linting import Finding
+
 MISSING = "–"
-NARROWEST = 60
 _GAP = "  "
 _CAUSE_AT_LEAST = 28
 _POLICY_AT_LEAST = 14
@@ -107,13 +112,79 @@ def rows(cmp: xr.Dataset) -> list[Row]:
     return out
 
 
+def in_ascii(row: Row) -> Row:
+    """Return a row without any byte above 127."""
+    numbers = tuple(map(ascii_of, row.numbers))
+    return Row(ascii_of(row.policy), row.settled, ascii_of(row.settling), numbers, *map(ascii_of, row[4:]))
+
+
 def _settled_cell(row: Row, kind: bool) -> str:
     if row.settled:
-        return "yes" if row.settling in (MISSING, "∞") else f"yes, {row.settling} s"
+        return "yes" if row.settling in (MISSING, "∞", "-", "inf") else f"yes, {row.settling} s"
     return f"no, {row.kind}" if kind and row.kind and row.kind != "converged" else "no"
 
 
-def table(cmp: xr.Dataset, width: int | None = None) -> str:
+def text_of_comparison(cmp: xr.Dataset, *, width: int = MAIL_WIDTH, ascii_only: bool = False) -> str:
+    """Return what is printed about a comparison: what was compared, the table, what lint knows without a run.
+
+    Parameters
+    ----------
+    cmp : xarray.Dataset
+        From `tieringmodel.compare`, or from a file.
+    width : int
+        Longest line.
+    ascii_only : bool
+        No byte above 127.
+
+    Returns
+    -------
+    str
+        Lines without trailing newline.
+
+    Raises
+    ------
+    InputError
+        As `table`.
+    """
+    from ..linting import lint
+
+    about = f"{plain(cmp.attrs['name'])}: {plain(cmp.attrs['controlled'])}, target {float(cmp['target_bp']):.0f} bp, "
+    about += f"{cmp.attrs['duration_s']:g} s, seed {cmp.attrs['seed']}"
+    parts = [
+        [*paragraph(about, width), table(cmp, width, ascii_only=ascii_only)],
+        _seeds(cmp, width),
+    ]
+    scenario = str(cmp.attrs.get("scenario", ""))
+    findings = lint(Scenario.from_json(scenario, stored=True)) if scenario and cmp.attrs.get("lint") else []
+    parts.append(foretold(findings, str(cmp["kind"].values[0]) if cmp["kind"].size else "", width))
+    command = plain(cmp.attrs.get("command", ""))
+    parts += [["To repeat it", *command_lines(command, width, "  ")]] if command else []
+    text = "\n\n".join("\n".join(lines) for lines in parts if lines)
+    return ascii_of(text) if ascii_only else text
+
+
+def foretold(findings: Iterable[Finding], kind: str, width: int) -> list[str]:
+    """Return what lint's findings say as lines; of ``for ever`` only for a kind that proves it, one with a stationary tail."""
+    said = [f for f in findings if kind in FOR_EVER or "for ever" not in str(f)]
+    lines = [line for f in said for line in paragraph(plain(f), width, "  ", "    ")]
+    return ["Known without a run, by lint", *lines] if lines else []
+
+
+def _seeds(cmp: xr.Dataset, width: int) -> list[str]:
+    """Return which policies come to something else with another seed."""
+    seeds: dict[str, dict[str, str]] = json.loads(str(cmp.attrs.get("seeds", "{}")))
+    lines = []
+    for policy, kind in zip(names(cmp), cmp["kind"].values, strict=True):
+        other = [f"seed {seed} {found}" for seed, found in seeds.get(policy, {}).items() if found != str(kind)]
+        if other:
+            lines += paragraph(f"{policy}: {', '.join(other)}", width, "  ", "    ")
+    if not seeds:
+        return []
+    count = max(map(len, seeds.values()))
+    return [f"Other verdicts among {count} seeds:", *lines] if lines else [f"Each verdict is that of all {count} seeds."]
+
+
+def table(cmp: xr.Dataset, width: int | None = None, *, ascii_only: bool = False) -> str:
     """Return the verdict table as plain text.
 
     Parameters
@@ -123,6 +194,8 @@ def table(cmp: xr.Dataset, width: int | None = None) -> str:
         ``moves_per_page``, ``kind``, ``cause``, ``fix``.
     width : int, optional
         Longest line; by default the terminal's. Where the cause does not fit beside the numbers, it stands below them.
+    ascii_only : bool
+        No byte above 127: NaN is "-", infinite "inf".
 
     Returns
     -------
@@ -137,7 +210,7 @@ def table(cmp: xr.Dataset, width: int | None = None) -> str:
     if width is not None and width < NARROWEST:
         raise InputError("width", f"{width} columns are too narrow", f"give {NARROWEST} or more")
     width = max(NARROWEST, shutil.get_terminal_size().columns) if width is None else width
-    found = rows(cmp)
+    found = [in_ascii(row) if ascii_only else row for row in rows(cmp)]
     headings = [("settled?",), *(c.heading for c in NUMBERS)]
     for kind in (True, False):
         cells = [[_settled_cell(r, kind), *r.numbers] for r in found]

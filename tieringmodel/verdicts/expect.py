@@ -5,19 +5,27 @@ from __future__ import annotations
 import math
 import operator
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
 
 from ..errors import InputError
 from ..fields import suggest
 from ..units import MIB, PAGE_SZ
-from .judge import KINDS, verdict
+from .explained import CAUSES
+from .goal_course import courses
+from .judge import KINDS, Verdict, verdict
 from .measures import measures
+from .page_run import PageRun
+from .scheme_facts import weights_error_bp
+from .thresholds import RunThresholds
 
 if TYPE_CHECKING:
     import xarray as xr
 
-_CLAUSE = re.compile(r"\s*([a-z_]+)\s*(<=|>=|==|!=|<|>)\s*([-+.\w]+)\s*")
+_CLAUSE = re.compile(r"\s*([a-z_][a-z_0-9]*)\s*(<=|>=|==|!=|<|>)\s*([-+.\w]+)\s*")
+_WORDS = ("kind", "cause")
 _COMPARE: dict[str, Callable[[Any, Any], bool]] = {
     "<": operator.lt,
     "<=": operator.le,
@@ -48,8 +56,8 @@ def parse(text: str) -> list[tuple[str, str, str, float | str]]:
     Parameters
     ----------
     text : str
-        Clauses separated by commas: a measure, one of ``< <= > >= == !=``, and a number (``inf`` included); or
-        ``kind`` with ``==`` or ``!=`` and a verdict.
+        Clauses separated by commas: a measure, one of ``< <= > >= == !=``, and a number (``inf`` included); or ``kind`` or
+        ``cause`` with ``==`` or ``!=`` and a verdict's kind, or the code of its first cause.
 
     Raises
     ------
@@ -63,11 +71,12 @@ def parse(text: str) -> list[tuple[str, str, str, float | str]]:
             example = "write it like 'settling_s < 60, overshoot_bp < 200'"
             raise InputError("expect", f"{clause.strip()!r} is not understood", example)
         name, comparison, word = match.groups()
-        if name == "kind":
+        if name in _WORDS:
             if comparison not in ("==", "!="):
-                raise InputError("expect", f"{clause.strip()!r} orders verdicts", "compare kind with == or !=")
-            if word not in KINDS:
-                raise InputError("expect", f"{word!r} is not a verdict", suggest(word, KINDS))
+                raise InputError("expect", f"{clause.strip()!r} orders verdicts", f"compare {name} with == or !=")
+            known = KINDS if name == "kind" else tuple(CAUSES)
+            if word not in known:
+                raise InputError("expect", f"{word!r} is not a {'verdict' if name == 'kind' else name}", suggest(word, known))
             out.append((clause.strip(), name, comparison, word))
             continue
         try:
@@ -80,8 +89,10 @@ def parse(text: str) -> list[tuple[str, str, str, float | str]]:
     return out
 
 
-def values_of(ds: xr.Dataset, *, target_bp: float | None = None, node: int | None = None) -> dict[str, float]:
-    """Return the numbers that expectations can name: the scalar `measures`, and ``residual_mib_s``.
+def values_of(
+    ds: xr.Dataset, *, target_bp: float | None = None, node: int | None = None, found: Verdict | None = None
+) -> dict[str, float]:
+    """Return the numbers that expectations can name: the scalar `measures`, and those of the verdict.
 
     Parameters
     ----------
@@ -89,21 +100,52 @@ def values_of(ds: xr.Dataset, *, target_bp: float | None = None, node: int | Non
         A run of any kind.
     target_bp, node : float, int, optional
         See `measures`.
+    found : Verdict, optional
+        The verdict on the run, if it is known.
 
     Returns
     -------
     dict of str to float
+        A page-level run without a target of the caller's own has what its verdict says: ``settling_s`` (inf = never),
+        ``last_move_s`` (nan = nothing ever moved), ``residual_mib_s``, ``abs_error_bp`` (mean distance in the tail of the
+        controlled shares from where they should be), and ``hot_share_node0``, … (bp, at the end), with the scalar `measures`
+        where a share is controlled.
     """
+    if ds.attrs.get("kind") != "simulation" or target_bp is not None:
+        return _measured(ds, target_bp, node)
+    found = verdict(ds) if found is None else found
+    try:
+        out = _measured(ds, None, node)
+    except InputError:  # no share is controlled
+        out = {}
+    return out | {
+        "settling_s": math.inf if found.settling_s is None else found.settling_s,
+        "last_move_s": math.nan if found.last_move_s is None else found.last_move_s,
+        "residual_mib_s": found.residual_mib_s,
+        "abs_error_bp": _abs_error_bp(ds, found),
+        **{f"hot_share_node{nid}": math.nan if bp is None else bp for nid, bp in found.hot_share_bp.items()},
+    }
+
+
+def _measured(ds: xr.Dataset, target_bp: float | None, node: int | None) -> dict[str, float]:
     found = measures(ds, target_bp=target_bp, node=node)
     out = {name: float(value) for name, value in found.items() if isinstance(value, (int, float))}
     if "residual_pages_per_s" in out:
-        out["residual_mib_s"] = residual_mib_s(ds, out)
+        out["residual_mib_s"] = out["residual_pages_per_s"] * int(ds.attrs.get("page_bytes", PAGE_SZ)) / MIB
     return out
 
 
-def residual_mib_s(ds: xr.Dataset, measured: Mapping[str, Any]) -> float:
-    """Return the migration at the end of a run in MiB/s, from its `measures`."""
-    return float(measured["residual_pages_per_s"]) * int(ds.attrs.get("page_bytes", PAGE_SZ)) / MIB
+def _abs_error_bp(ds: xr.Dataset, found: Verdict) -> float:
+    """Return the mean distance of the controlled shares in the tail from where they should be; of several, the largest."""
+    run = PageRun(ds, RunThresholds())
+    late = run.time >= float(found.numbers["tail_s"])
+    errors = [abs(off[0]) for s in run.schemes if s.acts and s.scheme.dests and (off := weights_error_bp(run, s))]
+    for goal in courses(run):
+        y = goal.values[late & goal.evaluated]
+        if goal.of.acts and goal.is_share and y.size:
+            low, high = goal.interval
+            errors.append(float(np.maximum(np.maximum(low - y, y - high), 0.0).mean()))
+    return max(errors, default=math.nan)
 
 
 def expect(ds: xr.Dataset, text: str, *, target_bp: float | None = None, node: int | None = None) -> list[Clause]:
@@ -136,13 +178,19 @@ def expect(ds: xr.Dataset, text: str, *, target_bp: float | None = None, node: i
     [(True, 'overshoot_bp < 100: overshoot_bp is 96')]
     """
     wanted = parse(text)
-    values: dict[str, float] = {}
-    if any(name != "kind" for _, name, _, _ in wanted):
-        values = values_of(ds, target_bp=target_bp, node=node)
+    judged = verdict(ds, target_bp=target_bp, node=node, check_fix=False) if _judged(ds, target_bp, wanted) else None
+    values: dict[str, Any] = {} if judged is None else {"kind": judged.kind, "cause": judged.code}
+    if any(name not in _WORDS for _, name, _, _ in wanted):
+        values |= values_of(ds, target_bp=target_bp, node=node, found=judged)
     out = []
     for clause, name, comparison, value in wanted:
-        if name != "kind" and name not in values:
-            raise InputError("expect", f"{name!r} is not a measure of this run", suggest(name, [*values, "kind"]))
-        found: float | str = verdict(ds, target_bp=target_bp, node=node).kind if name == "kind" else values[name]
-        out.append(Clause(clause, name, value, found, bool(_COMPARE[comparison](found, value))))
+        if name not in values:
+            raise InputError("expect", f"{name!r} is not a measure of this run", suggest(name, [*values, *_WORDS]))
+        out.append(Clause(clause, name, value, values[name], bool(_COMPARE[comparison](values[name], value))))
     return out
+
+
+def _judged(ds: xr.Dataset, target_bp: float | None, wanted: list[tuple[str, str, str, float | str]]) -> bool:
+    """Return whether the verdict is asked for: by name, or because a page-level run's numbers are its verdict's."""
+    own = ds.attrs.get("kind") == "simulation" and target_bp is None
+    return own or any(name in _WORDS for _, name, _, _ in wanted)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -25,6 +26,10 @@ KINDS = (
 """In the order in which they are asked; the first that holds is the kind."""
 LOOP_KINDS = ("wrong-polarity", "runaway", "saturated", "stuck", "limit-cycle", "ripple", "wrong-point", "converged")
 """What loops and interleave runs can come to; a map keeps a kind as its place here."""
+FOR_EVER = ("limit-cycle", "ripple", "steady-flow")
+"""Kinds of runs that go on as they are: their tail is stationary, and pages move in it."""
+AT_REST = ("idle", "stuck", "wrong-point", "converged")
+"""Kinds of runs at whose end nothing moves but a few stray pages."""
 
 
 @dataclass(frozen=True)
@@ -141,6 +146,11 @@ class Verdict:
     def code(self) -> str:
         """The first cause's code; "" without any."""
         return self.causes[0].code if self.causes else ""
+
+    @property
+    def headline(self) -> str:
+        """The kind and what the paragraph says first, for a figure."""
+        return re.split(r"; |\.(?: |$)", self.text, maxsplit=1)[0]
 
     def __str__(self) -> str:
         return self.text
