@@ -78,7 +78,7 @@ def run(arguments: argparse.Namespace) -> int:
     with _executor(arguments.executor) as executor:
         with warnings.catch_warnings():
             warnings.filterwarnings("always", category=UserWarning, module="tieringmodel")
-            warnings.showwarning = lambda message, *_: print(f"tieringmodel: {message}", file=sys.stderr)
+            warnings.showwarning = lambda message, *_: say(f"tieringmodel: {message}", to=sys.stderr)
             ds = sweep(
                 scenario,
                 design,
