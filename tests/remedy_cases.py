@@ -246,7 +246,7 @@ CASES = (
     # metrics
     Case("metric-unsupported", Scenario(machine(), workload(vmas=(Vma(0, PAGES, 1 << 40),)),
          (context(move(0, quota(Goal("node_sys_bp", 4000)), filters=()), ops="vaddr"),)), 5, last("goal_current"), starts),
-    Case("goal-node", promote(quota(used(4000, nid=7))), 10, last("goal_current"), starts),
+    Case("goal-node", promote(quota(used(4000, nid=7))), 10, last("goal_current"), runs),
     Case("memcg-unknown", scenario(move(0, quota(Goal("node_memcg_used_bp", 4000, memcg_id=3))),
          workload=workload(0, memcgs=(Memcg(9, 0, HOT),))), 10, last("goal_current"), starts),
     Case("literal-metric", promote(quota(Goal("node_sys_bp", 6000, nid=0)), 8_000), 10, span, starts),
@@ -256,6 +256,7 @@ CASES = (
     Case("interval-remainder", scenario(contexts=(context(move(0, Quota()), attrs=Attrs(sample_us=30_000)),)), 9,
          lambda ds: float(Scenario.from_json(ds.attrs["scenario"]).contexts[0].attrs.aggr_us) / 1e6
          - float(np.diff(ds["snapshot_time"].values).min()), lambda a, b: a > 0.009 and abs(b) < 1e-6),
+    Case("tick-over-sample", promote(Quota()).replace(workload=workload(0, tick_us=20_000)), 5, last("top_rate"), grows),
     Case("too-few-regions", striped(100, 16, 600, max_nr_regions=150), 10, per_due("sz_matched"), lambda a, b: b > 10 * a),
     Case("too-few-regions", striped(100, 16, 600), 10, per_due("sz_matched"), lambda a, b: b > 10 * a),
     Case("monitoring-cost", striped(20, 500, 3000, min_nr_regions=4000, max_nr_regions=8000), 2, checks, falls),

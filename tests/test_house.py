@@ -36,6 +36,7 @@ STANDS_ALONE = {
     "interop.surroundings": "machines and workloads from files beside a scenario",
     "interop.sysfs.tree": "the dump as a tree, before anything in it has a meaning",
     "linting.expected_accesses": "what DAMON will count, by arithmetic over groups and times",
+    "linting.apply_clock": "one clock under tuning, by arithmetic; no scenario is asked",
     "linting.initial_placement": "where pages start, by arithmetic; no scheme is asked",
     "memory.page_lists": "the LRU lists, one mechanism of the kernel",
     "memory.populate": "the first placement of pages",

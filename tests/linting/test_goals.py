@@ -26,6 +26,7 @@ from lint_cases import (
 )
 
 from tieringmodel import loop
+from tieringmodel.errors import InputError
 from tieringmodel.linting.plant import consist_course, first_evaluation, plant
 from tieringmodel.linting.scheme_facts import facts_of
 from tieringmodel.linting.wording import ordinal
@@ -157,11 +158,15 @@ def test_metrics_that_nobody_or_another_operations_set_answers():
     assert not codes(core) & {"metric-unsupported", "metric-unknown"}
 
 
-@pytest.mark.parametrize(("goal", "fate"), [(used(4000, nid=7), "asks for"), (free(4000, nid=7), "inert")])
-def test_a_node_that_does_not_exist_reads_as_a_constant(goal, fate):
-    finding = one(scenario(move(0, quota(goal))), "goal-node")
+@pytest.mark.parametrize(("goal", "nid"), [(used(4000, nid=7), 0), (free(4000, nid=7), 1)])
+def test_a_node_that_does_not_exist_is_refused(goal, nid):
+    sc = scenario(move(0, quota(goal)))
+    finding = one(sc, "goal-node")
     assert finding.path == "contexts[0].schemes[0].quota.goals[0].nid"
-    assert fate in finding.message
+    assert finding.message == "the machine has no node 7: the run will be refused"
+    with pytest.raises(InputError, match="node 7 is not in the machine"):
+        simulate(sc, duration="1 s")
+    assert finding.changes[0]["value"] == nid  # used asks for the receiving node, free for the source
     assert "known: 0, 1" in finding.remedy
 
 

@@ -139,6 +139,17 @@ def test_events_are_judged_from_their_time_on():
     assert len(found(constant, "no-cap")) == 1
 
 
+def test_what_events_end_is_said_with_its_end():
+    sc = scenario(move(0, quota(eligible(0, 6000))), move(1, quota(eligible(1, 4000))))
+    path = "contexts.0.schemes.1.quota.goals.0.target_value"
+    calm, tight = Event(40_000_000, path, 3000), Event(60_000_000, path, 3950)
+    events = sc.replace(events=(calm, tight, Event(90_000_000, path, 3000)))
+    assert one(events, "targets-no-gap").message.startswith("until 40 s: goals of 6000 bp")
+    assert one(events, "gap-below-step").message.startswith("from 60 s until 90 s: goals of 6000 bp")
+    assert one(events, "dead-band").message.startswith("from 40 s until 60 s: ")
+    assert one(sc, "targets-no-gap").message.startswith("goals of")
+
+
 def test_schemes_that_are_not_enabled_are_not_judged():
     wrong = move(0, quota(eligible(0, 6000), sz=1))
     assert "quota-below-region" in codes(scenario(wrong))
@@ -286,6 +297,7 @@ def test_any_scenario_is_judged_and_every_path_leads_somewhere(parts, on_0, mapp
         assert f.message
         assert "None" not in f.message + f.remedy
         assert "\n" not in f.message + f.remedy
+        f.applied_to(sc)
     format_findings(findings)
 
 

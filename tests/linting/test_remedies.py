@@ -118,7 +118,6 @@ CLAIMS: dict[str, Any] = {
     "dests-weights-zero": still("sz_applied"),
     "source-is-target": still("sz_applied"),
     "goal-on-source": missed,
-    "goal-node": constant,
     "memcg-unknown": constant,
     "metric-unsupported": constant,
     "literal-metric": constant,

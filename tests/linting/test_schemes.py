@@ -317,6 +317,8 @@ def test_a_scheme_that_also_visits_its_target():
     assert "78.1 MiB at the start (100% of what matches)" in finding.message
     assert "start_bytes = 0, end_bytes = 268435456" in finding.remedy
     assert one(promote(Quota(), filters=()), "missing-address-filter").level == "info"
+    elsewhere = promote(quota(GOAL), filters=()).replace(workload=workload(0))
+    assert one(elsewhere, "missing-address-filter").level == "info"  # nothing is there yet, free frames do not match
     fixed = (Filter("addr", start_bytes=0, end_bytes=256 * MIB),)
     assert "missing-address-filter" not in codes(promote(quota(GOAL), filters=fixed))
     assert "missing-address-filter" not in codes(promote(quota(GOAL)))

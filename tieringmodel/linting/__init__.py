@@ -55,11 +55,15 @@ def lint(scenario: Scenario, *, rules: Iterable[Rule] | None = None) -> Findings
 
 
 def _findings(scenario: Scenario, rules: list[Rule]) -> Iterator[Finding]:
-    reported: set[tuple[str, str, str]] = set()
-    for at_us, stage in [(0, scenario), *scenario.stages()]:
-        here = [f for one in rules for f in one(stage)]
+    stages = [(at_us, [f for one in rules for f in one(stage)]) for at_us, stage in [(0, scenario), *scenario.stages()]]
+    keys = [{(f.code, f.path, f.level) for f in here} for _, here in stages]
+    for k, (since_us, here) in enumerate(stages):
         for finding in here:
-            if (finding.code, finding.path, finding.level) not in reported:
-                since = f"from {duration(at_us * 1e-6)} on: " if at_us else ""
-                yield replace(finding, message=since + finding.message)
-        reported |= {(f.code, f.path, f.level) for f in here}
+            key = finding.code, finding.path, finding.level
+            if any(key in before for before in keys[:k]):
+                continue
+            until_us = next((stages[j][0] for j in range(k + 1, len(stages)) if key not in keys[j]), None)
+            when = f"from {duration(since_us * 1e-6)} " if since_us else ""
+            when += "on: " if since_us and until_us is None else ""
+            when += f"until {duration(until_us * 1e-6)}: " if until_us is not None else ""
+            yield replace(finding, message=when + finding.message)

@@ -177,7 +177,7 @@ def missing_address_filter(scenario: Scenario) -> Iterator[Finding]:
             text += f": {size(there)} at the start{share}"
         yield Finding(
             "missing-address-filter",
-            "warning" if charged else "info",
+            "warning" if charged and (there or not facts.scheme.access_pattern.min_nr_accesses) else "info",
             f"{facts.path}.filters",
             text,
             f"add {{ type = 'addr', allow = false, start_bytes = {others.start_bytes}, end_bytes = {others.end_bytes} }} "

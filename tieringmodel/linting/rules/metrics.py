@@ -51,7 +51,7 @@ def _place(facts: SchemeFacts, goal: Goal, path: str) -> Iterator[Finding]:
     nids = [n.nid for n in shared.nodes]
     value = 10_000 if metric.rest else 0
     if "nid" in metric.needs and goal.nid not in nids:
-        text = f"the machine has no node {goal.nid}, so {goal.metric} always reads {value} bp: {_fate_of(facts, goal, value)}"
+        text = f"the machine has no node {goal.nid}: the run will be refused"
         on = facts.target if facts.target is not None and value == 0 else min(facts.sources, default=None)
         change = fix({f"{path}.nid": nids[on]} if on is not None else {})
         yield Finding("goal-node", "error", f"{path}.nid", text, suggest(str(goal.nid), map(str, nids)), change)

@@ -57,8 +57,10 @@ def lossy_intervals(scenario: Scenario) -> Iterator[Finding]:
 def tick_longer_than_a_sample(scenario: Scenario) -> Iterator[Finding]:
     """Pages are touched or not in each tick: of the samples that fall into one, a single one can find it."""
     for c, (text, sample_us) in tick_over_sample(scenario).items():
-        path = f"contexts[{c}].attrs.sample_us"
-        yield Finding("tick-over-sample", "warning", path, text, f"shorten workload.tick_us to {sample_us}")
+        path, groups = f"contexts[{c}].attrs.sample_us", scenario.workload.groups
+        # Groups of another kind say in ticks what they touch: they would be others.
+        change = fix({"workload.tick_us": sample_us} if all(g.kind == "rate" for g in groups) else {})
+        yield Finding("tick-over-sample", "warning", path, text, f"shorten workload.tick_us to {sample_us}", change)
 
 
 @rule
