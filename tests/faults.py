@@ -130,7 +130,15 @@ def faults() -> dict[str, Fault]:
         "quota-limited": Fault(scenario(used(3000, sz_bytes=64 * 1024)), scenario(used(3000)), 3, ("unfinished",)),
         "capacity": Fault(scenario(used(6000)), scenario(used(2000)), 20, ("saturated",)),
         "metric-blind": Fault(
-            scenario(pull(9000, metric="node_sys_bp", sz_bytes=64 * 1024)),
+            scenario(
+                contexts=(
+                    tm.Context(
+                        ops="vaddr",
+                        schemes=(tm.Scheme("pageout", quota=tm.Quota(**hot_quota, goals=(tm.Goal("some_mem_psi_us", 9000),))),),
+                    ),
+                ),
+                vmas=(tm.Vma(0, 4096, 1 << 40),),
+            ),
             scenario(used(2000)),
             6,
             ("runaway",),

@@ -34,7 +34,7 @@ def _metric_blind(state: State) -> Iterator[Cause]:
     run = state.run
     for g in state.goals:
         applied = run.last("sz_applied", g.of.number) * g.of.context.addr_unit
-        if g.effect or not g.missed_since(state.tail_s) or applied <= run.limits.stuck_share * run.memory_bytes:
+        if not g.blind or not g.missed_since(state.tail_s) or applied <= run.limits.stuck_share * run.memory_bytes:
             continue
         known = g.values[g.evaluated & (run.time >= state.tail_s)]
         if not known.size or np.ptp(known) > g.band:
@@ -100,12 +100,13 @@ def _drift(state: State) -> Iterator[Cause]:
     run = state.run
     if not run.keeps_changing:
         return
-    at = run.rate_changes_s
+    at = run.leaks_s if run.leaks_on else run.rate_changes_s
+    what = "memory of a node was taken or given back" if run.leaks_on else "the workload changed"
     swings = {g.name: float(np.ptp(g.values[g.evaluated])) for g in state.goals if g.evaluated.any()}
     moved = run.moved[run.time >= state.tail_s].sum() * run.page_bytes
     if not moved and state.at_rest:
         return
-    text = f"the workload changed {at.size} times, last at {at[-1]:.0f} s; {format_bytes(moved)} moved in the tail"
+    text = f"{what} {at.size} times, last at {at[-1]:.0f} s; {format_bytes(moved)} moved in the tail"
     yield Cause("drift", None, text, {"changes": int(at.size), "last_s": float(at[-1]), "swing": swings, "moved_bytes": moved})
 
 
@@ -115,13 +116,14 @@ def _leak(state: State) -> Iterator[Cause]:
     if state.kind != "saturated":
         return
     for g in state.goals:
-        if not g.missed_since(state.tail_s) or g.effect <= 0 or not quota_full(run, g.of, state.tail_s):
+        if g.opposite or not g.missed_since(state.tail_s) or g.effect <= 0 or not quota_full(run, g.of, state.tail_s):
             continue
         moved = run.grown("sz_applied", g.of.number, state.tail_s) * g.of.context.addr_unit
         late = g.values[(run.time >= state.tail_s) & g.evaluated]
-        if moved and late.size > 1 and late[-1] - late[0] <= g.band:
+        by_moves = FULL_BP * moved / max(run.bytes_shared(g.goal), 1.0)
+        if late.size > 1 and late[-1] - late[0] <= min(g.band, by_moves / 2) and by_moves > g.band:
             course = f"{g.name} went from {late[0]:.0f} to {late[-1]:.0f}"
-            text = f"{format_bytes(moved)} moved in the tail with the quota full, and {course}"
+            text = f"{format_bytes(moved)} moved in the tail with the quota full, worth {by_moves:.0f} bp, and {course}"
             yield Cause("drift", g.of.number, text, {"moved_bytes": moved, "from": float(late[0]), "to": float(late[-1])})
 
 
@@ -129,17 +131,17 @@ def _refaults(state: State) -> Iterator[Cause]:
     run = state.run
     if not run.has("faulted_pages"):
         return
-    late = run.time >= state.tail_s
-    back, out = float(run.ds["faulted_pages"].values[late].sum()), float(run.ds["reclaimed_pages"].values[late].sum())
-    if back and back >= 0.1 * max(out, 1.0):
+    faulted = run.ds["faulted_pages"].values
+    back, out = float(faulted.sum()), float(run.ds["reclaimed_pages"].values.sum())
+    if faulted[run.time >= state.tail_s].any() and back >= 0.1 * out:
         one = next((s for s in run.schemes if s.reclaims and s.acts), None)
-        text = f"of {format_bytes(out * run.page_bytes)} reclaimed in the tail {format_bytes(back * run.page_bytes)} came back"
+        text = f"of {format_bytes(out * run.page_bytes)} reclaimed {format_bytes(back * run.page_bytes)} came back"
         evidence = {"reclaimed_pages": out, "faulted_pages": back}
         yield Cause("refaults", one.number if one else None, text, evidence)
 
 
 def _measured(state: State) -> Iterator[Cause]:
-    """The eligible metric sees regions that match; the truth is where the touched pages lie."""
+    """The eligible metric sees regions that match; the truth is where the pages that it is after lie."""
     run = state.run
     if state.kind not in ("wrong-point", "saturated", "limit-cycle", "stuck"):
         return
@@ -147,7 +149,7 @@ def _measured(state: State) -> Iterator[Cause]:
     for g in state.goals:
         if metric_of(g.goal.metric).counts != "eligible" or g.goal.nid not in run.nids or not g.evaluated.any():
             continue
-        truth = run.touched_share_bp[late, run.nids.index(g.goal.nid)]
+        truth = run.matching_share_bp(g.of)[late, run.nids.index(g.goal.nid)]
         truth = 1e4 - truth if metric_of(g.goal.metric).rest != g.goal.complement else truth
         seen = g.values[late]
         known = ~np.isnan(truth) & ~np.isnan(seen)
@@ -156,7 +158,7 @@ def _measured(state: State) -> Iterator[Cause]:
         apart, error = float((seen[known] - truth[known]).mean()), abs(float(seen[known].mean()) - g.target)
         if abs(apart) > max(g.band, error):
             measured, true = float(seen[known].mean()), float(truth[known].mean())
-            text = f"{g.name} reads {measured:.0f} bp in the tail, {true:.0f} bp of the pages touched lie there"
+            text = f"{g.name} reads {measured:.0f} bp in the tail, and {true:.0f} bp of the pages it is after lie there"
             yield Cause("measured-differs", g.of.number, text, {"measured_bp": measured, "true_bp": true})
 
 
@@ -167,7 +169,7 @@ def _overshot(state: State) -> Iterator[Cause]:
         return
     for g in state.goals:
         applied = run.column("sz_applied", g.of.number)
-        if g.effect <= 0 or g.value is None or g.opposite or g.always_met or applied is None:
+        if g.effect <= 0 or g.value is None or g.opposite or g.always_met or applied is None or not applied[-1]:
             continue
         past = g.value - g.target
         entered = np.flatnonzero(g.met[1:] & ~g.met[:-1]) + 1
@@ -188,7 +190,7 @@ def _overshot(state: State) -> Iterator[Cause]:
             )
             evidence = {"esz_bytes_when_met": esz, "moved_after_met_pages": moved, "value_when_met": at, "value": g.value}
             yield Cause("tuner-windup", g.of.number, text, evidence)
-        elif at - g.target >= MOST * past:
+        elif before < g.target and at - g.target >= MOST * past:
             text = f"{when}, one window had carried it from {before:.0f} to {at:.0f}, past the goal of {g.target:.0f}"
             yield Cause("step-over", g.of.number, text, {"before": before, "after": at, "target": g.target})
         if not [s for s in run.schemes if s.acts and s.number != g.of.number]:
@@ -215,10 +217,14 @@ def _weights(state: State) -> Iterator[Cause]:
         moved = run.grown("sz_applied", one.number, state.tail_s) * one.context.addr_unit
         off_bp = abs(off[0]) if off else 0.0
         evidence: dict[str, Any] = {"moved_bytes": moved, "off_bp": off_bp, "rule": one.scheme.dest_rule}
-        where = f"; touched pages are {off[0]:+.0f} bp off the weights on node {off[1]}" if off else ""
+        where = (
+            f"; node {off[1]} has {abs(off[0]):.0f} bp too {'many' if off[0] > 0 else 'few'} of the pages that match"
+            if off
+            else ""
+        )
         if one.scheme.dest_rule in WHY:
             code, text = RULE_CODES[one.scheme.dest_rule], WHY[one.scheme.dest_rule]
-            if moved or off_bp > run.limits.band_bp:
+            if moved or (off_bp > run.limits.band_bp and run.last("sz_applied", one.number)):
                 yield Cause(code, one.number, f"{text}: {format_bytes(moved)} moved in the tail{where}", evidence)
         elif off_bp > run.limits.band_bp and run.last("nr_due", one.number):
             waits = bool(moved) and quota_full(run, one, state.tail_s)
@@ -241,7 +247,7 @@ def _opposing(state: State) -> Iterator[Cause]:
     undone, moved = float(run.ds["undone_pages"].values.sum()), float(run.moved.sum())
     if frozenset((a.number, b.number)) in opposed or a.scheme.target_nid == b.scheme.target_nid or undone < 0.1 * moved:
         return
-    text = f"{undone:.0f} of {moved:.0f} moves were undone by scheme {b.number}, or are its moves that this scheme undid"
+    text = f"{undone:.0f} of {moved:.0f} moves were undone: it and scheme {b.number} move the same pages to and fro"
     evidence = {"undone_pages": undone, "moved_pages": moved, "schemes": [a.number, b.number]}
     yield Cause("opposing-schemes", a.number, text, evidence)
 

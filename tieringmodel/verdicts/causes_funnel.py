@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from ..units import format_bytes
+from ..units import UINT_MAX, ULONG_MAX, format_bytes
 from .page_run import SchemeRun
 from .record import Cause
 from .scheme_facts import (
@@ -114,7 +114,8 @@ def _nothing_matches(state: State, one: SchemeRun) -> Cause | None:
     run, n, unit = state.run, one.number, one.context.addr_unit
     if not run.has("sz_matched") or not run.last("nr_due", n):
         return None
-    matched = run.last("sz_matched", n) * unit
+    since_s = run.disturbed_s if run.grown("nr_due", n, run.disturbed_s) else 0.0
+    matched = pages_of_pass(run, one, since_s)
     if matched > NEARLY_NOTHING * run.memory_bytes:
         return None
     pattern, aggr = one.scheme.access_pattern, one.context.attrs
@@ -129,11 +130,12 @@ def _nothing_matches(state: State, one: SchemeRun) -> Cause | None:
     asked = {
         "rate": f"nr_accesses {pattern.min_nr_accesses} to {_top(pattern.max_nr_accesses)}",
         "age": f"an age of {pattern.min_age} to {_top(pattern.max_age)} aggregations",
-        "size": f"regions of {format_bytes(pattern.min_sz_bytes)} to {format_bytes(pattern.max_sz_bytes)}",
+        "size": f"regions of {format_bytes(pattern.min_sz_bytes)} to {_top(pattern.max_sz_bytes, ULONG_MAX, format_bytes)}",
     }[which]
-    if matched:
-        kept = by[which] / max(run.last("nr_due", n), 1.0)
-        text = f"only {format_bytes(matched)} matched in all passes together: {asked} kept back {format_bytes(kept)} a pass"
+    if run.last("sz_matched", n):
+        kept = by[which] / run.last("nr_due", n)
+        since = f"since {since_s:.0f} s " if since_s else ""
+        text = f"{since}{format_bytes(matched)} matched a pass; {asked} asked for kept back {format_bytes(kept)} a pass"
     else:
         seen = {"rate": f"at most {top_rate} of {samples} seen", "age": f"at most {top_age} seen at that access rate"}.get(
             which
@@ -142,8 +144,8 @@ def _nothing_matches(state: State, one: SchemeRun) -> Cause | None:
     return Cause("nothing-matches", n, text, evidence)
 
 
-def _top(value: int) -> str:
-    return "any" if value >= 2**32 - 1 else str(value)
+def _top(value: int, most: int = UINT_MAX, say: Callable[[int], str] = str) -> str:
+    return "any" if value >= most else say(value)
 
 
 def _young_first_pass(state: State, one: SchemeRun) -> Cause | None:
@@ -151,7 +153,8 @@ def _young_first_pass(state: State, one: SchemeRun) -> Cause | None:
     if not run.has("sz_first_look"):
         return None
     looked, first = run.last("sz_resident", n), run.last("sz_first_look", n)
-    if not looked or first < MOST * looked or not clears_bits(run, one):
+    going_on = run.grown("sz_first_look", n, run.end_s * (1 - run.limits.tail_share))
+    if not looked or first < MOST * looked or not clears_bits(run, one) or not going_on:
         return None
     left = first_pass_left_s(run, one)
     text = (
@@ -227,14 +230,15 @@ def _early_exit(state: State, one: SchemeRun) -> Cause | None:
 def _failed_charges(state: State, one: SchemeRun) -> Cause | None:
     run, n, unit = state.run, one.number, one.context.addr_unit
     tried, applied = run.last("sz_tried", n) * unit, run.last("sz_applied", n) * unit
-    if not run.has("sz_resident") or one.context.ops != "paddr" or not tried or not run.last("full_windows", n):
+    held, full = (run.grown(name, n, state.tail_s) for name in ("held_windows", "full_windows"))
+    if not run.has("sz_resident") or one.context.ops != "paddr" or not tried or not full or full < MOST * held:
         return None
-    useless = max(tried - run.last("sz_resident", n), 0.0)
+    useless = max(tried - run.last("sz_resident", n) - run.last("sz_early_exit", n) * unit, 0.0)
     if useless < NEARLY_ALL * tried or applied > (1 - NEARLY_ALL) * tried:
         return None
     text = (
-        f"{format_bytes(tried)} were charged and {format_bytes(applied)} done: {format_bytes(useless)} of them hold no page "
-        "that the action can take"
+        f"of {format_bytes(tried)} that used up the quota {format_bytes(useless)} hold no page that the action can take, "
+        f"{format_bytes(applied)} were {_done(one)}"
     )
     return Cause("failed-charges", n, text, {"tried_bytes": tried, "applied_bytes": applied, "useless_bytes": useless})
 
@@ -266,13 +270,18 @@ def _capacity(state: State, one: SchemeRun) -> Cause | None:
     matched = pages_of_pass(run, one)
     evidence: dict[str, Any] = {"value": goal.value, "target": goal.target, "matched_bytes": matched}
     if limit == "there":
-        there = run.grown("sz_there", n, state.tail_s)
-        evidence["there_bytes"] = there
-        return Cause("capacity", n, f"everything that matches is on node {one.scheme.target_nid} already; {gap}", evidence)
+        wanted, _, there = wanted_and_full(run, one, state.tail_s)
+        evidence |= {"there_bytes": there, "elsewhere_bytes": wanted}
+        most = "all" if not wanted else f"{math.floor(100 * there / (there + wanted)):.0f} %"
+        text = f"{most} of what passed in the tail was on node {one.scheme.target_nid} already; {gap}"
+        return Cause("capacity", n, text, evidence)
     applied = run.last("sz_applied", n) * one.context.addr_unit
     evidence["applied_bytes"] = applied
-    done = "reclaimed" if one.reclaims else "moved"
-    return Cause("capacity", n, f"{format_bytes(applied)} were {done}, and nothing more is to be had; {gap}", evidence)
+    return Cause("capacity", n, f"{format_bytes(applied)} were {_done(one)}, and nothing more is to be had; {gap}", evidence)
+
+
+def _done(one: SchemeRun) -> str:
+    return "reclaimed" if one.reclaims else "moved"
 
 
 STAGES: tuple[Callable[[State, SchemeRun], Cause | None], ...] = (
@@ -283,10 +292,10 @@ STAGES: tuple[Callable[[State, SchemeRun], Cause | None], ...] = (
     _quota_below_region,
     _nothing_matches,
     _young_first_pass,
+    _failed_charges,
     _rejected,
     _early_exit,
     _destination_full,
-    _failed_charges,
     _capacity,
     _quota_limited,
 )

@@ -45,7 +45,10 @@ def causes_of(state: State) -> list[Cause]:
     if state.kind in ("limit-cycle", "ripple", "wrong-polarity", "runaway", "wrong-point", "steady-flow"):
         ordered = [*others, *first]
     else:
-        ordered = [*first, *others]
+        # Overlap comes after stages that lose what they are given, but before those that say how much is missing.
+        short = [cause for cause in first if cause.code in ("capacity", "quota-limited")]
+        overlap = [cause for cause in others if cause.code == "goals-overlap"]
+        ordered = [*(cause for cause in first if cause not in short), *overlap, *short, *others]
     out: list[Cause] = []
     for cause in ordered:
         if all((cause.code, cause.scheme) != (known.code, known.scheme) for known in out):
@@ -66,10 +69,12 @@ def _nothing_acts(run: PageRun) -> Cause:
     what = (
         f"schemes only {', '.join(actions)}" if actions else "no scheme is switched on" if run.schemes else "there is no scheme"
     )
-    share = next(((nid, bp) for nid, bp in run.hot_share_bp.items() if bp is not None), None)
-    place = f"; node {share[0]} serves {share[1] / 100:.1f} % of the accesses" if share else ""
-    text = f"nothing moves pages: {what}{place}"
-    return Cause("nothing-acts", None, text, {"schemes": len(run.schemes), "moved_pages": float(run.moved.sum())})
+    return Cause(
+        "nothing-acts",
+        None,
+        f"nothing moves pages: {what}",
+        {"schemes": len(run.schemes), "moved_pages": float(run.moved.sum())},
+    )
 
 
 def _silent(state: State) -> Cause:

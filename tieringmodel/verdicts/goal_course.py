@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -129,15 +130,17 @@ class GoalCourse:
 
     @cached_property
     def interval(self) -> tuple[float, float]:
-        """Where the value should be at the end."""
+        """Where the value should be at the end; what its scheme does not raise may be as far beyond the target as it likes."""
         target, band = self.target, self.band
         if self.opposite:
             ends = [FULL_BP - other.target for other in self.opposite]
             return min(target, *ends) - band, max(target, *ends) + band
+        applied = self.run.last("sz_applied", self.of.number, default=1.0)
+        if self.effect <= 0 or not applied:
+            return target, math.inf
         start = self.values[self.evaluated]
-        beyond = float(start[0]) if start.size else target
         # What was beyond from the start, and was not moved there, is fine.
-        return target, max(target + band, beyond if self.effect > 0 or not self.run.moved.any() else target + band)
+        return target, max(target + band, float(start[0]) if start.size else target)
 
     @cached_property
     def inside(self) -> npt.NDArray[np.bool_]:
@@ -146,13 +149,22 @@ class GoalCourse:
         known = np.nan_to_num(self.values, nan=-1.0)
         return self.evaluated & (known >= low - 1e-9) & (known <= high + 1e-9)
 
+    @cached_property
+    def blind(self) -> bool:
+        """Whether its scheme acts and the value does not see it: by what they are, or never a change in the whole run."""
+        if self.effect == 0:
+            return True
+        run, known = self.run, self.values[self.evaluated]
+        applied = run.last("sz_applied", self.of.number) * self.of.context.addr_unit
+        return bool(known.size and not np.ptp(known) and applied > run.limits.stuck_share * run.memory_bytes)
+
     @property
     def name(self) -> str:
         """The goal in words."""
         needs = metric_of(self.goal.metric).needs
         where = f" of node {self.goal.nid}" if "nid" in needs else ""
         group = f", memcg {self.goal.memcg_id}" if "memcg_id" in needs else ""
-        return f"{self.goal.metric}{where}{group}"
+        return f"{'the complement of ' if self.goal.complement else ''}{self.goal.metric}{where}{group}"
 
 
 def effect_of(one: SchemeRun, goal: Goal) -> int:
@@ -186,7 +198,12 @@ def courses(run: PageRun) -> list[GoalCourse]:
     for course in out:
         mine = share_key(course.goal)
         for other in out:
-            if mine is not None and other.of.number != course.of.number and opposed(run, mine, share_key(other.goal)):
+            if (
+                other.of.acts
+                and mine is not None
+                and other.of.number != course.of.number
+                and opposed(run, mine, share_key(other.goal))
+            ):
                 course.opposite.append(other)
     return out
 

@@ -77,5 +77,7 @@ def _settling_s(judge: Judge, kind: str) -> float | None:
         return None
     if not judge.goals:
         return run.last_move_s or 0.0
-    times = [inside_since(run.time[g.evaluated], g.inside[g.evaluated]) for g in judge.goals if g.evaluated.any()]
-    return None if any(t is None for t in times) else max((t for t in times if t is not None), default=None)
+    times = [inside_since(run.time[g.evaluated], judge.right(g)[g.evaluated]) for g in judge.goals if g.evaluated.any()]
+    if kind == "ripple" and None in times:
+        return None
+    return max((run.last_move_s or 0.0 if t is None else t for t in times), default=None)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 
 from .goal_course import GoalCourse, courses
 from .page_run import PageRun, SchemeRun
@@ -17,6 +18,7 @@ from .scheme_facts import (
     first_visit_left_s,
     limit_of,
     missed,
+    pages_of_pass,
     starved,
     too_short,
     waits_for_growth,
@@ -54,6 +56,9 @@ class Judge:
         limits, span = run.limits, run.end_s - run.disturbed_s
         self.rest = rest_of(run.time, run.moved, run.disturbed_s, run.window_s, run.n_pages, limits)
         start_s = 0.0 if run.keeps_changing else run.disturbed_s
+        if run.keeps_changing:
+            needed_s = max(self.rest.needed_s, limits.silence_changes * run.change_gap_s)
+            self.rest = Rest(self.rest.at_rest and self.rest.silent_s >= needed_s, self.rest.silent_s, needed_s)
         if self.rest.at_rest:
             self.tail_s = run.end_s - min(max(limits.silence_share * span, limits.silence_windows * run.window_s), span)
         else:
@@ -74,7 +79,9 @@ class Judge:
             if said:
                 left = said if isinstance(said, str) else ""
                 return Found(kind, self.tail_s, self.rest, left)
-        return Found(self.at_rest() if self.rest.at_rest else self.in_motion(), self.tail_s, self.rest)
+        kind = self.at_rest() if self.rest.at_rest else self.in_motion()
+        few = "" if kind else f"the share has left its band fewer than {self.run.limits.excursions} times"
+        return Found(kind or "unfinished", self.tail_s, self.rest, few)
 
     # ---- helpers --------------------------------------------------------------------------------------------------
 
@@ -85,6 +92,11 @@ class Judge:
     def waiting(self, one: SchemeRun) -> bool:
         """Whether a scheme has goals and none of them was met in the tail."""
         return missed(self.run, self.goals_of(one), self.tail_s)
+
+    def right(self, goal: GoalCourse) -> npt.NDArray[np.bool_]:
+        """Whether a goal is where it should be at each record, or short of it while another goal of its scheme is met."""
+        satisfied = np.any([other.met for other in self.goals_of(goal.of)], axis=0)
+        return np.asarray(goal.inside | (goal.evaluated & satisfied & (goal.values < goal.interval[0])))
 
     def ever_bytes(self, one: SchemeRun) -> float:
         """Bytes that a scheme ever moved or reclaimed."""
@@ -99,8 +111,10 @@ class Judge:
                 return True
         if any(s.scheme.dests for s in self.acting) or not self.goals:
             return any(
-                share_has_trend(run.time, run.touched_share_bp[:, i], self.tail_s, limits.trend_bp, limits)
-                for i in range(len(run.nids))
+                share_has_trend(run.time, share, self.tail_s, limits.trend_bp, limits)
+                for one in self.acting
+                if one.scheme.dests or not self.goals
+                for share in run.matching_share_bp(one).T
             )
         return False
 
@@ -129,7 +143,7 @@ class Judge:
             if (self.waiting(one) or not goals) and (left_s := first_pass_left_s(run, one)):
                 return f"scheme {one.number} is on its first pass over memory, {left_s:.0f} s are left"
             little = self.ever_bytes(one) < run.limits.stuck_share * run.memory_bytes
-            if self.waiting(one) and little and (left_s := first_visit_left_s(run, one, self.tail_s)):
+            if ((self.waiting(one) and little) or not goals) and (left_s := first_visit_left_s(run, one, self.tail_s)):
                 return f"scheme {one.number} has not tried all that matches once, {left_s:.0f} s are left"
             if self.waiting(one) and waits_for_growth(run, one, self.tail_s):
                 return f"the effective quota of scheme {one.number} still grows"
@@ -148,6 +162,8 @@ class Judge:
             why = "the rate of migration still changes"
         elif self.share_trends():
             why = "the controlled share still changes"
+        elif not run.keeps_changing and run.one_way(self.tail_s):
+            why = "pages still move one way, which must end"
         if why and silent_s >= 2 * run.window_s:
             return f"nothing moved for {silent_s:.1f} s, {needed_s - silent_s:.1f} s more are needed to call it rest"
         return why
@@ -185,7 +201,7 @@ class Judge:
                 if (one.reclaims and run.has("faulted_pages"))
                 else True
             )
-            blind = all(g.effect == 0 for g in self.goals_of(one)) or not stays
+            blind = all(g.blind for g in self.goals_of(one)) or not stays
             esz = run.column("esz_bp", one.number)
             if esz is None:
                 continue
@@ -210,10 +226,8 @@ class Judge:
                     return True
             elif starved(run, one) or (run.has("nr_due") and not run.last("nr_due", one.number)):
                 return True
-            elif run.has("sz_matched"):
-                matched = run.last("sz_matched", one.number) * one.context.addr_unit
-                if matched < NEARLY_NOTHING * run.memory_bytes:
-                    return True
+            elif run.has("sz_matched") and pages_of_pass(run, one, run.disturbed_s) < NEARLY_NOTHING * run.memory_bytes:
+                return True
         return False
 
     def saturated(self) -> bool:
@@ -230,12 +244,13 @@ class Judge:
         return False
 
     def in_motion(self) -> str:
-        """The kind of a run whose pages go on moving."""
+        """The kind of a run whose pages go on moving; empty if the share leaves its band too seldom to tell."""
         run = self.run
         late = run.time >= self.tail_s
         for_goals = any(run.grown("sz_applied", s.number, self.tail_s) > 0 for s in self.acting if self.goals_of(s))
         if not for_goals:
             return "steady-flow"
+        left = False
         for g in self.goals:
             y = g.values[late & g.evaluated]
             if not y.size:
@@ -247,15 +262,15 @@ class Judge:
             period = limit_cycle_period(y)
             if outside.any() and np.isfinite(period) and y.size >= run.limits.excursions * period:
                 return "limit-cycle"
-        return "ripple"
+            left |= bool(outside.any())
+        return "" if left else "ripple"
 
     def at_rest(self) -> str:
         """The kind of a run whose pages rest."""
         run = self.run
         for g in self.goals:
-            low, high = g.interval
-            satisfied = any(other.met[-1] for other in self.goals_of(g.of))
-            if g.value is not None and not (low - 1e-9 <= g.value <= high + 1e-9) and not (g.value < low and satisfied):
+            late = g.evaluated & (run.time >= self.tail_s)
+            if late.any() and self.right(g)[late].mean() < MOST:  # one noisy reading at the end decides nothing
                 return "wrong-point"
         for one in (s for s in self.acting if s.scheme.dests):
             off = weights_error_bp(run, one)

@@ -21,6 +21,18 @@ if TYPE_CHECKING:
 Floats = npt.NDArray[np.float64]
 ONGOING = 1.5
 """A workload goes on changing if it last did so at most that many of its usual gaps before the end."""
+SERIES = 5
+"""So many events that take memory are a leak, fewer are events."""
+NEVER_TICK = 2**62
+ONE_WAY = 0.5
+"""Moves of which that part is a net shift go one way."""
+CLEARLY = 0.75
+"""Pages whose expected nr_accesses are that part of a pattern's least count as matching."""
+
+
+def lasts(at_s: Floats, end_s: float) -> bool:
+    """Return whether a series of times goes on to the end."""
+    return at_s.size > 1 and end_s - at_s[-1] <= ONGOING * float(np.median(np.diff(at_s)))
 
 
 @dataclass(frozen=True)
@@ -149,18 +161,48 @@ class PageRun:
         return np.asarray(self.time[1:][(rates[1:] != rates[:-1]).any(axis=1)])
 
     @cached_property
+    def leaks_s(self) -> Floats:
+        """Times of events that take memory from a node or give it back."""
+        times = {e.at_us * 1e-6 for e in self.scenario.events if e.path.endswith(".offline_bytes")}
+        return np.array(sorted(t for t in times if t <= self.end_s))
+
+    @cached_property
+    def changes_on(self) -> bool:
+        """Whether the workload's groups begin or end at the run's end or after it."""
+        ticks = [t for group in self.scenario.workload.groups for t in (group.start_tick, group.end_tick)]
+        tick_s = self.scenario.tick_us * 1e-6
+        return any(self.end_s <= (t + 1) * tick_s for t in ticks if t < NEVER_TICK)
+
+    @cached_property
+    def leaks_on(self) -> bool:
+        """Whether memory is taken or given back to the very end."""
+        return self.leaks_s.size >= SERIES and lasts(self.leaks_s, self.end_s)
+
+    @cached_property
     def keeps_changing(self) -> bool:
-        """Whether the workload changes to the very end: then that is how it is, and no disturbance."""
+        """Whether the workload, or the memory there is, changes to the very end: that is how it is, and no disturbance."""
         at = self.rate_changes_s
-        return at.size > 1 and self.end_s - at[-1] <= ONGOING * float(np.median(np.diff(at)))
+        return self.leaks_on or (at.size > 1 and self.changes_on and lasts(at, self.end_s))
+
+    @cached_property
+    def change_gap_s(self) -> float:
+        """Usual time between two changes of a workload, or of the memory there is, that keeps changing."""
+        return float(np.median(np.diff(self.leaks_s if self.leaks_on else self.rate_changes_s)))
 
     @cached_property
     def disturbed_s(self) -> float:
         """Time of the last event, commit or change of the workload; 0 without any."""
-        times = [at_s for at_s, _ in self.stages]
+        times = [at_s for at_s, _ in self.stages if not (self.leaks_on and at_s in self.leaks_s)]
         if self.rate_changes_s.size and not self.keeps_changing:
             times.append(float(self.rate_changes_s[-1]))
         return max((t for t in times if t < self.end_s), default=0.0)
+
+    def one_way(self, start_s: float) -> bool:
+        """Return whether most of what moved from a time on is a net shift between nodes, or out of memory: it must end."""
+        first = self.at(start_s)
+        pages = self.ds["class_pages"].values[[first, -1]].sum(axis=2).astype(float)
+        moved = float(self.moved[first + 1 :].sum())
+        return 0 < moved * ONE_WAY <= float(np.abs(pages[1] - pages[0]).max())
 
     @cached_property
     def last_move_s(self) -> float | None:
@@ -191,11 +233,19 @@ class PageRun:
         """Whether anything is ever accessed."""
         return bool(self.ds["class_rate_hz"].values.any())
 
-    @cached_property
-    def touched_share_bp(self) -> Floats:
-        """Share of the pages ever touched that lies on each node, bp, (n_records, nodes); nan where none is in memory."""
-        touched = self.ds["class_rate_hz"].values.any(axis=0)
-        pages = self.ds["class_pages"].values[:, :, touched].sum(axis=2).astype(float)
+    def matching_share_bp(self, one: SchemeRun) -> Floats:
+        """Return the share of the pages that a scheme is after that lies on each node, bp, (n_records, nodes).
+
+        Those are the pages touched often enough to match its pattern at that time; where none is, those touched at least a
+        tenth as often as the hottest. nan where nothing is touched.
+        """
+        rates, attrs = self.ds["class_rate_hz"].values, one.context.attrs
+        sample_us = self.ds["sample_us"].values[-1, one.context_number] if self.has("sample_us") else attrs.sample_us
+        expected = attrs.aggr_us / attrs.sample_us * -np.expm1(-rates * float(sample_us) * 1e-6)
+        after = (rates > 0) & (expected >= CLEARLY * one.scheme.access_pattern.min_nr_accesses)
+        warm = (rates > 0) & (rates >= rates.max(axis=1, initial=0.0, keepdims=True) / 10)
+        after = np.where(after.any(axis=1, keepdims=True) & one.asks_for_accesses, after, warm)
+        pages = (self.ds["class_pages"].values * after[:, None, :]).sum(axis=2).astype(float)
         total = pages.sum(axis=1, keepdims=True)
         return np.asarray(np.divide(1e4 * pages, total, out=np.full(pages.shape, np.nan), where=total > 0))
 

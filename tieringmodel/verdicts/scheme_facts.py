@@ -12,6 +12,8 @@ from .page_run import PageRun, SchemeRun
 NEARLY_ALL, NEARLY_NOTHING = 0.9, 0.001
 """Parts from which on a stage loses nearly everything, or lets nearly nothing pass."""
 MOST = 0.5
+FEW_WINDOWS = 3
+"""A tail of fewer windows does not show that a scheme gets nothing more."""
 
 
 def missed(run: PageRun, goals: list[GoalCourse], tail_s: float) -> bool:
@@ -78,9 +80,9 @@ def first_hold_s(run: PageRun, one: SchemeRun) -> float:
     return run.end_s + run.window_s * max(math.log(region_bytes(one) / esz) / math.log(factor), 0.0)
 
 
-def pages_of_pass(run: PageRun, one: SchemeRun) -> float:
-    """Return the bytes that match at one pass, as a mean over the last tenth of the run."""
-    since = run.end_s - max(run.end_s / 10, run.window_s)
+def pages_of_pass(run: PageRun, one: SchemeRun, since_s: float | None = None) -> float:
+    """Return the bytes that match at one pass, as a mean since a time: by default over the last tenth of the run."""
+    since = run.end_s - max(run.end_s / 10, run.window_s) if since_s is None else since_s
     due = run.grown("nr_due", one.number, since)
     return run.grown("sz_matched", one.number, since) * one.context.addr_unit / due if due else 0.0
 
@@ -96,7 +98,8 @@ def first_pass_left_s(run: PageRun, one: SchemeRun) -> float:
     if not clears_bits(run, one) or run.last("sz_first_look", one.number) < MOST * looked:
         return 0.0
     here = min(pages_of_pass(run, one), run.memory_bytes)
-    return max(here - looked, 0.0) / max(looked / run.end_s, 1e-9)
+    late = run.grown("sz_first_look", one.number, run.end_s * (1 - run.limits.tail_share))
+    return max(here - looked, 0.0) * run.end_s * run.limits.tail_share / late if late else 0.0
 
 
 def first_visit_left_s(run: PageRun, one: SchemeRun, since_s: float) -> float:
@@ -128,22 +131,25 @@ def limit_of(run: PageRun, one: SchemeRun, since_s: float) -> str:
     wanted, no_frame, there = wanted_and_full(run, one, since_s)
     if no_frame and no_frame >= MOST * max(wanted, no_frame):
         return "frames"
-    if quota_full(run, one, since_s) and not there > MOST * (wanted + there):
-        return "quota"
     if there and there >= NEARLY_ALL * (wanted + there):
         return "there"
-    if run.has("sz_matched") and run.grown("nr_due", one.number, since_s) and run.last("sz_applied", one.number):
+    if quota_full(run, one, since_s):
+        return "quota"
+    late = run.end_s - since_s >= FEW_WINDOWS * run.window_s and run.grown("nr_due", one.number, since_s)
+    if run.has("sz_matched") and late and run.last("sz_applied", one.number):
         if not run.grown("sz_applied", one.number, since_s):
             return "gone"
     return ""
 
 
 def weights_error_bp(run: PageRun, one: SchemeRun) -> tuple[float, int] | None:
-    """Return how far the touched pages are from a scheme's weights at most (bp), and on which node; None if not known."""
+    """Return how far the pages that match are from a scheme's weights at most (bp), and on which node; None if not known."""
     total = sum(d.weight for d in one.scheme.dests)
-    share = run.touched_share_bp[-1]
-    if not total or np.isnan(share).any():
+    shares = run.matching_share_bp(one)
+    known = shares[~np.isnan(shares).any(axis=1)]
+    if not total or not known.size:
         return None
+    share = known[-1]
     wanted = {nid: 0.0 for nid in run.nids}
     for d in one.scheme.dests:
         if d.id in wanted:

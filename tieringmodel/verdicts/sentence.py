@@ -34,7 +34,8 @@ def paragraph(found: Verdict, run: PageRun, goals: list[GoalCourse]) -> str:
         Sentences without line breaks.
     """
     parts = [f"{found.kind}: {_what(found, run, goals)}."]
-    for cause in found.causes[:SAID_CAUSES]:
+    said = [c for c in found.causes if (found.kind, c.code) != ("unfinished", "unexplained")]
+    for cause in said[:SAID_CAUSES]:
         whose = "" if cause.scheme is None else f"Scheme {cause.scheme}: "
         text = cause.text if whose else cause.text[:1].upper() + cause.text[1:]
         parts.append(f"{whose}{text} [{cause.code}].")
@@ -84,9 +85,9 @@ def _what(found: Verdict, run: PageRun, goals: list[GoalCourse]) -> str:
     last = "nothing ever moved" if found.last_move_s is None else f"the last page moved at {found.last_move_s:.1f} s of {end}"
     joined = "; ".join(part for part in (standing, hot) if part)
     if found.kind == "idle":
-        return f"nothing acted in {end}{'; ' + hot if hot else ''}"
+        return f"nothing could move pages in {end}{'; ' + hot if hot else ''}"
     if found.kind == "unfinished":
-        return f"after {end}, {found.left}; {moved} moved so far; {joined}"
+        return "; ".join(part for part in (f"after {end}, {found.left}", f"{moved} moved so far", joined) if part)
     if found.kind == "converged":
         since = f" since {found.settling_s:.1f} s" if found.settling_s else ""
         return f"everything is where it should be{since}, {last}; {joined}"
@@ -101,6 +102,8 @@ def _what(found: Verdict, run: PageRun, goals: list[GoalCourse]) -> str:
         return f"{_rate(found.residual_mib_s)} of migration for ever" + (f"; {hot}" if hot else "")
     if found.kind == "stuck":
         little = "nearly nothing happens" if run.moved.any() else "nothing happens"
+        if run.moved.sum() * run.page_bytes >= run.limits.stuck_share * run.memory_bytes:
+            little = "a scheme that should move pages moves nearly none"
         return f"{little}: {moved} moved in {end}; {joined}"
     if found.kind == "saturated":
         return f"a limit binds: {moved} moved in {end}, {_rate(found.residual_mib_s)} at the end; {joined}"

@@ -43,7 +43,9 @@ class RunThresholds(NamedTuple):
     silence_share: float = 0.1
     """for at least this part of the time since the last disturbance,"""
     silence_pauses: float = 2.0
-    """and for at least so many times the longest pause before."""
+    """and for at least so many times the longest pause before,"""
+    silence_changes: float = 3.0
+    """and for at least so many changes of a workload that changes to the end."""
     tail_share: float = 1 / 3
     """The tail of a run that moves, as a part of the time since the last disturbance."""
     trend_tau: float = 0.64
