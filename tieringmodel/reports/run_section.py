@@ -66,7 +66,7 @@ def figures_of(ds: xr.Dataset, goal: bool = True) -> list[str]:
     """Return the names of the figures that the run has data for."""
     windows = int(float(ds["time"].values[-1]) / float(ds.attrs["window_s"]))
     has = {
-        "course": goal,
+        "course": goal and windows > 0,
         "esz": ds.sizes["scheme"] > 0,
         "regions": has_regions(ds),
         "returns": not bool((ds["returns"].values < 0).any()) and bool(ds["migrated_pages"].values.any()),
