@@ -51,6 +51,7 @@ STANDS_ALONE = {
     "simulation.oracle": "a baseline with a rule of its own",
     "studies.claims_goals": "one claim; another borrows its judgement",
     "sweeps.executors": "where points run, whatever they are",
+    "sweeps.identity": "what code and values decide, whatever they are for",
     "sweeps.results": "what points return, as arrays",
     "validate.golden.e2e": "one kind of vector file",
     "validate.golden.e2e_draws": "random numbers as the vectors' generator drew them",

@@ -143,7 +143,7 @@ def test_run_lint_and_verdict_say_what_is_hidden(goal: bool, tmp_path: Path, cap
     assert cli.main(["run", str(file), "--duration", "3", "-o", str(tmp_path)]) == 0
     assert "20 of 100" in capsys.readouterr().out
     if goal:
-        assert "20 of 100" in tm.analysis.verdict(tm.simulate(sc, duration=3, progress=False)).cause
+        assert "20 of 100" in str(tm.analysis.verdict(tm.simulate(sc, duration=3, progress=False)))
     fine = sc.replace(workload=MADE["rotate"]())
     assert not [f for f in tm.lint(fine) if f.code == "tick-over-sample"]
 

@@ -77,10 +77,10 @@ def _cell(value: Any) -> str:
 def figures_of(ds: xr.Dataset, goal: bool = True) -> list[str]:
     """Return the names of the figures that the run has data for."""
     windows = int(float(ds["time"].values[-1]) / float(ds.attrs["window_s"]))
-    share = series(ds, node=goal_node(ds)).y_bp if goal else np.zeros(1)
+    share = series(ds, node=goal_node(ds)).y_bp if goal and windows else np.zeros(1)
     followed = not bool((ds["returns"].values < 0).any())
     has = {
-        "course": varies(share) or bool(moved_pages(ds).any()),
+        "course": windows > 0 and (varies(share) or bool(moved_pages(ds).any())),
         "esz": ds.sizes["scheme"] > 0 and (varies(ds["esz_bytes"].values) or varies(ds["score"].values)),
         "occupancy": varies(ds["used_pages"].values),
         "regions": has_regions(ds),

@@ -107,6 +107,7 @@ def controlled(scenario: Scenario, *, at_us: int = 0, node: int | None = None) -
     >>> controlled(tm.load("rfc-pull-push"))
     Controlled(kind='access', nid=0, target_bp=4000, upper_bp=None)
     """
+    check_goal_nodes(scenario)
     for time_us, changed in scenario.stages():
         if time_us > at_us:
             break
@@ -117,7 +118,6 @@ def controlled(scenario: Scenario, *, at_us: int = 0, node: int | None = None) -
     here = (pair for pair in goals if node in (None, pair[1].nid))
     if first := min(here, key=lambda pair: pair[1].nid != fast, default=None):
         own, floors = first[1], dict[int, int]()
-        scenario.machine.need_node(own.nid, f"goal {first[0].metric}: nid")
         for goal, what in goals:
             if what.kind == "access" and what.nid != own.nid and not _turned(goal):
                 floors[what.nid] = max(floors.get(what.nid, 0), what.target_bp)
