@@ -77,9 +77,11 @@ def swapping(every: int, seconds: int) -> tuple[tm.Group, ...]:
     )
 
 
+plain = tm.Scheme("migrate_hot", access_pattern=HOT, target_nid=0, quota=tm.Quota(sz_bytes=MIB, reset_interval_ms=100))
+
+
 def faults() -> dict[str, Fault]:
     hot_quota = {"sz_bytes": MIB, "reset_interval_ms": 100}
-    plain = tm.Scheme("migrate_hot", access_pattern=HOT, target_nid=0, quota=tm.Quota(**hot_quota))
     full = tm.Machine((tm.Node(0, 0, 32 * MIB, kernel_bytes=28 * MIB), tm.Node(1, 32 * MIB, 32 * MIB)))
     return {
         "watermarks-inactive": Fault(

@@ -80,7 +80,7 @@ def runs(draw: Any) -> tuple[tm.Scenario, float]:
     cut = draw(st.sampled_from([0, 1024, 4096]))
     parts = [tm.Placement(lo, hi, nid) for lo, hi, nid in ((0, cut, 0), (cut, 4096, 1)) if hi > lo]
     one = scenario(*some, groups=groups, placement=parts).replace(events=tuple(events))
-    return one, draw(st.sampled_from([6.0, 12.0, 30.0, 60.0]))
+    return one, draw(st.sampled_from([6.0, 12.0, 24.0]))
 
 
 def agrees(ds: Any, found: tm.Verdict) -> None:
@@ -99,8 +99,9 @@ def agrees(ds: Any, found: tm.Verdict) -> None:
         assert found.kind in ("converged", "ripple")
         assert found.settling_s == 0 or found.settling_s in time
         late = time > found.settling_s
-        if found.kind == "converged":  # strays at most
-            assert moved[late].sum() <= 1e-4 * ds.attrs["n_pages"] * late.sum()
+        acting = [s for s in tm.Scenario.from_json(ds.attrs["scenario"]).contexts[0].schemes if s.enabled]
+        if found.kind == "converged" and not all(s.quota.goals for s in acting):
+            assert not moved[late].any()
 
 
 def kinds_at(ds: Any, start_s: float) -> list[tuple[float, str]]:
@@ -114,7 +115,7 @@ def kinds_at(ds: Any, start_s: float) -> list[tuple[float, str]]:
     return out
 
 
-@settings(max_examples=25, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+@settings(max_examples=12, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
 @given(runs())
 def test_a_longer_run_does_not_reverse_a_verdict(case: tuple[tm.Scenario, float]) -> None:
     sc, duration_s = case

@@ -41,6 +41,8 @@ def causes_of(state: State) -> list[Cause]:
     if state.kind == "converged":
         return [cause for _, cause in lost]
     others = [cause for proof in DYNAMICS for cause in proof(state)]
+    if state.kind == "runaway":
+        others.sort(key=lambda cause: cause.code != "metric-blind")
     first = [cause for _, cause in sorted(lost, key=lambda pair: pair[0])]
     if state.kind in ("limit-cycle", "ripple", "wrong-polarity", "runaway", "wrong-point", "steady-flow"):
         ordered = [*others, *first]

@@ -75,9 +75,12 @@ def _settling_s(judge: Judge, kind: str) -> float | None:
     run = judge.run
     if kind not in ("converged", "ripple"):
         return None
+    moved_s = run.last_move_s or 0.0
     if not judge.goals:
-        return run.last_move_s or 0.0
+        return moved_s
     times = [inside_since(run.time[g.evaluated], judge.right(g)[g.evaluated]) for g in judge.goals if g.evaluated.any()]
     if kind == "ripple" and None in times:
         return None
-    return max((run.last_move_s or 0.0 if t is None else t for t in times), default=None)
+    if kind == "converged" and any(not judge.goals_of(one) for one in judge.acting):
+        times.append(moved_s)
+    return max((moved_s if t is None else t for t in times), default=None)
