@@ -31,7 +31,7 @@ from tieringmodel.errors import InputError
 from tieringmodel.interop.load import open_scenario
 from tieringmodel.interop.workloads.record_workload import read_record_workload
 from tieringmodel.simulation import checkpoint
-from tieringmodel.sweeps.store import Store
+from tieringmodel.sweeps.store import FORMAT, Store
 
 CODE_TEXT = "__import__('os').mkdir('EXECUTED')"
 SHELL_TEXT = "$(mkdir EXECUTED)`mkdir EXECUTED`;mkdir EXECUTED"
@@ -361,7 +361,7 @@ def test_zarr_with_links_and_transformers(store: Path, tmp_path: Path) -> None:
 
 
 def test_a_sweep_does_not_go_on_in_a_foreign_store(tmp_path: Path) -> None:
-    attrs = {"kind": "sweep", "format": 1, "tieringmodel": tm.__version__, "digest": "d"}
+    attrs = {"kind": "sweep", "format": FORMAT, "tieringmodel": tm.__version__, "digest": "d", "code": "[]"}
     path = tmp_path / "s.zarr"
     Store(path, attrs, ["seed"], [2], {}).close()
     reads(lambda: Store(path, attrs, ["seed"], [2], {}).close(), refused=False)
