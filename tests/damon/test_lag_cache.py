@@ -10,6 +10,7 @@ from small import MIB, pull, scenario, traced
 import tieringmodel as tm
 from tieringmodel.damon.lag_cache import COOLDOWN, SLOTS, LagCache
 from tieringmodel.damon.metrics_of_the_rfc import eligible_bp
+from tieringmodel.damon.quota import QuotaState
 
 
 def moving(detected: tuple[int, int] = (100, 300), n_bytes: int = 50) -> LagCache:
@@ -192,3 +193,16 @@ def test_a_cache_survives_new_parameters_unless_it_is_switched() -> None:
     off = state.quota.replace(goals=(state.quota.goals[0].replace(lag_cache=False),))
     state.commit(off)
     assert state.lags == [None]
+
+
+def test_a_cache_takes_its_timeout_over_and_does_not_mind_its_neighbours() -> None:
+    on, off = (
+        tm.Goal("node_eligible_mem_bp:v3", 6000, lag_cache=True, lag_timeout_ms=500),
+        tm.Goal("node_eligible_mem_bp:v3", 6000),
+    )
+    state = QuotaState(tm.Quota(goals=(on, on)), 1000, 2)
+    first = state.lags[0]
+    state.commit(state.quota.replace(goals=(on.replace(lag_timeout_ms=70), off)))
+    assert state.lags == [first, None]
+    assert first is not None
+    assert first.timeout_ms == 70

@@ -145,3 +145,40 @@ def test_vaddr_without_ranges_leaves_the_two_biggest_gaps_out():
     for start, end, *_ in rows[1:]:
         covered[-1:] = [(covered[-1][0], end)] if start == covered[-1][1] else [covered[-1], (start, end)]
     assert covered == [(MIB, 4 * MIB), (900 * MIB, 901 * MIB), (5000 * MIB, 5001 * MIB)]
+
+
+def test_memory_goes_offline_without_any_context():
+    events = (tm.Event("500 ms", "machine.nodes.1.offline_bytes", "4 MiB"), tm.Event("2 s", "machine.nodes.1.offline_bytes", 0))
+    ds = tm.simulate(feed(events).replace(contexts=(), events=events), duration=3, progress=False)
+    assert ds["time"].values.tolist() == [0, 0.5, 1, 2, 3]
+    assert ds["free_pages"].sel(node=1).values.tolist() == [4096, 3072, 3072, 4096, 4096]
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "where"),
+    [
+        ("contexts.0.schemes.0.dests", [{"id": 0, "weight": 1}] * 3, "schemes[0].dest_rule"),
+        (GOAL + "current_values", [[5, 1], [5, 2]], "schemes[0].quota.goals[0].current_values[1]"),
+    ],
+)
+def test_what_would_end_a_run_in_its_middle_is_refused_before_it(path, value, where):
+    base = feed()
+    weighted = base.contexts[0].schemes[0].replace(action="migrate_hot", dest_rule="first")
+    with pytest.raises(tm.InputError) as caught:
+        base.replace(contexts=(tm.Context(schemes=(weighted,)),), events=(tm.Event(1, path, value),))
+    assert caught.value.where == f"events[0].contexts[0].{where}"
+
+
+def test_what_schemes_learnt_survives_their_actions():
+    """Pages looked up through rmap count since the start, whatever the action is in between, and inside an early exit."""
+    scheme = tm.Scheme("migrate_hot", dests=(tm.Dest(0, 1), tm.Dest(1, 1)))
+    vmas = (tm.Vma(0, 16, 1 << 40),)
+    sc = tm.Scenario(tm.Machine.dram_cxl("16 MiB", "16 MiB"), tm.Workload(16, vmas=vmas), (tm.Context(schemes=(scheme,)),))
+    events = tuple(tm.Event(f"{at} ms", "contexts.0.schemes.0.action", a) for at, a in ((250, "stat"), (450, "migrate_cold")))
+    ds = tm.simulate(sc.replace(events=events), duration=0.65, seed=0, progress=False)
+    # The first pass looks twice at those that it moves up.
+    assert ds["rmap_walks"].values[:, 0].tolist() == [0, 24, 40, 40, 40, 56, 72]
+    goals = (tm.Goal("node_mem_used_bp", 9000, nid=1, early_exit="both_fresh"),)
+    early = scheme.replace(target_nid=1, quota=tm.Quota(reset_interval_ms=100, goals=goals, goal_tuner="temporal"))
+    ds = tm.simulate(sc.replace(contexts=(tm.Context(schemes=(early,)),)), duration=0.65, seed=0, progress=False)
+    assert ds["rmap_walks"].values[:, 0].tolist() == [0, 24, 40, 56, 72, 88, 104]

@@ -11,9 +11,14 @@ from .early_exit import EarlyExit
 from .kdamond import Action, Kdamond
 from .regions import RegionSet, set_regions
 
+OF_ACTIONS = ("dests", "dest_rule", "target_nid", "rmap_done_mark")
+"""Fields of a scheme of which an action that is not built in is made; while they stay it keeps what it remembers."""
+
 
 def commit(kdamond: Kdamond, context: Context, actions: dict[int, Action], ranges: Sequence[Sequence[tuple[int, int]]]) -> None:
     """Give a running kdamond a context's new parameters; what it has learnt survives (``damon_commit_ctx``).
+
+    Which fields may differ is said in `scenario.commits`.
 
     Schemes at the same position are updated in place: effective quota, tuner state, charge window, priority threshold and
     statistics survive. Schemes that are new start from nothing; those that are gone take their state with them. Attributes
@@ -29,17 +34,12 @@ def commit(kdamond: Kdamond, context: Context, actions: dict[int, Action], range
         Actions that the application pass does not carry out itself, by scheme.
     ranges : sequence of sequence of (int, int)
         Monitored ranges by target.
-
-    Raises
-    ------
-    InputError
-        If a goal names an unknown metric; nothing has changed then.
     """
     made = dict(actions)
     for i, (old, new) in enumerate(zip(kdamond.context.schemes, context.schemes, strict=False)):
         running = kdamond.actions.get(i)
         running = running.inner if isinstance(running, EarlyExit) else running
-        if i in made and running and (old.dests, old.dest_rule, old.target_nid) == (new.dests, new.dest_rule, new.target_nid):
+        if i in made and running and all(getattr(old, name) == getattr(new, name) for name in OF_ACTIONS):
             made[i] = running
     kdamond.configure(context, made)
     if context.attrs != kdamond.attrs:

@@ -6,11 +6,9 @@ The request by name with 0 for "not supported" is the RFC's ``get_goal_metric()`
 from __future__ import annotations
 
 from collections.abc import Callable
-from itertools import pairwise
 
-from ..errors import InputError
 from ..kernels import scoring
-from ..scenario import Goal, metrics
+from ..scenario import Goal, Scenario, metrics
 from ..scenario.metrics import metric_of, need_metric
 from ..units import ULONG_MAX
 from . import metrics_of_the_rfc as of_the_rfc
@@ -125,25 +123,18 @@ FUNCTIONS: dict[str, Metric] = {
 """How each metric of `scenario.metrics.SHIPPED` is measured; one's own are added by `register_metric`."""
 
 
-def check_goal(goal: Goal, where: str) -> None:
-    """Refuse a metric that nobody knows, and a course of values whose times do not increase or whose totals fall.
+def check_metrics(scenario: Scenario) -> None:
+    """Refuse a metric that nobody registered, as that of a stored result can be.
 
     Raises
     ------
     InputError
-        Listing the known metrics, or naming the offending entry.
+        Listing the known metrics.
     """
-    total = need_metric(goal.metric, f"{where}.metric").counts == "stall"
-    if total and goal.current_values and goal.current_values[0][1] < goal.current_value:
-        text = f"begins below current_value {goal.current_value}, but a total never falls"
-        raise InputError(f"{where}.current_values[0]", text, "give growing totals of stall time")
-    for k, (one, other) in enumerate(pairwise(goal.current_values), 1):
-        if other[0] <= one[0]:
-            text = f"time {other[0]} us does not follow {one[0]} us"
-            raise InputError(f"{where}.current_values[{k}]", text, "list (time, value) pairs in order of time")
-        if total and other[1] < one[1]:
-            text = f"total {other[1]} us is below {one[1]} us"
-            raise InputError(f"{where}.current_values[{k}]", text, "give growing totals of stall time")
+    for i, context in enumerate(scenario.contexts):
+        for j, scheme in enumerate(context.schemes):
+            for k, goal in enumerate(scheme.quota.goals):
+                need_metric(goal.metric, f"contexts[{i}].schemes[{j}].quota.goals[{k}].metric")
 
 
 def current_value(view: MetricView, goal: Goal) -> int:

@@ -78,6 +78,11 @@ class Kdamond(Stored):
         Actions carried out outside the application pass, by scheme.
     observer : Observer
         Told what happens.
+
+    Attributes
+    ----------
+    rmap_walks : list of int
+        How many pages each scheme looked up through rmap: a frame's page has a place in a mapping only that way.
     """
 
     context: Context
@@ -86,6 +91,7 @@ class Kdamond(Stored):
     split_state: SplitState
     quotas: list[QuotaState]
     next_apply: list[int]
+    rmap_walks: list[int]
     next_aggregation: int
     next_ops_update: int
     next_tune: int
@@ -128,22 +134,14 @@ class Kdamond(Stored):
         self.histogram = np.zeros(100, np.uint64)
         self._frames = np.zeros(0, np.int64)
         self._scratch = scratch(64)
-        self.schemes, self.quotas, self.next_apply = records(0, L.SCHEME), [], []
+        self.schemes, self.quotas, self.next_apply, self.rmap_walks = records(0, L.SCHEME), [], [], []
         self.funnel, self.filters, self.rejected = records(0, L.FUNNEL), records(0, L.FILTER), np.zeros(0, np.uint64)
         self.configure(context, actions)
 
     def configure(self, context: Context, actions: dict[int, Action]) -> None:
-        """Take over a context's schemes: those at the same position keep what they learnt, further ones start from nothing.
-
-        Raises
-        ------
-        InputError
-            If a goal names an unknown metric; nothing has changed then.
-        """
+        """Take over a context's schemes: those at the same position keep what they learnt, further ones start from nothing."""
         external = dict(actions)
         for i, scheme in enumerate(context.schemes):
-            for j, goal in enumerate(scheme.quota.goals):
-                goals.check_goal(goal, f"contexts[{self.index}].schemes[{i}].quota.goals[{j}]")
             if any(g.early_exit != "none" for g in scheme.quota.goals):
                 external[i] = EarlyExit(external.get(i))
         rows, filters = table.build(context, self.memory.index_of, set(external))
@@ -160,6 +158,8 @@ class Kdamond(Stored):
         funnel[:kept] = self.funnel[:kept]
         self.funnel, self.rejected = funnel, self.rejected if same else np.zeros(len(filters), np.uint64)
         self.context, self.schemes, self.filters, self.actions = context, rows, filters, external
+        self._window_of = None
+        self.rmap_walks = self.rmap_walks[:kept] + [0] * (len(rows) - kept)
         self.next_apply = self.next_apply[:kept] + [self.passed + self.apply_period(i) for i in range(kept, len(rows))]
         self.watched = any(s.watermarks.metric != "none" or not s.enabled for s in context.schemes)
         self.sleeps = any(s.watermarks.metric != "none" and s.enabled for s in context.schemes)

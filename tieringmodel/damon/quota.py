@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ..scenario import Quota
+from ..scenario import Goal, Quota
 from ..scenario.metrics import metric_of
 from ..stored import Stored
 from ..units import UINT_MAX
@@ -70,11 +70,15 @@ class QuotaState(Stored):
         self.esz_bp = quota.esz_bp0
         self.goals = [(g.current_value, g.target_value) for g in quota.goals]
         self.last_totals = [None] * len(quota.goals)
-        self.lags = self.new_lags(quota)
+        self.lags = [self.lag_of(g) for g in quota.goals]
 
-    def new_lags(self, quota: Quota) -> list[LagCache | None]:
-        """Return an empty lag cache for every goal that asks for one."""
-        return [LagCache(self.n_nodes, g.lag_timeout_ms) if g.lag_cache else None for g in quota.goals]
+    def lag_of(self, goal: Goal, lag: LagCache | None = None) -> LagCache | None:
+        """Return the lag cache of a goal that asks for one: `lag`, if there is one, else an empty one."""
+        if not goal.lag_cache:
+            return None
+        lag = lag or LagCache(self.n_nodes)
+        lag.timeout_ms = goal.lag_timeout_ms
+        return lag
 
     def set_effective(
         self, row: Any, min_region_sz: int, measure: Measure, monitored_bytes: Callable[[], int] | None = None
@@ -144,7 +148,7 @@ class QuotaState(Stored):
         values = [g.current_value if fed[j] or j >= len(kept) else kept[j] for j, g in enumerate(quota.goals)]
         self.goals = [(value, g.target_value) for value, g in zip(values, quota.goals, strict=True)]
         self.last_totals = [None] * len(quota.goals)
-        if [g.lag_cache for g in quota.goals] != [bool(lag) for lag in self.lags]:
-            self.lags = self.new_lags(quota)
+        kept_lags = [*self.lags, *[None] * len(quota.goals)]
+        self.lags = [self.lag_of(g, lag) for g, lag in zip(quota.goals, kept_lags, strict=False)]
         self.quota = quota
         self.reset_jiffies = reset_interval_jiffies(quota.reset_interval_ms, self.hz)

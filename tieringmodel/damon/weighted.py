@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ..errors import InputError
 from ..kernels import apply, frames, placement, scoring
 from ..kernels.layout import LOW32, NO_FRAME, Space
 from ..scenario import CORE_FILTERS, Dest, Vma
+from ..scenario.scheme import need_rule
 from ..stored import Stored
 from ..units import UINT_MAX
 from .kdamond import Kdamond
@@ -67,11 +67,6 @@ class WeightedMigrate(Stored):
     order : int
         Folio order of the workload's pages.
 
-    Attributes
-    ----------
-    rmap_walks : int
-        How many pages were looked up through rmap: a frame's page has a place in a mapping only that way.
-
     Raises
     ------
     InputError
@@ -81,7 +76,6 @@ class WeightedMigrate(Stored):
     done: npt.NDArray[np.bool_]
     dealt_in: npt.NDArray[np.int64]
     passes: int = 0
-    rmap_walks: int = 0
 
     def __init__(
         self,
@@ -92,10 +86,7 @@ class WeightedMigrate(Stored):
         done_mark: bool = False,
         order: int = 0,
     ) -> None:
-        if not dests:
-            raise InputError("dests", "is empty", "give node ids with weights")
-        if rule in ("first", "last") and len(dests) != 2:
-            raise InputError("dest_rule", f"{rule!r} splits between two nodes, got {len(dests)}", "use another rule")
+        need_rule(dests, rule)
         self.rule, self.vmas, self.order, self.seed = rule, vmas, order, np.uint64(seed % 2**64)
         self.dests = dests
         self.weights = np.array([d.weight for d in dests], np.uint64)
@@ -153,7 +144,7 @@ class WeightedMigrate(Stored):
         if by_rmap:
             chosen = self._unmarked(kdamond, chosen)
             walks = chosen.size
-            self.rmap_walks += walks
+            kdamond.rmap_walks[scheme] += walks
         passed = 0 if space.virtual else (chosen.size << shift) // int(space.unit)
         rank = None
         if self.rule == "vma_offset":

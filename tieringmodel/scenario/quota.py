@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import ClassVar
 
 from ..errors import InputError, KernelRefusal
@@ -72,6 +73,21 @@ class Goal(Checked):
             near = self.target_value // 10
             hint = f"did you mean {near}?" if near <= 10_000 else "write 1..10000"
             raise InputError("target_value", f"{self.target_value} bp is over 10000", hint)
+
+    def check_course(self, where: str) -> None:
+        """Refuse ``current_values``, whose path is `where`, if times do not increase or a stall time's totals fall."""
+        total = metric_of(self.metric).counts == "stall"
+        if total and self.current_values and self.current_values[0][1] < self.current_value:
+            text = f"begins below current_value {self.current_value}, but a total never falls"
+            raise InputError(f"{where}[0]", text, "give growing totals of stall time")
+        for k, (one, other) in enumerate(pairwise(self.current_values), 1):
+            if other[0] <= one[0]:
+                text = f"time {other[0]} us does not follow {one[0]} us"
+                raise InputError(f"{where}[{k}]", text, "list (time, value) pairs in order of time")
+            if total and other[1] < one[1]:
+                raise InputError(
+                    f"{where}[{k}]", f"total {other[1]} us is below {one[1]} us", "give growing totals of stall time"
+                )
 
 
 @dataclass(frozen=True)

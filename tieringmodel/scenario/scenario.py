@@ -14,6 +14,7 @@ from ..errors import InputError
 from ..fields import Checked, with_path
 from ..rich_html import folded, table, titled
 from ..units import format_bytes
+from .commits import need_commit
 from .context import Attrs, Context
 from .hardware import Machine
 from .metrics import marked
@@ -28,8 +29,10 @@ class Event(Checked):
     """Something that changes while a run goes on: from ``at_us`` on, the scenario's field `path` is `value`.
 
     ``path`` is dotted, with list positions as numbers: ``contexts.0.schemes.1.quota.goals.0.target_value``. Changes below
-    ``contexts`` are committed as DAMON commits parameters: tuner state and charge windows survive. Of the machine, nodes'
-    ``offline_bytes`` and ``reserve_pages`` can change.
+    ``contexts`` are committed as DAMON commits parameters: tuner state and charge windows survive. What a running context
+    does not take over is refused: ``ops``, ``addr_unit``, ``min_region_sz``, ``rng_seed``, ``sources``, ``aggr_times_us``
+    (and with it ``attrs``), a quota's ``esz_bp0``, the ``current_value`` of a goal that is measured, and how many contexts,
+    schemes and goals there are. Of the machine, nodes' ``offline_bytes`` and ``reserve_pages`` can change.
 
     Examples
     --------
@@ -128,6 +131,9 @@ class Scenario(Checked):
         for i, context in enumerate(self.contexts):
             if context.ops != "paddr" and not self.workload.vmas:
                 raise InputError(f"contexts[{i}].ops", f"{context.ops} needs mappings", "give workload.vmas")
+            for j, scheme in enumerate(context.schemes):
+                for k, goal in enumerate(scheme.quota.goals):
+                    goal.check_course(f"contexts[{i}].schemes[{j}].quota.goals[{k}].current_values")
         for i, event in enumerate(self.events):
             if i and event.at_us < self.events[i - 1].at_us:
                 raise InputError(f"events[{i}].at_us", "lies before the event above", "list events in order of time")
@@ -150,18 +156,12 @@ class Scenario(Checked):
         now = self.replace(events=()) if self.events else self
         for i, event in enumerate(self.events):
             try:
-                now = with_path(now, event.path, event.value)
+                before, now = now, with_path(now, event.path, event.value)
+                need_commit(before.contexts, now.contexts)
             except InputError as error:
                 raise error.under(f"events[{i}]") from None
-            if self._shape(now) != self._shape(self):
-                remedy = "list every scheme and goal from the start; switch schemes with 'enabled'"
-                raise InputError(f"events[{i}].path", "changes how many contexts, schemes or goals there are", remedy)
             if i + 1 == len(self.events) or self.events[i + 1].at_us > event.at_us:
                 yield event.at_us, now
-
-    @staticmethod
-    def _shape(scenario: Scenario) -> list[list[int]]:
-        return [[len(s.quota.goals) for s in c.schemes] for c in scenario.contexts]
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any], where: str = "") -> Self:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import ClassVar
 
-from ..errors import KernelRefusal
+from ..errors import InputError, KernelRefusal
 from ..fields import Checked
 from ..units import LONG_MAX, UINT_MAX, ULONG_MAX
 from .quota import Quota
@@ -135,3 +135,22 @@ class Scheme(Checked):
     enabled: bool = True
     _signed: ClassVar = frozenset({"target_nid"})
     _choices: ClassVar = {"action": ACTIONS, "dest_rule": DEST_RULES}
+
+    def check(self) -> None:
+        """Refuse a rank rule that is to split pages between any but two destinations."""
+        if self.dests and self.action.startswith("migrate"):
+            need_rule(self.dests, self.dest_rule)
+
+
+def need_rule(dests: tuple[Dest, ...], rule: str) -> None:
+    """Refuse destinations that a rule cannot deal to.
+
+    Raises
+    ------
+    InputError
+        If there are none, or not two of them for a rank rule.
+    """
+    if not dests:
+        raise InputError("dests", "is empty", "give node ids with weights")
+    if rule in ("first", "last") and len(dests) != 2:
+        raise InputError("dest_rule", f"{rule!r} splits between two nodes, got {len(dests)}", "use another rule")

@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..damon.commit import commit
+from ..damon.goals import check_metrics
 from ..damon.kdamond import Action, Kdamond, Observer
 from ..damon.regions import SplitState
 from ..damon.rng import Rng, counter_rng
@@ -93,6 +94,8 @@ class Engine:
         self.seed = seed
         self.tick_us = scenario.tick_us
         self.stages = list(scenario.stages())
+        for one in (scenario, *(changed for _, changed in self.stages)):
+            check_metrics(one)
         needed = needs(scenario, self.stages)
         self.tracked = needed.young
         asked = scenario.timed_workload, self.tick_us, not self.tracked
@@ -319,8 +322,10 @@ class Engine:
         start = int(clock[0]) // 1000
         stops = {*range(every_us, duration_us + 1, every_us), duration_us}
         stops |= {t * tick_us - start for t in self.access.changes if 0 < t * tick_us - start <= duration_us}
+        stops |= {at_us - start for at_us, _ in self.stages if 0 < at_us - start <= duration_us}
         for at in sorted({0, *stops}):
             clock[0] = (start + at) * 1000
+            self._fire(int(clock[0]))
             if clock[0] // 1000 // tick_us >= change:
                 change = self.access.enter(int(clock[0]) // 1000 // tick_us)
                 if phase:

@@ -162,8 +162,7 @@ class Recorder:
         numbers: list[int] = []
         for k in kdamonds:
             for i, q in enumerate(k.quotas):
-                walks = getattr(k.actions.get(i), "rmap_walks", 0)
-                numbers += q.esz_bp, q.score, q.resets, walks, q.held_windows, q.full_windows, q.bound
+                numbers += q.esz_bp, q.score, q.resets, k.rmap_walks[i], q.held_windows, q.full_windows, q.bound
                 numbers.append(ACTIONS.index(k.context.schemes[i].action))
         for k in kdamonds:
             for q in k.quotas:
