@@ -108,5 +108,5 @@ def _what(found: Verdict, run: PageRun, goals: list[GoalCourse]) -> str:
     if found.kind == "saturated":
         return f"a limit binds: {moved} moved in {end}, {_rate(found.residual_mib_s)} at the end; {joined}"
     if found.kind == "runaway":
-        return f"it goes on and its goal does not answer; {joined}"
-    return f"its own moves lead away from its goal; {joined}"
+        return f"a scheme goes on and its goal does not answer; {joined}"
+    return f"a scheme moves its own goal away from the target; {joined}"
