@@ -294,7 +294,7 @@ COMMANDS = [
     "convert damo.json out.json --json", "sweep s.toml --seeds 2 --duration 1 --executor serial -o s.nc",
     "sweep s.toml --grid name=EVIL --duration 1 --executor serial -o t.nc", "sweep s.toml --grid EVIL=1 -o u.nc",
     "validate --vectors v", "validate --vectors v --json", "validate --recordings run --seeds 0", "completion bash",
-    "report EVIL", "lint EVIL", "EVIL", "run --EVIL",
+    "report EVIL", "lint EVIL", "EVIL", "run --EVIL", "explain", "explain EVIL", "explain limit-cycle",
 ]  # fmt: skip
 
 
