@@ -48,6 +48,8 @@ TABLE: dict[str, tuple[Builder, ...]] = {
     "unexplained": (funnel.temporal, funnel.smaller_steps, funnel.larger_quota),
 }
 """For ``met-at-start`` there is nothing to help."""
+MORE = ("quota-limited", "capacity")
+"""Codes of schemes that could do with more."""
 LATER = ("wrong-node", "goals-overlap", "no-gap", "opposing-schemes", "drift", "tuner-windup", "step-over", "one-way")
 """Codes of pages that move: while none does, nothing is gained by changing what they are about."""
 
@@ -58,6 +60,8 @@ def singles(case: Case) -> list[Candidate]:
     causes = case.found.causes
     if case.found.kind in ("idle", "stuck") and causes and causes[0].code not in LATER:
         causes = tuple(c for c in causes if c.code not in LATER)
+    astray = {c.scheme for c in causes if c.code in ("metric-blind", "wrong-node")}  # more of the same is no help
+    causes = tuple(c for c in causes if c.code not in MORE or c.scheme not in astray)
     for cause in causes:
         for builder in TABLE.get(cause.code, ()):
             for one in case.schemes(cause.scheme) or case.run.schemes[:1]:
