@@ -251,16 +251,18 @@ def test_what_stays_is_refused_in_a_sentence(path: str, at: int) -> None:
 def test_a_context_given_as_a_whole_is_what_is_different_in_it(path: str, start: dict[str, Any], value: Any) -> None:
     """It does not matter how long the path is: neither to what is refused nor to what is carried out."""
     before = started(start)
-    after = [with_path(before, f"contexts.0.{path}", value).contexts[0].to_dict()]
-    whole = tm.Event(150_000, "contexts", after)
+    after = with_path(before, f"contexts.0.{path}", value).contexts
+
+    def stages(contexts: tuple[tm.Context, ...]) -> list[tuple[int, tuple[tm.Context, ...]]]:
+        whole = tm.Event(150_000, "contexts", [c.to_dict() for c in contexts])
+        return [(at_us, sc.contexts) for at_us, sc in before.replace(events=(whole,)).stages()]
+
     if path in REFUSED:
         with pytest.raises(tm.InputError, match=r"^events\[0\]\.path: "):
-            before.replace(events=(whole,))
+            stages(after)
     else:
-        assert [*before.replace(events=(whole,)).stages()] == [
-            *before.replace(events=with_event(start, path, value).events[:1]).stages()
-        ]
-    assert [*before.replace(events=(whole.replace(value=[before.contexts[0].to_dict()]),)).stages()] == [(150_000, before)]
+        assert stages(after) == [(150_000, after)]
+    assert stages(before.contexts) == [(150_000, before.contexts)]
 
 
 def test_what_is_taken_over_elsewhere_stays_where_something_else_says_it() -> None:
