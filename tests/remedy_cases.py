@@ -219,7 +219,6 @@ CASES = (
         contexts=(context(virtual(3, 1).contexts[0].schemes[0].replace(dests=(Dest(0, 3), Dest(5, 1))), ops="vaddr"),)
     ), 5, on_node_0("hot"), lambda before, after: before == HOT and after == HOT * 3 // 4),
     Case("dests-weights-zero", virtual(0, 0), 5, moved, starts),
-    Case("dests-rule", virtual(1, 1, 1, dest_rule="first"), 2, moved, runs),
     Case("weights-not-reduced", virtual(40, 60, work=IN_STEP, access_pattern=COUNTED), 5, on_node_0("hot"),
          lambda before, after: (before, after) == (40, 16)),
     Case("weights-share-off", virtual(40, 60, work=IN_STEP, access_pattern=COUNTED), 5, on_node_0("hot"),

@@ -262,9 +262,6 @@ def test_destinations_that_do_not_exist_or_weigh_nothing():
     assert "the 2500 bp of pages dealt to it stay" in finding.message
     assert one(virtual((0, 0), (1, 0)), "dests-weights-zero").level == "error"
     assert not found(virtual((0, 3), (1, 2)), "dests-weights-zero")
-    three = virtual((0, 1), (1, 1), (0, 1), dest_rule="first")
-    assert one(three, "dests-rule").level == "error"
-    assert not found(virtual((0, 1), (1, 1), dest_rule="first"), "dests-rule")
     assert one(promote(Quota(), action="stat", dests=(Dest(0, 1),)), "dests-unused").level == "info"
 
 

@@ -126,7 +126,7 @@ VALUES = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("one", "other"), VALUES, ids=str)
+@pytest.mark.parametrize(("one", "other"), VALUES, ids=range(len(VALUES)))
 @pytest.mark.parametrize(
     "hold",
     [
@@ -163,7 +163,7 @@ def test_state_that_refers_to_itself_is_told() -> None:
     assert told(one) != told(other)
 
 
-@pytest.mark.parametrize("held", [threading.Lock(), (k for k in ()), sys.__stdout__, threading.local()], ids=repr)
+@pytest.mark.parametrize("held", [threading.Lock(), (k for k in ()), sys.__stdout__, threading.local()], ids=range(4))
 @pytest.mark.parametrize("hold", [closing, Share, lambda v: functools.partial(share, node=v)])
 def test_what_cannot_be_told_is_refused_for_a_store_only(hold: Callable[[Any], Any], held: object, tmp_path: Path) -> None:
     scenario = tm.load("rfc-40-60")

@@ -48,10 +48,10 @@ FINDINGS_OF = {
     "tuner-windup": ("no-cap", "windup-under-cap", "consist-overshoot"),
     "one-way": ("no-cap", "windup-under-cap", "consist-overshoot"),
     "measured-differs": ("literal-metric", "lossy-intervals", "too-few-regions"),
-    "frame-rule": ("dests-rule", "dests-on-paddr"),
-    "rank-rule": ("dests-rule", "dests-on-paddr"),
-    "redraw": ("dests-rule", "dests-on-paddr"),
-    "offset-rule": ("weights-share-off", "weights-not-reduced", "dests-rule"),
+    "frame-rule": ("dests-on-paddr",),
+    "rank-rule": ("dests-on-paddr",),
+    "redraw": ("dests-on-paddr",),
+    "offset-rule": ("weights-share-off", "weights-not-reduced"),
     "nothing-acts": ("action-not-modelled", "unsupported-action", "dests-unused"),
 }
 """Which findings of lint are about a cause: what was foretold and has come true."""

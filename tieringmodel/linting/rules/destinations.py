@@ -57,10 +57,6 @@ def _dests(facts: SchemeFacts, nids: list[int]) -> Iterator[Finding]:
             text = f"the machine has no node {d.id}: the {share} bp of pages dealt to it stay where they are"
             change = _other_node(facts, f"{path}[{k}].id", {nids.index(x.id) for x in dests if x.id in nids})
             yield Finding("target-node", "error", f"{path}[{k}].id", text, suggest(str(d.id), map(str, nids)), change)
-    if facts.scheme.dest_rule in ("first", "last") and len(dests) != 2:
-        text = f"rule {facts.scheme.dest_rule!r} splits between two nodes, there are {len(dests)}: the run will be refused"
-        change = fix({f"{facts.path}.dest_rule": "vma_offset"})
-        yield Finding("dests-rule", "error", f"{facts.path}.dest_rule", text, changes=change)
     if facts.context.ops == "paddr":
         nid = facts.scheme.target_nid
         instead = f"would move everything to node {nid}" if nid in nids else "would move nothing (target_nid is no node)"
