@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import pytest
 import xarray as xr
@@ -12,22 +12,9 @@ from small import pull, push, scenario
 
 import tieringmodel as tm
 from tieringmodel import cli
-from tieringmodel.commands import run as run_command
+from tieringmodel.remedies.search import Search
 from tieringmodel.verdicts.judge import kinds_of
 from tieringmodel.verdicts.record import Fix
-
-
-class Searched(NamedTuple):
-    """What a search for a fix returns."""
-
-    fix: Fix | None
-    tried: tuple[Fix, ...]
-    untried: int
-    text: str
-
-    def __str__(self) -> str:
-        return self.text
-
 
 FIX = Fix(({"path": "contexts.0", "old": 1, "new": 2},), "contexts.0 = 2", "converged, 2 s, 0 MiB/s", tried=1)
 OUT = Path("tieringmodel-out")
@@ -40,7 +27,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     Path("small.toml").write_text(scenario(pull(), push()).to_toml(), encoding="utf-8")
     Path("other.toml").write_text(scenario(pull(3000)).to_toml(), encoding="utf-8")
     Path("none.toml").write_text(scenario(pull(), name="").to_toml(), encoding="utf-8")
-    monkeypatch.setattr(run_command, "search", lambda *_: None)
+    monkeypatch.setattr("tieringmodel.remedies.search.search", lambda *_, **__: Search(None, (), 0, ""))
     return tmp_path
 
 
@@ -137,6 +124,31 @@ def test_results_are_taken_wherever_a_scenario_is(folder: Path, capsys: pytest.C
     assert "bad.nc: cannot be read as a result" in said(f"run {OUT}/bad.nc", capsys, 2)
 
 
+def test_without_a_duration_a_run_is_as_long_as_a_verdict_takes(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    text = said("run small.toml -o a", capsys)
+    got = stored(Path("a/small.nc"))
+    length = float(got.attrs["duration_s"])
+    assert length >= 30
+    assert f"--duration auto ran {length:g} s: " in text
+    assert text.split("wrote")[0] == said("report --text a/small.nc", capsys) + "\n"
+    assert got.attrs.pop("length").startswith(f"ran {length:g} s")
+    command = got.attrs.pop("command")
+    assert command == f"tieringmodel run small.toml --seed 1 --duration '{length:g} s'"
+    xr.testing.assert_identical(got, tm.simulate(scenario(pull(), push()), duration=length, seed=1, progress=False))
+    seconds = told("run small.toml --duration auto --budget 0.001 -o b", capsys)
+    assert seconds["verdict"]["kind"], "what the budget does not last for is judged as far as it came"
+
+
+@pytest.mark.usefixtures("no_page")
+def test_what_was_recorded_says_how_long(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    from tieringmodel.interop.load import open_scenario
+
+    recorded = tm.read_recording(tm.data_path("recordings", "C8_pullpush_temporal_q2M")).record
+    assert open_scenario("C8_pullpush_temporal_q2M").duration_s == pytest.approx(recorded["t_ms"][-1] / 1e3)
+    said("run small.toml --duration 1.5 -o a", capsys)
+    assert told("compare a/small.nc", capsys)["scenarios"][0]["duration_s"] == 1.5
+
+
 # ---- texts ------------------------------------------------------------------------------------------------------------
 
 
@@ -207,22 +219,22 @@ def test_a_fix_is_looked_for_within_a_budget_and_printed(
     folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     budgets: list[float] = []
-    found: list[Searched] = [Searched(FIX, (FIX,), 0, str(FIX))]
+    outcome = [Search(FIX, (FIX,), 0, str(FIX))]
 
-    def search(ds: xr.Dataset, verdict: tm.analysis.Verdict, budget_s: float) -> Searched:
-        assert verdict.kind == tm.verdict(ds).kind
+    def search(ds: xr.Dataset, *, found: tm.analysis.Verdict, budget_s: float) -> Search:
+        assert found.kind == tm.verdict(ds).kind
         budgets.append(budget_s)
-        return found[0]
+        return outcome[0]
 
-    monkeypatch.setattr(run_command, "search", search)
+    monkeypatch.setattr("tieringmodel.remedies.search.search", search)
     text = said("run small.toml --duration 2 --fix-budget 7", capsys)
-    assert "What helps\n  with contexts.0 = 2: converged, 2 s, 0 MiB/s (1 tried)\n" in text
+    assert "What helps\n  with contexts.0 = 2: converged, 2 s, 0 MiB/s; 1 tried\n" in text
     got = told("run small.toml --duration 2", capsys)
     assert got["verdict"]["fix"]["outcome"] == FIX.outcome
     assert got["tried"]["text"] == str(FIX)
     assert budgets[0] == 7
     assert 0 < budgets[1] <= 60
-    found[0] = Searched(None, (FIX,), 4, "one change was tried, none helps")
+    outcome[0] = Search(None, (FIX,), 4, "one change was tried, none helps")
     assert "No change was found that helps\n  one change was tried, none helps\n" in said("run small.toml --duration 2", capsys)
     got = told("run small.toml --duration 2", capsys)
     assert got["verdict"]["fix"] is None

@@ -87,7 +87,7 @@ def test_a_fix_stands_with_its_outcome_and_a_vain_search_with_what_was_tried(run
     found = tm.verdict(run)
     fix = Fix(({"path": "a", "old": 1, "new": 2},), "a = 2", "converged, 3 s, 0 MiB/s", tried=3, untried=1)
     text = folded(text_of_run(run, replace(found, fix=fix)))
-    assert "What helps with a = 2: converged, 3 s, 0 MiB/s (3 tried, 1 left untried)" in text
+    assert "What helps with a = 2: converged, 3 s, 0 MiB/s; 3 tried, 1 left untried" in text
     vain = folded(text_of_run(run, found, tried="2 changes were tried, none helps (b = 3: stuck)"))
     assert "No change was found that helps 2 changes were tried, none helps (b = 3: stuck)" in vain
     assert "helps" not in text_of_run(run, found)

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from importlib import import_module
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from ..errors import InputError
 from ..units import parse_duration_us
@@ -68,9 +67,7 @@ def length_of(arguments: argparse.Namespace, scenario: Scenario, recorded_s: flo
         return Length(arguments.duration)
     if recorded_s:
         return Length(recorded_s)
-    try:
-        auto: Any = import_module("tieringmodel.remedies.auto_duration").auto_duration
-    except ModuleNotFoundError:
-        return Length(120.0)
-    found = auto(scenario, seed=arguments.seed, budget_s=arguments.budget)
+    from ..remedies.auto_duration import auto_duration
+
+    found = auto_duration(scenario, seed=arguments.seed, budget_s=arguments.budget)
     return Length(found.duration_s, found.ds, found.text)

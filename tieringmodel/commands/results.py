@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..atomic import replacing, replacing_netcdf
+from ..checks import whole
 from ..errors import InputError
 from .arguments import add_surroundings
 from .duration import add_duration
@@ -42,7 +43,9 @@ def add_common(command: argparse.ArgumentParser) -> None:
 
 
 def check_seeds(arguments: argparse.Namespace) -> None:
-    """Refuse less than one seed before the work begins."""
+    """Refuse less than one seed, and what is none, before the work begins."""
+    if arguments.seed is not None:
+        whole("seed", arguments.seed)
     if arguments.seeds < 1:
         raise InputError("--seeds", f"{arguments.seeds} is below 1", "write e.g. --seeds 8")
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import time
 from dataclasses import replace
-from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +17,7 @@ from .results import add_common, check_seeds, command_line, point_to, result_pat
 if TYPE_CHECKING:
     import xarray as xr
 
+    from ..remedies.search import Search
     from ..scenario import Scenario
     from ..verdicts.record import Verdict
 
@@ -58,6 +58,7 @@ def add(commands: Any) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Run the command; return the exit status."""
+    from ..remedies.search import search
     from ..reports.text_of_run import text_of_run
     from ..verdicts.expect import expect, parse
 
@@ -79,8 +80,8 @@ def run(arguments: argparse.Namespace) -> int:
         state.unlink(missing_ok=True)
     tried = None
     if not arguments.no_fix and found.kind != "converged":
-        tried = search(ds, found, arguments.fix_budget or min(FIX_TIMES * cpu_s, FIX_MOST_S))
-        found = replace(found, fix=tried and tried.fix)
+        tried = search(ds, found=found, budget_s=arguments.fix_budget or min(FIX_TIMES * cpu_s, FIX_MOST_S))
+        found = replace(found, fix=tried.fix)
     clauses = expect(ds, arguments.expect) if arguments.expect else []
     if arguments.json:
         say(strict_json(_summary(ds, found, path, tried) | {"expect": [clause._asdict() for clause in clauses]}))
@@ -129,16 +130,7 @@ def _most(
     return ds, replace(found, seeds=kinds)
 
 
-def search(ds: xr.Dataset, found: Verdict, budget_s: float) -> Any:
-    """Return what was tried within a budget of CPU time to help a run, and the change that does."""
-    try:
-        module = import_module("tieringmodel.remedies.search")
-    except ModuleNotFoundError:
-        return None
-    return module.search(ds, found=found, budget_s=budget_s)
-
-
-def _summary(ds: xr.Dataset, found: Verdict, path: Path, tried: Any) -> dict[str, Any]:
+def _summary(ds: xr.Dataset, found: Verdict, path: Path, tried: Search | None) -> dict[str, Any]:
     """Return what ``--json`` prints but for the expectations."""
     from ..verdicts.expect import values_of
 

@@ -6,6 +6,7 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from ..checks import whole
 from ..progress import Progress
 from ..scenario import Scenario, need_scenario
 from ..simulation.running import Running
@@ -135,6 +136,7 @@ def auto_duration(
     'ran 30 s: 30 s at least'
     """
     need_scenario(scenario)
+    seed = whole("seed", seed)
     budget, options = Budget(budget_s), {"snapshots": snapshots, "log_moves": log_moves}
     given_s = recorded_s or known_length_s(scenario)
     if given_s or not scenario.contexts:

@@ -102,9 +102,9 @@ def text_of_run(
         raise InputError("width", f"{width} columns are too narrow", f"give {NARROWEST} or more")
     need(ds, "ds", ("access_share_bp", "class_pages", "class_rate_hz", "migrated_pages", "esz_bytes", "resets"), RUN)
     run = PageRun(ds, RunThresholds(**{k: v for k, v in found.thresholds.items() if k in RunThresholds._fields}))
-    goals = courses(run)
+    goals, length = courses(run), ds.attrs.get("length", "")
     parts = [
-        paragraph(_title(ds), width) + paragraph(plain(ds.attrs.get("length", "")), width),
+        paragraph(_title(ds), width) + paragraph(f"--duration auto {plain(length)}." if length else "", width),
         paragraph(plain(found.text), width) + _seeds(found, width),
         _causes(found, width),
         _fix(found, tried, width),
@@ -178,7 +178,7 @@ def _fix(found: Verdict, tried: str, width: int) -> list[str]:
     fix = found.fix
     if fix is None:
         return ["No change was found that helps", *paragraph(plain(tried), width, "  ")] if tried else []
-    count = f" ({fix.tried} tried" + (f", {fix.untried} left untried" if fix.untried else "") + ")" if fix.tried else ""
+    count = f"; {fix.tried} tried" + (f", {fix.untried} left untried" if fix.untried else "") if fix.tried else ""
     return ["What helps", *paragraph(f"with {plain(fix)}{count}", width, "  ", "    ")]
 
 
