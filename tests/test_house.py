@@ -67,7 +67,6 @@ STANDS_ALONE = {
     "verdicts.judge_loop": "verdicts of loops and placement rules",
     "verdicts.judge_run": "verdicts of page-level runs",
     "verdicts.kinds": "the kind of a page-level run, before any cause",
-    "verdicts.sentence": "a verdict in words",
     "verdicts.causes_loop": "causes in a loop on one number",
     "workload.named": "the cases that ship",
     "workload.tenants": "several workloads on one machine",
