@@ -78,7 +78,8 @@ class Moves:
         row = k.schemes[0].copy()
         for first, last, target in stretches:
             row["target"], cursor["start"], cursor["end"] = target, first * 4096, last * 4096
-            apply.apply_one(cursor, row, k.filters, k.space, k.memory.arrays, k.access.arrays, 0)
+            pages = k.space, k.memory.arrays, k.access.arrays, 0
+            apply.apply_one(cursor, row, k.filters, *pages, k.funnel[0], k.rejected)
             moved += int(cursor["applied"]) // 4096
         self.moved["kernel"].append(moved)
 

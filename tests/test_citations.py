@@ -128,8 +128,8 @@ def modules(text: str) -> Iterator[str]:
             elif (place / f"{part}.py").exists():
                 place /= f"{part}.py"
             else:
-                home = place if place.suffix else place / "__init__.py"
-                if not re.search(rf"\b{part}\b", home.read_text(encoding="utf-8")):
+                homes = [place] if place.suffix else sorted(place.glob("__init__.py*"))  # lazy doors have a stub
+                if not any(re.search(rf"\b{part}\b", home.read_text(encoding="utf-8")) for home in homes):
                     yield name
                 break
 

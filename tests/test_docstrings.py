@@ -42,6 +42,7 @@ EXAMPLES = {name: one for name, one in NAMES.items() if ">>>" in (inspect.getdoc
 WITHOUT = {  # a minute of experiments, evidence of recorded kernels, or a widget
     *(f"plot.{name}" for name in ("explore", "hardware_v1", "hardware_v4", "recorded_bands", "rfc_claim", "rfc_claims")),
     "plot.write_readme_figures",
+    *(f"studies.{name}" for name in ("claim", "claims", "gain_map", "pair_map", "quota_map", "start_map")),
 }
 
 

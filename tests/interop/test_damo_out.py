@@ -168,7 +168,7 @@ def test_every_refusal_is_listed_and_what_only_a_simulation_has_is_marked() -> N
     with pytest.raises(tm.InputError, match=r"2 more.*metric.*clamp"):
         portable(scenario(tm.Context(schemes=(bad,))))
     fine = tm.Scheme("stat", quota=tm.Quota(esz_bp0=5, goals=(tm.Goal("user_input", 3, current_values=((0, 1),)),)))
-    event = tm.Event(5, "contexts.0.attrs.max_nr_regions", 900)
+    event = tm.Event(5, "contexts.0.schemes.0.apply_interval_us", 200_000)
     sc = scenario(tm.Context(schemes=(fine,), rng_seed=3, aggr_times_us=(100_000, 200_000))).replace(events=(event,))
     out = portable(sc)
     for word in ("events", "rng_seed", "aggr_times_us", "esz_bp0", "current_values", "no range was given"):

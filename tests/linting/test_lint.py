@@ -263,13 +263,14 @@ def schemes(draw: st.DrawFn, ops: str) -> Scheme:
         Filter, type=st.sampled_from(CORE_FILTERS + OPS_FILTERS), matching=st.booleans(), allow=st.booleans(),
         start_bytes=st.integers(0, start), end_bytes=st.integers(start, 2 * start + 1), target_idx=st.integers(0, 1),
     )  # fmt: skip
+    dests = tuple(draw(st.lists(st.builds(Dest, st.integers(0, 3), st.sampled_from([0, 1, 40, 2**32 - 1])), max_size=3)))
+    rules = [r for r in DEST_RULES if len(dests) == 2 or r not in ("first", "last")]  # others are refused when read
     return Scheme(
         draw(st.sampled_from(ACTIONS)), AccessPattern(draw(SMALL), draw(SIZES), *nr, *age),
         draw(st.sampled_from([0, 1, 70_000, 1_000_000])), draw(st.integers(-2, 3)), limit,
         Watermarks(draw(st.sampled_from(["none", "free_mem_rate"])), 1, draw(st.integers(0, 1000)), 5, 3),
         tuple(draw(st.lists(filters, max_size=3))),
-        tuple(draw(st.lists(st.builds(Dest, st.integers(0, 3), st.sampled_from([0, 1, 40, 2**32 - 1])), max_size=3))),
-        draw(st.sampled_from(DEST_RULES)), enabled=draw(st.booleans()),
+        dests, draw(st.sampled_from(rules)), enabled=draw(st.booleans()),
     )  # fmt: skip
 
 

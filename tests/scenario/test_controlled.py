@@ -74,7 +74,8 @@ def test_a_goal_about_the_first_node_comes_first() -> None:
 
 def test_goals_on_three_nodes_share_what_is_left() -> None:
     shares = [goal("node_eligible_mem_bp", bp, nid) for nid, bp in enumerate((5000, 3000, 1500))]
-    sc = scenario(*shares)
+    three = tuple(tm.Node(i, i << 25, 1 << 25) for i in range(3))
+    sc = scenario(*shares, machine=tm.Machine(three))
     assert controlled(sc) == Controlled("access", 0, 5000, 5500)
     assert controlled(sc, node=2) == Controlled("access", 2, 1500, 2000)
 

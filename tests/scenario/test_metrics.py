@@ -93,7 +93,7 @@ def test_every_door_knows_the_metric(name: str) -> None:
 @pytest.mark.parametrize("name", NAMES)
 def test_a_misspelt_metric_is_refused_everywhere_with_the_nearest(name: str) -> None:
     wrong = name[:2] + name[3:]
-    said = rf"'{wrong}' is not a goal metric; did you mean '{name}'"
+    said = rf"'{wrong[:20]}[^']*' is not a goal metric; did you mean '{name}'"  # long names are cut
     sc = with_goal(name)
     doors = (
         lambda: tm.Goal(wrong, "40 %"),
@@ -106,7 +106,7 @@ def test_a_misspelt_metric_is_refused_everywhere_with_the_nearest(name: str) -> 
     for door in doors:
         with pytest.raises(tm.InputError, match=said):
             door()
-    with pytest.raises(tm.InputError, match=rf"'{name}' is a metric of the model"):
+    with pytest.raises(tm.InputError, match=rf"'{name[:20]}[^']*' is a metric of the model"):
         tm.register_metric(name, len, replace=True)
 
 

@@ -118,7 +118,8 @@ def test_monitoring_stops_while_every_scheme_sleeps(young: bool) -> None:
 def test_a_sleeping_run_is_a_run_that_never_began() -> None:
     sc = scenario(pull().replace(watermarks=ASLEEP))
     ds = tm.simulate(sc, duration="5 s", seed=1)
-    assert ds["time"].values.tolist() == [0.0]
+    assert ds["time"].values.tolist() == [0.0, 5.0]  # whoever sleeps to the end is recorded there
+    assert ds["asleep_us"].values[-1].tolist() == [5_000_000]
     assert ds.sizes["snapshot"] == 0
     assert int(ds["migrated_pages"].sum()) == 0
 

@@ -81,7 +81,7 @@ def test_all_doors_give_one_number(group: tm.Group, sample_us: int, tick_us: int
         "hash": 1 - (1 - rate * tick_s) ** max(interval_s / tick_s, 1),
     }
     samples = ATTRS[sample_us].aggr_us // sample_us
-    assert touches_of(sc, 0, (0,)).nr[1] == pytest.approx(samples * chance[group.kind], rel=1e-9)
+    assert touches_of(sc, sc.contexts[0].attrs, (0,)).nr[1] == pytest.approx(samples * chance[group.kind], rel=1e-9)
     record = {
         "t_ms": [0.0],
         "pgmigrate_success": [0],

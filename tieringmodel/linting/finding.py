@@ -132,6 +132,18 @@ def rule(function: Rule) -> Rule:
     ------
     InputError
         If it is not callable.
+
+    Examples
+    --------
+    >>> import tieringmodel as tm
+    >>> @tm.lint_rule
+    ... def unnamed(scenario):
+    ...     if not scenario.name:
+    ...         yield tm.Finding("unnamed", "info", "name", "is empty", "give the scenario a name")
+    >>> "unnamed" in {f.code for f in tm.lint(tm.load("rfc-40-60").replace(name=""))}
+    True
+    >>> from tieringmodel.linting import RULES
+    >>> rule = RULES.pop("unnamed")
     """
     if not callable(function):
         raise InputError("function", f"{function!r} is not callable", "decorate a function of a scenario")

@@ -81,7 +81,7 @@ def course(ds: xr.Dataset, *, node: int | None = None, ax: Any = None) -> npt.ND
     ends = [(float(time[-1]), float(view.y_bp[-1]), "share", blue)]
     if view.target_bp is not None:
         low, high, course_of, edges = _wanted(ds, view, node, time)
-        upper.axhspan(low, high, color=GREY, alpha=0.25, linewidth=0)
+        upper.axhspan(max(low, 0.0), min(high, 10_000.0), color=GREY, alpha=0.25, linewidth=0)  # a floor has no upper end
         upper.plot(edges, course_of, color=ink(), linewidth=1.0, linestyle=(0, (4, 2)), drawstyle="steps-post", label="target")
         ends.append((float(time[-1]), float(course_of[-1]), "target (grey: where it should be)", ink()))
     page = int(ds.attrs.get("page_bytes", PAGE_SZ))

@@ -66,6 +66,13 @@ def rfc_five_pages(iterations: int = 8, seed: int = 0) -> xr.Dataset:
     Frames of node 1 lie above those of node 0 and the next unused one is taken, as in the RFC's listing; page i starts
     on frame i of node 0, so a hash of frame numbers sees 0 … 4 where the RFC writes 0x1000 … 0x1004. Source:
     docs/theory/rfc.md, section 1.5 (A15); rules and expected rows: docs/theory/stability.md, section 1e.
+
+    Examples
+    --------
+    >>> import tieringmodel as tm
+    >>> ds = tm.studies.rfc_five_pages()
+    >>> ds.sizes["page"], bool(ds["settled"].any())
+    (5, True)
     """
     import xarray as xr
 
@@ -125,6 +132,13 @@ def five_pages_table(ds: xr.Dataset, iterations: int = 5) -> str:
     ------
     InputError
         When `ds` is something else.
+
+    Examples
+    --------
+    >>> import tieringmodel as tm
+    >>> text = tm.studies.five_pages_table(tm.studies.rfc_five_pages())
+    >>> len(text.splitlines()) > 3
+    True
     """
     if getattr(ds, "attrs", {}).get("kind") != "five_pages":
         raise InputError("ds", "is not the five-page example", "give what rfc_five_pages() returns")

@@ -55,7 +55,7 @@ def classes(tail: Tail, limits: Thresholds | None = None) -> Codes:
     Returns
     -------
     int8 array
-        The order of the tests is that of `tieringmodel.verdicts.judge.classify`, for schemes that move pages in and
+        The order of the tests is that of `tieringmodel.verdicts.judge_loop.classify`, for schemes that move pages in and
         metrics without noise. Whether a swing still grows ("runaway") needs a whole trace: here it is a limit cycle.
     """
     limit = limits or Thresholds()

@@ -56,7 +56,7 @@ def verdict(
     Examples
     --------
     >>> import tieringmodel as tm
-    >>> ds = tm.loop.run("temporal", 4000, 100_000, 0, cap_bytes=4 << 20)
+    >>> ds = tm.loop.run("temporal", 4000, 1_000_000, 0, cap_bytes=20 << 20)
     >>> tm.verdict(ds).kind
     'converged'
     """
