@@ -21,9 +21,6 @@ if TYPE_CHECKING:
     from ..scenario import Scenario
     from ..verdicts.record import Verdict
 
-FIX_TIMES, FIX_MOST_S = 20.0, 60.0
-"""Budget of the search for a fix: so many times the CPU time of the run, and no more than that."""
-
 
 def add(commands: Any) -> None:
     """Add the command's parser to a set of subparsers."""
@@ -51,14 +48,14 @@ def add(commands: Any) -> None:
         "--fix-budget",
         metavar="SECONDS",
         type=float,
-        help=f"CPU time for that search (default {FIX_TIMES:g} times that of the run, at most {FIX_MOST_S:g} s)",
+        help="CPU time for that search (default 20 times that of the run, at least 10 and at most 60 s)",
     )
     p.add_argument("--json", action="store_true", help="print one JSON object: file, verdict, measures, clauses")
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Run the command; return the exit status."""
-    from ..remedies.search import search
+    from ..remedies.search import budget_for, search
     from ..reports.text_of_run import text_of_run
     from ..verdicts.expect import expect, parse
 
@@ -80,7 +77,7 @@ def run(arguments: argparse.Namespace) -> int:
         state.unlink(missing_ok=True)
     tried = None
     if not arguments.no_fix and found.kind != "converged":
-        tried = search(ds, found=found, budget_s=arguments.fix_budget or min(FIX_TIMES * cpu_s, FIX_MOST_S))
+        tried = search(ds, found=found, budget_s=arguments.fix_budget or budget_for(cpu_s))
         found = replace(found, fix=tried.fix)
     clauses = expect(ds, arguments.expect) if arguments.expect else []
     if arguments.json:
