@@ -18,7 +18,7 @@ CASES = ("06-hot-rate-50", "08-howto-40s", "13-reclaim-at-boot", "17-pressure-go
 
 @pytest.fixture(scope="module")
 def check() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("field_check", FIELD / "check.py")
+    spec = importlib.util.spec_from_file_location("field_check", FIELD.parents[1] / "tools" / "field_check.py")
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
