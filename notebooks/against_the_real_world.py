@@ -176,7 +176,7 @@ rows = {name: answer.result() for name, answer in answers.items()}
 print(f"{'':4s} {'what':52s} {'published':>10s} {'predicted':>10s}  tolerated")
 for name, row in rows.items():
     print(f"\n{name:4s} {row.title} — {row.verdict}{' (must be inside)' if row.must else ''}; {row.level}")
-    for p in row.points:
+    for p in row.compared:
         given = "–" if p.published is None else f"{p.published:.4g}"
         mark = "" if p.inside else "  OUTSIDE"
         print(f"     {p.what:52s} {given:>10s} {p.predicted:10.4g}  {p.low:.4g} … {p.high:.4g}{mark}")
@@ -240,7 +240,7 @@ assert float(abs(v4.predicted - v4.published).max()) < v4.attrs["tolerance"] == 
 for name in ("V5", "V10", "V11"):
     row = rows[name]
     print(f"{name}  {row.title}")
-    for p in (*(p for p in row.points if not p.inside), *row.experiments):
+    for p in (*(p for p in row.compared if not p.inside), *row.experiments):
         kind = "outside   " if p in row.points else "experiment"
         given = "" if p.published is None else f", published {p.published:.4g}"
         print(f"    {kind} {p.what}: {p.predicted:.4g} {p.unit if p.unit != '1' else ''}{given} [{p.low:.4g} … {p.high:.4g}]")
