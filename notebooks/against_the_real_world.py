@@ -241,7 +241,7 @@ for name in ("V5", "V10", "V11"):
     row = rows[name]
     print(f"{name}  {row.title}")
     for p in (*(p for p in row.compared if not p.inside), *row.experiments):
-        kind = "outside   " if p in row.points else "experiment"
+        kind = "outside   " if p in row.compared else "experiment"
         given = "" if p.published is None else f", published {p.published:.4g}"
         print(f"    {kind} {p.what}: {p.predicted:.4g} {p.unit if p.unit != '1' else ''}{given} [{p.low:.4g} … {p.high:.4g}]")
 
@@ -253,7 +253,7 @@ for name in ("V5", "V10", "V11"):
 
 # %%
 v10 = rows["V10"]
-free = next(p for p in v10.points if not p.inside)
+free = next(p for p in v10.compared if not p.inside)
 late = next(p for p in v10.experiments if "free share" in p.what)
 assert free.published == 90
 assert round(free.predicted, 1) == 73.6
