@@ -81,6 +81,8 @@ def test_what_is_flat_is_told_and_not_drawn() -> None:
     assert "Share of accesses throughout: node 0 0 bp, node 1 10000 bp.\nNothing was moved." in text
     assert "|" not in text
     assert "│" not in text
+    share = still["access_share_bp"] + np.linspace(0, 0.9, still.sizes["time"])[:, None]
+    assert "│" not in text_of_run(still.assign(access_share_bp=share), tm.verdict(still)), "0 to 0.9 bp"
 
 
 def test_a_fix_stands_with_its_outcome_and_a_vain_search_with_what_was_tried(run: xr.Dataset) -> None:

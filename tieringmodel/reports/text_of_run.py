@@ -201,8 +201,9 @@ def _goals(found: Verdict, goals: list[GoalCourse], width: int) -> list[str]:
 
 
 def _flat(y: np.ndarray[Any, Any]) -> bool:
+    """Whether a series is nowhere known, or changes by less than the chart's labels show."""
     known = y[~np.isnan(y)]
-    return not known.size or float(np.ptp(known)) == 0
+    return not known.size or float(np.ptp(known)) < 1
 
 
 def _charted(goals: list[GoalCourse], causes: Iterable[Cause]) -> list[GoalCourse]:
