@@ -88,3 +88,8 @@ def test_an_oscillation_shrinks_or_grows_by_its_envelope(factor, period):
 def test_too_few_points_have_no_factor():
     assert all(math.isnan(value) for value in contraction(np.array([0.0, 4000.0, 4000.0]), 4000.0, 2.0))
     assert all(math.isnan(value) for value in contraction(np.full(50, 10.0), 4000.0, 2.0))
+
+
+def test_a_share_without_a_value_has_no_interval() -> None:
+    assert all(math.isnan(end) for end in mean_interval(np.full(20, math.nan)))
+    assert all(math.isnan(end) for end in mean_interval(np.append(np.arange(20.0) % 3, math.nan)))

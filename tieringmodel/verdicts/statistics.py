@@ -47,7 +47,8 @@ def mean_interval(values: Floats, *, confidence: float = 0.95, n_resamples: int 
     -------
     tuple of float
         Lower and upper bound. Bias-corrected and accelerated when the lag-1 autocorrelation is at most 0.1, else moving
-        blocks (percentiles), which long samples get too; the value twice when all are equal; nan for fewer than 8.
+        blocks (percentiles), which long samples get too; the value twice when all are equal; nan for fewer than 8, and where
+        a value is not known.
 
     Notes
     -----
@@ -55,7 +56,7 @@ def mean_interval(values: Floats, *, confidence: float = 0.95, n_resamples: int 
     """
     if np.ptp(values) == 0:
         return float(values[0]), float(values[0])
-    if values.size < 8:
+    if values.size < 8 or np.isnan(values).any():  # where nothing was accessed a share has no value
         return NAN_PAIR
     rng = np.random.default_rng(seed)
     rho = lag1(values)
