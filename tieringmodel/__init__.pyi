@@ -34,6 +34,7 @@ from .linting.finding import lint_rule as lint_rule
 from .remedies.search import find_fix as find_fix
 from .scenario import AccessPattern as AccessPattern
 from .scenario import Attrs as Attrs
+from .scenario import Commit as Commit
 from .scenario import Context as Context
 from .scenario import Dest as Dest
 from .scenario import Event as Event
@@ -41,6 +42,7 @@ from .scenario import Filter as Filter
 from .scenario import Goal as Goal
 from .scenario import Group as Group
 from .scenario import IntervalsGoal as IntervalsGoal
+from .scenario import Kernel as Kernel
 from .scenario import Machine as Machine
 from .scenario import Memcg as Memcg
 from .scenario import Node as Node

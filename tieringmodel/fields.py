@@ -57,6 +57,8 @@ def _convert(value: Any, hint: Any, name: str, where: str) -> Any:
     if dataclasses.is_dataclass(hint):
         if isinstance(value, hint):  # type: ignore[arg-type]
             return value
+        if isinstance(value, str) and hasattr(hint, "from_text"):
+            return _inside_of(where, hint.from_text, value)
         if isinstance(value, Mapping):
             return hint.from_dict(value, where)  # type: ignore[union-attr]
         raise InputError(where, f"{quoted(value)} is not a table", f"write a table of {hint.__name__} fields")  # type: ignore[union-attr]
@@ -72,6 +74,13 @@ def _convert(value: Any, hint: Any, name: str, where: str) -> Any:
     if hint is str and not isinstance(value, str):
         raise InputError(where, f"{quoted(value)} is not text", "write text in quotes")
     return value
+
+
+def _inside_of(where: str, make: Callable[[str], Any], text: str) -> Any:
+    try:
+        return make(text)
+    except InputError as error:
+        raise InputError(where, error.what, error.remedy) from None
 
 
 class Checked:
@@ -121,6 +130,10 @@ class Checked:
             return cls(**data)
         except InputError as error:
             raise (error.under(where) if where else error) from None
+
+    def to_plain(self) -> Any:
+        """Return what stands for the item in a list or table: `to_dict`, or text where a class has a short form."""
+        return self.to_dict()
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain dicts, lists and scalars; fields at their default are left out, so is None."""
@@ -190,7 +203,7 @@ def _check_range(value: Any, low: int, top: int, where: str) -> None:
 
 def _plain(value: Any) -> Any:
     if isinstance(value, Checked):
-        return value.to_dict()
+        return value.to_plain()
     if isinstance(value, tuple):
         return [_plain(v) for v in value]
     if isinstance(value, int) and not isinstance(value, bool) and value > LONG_MAX:

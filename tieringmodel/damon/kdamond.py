@@ -16,6 +16,7 @@ from ..kernels import regions as rk
 from ..kernels._jit import records
 from ..memory.physical import PhysicalMemory
 from ..scenario import Attrs, Context
+from ..scenario.linux import Rules, default_rules
 from ..stored import Stored, like, same_kind
 from ..workload.access import AccessTable
 from . import goals, table, watermarks
@@ -78,6 +79,8 @@ class Kdamond(Stored):
         Actions carried out outside the application pass, by scheme.
     observer : Observer
         Told what happens.
+    rules : Rules, optional
+        What the kernel does; by default what the default kernel does.
 
     Attributes
     ----------
@@ -112,9 +115,10 @@ class Kdamond(Stored):
         split_state: SplitState,
         actions: dict[int, Action],
         observer: Observer,
+        rules: Rules | None = None,
     ) -> None:
         self.index, self.memory, self.access, self.space = index, memory, access, space
-        self.rng, self.split_state, self.observer = rng, split_state, observer
+        self.rng, self.split_state, self.observer, self.rules = rng, split_state, observer, rules or default_rules()
         self.attrs = context.attrs
         self.aggr_samples = nr_samples(self.attrs.sample_us, self.attrs.aggr_us)
         self.min_sz = context.min_region_sz
@@ -149,11 +153,11 @@ class Kdamond(Stored):
         for name in table.SURVIVES:
             rows[name][:kept] = self.schemes[name][:kept]
         for i, scheme in enumerate(context.schemes[:kept]):
-            if scheme.quota.esz0 == "bypass":
-                rows["quota_set"][i] = rows["esz"][i] != 0
             self.quotas[i].commit(scheme.quota)
         hz, nodes = self.memory.machine.hz, self.memory.nids.size
-        self.quotas = self.quotas[:kept] + [QuotaState(s.quota, hz, nodes) for s in context.schemes[kept:]]
+        self.quotas = self.quotas[:kept] + [QuotaState(s.quota, hz, nodes, self.rules) for s in context.schemes[kept:]]
+        limits = [s.quota for s in context.schemes]
+        rows["quota_set"] = [table.quota_is_set(q, int(esz), self.rules) for q, esz in zip(limits, rows["esz"], strict=True)]
         funnel, same = records(len(rows), L.FUNNEL), np.array_equal(filters, self.filters)
         funnel[:kept] = self.funnel[:kept]
         self.funnel, self.rejected = funnel, self.rejected if same else np.zeros(len(filters), np.uint64)
@@ -333,10 +337,15 @@ class Kdamond(Stored):
         if now != self._window_of:
             samples, left = nr_samples(attrs.sample_us, attrs.aggr_us), max(self.next_aggregation - self.passed, 0)
             left_bp = left_window_bp(self.passed, self.next_aggregation, attrs.sample_us, attrs.aggr_us)
-            length = samples if self.context.moving_sum == "stored" else 0
+            length = samples if self.stored_sum else 0
             self._windows[0] = left_bp, samples, attrs.aggr_us, self.min_sz, self.tick, length, min(left, samples)
             self._window_of = now
         return self._window
+
+    @property
+    def stored_sum(self) -> bool:
+        """Whether schemes see a running sum that every sample moves, rather than one that is made when they ask."""
+        return self.context.moving_sum == "stored" or not (self.context.moving_sum or self.rules.mvsum_on_demand)
 
     def view(self, scheme: int, goal: int = 0) -> MetricView:
         """Return what the metric of a scheme's goal may look at now."""
@@ -394,7 +403,7 @@ class Kdamond(Stored):
         row = self.schemes[i]
         measure, monitored_bytes = partial(self.measure_goals, i), lambda: self.regions.total * self.context.addr_unit
         self.quotas[i].adjust(row, self.jiffies, self.min_sz, measure, monitored_bytes)
-        if row["quota_set"] and row["score"] != L.NO_SCORE:
+        if self.quotas[i].is_adjusted(row) and row["score"] != L.NO_SCORE:
             row["min_score"] = self.min_score(i)
 
     def min_score(self, i: int) -> int:

@@ -7,11 +7,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..scenario import Goal, Quota
+from ..scenario.linux import Rules, default_rules
 from ..scenario.metrics import metric_of
 from ..stored import Stored
 from ..units import UINT_MAX
 from . import quota_math
 from .lag_cache import LagCache
+from .table import quota_is_given, quota_is_set
 
 Measure = Callable[[], Sequence[tuple[int, int]]]
 
@@ -64,8 +66,8 @@ class QuotaState(Stored):
     full_windows: int = 0
     bound: int = 0
 
-    def __init__(self, quota: Quota, hz: int, n_nodes: int = 0) -> None:
-        self.quota, self.hz, self.n_nodes = quota, hz, n_nodes
+    def __init__(self, quota: Quota, hz: int, n_nodes: int = 0, rules: Rules | None = None) -> None:
+        self.quota, self.hz, self.n_nodes, self.rules = quota, hz, n_nodes, rules or default_rules()
         self.reset_jiffies = reset_interval_jiffies(quota.reset_interval_ms, hz)
         self.esz_bp = quota.esz_bp0
         self.goals = [(g.current_value, g.target_value) for g in quota.goals]
@@ -107,8 +109,11 @@ class QuotaState(Stored):
         tuned = None if esz_bp is None else esz_bp // quota_math.ESZ_SCALE
         bound = "size" if quota.sz_bytes and esz == quota.sz_bytes else "goal" if esz == tuned else "time" if quota.ms else ""
         self.bound = LIMITS.index(bound)
-        if quota.esz0 == "bypass":
-            row["quota_set"] = esz != 0
+        row["quota_set"] = quota_is_set(quota, esz, self.rules)
+
+    def is_adjusted(self, row: Any) -> bool:
+        """Whether ``damos_adjust_quota`` has anything to do: there are limits, or what is left of them."""
+        return quota_is_given(self.quota) or (self.rules.adjust_quota_while_esz and row["esz"] != 0)
 
     def adjust(
         self,
@@ -119,7 +124,7 @@ class QuotaState(Stored):
         monitored_bytes: Callable[[], int] | None = None,
     ) -> None:
         """Start a new charge window where one is due (part 1 of ``damos_adjust_quota``)."""
-        if not (self.quota.sz_bytes or self.quota.ms or self.quota.goals):
+        if not self.is_adjusted(row):
             return
         if self.total_charged_sz == 0 and self.charged_from == 0:
             self.charged_from = jiffies

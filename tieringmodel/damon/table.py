@@ -8,7 +8,8 @@ import numpy.typing as npt
 
 from ..kernels import layout as L
 from ..kernels._jit import records
-from ..scenario import CORE_FILTERS, Context, Filter, Scheme
+from ..scenario import CORE_FILTERS, Context, Filter, Quota
+from ..scenario.linux import Rules
 
 STAT_FIELDS = (
     "nr_tried",
@@ -68,10 +69,22 @@ def default_rejects(filters: tuple[Filter, ...]) -> tuple[bool, bool]:
     return bool(core and core[-1].allow and not ops), bool(ops and ops[-1].allow)
 
 
-def quota_is_set(scheme: Scheme) -> bool:
-    """Whether the scheme has any limit at all."""
-    q = scheme.quota
-    return bool(q.sz_bytes or q.ms or q.goals)
+def quota_is_given(quota: Quota) -> bool:
+    """Whether a quota's parameters set any limit at all."""
+    return bool(quota.sz_bytes or quota.ms or quota.goals)
+
+
+def esz0_stops(quota: Quota, rules: Rules) -> bool:
+    """Whether an effective quota of 0 stops the scheme, rather than to mean that there is no quota."""
+    return quota.esz0 == "stop" or (not quota.esz0 and rules.esz0_stop)
+
+
+def quota_is_set(quota: Quota, esz: int, rules: Rules) -> bool:
+    """Whether there is a quota to be looked at, with an effective quota of `esz` bytes (``damos_quota_is_set``).
+
+    What is left of a quota that a commit took away holds until its charge window ends.
+    """
+    return esz != 0 or (esz0_stops(quota, rules) and quota_is_given(quota))
 
 
 def operations(context: Context) -> str:
@@ -125,7 +138,6 @@ def build(context: Context, index_of: Any, external: set[int]) -> tuple[npt.NDAr
         row["min_sz"], row["max_sz"] = pattern.min_sz_bytes, pattern.max_sz_bytes
         row["min_nr"], row["max_nr"] = pattern.min_nr_accesses, pattern.max_nr_accesses
         row["min_age"], row["max_age"] = pattern.min_age, pattern.max_age
-        row["quota_set"] = quota_is_set(scheme)
         row["weight_nr"], row["weight_age"] = quota.weights.nr_accesses, quota.weights.age
         row["fail_num"], row["fail_denom"] = quota.fail_charge_num, quota.fail_charge_denom
         row["max_nr_snapshots"] = scheme.max_nr_snapshots

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 from ..damon.quota_math import consist_esz_bp
-from ..damon.table import default_rejects, quota_is_set, split_filters
+from ..damon.table import default_rejects, quota_is_given, split_filters
 from ..units import MIB, PAGE_SZ
 from .goal_reading import reading
 from .plant import first_evaluation
@@ -106,7 +106,7 @@ def first_pass_s(facts: SchemeFacts) -> float:
     if turns_young_away(facts) is None or facts.scheme.access_pattern.min_nr_accesses:
         return 0.0
     fails = quota.fail_charge_num / quota.fail_charge_denom if quota.fail_charge_denom else 1.0
-    windows = windows_to_try(facts, most_matching_bytes(facts) * fails) if quota_is_set(facts.scheme) else 0.0
+    windows = windows_to_try(facts, most_matching_bytes(facts) * fails) if quota_is_given(facts.scheme.quota) else 0.0
     return max(windows * facts.window_us if windows else 0.0, facts.apply_us) * 1e-6
 
 

@@ -3,10 +3,12 @@
 Names are the kernel's (``Documentation/admin-guide/mm/damon``); defaults are the kernel's unless a field says so.
 """
 
+from .commits import Commit, Event
 from .context import Attrs, Context, IntervalsGoal, SourceOfHotness, Target
 from .hardware import ALLOCATORS, Machine, Node
+from .linux import Kernel
 from .quota import CLAMPS, EARLY_EXITS, Goal, Quota, Weights
-from .scenario import Event, Scenario, need_scenario, tick_over_sample
+from .scenario import Scenario, need_scenario, tick_over_sample
 from .scheme import (
     ACTIONS,
     CORE_FILTERS,
@@ -22,7 +24,7 @@ from .workload import Group, Memcg, Placement, Vma, Workload
 
 __all__ = [
     "ACTIONS", "ALLOCATORS", "CLAMPS", "CORE_FILTERS", "DEST_RULES", "EARLY_EXITS", "OPS_FILTERS", "AccessPattern", "Attrs",
-    "Context", "Dest", "Event", "Filter", "Goal", "Group", "IntervalsGoal", "Machine", "Memcg", "Node", "Placement", "Quota",
+    "Commit", "Context", "Dest", "Event", "Filter", "Goal", "Group", "IntervalsGoal", "Kernel", "Machine", "Memcg", "Node", "Placement", "Quota",
     "Scenario", "Scheme", "SourceOfHotness", "Target", "Vma", "Watermarks", "Weights", "Workload", "need_scenario",
     "tick_over_sample",
 ]  # fmt: skip

@@ -8,7 +8,7 @@ from typing import ClassVar
 
 from ..errors import InputError, KernelRefusal
 from ..fields import Checked
-from ..units import LONGEST_US, PAGE_SZ, ULONG_MAX
+from ..units import LONGEST_US, PAGE_SZ, UINT_MAX, ULONG_MAX
 from .metrics import OPS, metric_of
 from .scheme import Scheme
 
@@ -83,7 +83,9 @@ class Attrs(Checked):
 
 @dataclass(frozen=True)
 class Target(Checked):
-    """Monitored address ranges in core addresses; empty means everything the machine or workload has.
+    """Monitored address ranges in core addresses; empty means everything the machine or the process has.
+
+    ``process``: whose addresses they are, where the context monitors virtual ones (`Vma.process`).
 
     Examples
     --------
@@ -93,6 +95,8 @@ class Target(Checked):
     """
 
     regions: tuple[tuple[int, int], ...] = ()
+    process: int = 0
+    _max: ClassVar = {"process": UINT_MAX}
 
 
 @dataclass(frozen=True)
@@ -116,7 +120,7 @@ class Context(Checked):
     """One kdamond's context. ``aggr_times_us`` replaces nominal intervals by recorded ends of aggregations.
 
     ``moving_sum``: ``"on_demand"`` is 7.3's way to see nr_accesses between aggregations, ``"stored"`` the running value of
-    kernels up to 7.1. ``sources``: whose reports count as accesses; none means DAMON's own accessed bits.
+    kernels up to 7.2; left out, the scenario's kernel decides. ``sources``: whose reports count as accesses; none means DAMON's own accessed bits.
 
     Examples
     --------
@@ -133,9 +137,9 @@ class Context(Checked):
     min_region_sz: int = PAGE_SZ
     aggr_times_us: tuple[int, ...] = ()
     rng_seed: int | None = None
-    moving_sum: str = "on_demand"
+    moving_sum: str = ""
     sources: tuple[SourceOfHotness, ...] = ()
-    _choices: ClassVar = {"ops": OPS, "moving_sum": ("on_demand", "stored")}
+    _choices: ClassVar = {"ops": OPS, "moving_sum": ("", "on_demand", "stored")}
     _max: ClassVar = {"aggr_times_us": LONGEST_US}
 
     def check(self) -> None:

@@ -61,6 +61,9 @@ class Machine(Checked):
     ``folio_bytes`` is the size of every folio on an LRU list, and with it of what everything else here calls a page:
     logical pages, frames, what is touched, migrated and counted. Core addresses, regions and quotas keep their grain.
 
+    ``whole_jiffies``: a kdamond's sleep of four jiffies or more lasts whole jiffies, rounded up, as Linux sleeps (in Linux
+    6.12 a sleep above 20 ms).
+
     ``percpu_lists`` CPUs keep lists of freed pages, which ``MemFree`` does not count and allocations take first (0: no
     lists; see `tieringmodel.memory.page_lists`). With ``percpu_roams`` each pass runs on any of these CPUs.
 
@@ -81,6 +84,7 @@ class Machine(Checked):
     folio_bytes: int = PAGE_SZ
     percpu_lists: int = 0
     percpu_roams: bool = True
+    whole_jiffies: bool = True
     _choices: ClassVar = {"allocator": ALLOCATORS, "on_full": ("stop_run", "try_all")}
     # 2**32 pages of a second each still fit the clock beside the longest run.
     _max: ClassVar = {

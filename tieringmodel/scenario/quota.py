@@ -130,9 +130,9 @@ class Quota(Checked):
     weights: Weights = field(default_factory=Weights)
     fail_charge_num: int = 0
     fail_charge_denom: int = 0
-    esz0: str = "stop"
+    esz0: str = ""
     esz_bp0: int = 0
     esz_floor_min_region: bool = False
     esz_cap_monitored: bool = False
-    _choices: ClassVar = {"goal_tuner": ("consist", "temporal"), "esz0": ("stop", "bypass")}
+    _choices: ClassVar = {"goal_tuner": ("consist", "temporal"), "esz0": ("", "stop", "bypass")}
     _max: ClassVar = {"fail_charge_num": UINT_MAX, "fail_charge_denom": UINT_MAX}

@@ -5,53 +5,25 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from itertools import pairwise
 from numbers import Integral
 from pathlib import Path
 from typing import Any, Self
 
 from ..errors import InputError
-from ..fields import Checked, with_path
+from ..fields import Checked
 from ..rich_html import folded, table, titled
 from ..units import format_bytes
-from .commits import need_commit
+from .commits import Commit, Event, need_commit
 from .context import Attrs, Context
 from .hardware import Machine
+from .linux import Kernel
 from .metrics import marked
 from .workload import Workload
 
 SCHEMA_VERSION = 1
 """Of scenarios as TOML and JSON; raised when a file that is valid today would no longer be read as it is meant."""
-
-
-@dataclass(frozen=True)
-class Event(Checked):
-    """Something that changes while a run goes on: from ``at_us`` on, the scenario's field `path` is `value`.
-
-    ``path`` is dotted, with list positions as numbers: ``contexts.0.schemes.1.quota.goals.0.target_value``. Changes below
-    ``contexts`` are committed as DAMON commits parameters: tuner state and charge windows survive. What a running context
-    does not take over is refused: ``ops``, ``addr_unit``, ``min_region_sz``, ``rng_seed``, ``sources``, ``aggr_times_us``
-    (and with it ``attrs``), a quota's ``esz_bp0``, the ``current_value`` of a goal that is measured, and how many contexts,
-    schemes and goals there are. Of the machine, nodes' ``offline_bytes`` and ``reserve_pages`` can change.
-
-    Examples
-    --------
-    >>> import tieringmodel as tm
-    >>> tm.Event(at_us="60 s", path="contexts.0.schemes.0.quota.goals.0.target_value", value=8000).at_us
-    60000000
-    """
-
-    at_us: int
-    path: str
-    value: object
-
-    def check(self) -> None:
-        """Refuse paths that cannot change while running."""
-        parts = self.path.split(".")
-        node = parts[:2] == ["machine", "nodes"] and parts[-1] in ("offline_bytes", "reserve_pages")
-        if parts[0] != "contexts" and not node:
-            remedy = "change something below contexts, or machine.nodes.N.offline_bytes or .reserve_pages"
-            raise InputError("path", f"{self.path!r} cannot change while running", remedy)
 
 
 @dataclass(frozen=True)
@@ -71,6 +43,8 @@ class Scenario(Checked):
     contexts: tuple[Context, ...] = ()
     name: str = ""
     events: tuple[Event, ...] = ()
+    kernel: Kernel = field(default_factory=Kernel)
+    commits: tuple[Commit, ...] = ()
 
     @property
     def tick_us(self) -> int:
@@ -134,34 +108,39 @@ class Scenario(Checked):
             for j, scheme in enumerate(context.schemes):
                 for k, goal in enumerate(scheme.quota.goals):
                     goal.check_course(f"contexts[{i}].schemes[{j}].quota.goals[{k}].current_values")
-        for i, event in enumerate(self.events):
-            if i and event.at_us < self.events[i - 1].at_us:
-                raise InputError(f"events[{i}].at_us", "lies before the event above", "list events in order of time")
+        for what, times_us in (("events", [e.at_us for e in self.events]), ("commits", [c.at_us for c in self.commits])):
+            for i, (before, at_us) in enumerate(pairwise(times_us), 1):
+                if at_us < before:
+                    raise InputError(f"{what}[{i}].at_us", "lies before the one above", f"list {what} in order of time")
         for _ in self._changed():
             pass
 
     def stages(self) -> Iterator[tuple[int, Scenario]]:
-        """Yield (microseconds, scenario from then on) for every time at which events happen; the tick stays.
+        """Yield (microseconds, scenario from then on) for every event and commit, in order; the tick stays.
+
+        At the same time events come before commits, each in the order in which they are listed.
 
         Raises
         ------
         InputError
-            If an event's path or value does not fit, naming the event.
+            If an event's path or value does not fit, or a commit is refused, naming it.
         """
-        workload = self.timed_workload if self.events else self.workload
+        changes = bool(self.events or self.commits)
+        workload = self.timed_workload if changes else self.workload
         for at_us, now in self._changed():
-            yield at_us, now.replace(workload=workload)
+            yield at_us, now.replace(workload=workload.replace(vmas=now.workload.vmas))
 
     def _changed(self) -> Iterator[tuple[int, Scenario]]:
-        now = self.replace(events=()) if self.events else self
-        for i, event in enumerate(self.events):
+        now = self.replace(events=(), commits=()) if self.events or self.commits else self
+        listed: list[tuple[str, Event | Commit]] = [(f"events[{i}]", change) for i, change in enumerate(self.events)]
+        listed += [(f"commits[{i}]", change) for i, change in enumerate(self.commits)]
+        for where, change in sorted(listed, key=lambda each: each[1].at_us):
             try:
-                before, now = now, with_path(now, event.path, event.value)
+                before, now = now, change.applied(now)
                 need_commit(before.contexts, now.contexts)
             except InputError as error:
-                raise error.under(f"events[{i}]") from None
-            if i + 1 == len(self.events) or self.events[i + 1].at_us > event.at_us:
-                yield event.at_us, now
+                raise error.under(where) from None
+            yield change.at_us, now
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any], where: str = "") -> Self:

@@ -139,7 +139,9 @@ class Placement(Checked):
 
 @dataclass(frozen=True)
 class Vma(Checked):
-    """A virtual mapping of logical pages ``lo`` … ``hi`` - 1 at ``start_bytes``; ``pgoff`` is vm_pgoff in pages.
+    """A virtual mapping of logical pages ``lo`` … ``hi`` - 1 at ``start_bytes``; ``pgoff`` is vm_pgoff in pages of 4 KiB.
+
+    ``process``: in whose address space, that of process 0 unless it says otherwise (`Target.process`).
 
     Examples
     --------
@@ -152,6 +154,8 @@ class Vma(Checked):
     hi: int
     start_bytes: int
     pgoff: int = 0
+    process: int = 0
+    _max: ClassVar = {"process": UINT_MAX}
 
 
 @dataclass(frozen=True)

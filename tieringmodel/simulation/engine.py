@@ -123,6 +123,7 @@ class Engine:
                     shared if scenario.machine.shared_split_state else SplitState(),
                     actions(self, i) if actions else {},
                     self.observer,
+                    scenario.kernel.rules,
                 )
             )
         self.clocks = [ContextClock(k, self.tick_us * 1000) for k in self.kdamonds]

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from ...damon.table import quota_is_set
+from ...damon.table import quota_is_given
 from ...fields import suggest
 from ...scenario import Scenario, Vma
 from ..finding import Finding, fix, rule
@@ -165,7 +165,7 @@ def missing_address_filter(scenario: Scenario) -> Iterator[Finding]:
         if not facts.shared.bytes_on(facts.passing, facts.target):
             continue
         there, all_pages = facts.supply()[facts.target], sum(facts.supply())
-        charged = quota_is_set(facts.scheme)
+        charged = quota_is_given(facts.scheme.quota)
         share = f" ({there / all_pages:.0%} of what matches)" if all_pages else ""
         text = f"node {node.nid}, the target, passes the filters: pages already there lose their regions' age"
         if charged:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 
-from ...damon.table import quota_is_set
+from ...damon.table import quota_is_given
 from ...scenario import Scenario
 from ...scenario.metrics import metric_of
 from ...units import ULONG_MAX, format_bytes
@@ -95,7 +95,7 @@ def unsupported_action(scenario: Scenario) -> Iterator[Finding]:
         able = _PADDR if facts.context.ops == "paddr" else _VADDR
         if facts.scheme.action in able:
             continue
-        charged = ", charged to the quota" if quota_is_set(facts.scheme) else ""
+        charged = ", charged to the quota" if quota_is_given(facts.scheme.quota) else ""
         yield Finding(
             "unsupported-action",
             "error",

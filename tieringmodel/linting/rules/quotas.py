@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterator
 
 from ...damon.quota import reset_interval_jiffies
-from ...damon.table import quota_is_set
+from ...damon.table import quota_is_given
 from ...scenario import Scenario
 from ...units import MIB, PAGE_SZ, UINT_MAX, format_bytes
 from ..finding import Finding, fix, rule
@@ -23,7 +23,7 @@ def no_reset_interval(scenario: Scenario) -> Iterator[Finding]:
     """A quota without charge windows: evaluated once for ever, or at every application."""
     for facts in facts_of(scenario).schemes:
         quota, path = facts.scheme.quota, f"{facts.path}.quota.reset_interval_ms"
-        if not quota_is_set(facts.scheme):
+        if not quota_is_given(facts.scheme.quota):
             continue
         ms, set_it = quota.reset_interval_ms, fix({path: 1000})
         low = ms & UINT_MAX
@@ -49,7 +49,7 @@ def reset_interval_off_grid(scenario: Scenario) -> Iterator[Finding]:
     for facts in facts_of(scenario).schemes:
         attrs, quota = facts.context.attrs, facts.scheme.quota
         jiffies = reset_interval_jiffies(quota.reset_interval_ms, scenario.machine.hz)
-        if not quota_is_set(facts.scheme) or not jiffies or facts.context.aggr_times_us:
+        if not quota_is_given(facts.scheme.quota) or not jiffies or facts.context.aggr_times_us:
             continue
         wanted = (quota.reset_interval_ms & UINT_MAX) * 1000
         periods = sorted({*facts.windows_us})
@@ -104,7 +104,7 @@ def weights_zero(scenario: Scenario) -> Iterator[Finding]:
     for facts in facts_of(scenario).schemes:
         quota, weights = facts.scheme.quota, facts.scheme.quota.weights
         by_score = scored if facts.context.ops == "paddr" else ("pageout", "migrate_hot", "migrate_cold")
-        if not quota_is_set(facts.scheme) or weights.nr_accesses or weights.age or facts.scheme.action not in by_score:
+        if not quota_is_given(facts.scheme.quota) or weights.nr_accesses or weights.age or facts.scheme.action not in by_score:
             continue
         score = 0 if facts.scheme.action in ("migrate_hot", "lru_prio") else 99
         matching = sum(facts.supply())
@@ -125,7 +125,7 @@ def large_folios(scenario: Scenario) -> Iterator[Finding]:
     folio = scenario.machine.folio_bytes
     for facts in facts_of(scenario).schemes if folio > PAGE_SZ else ():
         most, region = facts.scheme.quota.sz_bytes, facts.context.min_region_sz * facts.context.addr_unit
-        if facts.migrates and facts.context.ops == "paddr" and quota_is_set(facts.scheme) and most < 64 * folio:
+        if facts.migrates and facts.context.ops == "paddr" and quota_is_given(facts.scheme.quota) and most < 64 * folio:
             yield Finding(
                 "large-folios",
                 "info",
@@ -144,7 +144,13 @@ def failed_charges(scenario: Scenario) -> Iterator[Finding]:
         quota, pattern = facts.scheme.quota, facts.scheme.access_pattern
         idle = pattern.min_nr_accesses == 0 and pattern.max_sz_bytes
         takes = facts.migrates or facts.reclaims
-        if not takes or facts.context.ops != "paddr" or not quota_is_set(facts.scheme) or quota.fail_charge_denom or not idle:
+        if (
+            not takes
+            or facts.context.ops != "paddr"
+            or not quota_is_given(facts.scheme.quota)
+            or quota.fail_charge_denom
+            or not idle
+        ):
             continue
         matching, movable = matching_bytes(facts), sum(facts.supply(0)) * PAGE_SZ
         if not matching or movable >= SPARSE * matching:

@@ -13,6 +13,7 @@ from ...damon.regions import SplitState
 from ...damon.rng import counter_rng
 from ...memory.physical import PhysicalMemory
 from ...scenario import Context, Machine, Node, Workload
+from ...scenario.linux import Rules, default_rules
 from ...simulation.engine import Silent
 from ...units import PAGE_SZ
 from ...workload.access import AccessTable
@@ -38,6 +39,7 @@ def bare_kdamond(
     *,
     hz: int = 1000,
     ns_per_page: int = 0,
+    rules: Rules | None = None,
 ) -> K:
     """Return a kdamond on a machine of a single page; its observer is an `Applied`.
 
@@ -53,6 +55,8 @@ def bare_kdamond(
         Ticks of the jiffy clock per second.
     ns_per_page : int
         Cost of a page, for `charge_moves`.
+    rules : Rules, optional
+        What the kernel does; by default what the default kernel does.
     """
     machine = Machine(nodes=(Node(0, 0, PAGE_SZ),), hz=hz, migrate_ns_per_page=ns_per_page)
     workload = Workload(n_pages=1)
@@ -60,7 +64,19 @@ def bare_kdamond(
     access = AccessTable(workload, 1, 0)
     memory = PhysicalMemory(machine, workload, access.page_class, n_classes=len(access.groups_of_class))
     actions = {i: action(memory) for i in range(len(checked.schemes))} if action else {}
-    return kind(checked, 0, memory, access, memory.space, [[(0, PAGE_SZ)]], counter_rng(0), SplitState(), actions, Applied())
+    return kind(
+        checked,
+        0,
+        memory,
+        access,
+        memory.space,
+        [[(0, PAGE_SZ)]],
+        counter_rng(0),
+        SplitState(),
+        actions,
+        Applied(),
+        rules or default_rules(),
+    )
 
 
 def aggregated(kdamond: Kdamond) -> None:

@@ -23,6 +23,7 @@ from ...scenario import Scenario
 from ...simulation.engine import Engine
 from ...units import PAGE_SZ
 from ..case import Case
+from . import format2
 from .e2e_draws import SAMPLING, draw_differences, recorded_streams, split_site, stated_differences
 from .scheme_json import scheme_fields
 
@@ -78,7 +79,9 @@ def _group(g: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def scenario_of(run: Mapping[str, Any]) -> Scenario:
-    """Return the scenario that a golden run's JSON describes."""
+    """Return the scenario that a golden run's JSON describes, of either format."""
+    if run.get("format", 1) != 1:
+        return format2.scenario_of(run)
     mem = run["mem"]
     base = mem["base_pfn"] * PAGE_SZ
     size0, size1 = mem["node0_pages"] * PAGE_SZ, mem["node1_pages"] * PAGE_SZ
@@ -169,6 +172,7 @@ class Trace:
                     "charge_target_plus1": row["charge_target"], "charge_addr_from": row["charge_addr"],
                     "min_score": row["min_score"], **{f: row[f] for f in STAT_FIELDS},
                     "next_apply_sis": k.next_apply[i], "sample_us": k.attrs.sample_us, "aggr_us": k.attrs.aggr_us,
+                    "active": row["active"],
                 }
             )  # fmt: skip
             for j, (value, target) in enumerate(self._handed(k, i, quota.goals)):
@@ -220,6 +224,8 @@ class Trace:
                 "owner_crc32": memory.owner_crc32(),
                 "jiffies": k.jiffies,
                 "clock_ns": memory.now_ns,
+                "lru_active": int(node["active"].sum()),
+                "out": memory.out_pages,
             }
         )
 
@@ -256,6 +262,7 @@ class _TickEngine(Engine):
 
         def begin(tick: int) -> None:
             trace.tick = tick
+            self._fire(tick * 1000)  # the times of what changes are ticks
 
         self.run_lockstep(ticks, begin)
 

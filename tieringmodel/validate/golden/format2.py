@@ -1,0 +1,188 @@
+"""Golden whole runs of format 2 (data/golden2/README.md): their JSON, every key of it, as a scenario."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from ...errors import InputError
+from ...fields import suggest
+from ...scenario import Scenario
+from ...units import PAGE_SZ
+from .scheme_json import pattern_fields, weight_fields
+
+FOREVER = 2**62
+_KEYS = {
+    "run": "format kernel kernel_release name note hz jiffies0 clocked ticks duration_us tick_us cost_ns_per_page on_full folio_pages "
+    "nodes logical place groups memcgs processes vma_events ctxs commits mem reserve aggregations rng_count rng_crc32 "
+    "rng_initial_state owner_initial_crc32 owner_final_crc32 rng_raw_complete values",
+    "group": "lo hi kind period phase stride thr salt t0 t1",
+    "vma_event": "at process vmas",
+    "commit": "at ctx to",
+    "ctx": "seed ops sample_us aggr_us ops_update_us min_nr_regions max_nr_regions min_region_sz addr_unit intervals_goal targets "
+    "ranges schemes",
+    "target": "process ranges",
+    "scheme": "action target_nid dests pattern apply_interval_us ms sz reset_interval_ms tuner weights fail_charge max_nr_snapshots "
+    "wmarks goals filters sysbp",
+    "goal": "metric target nid memcg user_input",
+    "filter": "type matching allow start end idx memcg_id min max",
+}
+"""Every key of each kind of table; all of them are there, and no other."""
+
+
+def _table(kind: str, data: Any, where: str) -> Mapping[str, Any]:
+    """Return `data` if it has the keys of its kind and no other."""
+    known = _KEYS[kind].split()
+    if not isinstance(data, Mapping):
+        raise InputError(where, "is not a table", f"write a table with the keys {', '.join(known)}")
+    for key in data:
+        if key not in known:
+            raise InputError(f"{where}.{key}", "is not a known key of format 2", suggest(str(key), known))
+    for key in known:
+        if key not in data:
+            raise InputError(f"{where}.{key}", "is missing", "format 2 leaves nothing out")
+    return data
+
+
+def _tables(kind: str, data: Sequence[Any], where: str) -> list[Mapping[str, Any]]:
+    return [_table(kind, one, f"{where}[{i}]") for i, one in enumerate(data)]
+
+
+def _goal(g: Mapping[str, Any]) -> dict[str, Any]:
+    fields = {"metric": g["metric"], "target_value": g["target"], "nid": g["nid"], "memcg_id": g["memcg"]}
+    return fields | {"current_values": [list(pair) for pair in g["user_input"]]}
+
+
+def _filter(f: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        "type": f["type"],
+        "matching": f["matching"],
+        "allow": f["allow"],
+        "start_bytes": f["start"],
+        "end_bytes": f["end"],
+        "target_idx": f["idx"],
+        "memcg_id": f["memcg_id"],
+        "min_bytes": f["min"],
+        "max_bytes": f["max"],
+    }
+
+
+def _scheme(s: Mapping[str, Any], where: str) -> dict[str, Any]:
+    if s["sysbp"]:
+        raise InputError(f"{where}.sysbp", "is not empty", "no run of format 2 measures it")
+    metric, interval_us, high, mid, low = s["wmarks"]
+    return {
+        "action": s["action"],
+        "target_nid": s["target_nid"],
+        "dests": [{"id": nid, "weight": weight} for nid, weight in s["dests"]],
+        "access_pattern": pattern_fields(s["pattern"]),
+        "apply_interval_us": s["apply_interval_us"],
+        "max_nr_snapshots": s["max_nr_snapshots"],
+        "quota": {
+            "ms": s["ms"],
+            "sz_bytes": s["sz"],
+            "reset_interval_ms": s["reset_interval_ms"],
+            "goal_tuner": s["tuner"],
+            "weights": weight_fields(s["weights"]),
+            "fail_charge_num": s["fail_charge"][0],
+            "fail_charge_denom": s["fail_charge"][1],
+            "goals": [_goal(g) for g in _tables("goal", s["goals"], f"{where}.goals")],
+        },
+        "watermarks": {
+            "metric": ("none", "free_mem_rate")[metric],
+            "interval_us": interval_us,
+            "high": high,
+            "mid": mid,
+            "low": low,
+        },
+        "filters": [_filter(f) for f in _tables("filter", s["filters"], f"{where}.filters")],
+    }
+
+
+def _context(c: Mapping[str, Any], where: str) -> dict[str, Any]:
+    goal = dict(zip(("access_bp", "aggrs", "min_sample_us", "max_sample_us"), c["intervals_goal"], strict=True))
+    targets = _tables("target", c["targets"], f"{where}.targets")
+    schemes = _tables("scheme", c["schemes"], f"{where}.schemes")
+    return {
+        "ops": c["ops"],
+        "attrs": {
+            "sample_us": c["sample_us"],
+            "aggr_us": c["aggr_us"],
+            "update_us": c["ops_update_us"],
+            "min_nr_regions": c["min_nr_regions"],
+            "max_nr_regions": c["max_nr_regions"],
+            "intervals_goal": goal,
+        },
+        "targets": [{"regions": [list(r) for r in t["ranges"]], "process": max(t["process"], 0)} for t in targets],
+        "min_region_sz": c["min_region_sz"],
+        "addr_unit": c["addr_unit"],
+        "schemes": [_scheme(s, f"{where}.schemes[{i}]") for i, s in enumerate(schemes)],
+    }
+
+
+def _group(g: Mapping[str, Any]) -> dict[str, Any]:
+    row = {"lo": g["lo"], "hi": g["hi"], "kind": g["kind"], "start_tick": g["t0"], "end_tick": min(g["t1"], FOREVER)}
+    if g["kind"] == "period":
+        return row | {"period": g["period"], "phase": g["phase"], "stride": g["stride"]}
+    return row | {"threshold": g["thr"], "salt": g["salt"]}
+
+
+def _vmas(processes: Sequence[Sequence[Sequence[int]]]) -> list[dict[str, int]]:
+    return [
+        {"lo": lo, "hi": hi, "start_bytes": start, "pgoff": pgoff, "process": i}
+        for i, vmas in enumerate(processes)
+        for lo, hi, start, pgoff in vmas
+    ]
+
+
+def _changes(run: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a run's VMA events and commits. In lock step their times are ticks: the replay counts in ticks, too."""
+    grain = run["tick_us"] if run["clocked"] else 1
+    processes, events = list(run["processes"]), []
+    for event in _tables("vma_event", run["vma_events"], "vma_events"):
+        processes[event["process"]] = event["vmas"]
+        events.append({"at_us": event["at"] * grain, "path": "workload.vmas", "value": _vmas(processes)})
+    commits = [
+        {"at_us": c["at"], "context": c["ctx"], "to": _context(_table("ctx", c["to"], f"commits[{i}].to"), f"commits[{i}].to")}
+        for i, c in enumerate(_tables("commit", run["commits"], "commits"))
+    ]
+    return {"events": events, "commits": commits}
+
+
+def scenario_of(run: Mapping[str, Any]) -> Scenario:
+    """Return the scenario that the JSON of a run of format 2 describes.
+
+    Parameters
+    ----------
+    run : mapping
+        The JSON, every key of it: data/golden2/README.md.
+
+    Raises
+    ------
+    InputError
+        At a key that is unknown or missing, or a value that no scenario takes.
+    """
+    _table("run", run, "run")
+    size = PAGE_SZ * run["folio_pages"]
+    nodes = [
+        {"nid": nid, "start_bytes": first * PAGE_SZ, "sz_bytes": frames * PAGE_SZ, "reserve_pages": reserve}
+        for nid, first, frames, reserve in run["nodes"]
+    ]
+    machine = {
+        "nodes": nodes,
+        "hz": run["hz"],
+        "on_full": run["on_full"],
+        "migrate_ns_per_page": run["cost_ns_per_page"],
+        "folio_bytes": size,
+    }
+    workload = {
+        "n_pages": run["logical"],
+        "groups": [_group(g) for g in _tables("group", run["groups"], "groups") if g["hi"] > g["lo"]],
+        "placement": [{"lo": lo, "hi": hi, "nid": nid} for lo, hi, nid in run["place"] if hi > lo],
+        "memcgs": [{"memcg_id": m, "parent_id": parent, "lo": lo, "hi": hi} for m, parent, lo, hi in run["memcgs"]],
+        "vmas": _vmas(run["processes"]),
+        "tick_us": run["tick_us"],
+    }
+    contexts = [_context(c, f"ctxs[{i}]") for i, c in enumerate(_tables("ctx", run["ctxs"], "ctxs"))]
+    whole = {"machine": machine, "workload": workload, "contexts": contexts, "name": run["name"], "kernel": run["kernel"]}
+    return Scenario.from_dict(whole | _changes(run))
