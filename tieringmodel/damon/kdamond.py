@@ -18,6 +18,7 @@ from ..memory.physical import PhysicalMemory
 from ..scenario import Attrs, Context
 from ..scenario.linux import Rules, default_rules
 from ..stored import Stored, like, same_kind
+from ..units import LONG_MAX, PAGE_SZ
 from ..workload.access import AccessTable
 from . import goals, table, watermarks
 from .early_exit import EarlyExit
@@ -26,6 +27,7 @@ from .metric_view import MetricView
 from .quota import QuotaState
 from .regions import RegionSet, SplitState, empty, grown, scratch, set_regions
 from .rng import Rng, restored
+from .vaddr import three_parts
 
 _NEW_PASS = np.zeros((), L.CURSOR)
 
@@ -43,6 +45,17 @@ class Observer(Protocol):
         """At the end of a loop body in which an aggregation or an application was due."""
 
 
+class Asked(Protocol):
+    """A request that waits for the kdamond's next loop body."""
+
+    @property
+    def stage(self) -> int:
+        """Position among the scenario's stages."""
+
+    def __call__(self, kdamond: Kdamond) -> None:
+        """Carry it out."""
+
+
 class Action(Protocol):
     """An action that the application pass does not carry out itself."""
 
@@ -51,6 +64,11 @@ class Action(Protocol):
 
     def __call__(self, kdamond: Kdamond, scheme: int, cursor: Any) -> tuple[int, int, int]:
         """Act on ``[cursor.start, cursor.end)``; return bytes applied, bytes passing filters, elapsed ns."""
+
+
+def first_glance() -> npt.NDArray[np.int64]:
+    """Return what a kernel that repeats its last answer remembers before the first: address 0, 4 KiB, not accessed."""
+    return np.array([0, PAGE_SZ, 0], np.int64)
 
 
 @dataclass(init=False, eq=False, repr=False)
@@ -99,6 +117,7 @@ class Kdamond(Stored):
     next_ops_update: int
     next_tune: int
     sz_limit: int
+    aggr_samples: int
     passed: int = 0
     tick: int = 0
     aggregations: int = 0
@@ -123,11 +142,14 @@ class Kdamond(Stored):
         self.aggr_samples = nr_samples(self.attrs.sample_us, self.attrs.aggr_us)
         self.min_sz = context.min_region_sz
         self.regions = RegionSet([set_regions([], r, self.min_sz) for r in ranges])
+        self.processes: list[list[tuple[int, int]]] = []
         self.next_aggregation = self.attrs.aggr_us // self.attrs.sample_us
         self.next_ops_update = self.attrs.update_us // self.attrs.sample_us
         self.next_tune = self.next_aggregation * self.attrs.intervals_goal.aggrs
         self.on_due: Callable[[Kdamond], None] | None = None
-        self.pending: Callable[[Kdamond], None] | None = None
+        self.pending: list[Asked] = []
+        self.by_address = False
+        self.glance = first_glance()
         self.sz_limit = self.regions.apply_min_nr_regions(self.attrs.min_nr_regions, self.min_sz)
         self._windows = records(1, L.WINDOW)
         self._window = self._windows[0]
@@ -148,7 +170,7 @@ class Kdamond(Stored):
         for i, scheme in enumerate(context.schemes):
             if any(g.early_exit != "none" for g in scheme.quota.goals):
                 external[i] = EarlyExit(external.get(i))
-        rows, filters = table.build(context, self.memory.index_of, set(external))
+        rows, filters, dests = table.build(context, self.memory.index_of, set(external), self.rules)
         kept = min(len(rows), len(self.schemes))
         for name in table.SURVIVES:
             rows[name][:kept] = self.schemes[name][:kept]
@@ -169,9 +191,9 @@ class Kdamond(Stored):
         self.sleeps = any(s.watermarks.metric != "none" and s.enabled for s in context.schemes)
         self._stack = empty(16 + 4 * (len(rows) + len(filters)))  # pieces into which the schemes can cut one region
         own = self._windows, self._cursors, self._events, self.histogram, funnel, self.rejected
-        self.control = L.Control(rows, filters, *own)
-        lowest = self.memory.machine.allocator == "lowest"
-        self._looks = not (lowest and all(table.acts_on_whole_regions(row) for row in rows))
+        self.control = L.Control(rows, filters, dests, *own)
+        lowest = self.memory.machine.allocator == "lowest" and not self.memory.arrays.node["anywhere"].any()
+        self._looks = not (lowest and all(table.acts_on_whole_regions(row, self.space.virtual) for row in rows))
 
     def state(self) -> dict[str, Any]:
         """Return what the kdamond remembers between two events, but for a request that waits (see `Stored.state`)."""
@@ -180,6 +202,7 @@ class Kdamond(Stored):
         return super().state() | {
             "rng": [self.rng.state, self.rng.buffer],
             "frames": frames,
+            "glance": self.glance,
             "schemes": {name: self.schemes[name] for name in table.RUNNING},
             "funnel": self.funnel,
             "rejected": self.rejected,
@@ -197,7 +220,11 @@ class Kdamond(Stored):
         super().restore(state)
         self.rng = restored(*state["rng"])
         self._frames = same_kind(state["frames"], "frames", np.int64, (self.regions.n,)).copy()
-        if ((self._frames < -1) | (self._frames >= self.memory.arrays.rec.size)).any():
+        self.glance[:] = same_kind(state["glance"], "glance", np.int64, (3,))
+        if self.glance[L.SIZE] < PAGE_SZ:
+            raise ValueError("glance is at no folio")
+        last = LONG_MAX if self.by_address else self.memory.n_pages if self.space.virtual else self.memory.arrays.rec.size
+        if ((self._frames < -1) | (self._frames >= last)).any():
             raise ValueError("frames lead out of memory")
         for name in table.RUNNING:
             self.schemes[name] = like(self.schemes[name], state["schemes"][name], name)
@@ -230,18 +257,24 @@ class Kdamond(Stored):
         pairs = [(row, s) for row, s in zip(self.schemes, self.context.schemes, strict=True) if s.enabled]
         return min((watermarks.wait_us(row, s.watermarks, self.memory) for row, s in pairs), default=0)
 
-    def take_request(self) -> None:
-        """Carry out what was asked of the kdamond, if anything."""
-        if self.pending:
-            request, self.pending = self.pending, None
+    def take_requests(self) -> None:
+        """Carry out what was asked of the kdamond, in the order in which it was asked (``kdamond_call``)."""
+        requests, self.pending = self.pending, []
+        for request in requests:
             request(self)
 
     def sample(self, after: npt.NDArray[np.int64], until: npt.NDArray[np.int64]) -> None:
         """Prepare and check once per window (`after`, `until`] of workload ticks; nobody else disturbs the pages."""
         access = self.access.arrays
         sample: Any = sampling.sample_plain if access.plain else sampling.sample_rules
+        if not self.rules.fresh_look:
+            own = self.regions.now, self.regions.ptr, after, until, self.space, self.memory.arrays, access
+            sampling.sample_reusing(*own, self.rng, self.glance)
+            self.passed += after.size
+            self.tick = int(until[-1])
+            return
         scratch = self._room_to_sample()
-        sample(self.regions.now, self.regions.n, after, until, self.space, self.memory.arrays, access, self.rng, scratch)
+        sample(self.regions.now, self.regions.ptr, after, until, self.space, self.memory.arrays, access, self.rng, scratch)
         self.passed += after.size
         self.tick = int(until[-1])
 
@@ -252,7 +285,7 @@ class Kdamond(Stored):
 
     def in_turn(self) -> bool:
         """Whether sampling ticks up to the next event do nothing but check and prepare, so that kernels can take turns."""
-        return type(self).check is Kdamond.check and not (self.pending or self.sleeps)
+        return type(self).check is Kdamond.check and not (self.pending or self.sleeps or self.by_address)
 
     def begin_turns(self) -> tuple[L.Regions, L.Space, L.Draws, L.Scratch]:
         """Return what `sampling.check_in_turn` works on."""
@@ -272,50 +305,74 @@ class Kdamond(Stored):
         """Pick sampling addresses and clear the pages' accessed state, at the end of the present tick."""
         if self._frames.size < self.regions.n:
             self._frames = np.zeros(2 * self.regions.n, np.int64)
-        r, n = self.regions.now, self.regions.n
-        sampling.prepare_checks(r, n, self.tick, self.space, self.memory.arrays, self.rng, self._frames)
+        r, frames = self.regions, self._frames
+        sampling.prepare_checks(r.now, r.ptr, self.tick, self.space, self.memory.arrays, self.rng, frames, self.by_address)
 
     def check(self, tick: int) -> None:
         """Check the prepared addresses at workload tick `tick`."""
         self.tick = tick
-        sampling.check_accesses(self.regions.now, self.regions.n, tick, self.memory.arrays, self.access.arrays, self._frames)
+        r, pages = self.regions, (self.space, self.memory.arrays, self.access.arrays)
+        if self.rules.fresh_look:
+            sampling.check_accesses(r.now, r.ptr, tick, *pages, self._frames, self.by_address)
+        else:
+            sampling.check_reusing(r.now, r.ptr, tick, *pages, self._frames, self.glance)
         self.passed += 1
 
     # ---- the rest of the loop body --------------------------------------------------------------------------------
 
     def body(self) -> None:
         """Run what follows the access check of a sampling tick: merge, schemes, tuning, reset, split."""
-        aggregation = self.passed >= self.next_aggregation
-        regions = self.regions
+        latched, update = self.next_aggregation, self.next_ops_update
+        aggregation, regions = self.passed >= latched, self.regions
         if aggregation:
             threshold = int(regions.now.nr[: regions.n].max(initial=0)) // 10
             regions.merge(threshold, self.sz_limit, self.attrs.aggr_us // self.attrs.sample_us, self.attrs.max_nr_regions)
             self.sz_limit = regions.apply_min_nr_regions(self.attrs.min_nr_regions, self.min_sz)
             self.observer.aggregated(self)
-        self.take_request()
-        due = self.apply_schemes()
+        if aggregation or self.rules.commit_any_tick:
+            self.take_requests()
+        due, regions = self.apply_schemes(), self.regions
         if aggregation:
-            latched = self.next_aggregation
             if self.attrs.intervals_goal.aggrs and self.passed >= self.next_tune:
+                self.next_aggregation = latched
                 self.next_tune += self.aggr_samples * self.attrs.intervals_goal.aggrs
                 self.tune_intervals()
             self.next_aggregation = latched + self.attrs.aggr_us // self.attrs.sample_us
             regions.reset_aggregated()
             regions.split(self.split_state, self.attrs.max_nr_regions, self.min_sz, self.rng)
             self.aggregations += 1
+        if self.passed >= update:
+            self.next_ops_update = update + self.attrs.update_us // self.attrs.sample_us
+            self.update_ops()
         if aggregation or due:
             self.observer.finished(self, aggregation)
+
+    def update_ops(self) -> None:
+        """Fit the targets' regions to the three parts of their processes' address spaces (``damon_va_update``)."""
+        if self.context.ops == "vaddr":
+            parts = [three_parts(mapped) or None for mapped in self.processes]
+            self.fit_regions(parts, PAGE_SZ)
+
+    def fit_regions(self, ranges: Sequence[Sequence[tuple[int, int]] | None], min_region_sz: int) -> None:
+        """Fit each target's regions to its new ranges; None leaves them as they are. There are as many targets as ranges."""
+        before = self.regions.rows()
+        before += [[] for _ in ranges[len(before) :]]
+        after = [
+            rows if new is None else set_regions(rows, new, min_region_sz) for rows, new in zip(before, ranges, strict=False)
+        ]
+        if after != self.regions.rows():
+            self.regions = RegionSet(after)
 
     def tune_intervals(self) -> None:
         """Adapt the sampling interval to the observed access events (``kdamond_tune_intervals``)."""
         tuned = tuned_attrs(self.attrs, self.regions, self.aggr_samples)
         if tuned:
-            self.set_attrs(tuned, aggregating=False)
+            self.set_attrs(tuned)
 
-    def set_attrs(self, new: Attrs, aggregating: bool | None = None) -> None:
+    def set_attrs(self, new: Attrs) -> None:
         """Take over new attributes (``damon_set_attrs``): timers restart, results are converted to the new units."""
         old = self.attrs
-        aggregating = self.passed < self.next_aggregation if aggregating is None else aggregating
+        aggregating = self.passed < self.next_aggregation
         self.next_aggregation = self.passed + new.aggr_us // new.sample_us
         self.next_ops_update = self.passed + new.update_us // new.sample_us
         samples = np.uint64(nr_samples(old.sample_us, old.aggr_us)), np.uint64(nr_samples(new.sample_us, new.aggr_us))
