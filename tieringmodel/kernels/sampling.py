@@ -218,7 +218,7 @@ def check_accesses(r, ptr, now, space, memory, access, places, by_address):
 
 @inlined
 def same_folio(byte, glance):
-    """Does an address lie in the folio that was looked at last?"""
+    """Tell whether an address lies in the folio that was looked at last."""
     size = np.uint64(glance[SIZE])
     return byte // size == np.uint64(glance[AT]) // size
 
