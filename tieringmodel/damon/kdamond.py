@@ -102,6 +102,8 @@ class Kdamond(Stored):
 
     Attributes
     ----------
+    stage : int
+        Which of the scenario's steps it has taken over last; -1 before the first.
     rmap_walks : list of int
         How many pages each scheme looked up through rmap: a frame's page has a place in a mapping only that way.
     """
@@ -118,6 +120,7 @@ class Kdamond(Stored):
     next_tune: int
     sz_limit: int
     aggr_samples: int
+    stage: int = -1
     passed: int = 0
     tick: int = 0
     aggregations: int = 0
