@@ -102,6 +102,9 @@ class Kdamond(Stored):
 
     Attributes
     ----------
+    before_sleep : list of int
+        Next aggregation, next operations update and sampling interval as they were when the kdamond fell asleep, until the
+        first loop body after that: commits that it takes while asleep do not change them. Zeros at other times.
     stage : int
         Which of the scenario's steps it has taken over last; -1 before the first.
     rmap_walks : list of int
@@ -120,6 +123,7 @@ class Kdamond(Stored):
     next_tune: int
     sz_limit: int
     aggr_samples: int
+    before_sleep: list[int]
     stage: int = -1
     passed: int = 0
     tick: int = 0
@@ -150,6 +154,7 @@ class Kdamond(Stored):
         self.next_ops_update = self.attrs.update_us // self.attrs.sample_us
         self.next_tune = self.next_aggregation * self.attrs.intervals_goal.aggrs
         self.on_due: Callable[[Kdamond], None] | None = None
+        self.before_sleep = [0, 0, 0]
         self.pending: list[Asked] = []
         self.by_address = False
         self.glance = first_glance()
@@ -251,6 +256,8 @@ class Kdamond(Stored):
         applies = self.next_apply
         if self.watched:
             applies = [at for at, active in zip(applies, self.schemes["active"], strict=True) if active]
+        if self.before_sleep[2]:
+            return min([self.before_sleep[0], *applies, self.passed + 1]) - self.passed
         return min([self.next_aggregation, *applies]) - self.passed
 
     def watermark_wait_us(self) -> int:
@@ -259,6 +266,10 @@ class Kdamond(Stored):
             return 0
         pairs = [(row, s) for row, s in zip(self.schemes, self.context.schemes, strict=True) if s.enabled]
         return min((watermarks.wait_us(row, s.watermarks, self.memory) for row, s in pairs), default=0)
+
+    def fall_asleep(self) -> None:
+        """Begin to wait for watermarks: the loop has looked at its clocks by then."""
+        self.before_sleep = [self.next_aggregation, self.next_ops_update, self.attrs.sample_us]
 
     def take_requests(self) -> None:
         """Carry out what was asked of the kdamond, in the order in which it was asked (``kdamond_call``)."""
@@ -326,6 +337,9 @@ class Kdamond(Stored):
     def body(self) -> None:
         """Run what follows the access check of a sampling tick: merge, schemes, tuning, reset, split."""
         latched, update = self.next_aggregation, self.next_ops_update
+        if self.before_sleep[2]:
+            latched, update, _ = self.before_sleep
+            self.before_sleep = [0, 0, 0]
         aggregation, regions = self.passed >= latched, self.regions
         if aggregation:
             threshold = int(regions.now.nr[: regions.n].max(initial=0)) // 10

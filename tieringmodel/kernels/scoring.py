@@ -13,6 +13,7 @@ from .regions import align_down
 _U0, _U1, _U10000 = np.uint64(0), np.uint64(1), np.uint64(10_000)
 _U99, _U100 = np.uint64(99), np.uint64(100)
 _MASK32 = np.uint64(0xFFFFFFFF)
+_HALF = np.int64(2**31)
 
 
 @inlined
@@ -55,7 +56,16 @@ def hot_score(moving_sum, age, samples, aggr_us, weight_nr, weight_age):
     total = (weight_nr + weight_age) & _MASK32
     if total != _U0:
         score = score // total
-    return min(score * _U99 // _U100, _U99)
+    return bounded_score(score)
+
+
+@inlined
+def bounded_score(score):
+    """Scale a subscore to 0 … 99 as the kernel does, in signed 32 bits: weights whose sum is near a multiple of 2^32 wrap."""
+    signed = np.int64(score) - np.int64((score >> np.uint64(31)) << np.uint64(32))
+    product = np.uint64(signed * 99 + _HALF) & _MASK32
+    scaled = (np.int64(product) - _HALF) // 100
+    return np.uint64(min(max(scaled, np.int64(0)), np.int64(99)))
 
 
 @inlined

@@ -357,7 +357,10 @@ class Engine:
 
     def _begin(self, c: ContextClock) -> None:
         """Begin a round of a context's loop: sleep while every scheme is inactive, else prepare the access check."""
-        c.begin(c.kdamond.watermark_wait_us())
+        wait_us = c.kdamond.watermark_wait_us()
+        if wait_us and not c.wait_ns:
+            c.kdamond.fall_asleep()
+        c.begin(wait_us)
         if self.tracked and not c.wait_ns:
             c.kdamond.tick = c.last_ns // c.tick_ns
             c.kdamond.prepare()
