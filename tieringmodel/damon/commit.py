@@ -51,5 +51,5 @@ def _refit(kdamond: Kdamond, ranges: Sequence[Sequence[tuple[int, int]]]) -> Non
     before = kdamond.regions.rows()
     after = [set_regions(before[t] if t < len(before) else [], r, kdamond.min_sz) for t, r in enumerate(ranges)]
     if after != before:
-        kdamond.regions = RegionSet(after)
+        kdamond.regions = RegionSet(after, kdamond.compiled)
         kdamond.schemes["charge_target"] *= (kdamond.schemes["charge_target"] <= len(after)).astype(np.uint64)

@@ -159,7 +159,7 @@ def effective_target(view: MetricView, goal: Goal) -> int:
 
 def reachable_bp(view: MetricView, i: int) -> int:
     """Return the largest share of eligible memory that node index i can hold now: what is there, plus its free frames."""
-    by_node = view.bytes_by_node(scoring.eligible_bytes, view.scheme, view.window, view.space, view.memory.arrays)
+    by_node = view.bytes_by_node(scoring.eligible_bytes, view.scheme, view.window, view.rules, view.space, view.memory.arrays)
     node, total = view.memory.arrays.node, int(by_node.sum())
     room = max(int(node["free"][i] - node["reserve"][i]), 0) * view.memory.page_bytes
     return min(mult_frac(int(by_node[i]) + room, 10_000, total), 10_000) if total else 10_000

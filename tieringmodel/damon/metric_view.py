@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..kernels.layout import Regions, Space
+from ..kernels.older import Older
 from ..memory.physical import PhysicalMemory
 from ..scenario import Goal
 from .lag_cache import LagCache
@@ -49,6 +50,8 @@ class MetricView:
         The goal's value at its previous evaluation.
     lag : LagCache or None
         Bytes in flight, where the goal asks for them.
+    rules : Older or None
+        What counting kernels take as `rules`.
     """
 
     memory: PhysicalMemory
@@ -65,6 +68,7 @@ class MetricView:
     last_total: int | None = None
     last_value: int = 0
     lag: LagCache | None = None
+    rules: Older | None = None
 
     def bytes_by_node(self, kernel: Callable[..., None], *arguments: Any) -> npt.NDArray[np.int64]:
         """Run one of the counting kernels over the regions; bytes per node, int64 (n_nodes,)."""

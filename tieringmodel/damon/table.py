@@ -92,8 +92,15 @@ def operations(context: Context) -> str:
     return "paddr" if context.ops == "paddr" else "vaddr"
 
 
-def builtin_action(context: Context, action: str) -> int:
-    """Return the code of an action that the application pass carries out itself, UNSUPPORTED for the others."""
+def builtin_action(context: Context, action: str, rules: Rules) -> int:
+    """Return the code of an action that the application pass carries out itself, UNSUPPORTED for the others.
+
+    Without a walk over pages ``stat`` does nothing that is seen.
+    """
+    if action == "stat" and not rules.stat_walk:
+        return L.UNSUPPORTED
+    if action == "lru_prio" and not rules.lru_prio_activate and operations(context) == "paddr":
+        return L.MARK_ACCESSED
     return _ACTION[operations(context)].get(action, L.UNSUPPORTED)
 
 
@@ -113,7 +120,7 @@ def _filter_rows(filters: list[Filter]) -> list[tuple[int, ...]]:
     return rows
 
 
-def build(context: Context, index_of: Any, external: set[int]) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
+def build(context: Context, index_of: Any, external: set[int], rules: Rules) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
     """Return the scheme and filter tables of a context.
 
     Parameters
@@ -124,6 +131,8 @@ def build(context: Context, index_of: Any, external: set[int]) -> tuple[npt.NDAr
         Maps a node id to the machine's node index, -1 if it has none.
     external : set of int
         Schemes whose action the caller carries out region by region.
+    rules : Rules
+        What the kernel does.
 
     Returns
     -------
@@ -150,7 +159,7 @@ def build(context: Context, index_of: Any, external: set[int]) -> tuple[npt.NDAr
         rows += _filter_rows(ops)
         row["core_reject"], row["ops_reject"] = default_rejects(scheme.filters)
         row["target"] = index_of(scheme.target_nid)
-        row["action"] = L.EXTERNAL if i in external else builtin_action(context, scheme.action)
+        row["action"] = L.EXTERNAL if i in external else builtin_action(context, scheme.action, rules)
     filters = records(max(len(rows), 1), L.FILTER)
     for k, values in enumerate(rows):
         filters[k] = values

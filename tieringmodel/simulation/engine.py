@@ -52,6 +52,8 @@ class Needs(NamedTuple):
     """Where each page is: virtual address spaces and weighted destinations look pages up by identity."""
     out: bool
     """Pages without a frame: the action ``pageout`` of paddr contexts takes them out of memory."""
+    marks: bool
+    """Which pages were marked accessed: up to 6.19, ``lru_prio`` of paddr contexts activates a page the second time."""
 
 
 def needs(scenario: Scenario, stages: Sequence[tuple[int, Scenario]]) -> Needs:
@@ -59,7 +61,9 @@ def needs(scenario: Scenario, stages: Sequence[tuple[int, Scenario]]) -> Needs:
     contexts = [c for each in (scenario, *(changed for _, changed in stages)) for c in each.contexts]
     out = any(c.ops == "paddr" and s.action == "pageout" for c in contexts for s in c.schemes)
     young = out or len(scenario.contexts) > 1 or any(f.type == "young" for c in contexts for s in c.schemes for f in s.filters)
-    return Needs(young, any(c.ops != "paddr" or any(s.dests for s in c.schemes) for c in contexts), out)
+    frame_of = any(c.ops != "paddr" or any(s.dests for s in c.schemes) for c in contexts)
+    lru_prio = any(c.ops == "paddr" and s.action == "lru_prio" for c in contexts for s in c.schemes)
+    return Needs(young, frame_of, out, lru_prio and not scenario.kernel.rules.lru_prio_activate)
 
 
 class Engine:
@@ -152,6 +156,7 @@ class Engine:
             needed.frame_of,
             kept,
             needed.out,
+            needed.marks,
         )
         if copied:
             reuse.keep(layout, memory.arrays, memory.offline)
