@@ -19,6 +19,7 @@ from ..memory.physical import PhysicalMemory
 from ..scenario import Attrs, Context
 from ..scenario.linux import Rules, default_rules
 from ..stored import Stored, like, same_kind
+from ..units import LONG_MAX, PAGE_SZ
 from ..workload.access import AccessTable
 from . import goals, table, watermarks
 from .early_exit import EarlyExit
@@ -27,6 +28,7 @@ from .metric_view import MetricView
 from .quota import QuotaState
 from .regions import RegionSet, SplitState, empty, grown, scratch, set_regions
 from .rng import Rng, restored
+from .vaddr import three_parts
 
 _NEW_PASS = np.zeros((), L.CURSOR)
 
@@ -44,6 +46,17 @@ class Observer(Protocol):
         """At the end of a loop body in which an aggregation or an application was due."""
 
 
+class Asked(Protocol):
+    """A request that waits for the kdamond's next loop body."""
+
+    @property
+    def stage(self) -> int:
+        """Position among the scenario's stages."""
+
+    def __call__(self, kdamond: Kdamond) -> None:
+        """Carry it out."""
+
+
 class Action(Protocol):
     """An action that the application pass does not carry out itself."""
 
@@ -52,6 +65,11 @@ class Action(Protocol):
 
     def __call__(self, kdamond: Kdamond, scheme: int, cursor: Any) -> tuple[int, int, int]:
         """Act on ``[cursor.start, cursor.end)``; return bytes applied, bytes passing filters, elapsed ns."""
+
+
+def first_glance() -> npt.NDArray[np.int64]:
+    """Return what a kernel that repeats its last answer remembers before the first: address 0, 4 KiB, not accessed."""
+    return np.array([0, PAGE_SZ, 0], np.int64)
 
 
 @dataclass(init=False, eq=False, repr=False)
@@ -104,6 +122,7 @@ class Kdamond(Stored):
     next_ops_update: int
     next_tune: int
     sz_limit: int
+    aggr_samples: int
     passed: int = 0
     tick: int = 0
     aggregations: int = 0
@@ -132,11 +151,14 @@ class Kdamond(Stored):
         self.compiled = compiled_rules(self.rules, stored)
         self.rng.state[draws.ONE_DRAW] = not self.rules.ctx_rnd_state
         self.regions = RegionSet([set_regions([], r, self.min_sz) for r in ranges], self.compiled)
+        self.processes: list[list[tuple[int, int]]] = []
         self.next_aggregation = self.attrs.aggr_us // self.attrs.sample_us
         self.next_ops_update = self.attrs.update_us // self.attrs.sample_us
         self.next_tune = self.next_aggregation * self.attrs.intervals_goal.aggrs
         self.on_due: Callable[[Kdamond], None] | None = None
-        self.pending: Callable[[Kdamond], None] | None = None
+        self.pending: list[Asked] = []
+        self.by_address = False
+        self.glance = first_glance()
         self.sz_limit = self._size_limit(anew=True)
         self._windows = records(1, L.WINDOW)
         self._window = self._windows[0]
@@ -157,7 +179,7 @@ class Kdamond(Stored):
         for i, scheme in enumerate(context.schemes):
             if any(g.early_exit != "none" for g in scheme.quota.goals):
                 external[i] = EarlyExit(external.get(i))
-        rows, filters = table.build(context, self.memory.index_of, set(external), self.rules)
+        rows, filters, dests = table.build(context, self.memory.index_of, set(external), self.rules)
         kept = min(len(rows), len(self.schemes))
         for name in table.SURVIVES:
             rows[name][:kept] = self.schemes[name][:kept]
@@ -178,9 +200,9 @@ class Kdamond(Stored):
         self.sleeps = any(s.watermarks.metric != "none" and s.enabled for s in context.schemes)
         self._stack = empty(16 + 4 * (len(rows) + len(filters)), True)  # pieces into which the schemes can cut one region
         own = self._windows, self._cursors, self._events, self.histogram, funnel, self.rejected
-        self.control = L.Control(rows, filters, *own)
-        lowest = self.memory.machine.allocator == "lowest"
-        self._looks = not (lowest and all(table.acts_on_whole_regions(row) for row in rows))
+        self.control = L.Control(rows, filters, dests, *own)
+        lowest = self.memory.machine.allocator == "lowest" and not self.memory.arrays.node["anywhere"].any()
+        self._looks = not (lowest and all(table.acts_on_whole_regions(row, self.space.virtual) for row in rows))
 
     def state(self) -> dict[str, Any]:
         """Return what the kdamond remembers between two events, but for a request that waits (see `Stored.state`)."""
@@ -189,6 +211,7 @@ class Kdamond(Stored):
         return super().state() | {
             "rng": [self.rng.state, self.rng.buffer],
             "frames": frames,
+            "glance": self.glance,
             "schemes": {name: self.schemes[name] for name in table.RUNNING},
             "funnel": self.funnel,
             "rejected": self.rejected,
@@ -206,7 +229,11 @@ class Kdamond(Stored):
         super().restore(state)
         self.rng = restored(*state["rng"])
         self._frames = same_kind(state["frames"], "frames", np.int64, (self.regions.n,)).copy()
-        if ((self._frames < -1) | (self._frames >= self.memory.arrays.rec.size)).any():
+        self.glance[:] = same_kind(state["glance"], "glance", np.int64, (3,))
+        if self.glance[L.SIZE] < PAGE_SZ:
+            raise ValueError("glance is at no folio")
+        last = LONG_MAX if self.by_address else self.memory.n_pages if self.space.virtual else self.memory.arrays.rec.size
+        if ((self._frames < -1) | (self._frames >= last)).any():
             raise ValueError("frames lead out of memory")
         for name in table.RUNNING:
             self.schemes[name] = like(self.schemes[name], state["schemes"][name], name)
@@ -239,18 +266,24 @@ class Kdamond(Stored):
         pairs = [(row, s) for row, s in zip(self.schemes, self.context.schemes, strict=True) if s.enabled]
         return min((watermarks.wait_us(row, s.watermarks, self.memory) for row, s in pairs), default=0)
 
-    def take_request(self) -> None:
-        """Carry out what was asked of the kdamond, if anything."""
-        if self.pending:
-            request, self.pending = self.pending, None
+    def take_requests(self) -> None:
+        """Carry out what was asked of the kdamond, in the order in which it was asked (``kdamond_call``)."""
+        requests, self.pending = self.pending, []
+        for request in requests:
             request(self)
 
     def sample(self, after: npt.NDArray[np.int64], until: npt.NDArray[np.int64]) -> None:
         """Prepare and check once per window (`after`, `until`] of workload ticks; nobody else disturbs the pages."""
         access = self.access.arrays
         sample: Any = sampling.sample_plain if access.plain else sampling.sample_rules
+        if not self.rules.fresh_look:
+            own = self.regions.now, self.regions.ptr, after, until, self.space, self.memory.arrays, access
+            sampling.sample_reusing(*own, self.rng, self.glance)
+            self.passed += after.size
+            self.tick = int(until[-1])
+            return
         scratch = self._room_to_sample()
-        sample(self.regions.now, self.regions.n, after, until, self.space, self.memory.arrays, access, self.rng, scratch)
+        sample(self.regions.now, self.regions.ptr, after, until, self.space, self.memory.arrays, access, self.rng, scratch)
         self.passed += after.size
         self.tick = int(until[-1])
 
@@ -261,7 +294,7 @@ class Kdamond(Stored):
 
     def in_turn(self) -> bool:
         """Whether sampling ticks up to the next event do nothing but check and prepare, so that kernels can take turns."""
-        return type(self).check is Kdamond.check and not (self.pending or self.sleeps)
+        return type(self).check is Kdamond.check and not (self.pending or self.sleeps or self.by_address)
 
     def begin_turns(self) -> tuple[L.Regions, L.Space, L.Draws, L.Scratch]:
         """Return what `sampling.check_in_turn` works on."""
@@ -281,13 +314,17 @@ class Kdamond(Stored):
         """Pick sampling addresses and clear the pages' accessed state, at the end of the present tick."""
         if self._frames.size < self.regions.n:
             self._frames = np.zeros(2 * self.regions.n, np.int64)
-        r, n = self.regions.now, self.regions.n
-        sampling.prepare_checks(r, n, self.tick, self.space, self.memory.arrays, self.rng, self._frames)
+        r, frames = self.regions, self._frames
+        sampling.prepare_checks(r.now, r.ptr, self.tick, self.space, self.memory.arrays, self.rng, frames, self.by_address)
 
     def check(self, tick: int) -> None:
         """Check the prepared addresses at workload tick `tick`."""
         self.tick = tick
-        sampling.check_accesses(self.regions.now, self.regions.n, tick, self.memory.arrays, self.access.arrays, self._frames)
+        r, pages = self.regions, (self.space, self.memory.arrays, self.access.arrays)
+        if self.rules.fresh_look:
+            sampling.check_accesses(r.now, r.ptr, tick, *pages, self._frames, self.by_address)
+        else:
+            sampling.check_reusing(r.now, r.ptr, tick, *pages, self._frames, self.glance)
         self.passed += 1
 
     # ---- the rest of the loop body --------------------------------------------------------------------------------
@@ -295,20 +332,20 @@ class Kdamond(Stored):
     def body(self) -> None:
         """Run what follows the access check of a sampling tick: merge, schemes, tuning, reset, split."""
         self._missed_updates()
-        update = self.next_ops_update
-        aggregation = self.passed >= self.next_aggregation
-        regions = self.regions
+        latched, update = self.next_aggregation, self.next_ops_update
+        aggregation, regions = self.passed >= latched, self.regions
         if aggregation:
             threshold, attrs = int(regions.now.nr[: regions.n].max(initial=0)) // 10, self.attrs
             most = attrs.aggr_us // attrs.sample_us
             regions.merge(threshold, self.sz_limit, most, attrs.max_nr_regions, self.sums_window())
             self.sz_limit = self._size_limit(anew=False)
             self.observer.aggregated(self)
-        self.take_request()
+        if aggregation or self.rules.commit_any_tick:
+            self.take_requests()
         due, regions = self.apply_schemes(), self.regions
         if aggregation:
-            latched = self.next_aggregation
             if self.attrs.intervals_goal.aggrs and self.passed >= self.next_tune:
+                self.next_aggregation = latched
                 self.next_tune += self.aggr_samples * self.attrs.intervals_goal.aggrs
                 self.tune_intervals()
             self.next_aggregation = latched + self.attrs.aggr_us // self.attrs.sample_us
@@ -324,15 +361,33 @@ class Kdamond(Stored):
             self.observer.finished(self, aggregation)
 
     def update_ops(self) -> None:
-        """Take the size limit of merging anew where nothing else does."""
-        self.sz_limit = self._size_limit(anew=True) if not self.rules.apply_min_nr_regions else self.sz_limit
+        """Fit the targets' regions to the three parts of their processes' address spaces (``damon_va_update``).
+
+        Up to 7.0 the size limit of merging is taken anew then, and then only.
+        """
+        if self.context.ops == "vaddr":
+            parts = [three_parts(mapped) or None for mapped in self.processes]
+            self.fit_regions(parts, PAGE_SZ)
+        if not self.rules.apply_min_nr_regions:
+            self.sz_limit = self._size_limit(anew=True)
+
+    def fit_regions(self, ranges: Sequence[Sequence[tuple[int, int]] | None], min_region_sz: int) -> None:
+        """Fit each target's regions to its new ranges; None leaves them as they are. There are as many targets as ranges."""
+        before = self.regions.rows()
+        before += [[] for _ in ranges[len(before) :]]
+        after = [
+            rows if new is None else set_regions(rows, new, min_region_sz) for rows, new in zip(before, ranges, strict=False)
+        ]
+        if after != self.regions.rows():
+            self.regions = RegionSet(after, self.compiled)
 
     def _missed_updates(self) -> None:
         """Do what updates did at sampling ticks before the present one that had no other work."""
+        if self.rules.apply_min_nr_regions or self.passed <= self.next_ops_update:
+            return
         period = max(self.attrs.update_us // self.attrs.sample_us, 1)
-        if not self.rules.apply_min_nr_regions and (missed := -(-(self.passed - self.next_ops_update) // period)) > 0:
-            self.next_ops_update += missed * period
-            self.update_ops()
+        self.next_ops_update += -(-(self.passed - self.next_ops_update) // period) * period
+        self.update_ops()
 
     def _size_limit(self, anew: bool) -> int:
         """Return the size up to which regions merge. From 7.1 on larger ones are cut; before, it is seldom taken `anew`."""
@@ -344,12 +399,12 @@ class Kdamond(Stored):
         """Adapt the sampling interval to the observed access events (``kdamond_tune_intervals``)."""
         tuned = tuned_attrs(self.attrs, self.regions, self.aggr_samples, self.rules)
         if tuned:
-            self.set_attrs(tuned, aggregating=False)
+            self.set_attrs(tuned)
 
-    def set_attrs(self, new: Attrs, aggregating: bool | None = None) -> None:
+    def set_attrs(self, new: Attrs) -> None:
         """Take over new attributes (``damon_set_attrs``): timers restart, results are converted to the new units."""
         old = self.attrs
-        aggregating = self.passed < self.next_aggregation if aggregating is None else aggregating
+        aggregating = self.passed < self.next_aggregation
         self.next_aggregation = self.passed + new.aggr_us // new.sample_us
         self.next_ops_update = self.passed + new.update_us // new.sample_us
         samples = np.uint64(nr_samples(old.sample_us, old.aggr_us)), np.uint64(nr_samples(new.sample_us, new.aggr_us))
@@ -435,8 +490,8 @@ class Kdamond(Stored):
         """Start a charge window where due and set the priority threshold of scheme i (``damos_adjust_quota``)."""
         row = self.schemes[i]
         measure, monitored_bytes = partial(self.measure_goals, i), lambda: self.regions.total * self.context.addr_unit
-        self.quotas[i].adjust(row, self.jiffies, self.min_sz, measure, monitored_bytes)
-        if self.quotas[i].is_adjusted(row) and row["score"] != L.NO_SCORE:
+        adjusted = self.quotas[i].adjust(row, self.jiffies, self.min_sz, measure, monitored_bytes)
+        if adjusted and row["score"] != L.NO_SCORE:
             row["min_score"] = self.min_score(i)
 
     def min_score(self, i: int) -> int:

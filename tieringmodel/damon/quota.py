@@ -140,10 +140,10 @@ class QuotaState(Stored):
         min_region_sz: int,
         measure: Measure,
         monitored_bytes: Callable[[], int] | None = None,
-    ) -> None:
-        """Start a new charge window where one is due (part 1 of ``damos_adjust_quota``)."""
+    ) -> bool:
+        """Start a new charge window where one is due (part 1 of ``damos_adjust_quota``); whether there is a quota to adjust."""
         if not self.is_adjusted(row):
-            return
+            return False
         if self.total_charged_sz == 0 and self.charged_from == 0:
             first = self.rules.first_window_esz and not self.resets
             if self.rules.charged_from_jiffies:
@@ -152,7 +152,7 @@ class QuotaState(Stored):
                 self.set_effective(row, min_region_sz, measure, monitored_bytes)
         since = self.charged_from or BOOT_JIFFIES + BOOT_S * self.hz
         if self.reset_jiffies is None or jiffies < since + self.reset_jiffies:
-            return
+            return True
         charged, esz = int(row["charged_sz"]), int(row["esz"])
         full = self.is_full(charged, esz, min_region_sz)
         if full:
@@ -167,6 +167,7 @@ class QuotaState(Stored):
             if lag:
                 lag.next_window(jiffies * 1000 // self.hz)
         self.set_effective(row, min_region_sz, measure, monitored_bytes)
+        return True
 
     def commit(self, quota: Quota) -> None:
         """Take over new parameters; tuner state, charge window and totals survive."""

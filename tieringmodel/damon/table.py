@@ -45,7 +45,7 @@ _ACTION = {
     },
     "vaddr": {
         "willneed": L.MADVISE, "cold": L.MADVISE, "pageout": L.MADVISE, "hugepage": L.MADVISE, "nohugepage": L.MADVISE,
-        "collapse": L.MADVISE, "stat": L.STAT,
+        "collapse": L.MADVISE, "stat": L.STAT, "migrate_hot": L.MIGRATE, "migrate_cold": L.MIGRATE,
     },
 }  # fmt: skip
 _SCORE = {
@@ -104,10 +104,12 @@ def builtin_action(context: Context, action: str, rules: Rules) -> int:
     return _ACTION[operations(context)].get(action, L.UNSUPPORTED)
 
 
-def acts_on_whole_regions(row: Any) -> bool:
+def acts_on_whole_regions(row: Any, virtual: bool) -> bool:
     """Tell whether the application pass can carry out a scheme (a row of the table) without looking at single pages."""
     if row["action"] in (L.EXTERNAL, L.UNSUPPORTED, L.MADVISE):
         return True
+    if virtual and row["action"] == L.MIGRATE:
+        return False
     return bool(row["action"] in (L.MIGRATE, L.STAT) and row["ops_first"] == row["ops_last"] and not row["ops_reject"])
 
 
@@ -120,8 +122,10 @@ def _filter_rows(filters: list[Filter]) -> list[tuple[int, ...]]:
     return rows
 
 
-def build(context: Context, index_of: Any, external: set[int], rules: Rules) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
-    """Return the scheme and filter tables of a context.
+def build(
+    context: Context, index_of: Any, external: set[int], rules: Rules
+) -> tuple[npt.NDArray[Any], npt.NDArray[Any], npt.NDArray[Any]]:
+    """Return the scheme, filter and destination tables of a context.
 
     Parameters
     ----------
@@ -138,9 +142,11 @@ def build(context: Context, index_of: Any, external: set[int], rules: Rules) -> 
     -------
     schemes : ndarray of SCHEME, shape (n_schemes,)
     filters : ndarray of FILTER, shape (n_filters,)
+    dests : ndarray of DEST, shape (n_dests,)
     """
     table = records(len(context.schemes), L.SCHEME)
     rows: list[tuple[int, ...]] = []
+    dests: list[tuple[int, int]] = []
     for i, (row, scheme) in enumerate(zip(table, context.schemes, strict=True)):
         pattern, quota = scheme.access_pattern, scheme.quota
         row["active"] = scheme.enabled
@@ -159,8 +165,15 @@ def build(context: Context, index_of: Any, external: set[int], rules: Rules) -> 
         rows += _filter_rows(ops)
         row["core_reject"], row["ops_reject"] = default_rejects(scheme.filters)
         row["target"] = index_of(scheme.target_nid)
+        row["dest_first"], row["dest_last"] = len(dests), len(dests) + len(scheme.dests)
+        dests += [(index_of(d.id), d.weight) for d in scheme.dests]
+        row["whole_steps"], row["meets_again"] = not rules.folio_end, not rules.last_applied
+        row["heads_only"] = not rules.tail_pages
         row["action"] = L.EXTERNAL if i in external else builtin_action(context, scheme.action, rules)
     filters = records(max(len(rows), 1), L.FILTER)
     for k, values in enumerate(rows):
         filters[k] = values
-    return table, filters
+    dealt = records(max(len(dests), 1), L.DEST)
+    for k, pair in enumerate(dests):
+        dealt[k] = pair
+    return table, filters, dealt

@@ -11,7 +11,16 @@ import numpy as np
 from ._jit import inlined, kernel
 from .access import clear_young, last_cleared, young
 from .bits import clear_bit, ctz, get_bit, set_bit
-from .frames import DIRTY, charge_clock, migrate_lowest, migrate_singly, move_page, reclaim_page
+from .frames import (
+    DIRTY,
+    charge_clock,
+    migrate_list,
+    migrate_lowest,
+    migrate_singly,
+    move_page,
+    node_of_frame,
+    reclaim_page,
+)
 from .layout import (
     ACTIVE_SHIFT,
     ANON,
@@ -36,7 +45,7 @@ from .layout import (
     UNSUPPORTED,
     YOUNG,
 )
-from .sampling import frame_of_page
+from .sampling import frame_of_page, ranges_of
 from .scoring import count_resident, fetch
 from .visit import (
     FETCH,
@@ -215,27 +224,144 @@ def handle_pages(s, filters, space, memory, access, k, a, b, here, tick, core_al
 
 
 @inlined
-def apply_vaddr(cur, s, filters, space, memory, access, tick, tally, rejected):
-    """Built-in vaddr actions on the current region: ``stat`` counts what passes, ``madvise`` takes all of it or nothing.
+def virtual_frames(cur, s, filters, space, memory, access, tick, tally, rejected, frames, deals):
+    """Walk the mapped pages of the current region: write the frames of those that pass, and what they are dealt by; how many.
 
-    ``madvise`` takes the region where all of it is mapped; nothing follows from that here.
+    Only ``stat`` remembers the folio it looked at last (``last_applied``), and passes over it.
     """
     from_page = np.int64(cur.start >> space.shift)
     to_page = np.int64((cur.end + (_U1 << space.shift) - _U1) >> space.shift)
-    mapped, passed = np.int64(0), np.int64(0)
-    for k in range(space.first.size):
-        first, last = max(from_page, space.first[k]), min(to_page, space.last[k])
-        mapped += max(last - first, np.int64(0))
-        if access is not None:
-            if s.action == STAT and s.ops_first != s.ops_last:
-                for page in range(first, last):
-                    frame = frame_of_page(memory, space.base[k] + page - space.first[k])
-                    allowed = cur.core_allowed != 0
-                    if frame >= 0 and page_passes(s, filters, space, memory, access, frame, tick, allowed, tally, rejected):
-                        passed += 1
-    cur.passed = np.uint64(passed) << space.shift
-    if s.action == MADVISE and mapped == to_page - from_page:
+    allowed, n = cur.core_allowed != 0, np.int64(0)
+    first_range, last_range = ranges_of(space, cur.target)
+    for k in range(first_range, last_range):
+        for page in range(max(from_page, space.first[k]), min(to_page, space.last[k])):
+            frame = frame_of_page(memory, space.base[k] + page - space.first[k])
+            if frame < 0:
+                continue
+            if s.action == STAT and s.meets_again == _U0:
+                if np.uint64(frame + 1) == s.last_applied:
+                    continue
+                s.last_applied = np.uint64(frame + 1)
+            if page_passes(s, filters, space, memory, access, frame, tick, allowed, tally, rejected):
+                frames[n], deals[n] = frame, np.uint64(page + space.deal[k])
+                n += 1
+    return n
+
+
+@inlined
+def mapped_pages(cur, space):
+    """How many pages of the current region are mapped, and how many it has."""
+    from_page = np.int64(cur.start >> space.shift)
+    to_page = np.int64((cur.end + (_U1 << space.shift) - _U1) >> space.shift)
+    mapped = np.int64(0)
+    first_range, last_range = ranges_of(space, cur.target)
+    for k in range(first_range, last_range):
+        mapped += max(min(to_page, space.last[k]) - max(from_page, space.first[k]), np.int64(0))
+    return mapped, to_page - from_page
+
+
+@inlined
+def migrate_virtual(cur, s, dests, memory, frames, deals, n, shift, tally):
+    """Migrate n pages of a process: a list for each destination, worked off in the order of destinations; how many moved.
+
+    With destinations a page's offset in its mapping decides, by a sum of weights of 32 bits, and a page that is there already
+    is on no list; without, all go to the scheme's target (``damos_va_migrate``).
+    """
+    moved = np.int64(0)
+    if s.dest_first == s.dest_last:
+        if s.target >= 0:
+            moved = migrate_list(memory, frames, n, s.target)
+            there = np.int64(0)
+            for k in range(n):
+                there += np.int64(node_of_frame(memory, frames[k]) == s.target)
+            tally.sz_there += np.uint64(there) << shift
+            tally.sz_no_frame += np.uint64(n - there - moved) << shift
+        return moved
+    total = _U0
+    for d in range(s.dest_first, s.dest_last):
+        total = (total + dests[d].weight) & LOW32
+    if total == _U0:
+        return moved
+    chosen, dealt = np.empty(n, np.int64), np.empty(n, np.int64)
+    for k in range(n):
+        rest, d = deals[k] % total, np.int64(s.dest_first)
+        while d < np.int64(s.dest_last) - 1 and rest >= dests[d].weight:
+            rest -= dests[d].weight
+            d += 1
+        dealt[k] = d
+        if node_of_frame(memory, frames[k]) == dests[d].node:
+            dealt[k] = -1
+            tally.sz_there += _U1 << shift
+    for d in range(s.dest_first, s.dest_last):
+        count = np.int64(0)
+        for k in range(n):
+            if dealt[k] == d:
+                chosen[count] = frames[k]
+                count += 1
+        done = migrate_list(memory, chosen, count, dests[d].node) if dests[d].node >= 0 else np.int64(0)
+        tally.sz_no_frame += np.uint64(count - done) << shift
+        moved += done
+    return moved
+
+
+@inlined
+def apply_vaddr(cur, s, filters, dests, space, memory, access, tick, tally, rejected):
+    """Built-in vaddr actions on the current region.
+
+    ``stat`` counts what passes. ``madvise`` takes the region where all of it is mapped; nothing follows from that here.
+    """
+    mapped, pages = mapped_pages(cur, space)
+    if s.action == MADVISE and mapped == pages:
         cur.applied = (cur.end - cur.start + _PAGE - _U1) & ~(_PAGE - _U1)
+    if access is not None:
+        if s.action == MIGRATE or (s.action == STAT and s.ops_first != s.ops_last):
+            frames, deals = np.empty(mapped, np.int64), np.empty(mapped, np.uint64)
+            n = virtual_frames(cur, s, filters, space, memory, access, tick, tally, rejected, frames, deals)
+            if s.action == STAT:
+                cur.passed = np.uint64(n) << space.shift
+            else:
+                tally.sz_resident += np.uint64(n) << space.shift
+                moved = migrate_virtual(cur, s, dests, memory, frames, deals, n, space.shift, tally)
+                cur.applied = np.uint64(moved) << space.shift
+                cur.elapsed = charge_clock(memory, moved, np.int64(0))
+
+
+@inlined
+def frame_at_page(space, page):
+    """Frame of a physical page number, -1 where there is no memory."""
+    for k in range(space.first.size):
+        if space.first[k] <= page < space.last[k]:
+            return space.base[k] + page - space.first[k]
+    return np.int64(-1)
+
+
+@inlined
+def walk_end(cur, s, space, memory, skipped):
+    """One past the last page that the walk over the current region meets.
+
+    From inside a folio the walk goes on at the folio's end (Linux up to 7.2: a folio's size further on), from where there is
+    no folio, or one that is passed over, 4 KiB further on: it then misses a folio of which the region covers less than that.
+    """
+    start, end = cur.start * space.unit, cur.end * space.unit
+    size = _U1 << space.shift
+    last = np.int64((end + size - _U1) >> space.shift)
+    if start % size == _U0 or s.heads_only != _U0:
+        return last
+    address = start
+    while address < end:
+        frame = frame_at_page(space, np.int64(address >> space.shift))
+        if frame >= 0 and get_bit(memory.lru_bits, frame) and np.uint64(frame + 1) != skipped:
+            if s.whole_steps == _U0:
+                return last
+            step = size
+        else:
+            step = _PAGE
+        if address + step >= end:
+            return np.int64(address >> space.shift) + 1
+        address += step
+        if address % size == _U0:
+            return last
+    return last
 
 
 @inlined
@@ -243,18 +369,24 @@ def apply_paddr(cur, s, filters, space, memory, access, tick, tally, rejected):
     """Built-in paddr actions on the current region: walk, filter, act.
 
     The kernel walks the whole region before it migrates. Pages only ever arrive on the target node, so looking at that
-    node's part first comes to the same: nothing that arrives is looked at. A folio that begins in the region before
-    and was looked up there (``last_applied``) is passed over; the last one is handled whole, however little of it the
-    region covers. `access` is None where no page has to be looked at and frames are taken lowest first: then every page
-    passes and may migrate, and nothing else is compiled.
+    node's part first comes to the same: nothing that arrives is looked at. Where they may arrive anywhere, all are looked at
+    first. A folio that the scheme's action looked at last in this pass (``last_applied``) is passed over; the last one of a
+    region is handled whole, however little of it the region covers. `access` is None where no page has to be looked at and
+    frames are taken lowest first: then every page passes and may migrate, and nothing else is compiled.
     """
     if s.action == UNSUPPORTED or (s.action == STAT and s.ops_first == s.ops_last):
         return
     from_page = np.int64((cur.start * space.unit) >> space.shift)
-    to_page = np.int64((cur.end * space.unit + (_U1 << space.shift) - _U1) >> space.shift)
-    last_applied, s.last_applied = s.last_applied, _U0
+    if s.heads_only != _U0 and (cur.start * space.unit) % (_U1 << space.shift) >= _PAGE:
+        from_page += 1
+    skipped, s.last_applied = s.last_applied, _U0
+    to_page = walk_end(cur, s, space, memory, skipped)
     passed, done = np.int64(0), np.int64(0)
     ahead = s.target if s.action == MIGRATE else np.int64(-1)
+    note_last(s, space, memory, from_page, to_page)
+    hidden = skipped != _U0 and get_bit(memory.lru_bits, np.int64(skipped) - 1)
+    if hidden:
+        hide_page(memory, np.int64(skipped) - 1, True)
     for j in range(-1, space.first.size):
         k = ahead if j < 0 else j
         if k < 0 or j == ahead:
@@ -263,10 +395,6 @@ def apply_paddr(cur, s, filters, space, memory, access, tick, tally, rejected):
         if a >= b:
             continue
         a, b = a + space.base[k] - space.first[k], b + space.base[k] - space.first[k]
-        if b == to_page + space.base[k] - space.first[k] and get_bit(memory.lru_bits, b - 1):
-            s.last_applied = np.uint64(b)
-        if np.uint64(a + 1) == last_applied:
-            a += 1
         here = count_resident(memory, a, b)
         if here == 0:
             continue
@@ -274,6 +402,8 @@ def apply_paddr(cur, s, filters, space, memory, access, tick, tally, rejected):
         if access is None:
             if s.target >= 0 and k != s.target:
                 handled = migrate_lowest(memory, k, a, b, here, s.target)
+        elif s.action == MIGRATE and ahead >= 0 and memory.node[ahead].anywhere:
+            break
         else:
             allowed = cur.core_allowed != 0
             let_by, handled = handle_pages(s, filters, space, memory, access, k, a, b, here, tick, allowed, tally, rejected)
@@ -286,6 +416,11 @@ def apply_paddr(cur, s, filters, space, memory, access, tick, tally, rejected):
                 tally.sz_there += left
             elif s.target >= 0:
                 tally.sz_no_frame += left
+    if access is not None:
+        if s.action == MIGRATE and ahead >= 0 and memory.node[ahead].anywhere:
+            passed, done = migrate_anywhere(cur, s, filters, space, memory, access, from_page, to_page, tick, tally, rejected)
+    if hidden:
+        hide_page(memory, np.int64(skipped) - 1, False)
     cur.passed = (np.uint64(passed) << space.shift) // space.unit
     cur.applied = (np.uint64(done) << space.shift) // space.unit
     if s.action == MIGRATE:
@@ -293,14 +428,58 @@ def apply_paddr(cur, s, filters, space, memory, access, tick, tally, rejected):
 
 
 @inlined
-def apply_builtin(cur, s, filters, space, memory, access, tick, tally, rejected):
+def note_last(s, space, memory, from_page, to_page):
+    """Remember the folio on the last frame of the walk, if there is one (``last_applied``)."""
+    frame = frame_at_page(space, to_page - 1)
+    if s.meets_again == _U0 and to_page > from_page and frame >= 0 and get_bit(memory.lru_bits, frame):
+        s.last_applied = np.uint64(frame + 1)
+
+
+@inlined
+def hide_page(memory, frame, hidden):
+    """Take the page on a frame out of sight of a walk, or put it back."""
+    if hidden:
+        clear_bit(memory.lru_bits, frame)
+        memory.lru_512[frame >> 9] -= np.uint16(1)
+        memory.lru_256k[frame >> 18] -= 1
+    else:
+        set_bit(memory.lru_bits, frame)
+        memory.lru_512[frame >> 9] += np.uint16(1)
+        memory.lru_256k[frame >> 18] += 1
+
+
+@inlined
+def migrate_anywhere(cur, s, filters, space, memory, access, from_page, to_page, tick, tally, rejected):
+    """Migrate the region's pages where they may end up on any node, all of them looked up first: how many passed and moved."""
+    allowed, n, looked = cur.core_allowed != 0, np.int64(0), np.int64(0)
+    chosen = np.empty(max(to_page - from_page, np.int64(0)), np.int64)
+    for k in range(space.first.size):
+        a, b = max(from_page, space.first[k]), min(to_page, space.last[k])
+        if a < b:
+            a, b = a + space.base[k] - space.first[k], b + space.base[k] - space.first[k]
+            here = count_resident(memory, a, b)
+            looked += here
+            if here > 0:
+                n += passing_frames(s, filters, space, memory, access, a, b, tick, allowed, tally, rejected, chosen[n:])
+    there = np.int64(0)
+    for k in range(n):
+        there += np.int64(node_of_frame(memory, chosen[k]) == s.target)
+    moved = migrate_list(memory, chosen, n, s.target)
+    tally.sz_resident += np.uint64(looked) << space.shift
+    tally.sz_there += np.uint64(there) << space.shift
+    tally.sz_no_frame += np.uint64(n - there - moved) << space.shift
+    return n, moved
+
+
+@inlined
+def apply_builtin(cur, s, filters, dests, space, memory, access, tick, tally, rejected):
     """Carry out the actions that need nobody else on the current region; sets applied, passed and elapsed.
 
     `access` is None where no page has to be looked at.
     """
     cur.applied = cur.passed = cur.elapsed = _U0
     if space.virtual:
-        apply_vaddr(cur, s, filters, space, memory, access, tick, tally, rejected)
+        apply_vaddr(cur, s, filters, dests, space, memory, access, tick, tally, rejected)
     else:
         apply_paddr(cur, s, filters, space, memory, access, tick, tally, rejected)
 
@@ -316,7 +495,7 @@ def apply_pass(control, r, ptr, out, out_ptr, stack, merge_limit, space, memory,
     visited in the same pass.
     """
     cur, window, schemes, filters = control.cursor[0], control.window[0], control.scheme, control.filter
-    rejected = control.rejected
+    rejected, dests = control.rejected, control.dest
     while True:
         if cur.phase == FETCH:
             if cur.n_out == out.start.size:
@@ -369,7 +548,7 @@ def apply_pass(control, r, ptr, out, out_ptr, stack, merge_limit, space, memory,
                     cur.phase = RESUME
                     return CALL
                 if act:
-                    apply_builtin(cur, s, filters, space, memory, access, window.tick, tally, rejected)
+                    apply_builtin(cur, s, filters, dests, space, memory, access, window.tick, tally, rejected)
             else:
                 cur.phase = VISIT
                 act = True
@@ -396,6 +575,6 @@ def apply_pass(control, r, ptr, out, out_ptr, stack, merge_limit, space, memory,
 
 
 @kernel
-def apply_one(cur, s, filters, space, memory, access, tick, tally, rejected):
+def apply_one(cur, s, filters, dests, space, memory, access, tick, tally, rejected):
     """Carry out one built-in action on the cursor's region, for callers that decide region by region."""
-    apply_builtin(cur, s, filters, space, memory, access, tick, tally, rejected)
+    apply_builtin(cur, s, filters, dests, space, memory, access, tick, tally, rejected)

@@ -35,7 +35,7 @@ NODE = np.dtype(
     [
         ("free", "i8"), ("total", "i8"), ("lru", "i8"), ("reserve", "i8"), ("hint", "i8"), ("head", "i8"), ("tail", "i8"),
         ("migrated_in", "i8"), ("migrated_out", "i8"), ("alloc_failed", "i8"), ("policy", "i8"), ("try_all", "i8"),
-        ("key", "u8"), ("active", "i8"),
+        ("key", "u8"), ("active", "i8"), ("anywhere", "i8"),
     ]
 )  # fmt: skip
 Nodes = Annotated[Any, Column(NODE)]
@@ -73,7 +73,7 @@ class Regions(Bundle):
 class Scratch(Bundle):
     """Room for one pass over the regions; the first three columns are the sampled pages', the others the draws'."""
 
-    place: I64s  # frame or logical page, -1 = none
+    place: I64s  # frame or (virtual) logical page, -1 = none
     record: U64s
     limit: U64s  # threshold of the page's rate
     shift: I64s  # from page number to place, for a region inside one range of its space
@@ -128,7 +128,10 @@ class Space(Bundle):
     first: I64s  # [ranges], first page number of the range
     last: I64s  # [ranges], one past its last page number
     base: I64s  # [ranges], frame or logical page of the first page
+    deal: I64s  # [ranges], what a page number plus this is dealt to weighted destinations by: its offset in folios; virtual
+    ptr: I64s  # [targets + 1], where the ranges of each target's process begin; physical: [0, ranges] for all of them
     virtual: Flag  # base is a logical page
+    heads: Flag  # a folio is seen at its first 4 KiB only
     unit: U64  # bytes per core address unit
     shift: U64  # binary logarithm of the bytes of a page (of a folio, where memory consists of larger ones)
 
@@ -165,8 +168,12 @@ SCHEME = np.dtype(
         "weight_nr", "weight_age", "score", "fail_num", "fail_denom", "max_nr_snapshots",
         "nr_tried", "sz_tried", "nr_applied", "sz_applied", "sz_ops_filter_passed", "qt_exceeds", "nr_snapshots",
         "last_applied", "keep_age", "core_first", "core_last", "core_reject", "ops_first", "ops_last", "ops_reject",
+        "dest_first", "dest_last", "whole_steps", "meets_again", "heads_only",
     )] + [("action", "i8"), ("target", "i8")]
 )  # fmt: skip
+"""``whole_steps``: the walk over folios goes on a folio's size behind where it is, rather than at the folio's end.
+``meets_again``: an operation handles a folio as often as it meets it, rather than to pass over the last one of a pass.
+``heads_only``: a folio is met at its first 4 KiB only."""
 FUNNEL = np.dtype([(name, "u8") for name in (
     "nr_due", "nr_inactive", "nr_restarted", "sz_matched", "sz_but_size", "sz_but_rate", "sz_but_age", "top_rate",
     "top_age", "sz_dropped", "sz_resident", "sz_there", "sz_young", "sz_first_look", "sz_no_frame", "sz_early_exit",
@@ -186,6 +193,12 @@ STAT, MIGRATE, LRU_PRIO, LRU_DEPRIO, PAGEOUT, EXTERNAL, UNSUPPORTED, MADVISE, MA
 
 FILTER = np.dtype([("type", "i8"), ("matching", "u8"), ("allow", "u8"), ("start", "u8"), ("end", "u8"), ("index", "i8")])
 ADDR, TARGET, ANON, IS_ACTIVE, MEMCG, YOUNG, HUGEPAGE_SIZE, UNMAPPED = 0, 1, 2, 3, 4, 5, 6, 7
+
+AT, SIZE, ACCESSED = 0, 1, 2
+"""In a glance (i64[3]), what a kernel that repeats its last answer remembers: byte address, bytes of the folio, accessed."""
+
+DEST = np.dtype([("node", "i8"), ("weight", "u8")])
+"""A weighted destination: its node's index, -1 where the machine has no such node."""
 
 WINDOW = np.dtype(
     [
@@ -230,6 +243,7 @@ class Control(Bundle):
 
     scheme: Annotated[Any, Column(SCHEME)]  # [schemes]
     filter: Annotated[Any, Column(FILTER)]  # [filters], at least one
+    dest: Annotated[Any, Column(DEST)]  # [destinations of all schemes]
     window: Annotated[Any, Column(WINDOW)]  # [1]
     cursor: Annotated[Any, Column(CURSOR)]  # [1]
     event: Annotated[Any, Column(EVENT)]  # [capacity], regions handed to actions since they were last taken

@@ -74,7 +74,7 @@ class Scenario(Checked):
         if chosen and self.workload.tick_chosen:
             return chosen, 1
         counted_us = chosen or _shortest_sample_us(self)
-        most_us = min(map(_shortest_sample_us, (self, *(s for _, s in self._changed()))))
+        most_us = min(map(_shortest_sample_us, (self, *(s for _, s, _ in self._changed()))))
         if counted_us <= most_us:
             return counted_us, 1
         low = (k for k in range(1, math.isqrt(counted_us) + 1) if counted_us % k == 0)
@@ -116,7 +116,7 @@ class Scenario(Checked):
             pass
 
     def stages(self) -> Iterator[tuple[int, Scenario]]:
-        """Yield (microseconds, scenario from then on) for every event and commit, in order; the tick stays.
+        """Yield (microseconds, scenario from then on) for every time at which something changes; the tick stays.
 
         At the same time events come before commits, each in the order in which they are listed.
 
@@ -125,22 +125,35 @@ class Scenario(Checked):
         InputError
             If an event's path or value does not fit, or a commit is refused, naming it.
         """
-        changes = bool(self.events or self.commits)
-        workload = self.timed_workload if changes else self.workload
-        for at_us, now in self._changed():
-            yield at_us, now.replace(workload=workload.replace(vmas=now.workload.vmas))
+        steps = [*self.steps()]
+        for k, (at_us, now, _) in enumerate(steps):
+            if k + 1 == len(steps) or steps[k + 1][0] > at_us:
+                yield at_us, now
 
-    def _changed(self) -> Iterator[tuple[int, Scenario]]:
+    def steps(self) -> Iterator[tuple[int, Scenario, int | None]]:
+        """Yield what `stages` does, each commit by itself, and which context it is for: None for events.
+
+        Events of the same time are one step: that is how parameters are written and then committed together.
+        """
+        workload = self.timed_workload if self.events or self.commits else self.workload
+        for at_us, now, context in self._changed():
+            yield at_us, now.replace(workload=workload.replace(vmas=now.workload.vmas)), context
+
+    def _changed(self) -> Iterator[tuple[int, Scenario, int | None]]:
         now = self.replace(events=(), commits=()) if self.events or self.commits else self
         listed: list[tuple[str, Event | Commit]] = [(f"events[{i}]", change) for i, change in enumerate(self.events)]
         listed += [(f"commits[{i}]", change) for i, change in enumerate(self.commits)]
-        for where, change in sorted(listed, key=lambda each: each[1].at_us):
+        listed.sort(key=lambda each: each[1].at_us)
+        for i, (where, change) in enumerate(listed):
             try:
                 before, now = now, change.applied(now)
                 need_commit(before.contexts, now.contexts)
             except InputError as error:
                 raise error.under(where) from None
-            yield change.at_us, now
+            if isinstance(change, Commit):
+                yield change.at_us, now, change.context
+            elif i + 1 == len(listed) or (later := listed[i + 1][1]).at_us > change.at_us or isinstance(later, Commit):
+                yield change.at_us, now, None
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any], where: str = "") -> Self:

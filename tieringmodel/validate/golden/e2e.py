@@ -122,7 +122,7 @@ class Trace:
         target = np.repeat(np.arange(r.ptr.size - 1), np.diff(r.ptr))
         self.rows[name].append(
             {
-                "tick": np.full(n, self.tick),
+                "tick": np.full(n, k.tick),
                 "ctx": np.full(n, k.index),
                 "target": target,
                 "start": r.now.start[:n] // np.uint64(PAGE_SZ),
@@ -142,7 +142,7 @@ class Trace:
         n = len(events)
         self.rows["events"].append(
             {
-                "tick": np.full(n, self.tick),
+                "tick": np.full(n, kdamond.tick),
                 "ctx": np.full(n, kdamond.index),
                 "scheme": events["scheme"].copy(),
                 "target": events["target"].copy(),
@@ -161,12 +161,12 @@ class Trace:
         """Record schemes, goals and nodes at the end of the body."""
         k = kdamond
         if aggregation:
-            self.drawn(k, split_site(k), self.tick)
+            self.drawn(k, split_site(k), k.tick)
             self.regions("regB", k)
         for i, (row, quota) in enumerate(zip(k.schemes, k.quotas, strict=True)):
             self.rows["scheme"].append(
                 {
-                    "tick": self.tick, "ctx": k.index, "scheme": i, "esz": row["esz"], "esz_bp": quota.esz_bp,
+                    "tick": k.tick, "ctx": k.index, "scheme": i, "esz": row["esz"], "esz_bp": quota.esz_bp,
                     "charged_sz": row["charged_sz"], "total_charged_sz": quota.total_charged_sz,
                     "total_charged_ns": row["total_charged_ns"], "charged_from_jiffies": quota.charged_from,
                     "charge_target_plus1": row["charge_target"], "charge_addr_from": row["charge_addr"],
@@ -178,7 +178,7 @@ class Trace:
             for j, (value, target) in enumerate(self._handed(k, i, quota.goals)):
                 self.rows["goal"].append(
                     {
-                        "tick": self.tick,
+                        "tick": k.tick,
                         "ctx": k.index,
                         "scheme": i,
                         "goal": j,
@@ -215,7 +215,7 @@ class Trace:
         used, node = memory.used_pages(), memory.arrays.node
         self.rows["node"].append(
             {
-                "tick": self.tick,
+                "tick": k.tick,
                 "ctx": k.index,
                 "used0": used[0],
                 "used1": used[1],
@@ -243,6 +243,7 @@ class _TickEngine(Engine):
     """The engine with `Trace` told of ticks and draws, and user input read by tick number."""
 
     trace: Trace
+    monitors_nothing = True
 
     def _prepare(self, k: Kdamond) -> None:
         super()._prepare(k)
@@ -253,18 +254,23 @@ class _TickEngine(Engine):
         # A lone context prepares and checks at once; in the kernel the loop body before has prepared.
         self.trace.drawn(k, SAMPLING, tick - 1)
 
-    def replay(self, ticks: int, trace: Trace) -> None:
+    def replay(self, run: Mapping[str, Any], trace: Trace) -> None:
         self.trace, self.owner_initial_crc32 = trace, self.memory.owner_crc32()
         for k in self.kdamonds:
-            k.input_now = lambda k=k: k.tick  # type: ignore[method-assign,misc]
+            if not run.get("clocked"):
+                k.input_now = lambda k=k: k.tick  # type: ignore[method-assign,misc]
             k.on_due = trace.due
             trace.regions("regB", k)
+
+        if run.get("clocked"):
+            self.run_to(run["duration_us"] * 1000)
+            return
 
         def begin(tick: int) -> None:
             trace.tick = tick
             self._fire(tick * 1000)  # the times of what changes are ticks
 
-        self.run_lockstep(ticks, begin)
+        self.run_lockstep(run["ticks"], begin)
 
 
 def replay(run: Mapping[str, Any], rngs: list[Rng] | None = None) -> tuple[_TickEngine, Trace]:
@@ -280,7 +286,7 @@ def replay(run: Mapping[str, Any], rngs: list[Rng] | None = None) -> tuple[_Tick
     trace = Trace()
     streams = rngs or [kernel_rng(c["seed"]) for c in run["ctxs"]]
     engine = _TickEngine(scenario_of(run), rngs=streams, observer=trace)
-    engine.replay(run["ticks"], trace)
+    engine.replay(run, trace)
     return engine, trace
 
 
