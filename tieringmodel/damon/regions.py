@@ -227,9 +227,9 @@ class RegionSet(Stored):
 
     def sums_bp(self, window: Any) -> npt.NDArray[np.uint32]:
         """Return the stored moving sum of every region, in bp, uint32 (n,), as of a WINDOW record."""
-        n, bp = self.n, np.uint32(10_000)
-        lost = np.uint32(int(window["gone"]) % 2**32) * (self.now.last[:n] * bp // np.uint32(window["samples"]))
-        return np.asarray(self.now.sum_bp[:n] - lost + self.now.nr[:n] * bp)
+        out = np.zeros(self.n, np.uint32)
+        rk.stored_sums(self.now, self.n, window, out)
+        return out
 
     def reset_aggregated(self, window: Any = None, fix_sums: bool = True) -> None:
         """Remember the finished window's counts and start the next at zero (``kdamond_reset_aggregated``).

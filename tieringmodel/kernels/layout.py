@@ -66,7 +66,7 @@ class Regions(Bundle):
     last: U32s  # last_nr_accesses
     age: U32s
     sum_bp: U32s = field(default_factory=lambda: np.zeros(0, np.uint32))  # [0] unless the kernel's code is an older one:
-    # what the stored moving sum is made of, see `scoring.stored_sum`
+    # what the stored moving sum is made of, see `regions.stored_bp`
 
 
 @bundle

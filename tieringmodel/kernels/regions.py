@@ -33,6 +33,23 @@ def lost_bp(last, window):
 
 
 @inlined
+def stored_bp(nr, last, sum_bp, window):
+    """The running moving sum that kernels up to 7.2 store in each region: every sample moves it, in bp of 32 bits.
+
+    Between the times at which something else sets it, it is what it then was without its accesses, `sum_bp`, plus those of
+    the window, minus what it lost since. So samples need not touch it.
+    """
+    return (np.uint64(sum_bp) - lost_bp(last, window) + np.uint64(nr) * _BP) & _LOW32
+
+
+@kernel
+def stored_sums(r, n, window, out):
+    """Write the stored moving sums of n regions, in bp, to `out` (u32[n])."""
+    for i in range(n):
+        out[i] = np.uint32(stored_bp(r.nr[i], r.last[i], r.sum_bp[i], window))
+
+
+@inlined
 def merge_two(r, left, right, rules, window):
     """Merge entry `right` into `left`: size-weighted, truncated means; ``last`` stays the left one's.
 

@@ -8,7 +8,7 @@ from ._jit import inlined, kernel
 from .bits import clz, count_range
 from .integer import mult_frac
 from .layout import ADDR, COLD, HOT
-from .regions import align_down, lost_bp
+from .regions import align_down, stored_bp
 
 _U0, _U1, _U10000 = np.uint64(0), np.uint64(1), np.uint64(10_000)
 _U99, _U100 = np.uint64(99), np.uint64(100)
@@ -24,21 +24,11 @@ def mvsum(nr, last, left_bp):
 
 
 @inlined
-def stored_sum(nr, last, sum_bp, window):
-    """The running moving sum that kernels up to 7.2 store in each region: every sample moves it, in bp of 32 bits.
-
-    Between the times at which something else sets it, it is what it then was without its accesses, `sum_bp`, plus those of
-    the window, minus what it lost since. So samples need not touch it.
-    """
-    return ((np.uint64(sum_bp) - lost_bp(last, window) + np.uint64(nr) * _U10000) & _MASK32) // _U10000
-
-
-@inlined
 def moving_sum_of(cur, window, rules):
     """The moving sum that schemes see of the current region: on demand (7.3), or the stored one."""
     if rules is not None:
         if rules.stored_sum:
-            return stored_sum(cur.nr, cur.last, cur.sum_bp, window)
+            return stored_bp(cur.nr, cur.last, cur.sum_bp, window) // _U10000
     return mvsum(cur.nr, cur.last, window.left_bp)
 
 
@@ -47,7 +37,7 @@ def moving_sum_at(r, i, window, rules):
     """The moving sum that schemes see of entry i."""
     if rules is not None:
         if rules.stored_sum:
-            return stored_sum(r.nr[i], r.last[i], r.sum_bp[i], window)
+            return stored_bp(r.nr[i], r.last[i], r.sum_bp[i], window) // _U10000
     return mvsum(r.nr[i], r.last[i], window.left_bp)
 
 
