@@ -12,7 +12,6 @@ from small import MIB, pull, scenario
 
 import tieringmodel as tm
 from tieringmodel.damon import goals
-from tieringmodel.damon.commit import commit
 from tieringmodel.damon.early_exit import EarlyExit
 from tieringmodel.damon.intervals import intervals_score
 from tieringmodel.damon.kdamond import Kdamond
@@ -293,16 +292,16 @@ def test_virtual_addresses_are_sampled_on_the_frames_of_their_pages() -> None:
 # ---- committing -------------------------------------------------------------------------------------------------------
 
 
-def recommit(k: Kdamond, context: tm.Context, ranges: Any = None) -> None:
-    spans = ranges or [[(r[0][0], r[-1][1])] for r in k.regions.rows()]
-    commit(k, context, {}, spans)
+def recommit(engine: Engine, context: tm.Context, targets: int | None = None) -> Kdamond:
+    engine.request(0, context, targets)(engine.kdamonds[0])
+    return engine.kdamonds[0]
 
 
 @pytest.mark.parametrize(("esz0", "esz", "limited"), [("bypass", 0, 0), ("bypass", 1, 1), ("stop", 0, 1), ("stop", 1, 1)])
 def test_only_the_bypass_reads_a_quota_of_0_as_none_when_committed(esz0: str, esz: int, limited: int) -> None:
-    k = Engine(scenario(pull(esz0=esz0)), 1).kdamonds[0]
-    k.schemes["esz"] = esz
-    recommit(k, k.context)
+    engine = Engine(scenario(pull(esz0=esz0)), 1)
+    engine.kdamonds[0].schemes["esz"] = esz
+    k = recommit(engine, engine.scenario.contexts[0])
     assert (int(k.schemes["quota_set"][0]), int(k.schemes["esz"][0])) == (limited, esz)
 
 
@@ -326,8 +325,9 @@ def test_intervals_are_tuned_after_every_so_many_aggregations(monkeypatch: pytes
 
 
 def test_schemes_that_are_gone_leave_nothing_behind() -> None:
-    k = Engine(scenario(pull(), pull(), pull()), 1).kdamonds[0]
-    recommit(k, k.context.replace(schemes=k.context.schemes[:1]))
+    engine = Engine(scenario(pull(), pull(), pull()), 1)
+    context = engine.scenario.contexts[0]
+    k = recommit(engine, context.replace(schemes=context.schemes[:1]))
     assert [len(x) for x in (k.next_apply, k.quotas, k.schemes, k.context.schemes)] == [1, 1, 1, 1]
 
 
@@ -335,9 +335,9 @@ def test_a_target_that_is_new_begins_with_its_range() -> None:
     vmas = (tm.Vma(0, 4096, 1 << 40),)
     half = (1 << 40) + 2048 * 4096
     one = tm.Context(ops="vaddr", targets=(tm.Target(((1 << 40, half),)),))
-    k = Engine(scenario(contexts=(one,), vmas=vmas), 1).kdamonds[0]
-    before = k.regions.rows()
-    recommit(k, k.context, [[(1 << 40, half)], [(half, half + 4096)]])
+    engine = Engine(scenario(contexts=(one,), vmas=vmas), 1)
+    before = engine.kdamonds[0].regions.rows()
+    k = recommit(engine, one.replace(targets=(*one.targets, tm.Target(((half, half + 4096),)))), 1)
     after = k.regions.rows()
     assert after[0] == before[0]
     assert [tuple(r[:2]) for r in after[1]] == [(half, half + 4096)]

@@ -399,12 +399,12 @@ class Kdamond(Stored):
         """Adapt the sampling interval to the observed access events (``kdamond_tune_intervals``)."""
         tuned = tuned_attrs(self.attrs, self.regions, self.aggr_samples, self.rules)
         if tuned:
-            self.set_attrs(tuned)
+            self.set_attrs(tuned, aggregating=False)
 
-    def set_attrs(self, new: Attrs) -> None:
+    def set_attrs(self, new: Attrs, aggregating: bool | None = None) -> None:
         """Take over new attributes (``damon_set_attrs``): timers restart, results are converted to the new units."""
         old = self.attrs
-        aggregating = self.passed < self.next_aggregation
+        aggregating = self.passed < self.next_aggregation if aggregating is None else aggregating
         self.next_aggregation = self.passed + new.aggr_us // new.sample_us
         self.next_ops_update = self.passed + new.update_us // new.sample_us
         samples = np.uint64(nr_samples(old.sample_us, old.aggr_us)), np.uint64(nr_samples(new.sample_us, new.aggr_us))

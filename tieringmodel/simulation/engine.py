@@ -407,12 +407,14 @@ class Engine:
     def _request_at(self, i: int, stage: int) -> Request:
         """Return the request to commit context i as a stage has it.
 
-        A commit fits the targets to their ranges, an event only where it is about targets.
+        A commit fits the targets to their ranges, an event only where it is about targets; there a target without ranges has,
+        where addresses are physical, the whole machine.
         """
         _, scenario, committed = self.all_stages[stage]
         before = self.all_stages[stage - 1][1] if stage else self.given
         old, new = before.contexts[i].targets, scenario.contexts[i].targets
-        return self.request(i, scenario.contexts[i], None if committed is None and old == new else len(old), stage)
+        kept = None if committed is None and old == new else len(old) if committed is not None else 0
+        return self.request(i, scenario.contexts[i], kept, stage)
 
     def request(self, i: int, context: Context, targets: int | None, stage: int = -1) -> Request:
         """Return a request to commit what a context shall be.
@@ -424,8 +426,8 @@ class Engine:
         context : Context
             What it shall be.
         targets : int or None
-            How many targets it has before, all of which are fitted to their ranges; None leaves regions as they are. One
-            without ranges stays as it is; where it is new, and its addresses physical, it gets the whole machine.
+            None leaves regions as they are. Else targets are fitted to their ranges. Those without ranges stay as they are if
+            they are among the first so many, or if their addresses are virtual; others get the whole machine.
         stage : int
             The stage that asks for it.
 
