@@ -442,7 +442,7 @@ class Kdamond(Stored):
         return MetricView(
             self.memory, self.regions.now, self.regions.n, self.schemes[scheme], self.window(), self.space,
             self.input_now(), self.context.ops, int(self.schemes[scheme]["esz"]), s.quota.goal_tuner,
-            self.access.memcg_classes, *own, self.regions.rules,
+            self.access.memcg_classes, *own, self.rules, self.regions.rules,
         )  # fmt: skip
 
     def input_now(self) -> int:
