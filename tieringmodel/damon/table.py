@@ -92,8 +92,15 @@ def operations(context: Context) -> str:
     return "paddr" if context.ops == "paddr" else "vaddr"
 
 
-def builtin_action(context: Context, action: str) -> int:
-    """Return the code of an action that the application pass carries out itself, UNSUPPORTED for the others."""
+def builtin_action(context: Context, action: str, rules: Rules) -> int:
+    """Return the code of an action that the application pass carries out itself, UNSUPPORTED for the others.
+
+    Without a walk over pages ``stat`` does nothing that is seen.
+    """
+    if action == "stat" and not rules.stat_walk:
+        return L.UNSUPPORTED
+    if action == "lru_prio" and not rules.lru_prio_activate and operations(context) == "paddr":
+        return L.MARK_ACCESSED
     return _ACTION[operations(context)].get(action, L.UNSUPPORTED)
 
 
@@ -162,7 +169,7 @@ def build(
         dests += [(index_of(d.id), d.weight) for d in scheme.dests]
         row["whole_steps"], row["meets_again"] = not rules.folio_end, not rules.last_applied
         row["heads_only"] = not rules.tail_pages
-        row["action"] = L.EXTERNAL if i in external else builtin_action(context, scheme.action)
+        row["action"] = L.EXTERNAL if i in external else builtin_action(context, scheme.action, rules)
     filters = records(max(len(rows), 1), L.FILTER)
     for k, values in enumerate(rows):
         filters[k] = values
