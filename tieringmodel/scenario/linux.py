@@ -103,6 +103,8 @@ RULES = (
 SWITCHES = tuple(rule.switch for rule in RULES)
 UNDONE = {"thisnode": ("6.17", "7.3")}
 """Changes that mainline had from the start, but not in the releases from the first up to before the second."""
+VA_MIGRATE = (6, 17)
+"""The first release in which migrating actions are carried out in virtual address spaces."""
 _ONLY_WITH = {"node_mem_extremes": "6.16", "temporal_huge_sz": "7.1", "commit_eligible_nid": "7.2"}
 """Rules about something that came with a release: before it there is nothing to switch."""
 
@@ -113,7 +115,10 @@ def version(name: str) -> tuple[int, ...]:
 
 
 class _Rules:
-    """What a kernel does: a truth value for each of `SWITCHES`; true = it has the change."""
+    """What a kernel does: a truth value for each of `SWITCHES`; true = it has the change.
+
+    Beside them ``va_migrate``: the operations of virtual addresses carry out migration. Before that they take it and do nothing.
+    """
 
     if TYPE_CHECKING:
 
@@ -127,7 +132,7 @@ class _Rules:
 if TYPE_CHECKING:
     Rules = _Rules
 else:
-    Rules = NamedTuple("Rules", [(switch, bool) for switch in SWITCHES])
+    Rules = NamedTuple("Rules", [(name, bool) for name in (*SWITCHES, "va_migrate")])
 
 
 def _switch_of_base(rule: Rule, release: str) -> bool | None:
@@ -241,7 +246,7 @@ else:
 @cache
 def _rules(release: str, switches: tuple[tuple[str, bool], ...]) -> Rules:
     known = {name: value is not False for name, value in rules_of_release(release).items()}
-    return Rules(**(known | dict(switches)))
+    return Rules(**(known | dict(switches)), va_migrate=version(release) >= VA_MIGRATE)
 
 
 def _not_modelled(name: str) -> tuple[str, str]:
