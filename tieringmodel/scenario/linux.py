@@ -117,10 +117,12 @@ def version(name: str) -> tuple[int, ...]:
 class _Rules:
     """What a kernel does: a truth value for each of `SWITCHES`; true = it has the change.
 
-    Beside them ``va_migrate``: the operations of virtual addresses carry out migration. Before that they take it and do nothing.
+    Beside them ``va_migrate``: whether migration is carried out in virtual address spaces, or taken and not done.
     """
 
     if TYPE_CHECKING:
+
+        def __init__(self, **switches: bool) -> None: ...
 
         def __getattr__(self, name: str) -> bool: ...
 
