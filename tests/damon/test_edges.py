@@ -206,10 +206,10 @@ def test_what_is_inside_of_an_exit_is_told_when_a_pass_begins() -> None:
 
 
 def matches(k: Kdamond, *rows: list[int]) -> list[bool]:
-    """Whether regions of [start, end, nr, last, age] match the scheme of a kdamond now."""
-    k.regions, out = RegionSet([list(rows)]), np.zeros(len(rows), np.bool_)
+    """Whether regions of [start, end, nr, last, age, ...] match the scheme of a kdamond now."""
+    k.regions, out = RegionSet([list(rows)], k.compiled), np.zeros(len(rows), np.bool_)
     view = k.view(0)
-    scoring.matching_regions(view.regions, view.n, view.scheme, view.window, out)
+    scoring.matching_regions(view.regions, view.n, view.scheme, view.window, view.compiled, out)
     return out.tolist()
 
 
@@ -233,7 +233,7 @@ def test_the_stored_moving_sum_loses_a_length_th_per_sample_in_truncated_bp(left
     expected = (last * 10_000 - (20 - left) * (last * 10_000 // 20) + nr * 10_000) // 10_000
     for bound, found in (expected, True), (expected + 1, False):
         k.schemes["min_nr"] = bound
-        assert matches(k, [0, 4096, nr, last, 0]) == [found]
+        assert matches(k, [0, 4096, nr, last, 0, last * 10_000]) == [found]
 
 
 def test_a_set_of_many_regions_is_kept_whole() -> None:

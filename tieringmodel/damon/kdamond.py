@@ -14,7 +14,7 @@ from ..kernels import apply, draws, sampling, scoring
 from ..kernels import layout as L
 from ..kernels import regions as rk
 from ..kernels._jit import records
-from ..kernels.older import compiled_rules
+from ..kernels.older import Older, compiled_rules
 from ..memory.physical import PhysicalMemory
 from ..scenario import Attrs, Context
 from ..scenario.linux import Rules, default_rules
@@ -154,8 +154,7 @@ class Kdamond(Stored):
         self.attrs = context.attrs
         self.aggr_samples = nr_samples(self.attrs.sample_us, self.attrs.aggr_us)
         self.min_sz = context.min_region_sz
-        stored = context.moving_sum == "stored" or not (context.moving_sum or self.rules.mvsum_on_demand)
-        self.compiled = compiled_rules(self.rules, stored)
+        self.compiled = self._compiled(context)
         self.rng.state[draws.ONE_DRAW] = not self.rules.ctx_rnd_state
         self.regions = RegionSet([set_regions([], r, self.min_sz) for r in ranges], self.compiled)
         self.processes: list[list[tuple[int, int]]] = []
@@ -202,6 +201,8 @@ class Kdamond(Stored):
         self.funnel, self.rejected = funnel, self.rejected if same else np.zeros(len(filters), np.uint64)
         self.context, self.schemes, self.filters, self.actions = context, rows, filters, external
         self._window_of = None
+        self.compiled = self._compiled(context)
+        self.regions = self.regions.under(self.compiled)
         self.rmap_walks = self.rmap_walks[:kept] + [0] * (len(rows) - kept)
         self.next_apply = self.next_apply[:kept] + [self.passed + self.apply_period(i) for i in range(kept, len(rows))]
         self.watched = any(s.watermarks.metric != "none" or not s.enabled for s in context.schemes)
@@ -211,6 +212,11 @@ class Kdamond(Stored):
         self.control = L.Control(rows, filters, dests, *own)
         lowest = self.memory.machine.allocator == "lowest" and not self.memory.arrays.node["anywhere"].any()
         self._looks = not (lowest and all(table.acts_on_whole_regions(row, self.space.virtual) for row in rows))
+
+    def _compiled(self, context: Context) -> Older | None:
+        """Return what kernels take as `rules` for a context."""
+        stored = context.moving_sum == "stored" or not (context.moving_sum or self.rules.mvsum_on_demand)
+        return compiled_rules(self.rules, stored)
 
     def state(self) -> dict[str, Any]:
         """Return what the kdamond remembers between two events, but for a request that waits (see `Stored.state`)."""

@@ -128,7 +128,7 @@ class RegionSet(Stored):
         self._names = (*COLUMNS, SUM) if self._sums else COLUMNS
         rows = [row for t in targets for row in t]
         ptr = np.concatenate(([0], np.cumsum([len(t) for t in targets]))).astype(np.int64)
-        self._hold([[row[k] if k < len(row) else 0 for row in rows] for k in range(len(self._names))], ptr)
+        self._hold([[row[k] if k < max(len(row), len(COLUMNS)) else 0 for row in rows] for k in range(len(self._names))], ptr)
 
     def _hold(self, columns: Sequence[Any], ptr: npt.NDArray[np.int64]) -> None:
         n = int(ptr[-1])
@@ -137,6 +137,17 @@ class RegionSet(Stored):
         for to, column in zip(self._kept(self.now), columns, strict=True):
             to[:n] = column
         self.total = int(self.sizes().sum())
+
+    def under(self, rules: Older | None) -> RegionSet:
+        """Return the regions for kernels that take these `rules`.
+
+        Sums that were not kept so far are what they would be had nothing but samples moved them since the window began.
+        """
+        if (rules and tuple(rules)) == (self.rules and tuple(self.rules)):
+            return self
+        kept = self.rules is not None and self.rules.stored_sum
+        rows = [[row if kept else [*row[:5], row[3] * 10_000 % 2**32] for row in t] for t in self.rows()]
+        return RegionSet(rows, rules)
 
     def _kept(self, r: Regions) -> list[npt.NDArray[Any]]:
         """Return the columns of region arrays that hold anything."""
