@@ -11,7 +11,9 @@ from small import scenario
 
 import tieringmodel as tm
 from tieringmodel.fields import with_path
+from tieringmodel.scenario.features import FEATURES
 from tieringmodel.scenario.linux import MAINLINE, NAMES, SHORT, default_rules, rules_of_release, version
+from tieringmodel.scenario.metrics import SHIPPED
 from tieringmodel.scenario.rules import ONLY_WITH, RECORDS, RULES, SEEN_FIRST, SWITCHES
 
 PAGE = (Path(__file__).parents[2] / "docs" / "theory" / "kernels.md").read_text(encoding="utf-8")
@@ -73,6 +75,15 @@ def test_a_record_has_what_mainline_had_and_what_was_backported(record: str) -> 
             assert has is (record in ("6.12.117", "7.3.4"))  # undone in 6.17
         elif has is not None:
             assert has is (came or backported), rule
+
+
+def test_the_page_lists_the_same_releases() -> None:
+    data: dict[str, set[str]] = {}
+    for feature, since in [*FEATURES.items(), *((m, facts.linux) for m, facts in SHIPPED.items() if facts.linux)]:
+        data.setdefault(since, set()).add(feature.removesuffix(" filter"))
+    page = {release: set(re.findall(r"`(\w+)`", here)) for release, here, *_ in table(6)}
+    assert {release: names for release, names in page.items() if names} == data
+    assert [*page] == sorted(page, key=version)
 
 
 # ---- names ------------------------------------------------------------------------------------------------------------

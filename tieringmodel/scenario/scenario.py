@@ -17,6 +17,7 @@ from ..rich_html import folded, table, titled
 from ..units import format_bytes
 from .commits import Commit, Event, need_commit
 from .context import Attrs, Context
+from .features import Used, check_features, features_of, is_in
 from .hardware import Machine
 from .linux import Kernel
 from .metrics import marked
@@ -74,7 +75,7 @@ class Scenario(Checked):
         if chosen and self.workload.tick_chosen:
             return chosen, 1
         counted_us = chosen or _shortest_sample_us(self)
-        most_us = min(map(_shortest_sample_us, (self, *(s for _, s in self._changed()))))
+        most_us = min(map(_shortest_sample_us, (self, *(s for *_, s in self.changes()))))
         if counted_us <= most_us:
             return counted_us, 1
         low = (k for k in range(1, math.isqrt(counted_us) + 1) if counted_us % k == 0)
@@ -112,8 +113,31 @@ class Scenario(Checked):
             for i, (before, at_us) in enumerate(pairwise(times_us), 1):
                 if at_us < before:
                     raise InputError(f"{what}[{i}].at_us", "lies before the one above", f"list {what} in order of time")
-        for _ in self._changed():
+        check_features(self.contexts, self.kernel)
+        for _ in self.changes():
             pass
+
+    def features(self) -> Iterator[Used]:
+        """Yield what the scenario uses that not every Linux has: path, feature, first release; events and commits included.
+
+        The model's own, which no kernel has, is left out: see `scenario.features.features_of`.
+
+        Examples
+        --------
+        >>> import tieringmodel as tm
+        >>> max(tm.load("rfc-40-60").features(), key=lambda used: used.since).feature
+        'node_eligible_mem_bp'
+        """
+        seen = set[tuple[str, str]]()
+        for where, _, now in (("", 0, self), *self.changes()):
+            for use in features_of(now.contexts):
+                if use[:2] not in seen:
+                    seen.add(use[:2])
+                    yield use._replace(path=f"{where}.{use.path}" if where else use.path)
+
+    def missing(self, kernel: Kernel | None = None) -> Iterator[Used]:
+        """Yield the features that a kernel lacks, by default the scenario's own."""
+        return (use for use in self.features() if not is_in(kernel or self.kernel, use))
 
     def stages(self) -> Iterator[tuple[int, Scenario]]:
         """Yield (microseconds, scenario from then on) for every event and commit, in order; the tick stays.
@@ -127,10 +151,11 @@ class Scenario(Checked):
         """
         changes = bool(self.events or self.commits)
         workload = self.timed_workload if changes else self.workload
-        for at_us, now in self._changed():
+        for _, at_us, now in self.changes():
             yield at_us, now.replace(workload=workload.replace(vmas=now.workload.vmas))
 
-    def _changed(self) -> Iterator[tuple[int, Scenario]]:
+    def changes(self) -> Iterator[tuple[str, int, Scenario]]:
+        """Yield (path, microseconds, scenario from then on) for every event and commit, as `stages` orders them."""
         now = self.replace(events=(), commits=()) if self.events or self.commits else self
         listed: list[tuple[str, Event | Commit]] = [(f"events[{i}]", change) for i, change in enumerate(self.events)]
         listed += [(f"commits[{i}]", change) for i, change in enumerate(self.commits)]
@@ -140,7 +165,7 @@ class Scenario(Checked):
                 need_commit(before.contexts, now.contexts)
             except InputError as error:
                 raise error.under(where) from None
-            yield change.at_us, now
+            yield where, change.at_us, now
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any], where: str = "") -> Self:
