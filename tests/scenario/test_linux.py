@@ -185,9 +185,9 @@ def test_a_switch_changes_its_rule_and_no_other() -> None:
     [
         ({"base": "6.18", "thisnod": True}, "kernel.thisnod: is not a known key; did you mean 'thisnode'"),
         ({"base": "6.18", "thisnode": 2}, "kernel.thisnode: 2 is not true or false"),
-        (618, "kernel: 618 is not a table"),
-        (6.18, "kernel: 6.18 is not a table"),
-        (["6.18"], "kernel: .* is not a table"),
+        (618, "kernel: 618 is neither text nor a table; write text in quotes, or a table of Kernel"),
+        (6.18, "kernel: 6.18 is neither text nor a table; write text in quotes"),
+        (["6.18"], "kernel: .* is neither text nor a table"),
     ],
 )
 def test_what_is_no_kernel_is_refused(given: object, said: str) -> None:

@@ -63,6 +63,8 @@ def _switch_of_base(rule: Rule, release: str) -> bool | None:
     return version(rule.since) <= now
 
 
+_WORD = {True: "on", False: "off"}
+_WORDS = {word: value for value, word in _WORD.items()}
 _STANDING = (
     {short: f": rules of {full}" for short, full in SHORT.items()}
     | {name: ": mainline rules, no vectors" for name in MAINLINE}
@@ -82,7 +84,7 @@ class _Kernel(Checked):
     """Which Linux runs: a release's rules, and switches that differ from it.
 
     ``base``: a release of `NAMES`; a short name stands for the release that was read. Every other field is a switch, left
-    out where the release decides. In a scenario a bare name does: ``kernel = "6.18"``.
+    out where the release decides. In a scenario a bare name does: ``kernel = "6.18"``, ``kernel = "6.18, thisnode on"``.
 
     Examples
     --------
@@ -148,12 +150,25 @@ class _Kernel(Checked):
         return f"Kernel({', '.join([repr(self.base), *(f'{name}={value}' for name, value in self.switches.items())])})"
 
     def _changed(self) -> list[str]:
-        return [f"{name} {'on' if value else 'off'}" for name, value in self.changed.items()]
+        return [f"{name} {_WORD[value]}" for name, value in self.changed.items()]
 
     @classmethod
     def from_text(cls, text: str) -> Self:
-        """Return the kernel of that name."""
-        return cls(text)
+        """Return the kernel of that name, or of a title: ``"6.18"``, ``"6.18.35, thisnode on"``."""
+        base, *given = (part.strip() for part in text.split(","))
+        switches = dict[str, bool]()
+        for part in given:
+            name, _, value = part.partition(" ")
+            if name not in SWITCHES:
+                raise InputError("base", f"{name!r} is no switch of a kernel", suggest(name, SWITCHES))
+            if value not in _WORDS:
+                raise InputError("base", f"{name} is neither on nor off", f"write '{name} on' or '{name} off'")
+            switches[name] = _WORDS[value]
+        try:
+            return cls(base, **switches)
+        except InputError as error:
+            what = error.what if error.where == "base" else f"{error.where} {error.what}"
+            raise InputError("base", what, error.remedy) from None
 
     def to_plain(self) -> Any:
         """Return the name alone where no switch was given, else a table."""
@@ -190,7 +205,7 @@ def _not_modelled(name: str) -> tuple[str, str]:
         near = SHORT.get(line, line)
         took = [(rule.switch, re.search(rf"\b{re.escape(line)}\.[^,]*", rule.backports)) for rule in RULES]
         taken = ", ".join(f"{switch} {found[0]}" for switch, found in took if found)
-        remedy = f"write {near!r}, or {{ base = {near!r}, SWITCH = false }} with each change that yours lacks"
+        remedy = f"write {near!r}, and 'SWITCH off' or SWITCH = false for each change that yours lacks"
         return f"{name!r} is not modelled, {near} of that line is", remedy + (f"; backports: {taken}" if taken else "")
     known = f"write one of {', '.join(NAMES)}"
     if version(name) < version(NAMES[0]):
