@@ -228,8 +228,19 @@ def test_presets():
     assert (goal.metric, goal.early_exit, goal.clamp) == ("node_sys_bp:v1-literal", "v1", "v1")
     assert (scheme.quota.goal_tuner, scheme.quota.esz0, seed.contexts[0].moving_sum) == ("consist", "bypass", "stored")
     assert preset(seed, "what-works").contexts == base.contexts
+    assert seed.kernel == preset(base, "what-works").kernel == tm.Kernel()
     with pytest.raises(tm.InputError, match="seed-faithful"):
         preset(base, "seed")
+
+
+@pytest.mark.parametrize(("kernel", "what_works"), [("6.12", "7.3.4"), ("7.2", "7.3.4"), ("7.3", "7.3"), ("next", "next")])
+def test_presets_of_other_kernels(kernel, what_works):
+    context = tm.Context(schemes=(tm.Scheme("migrate_hot", target_nid=0),))
+    base = tm.load("rfc-40-60").replace(contexts=(context,), kernel=kernel)
+    assert preset(base, "seed-faithful").kernel == tm.Kernel(kernel)
+    works = preset(base, "what-works")
+    assert works.kernel == tm.Kernel(what_works)
+    assert (works.contexts[0].schemes[0].quota.esz0, works.contexts[0].moving_sum) == ("", "")
 
 
 def test_three_nodes_five_three_two():

@@ -19,7 +19,8 @@ from ...errors import InputError
 from ...given_files import inside
 from ...interop.recording.tables import MOST_BYTES
 from ...scenario import Kernel
-from ...scenario.linux import NAMES, RECORDS
+from ...scenario.linux import NAMES
+from ...scenario.rules import RECORDS
 from ..case import Case
 
 FORMAT = "the formats are described in data/golden/README.md"
