@@ -13,12 +13,38 @@ from ..scenario import Kernel, Scenario, need_scenario
 from ..scenario.linux import NEXT
 from .concerning import concerning
 from .finding import LEVELS, RULES, Finding, Findings, Rule, format_findings, ordered, rule
-from .rules import clocks, destinations, direction, filters, metrics, monitors, opposing, patterns, quotas, tuners, unreachable
+from .rules import (
+    clocks,
+    destinations,
+    direction,
+    filters,
+    kernels,
+    metrics,
+    monitors,
+    opposing,
+    patterns,
+    quotas,
+    tuners,
+    unreachable,
+)
 from .wording import duration
 
 __all__ = ["LEVELS", "RULES", "Finding", "Findings", "Rule", "concerning", "format_findings", "lint", "rule"]
 
-_BUILT_IN = (clocks, destinations, direction, filters, metrics, monitors, opposing, patterns, quotas, unreachable, tuners)
+_BUILT_IN = (
+    clocks,
+    destinations,
+    direction,
+    filters,
+    metrics,
+    monitors,
+    opposing,
+    patterns,
+    quotas,
+    unreachable,
+    tuners,
+    kernels,
+)
 
 
 def lint(scenario: Scenario, *, rules: Iterable[Rule] | None = None) -> Findings:
@@ -63,6 +89,9 @@ def _findings(scenario: Scenario, rules: list[Rule]) -> Iterator[Finding]:
         for finding in here:
             key = finding.code, finding.path, finding.level
             if any(key in before for before in keys[:k]):
+                continue
+            if finding.path.startswith(("events[", "commits[")):  # which say when
+                yield _for_its_kernel(finding, scenario)
                 continue
             until_us = next((stages[j][0] for j in range(k + 1, len(stages)) if key not in keys[j]), None)
             when = f"from {duration(since_us * 1e-6)} " if since_us else ""
