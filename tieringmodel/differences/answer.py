@@ -51,10 +51,11 @@ def answer_of(
         end = "the same in every measure" if not any(map(Row.relative, rows)) else "no measure differs by more than counts"
         end = f"{end} ({ran[0].kind})" if len(ran) > 1 else ran[0].kind
         return " ".join([*refused, f"{_and([side.name for side in ran])}: {end}."])
-    parts = []
+    said: dict[str, list[str]] = {}
     for k, side in enumerate(ran):
         words = ([_phrase(lead, lead.values[k])] if lead else []) + ([side.kind] if kinds or lead is None else [])
-        parts.append(f"{side.name}: {', '.join(words)}")
+        said.setdefault(", ".join(words), []).append(side.name)
+    parts = [f"{_and(names)}: {words}" for words, names in said.items()]
     return " ".join([*refused, "; ".join(parts) + ".", *_reasons(lead.name if lead else KIND, effects, together)])
 
 

@@ -188,7 +188,8 @@ def _kernels(scenario: Scenario, kernels: list[Kernel], runs: Runs, only: list[s
     between = rows_of(ends, scale)
     search = Search(runs, scenario, (kernels[0], kernels[-1]), ends, between, scale)
     if not search.differing or not beyond(ends, between, rtol):
-        return out
+        agree = f"{ends[0].name} and {ends[1].name} agree, so no rule was run"
+        return replace(out, notes=(*out.notes, agree)) if len(sides) > 2 else out
     able, unable = differing_rules(kernels[0], kernels[-1], None if only is True else only)
     effects, refused = search.effects(able)
     together = search.together(effects)
@@ -206,6 +207,8 @@ def rows_of(sides: Sequence[Side], scale: Scale) -> tuple[Row, ...]:
     out, ran = [], [side for side in sides if not side.error]
     for name in in_order({name for side in ran for name in side.numbers}):
         values = tuple(side.numbers.get(name, math.nan) for side in ran)
+        if all(map(math.isnan, values)):
+            continue
         spread = max(side.spread.get(name, 0.0) for side in ran)
         out.append(Row(name, values, max(scale.tolerance(name, *values), spread)))
     return tuple(out)
@@ -217,7 +220,7 @@ def _title(scenario: Scenario, runs: Runs) -> str:
 
 
 def _about_seeds(seeds: Sequence[int]) -> tuple[str, ...]:
-    return ("one seed: what chance does is not told apart",) if len(seeds) == 1 else ()
+    return ("one seed; with several, a change counts only beyond what they differ by",) if len(seeds) == 1 else ()
 
 
 # ---- two scenarios or runs --------------------------------------------------------------------------------------------
