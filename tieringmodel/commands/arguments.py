@@ -66,10 +66,9 @@ def check_words(arguments: argparse.Namespace) -> None:
     elif command in ("run", "lint", "sweep") and (arguments.scenario is None) != bool(line):
         complain("SCENARIO is " + ("given twice, before and after --" if line else "missing"))
     elif command == "diff":
-        count, wanted = len(arguments.scenario) + bool(line), 1 if arguments.kernels is not None else 2
-        if count != wanted:
-            form = "diff SCENARIO --kernels K1,K2" if wanted == 1 else "diff A B, or diff SCENARIO --kernels K1,K2"
-            complain(f"diff has {count} scenarios, write: {form}")
+        two = arguments.kernels is None
+        if len(arguments.scenario) + bool(line) != 1 + two:
+            complain("diff takes " + ("two scenarios or runs without --kernels" if two else "one scenario with --kernels"))
     elif command == "compare" and line and arguments.scenario:
         complain("SCENARIO is given twice, before and after --")
 

@@ -69,7 +69,7 @@ def run(arguments: argparse.Namespace) -> int:
         number("--rtol", arguments.rtol, 0.0)
     output: Path | None = arguments.output
     if output is not None and not output.parent.is_dir():
-        raise InputError("-o", f"{str(output.parent)!r} is no folder", "name a file in one that exists")
+        raise InputError(str(output), "is in no folder that exists", "name another file with -o")
     found = _of_kernels(arguments) if arguments.kernels is not None else _of_two(arguments)
     data = strict_json(found.to_dict())
     if output is not None:
@@ -157,40 +157,39 @@ def _of_two(arguments: argparse.Namespace) -> Difference:
 
     sources: list[str | None] = [*arguments.scenario, *([None] if arguments.line else [])]
     stored = [_stored(source) for source in sources]
-    loaded = [open_given(source, arguments) if ds is None else None for source, ds in zip(sources, stored, strict=True)]
+    pairs = list(zip(sources, stored, strict=True))
+    loaded = [open_given(source, arguments) if run is None else None for source, run in pairs]
+    names = _names([str(run[0]) if run else source or "damo start" for source, run in pairs])
+    both: list[Any] = [run[1] if run else one and one.scenario for one, run in zip(loaded, stored, strict=True)]
     scenarios = [one.scenario for one in loaded if one is not None]
-    both: list[Any] = [one.scenario if one is not None else ds for one, ds in zip(loaded, stored, strict=True)]
     if len(scenarios) < 2:
         given = {"--duration": not is_auto(arguments), "--seed": arguments.seed is not None, "--seeds": arguments.seeds > 1}
         for option, there in given.items():
             if there:
                 raise InputError(option, "is that of the stored run", "leave it out")
-        return diff(*both, names=_names(sources), workers=arguments.workers)
+        return diff(*both, names=names, workers=arguments.workers)
     seed = 1 if arguments.seed is None else arguments.seed
     arguments.seed = seed
     lengths = [_longest(arguments, one, [one.scenario]) for one in loaded if one is not None]
     duration = lengths[0] if not is_auto(arguments) else max(map(float, lengths))
-    return diff(*both, duration=duration, seed=seed, seeds=arguments.seeds, names=_names(sources), workers=arguments.workers)
+    return diff(*both, duration=duration, seed=seed, seeds=arguments.seeds, names=names, workers=arguments.workers)
 
 
-def _stored(source: str | None) -> xr.Dataset | None:
-    """Return the run that a path names, if it is a result's."""
-    if source is None:
+def _stored(source: str | None) -> tuple[Path, xr.Dataset] | None:
+    """Return the run that a path names and its file, if it is a result's."""
+    from ..datasets.read import read_results, results_below
+
+    path = Path(source or "")
+    if source is None or (path.suffix not in (".nc", ".zarr") and not any((path / name).exists() for name in OF_A_FOLDER)):
         return None
-    path = Path(source)
-    if path.suffix not in (".nc", ".zarr") and not any((path / name).exists() for name in OF_A_FOLDER):
-        return None
-    from ..datasets.read import read_results
-
-    results = read_results(path)
+    place = results_below(path)[0]
+    results = read_results(place)
     if len(results) != 1 or results[0].attrs["kind"] != "simulation":
-        kind = results[0].attrs["kind"] if results else "none"
-        raise InputError(source, f"is a {kind}", "give what 'run' wrote")
-    return results[0]
+        raise InputError(str(place), f"is a {results[0].attrs['kind']}" if results else "is empty", "give what 'run' wrote")
+    return place.with_name(place.readlink().name) if place.is_symlink() else place, results[0]
 
 
-def _names(sources: Sequence[str | None]) -> list[str]:
+def _names(paths: Sequence[str]) -> list[str]:
     """Return what to call two sources: their files' names where these differ."""
-    paths = ["damo start" if source is None else source for source in sources]
     short = [Path(path).name for path in paths]
-    return short if short[0] != short[1] else paths
+    return short if short[0] != short[1] else [*paths]

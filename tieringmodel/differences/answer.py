@@ -5,11 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from .difference import Effect, Row, Side, Together
+from .difference import MOST, Effect, Row, Side, Together
 from .measured import KIND, stem_of
-
-MOST = 0.5
-"""A rule that explains so much of a difference is its reason."""
 
 
 def significant(value: float) -> str:
@@ -50,12 +47,12 @@ def answer_of(
     if len(ran) == 1 or (lead is None and not kinds):
         end = "the same in every measure" if not any(map(Row.relative, rows)) else "no measure differs by more than counts"
         end = f"{end} ({ran[0].kind})" if len(ran) > 1 else ran[0].kind
-        return " ".join([*refused, f"{_and([side.name for side in ran])}: {end}."])
+        return " ".join([*refused, f"{and_([side.name for side in ran])}: {end}."])
     said: dict[str, list[str]] = {}
     for k, side in enumerate(ran):
         words = ([_phrase(lead, lead.values[k])] if lead else []) + ([side.kind] if kinds or lead is None else [])
         said.setdefault(", ".join(words), []).append(side.name)
-    parts = [f"{_and(names)}: {words}" for words, names in said.items()]
+    parts = [f"{and_(names)}: {words}" for words, names in said.items()]
     return " ".join([*refused, "; ".join(parts) + ".", *_reasons(lead.name if lead else KIND, effects, together)])
 
 
@@ -63,9 +60,9 @@ def _reasons(of: str, effects: Sequence[Effect], together: Together | None) -> l
     """Return because of which rules a measure differs, as far as rules were run."""
     reasons = [e for e in effects if e.shares.get(of, 0.0) >= MOST and of in e.moved]
     if reasons:
-        return [f"Because of {_and([f'{e.switch} ({percent(e.shares[of])} of the difference)' for e in reasons])}."]
+        return [f"Because of {and_([f'{e.switch} ({percent(e.shares[of])} of the difference)' for e in reasons])}."]
     if together is not None and together.switches:
-        return [f"Because of {_and(together.switches)} together ({percent(together.share)} of the difference), none alone."]
+        return [f"Because of {and_(together.switches)}, not one of them alone ({percent(together.share)} of the difference)."]
     return ["No rule alone explains half of it."] if effects else []
 
 
@@ -74,5 +71,6 @@ def percent(share: float) -> str:
     return f"{100 * share:.0f} %"
 
 
-def _and(names: Sequence[str]) -> str:
+def and_(names: Sequence[str]) -> str:
+    """Return names as a sentence lists them."""
     return ", ".join(names) if len(names) < 2 else f"{', '.join(names[:-1])} and {names[-1]}"

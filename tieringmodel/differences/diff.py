@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 from ..checks import number, whole
 from ..errors import InputError
-from ..fields import suggest
-from ..scenario import Kernel, Scenario, need_scenario
+from ..fields import Checked, suggest
+from ..scenario import Kernel, Scenario
 from ..scenario.linux import SWITCHES
 from ..scenario.paths import different_fields
 from ..simulation.simulate import MAX_DURATION_US
@@ -47,15 +47,16 @@ def diff(
     Parameters
     ----------
     one : Scenario or xarray.Dataset
-        What to run under each kernel; or the first of two scenarios, or of two page-level runs that are not run again.
+        What to run under each kernel, of a run its scenario; or the first of two scenarios, or of two page-level runs that are
+        not run again.
     other : Scenario or xarray.Dataset, optional
         The second. A scenario beside a run is run as long as that, from its seed.
     kernels : sequence of str or Kernel
         Two or more, all side by side; rules are those between the first and the last. One: the scenario's own comes first.
     duration : str or float, optional
-        Simulated time, as in `tieringmodel.simulate`; not for two stored runs.
+        Simulated time, as in `tieringmodel.simulate`; by default that of a run that is given.
     seed : int, optional
-        The same for every run; by default 0, beside a stored run its own.
+        The same for every run; by default 0, with a run that is given its own.
     seeds : int
         Run so many seeds, `seed` and those that follow: measures are medians, verdicts those of most, and a change counts only
         beyond the range over seeds. With one seed chance is not told apart.
@@ -87,8 +88,8 @@ def diff(
     A. For each measure that differs between A and B by more than its tolerance, the share of the difference that the rule
     explains is ``1 - |run - A| / |B - A|``: 1 if the run is where A is, 0 if it is where B is, below 0 if it moves away.
     A rule's share is the largest of these, of the measure that is named; rules are ranked by it. A time that never comes
-    counts as the end of the run. Where no rule alone explains nine tenths of the first measure that differs, those that act
-    (else all) are left out together, and then put back one by one as long as nine tenths stay explained.
+    counts as the end of the run. Where no rule alone explains half of the first measure that differs, those that act (else all)
+    are left out together, and then put back one by one as long as nine tenths stay explained.
 
     A measure's tolerance is 1 % of the largest value, at least: for times the longest control period or 1 % of the run, 100 bp,
     0.25 MiB/s, 1 in 1000 of the workload's pages, one window, 0.01 of a ratio.
@@ -109,7 +110,11 @@ def diff(
     if kernels:
         if other is not None:
             raise InputError("kernels", "do not go with a second scenario", "leave one of them out")
-        scenario = need_scenario(one, "one")
+        scenario = one if isinstance(one, Scenario) else _need_run(one, "one")
+        if not isinstance(one, Scenario):
+            ran = json.loads(one.attrs["parameters"])
+            duration = float(ran["duration_s"]) if duration is None else duration
+            seed = int(ran["seed"]) if seed is None else seed
         runs = Runs(_duration_us(duration), _seeds(seed or 0, seeds), workers, progress)
         with runs.bar:
             return _kernels(scenario, kernels_of(scenario, kernels), runs, _only(rules), rtol)
@@ -133,14 +138,14 @@ def kernels_of(scenario: Scenario, given: Sequence[str | Kernel]) -> list[Kernel
         if not isinstance(one, (str, Kernel)):
             raise InputError(f"kernels[{k}]", f"{one!r} is no kernel", "write e.g. '6.18', or a Kernel with switches")
         try:
-            found.append(Kernel(one) if isinstance(one, str) else one)
+            found.append(Kernel.from_text(one) if isinstance(one, str) else one)
         except InputError as error:
             raise InputError(f"kernels[{k}]", error.what, error.remedy) from None
     told: dict[str, Kernel] = {}
     for kernel in found:
         if title(kernel) in told:
-            own = " (the scenario's own)" if len(given) == 1 else ""
-            raise InputError("kernels", f"name {title(kernel)}{own} twice", "name two that differ")
+            own = "the scenario's own" if len(given) == 1 else "there twice"
+            raise InputError("kernels", f"{title(kernel)} is {own}", "name two that differ")
         told[title(kernel)] = kernel
     return found
 
@@ -181,7 +186,8 @@ def _kernels(scenario: Scenario, kernels: list[Kernel], runs: Runs, only: list[s
         raise InputError("kernels", f"the scenario runs under none of them: {sides[0].error}", "mend it first")
     scale = Scale.of(scenario, runs.duration_us * 1e-6)
     rows = rows_of(sides, scale)
-    out = Difference("kernels", _title(scenario, runs), sides, rows, answer_of(sides, rows), notes=_about_seeds(runs.seeds))
+    out = Difference("kernels", _title(scenario, runs), sides, rows, answer_of(sides, rows))
+    out = replace(out, notes=() if out.same else _about_seeds(runs.seeds))
     ends = (sides[0], sides[-1])
     if only is False or any(side.error for side in ends):
         return out
@@ -235,11 +241,10 @@ def _two(
     workers: int | None,
     progress: bool | None,
 ) -> Difference:
+    scenarios = [
+        one if isinstance(one, Scenario) else _need_run(one, where) for one, where in zip(both, ("one", "other"), strict=True)
+    ]
     stored = [None if isinstance(one, Scenario) else one for one in both]
-    for where, one in zip(("one", "other"), stored, strict=True):
-        if one is not None:
-            _need_run(one, where)
-    scenarios = [one if isinstance(one, Scenario) else Scenario.from_json(one.attrs["scenario"], stored=True) for one in both]
     labels = _labels(scenarios, names)
     known = next((one for one in stored if one is not None), None)
     if known is not None:
@@ -256,7 +261,7 @@ def _two(
             raise InputError(side.name, f"was not run: {side.error}", "mend it first")
     rows = rows_of(sides, Scale.of(scenarios[0], runs.duration_us * 1e-6))
     changes = different_fields(scenarios[0], scenarios[1])
-    fields = tuple({"path": path, "old": old, "new": new} for path, old, new in changes if path != "name")
+    fields = tuple({"path": path, "old": _plain(old), "new": _plain(new)} for path, old, new in changes if path != "name")
     what = "scenarios" if known is None else "runs"
     about = _title(scenarios[0], runs).partition(": ")[2]
     notes = [*_about_seeds(runs.seeds)] if known is None else _unlike(stored)
@@ -265,11 +270,20 @@ def _two(
     )
 
 
-def _need_run(ds: Any, where: str) -> None:
+def _need_run(ds: Any, where: str) -> Scenario:
+    """Return the scenario of a page-level run; refuse anything else."""
     if not hasattr(ds, "attrs"):
         raise InputError(where, f"{type(ds).__name__} is neither a Scenario nor a run", "give two scenarios, or two runs")
-    if ds.attrs.get("kind") != "simulation" or "scenario" not in ds.attrs:
+    if ds.attrs.get("kind") != "simulation" or not {"scenario", "parameters"} <= set(ds.attrs):
         raise InputError(where, f"is a result of kind {ds.attrs.get('kind')!r}", "give what simulate or 'run' made")
+    return Scenario.from_json(ds.attrs["scenario"], stored=True)
+
+
+def _plain(value: Any) -> Any:
+    """Return a field's value as plain data."""
+    if isinstance(value, tuple):
+        return [_plain(one) for one in value]
+    return value.to_plain() if isinstance(value, Checked) else value
 
 
 def _labels(scenarios: Sequence[Scenario], names: Sequence[str]) -> list[str]:
@@ -280,11 +294,11 @@ def _labels(scenarios: Sequence[Scenario], names: Sequence[str]) -> list[str]:
 
 
 def _unlike(stored: Sequence[xr.Dataset | None]) -> list[str]:
-    """Return what makes two stored runs hard to compare."""
-    both = [json.loads(ds.attrs["parameters"]) for ds in stored if ds is not None]
+    """Return what else two stored runs differ in."""
+    known = [json.loads(ds.attrs["parameters"]) | {"version": ds.attrs.get("tieringmodel")} for ds in stored if ds is not None]
     out = []
-    for name, text in (("duration_s", "lengths"), ("seed", "seeds")):
-        values = [one.get(name) for one in both]
-        if len(values) == 2 and values[0] != values[1]:
-            out.append(f"the runs have different {text}: {values[0]} and {values[1]}")
+    for name, text in (("duration_s", "last {} s"), ("seed", "have the seeds {}"), ("version", "were made by tieringmodel {}")):
+        values = [f"{one.get(name)}" for one in known]
+        if len({*values}) > 1:
+            out.append(f"the runs {text.format(' and '.join(values))}")
     return out

@@ -8,14 +8,15 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ..rich_html import table, titled
-from ..verdicts.record import plain
 from .measured import KIND, OF_A_RUN, stem_of
 
 if TYPE_CHECKING:
     import xarray as xr
 
 LEAST_SHARE = 0.1
-"""A rule matters from this share of a difference on."""
+"""A rule matters from this share of a difference on,"""
+MOST = 0.5
+"""and is a reason of it from this one on."""
 
 
 @dataclass(frozen=True)
@@ -109,7 +110,7 @@ class Effect:
     value : bool
         Its switch in the first kernel, with which the last one was run.
     about : str
-        What Linux does with the rule in the first kernel and in the last one; "" where nobody has told it.
+        What each of the two kernels does; "" where nobody has told it.
     shares : dict of str to float
         For each measure that differs: which share of the way back to the first kernel's value it goes. 1 = all of it; below 0
         = it goes the other way.
@@ -152,19 +153,22 @@ class Together:
     Attributes
     ----------
     switches : tuple of str
-        The rules; none of them can be left out.
+        The rules; without any of them less than nine tenths are explained. Empty if all rules together do not explain that.
     measure : str
-        What they explain.
+        What they explain: the first measure that differs.
     share : float
-        Which share of its difference.
+        Which share of its difference: how far the last kernel goes back with these rules as in the first one.
     side : Side
-        The last kernel with these rules as in the first one.
+        That run.
+    each : dict of str to float
+        The other way round: which share of the way the first kernel goes with this rule alone as in the last one.
     """
 
     switches: tuple[str, ...]
     measure: str
     share: float
     side: Side
+    each: dict[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -253,64 +257,34 @@ class Difference:
         return self.answer
 
     def to_dict(self) -> dict[str, Any]:
-        """Return all of it as plain data, for JSON; what is not known or never happens is None."""
-        out: dict[str, Any] = plain(
-            {
-                "what": self.what,
-                "title": self.title,
-                "answer": self.answer,
-                "same": self.same,
-                "runs": [
-                    {
-                        "name": side.name,
-                        "kind": side.kind or None,
-                        "cause": side.cause or None,
-                        "text": side.text,
-                        "error": side.error or None,
-                        "seeds": {str(seed): kind for seed, kind in side.seeds.items()},
-                    }
-                    for side in self.sides
-                ],
-                "measures": [
-                    {
-                        "name": row.name,
-                        "units": row.units,
-                        "values": self._beside_each(row.values),
-                        "change": row.change,
-                        "tolerance": row.tolerance,
-                        "differs": row.differs,
-                    }
-                    for row in self.rows
-                ],
-                "rules": [
-                    {
-                        "switch": e.switch,
-                        "value": e.value,
-                        "about": e.about,
-                        "share": e.share,
-                        "measure": e.measure or None,
-                        "matters": e.matters,
-                        "same": e.same,
-                        "shares": e.shares,
-                        "moved": list(e.moved),
-                        "kind": e.side.kind,
-                        "numbers": e.side.numbers,
-                    }
-                    for e in self.effects
-                ],
-                "not_alone": self.not_alone,
-                "together": self.together
-                and {
-                    "switches": list(self.together.switches),
-                    "measure": self.together.measure,
-                    "share": self.together.share,
-                    "numbers": self.together.side.numbers,
-                },
-                "fields": [dict(one) for one in self.fields],
-                "notes": list(self.notes),
-            }
-        )
-        return out
+        """Return all of it as plain data, for JSON; inf is never, nan is not known, None stands for a column without a run."""
+        return {
+            "what": self.what,
+            "title": self.title,
+            "answer": self.answer,
+            "same": self.same,
+            "runs": [
+                {name: getattr(side, name) for name in ("name", "kind", "cause", "text", "error")}
+                | {"seeds": {str(seed): kind for seed, kind in side.seeds.items()}}
+                for side in self.sides
+            ],
+            "measures": [
+                {name: getattr(row, name) for name in ("name", "units", "change", "tolerance", "differs")}
+                | {"values": self._beside_each(row.values)}
+                for row in self.rows
+            ],
+            "rules": [
+                {name: getattr(e, name) for name in ("switch", "value", "about", "share", "measure", "matters", "same")}
+                | {"shares": e.shares, "moved": list(e.moved), "kind": e.side.kind, "numbers": e.side.numbers}
+                for e in self.effects
+            ],
+            "not_alone": dict(self.not_alone),
+            "together": self.together
+            and {name: getattr(self.together, name) for name in ("measure", "share", "each")}
+            | {"switches": list(self.together.switches), "numbers": self.together.side.numbers},
+            "fields": [dict(one) for one in self.fields],
+            "notes": list(self.notes),
+        }
 
     def _beside_each(self, values: Sequence[float]) -> list[float | None]:
         """Return values of the columns that were run with None for the others."""

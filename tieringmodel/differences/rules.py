@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from contextlib import suppress
 
 from ..errors import InputError
 from ..scenario import Kernel, Scenario
 from ..scenario.linux import RULES, Rule, rules_of_release
-from .difference import Effect, Row, Side, Together, apart
+from .difference import MOST, Effect, Row, Side, Together, apart
 from .measured import KIND, Scale
 from .running import Runs, Wanted
 
 ENOUGH = 0.9
-"""So much of a difference is explained by whatever is to explain it."""
+"""So much of a difference rules explain together, where they are to explain it."""
 
 
 def value_of(kernel: Kernel, switch: str) -> bool | None:
@@ -46,14 +47,6 @@ def differing_rules(first: Kernel, last: Kernel, only: Sequence[str] | None = No
         else:
             able.append(switch)
     return able, unable
-
-
-def _about(rule: Rule, value: bool) -> str:
-    """Return what Linux does with a rule as in the first kernel, then as in the last one; "" where it is not told."""
-    if not rule.before or not rule.after:
-        return ""
-    was, now = (rule.after, rule.before) if value else (rule.before, rule.after)
-    return f"{was}; now {now}"
 
 
 class Search:
@@ -94,43 +87,51 @@ class Search:
 
     def effects(self, switches: Sequence[str]) -> tuple[list[Effect], dict[str, str]]:
         """Return what each rule does alone, what explains most first, and why some could not be run."""
-        found = self._run([(switch,) for switch in switches])
-        refused = {switch: found[switch,].error for switch in switches if found[switch,].error}
+        found = dict(zip(switches, self._run([[switch] for switch in switches]), strict=True))
+        refused = {switch: side.error for switch, side in found.items() if side.error}
         rules = {rule.switch: rule for rule in RULES}
-        effects = [self._effect(rules[switch], found[switch,]) for switch in switches if switch not in refused]
+        effects = [self._effect(rules[switch], side) for switch, side in found.items() if not side.error]
         measures = [*self.differing, ""]
         return sorted(effects, key=lambda e: (not e.matters, -round(e.share, 2), measures.index(e.measure))), refused
 
     def together(self, effects: Sequence[Effect]) -> Together | None:
-        """Return a smallest set of rules that explains the first measure that differs; None if a rule does so alone.
+        """Return rules that together explain the first measure that differs; None if one alone explains half of it.
 
-        Without rules, if not even all of them do.
+        First those that act are left out together, else all; then they are put back one by one, what explains least alone
+        first, as long as nine tenths stay explained.
         """
-        if not effects or max(effect.shares[self.lead] for effect in effects) >= ENOUGH:
+        if not effects or max(effect.shares[self.lead] for effect in effects) >= MOST:
             return None
         everything = tuple(effect.switch for effect in effects)
-        acting = tuple(effect.switch for effect in effects if not effect.same)
-        for tried in dict.fromkeys((acting, everything)):
-            side = self._together(tried)
+        for tried in dict.fromkeys((tuple(effect.switch for effect in effects if not effect.same), everything)):
+            side = self._without(tried)
             if (share := self._share(self.lead, side)) >= ENOUGH:
                 break
         else:
             return Together((), self.lead, share, side)
-        kept = list(tried)
-        for switch in reversed(tried):  # what explains least alone goes first
+        kept = tried
+        for switch in reversed(tried):
             fewer = tuple(name for name in kept if name != switch)
-            if fewer and self._share(self.lead, without := self._together(fewer)) >= ENOUGH:
-                kept, side = [*fewer], without
-        return Together(tuple(kept), self.lead, self._share(self.lead, side), side)
+            if fewer and (less := self._share(self.lead, without := self._without(fewer))) >= ENOUGH:
+                kept, side, share = fewer, without, less
+        return Together(kept, self.lead, share, side, self._each(kept))
 
-    def _together(self, switches: tuple[str, ...]) -> Side:
-        return self._run([switches])[switches] if switches else self.now
+    def _each(self, switches: Sequence[str]) -> dict[str, float]:
+        """Return how far the first kernel goes towards the last one with each rule alone as there."""
+        kernels = dict[str, Kernel]()
+        for switch in switches:
+            with suppress(InputError):  # the first kernel may refuse what the last one takes
+                kernels[switch] = self.first.replace(**{switch: value_of(self.last, switch)})
+        sides = self.runs.sides([Wanted(name, self.scenario, {"kernel": kernel}) for name, kernel in kernels.items()])
+        return {name: 1.0 - self._share(self.lead, side) for name, side in zip(kernels, sides, strict=True) if not side.error}
 
-    def _run(self, sets: Sequence[tuple[str, ...]]) -> dict[tuple[str, ...], Side]:
+    def _without(self, switches: tuple[str, ...]) -> Side:
+        return self._run([switches])[0] if switches else self.now
+
+    def _run(self, sets: Sequence[Sequence[str]]) -> list[Side]:
         """Run the last kernel with each set of rules as in the first one."""
         kernels = [self.last.replace(**{name: value_of(self.first, name) for name in switches}) for switches in sets]
-        wanted = [Wanted(", ".join(names), self.scenario, {"kernel": k}) for names, k in zip(sets, kernels, strict=True)]
-        return dict(zip(sets, self.runs.sides(wanted), strict=True))
+        return self.runs.sides([Wanted("", self.scenario, {"kernel": kernel}) for kernel in kernels])
 
     def _effect(self, rule: Rule, side: Side) -> Effect:
         names = [name for name in self.now.numbers if name in side.numbers]
@@ -140,12 +141,19 @@ class Search:
         return Effect(
             rule.switch,
             bool(value),
-            _about(rule, bool(value)),
+            self._about(rule, bool(value)),
             {name: self._share(name, side) for name in self.differing},
             (*kind, *(name for name, gap in gaps.items() if gap > self.tolerance.get(name, 0.0))),
             side,
             same=not kind and not any(gaps.values()),
         )
+
+    def _about(self, rule: Rule, value: bool) -> str:
+        """Return what each kernel does where a rule differs; "" where nobody has told it."""
+        if not rule.before or not rule.after:
+            return ""
+        was, now = (rule.after, rule.before) if value else (rule.before, rule.after)
+        return f"{self.was.name}: {was}. {self.now.name}: {now}."
 
     def _share(self, name: str, side: Side) -> float:
         """Return which share of the way from the last kernel's value of a measure back to the first one's a run goes."""

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from itertools import groupby
 from typing import Any
 
 from ..differences.answer import percent
-from ..differences.difference import LEAST_SHARE, Difference, Effect, Row
+from ..differences.difference import LEAST_SHARE, Difference, Effect, Row, Together
 from ..errors import InputError, printable, short
 from ..units import format_bytes
 from .plain_text import MAIL_WIDTH, NARROWEST, ascii_of, columns, paragraph
 from .text_of_comparison import significant, written
 
 MOST_FIELDS = 20
-MOST_MEASURES = 4
+MOST_MEASURES = 5
 """So many measures are named of a rule, the first in order."""
 _UNITS = {"MiB s-1": "MiB/s", "1": "", "bytes": ""}
 LONGEST_HEAD = 14
@@ -64,7 +65,7 @@ def _measures(found: Difference, width: int) -> list[str]:
     lines: list[str] = []
     if shown or len({*kinds}) > 1:
         lines = _table([printable(side.name) for side in found.columns], kinds, shown, width)
-    others = [row for row in found.rows if not row.varies] if several else []
+    others = [row for row in found.rows if not row.varies] if several and not found.same else []
     alike, near = [row for row in others if not row.relative()], [row for row in others if row.relative()]
     for text, rows in (("Less apart than counts", near), ("The same", alike)):
         if rows:
@@ -106,55 +107,55 @@ def _cell(row: Row, value: float) -> str:
 
 
 def _change(row: Row) -> str:
-    text = _cell(row, row.change)
-    return f"+{text}" if row.change > 0 else text
+    text = _cell(row, row.change) if math.isfinite(row.change) else ""
+    return f"+{text}" if text and row.change > 0 else text
 
 
 def _rules(found: Difference, width: int) -> list[str]:
     """Return what each rule does that was left out alone, and which could not be."""
     if not found.effects and not found.not_alone:
         return []
-    first, last = found.sides[0].name, found.sides[-1].name
+    first, last = printable(found.sides[0].name), printable(found.sides[-1].name)
     n = len(found.effects) + len(found.not_alone)
-    differ = f"{n} rules differ" if n > 1 else "One rule differs"
-    lines = paragraph(f"{differ}. How far {last} goes back to {first} with one of them as there", width)
+    about = f"{n} rules differ. With one of them as in {first}" if n > 1 else f"One rule differs. With it as in {first}"
+    lines = paragraph(f"{about}, {last} goes so much of the way back:", width)
     for effect in found.matter:
         lines += paragraph(f"{effect.switch}: {_explains(effect)}", width, "  ", "    ")
-        lines += paragraph(effect.about, width, "    ") if effect.about else []
-    others = [effect for effect in found.effects if not effect.matters]
-    nothing = [effect for effect in others if effect.same]
-    away = [effect for effect in others if effect.moved]
-    small = [effect for effect in others if not effect.same and not effect.moved]
+        lines += paragraph(effect.about, width, "    ")
     if found.together is not None:
-        lines += paragraph(_together(found), width, "  ", "    ")
-    for effect in away:
-        lines += paragraph(f"{effect.switch}: less, or away from it: {_list(effect.moved)}", width, "  ", "    ")
-    if small:
-        lines += paragraph(f"Less than counts: {', '.join(e.switch for e in small)}.", width, "  ", "    ")
-    if nothing:
-        lines += paragraph(f"Without effect: {len(nothing)} of {n}.", width, "  ", "    ")
+        lines += paragraph(_together(found.together, first, last), width, "  ", "    ")
+        abouts = [e.about for e in found.effects if e.switch in found.together.switches and not e.matters]
+        lines += [line for about in abouts for line in paragraph(about, width, "    ")]
+    texts = list[str]()
+    others = [effect for effect in found.effects if not effect.matters]
+    texts += [f"{e.switch}: under 10 %, or away: {_list(e.moved)}" for e in others if e.moved]
+    small = [effect.switch for effect in others if not effect.same and not effect.moved]
+    texts += [f"Less than counts: {', '.join(small)}."] if small else []
+    nothing = sum(effect.same for effect in others)
+    texts += [f"Without effect: {nothing} of {n}."] if nothing else []
+    reasons: dict[str, list[str]] = {}
     for switch, why in found.not_alone.items():
-        lines += paragraph(f"{switch}: not left out alone: {printable(why)}.", width, "  ", "    ")
-    return lines
+        reasons.setdefault(printable(why), []).append(switch)
+    texts += [f"Not left out alone: {', '.join(names)}: {why}." for why, names in reasons.items()]
+    return lines + [line for text in texts for line in paragraph(text, width, "  ", "    ")]
 
 
 def _explains(effect: Effect) -> str:
-    """Return which shares of which measures a rule explains, the largest first."""
-    by_share: dict[str, list[str]] = {}
-    for name in sorted(effect.shares, key=lambda name: -round(effect.shares[name], 2)):
-        if effect.shares[name] >= LEAST_SHARE and name in effect.moved:
-            by_share.setdefault(percent(effect.shares[name]), []).append(name)
-    return "; ".join(f"{share} of {_list(names)}" for share, names in by_share.items())
+    """Return which shares of which measures a rule explains, in order of the measures."""
+    names = [name for name, share in effect.shares.items() if share >= LEAST_SHARE and name in effect.moved]
+    parts = [
+        f"{share} of {', '.join(same)}" for share, same in groupby(names[:MOST_MEASURES], lambda n: percent(effect.shares[n]))
+    ]
+    more = len(names) - MOST_MEASURES
+    return "; ".join(parts) + (f"; {more} more" if more > 0 else "")
 
 
-def _together(found: Difference) -> str:
-    one = found.together
-    assert one is not None
+def _together(one: Together, first: str, last: str) -> str:
     if not one.switches:
         return f"All of them together: {percent(one.share)} of {one.measure}; the rest is in what cannot be left out."
-    return (
-        f"{' + '.join(one.switches)}: together {percent(one.share)} of {one.measure}; none of these alone, none can be spared."
-    )
+    each = ", ".join(f"{name} {percent(share)}" for name, share in one.each.items())
+    ways = f" The other way, {first} with one of them as in {last}: {each}." if each else ""
+    return f"{' + '.join(one.switches)} together: {percent(one.share)} of {one.measure}.{ways}"
 
 
 def _list(names: Sequence[str]) -> str:
@@ -168,5 +169,9 @@ def _fields(fields: Sequence[dict[str, Any]], width: int) -> list[str]:
         return []
     lines = ["Fields that differ"]
     for one in fields[:MOST_FIELDS]:
-        lines += paragraph(f"{one['path']}: {short(one['old'])} → {short(one['new'])}", width, "  ", "    ")
+        lines += paragraph(f"{one['path']}: {_value(one['old'])} → {_value(one['new'])}", width, "  ", "    ")
     return lines + ([f"  and {len(fields) - MOST_FIELDS} more"] if len(fields) > MOST_FIELDS else [])
+
+
+def _value(value: Any) -> str:
+    return printable(short("none" if value is None else value))
