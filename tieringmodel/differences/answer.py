@@ -62,7 +62,8 @@ def _reasons(of: str, effects: Sequence[Effect], together: Together | None) -> l
     if reasons:
         return [f"Because of {and_([f'{e.switch} ({percent(e.shares[of])} of the difference)' for e in reasons])}."]
     if together is not None and together.switches:
-        return [f"Because of {and_(together.switches)}, not one of them alone ({percent(together.share)} of the difference)."]
+        both = f"together {percent(together.share)} of the difference, no rule alone half of it"
+        return [f"Because of {and_(together.switches)} ({both})."]
     return ["No rule alone explains half of it."] if effects else []
 
 

@@ -157,14 +157,18 @@ class Search:
 
     def _share(self, name: str, side: Side) -> float:
         """Return which share of the way from the last kernel's value of a measure back to the first one's a run goes."""
+        return self._way(name, self.now, self.was, side)
+
+    def _way(self, name: str, start: Side, end: Side, side: Side) -> float:
+        """Return which share of the way between two runs another one goes: 1 = it arrives, less if it goes beyond, too."""
         if side.error:
             return 0.0
         if name == KIND:
-            return float(side.kind == self.was.kind)
-        was, now, here = (self._finite(name, one.numbers.get(name, math.nan)) for one in (self.was, self.now, side))
-        if math.isnan(was + now + here):
-            return float(apart(was, here) == 0.0)
-        return 1.0 - abs(here - was) / abs(now - was)
+            return float(side.kind == end.kind)
+        values = [self._finite(name, one.numbers.get(name, math.nan)) for one in (start, end, side)]
+        if any(map(math.isnan, values)) or values[0] == values[1]:
+            return float(apart(values[1], values[2]) == 0.0)
+        return 1.0 - abs(values[2] - values[1]) / abs(values[0] - values[1])
 
     def _finite(self, name: str, value: float) -> float:
         """Return a value to calculate with: what never happens counts as the end of the run."""
