@@ -263,11 +263,9 @@ def _two(
     changes = different_fields(scenarios[0], scenarios[1])
     fields = tuple({"path": path, "old": _plain(old), "new": _plain(new)} for path, old, new in changes if path != "name")
     what = "scenarios" if known is None else "runs"
-    about = _title(scenarios[0], runs).partition(": ")[2]
-    notes = [*_about_seeds(runs.seeds)] if known is None else _unlike(stored)
-    return Difference(
-        what, f"{labels[0]} and {labels[1]}: {about}", sides, rows, answer_of(sides, rows), fields=fields, notes=tuple(notes)
-    )
+    about = f"Two {what}: {_title(scenarios[0], runs).rpartition(': ')[2]}"
+    notes = _about_seeds(runs.seeds) if known is None else tuple(_unlike(stored))
+    return Difference(what, about, sides, rows, answer_of(sides, rows), fields=fields, notes=notes)
 
 
 def _need_run(ds: Any, where: str) -> Scenario:

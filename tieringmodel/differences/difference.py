@@ -30,7 +30,7 @@ class Side:
     kind, cause, text : str
         Of its verdict; of several seeds, those of the kind of most.
     numbers : dict of str to float
-        Its measures by name; of several seeds, their medians.
+        Its measures by name, those that are defined; of several seeds, their medians.
     spread : dict of str to float
         How far the measures of several seeds are apart; empty for one.
     seeds : dict of int to str

@@ -10,7 +10,7 @@ from ..errors import InputError
 from ..scenario import Kernel, Scenario
 from ..scenario.linux import RULES, Rule, rules_of_release
 from .difference import MOST, Effect, Row, Side, Together, apart
-from .measured import KIND, Scale
+from .measured import KIND, Scale, in_order
 from .running import Runs, Wanted
 
 ENOUGH = 0.9
@@ -134,8 +134,8 @@ class Search:
         return self.runs.sides([Wanted("", self.scenario, {"kernel": kernel}) for kernel in kernels])
 
     def _effect(self, rule: Rule, side: Side) -> Effect:
-        names = [name for name in self.now.numbers if name in side.numbers]
-        gaps = {name: apart(self.now.numbers[name], side.numbers[name]) for name in names}
+        here, now = side.numbers, self.now.numbers
+        gaps = {name: apart(now.get(name, math.nan), here.get(name, math.nan)) for name in in_order({*now, *here})}
         kind = [KIND] if side.kind != self.now.kind else []
         value = value_of(self.first, rule.switch)
         return Effect(

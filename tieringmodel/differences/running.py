@@ -84,7 +84,7 @@ def _side(name: str, seeds: Sequence[int], outcomes: Sequence[Outcome]) -> Side:
 
 
 def side_of(name: str, values: Sequence[Mapping[str, Any]], seeds: Sequence[int] = ()) -> Side:
-    """Return a column from what was measured of each seed's run: medians, and the verdict of most."""
+    """Return a column from what was measured of each seed's run: medians of what is defined, and the verdict of most."""
     kinds = [str(one["kind"]) for one in values]
     most = kinds_of(kinds)
     first = values[kinds.index(most)]
@@ -94,7 +94,7 @@ def side_of(name: str, values: Sequence[Mapping[str, Any]], seeds: Sequence[int]
     return Side(
         name,
         **{text: str(first[text]) for text in TEXTS},
-        numbers={n: _median(column) for n, column in columns.items()},
+        numbers={n: value for n, column in columns.items() if not math.isnan(value := _median(column))},
         spread={n: _range(column) for n, column in columns.items()} if several else {},
         seeds=dict(zip(seeds, kinds, strict=True)) if several else {},
     )

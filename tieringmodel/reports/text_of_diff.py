@@ -119,20 +119,21 @@ def _rules(found: Difference, width: int) -> list[str]:
     n = len(found.effects) + len(found.not_alone)
     about = f"{n} rules differ. With one of them as in {first}" if n > 1 else f"One rule differs. With it as in {first}"
     lines = paragraph(f"{about}, {last} goes so much of the way back:", width)
-    for effect in found.matter:
-        lines += paragraph(f"{effect.switch}: {_explains(effect)}", width, "  ", "    ")
-        lines += paragraph(effect.about, width, "    ")
     if found.together is not None:
         lines += paragraph(_together(found.together, first, last), width, "  ", "    ")
-        abouts = [e.about for e in found.effects if e.switch in found.together.switches and not e.matters]
+        abouts = [e.about for e in found.effects if e.switch in found.together.switches]
         lines += [line for about in abouts for line in paragraph(about, width, "    ")]
+    for effect in found.matter:
+        lines += paragraph(f"{effect.switch}: {_explains(effect)}", width, "  ", "    ")
+        if found.together is None or effect.switch not in found.together.switches:
+            lines += paragraph(effect.about, width, "    ")
     texts = list[str]()
     others = [effect for effect in found.effects if not effect.matters]
     texts += [f"{e.switch}: under 10 %, or away: {_list(e.moved)}" for e in others if e.moved]
     small = [effect.switch for effect in others if not effect.same and not effect.moved]
     texts += [f"Less than counts: {', '.join(small)}."] if small else []
     nothing = sum(effect.same for effect in others)
-    texts += [f"Without effect: {nothing} of {n}."] if nothing else []
+    texts += [f"Without effect on any measure: {nothing} of {n}."] if nothing else []
     reasons: dict[str, list[str]] = {}
     for switch, why in found.not_alone.items():
         reasons.setdefault(printable(why), []).append(switch)
