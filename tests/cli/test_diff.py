@@ -186,7 +186,7 @@ def test_what_rules_do_is_told_in_full() -> None:
         "6 rules differ. With one of them as in A, B goes so much of the way back: "
         "first + third together: 95 % of settling_s. The other way, A with one of them as in B: first 50 %, third 100 %. "
         "A: one thing. B: another. first: 46 % of settling_s second: under 10 %, or away: settling_s, ping_pong "
-        "Less than counts: third. Without effect on any measure: 1 of 6. Not left out alone: fifth, sixth: not there."
+        "Effects too small to count: third. Without effect on any measure: 1 of 6. Not left out alone: fifth, sixth: not there."
     )
     with pytest.raises(tm.InputError, match="width: 40 columns are too narrow"):
         text_of_diff(found, width=40)

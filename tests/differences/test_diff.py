@@ -272,6 +272,8 @@ def test_rules_that_cannot_be_left_out_alone_have_a_reason() -> None:
     assert set(able) == {r.switch for r in RULES if rules_of_release("6.12.117")[r.switch] is False}
     back = differing_rules(tm.Kernel("7.3"), tm.Kernel("6.12"))
     assert back == (able, unable)
+    asked = differing_rules(tm.Kernel("7.2"), tm.Kernel("7.3"), ["thisnode", "esz0_stop"])
+    assert asked == (["thisnode"], {"esz0_stop": "is the same in both"})
     assert value_of(tm.Kernel("6.12", thisnode=False), "thisnode") is False
     assert value_of(tm.Kernel("6.12"), "temporal_huge_sz") is None
 

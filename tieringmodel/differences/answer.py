@@ -45,7 +45,7 @@ def answer_of(
     kinds = len({side.kind for side in ran}) > 1
     lead = next((row for row in rows if row.varies), None)
     if len(ran) == 1 or (lead is None and not kinds):
-        end = "the same in every measure" if not any(map(Row.relative, rows)) else "no measure differs by more than counts"
+        end = "the same in every measure" if not any(map(Row.relative, rows)) else "no measure differs enough to count"
         end = f"{end} ({ran[0].kind})" if len(ran) > 1 else ran[0].kind
         return " ".join([*refused, f"{and_([side.name for side in ran])}: {end}."])
     said: dict[str, list[str]] = {}

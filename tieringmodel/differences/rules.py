@@ -35,7 +35,10 @@ def differing_rules(first: Kernel, last: Kernel, only: Sequence[str] | None = No
     able, unable = list[str](), dict[str, str]()
     for rule in RULES:
         switch, was, now = rule.switch, value_of(first, rule.switch), value_of(last, rule.switch)
-        if was == now or (only is not None and switch not in only):
+        if (was == now and only is None) or (only is not None and switch not in only):
+            continue
+        if was == now:
+            unable[switch] = "is the same in both"
             continue
         if was is None or now is None:
             unable[switch] = f"Linux {(first if was is None else last).release} does not have what it is about"

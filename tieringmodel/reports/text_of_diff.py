@@ -67,7 +67,7 @@ def _measures(found: Difference, width: int) -> list[str]:
         lines = _table([printable(side.name) for side in found.columns], kinds, shown, width)
     others = [row for row in found.rows if not row.varies] if several and not found.same else []
     alike, near = [row for row in others if not row.relative()], [row for row in others if row.relative()]
-    for text, rows in (("Less apart than counts", near), ("The same", alike)):
+    for text, rows in (("Too little apart to count", near), ("The same", alike)):
         if rows:
             lines += paragraph(f"{text}: {', '.join(row.name for row in rows)}.", width, "", "  ")
     return lines
@@ -131,7 +131,7 @@ def _rules(found: Difference, width: int) -> list[str]:
     others = [effect for effect in found.effects if not effect.matters]
     texts += [f"{e.switch}: under 10 %, or away: {_list(e.moved)}" for e in others if e.moved]
     small = [effect.switch for effect in others if not effect.same and not effect.moved]
-    texts += [f"Less than counts: {', '.join(small)}."] if small else []
+    texts += [f"Effects too small to count: {', '.join(small)}."] if small else []
     nothing = sum(effect.same for effect in others)
     texts += [f"Without effect on any measure: {nothing} of {n}."] if nothing else []
     reasons: dict[str, list[str]] = {}
