@@ -66,7 +66,7 @@ class Request:
         if self.context.attrs != kdamond.attrs or not kdamond.rules.commit_compare_attrs:
             kdamond.set_attrs(self.context.attrs)
             kdamond.aggr_samples = nr_samples(self.context.attrs.sample_us, self.context.attrs.aggr_us)
-        kdamond.min_sz = self.context.min_region_sz
+        kdamond.min_sz, kdamond.stage = self.context.min_region_sz, self.stage
 
     def _targets(self, kdamond: Kdamond) -> None:
         """Fit the targets, and forget where a quota that was full shall go on in one that is gone."""

@@ -20,7 +20,8 @@ class ContextClock(Stored):
     """The times of a context's sampling ticks.
 
     A sleep of four jiffies and more lasts whole jiffies, rounded up (``kdamond_usleep``; up to Linux 6.12 one of more than
-    20 ms), unless the machine says otherwise. With ``aggr_times_us`` the ticks of aggregation j are evenly spaced between the recorded ends of j - 1 and j; beyond
+    20 ms), unless the machine says otherwise. With ``aggr_times_us`` the ticks of aggregation j are evenly spaced between the
+    recorded ends of j - 1 and j; beyond
     the recording its intervals repeat. While ``wait_ns`` is not 0 the context sleeps, because all its schemes are
     inactive; recorded times are shifted by that.
     """
@@ -32,17 +33,12 @@ class ContextClock(Stored):
 
     def __init__(self, kdamond: Kdamond, tick_ns: int) -> None:
         self.kdamond, self.tick_ns = kdamond, tick_ns
-        machine = kdamond.memory.machine
-        self.jiffy_us = 1_000_000 // machine.hz if machine.whole_jiffies else 0
-        self.longest_exact_us = 4 * self.jiffy_us - 1 if kdamond.rules.sleep_four_jiffies else 20_000
         recorded = kdamond.context.aggr_times_us
         self.ends = np.array((0, *recorded), np.int64) * 1000 if recorded else None
 
     def slept_ns(self, sleep_us: int) -> int:
         """Return how long a sleep lasts."""
-        if not self.jiffy_us or sleep_us <= self.longest_exact_us:
-            return sleep_us * 1000
-        return -(-sleep_us // self.jiffy_us) * self.jiffy_us * 1000
+        return self.kdamond.memory.machine.slept_ns(sleep_us, self.kdamond.rules)
 
     def begin(self, wait_us: int) -> None:
         """Begin a round of the loop, with a sleep of `wait_us` if that is not 0.
@@ -58,6 +54,8 @@ class ContextClock(Stored):
         """Return the time that the next tick looks back to, and those of the next n ticks (ns)."""
         k = self.kdamond
         if self.ends is None:
+            if k.before_sleep[2]:
+                return self.last_ns + self.slept_ns(k.before_sleep[2]) * _COUNT[:2]
             return self.last_ns + self.slept_ns(k.attrs.sample_us) * _COUNT[: n + 1]
         per, laps = k.attrs.aggr_us // k.attrs.sample_us, self.ends.size - 1
         aggregation, step = np.divmod(np.arange(k.passed, k.passed + n), per)
@@ -71,7 +69,7 @@ class ContextClock(Stored):
         """Return the time of the next sampling tick, or of the end of a sleep, in ns."""
         if self.wait_ns:
             return self.last_ns + self.wait_ns
-        return self.last_ns + self.slept_ns(self.kdamond.attrs.sample_us) if self.ends is None else int(self._edges(1)[1])
+        return int(self._edges(1)[1])
 
     def quiet(self) -> bool:
         """Whether the next sampling tick does nothing but look, so that kernels can carry it out."""

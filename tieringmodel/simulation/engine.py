@@ -55,6 +55,8 @@ class Needs(NamedTuple):
     """Where each page is: virtual address spaces and weighted destinations look pages up by identity."""
     out: bool
     """Pages without a frame: the action ``pageout`` of paddr contexts takes them out of memory."""
+    marks: bool
+    """Which pages were marked accessed: up to 6.19, ``lru_prio`` of paddr contexts activates a page the second time."""
 
 
 def needs(scenario: Scenario, stages: Sequence[Stage]) -> Needs:
@@ -63,7 +65,9 @@ def needs(scenario: Scenario, stages: Sequence[Stage]) -> Needs:
     out = any(c.ops == "paddr" and s.action == "pageout" for c in contexts for s in c.schemes)
     young = out or len(scenario.contexts) > 1 or any(f.type == "young" for c in contexts for s in c.schemes for f in s.filters)
     young = young or maps_change(scenario, stages)
-    return Needs(young, any(c.ops != "paddr" or any(s.dests for s in c.schemes) for c in contexts), out)
+    frame_of = any(c.ops != "paddr" or any(s.dests for s in c.schemes) for c in contexts)
+    lru_prio = any(c.ops == "paddr" and s.action == "lru_prio" for c in contexts for s in c.schemes)
+    return Needs(young, frame_of, out, lru_prio and not scenario.kernel.rules.lru_prio_activate)
 
 
 def maps_change(scenario: Scenario, stages: Sequence[Stage]) -> bool:
@@ -172,6 +176,7 @@ class Engine:
             needed.out,
             anywhere=not self.rules.thisnode,
             heads=not self.rules.tail_pages,
+            marks=needed.marks,
         )
         if copied:
             reuse.keep(layout, memory.arrays, memory.offline)
@@ -357,7 +362,10 @@ class Engine:
 
     def _begin(self, c: ContextClock) -> None:
         """Begin a round of a context's loop: sleep while every scheme is inactive, else prepare the access check."""
-        c.begin(c.kdamond.watermark_wait_us())
+        wait_us = c.kdamond.watermark_wait_us()
+        if wait_us and not c.wait_ns:
+            c.kdamond.fall_asleep()
+        c.begin(wait_us)
         if self.tracked and not c.wait_ns:
             c.kdamond.tick = c.last_ns // c.tick_ns
             c.kdamond.prepare()
@@ -402,12 +410,14 @@ class Engine:
     def _request_at(self, i: int, stage: int) -> Request:
         """Return the request to commit context i as a stage has it.
 
-        A commit fits the targets to their ranges, an event only where it is about targets.
+        A commit fits the targets to their ranges, an event only where it is about targets; there a target without ranges has,
+        where addresses are physical, the whole machine.
         """
         _, scenario, committed = self.all_stages[stage]
         before = self.all_stages[stage - 1][1] if stage else self.given
         old, new = before.contexts[i].targets, scenario.contexts[i].targets
-        return self.request(i, scenario.contexts[i], None if committed is None and old == new else len(old), stage)
+        kept = None if committed is None and old == new else len(old) if committed is not None else 0
+        return self.request(i, scenario.contexts[i], kept, stage)
 
     def request(self, i: int, context: Context, targets: int | None, stage: int = -1) -> Request:
         """Return a request to commit what a context shall be.
@@ -419,8 +429,8 @@ class Engine:
         context : Context
             What it shall be.
         targets : int or None
-            How many targets it has before, all of which are fitted to their ranges; None leaves regions as they are. One
-            without ranges stays as it is; where it is new, and its addresses physical, it gets the whole machine.
+            None leaves regions as they are. Else targets are fitted to their ranges. Those without ranges stay as they are if
+            they are among the first so many, or if their addresses are virtual; others get the whole machine.
         stage : int
             The stage that asks for it.
 

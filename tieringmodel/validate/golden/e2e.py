@@ -21,7 +21,7 @@ from ...given_files import inside
 from ...interop.recording.tables import MOST_BYTES
 from ...scenario import Scenario
 from ...simulation.engine import Engine
-from ...units import PAGE_SZ
+from ...units import LONGEST_US, PAGE_SZ
 from ..case import Case
 from . import format2
 from .e2e_draws import SAMPLING, draw_differences, recorded_streams, split_site, stated_differences
@@ -245,6 +245,11 @@ class _TickEngine(Engine):
     trace: Trace
     monitors_nothing = True
 
+    def drawn(self) -> int:
+        """Return how many numbers all contexts have drawn. A lone one prepares a sample when it checks; the kernel, before."""
+        ahead = 0 if self.tracked else sum(c.kdamond.regions.n for c in self.clocks if not c.wait_ns)
+        return ahead + sum(k.rng.taken for k in self.kdamonds)
+
     def _prepare(self, k: Kdamond) -> None:
         super()._prepare(k)
         self.trace.drawn(k, SAMPLING, self.trace.tick)
@@ -362,8 +367,9 @@ def case(path: Path) -> list[Case]:
         if (streams := recorded_streams(run, arrays)) is not None:
             sources["recorded draws"] = streams
         scenario_of(run)
-        if type(run["ticks"]) is not int or not 0 < run["ticks"] <= MOST_TICKS:
-            raise InputError("ticks", f"{quoted(run['ticks'])} is not a count of 1..{MOST_TICKS}", remedy)
+        length, most = ("duration_us", LONGEST_US) if run.get("clocked") else ("ticks", MOST_TICKS)
+        if type(run[length]) is not int or not 0 < run[length] <= most:
+            raise InputError(length, f"{quoted(run[length])} is not a count of 1..{most}", remedy)
     except InputError as error:
         raise error.under(f"{path}:1") from None
     except KeyError as error:
@@ -375,10 +381,12 @@ def case(path: Path) -> list[Case]:
         engine, trace = replay(run, rngs)
         checked, first = 0, ""
         results = [*_differences(trace, arrays, npz.name), *_finals(engine, run, arrays, (path.name, npz.name))]
-        if rngs is None and (contexts := trace.column("runs", "ctx")) is not None:
+        if rngs is None and not run.get("clocked") and (contexts := trace.column("runs", "ctx")) is not None:
             counts = trace.column("runs", "count")
             order = np.repeat(contexts, np.zeros(0, np.int64) if counts is None else counts.astype(np.int64))
             results += draw_differences(run, arrays, order, (path.name, npz.name))
+        elif run.get("clocked"):
+            results += stated_differences(run, {"rng_count": engine.drawn()}, path.name)
         for n, difference in results:
             checked += n
             first = first or difference
