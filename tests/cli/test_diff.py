@@ -132,10 +132,11 @@ def test_kernels_in_a_list() -> None:
     found = parse_kernels("6.12, 7.2.12,thisnode on, fresh_look off ,7.3")
     assert found == [tm.Kernel("6.12"), tm.Kernel("7.2.12", thisnode=True, fresh_look=False), tm.Kernel("7.3")]
     for text, says in (
-        ("thisnode on", "--kernels: 'thisnode on' stands before any kernel"),
-        ("7.2,thisnod on", "--kernels: 'thisnod' is no rule; did you mean 'thisnode'?"),
+        ("thisnode on", "--kernels: 'thisnode on' is no kernel that is modelled"),
+        ("7.2,thisnod on", "--kernels: 'thisnod' is no switch of a kernel; did you mean 'thisnode'?"),
+        ("7.2,thisnode of", "--kernels: thisnode is neither on nor off"),
         ("7.2,", "--kernels: '' is no kernel that is modelled"),
-        ("6.12,temporal_huge_sz on", "--kernels: is about something that Linux 6.12.117 does not have"),
+        ("6.12,temporal_huge_sz on", "--kernels: temporal_huge_sz is about something that Linux 6.12.117 does not have"),
     ):
         with pytest.raises(tm.InputError) as caught:
             parse_kernels(text)

@@ -20,8 +20,9 @@ from tieringmodel.differences.difference import Difference, Row, Side, apart
 from tieringmodel.differences.measured import OF_A_RUN, Scale, in_order, measured, stem_of
 from tieringmodel.differences.rules import Search, differing_rules, value_of
 from tieringmodel.differences.running import Wanted, side_of
-from tieringmodel.scenario.linux import RULES, rules_of_release
+from tieringmodel.scenario.linux import rules_of_release
 from tieringmodel.scenario.paths import different_fields, read_path
+from tieringmodel.scenario.rules import RULES
 from tieringmodel.sweeps.point import Job, Outcome, run_point
 
 FULL = full_target()

@@ -106,30 +106,23 @@ def _of_kernels(arguments: argparse.Namespace) -> Difference:
 
 
 def parse_kernels(text: str) -> list[Kernel]:
-    """Return the kernels that a list names; ``NAME on`` and ``NAME off`` are switches of the kernel in front of them.
+    """Return the kernels that a list names; what has a space in it, ``thisnode on``, is a switch of the kernel in front of it.
 
     Raises
     ------
     InputError
         If one is not modelled, or a switch not known.
     """
-    from ..fields import suggest
     from ..scenario import Kernel
-    from ..scenario.linux import SWITCHES
 
-    told: list[tuple[str, dict[str, bool]]] = []
+    titles: list[str] = []
     for part in (part.strip() for part in text.split(",")):
-        name, _, value = part.rpartition(" ")
-        if value not in ("on", "off"):
-            told.append((part, {}))
-        elif not told:
-            raise InputError("--kernels", f"{part!r} stands before any kernel", "write e.g. '7.2.12, thisnode on'")
-        elif name not in SWITCHES:
-            raise InputError("--kernels", f"{name!r} is no rule", suggest(name, SWITCHES))
+        if part.partition(" ")[1] and titles:
+            titles[-1] += f", {part}"
         else:
-            told[-1][1][name] = value == "on"
+            titles.append(part)
     try:
-        return [Kernel(base, **switches) for base, switches in told]
+        return [Kernel.from_text(one) for one in titles]
     except InputError as error:
         raise InputError("--kernels", error.what, error.remedy) from None
 
@@ -163,7 +156,12 @@ def _of_two(arguments: argparse.Namespace) -> Difference:
     both: list[Any] = [run[1] if run else one and one.scenario for one, run in zip(loaded, stored, strict=True)]
     scenarios = [one.scenario for one in loaded if one is not None]
     if len(scenarios) < 2:
-        given = {"--duration": not is_auto(arguments), "--seed": arguments.seed is not None, "--seeds": arguments.seeds > 1}
+        scenario_s = {"--kernel": arguments.kernel is not None} if not scenarios else {}
+        given = scenario_s | {
+            "--duration": not is_auto(arguments),
+            "--seed": arguments.seed is not None,
+            "--seeds": arguments.seeds > 1,
+        }
         for option, there in given.items():
             if there:
                 raise InputError(option, "is that of the stored run", "leave it out")

@@ -12,8 +12,8 @@ from ..checks import number, whole
 from ..errors import InputError
 from ..fields import Checked, suggest
 from ..scenario import Kernel, Scenario
-from ..scenario.linux import SWITCHES
 from ..scenario.paths import different_fields
+from ..scenario.rules import RECORDS, SWITCHES
 from ..simulation.simulate import MAX_DURATION_US
 from ..units import parse_duration_us
 from .answer import answer_of
@@ -143,16 +143,11 @@ def kernels_of(scenario: Scenario, given: Sequence[str | Kernel]) -> list[Kernel
             raise InputError(f"kernels[{k}]", error.what, error.remedy) from None
     told: dict[str, Kernel] = {}
     for kernel in found:
-        if title(kernel) in told:
+        if kernel.title in told:
             own = "the scenario's own" if len(given) == 1 else "there twice"
-            raise InputError("kernels", f"{title(kernel)} is {own}", "name two that differ")
-        told[title(kernel)] = kernel
+            raise InputError("kernels", f"{kernel.title} is {own}", "name two that differ")
+        told[kernel.title] = kernel
     return found
-
-
-def title(kernel: Kernel) -> str:
-    """Return the release and the switches that differ from it."""
-    return ", ".join([kernel.release, *(f"{name} {'on' if value else 'off'}" for name, value in kernel.changed.items())])
 
 
 def _only(rules: bool | Sequence[str]) -> list[str] | bool:
@@ -181,13 +176,14 @@ def _seeds(first: int, count: int) -> list[int]:
 
 
 def _kernels(scenario: Scenario, kernels: list[Kernel], runs: Runs, only: list[str] | bool, rtol: float) -> Difference:
-    sides = tuple(runs.sides([Wanted(title(kernel), scenario, {"kernel": kernel}) for kernel in kernels]))
+    sides = tuple(runs.sides([Wanted(kernel.title, scenario, {"kernel": kernel}) for kernel in kernels]))
     if all(side.error for side in sides):
         raise InputError("kernels", f"the scenario runs under none of them: {sides[0].error}", "mend it first")
     scale = Scale.of(scenario, runs.duration_us * 1e-6)
     rows = rows_of(sides, scale)
     out = Difference("kernels", _title(scenario, runs), sides, rows, answer_of(sides, rows))
-    out = replace(out, notes=() if out.same else _about_seeds(runs.seeds))
+    unread = (str(kernel) for kernel in kernels if kernel.release not in RECORDS)
+    out = replace(out, notes=(*unread, *(() if out.same else _about_seeds(runs.seeds))))
     ends = (sides[0], sides[-1])
     if only is False or any(side.error for side in ends):
         return out

@@ -8,7 +8,8 @@ from contextlib import suppress
 
 from ..errors import InputError
 from ..scenario import Kernel, Scenario
-from ..scenario.linux import RULES, Rule, rules_of_release
+from ..scenario.linux import rules_of_release
+from ..scenario.rules import RULES, Rule
 from .difference import MOST, Effect, Row, Side, Together, apart
 from .measured import KIND, Scale, in_order
 from .running import Runs, Wanted
