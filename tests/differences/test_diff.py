@@ -235,6 +235,17 @@ def test_rules_that_act_together_only(count: int) -> None:
     assert together.each == dict.fromkeys(names, 1.0), "in the first kernel one of them is enough"
 
 
+def test_the_other_way_round_beyond_is_not_all_of_the_way_either() -> None:
+    def numbers(rules: Any) -> dict[str, float]:
+        new = rules.esz0_stop + rules.merge_after_apply
+        return {"hot_share_node0": (1000.0, 9800.0, 9000.0)[new]}
+
+    found, switches = search(numbers)
+    together = found.together(found.effects(switches)[0])
+    assert together is not None
+    assert together.each == pytest.approx({"esz0_stop": 0.9, "merge_after_apply": 0.9})
+
+
 def test_rules_of_which_the_first_kernel_needs_all() -> None:
     """Left out of the last kernel, each is a reason by itself."""
     names = ("esz0_stop", "merge_after_apply")

@@ -127,7 +127,8 @@ class Search:
             with suppress(InputError):  # the first kernel may refuse what the last one takes
                 kernels[switch] = self.first.replace(**{switch: value_of(self.last, switch)})
         sides = self.runs.sides([Wanted(name, self.scenario, {"kernel": kernel}) for name, kernel in kernels.items()])
-        return {name: 1.0 - self._share(self.lead, side) for name, side in zip(kernels, sides, strict=True) if not side.error}
+        ran = [(name, side) for name, side in zip(kernels, sides, strict=True) if not side.error]
+        return {name: self._way(self.lead, self.was, self.now, side) for name, side in ran}
 
     def _without(self, switches: tuple[str, ...]) -> Side:
         return self._run([switches])[0] if switches else self.now

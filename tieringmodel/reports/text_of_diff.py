@@ -153,7 +153,7 @@ def _explains(effect: Effect) -> str:
 
 def _together(one: Together, first: str, last: str) -> str:
     if not one.switches:
-        return f"All of them together: {percent(one.share)} of {one.measure}; the rest is in what cannot be left out."
+        return f"All of them together: {percent(one.share)} of {one.measure}; the rest is in what was not left out."
     each = ", ".join(f"{name} {percent(share)}" for name, share in one.each.items())
     ways = f" The other way, {first} with one of them as in {last}: {each}." if each else ""
     return f"{' + '.join(one.switches)} together: {percent(one.share)} of {one.measure}.{ways}"
