@@ -22,6 +22,9 @@ SCENARIO_HELP = (
 KERNEL_HELP = "which Linux runs: 6.18, or '6.18, thisnode on' (default: the scenario's own, or 7.3.4)"
 
 
+KERNELS_HELP = "e.g. 6.12,7.3.4, or '7.2, 7.2, thisnode on'; one alone: from the scenario's own to that"
+
+
 def add_surroundings(command: argparse.ArgumentParser) -> None:
     """Add ``--machine``, ``--workload``, ``--kernel`` and ``--allow-files``."""
     command.add_argument(

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..checks import number
 from ..errors import InputError
-from .arguments import SCENARIO_HELP, add_surroundings, open_given
+from .arguments import KERNELS_HELP, SCENARIO_HELP, add_surroundings, open_given
 from .duration import add_duration, check_duration, is_auto, length_of
 from .output import ascii_only, lines, say, strict_json, width_of
 from .results import check_seeds
@@ -45,7 +45,7 @@ def add(commands: Any) -> None:
     o(
         "--kernels",
         metavar="K1,K2,…",
-        help="e.g. 6.12,7.3.4 or '7.2.12, 7.2.12, thisnode on'; of one alone: from the scenario's own to that",
+        help=KERNELS_HELP,
     )
     o("--no-rules", action="store_true", help="do not look for the rules that make the difference")
     o("--rtol", metavar="X", type=float, help="exit with 1 if a measure differs by more than this share of the larger value")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
+from ..units import format_bytes
 from .difference import MOST, Effect, Row, Side, Together
 from .measured import KIND, stem_of
 
@@ -30,6 +31,10 @@ def _phrase(row: Row, value: float) -> str:
         return f"last move at {text} s" if math.isfinite(value) else "no move"
     if stem == "share_mean_bp":
         return f"controlled share {value:.0f} bp"
+    if stem == "qt_exceeds_scheme":
+        return f"quota of scheme {number} full in {text} windows"
+    if row.units == "bytes" and math.isfinite(value):
+        return f"{row.name} {format_bytes(value)}"
     if stem == "residual_mib_s":
         return f"{text} MiB/s in the tail"
     unit = {"MiB s-1": " MiB/s", "1": ""}.get(row.units, f" {row.units}")
