@@ -27,6 +27,7 @@ STANDS_ALONE = {
     "cli": "the program; `python -m` is another way to call it",
     "damon.metrics_of_the_rfc": "the readings that the RFC adds to Linux's own",
     "damon.watermarks": "one mechanism of the kernel, and kdamond.py is long",
+    "differences.rules": "the search for rules, apart from what is shown beside each other",
     "hotness.hint_faults": "one source, as the others are; made by name",
     "hotness.tlb": "when an accessed bit is set again: a mechanism of the processor",
     "interleave.frames": "who gets which frame, without any rule of placement",
