@@ -10,12 +10,12 @@ from .page_run import PageRun, SchemeRun
 
 @dataclass(frozen=True)
 class Funnel:
-    """What became of one scheme, in counters of the whole run; None where an earlier version did not count.
+    """What became of one scheme, in counters since it does what it does; None where an earlier version did not count.
 
     Attributes
     ----------
     scheme : int
-        Number over all contexts.
+        Number over all contexts and all schemes that ever were.
     asleep_s : float or None
         Inactive for so long.
     due : int or None
@@ -37,6 +37,8 @@ class Funnel:
     failed : dict of str to int
         Bytes of pages that stayed: ``no_frame`` on the target, ``unmovable`` (charged, but no page that could be had),
         ``bits_only`` (young, and made old).
+    since_s : float
+        From when it does what it does: 0 from the start, else since it came, or was told to do something else.
     """
 
     scheme: int
@@ -51,6 +53,7 @@ class Funnel:
     applied_bytes: int
     returned_bytes: int
     failed: dict[str, int]
+    since_s: float = 0.0
 
     def to_dict(self) -> dict[str, Any]:
         """Return it as plain data, for JSON."""
@@ -92,6 +95,7 @@ def funnel_of(run: PageRun, one: SchemeRun) -> Funnel:
             "unmovable": max(tried - resident, 0) if counted and one.context.ops == "paddr" else 0,
             "bits_only": int(run.last("sz_young", n)),
         },
+        since_s=one.since_s,
     )
 
 
@@ -129,4 +133,5 @@ def describe(funnel: Funnel) -> str:
     parts.append(f"applied {format_bytes(funnel.applied_bytes)}")
     if funnel.returned_bytes:
         parts.append(f"returned {format_bytes(funnel.returned_bytes)}")
-    return f"scheme {funnel.scheme}: " + " > ".join(parts)
+    since = f" since {funnel.since_s:g} s" if funnel.since_s else ""
+    return f"scheme {funnel.scheme}{since}: " + " > ".join(parts)
