@@ -47,6 +47,8 @@ STANDS_ALONE = {
     "reports.comparison_section": "one kind of result",
     "reports.run_section": "one kind of result",
     "reports.sweep_section": "one kind of result",
+    "scenario.features": "the one table of which release first has what",
+    "scenario.rules": "the one table of what changed in Linux",
     "scenario.commits": "the one table of what can change while a run goes on",
     "simulation.checkpoint": "a run as bytes and back",
     "simulation.oracle": "a baseline with a rule of its own",

@@ -61,7 +61,10 @@ def _convert(value: Any, hint: Any, name: str, where: str) -> Any:
             return _inside_of(where, hint.from_text, value)
         if isinstance(value, Mapping):
             return hint.from_dict(value, where)  # type: ignore[union-attr]
-        raise InputError(where, f"{quoted(value)} is not a table", f"write a table of {hint.__name__} fields")  # type: ignore[union-attr]
+        what, remedy = "is not a table", f"write a table of {hint.__name__} fields"  # type: ignore[union-attr]
+        if hasattr(hint, "from_text"):
+            what, remedy = "is neither text nor a table", f"write text in quotes, or a table of {hint.__name__} fields"  # type: ignore[union-attr]
+        raise InputError(where, f"{quoted(value)} {what}", remedy)
     if hint is bool:
         if isinstance(value, (bool, int)) and value in (0, 1):
             return bool(value)

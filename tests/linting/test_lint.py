@@ -233,7 +233,7 @@ def test_the_other_recordings_have_no_errors(name):
 
 # ---- any scenario -------------------------------------------------------------------------------------------------
 
-METRICS = (*(m.name for m in SHIPPED.values() if not m.refused), Unregistered("nonsense"))
+METRICS = (*(m.name for m in SHIPPED.values() if not m.refused and m.linux != "next"), Unregistered("nonsense"))
 SIZES = st.sampled_from([0, 1, 4096, 5000, MIB, 2**50, 2**64 - 1])
 SMALL = st.integers(0, 3)
 BOUNDS = st.tuples(SMALL, st.sampled_from([0, 2, 2**32 - 1]))

@@ -33,7 +33,14 @@ ALIKE = {"node_sys_bp:v1-literal", "node_target_mem_bp:v2", "node_eligible_mem_b
 def with_goal(name: str, **goal: Any) -> tm.Scenario:
     needs = {"memcg_id": 1} if "memcg_id" in metric_of(name).needs else {}
     quota = tm.Quota(sz_bytes=1 << 20, reset_interval_ms=100, goals=(tm.Goal(name, 4000, **needs, **goal),))
-    return scenario(tm.Scheme("migrate_hot", HOT, target_nid=0, quota=quota), memcgs=(tm.Memcg(1, 0, 2048),))
+    sc = scenario(memcgs=(tm.Memcg(1, 0, 2048),))
+    context = sc.contexts[0].replace(schemes=(tm.Scheme("migrate_hot", HOT, target_nid=0, quota=quota),))
+    return sc.replace(contexts=(context,), kernel=kernel_with(name))
+
+
+def kernel_with(name: str) -> tm.Kernel:
+    """The default kernel, or one that has the metric."""
+    return tm.Kernel("next" if metric_of(name).linux == "next" else "7.3.4")
 
 
 def damo(goal: dict[str, Any]) -> dict[str, Any]:
@@ -118,7 +125,8 @@ def test_an_operations_set_that_has_no_answer(name: str, ops: str) -> None:
         with pytest.raises(tm.KernelRefusal, match="needs paddr"):
             context.replace(ops=ops)
         return
-    sc = scenario(contexts=(context.replace(ops=ops),), vmas=(tm.Vma(0, 4096, 1 << 40),), memcgs=(tm.Memcg(1, 0, 2048),))
+    sc = scenario(vmas=(tm.Vma(0, 4096, 1 << 40),), memcgs=(tm.Memcg(1, 0, 2048),))
+    sc = sc.replace(contexts=(context.replace(ops=ops),), kernel=kernel_with(name))
     goal = sc.contexts[0].schemes[0].quota.goals[0]
     assert ("metric-unsupported" in {f.code for f in tm.lint(sc)}) == (ops not in SHIPPED[name].ops)
     if ops not in SHIPPED[name].ops:

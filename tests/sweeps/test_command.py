@@ -38,7 +38,7 @@ def test_axes_become_dimensions_and_the_store_holds_them(folder: Path, capsys: p
     assert err == ""
     lines = out.splitlines()
     assert lines[0].split()[:3] == ["sz_bytes", "min_nr_regions", "max_nr_regions"]
-    assert len(lines) == 1 + 4 + 2
+    assert len(lines) == 1 + 4 + 3  # heads, rows; an empty line, the kernel, the store
     assert lines[1].startswith("64 KiB    10              100 ")
     assert lines[-1] == "8 points; wrote a/s.zarr"
 

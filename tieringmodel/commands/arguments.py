@@ -19,8 +19,11 @@ SCENARIO_HELP = (
 )
 
 
+KERNEL_HELP = "which Linux runs: 6.18, or '6.18, thisnode on' (default: the scenario's own, or 7.3.4)"
+
+
 def add_surroundings(command: argparse.ArgumentParser) -> None:
-    """Add ``--machine``, ``--workload`` and ``--allow-files``."""
+    """Add ``--machine``, ``--workload``, ``--kernel`` and ``--allow-files``."""
     command.add_argument(
         "--machine",
         metavar="FILE",
@@ -33,6 +36,7 @@ def add_surroundings(command: argparse.ArgumentParser) -> None:
         type=Path,
         help="TOML with a [workload], or a damo record (default: half of the memory in use, a quarter of it hot)",
     )
+    command.add_argument("--kernel", metavar="NAME", help=KERNEL_HELP)
     command.add_argument(
         "--allow-files",
         action="store_true",
@@ -81,7 +85,13 @@ def open_given(source: str | None, arguments: argparse.Namespace) -> Loaded:
 
     line: list[str] = arguments.line
     given = line if line and source is None else str(source)
-    loaded = open_scenario(given, machine=arguments.machine, workload=arguments.workload, allow_files=arguments.allow_files)
+    loaded = open_scenario(
+        given,
+        machine=arguments.machine,
+        workload=arguments.workload,
+        kernel=arguments.kernel,
+        allow_files=arguments.allow_files,
+    )
     for note in loaded.notes:
         say(f"tieringmodel: {note}", to=sys.stderr)
     return loaded

@@ -7,7 +7,7 @@ from pathlib import Path
 from string import Template
 from typing import Any, NamedTuple
 
-from .arguments import SCENARIO_HELP
+from .arguments import KERNEL_HELP, SCENARIO_HELP
 from .output import lines, say
 
 
@@ -58,6 +58,10 @@ def script(shell: str, top: argparse.ArgumentParser, scenarios: tuple[str, ...])
 def _values(action: argparse.Action, scenarios: tuple[str, ...]) -> Values:
     if action.choices:
         return Values(tuple(map(str, action.choices)))
+    if action.help == KERNEL_HELP:
+        from ..scenario.linux import NAMES
+
+        return Values(NAMES)
     if SCENARIO_HELP in (action.help or ""):
         return Values(scenarios, "files")
     if action.type is Path:

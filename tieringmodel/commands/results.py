@@ -26,7 +26,7 @@ LINKS = ("latest.nc", "run.nc")
 
 
 def add_common(command: argparse.ArgumentParser) -> None:
-    """Add ``--output``, ``--duration``, ``--budget``, ``--seed``, ``--seeds``, ``--machine``, ``--workload``, ``--ascii``."""
+    """Add ``--output``, ``--duration``, ``--budget``, ``--seed``, ``--seeds``, ``--ascii`` and the surroundings."""
     add = command.add_argument
     add("-o", "--output", metavar="DIR", type=Path, default=Path("tieringmodel-out"), help="where to write")
     add_duration(command)
@@ -126,7 +126,7 @@ def command_line(arguments: argparse.Namespace, scenarios: Sequence[str], durati
     command += ["--seeds", str(arguments.seeds)] if arguments.seeds > 1 else []
     if duration is not None:
         command += ["--duration", duration if isinstance(duration, str) else f"{duration!r} s".replace(".0 s", " s")]
-    for option in ("machine", "workload"):
+    for option in ("machine", "workload", "kernel"):
         if getattr(arguments, option) is not None:
             command += [f"--{option}", str(getattr(arguments, option))]
     if arguments.allow_files:

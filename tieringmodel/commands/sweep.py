@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..errors import InputError
 from .arguments import SCENARIO_HELP, add_surroundings, open_given
-from .output import Ours, lines, say, strict_json
+from .output import lines, say, strict_json
 from .results import write_netcdf
 
 if TYPE_CHECKING:
@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 
     from ..scenario import Scenario
     from ..sweeps.design import Design
+
+NAMES_OF_KERNELS = ("kernel", "kernel.base")
+"""Paths whose values are names, although they look like numbers: 7.1 is not 7.10."""
 
 
 def add(commands: Any) -> None:
@@ -63,6 +66,7 @@ def add(commands: Any) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Run the command; return the exit status."""
+    from ..datasets.kernel import kernel_of
     from ..reports.text_of_sweep import table
     from ..sweeps.sweep import sweep
 
@@ -95,7 +99,7 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.json:
         say(strict_json(_summary(ds, output, failed)))
     else:
-        say(lines(table(ds)), Ours("\n"))
+        say(lines("\n".join([table(ds), "", *filter(None, [kernel_of(ds)])])))
         say(f"{ds['done'].size} points{f', {failed} failed' if failed else ''}; wrote {output}")
     if failed:
         errors = ds["error"].values
@@ -143,7 +147,7 @@ def _assignment(text: str, option: str) -> tuple[str, list[Any]]:
     if any(re.fullmatch(r"0[0-9]+", v) for v in found) or (with_unit and any(re.fullmatch(r"[-+0-9._]+", v) for v in found)):
         text = f"{text!r} holds a comma that may stand for decimals or thousands"
         raise InputError(option, text, "write a decimal point, no thousands separators, and a unit with every value or none")
-    return path.strip(), [_value(v) for v in found]
+    return path.strip(), [v if path.strip() in NAMES_OF_KERNELS else _value(v) for v in found]
 
 
 def _value(text: str) -> Any:

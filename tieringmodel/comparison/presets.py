@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from ..errors import InputError
 from ..fields import suggest
-from ..scenario import Context, Filter, Goal, Scenario, Scheme
+from ..scenario import Context, Filter, Goal, Kernel, Scenario, Scheme
 from ..scenario.metrics import AS_POSTED, ELIGIBLE, metric_of
 
 
@@ -29,13 +29,13 @@ def _what_works(context: Context, scheme: Scheme, scenario: Scenario) -> Scheme:
         unit = context.addr_unit
         last = (home.start_bytes + home.sz_bytes) // unit
         filters = (Filter("addr", allow=False, start_bytes=home.start_bytes // unit, end_bytes=last),)
-    quota = scheme.quota.replace(goals=_read_as(ELIGIBLE, scheme), goal_tuner="temporal", esz0="stop")
+    quota = scheme.quota.replace(goals=_read_as(ELIGIBLE, scheme), goal_tuner="temporal", esz0="")
     return scheme.replace(quota=quota, filters=filters)
 
 
 _PRESETS: dict[str, tuple[Callable[[Context, Scheme, Scenario], Scheme], str]] = {
     "seed-faithful": (_seed_faithful, "stored"),
-    "what-works": (_what_works, "on_demand"),
+    "what-works": (_what_works, ""),
 }
 
 
@@ -49,7 +49,8 @@ def preset(scenario: Scenario, name: str) -> Scenario:
     name : str
         ``"seed-faithful"``: ``node_sys_bp`` as the RFC's patches compute it, CONSIST, early exit and clamp of version 1, an
         effective quota of 0 taken for no quota, stored moving sum. ``"what-works"``: the merged metric, TEMPORAL, an address
-        filter that leaves memory on the target node alone where a scheme has no filter, the rules of Linux 7.3.
+        filter that leaves memory on the target node alone where a scheme has no filter, the scenario's kernel, or Linux
+        7.3.4 where that is older.
 
     Returns
     -------
@@ -72,4 +73,6 @@ def preset(scenario: Scenario, name: str) -> Scenario:
     contexts = tuple(
         c.replace(schemes=tuple(change(c, s, scenario) for s in c.schemes), moving_sum=moving_sum) for c in scenario.contexts
     )
-    return scenario.replace(contexts=contexts, name=f"{scenario.name} ({name})".strip())
+    old = name == "what-works" and not scenario.kernel.has(Kernel.base)
+    kernel = Kernel() if old else scenario.kernel
+    return scenario.replace(contexts=contexts, kernel=kernel, name=f"{scenario.name} ({name})".strip())

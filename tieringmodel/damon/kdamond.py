@@ -10,10 +10,11 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from ..kernels import apply, sampling, scoring
+from ..kernels import apply, draws, sampling, scoring
 from ..kernels import layout as L
 from ..kernels import regions as rk
 from ..kernels._jit import records
+from ..kernels.older import Older, compiled_rules
 from ..memory.physical import PhysicalMemory
 from ..scenario import Attrs, Context
 from ..scenario.linux import Rules, default_rules
@@ -102,10 +103,17 @@ class Kdamond(Stored):
 
     Attributes
     ----------
+    before_sleep : list of int
+        Next aggregation, next operations update and sampling interval as they were when the kdamond fell asleep, until the
+        first loop body after that: commits that it takes while asleep do not change them. Zeros at other times.
     stage : int
         Which of the scenario's steps it has taken over last; -1 before the first.
     rmap_walks : list of int
         How many pages each scheme looked up through rmap: a frame's page has a place in a mapping only that way.
+    sums_from : int
+        Samples that had passed when the regions' stored moving sums were set last, where there are any.
+    compiled : Older or None
+        What kernels take as `rules`.
     """
 
     context: Context
@@ -120,10 +128,12 @@ class Kdamond(Stored):
     next_tune: int
     sz_limit: int
     aggr_samples: int
+    before_sleep: list[int]
     stage: int = -1
     passed: int = 0
     tick: int = 0
     aggregations: int = 0
+    sums_from: int = 0
 
     def __init__(
         self,
@@ -144,19 +154,22 @@ class Kdamond(Stored):
         self.attrs = context.attrs
         self.aggr_samples = nr_samples(self.attrs.sample_us, self.attrs.aggr_us)
         self.min_sz = context.min_region_sz
-        self.regions = RegionSet([set_regions([], r, self.min_sz) for r in ranges])
+        self.compiled = self._compiled(context)
+        self.rng.state[draws.ONE_DRAW] = not self.rules.ctx_rnd_state
+        self.regions = RegionSet([set_regions([], r, self.min_sz) for r in ranges], self.compiled)
         self.processes: list[list[tuple[int, int]]] = []
         self.next_aggregation = self.attrs.aggr_us // self.attrs.sample_us
         self.next_ops_update = self.attrs.update_us // self.attrs.sample_us
         self.next_tune = self.next_aggregation * self.attrs.intervals_goal.aggrs
         self.on_due: Callable[[Kdamond], None] | None = None
+        self.before_sleep = [0, 0, 0]
         self.pending: list[Asked] = []
         self.by_address = False
         self.glance = first_glance()
-        self.sz_limit = self.regions.apply_min_nr_regions(self.attrs.min_nr_regions, self.min_sz)
+        self.sz_limit = self._size_limit(anew=True)
         self._windows = records(1, L.WINDOW)
         self._window = self._windows[0]
-        self._window_of: tuple[Attrs, int, int, int] | None = None
+        self._window_of: tuple[Attrs, int, int, int, int] | None = None
         self._cursors = records(1, L.CURSOR)
         self._cursor = self._cursors[0]
         self._events = records(1024, L.EVENT)
@@ -188,15 +201,22 @@ class Kdamond(Stored):
         self.funnel, self.rejected = funnel, self.rejected if same else np.zeros(len(filters), np.uint64)
         self.context, self.schemes, self.filters, self.actions = context, rows, filters, external
         self._window_of = None
+        self.compiled = self._compiled(context)
+        self.regions = self.regions.under(self.compiled)
         self.rmap_walks = self.rmap_walks[:kept] + [0] * (len(rows) - kept)
         self.next_apply = self.next_apply[:kept] + [self.passed + self.apply_period(i) for i in range(kept, len(rows))]
         self.watched = any(s.watermarks.metric != "none" or not s.enabled for s in context.schemes)
         self.sleeps = any(s.watermarks.metric != "none" and s.enabled for s in context.schemes)
-        self._stack = empty(16 + 4 * (len(rows) + len(filters)))  # pieces into which the schemes can cut one region
+        self._stack = empty(16 + 4 * (len(rows) + len(filters)), True)  # pieces into which the schemes can cut one region
         own = self._windows, self._cursors, self._events, self.histogram, funnel, self.rejected
         self.control = L.Control(rows, filters, dests, *own)
         lowest = self.memory.machine.allocator == "lowest" and not self.memory.arrays.node["anywhere"].any()
         self._looks = not (lowest and all(table.acts_on_whole_regions(row, self.space.virtual) for row in rows))
+
+    def _compiled(self, context: Context) -> Older | None:
+        """Return what kernels take as `rules` for a context."""
+        stored = context.moving_sum == "stored" or not (context.moving_sum or self.rules.mvsum_on_demand)
+        return compiled_rules(self.rules, stored)
 
     def state(self) -> dict[str, Any]:
         """Return what the kdamond remembers between two events, but for a request that waits (see `Stored.state`)."""
@@ -251,6 +271,8 @@ class Kdamond(Stored):
         applies = self.next_apply
         if self.watched:
             applies = [at for at, active in zip(applies, self.schemes["active"], strict=True) if active]
+        if self.before_sleep[2]:
+            return min([self.before_sleep[0], *applies, self.passed + 1]) - self.passed
         return min([self.next_aggregation, *applies]) - self.passed
 
     def watermark_wait_us(self) -> int:
@@ -259,6 +281,10 @@ class Kdamond(Stored):
             return 0
         pairs = [(row, s) for row, s in zip(self.schemes, self.context.schemes, strict=True) if s.enabled]
         return min((watermarks.wait_us(row, s.watermarks, self.memory) for row, s in pairs), default=0)
+
+    def fall_asleep(self) -> None:
+        """Begin to wait for watermarks: the loop has looked at its clocks by then."""
+        self.before_sleep = [self.next_aggregation, self.next_ops_update, self.attrs.sample_us]
 
     def take_requests(self) -> None:
         """Carry out what was asked of the kdamond, in the order in which it was asked (``kdamond_call``)."""
@@ -325,12 +351,17 @@ class Kdamond(Stored):
 
     def body(self) -> None:
         """Run what follows the access check of a sampling tick: merge, schemes, tuning, reset, split."""
+        self._missed_updates()
         latched, update = self.next_aggregation, self.next_ops_update
+        if self.before_sleep[2]:
+            latched, update, _ = self.before_sleep
+            self.before_sleep = [0, 0, 0]
         aggregation, regions = self.passed >= latched, self.regions
         if aggregation:
-            threshold = int(regions.now.nr[: regions.n].max(initial=0)) // 10
-            regions.merge(threshold, self.sz_limit, self.attrs.aggr_us // self.attrs.sample_us, self.attrs.max_nr_regions)
-            self.sz_limit = regions.apply_min_nr_regions(self.attrs.min_nr_regions, self.min_sz)
+            threshold, attrs = int(regions.now.nr[: regions.n].max(initial=0)) // 10, self.attrs
+            most = attrs.aggr_us // attrs.sample_us
+            regions.merge(threshold, self.sz_limit, most, attrs.max_nr_regions, self.sums_window())
+            self.sz_limit = self._size_limit(anew=False)
             self.observer.aggregated(self)
         if aggregation or self.rules.commit_any_tick:
             self.take_requests()
@@ -341,8 +372,10 @@ class Kdamond(Stored):
                 self.next_tune += self.aggr_samples * self.attrs.intervals_goal.aggrs
                 self.tune_intervals()
             self.next_aggregation = latched + self.attrs.aggr_us // self.attrs.sample_us
-            regions.reset_aggregated()
-            regions.split(self.split_state, self.attrs.max_nr_regions, self.min_sz, self.rng)
+            regions.reset_aggregated(self.sums_window(), self.rules.fix_mvsum_at_reset)
+            self.sums_from = self.passed
+            attrs, some = self.attrs, self.rules.split_some_regions
+            regions.split(self.split_state, attrs.max_nr_regions, self.min_sz, self.rng, some)
             self.aggregations += 1
         if self.passed >= update:
             self.next_ops_update = update + self.attrs.update_us // self.attrs.sample_us
@@ -351,10 +384,15 @@ class Kdamond(Stored):
             self.observer.finished(self, aggregation)
 
     def update_ops(self) -> None:
-        """Fit the targets' regions to the three parts of their processes' address spaces (``damon_va_update``)."""
+        """Fit the targets' regions to the three parts of their processes' address spaces (``damon_va_update``).
+
+        Up to 7.0 the size limit of merging is taken anew then, and then only.
+        """
         if self.context.ops == "vaddr":
             parts = [three_parts(mapped) or None for mapped in self.processes]
             self.fit_regions(parts, PAGE_SZ)
+        if not self.rules.apply_min_nr_regions:
+            self.sz_limit = self._size_limit(anew=True)
 
     def fit_regions(self, ranges: Sequence[Sequence[tuple[int, int]] | None], min_region_sz: int) -> None:
         """Fit each target's regions to its new ranges; None leaves them as they are. There are as many targets as ranges."""
@@ -364,11 +402,25 @@ class Kdamond(Stored):
             rows if new is None else set_regions(rows, new, min_region_sz) for rows, new in zip(before, ranges, strict=False)
         ]
         if after != self.regions.rows():
-            self.regions = RegionSet(after)
+            self.regions = RegionSet(after, self.compiled)
+
+    def _missed_updates(self) -> None:
+        """Do what updates did at sampling ticks before the present one that had no other work."""
+        if self.rules.apply_min_nr_regions or self.passed <= self.next_ops_update:
+            return
+        period = max(self.attrs.update_us // self.attrs.sample_us, 1)
+        self.next_ops_update += -(-(self.passed - self.next_ops_update) // period) * period
+        self.update_ops()
+
+    def _size_limit(self, anew: bool) -> int:
+        """Return the size up to which regions merge. From 7.1 on larger ones are cut; before, it is seldom taken `anew`."""
+        if self.rules.apply_min_nr_regions:
+            return self.regions.apply_min_nr_regions(self.attrs.min_nr_regions, self.min_sz)
+        return self.regions.size_limit(self.attrs.min_nr_regions, self.min_sz) if anew else self.sz_limit
 
     def tune_intervals(self) -> None:
         """Adapt the sampling interval to the observed access events (``kdamond_tune_intervals``)."""
-        tuned = tuned_attrs(self.attrs, self.regions, self.aggr_samples)
+        tuned = tuned_attrs(self.attrs, self.regions, self.aggr_samples, self.rules)
         if tuned:
             self.set_attrs(tuned, aggregating=False)
 
@@ -380,8 +432,8 @@ class Kdamond(Stored):
         self.next_ops_update = self.passed + new.update_us // new.sample_us
         samples = np.uint64(nr_samples(old.sample_us, old.aggr_us)), np.uint64(nr_samples(new.sample_us, new.aggr_us))
         aggr_us = np.uint64(old.aggr_us), np.uint64(new.aggr_us)
-        rk.rescale(self.regions.now, self.regions.n, *samples, *aggr_us, aggregating)
-        self.attrs = new
+        rk.rescale(self.regions.now, self.regions.n, *samples, *aggr_us, aggregating, self.regions.rules)
+        self.attrs, self.sums_from = new, self.passed
         self.funnel["nr_restarted"] += np.array([self.passed < at for at in self.next_apply], np.uint64)
         self.next_apply = [self.passed + self.apply_period(i) for i in range(len(self.schemes))]
 
@@ -393,28 +445,27 @@ class Kdamond(Stored):
 
     def window(self) -> Any:
         """Return the moving-sum window of the present tick (a WINDOW record)."""
-        attrs, now = self.attrs, (self.attrs, self.passed, self.next_aggregation, self.tick)
+        attrs, now = self.attrs, (self.attrs, self.passed, self.next_aggregation, self.tick, self.sums_from)
         if now != self._window_of:
-            samples, left = nr_samples(attrs.sample_us, attrs.aggr_us), max(self.next_aggregation - self.passed, 0)
+            samples = nr_samples(attrs.sample_us, attrs.aggr_us)
             left_bp = left_window_bp(self.passed, self.next_aggregation, attrs.sample_us, attrs.aggr_us)
-            length = samples if self.stored_sum else 0
-            self._windows[0] = left_bp, samples, attrs.aggr_us, self.min_sz, self.tick, length, min(left, samples)
+            gone = max(self.passed - self.sums_from, 0)
+            self._windows[0] = left_bp, samples, attrs.aggr_us, self.min_sz, self.tick, gone
             self._window_of = now
         return self._window
 
-    @property
-    def stored_sum(self) -> bool:
-        """Whether schemes see a running sum that every sample moves, rather than one that is made when they ask."""
-        return self.context.moving_sum == "stored" or not (self.context.moving_sum or self.rules.mvsum_on_demand)
+    def sums_window(self) -> Any:
+        """Return `window`, or None where regions keep no moving sums."""
+        return self.window() if self.regions.rules else None
 
     def view(self, scheme: int, goal: int = 0) -> MetricView:
         """Return what the metric of a scheme's goal may look at now."""
         s, quota = self.context.schemes[scheme], self.quotas[scheme]
-        own = (quota.last_totals[goal], quota.goals[goal][0], quota.lags[goal]) if quota.goals else (None, 0, None)
+        own = (quota.last_total(goal), quota.goals[goal][0], quota.lags[goal]) if quota.goals else (None, 0, None)
         return MetricView(
             self.memory, self.regions.now, self.regions.n, self.schemes[scheme], self.window(), self.space,
             self.input_now(), self.context.ops, int(self.schemes[scheme]["esz"]), s.quota.goal_tuner,
-            self.access.memcg_classes, *own,
+            self.access.memcg_classes, *own, self.rules, self.regions.rules,
         )  # fmt: skip
 
     def input_now(self) -> int:
@@ -462,8 +513,8 @@ class Kdamond(Stored):
         """Start a charge window where due and set the priority threshold of scheme i (``damos_adjust_quota``)."""
         row = self.schemes[i]
         measure, monitored_bytes = partial(self.measure_goals, i), lambda: self.regions.total * self.context.addr_unit
-        self.quotas[i].adjust(row, self.jiffies, self.min_sz, measure, monitored_bytes)
-        if self.quotas[i].is_adjusted(row) and row["score"] != L.NO_SCORE:
+        adjusted = self.quotas[i].adjust(row, self.jiffies, self.min_sz, measure, monitored_bytes)
+        if adjusted and row["score"] != L.NO_SCORE:
             row["min_score"] = self.min_score(i)
 
     def min_score(self, i: int) -> int:
@@ -472,7 +523,7 @@ class Kdamond(Stored):
         self.window()
         regions.reserve(regions.n + 4 * len(self.filters) * max(len(regions.ptr) - 1, 1) + 16)
         r, out = (regions.now, regions.ptr), (regions.spare, regions.spare_ptr)
-        score = scoring.score_histogram(self.control, i, *r, *out, self._stack)
+        score = scoring.score_histogram(self.control, i, *r, *out, self._stack, regions.rules)
         regions.swap()
         return int(score)
 
@@ -485,7 +536,8 @@ class Kdamond(Stored):
         regions.spare_ptr[0] = 0
         while True:
             r, out = (regions.now, regions.ptr), (regions.spare, regions.spare_ptr)
-            code = apply.apply_pass(self.control, *r, *out, self._stack, limit, self.space, self.memory.arrays, access)
+            pages = self.space, self.memory.arrays, access
+            code = apply.apply_pass(self.control, *r, *out, self._stack, limit, *pages, regions.rules)
             if code == apply.ROOM:
                 regions.spare, self._stack = grown(regions.spare), grown(self._stack)
                 continue

@@ -92,8 +92,20 @@ def operations(context: Context) -> str:
     return "paddr" if context.ops == "paddr" else "vaddr"
 
 
-def builtin_action(context: Context, action: str) -> int:
-    """Return the code of an action that the application pass carries out itself, UNSUPPORTED for the others."""
+def idle(context: Context, action: str, rules: Rules) -> bool:
+    """Whether the kernel takes an action in a virtual address space and does nothing."""
+    return context.ops != "paddr" and action.startswith("migrate") and not rules.va_migrate
+
+
+def builtin_action(context: Context, action: str, rules: Rules) -> int:
+    """Return the code of an action that the application pass carries out itself, UNSUPPORTED for the others.
+
+    Without a walk over pages ``stat`` does nothing that is seen.
+    """
+    if idle(context, action, rules) or (action == "stat" and not rules.stat_walk):
+        return L.UNSUPPORTED
+    if action == "lru_prio" and not rules.lru_prio_activate and operations(context) == "paddr":
+        return L.MARK_ACCESSED
     return _ACTION[operations(context)].get(action, L.UNSUPPORTED)
 
 
@@ -149,7 +161,7 @@ def build(
         row["weight_nr"], row["weight_age"] = quota.weights.nr_accesses, quota.weights.age
         row["fail_num"], row["fail_denom"] = quota.fail_charge_num, quota.fail_charge_denom
         row["max_nr_snapshots"] = scheme.max_nr_snapshots
-        row["score"] = _SCORE[operations(context)].get(scheme.action, L.TOP)
+        row["score"] = L.TOP if idle(context, scheme.action, rules) else _SCORE[operations(context)].get(scheme.action, L.TOP)
         row["keep_age"] = scheme.action == "stat"
         core, ops = split_filters(scheme.filters)
         row["core_first"], row["core_last"] = len(rows), len(rows) + len(core)
@@ -162,7 +174,7 @@ def build(
         dests += [(index_of(d.id), d.weight) for d in scheme.dests]
         row["whole_steps"], row["meets_again"] = not rules.folio_end, not rules.last_applied
         row["heads_only"] = not rules.tail_pages
-        row["action"] = L.EXTERNAL if i in external else builtin_action(context, scheme.action)
+        row["action"] = L.EXTERNAL if i in external else builtin_action(context, scheme.action, rules)
     filters = records(max(len(rows), 1), L.FILTER)
     for k, values in enumerate(rows):
         filters[k] = values

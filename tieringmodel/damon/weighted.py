@@ -105,7 +105,7 @@ class WeightedMigrate(Stored):
         if self.rule in ("first", "last"):
             view = kdamond.view(scheme)
             matching = np.zeros(view.n, np.bool_)
-            scoring.matching_regions(view.regions, view.n, view.scheme, view.window, matching)
+            scoring.matching_regions(view.regions, view.n, view.scheme, view.window, view.compiled, matching)
             chosen = np.flatnonzero(matching)
             start, end = view.regions.start[chosen], view.regions.end[chosen]
             ptr = kdamond.regions.ptr

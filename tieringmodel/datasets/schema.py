@@ -32,7 +32,7 @@ class Variable(NamedTuple):
 
 
 _NODE, _SCHEME, _GOAL = ("time", "node"), ("time", "scheme"), ("time", "goal")
-_KERNEL = "Linux 7.3.4 mm/damon/core.c"
+_KERNEL = "Linux mm/damon/core.c"
 _MODEL = "tieringmodel memory counters"
 
 VARIABLES: dict[str, Variable] = {

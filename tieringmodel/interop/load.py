@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 import shlex
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any, NamedTuple
 
 from ..datafiles import data_path
 from ..errors import InputError, printable
-from ..scenario import Machine, Scenario, Target, Workload
+from ..scenario import Kernel, Machine, Scenario, Target, Workload
 from ..scenario.scenario import read_toml
 from ..units import PAGE_SZ
 from .documents import MAX_TEXT_BYTES, decode, parse_json, parse_yaml, read_bytes
@@ -55,6 +56,7 @@ def load(
     *,
     machine: Machine | str | Path | None = None,
     workload: Workload | str | Path | None = None,
+    kernel: Kernel | str | None = None,
     allow_files: bool = False,
 ) -> Scenario:
     """Return the scenario in a file of any known form, a recording, a command line, or one that ships with the package.
@@ -72,6 +74,9 @@ def load(
     workload : Workload, str or Path, optional
         The workload, a TOML file with a ``[workload]``, or a damo record. Left out, half of the memory is assumed, a
         quarter of it hot.
+    kernel : Kernel or str, optional
+        Which Linux runs: ``"6.18"``. Left out, it is the source's own: what it says, or the text of ``/proc/version`` in or
+        beside a recording or a dump; without one, the default.
     allow_files : bool
         What `source` and `workload` name in turn (a family's file, symbolic links of a folder) may lie outside of their
         folder. Left out, such a file is refused: whoever wrote a scenario decides then what is read here.
@@ -97,8 +102,10 @@ def load(
     >>> scenario = tm.load("rfc-40-60")
     >>> [scheme.quota.goals[0].target_value for scheme in scenario.contexts[0].schemes]
     [4000, 6000]
+    >>> tm.load("rfc-40-60", kernel="7.2").kernel.release
+    '7.2.12'
     """
-    loaded = open_scenario(source, machine=machine, workload=workload, allow_files=allow_files)
+    loaded = open_scenario(source, machine=machine, workload=workload, kernel=kernel, allow_files=allow_files)
     if loaded.notes:
         warnings.warn(printable("; ".join(loaded.notes)), stacklevel=2)
     return loaded.scenario
@@ -109,6 +116,7 @@ def open_scenario(
     *,
     machine: Machine | str | Path | None = None,
     workload: Workload | str | Path | None = None,
+    kernel: Kernel | str | None = None,
     allow_files: bool = False,
 ) -> Loaded:
     """Return what `load` returns, with the notes that it turns into warnings.
@@ -117,7 +125,7 @@ def open_scenario(
     ----------
     source : str, Path or sequence of str
         As for `load`, or the words of a ``damo start …`` line.
-    machine, workload, allow_files
+    machine, workload, kernel, allow_files
         As for `load`.
 
     Raises
@@ -127,7 +135,7 @@ def open_scenario(
     """
     hardware = None if machine is None else read_machine(machine)
     work = None if workload is None else read_workload(workload, allow_files=allow_files)
-    loaded = _open(source, hardware, work, allow_files)
+    loaded = _open(source, _Given(hardware, work, _kernel(kernel)), allow_files)
     _same_pages(loaded.scenario.machine, workload)
     if work is None or isinstance(workload, Workload) or Path(str(workload)).suffix == ".toml" or work.vmas:
         return loaded
@@ -140,45 +148,74 @@ def _same_pages(machine: Machine, workload: Workload | str | Path | None) -> Non
         raise other_pages(str(workload), machine.folio_bytes, "give a workload in TOML, in folios, or a machine of base pages")
 
 
-def _open(source: str | Path | Sequence[str], hardware: Machine | None, work: Workload | None, allow_files: bool) -> Loaded:
+def _kernel(given: Kernel | str | None) -> Kernel | None:
+    if given is None or isinstance(given, Kernel):
+        return given
+    if not isinstance(given, str):
+        raise InputError("kernel", f"{type(given).__name__} is not a kernel's name", 'write e.g. "6.18"')
+    try:
+        return Kernel.from_text(given)
+    except InputError as error:
+        raise InputError("kernel", error.what, error.remedy) from None
+
+
+class _Given(NamedTuple):
+    """What replaces a source's own, or stands for what it does not say."""
+
+    machine: Machine | None = None
+    workload: Workload | None = None
+    kernel: Kernel | None = None
+
+    def replacing(self, scenario: Scenario) -> Scenario:
+        """Return a scenario with what was given."""
+        changes = {name: value for name, value in self._asdict().items() if value is not None}
+        return scenario.replace(**changes) if changes else scenario
+
+    def on_this_kernel(self, data: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Return a scenario's tables with the kernel that was given: what they use may not be in their own."""
+        return {**data, "kernel": self.kernel} if self.kernel and isinstance(data, Mapping) else data
+
+
+def _open(source: str | Path | Sequence[str], given: _Given, allow_files: bool) -> Loaded:
     if isinstance(source, str) and source.startswith(("damo ", "sudo damo ")):
         source = _split_line(source, "damo line")
     if isinstance(source, (list, tuple)) and all(isinstance(word, str) for word in source):
-        return _line(source, hardware, work)
+        return _line(source, given)
     if not isinstance(source, (str, Path)):
         raise InputError("source", f"{source!r} is not a path", "give a file, a folder, a shipped name or the words of a line")
     path = resolve(source)
     if path.suffix in (".nc", ".zarr"):
-        return _result(path, hardware, work)
+        return _result(path, given)
     if path.is_dir() and is_recording(path):
-        recording = read_recording(path, allow_files=allow_files)
+        recording = read_recording(path, allow_files=allow_files, kernel=given.kernel)
         end_s = float(recording.record["t_ms"][-1]) * 1e-3 if recording.record is not None else None
         # What replaces the machine must be known before: a recording without MemTotal has none of its own.
-        return Loaded(_replaced(recording.to_scenario(machine=hardware), None, work), duration_s=end_s)
+        scenario = _Given(workload=given.workload).replacing(recording.to_scenario(machine=given.machine))
+        return Loaded(scenario, duration_s=end_s)
     if path.suffix == ".toml":
-        return Loaded(_replaced(_toml(path, allow_files), hardware, work))
+        return Loaded(_toml(path, given, allow_files))
     if path.is_dir():
-        return _surrounded(read_dump(path, allow_files=allow_files), hardware, work, path.name)
+        return _surrounded(read_dump(path, allow_files=allow_files, kernel=given.kernel), given, path.name)
     text = decode(read_bytes(path, MAX_TEXT_BYTES), str(path))
     if path.suffix == ".json" or text.lstrip().startswith("{"):
         data = parse_json(text, str(path))
         if isinstance(data, dict) and "machine" in data:
-            return Loaded(_replaced(Scenario.from_dict(data), hardware, work))
-        return _damo(data, path, hardware, work)
+            return Loaded(given.replacing(Scenario.from_dict(given.on_this_kernel(data))))
+        return _damo(data, path, given)
     if path.suffix in (".yaml", ".yml"):
-        return _damo(parse_yaml(text, str(path)), path, hardware, work)
+        return _damo(parse_yaml(text, str(path)), path, given)
     code = " ".join(line.rstrip().removesuffix("\\") for line in text.splitlines() if not line.lstrip().startswith("#"))
     if path.suffix == ".damo" or code.lstrip().startswith(("damo ", "sudo damo ")):
-        return _line(_split_line(code, str(path)), hardware, work)
+        return _line(_split_line(code, str(path)), given)
     if text.startswith("#!"):
         raise InputError(str(path), "is a script, and scripts are not run", "dump the sysfs tree after running it")
     if not any(word in text for word in _IN_A_DUMP):
         what = "is neither a TOML scenario, damo's parameters, a damo line, a dump of DAMON's sysfs tree nor a recording"
         raise InputError(str(source), what, "give one of these")
-    return _surrounded(read_dump(path), hardware, work, path.stem)
+    return _surrounded(read_dump(path, kernel=given.kernel), given, path.stem)
 
 
-def _result(path: Path, machine: Machine | None, workload: Workload | None) -> Loaded:
+def _result(path: Path, given: _Given) -> Loaded:
     """Return the scenario that a stored run, comparison or sweep carries."""
     from ..datasets.read import read_results
 
@@ -189,15 +226,16 @@ def _result(path: Path, machine: Machine | None, workload: Workload | None) -> L
     ((text, ds),) = stored.items()
     alone = ds.attrs["kind"] == "simulation"
     return Loaded(
-        _replaced(Scenario.from_json(str(text)), machine, workload),
+        given.replacing(Scenario.from_json(str(text))),
         seed=int(ds.attrs["seed"]) if alone else None,
         duration_s=float(ds.attrs["duration_s"]) if alone else None,
     )
 
 
-def _toml(path: Path, allow_files: bool) -> Scenario:
+def _toml(path: Path, given: _Given, allow_files: bool) -> Scenario:
     try:
-        return Scenario.from_dict(with_family(read_toml(path), path.parent, allow_files=allow_files))
+        tables = with_family(read_toml(path), path.parent, allow_files=allow_files)
+        return given.replacing(Scenario.from_dict(given.on_this_kernel(tables)))
     except RecursionError:
         raise InputError(str(path), "is nested too deeply", "no scenario is") from None
     except InputError as error:
@@ -206,13 +244,9 @@ def _toml(path: Path, allow_files: bool) -> Scenario:
         raise type(error)(f"{path}: {error.where}", error.what, error.remedy) from None
 
 
-def _replaced(scenario: Scenario, machine: Machine | None, workload: Workload | None) -> Scenario:
-    changes = {k: v for k, v in (("machine", machine), ("workload", workload)) if v is not None}
-    return scenario.replace(**changes) if changes else scenario
-
-
-def _surrounded(dump: Dump, machine: Machine | None, workload: Workload | None, name: str, assumed: bool = False) -> Loaded:
-    scenario, said = surround(dump.contexts, machine, workload, name, assumed=assumed)
+def _surrounded(dump: Dump, given: _Given, name: str, assumed: bool = False) -> Loaded:
+    machine, workload, kernel = given
+    scenario, said = surround(dump.contexts, machine, workload, name, assumed=assumed, kernel=kernel or dump.kernel)
     notes = [*said, *dump.notes]
     if dump.memcg_paths:
         ids = ", ".join(f"{i} is {json.dumps(p)}" for i, p in enumerate(dump.memcg_paths, start=1))
@@ -222,10 +256,10 @@ def _surrounded(dump: Dump, machine: Machine | None, workload: Workload | None, 
     return Loaded(scenario, tuple(notes), dump.memcg_paths, dump.pids)
 
 
-def _damo(data: object, path: Path, machine: Machine | None, workload: Workload | None) -> Loaded:
+def _damo(data: object, path: Path, given: _Given) -> Loaded:
     from .damo.json import read_damo
 
-    return _surrounded(read_damo(data, str(path)), machine, workload, path.stem)
+    return _surrounded(read_damo(data, str(path)), given, path.stem)
 
 
 def _split_line(text: str, where: str) -> list[str]:
@@ -235,20 +269,20 @@ def _split_line(text: str, where: str) -> list[str]:
         raise InputError(where, f"cannot be split into words ({error})", "close every quote") from None
 
 
-def _line(line: Sequence[str], machine: Machine | None, workload: Workload | None) -> Loaded:
+def _line(line: Sequence[str], given: _Given) -> Loaded:
     from .damo.line import read_damo_line, split
 
-    options = split(line)
-    given = any(o.name in ("-r", "--regions") for o in options)
+    options, machine = split(line), given.machine
+    ranges = any(o.name in ("-r", "--regions") for o in options)
     by_node = [int(v) for o in options if o.name == "--numa_node" for v in o.values if v.isdecimal() and len(v) < 3]
     guess = machine or equal_nodes(max([1, *by_node]) + 1)
     dump = read_damo_line(line, guess)
     if machine is None:
-        contexts = dump.contexts if given else tuple(c.replace(targets=(Target(),) * len(c.targets)) for c in dump.contexts)
+        contexts = dump.contexts if ranges else tuple(c.replace(targets=(Target(),) * len(c.targets)) for c in dump.contexts)
         fitting = equal_nodes(max(nids_of(contexts) | {*by_node}) + 1) if by_node else default_machine(contexts)
         if fitting != guess:
             guess, dump = fitting, read_damo_line(line, fitting)
-    return _surrounded(dump, guess, workload, "damo start", assumed=machine is None)
+    return _surrounded(dump, given._replace(machine=guess), "damo start", assumed=machine is None)
 
 
 def is_recording(path: Path) -> bool:

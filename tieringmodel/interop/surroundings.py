@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import InputError
-from ..scenario import Context, Group, Machine, Node, Placement, Scenario, Vma, Workload
+from ..scenario import Context, Group, Kernel, Machine, Node, Placement, Scenario, Vma, Workload
 from ..scenario.scenario import read_toml
 from ..units import GIB, PAGE_SZ, format_bytes
 from .workloads.family import with_family
@@ -76,6 +76,7 @@ def surround(
     name: str = "",
     *,
     assumed: bool = False,
+    kernel: Kernel | None = None,
 ) -> tuple[Scenario, tuple[str, ...]]:
     """Return a scenario of contexts, and one sentence for all that had to be assumed (none if nothing had).
 
@@ -89,6 +90,8 @@ def surround(
         Name of the scenario.
     assumed : bool
         `machine` is a guess itself.
+    kernel : Kernel, optional
+        Which Linux runs.
 
     Raises
     ------
@@ -108,7 +111,7 @@ def surround(
         guesses.append(f"workload {text}, a quarter touched at {HOT_HZ:g} Hz, the rest at {COLD_HZ:g} Hz")
     options = " and ".join(f"--{g.partition(' ')[0]}" for g in guesses)
     said = (f"assumed: {'; '.join(guesses)} (to replace by {options})",) if guesses else ()
-    return Scenario(machine, workload, contexts, name), said
+    return Scenario(machine, workload, contexts, name, kernel=kernel or Kernel()), said
 
 
 def _physical(contexts: Sequence[Context], what: str) -> list[tuple[int, int]]:

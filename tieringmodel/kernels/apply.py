@@ -21,7 +21,6 @@ from .frames import (
     node_of_frame,
     reclaim_page,
 )
-from .integer import mult_frac
 from .layout import (
     ACTIVE_SHIFT,
     ANON,
@@ -34,60 +33,40 @@ from .layout import (
     LRU_DEPRIO,
     LRU_PRIO,
     MADVISE,
+    MARK_ACCESSED,
     MEMCG,
     MIGRATE,
     NO_SCORE,
     PAGEOUT,
     PART_SHIFT,
+    SEEN_SHIFT,
     SHIFT32,
     STAT,
     UNSUPPORTED,
     YOUNG,
 )
-from .regions import align_down, merge_two
 from .sampling import frame_of_page, ranges_of
-from .scoring import core_drops, count_resident, fetch, moving_sum_of, push_right, region_score, store
+from .scoring import count_resident, fetch
+from .visit import (
+    FETCH,
+    RESUME,
+    VISIT,
+    account,
+    append,
+    begin_action,
+    charged_size,
+    count_snapshot,
+    count_try,
+    finish_region,
+    is_last,
+    matches,
+    next_region,
+    quota_full,
+    skip_charged,
+)
 
 _U0, _U1, _PAGE = np.uint64(0), np.uint64(1), np.uint64(4096)
-FETCH, VISIT, RESUME = 0, 1, 2
 DONE, CALL, FLUSH, ROOM = 0, 1, 2, 3
-
-
-@inlined
-def quota_full(s, min_sz):
-    """``damos_quota_is_full``: nothing left, or less than one minimal region."""
-    if s.quota_set == _U0:
-        return False
-    return s.charged_sz >= s.esz or s.esz - s.charged_sz < min_sz
-
-
-@inlined
-def is_last(cur, ptr):
-    """Whether the current region is the last one of its target, counting pieces still to be visited."""
-    return cur.depth == 0 and cur.next == ptr[cur.target + 1]
-
-
-@inlined
-def skip_charged(cur, ptr, s, stack, min_sz):
-    """``damos_skip_charged_region``: pass over what the last window already handled; may cut the region."""
-    if s.charge_target == _U0:
-        return False
-    if np.uint64(cur.target + 1) != s.charge_target:
-        return True
-    skip, addr = False, s.charge_addr
-    if addr != _U0 and cur.end <= addr:
-        skip = True
-    elif addr != _U0 and cur.start < addr:
-        skip = True
-        size = align_down(addr - cur.start, min_sz)
-        if size == _U0 and cur.end - cur.start > min_sz:
-            size = min_sz
-        if size != _U0:
-            push_right(cur, stack, size)
-    if is_last(cur, ptr):
-        s.charge_target = _U0
-        s.charge_addr = _U0
-    return skip
 
 
 @inlined
@@ -178,6 +157,8 @@ def act_on_pages(s, memory, access, source, chosen, n):
     """Carry the action out on n chosen frames of one node, migration from the highest frame down; pages handled."""
     if reclaims(s, memory):
         for k in range(n):
+            if memory.marked.size:
+                clear_bit(memory.marked, np.int64(memory.rec[chosen[k]] & LOW32) - 1)
             reclaim_page(memory, access, source, chosen[k])
         return np.int64(n)
     if s.action == MIGRATE:
@@ -200,7 +181,30 @@ def act_on_pages(s, memory, access, source, chosen, n):
             memory.rec[chosen[k]] = (record & ~(_U1 << ACTIVE_SHIFT)) | (flag << ACTIVE_SHIFT)
             memory.dirty[chosen[k] >> PART_SHIFT] = DIRTY
         return np.int64(n)
+    if s.action == MARK_ACCESSED:
+        for k in range(n):
+            mark_accessed(memory, source, chosen[k])
+        return np.int64(n)
     return np.int64(n) if s.action == PAGEOUT else np.int64(0)
+
+
+@inlined
+def mark_accessed(memory, i, frame):
+    """``folio_mark_accessed``: of two calls on an inactive page the second one activates it, and each makes it young."""
+    record = memory.rec[frame]
+    page = np.int64(record & LOW32) - 1
+    if not get_bit(memory.marked, page):
+        set_bit(memory.marked, page)
+    elif (record >> ACTIVE_SHIFT) & _U1 == _U0:
+        record |= _U1 << ACTIVE_SHIFT
+        memory.node[i].active += 1
+        clear_bit(memory.marked, page)
+    if memory.seen.size:
+        record &= (_U1 << SEEN_SHIFT) - _U1
+        memory.seen[page] = np.uint16(0)
+        memory.dirty_pages[page >> PART_SHIFT] = DIRTY
+    memory.rec[frame] = record
+    memory.dirty[frame >> PART_SHIFT] = DIRTY
 
 
 @inlined
@@ -480,114 +484,15 @@ def apply_builtin(cur, s, filters, dests, space, memory, access, tick, tally, re
         apply_paddr(cur, s, filters, space, memory, access, tick, tally, rejected)
 
 
-@inlined
-def account(cur, ptr, s, size, window):
-    """After the action: time, charge, resume pointer, age (``damos_apply_scheme``)."""
-    s.total_charged_ns += cur.elapsed
-    if s.fail_denom == _U0 or cur.applied > size:
-        s.charged_sz += size
-    else:
-        s.charged_sz += cur.applied + mult_frac(size - cur.applied, s.fail_num, s.fail_denom)
-    if quota_full(s, window.min_sz):
-        s.charge_target = np.uint64(cur.target + 1)
-        s.charge_addr = cur.end
-
-
-@inlined
-def count_try(cur, s, size):
-    """Update the scheme's statistics for one try."""
-    s.nr_tried += _U1
-    s.sz_tried += size
-    if cur.applied > _U0:
-        s.nr_applied += _U1
-    s.sz_applied += cur.applied
-    s.sz_ops_filter_passed += cur.passed
-
-
-@inlined
-def begin_action(cur, ptr, s, filters, stack, window, tally, rejected):
-    """Fit the current region into the quota and pass it through the core filters; True if the action shall run."""
-    size = cur.end - cur.start
-    if s.quota_set != _U0 and s.charged_sz + size > s.esz:
-        room = align_down(s.esz - s.charged_sz, window.min_sz)
-        if room == _U0:
-            cur.applied = cur.passed = _U0
-            count_try(cur, s, _U0)
-            return False
-        push_right(cur, stack, room)
-    decisive = core_drops(cur, s, filters, stack, window.min_sz)
-    if decisive >= 0:
-        tally.sz_dropped += cur.end - cur.start
-        rejected[decisive] += cur.end - cur.start
-    return decisive < 0
-
-
-@inlined
-def matches(cur, s, window, tally):
-    """Whether the current region matches the access pattern; remembers moving sum and score in the cursor."""
-    cur.mvsum = moving_sum_of(cur.nr, cur.last, window)
-    size, age = cur.end - cur.start, np.uint64(cur.age)
-    tally.top_rate = max(tally.top_rate, cur.mvsum)
-    in_size, in_rate = s.min_sz <= size <= s.max_sz, s.min_nr <= cur.mvsum <= s.max_nr
-    in_age = s.min_age <= age <= s.max_age
-    if in_rate:
-        tally.top_age = max(tally.top_age, age)
-    if in_size and in_rate and in_age:
-        cur.score = region_score(s, cur.mvsum, cur.age, window)
-        return True
-    if in_rate and in_age:
-        tally.sz_but_size += size
-    elif in_size and in_age:
-        tally.sz_but_rate += size
-    elif in_size and in_rate:
-        tally.sz_but_age += size
-    return False
-
-
-@inlined
-def finish_region(cur, out, merge_limit):
-    """Append the current region to the output, or merge it into an equal left neighbour."""
-    n = cur.n_out
-    store(cur, out, n)
-    if (
-        n > cur.first_out
-        and out.end[n - 1] == cur.start
-        and out.age[n - 1] == cur.age
-        and out.last[n - 1] == cur.last
-        and out.nr[n - 1] == cur.nr
-        and cur.end - out.start[n - 1] <= merge_limit
-    ):
-        merge_two(out, n - 1, n)
-    else:
-        cur.n_out = n + 1
-    cur.phase = FETCH
-
-
-@inlined
-def next_region(cur, r, ptr, out_ptr):
-    """Advance to the next piece, region or target; False at the end."""
-    while True:
-        if cur.depth > 0:
-            cur.depth -= 1
-            return True
-        if cur.next < ptr[cur.target + 1]:
-            cur.next += 1
-            return True
-        out_ptr[cur.target + 1] = cur.n_out
-        cur.target += 1
-        cur.first_out = cur.n_out
-        if cur.target == ptr.size - 1:
-            return False
-
-
 @kernel
-def apply_pass(control, r, ptr, out, out_ptr, stack, merge_limit, space, memory, access):
+def apply_pass(control, r, ptr, out, out_ptr, stack, merge_limit, space, memory, access, rules):
     """Run (or resume) the pass over all regions and due schemes.
 
     Returns `DONE`; `CALL` when ``schemes[cur.scheme]`` needs its action carried out on ``[cur.start, cur.end)``; `FLUSH`
     when `events` is full and must be emptied (``cur.n_events = 0``); `ROOM` when `out` or `stack` must grow. How often
     a pass cuts regions has no simple bound: with a fail charge a quota may cut again and again without filling up.
-    `access` is None where `apply_builtin` does not need it.
+    `access` is None where `apply_builtin` does not need it, `rules` an `Older` or None. Up to 7.0 what lies behind a cut is not
+    visited in the same pass.
     """
     cur, window, schemes, filters = control.cursor[0], control.window[0], control.scheme, control.filter
     rejected, dests = control.rejected, control.dest
@@ -599,9 +504,13 @@ def apply_pass(control, r, ptr, out, out_ptr, stack, merge_limit, space, memory,
             if not next_region(cur, r, ptr, out_ptr):
                 return DONE
             if from_stack:
-                fetch(cur, stack, cur.depth)
+                fetch(cur, stack, cur.depth, rules)
+                if rules is not None:
+                    if not rules.walk_split_regions:
+                        append(cur, out, rules)
+                        continue
             else:
-                fetch(cur, r, cur.next - 1)
+                fetch(cur, r, cur.next - 1, rules)
             cur.scheme = 0
             cur.phase = VISIT
         while cur.scheme < schemes.size:
@@ -611,20 +520,23 @@ def apply_pass(control, r, ptr, out, out_ptr, stack, merge_limit, space, memory,
                     return FLUSH
                 if cur.depth + 1 + np.int64(s.core_last - s.core_first) > stack.start.size:
                     return ROOM
+                if rules is not None:
+                    if cur.n_out + 1 >= out.start.size:
+                        return ROOM
                 if s.due == _U0 or s.active == _U0:
                     cur.scheme += 1
                     continue
                 blocked = (
-                    quota_full(s, window.min_sz)
-                    or skip_charged(cur, ptr, s, stack, window.min_sz)
+                    quota_full(s, window.min_sz, rules)
+                    or skip_charged(cur, ptr, s, stack, out, window.min_sz, rules)
                     or (s.max_nr_snapshots != _U0 and s.nr_snapshots >= s.max_nr_snapshots)
                 )
-                matching = matches(cur, s, window, tally)
+                matching = matches(cur, s, window, tally, rules)
                 act = (
                     matching
                     and not blocked
                     and (s.quota_set == _U0 or s.score == NO_SCORE or cur.score >= s.min_score)
-                    and begin_action(cur, ptr, s, filters, stack, window, tally, rejected)
+                    and begin_action(cur, s, filters, stack, window, tally, rejected, rules)
                 )
                 if matching:
                     tally.sz_matched += cur.end - cur.start
@@ -641,22 +553,25 @@ def apply_pass(control, r, ptr, out, out_ptr, stack, merge_limit, space, memory,
                 cur.phase = VISIT
                 act = True
             if act:
-                size = cur.end - cur.start
+                size = charged_size(cur, rules)
+                if rules is not None:
+                    if not rules.stat_walk:
+                        cur.passed = _U0
                 e = control.event[cur.n_events]
                 e.scheme, e.target, e.start, e.end = cur.scheme, cur.target, cur.start, cur.end
                 e.mvsum, e.age, e.score = np.uint32(cur.mvsum), cur.age, cur.score
                 e.sz_applied, e.sz_filter_passed, e.early_exit = cur.applied, cur.passed, cur.early_exit
                 cur.n_events += 1
-                account(cur, ptr, s, size, window)
+                account(cur, s, size, window.min_sz, rules)
                 if cur.early_exit:
                     tally.sz_early_exit += size
                 if s.keep_age == _U0:
                     cur.age = np.uint32(0)
                 count_try(cur, s, size)
             if is_last(cur, ptr):
-                s.nr_snapshots += _U1
+                count_snapshot(s, rules)
             cur.scheme += 1
-        finish_region(cur, out, merge_limit)
+        finish_region(cur, out, merge_limit, rules)
 
 
 @kernel

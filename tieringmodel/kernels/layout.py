@@ -7,6 +7,7 @@ no word of a bitmap and no 2 MiB block belongs to two nodes. ``rec[frame]`` pack
 
 from __future__ import annotations
 
+from dataclasses import field
 from typing import Annotated, Any
 
 import numpy as np
@@ -64,6 +65,8 @@ class Regions(Bundle):
     nr: U32s  # nr_accesses
     last: U32s  # last_nr_accesses
     age: U32s
+    sum_bp: U32s = field(default_factory=lambda: np.zeros(0, np.uint32))  # [0] unless the kernel's code is an older one:
+    # what the stored moving sum is made of, see `regions.stored_bp`
 
 
 @bundle
@@ -103,6 +106,7 @@ class Memory(Bundle):
     dirty_pages: U8s  # [pages / 2**PART_SHIFT, rounded up]: 1 where `frame_of` or `seen` was written
     out: U64s  # [pages] or [0] where nothing reclaims: records of pages without a frame, those whose class anybody ever
     # touches from the front on, the others from the back; what lies between is left over
+    marked: U64s  # [pages / 64, rounded up] or [0] where no action marks pages accessed: those that one marked once
     swap: I64s  # [6]: pages at the front of `out`, at its back, tick up to which touches of them were looked for, pages
     # at the front that wait for a free frame, pages reclaimed and faulted in since the start
 
@@ -152,7 +156,8 @@ RATE, PERIOD, HASH = 0, 1, 2
 class Draws(Bundle):
     """A stream of 32-bit random draws that kernels advance in place."""
 
-    state: U64s  # [8]: kind, number of draws taken, counter key, and the four registers of the kernel's generator
+    state: U64s  # [8]: kind, number of draws taken, counter key, the four registers of the kernel's generator, and whether
+    # it takes one draw for any span
     buffer: U32s  # recorded draws, one unused entry for the other kinds
 
 
@@ -184,7 +189,7 @@ sum seen, and the highest age where the rate was right. Bytes of pages that the 
 them that nobody had looked at before; ``sz_no_frame`` left where they were because the target had no free frame.
 """
 NO_SCORE, HOT, COLD, TOP = 0, 1, 2, 3
-STAT, MIGRATE, LRU_PRIO, LRU_DEPRIO, PAGEOUT, EXTERNAL, UNSUPPORTED, MADVISE = 0, 1, 2, 3, 4, 5, 6, 7
+STAT, MIGRATE, LRU_PRIO, LRU_DEPRIO, PAGEOUT, EXTERNAL, UNSUPPORTED, MADVISE, MARK_ACCESSED = 0, 1, 2, 3, 4, 5, 6, 7, 8
 
 FILTER = np.dtype([("type", "i8"), ("matching", "u8"), ("allow", "u8"), ("start", "u8"), ("end", "u8"), ("index", "i8")])
 ADDR, TARGET, ANON, IS_ACTIVE, MEMCG, YOUNG, HUGEPAGE_SIZE, UNMAPPED = 0, 1, 2, 3, 4, 5, 6, 7
@@ -202,19 +207,20 @@ WINDOW = np.dtype(
         ("aggr_us", "u8"),
         ("min_sz", "u8"),
         ("tick", "i8"),
-        ("length", "u8"),
-        ("left", "u8"),
+        ("gone", "u8"),
     ]
 )
+"""``samples``: of an aggregation, the length of a stored moving sum, too; ``gone``: samples since such sums were set last."""
 
 CURSOR = np.dtype(
     [
         ("phase", "i8"), ("target", "i8"), ("next", "i8"), ("n_out", "i8"), ("first_out", "i8"), ("depth", "i8"),
         ("scheme", "i8"), ("n_events", "i8"), ("core_allowed", "i8"), ("start", "u8"), ("end", "u8"), ("nr", "u4"),
-        ("last", "u4"), ("age", "u4"), ("early_exit", "u4"), ("mvsum", "u8"), ("score", "u8"), ("applied", "u8"),
-        ("passed", "u8"), ("elapsed", "u8"),
+        ("last", "u4"), ("age", "u4"), ("sum_bp", "u4"), ("early_exit", "u4"), ("mvsum", "u8"), ("score", "u8"),
+        ("applied", "u8"), ("passed", "u8"), ("elapsed", "u8"), ("size", "u8"),
     ]
 )  # fmt: skip
+"""``size``: before a core filter cut the region; kept where older kernels ask for it."""
 EVENT = np.dtype(
     [
         ("scheme", "i8"),

@@ -23,6 +23,8 @@ def effect(facts: SchemeFacts, goal: Goal) -> int | None:
 def _effect(facts: SchemeFacts, goal: Goal) -> int | None:
     metric, action = metric_of(goal.metric), facts.scheme.action
     turned = -1 if metric.rest else 1
+    if metric.counts == "huge":
+        return None if action in ("hugepage", "nohugepage", "collapse") else 0
     if metric.counts == "active":
         towards = {"lru_prio": 1, "lru_deprio": -1}.get(action, 0 if facts.migrates else None)
         return None if towards is None else turned * towards

@@ -78,6 +78,8 @@ class PhysicalMemory:
         Migration to a full node takes a frame of another one, even of the page's own.
     heads : bool
         A folio is seen at its first 4 KiB only.
+    marks : bool
+        Make room for a mark on each page (a bit a page).
 
     Attributes
     ----------
@@ -114,6 +116,7 @@ class PhysicalMemory:
         *,
         anywhere: bool = False,
         heads: bool = False,
+        marks: bool = False,
     ) -> None:
         self.machine = machine
         self.page_bytes, self.heads = machine.folio_bytes, heads
@@ -123,7 +126,7 @@ class PhysicalMemory:
         self.n_pages = workload.n_pages + sum(cache)
         if kept is None:
             assert page_class is not None
-            self.arrays = self._empty(track_young, n_classes, log_moves, keep_frame_of, reclaims)
+            self.arrays = self._empty(track_young, n_classes, log_moves, keep_frame_of, reclaims, marks)
             self.offline = [np.zeros(0, np.int64) for _ in machine.nodes]
             self._populate(workload, page_class, cache)
             for i, node in enumerate(machine.nodes):
@@ -143,7 +146,9 @@ class PhysicalMemory:
             held = [n.percpu_pages for n in machine.nodes]
             self.page_lists = PageLists(self.arrays, held, machine.percpu_lists, seed, machine.percpu_roams)
 
-    def _empty(self, track_young: bool, n_classes: int, log_moves: int, keep_frame_of: bool, reclaims: bool) -> Memory:
+    def _empty(
+        self, track_young: bool, n_classes: int, log_moves: int, keep_frame_of: bool, reclaims: bool, marks: bool
+    ) -> Memory:
         assert track_young or not reclaims, "reclaim rejects young pages, so their state must be known"
         machine = self.machine
         sizes = np.array([n.sz_bytes // self.page_bytes for n in machine.nodes], np.int64)
@@ -177,6 +182,7 @@ class PhysicalMemory:
             dirty=np.zeros(-(-n_frames >> PART_SHIFT), np.uint8),
             dirty_pages=np.zeros(-(-pages_written >> PART_SHIFT), np.uint8),
             out=np.zeros(self.n_pages if reclaims else 0, np.uint64),
+            marked=np.zeros(-(-self.n_pages // 64) if marks else 0, np.uint64),
             swap=np.zeros(6, np.int64),
         )
 

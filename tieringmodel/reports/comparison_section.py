@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from ..datasets.kernel import kernel_of
 from ..plot.files import drawn, files_of
 from ..plot.reading import names, verdict
 from ..plot.roles import BASELINE, RECORDED, listed, role_of
@@ -128,6 +129,7 @@ def section(cmp: xr.Dataset, ident: str, figures: str | Path | None = None) -> d
     for name, write in (("controlled", "{}"), ("duration_s", "simulated {:.0f} s"), ("seed", "seed {}")):
         if name in cmp.attrs:
             facts.append(write.format(cmp.attrs[name]))
+    facts += [kernel_of(cmp)] if kernel_of(cmp) else []
     files = files_of(cmp, figures) if figures is not None else {}
     shows = drawn(cmp)
     shown = {name: caption for name, caption in FIGURES.items() if name in shows}

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ..datasets.kernel import kernel_of
 from ..plot.files import has_regions, varies
 from ..scenario import Scenario
 from ..verdicts.expect import values_of
@@ -61,6 +62,7 @@ def section(ds: xr.Dataset, ident: str) -> dict[str, Any]:
     findings = lint(scenario) if scenario and scenario.contexts else None
     return {
         "headline": _kind(found),
+        "facts": kernel_of(ds),
         "verdict": found,
         "goals": [[_cell(v) for v in g.values()] for g in found.goals] if found else [],
         "funnel": [describe(f) for f in found.funnel] if found else [],

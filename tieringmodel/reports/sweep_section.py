@@ -6,6 +6,7 @@ import json
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
+from ..datasets.kernel import kernel_of
 from ..plot.reading import plain
 from ..plot.sweeps import SEED, measured
 from .drawing import svg
@@ -49,7 +50,7 @@ def section(ds: xr.Dataset, ident: str) -> dict[str, Any]:
     errors = list(dict.fromkeys(plain(e) for e in ds["error"].values.ravel() if e != ""))
     return {
         "headline": headline(ds),
-        "facts": f"simulated {float(ds.attrs['duration_s']):g} s each{seeds}",
+        "facts": " · ".join(filter(None, (f"simulated {float(ds.attrs['duration_s']):g} s each{seeds}", kernel_of(ds)))),
         "figures": drawn,
         "heads": list(zip(heads, numeric, strict=True)),
         "rows": [[(_WORDS.get(c, c), n) for c, n in zip(row, numeric, strict=True)] for row in rows],

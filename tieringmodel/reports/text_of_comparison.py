@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from ..datasets.kernel import kernel_of
 from ..errors import InputError
 from ..plot.reading import COMPARISON, names, need, plain, settled
 from ..scenario import Scenario
@@ -151,7 +152,7 @@ def text_of_comparison(cmp: xr.Dataset, *, width: int = MAIL_WIDTH, ascii_only: 
     about = f"{plain(cmp.attrs['name'])}: {plain(cmp.attrs['controlled'])}, target {float(cmp['target_bp']):.0f} bp, "
     about += f"{cmp.attrs['duration_s']:g} s, seed {cmp.attrs['seed']}"
     parts = [
-        [*paragraph(about, width), table(cmp, width, ascii_only=ascii_only)],
+        [*paragraph(about, width), *paragraph(kernel_of(cmp), width), table(cmp, width, ascii_only=ascii_only)],
         _seeds(cmp, width),
     ]
     scenario = str(cmp.attrs.get("scenario", ""))

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ..datasets.kernel import kernel_of
 from ..datasets.schema import VARIABLES
 from ..errors import InputError
 from ..linting import Finding, lint
@@ -104,7 +105,9 @@ def text_of_run(
     run = PageRun(ds, RunThresholds(**{k: v for k, v in found.thresholds.items() if k in RunThresholds._fields}))
     goals, length = courses(run), ds.attrs.get("length", "")
     parts = [
-        paragraph(_title(ds), width) + paragraph(f"--duration auto {plain(length)}." if length else "", width),
+        paragraph(_title(ds), width)
+        + paragraph(kernel_of(ds), width)
+        + paragraph(f"--duration auto {plain(length)}." if length else "", width),
         paragraph(plain(found.text), width) + _seeds(found, width),
         _causes(found, width),
         _fix(found, tried, width),

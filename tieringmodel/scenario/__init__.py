@@ -23,8 +23,8 @@ from .scheme import (
 from .workload import Group, Memcg, Placement, Vma, Workload
 
 __all__ = [
-    "ACTIONS", "ALLOCATORS", "CLAMPS", "CORE_FILTERS", "DEST_RULES", "EARLY_EXITS", "OPS_FILTERS", "AccessPattern",
-    "Attrs", "Commit", "Context", "Dest", "Event", "Filter", "Goal", "Group", "IntervalsGoal", "Kernel", "Machine",
-    "Memcg", "Node", "Placement", "Quota", "Scenario", "Scheme", "SourceOfHotness", "Target", "Vma", "Watermarks",
-    "Weights", "Workload", "need_scenario", "tick_over_sample",
+    "ACTIONS", "ALLOCATORS", "CLAMPS", "CORE_FILTERS", "DEST_RULES", "EARLY_EXITS", "OPS_FILTERS", "AccessPattern", "Attrs",
+    "Commit", "Context", "Dest", "Event", "Filter", "Goal", "Group", "IntervalsGoal", "Kernel", "Machine", "Memcg", "Node",
+    "Placement", "Quota", "Scenario", "Scheme", "SourceOfHotness", "Target", "Vma", "Watermarks", "Weights", "Workload",
+    "need_scenario", "tick_over_sample",
 ]  # fmt: skip

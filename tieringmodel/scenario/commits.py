@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol, TypeVar
 
 from ..errors import InputError
 from ..fields import Checked, with_path
@@ -12,8 +12,15 @@ from .metrics import metric_of
 from .quota import Goal, Quota
 from .scheme import Scheme
 
-if TYPE_CHECKING:
-    from .scenario import Scenario
+
+class _WithContexts(Protocol):
+    """What an event or a commit can change: a scenario, which stands above this module."""
+
+    @property
+    def contexts(self) -> tuple[Context, ...]: ...
+
+
+S = TypeVar("S", bound=_WithContexts)
 
 
 @dataclass(frozen=True)
@@ -46,7 +53,7 @@ class Event(Checked):
             remedy = "change something below contexts, machine.nodes.N.offline_bytes or .reserve_pages, or workload.vmas"
             raise InputError("path", f"{self.path!r} cannot change while running", remedy)
 
-    def applied(self, scenario: Scenario) -> Scenario:
+    def applied(self, scenario: S) -> S:
         """Return the scenario as it is after the event."""
         return with_path(scenario, self.path, self.value)
 
@@ -70,7 +77,7 @@ class Commit(Checked):
     context: int
     to: Context
 
-    def applied(self, scenario: Scenario) -> Scenario:
+    def applied(self, scenario: S) -> S:
         """Return the scenario as it is after the commit; what a commit does not carry stays as the context has it."""
         if self.context >= len(scenario.contexts):
             text = f"{self.context} is not one of the scenario's {len(scenario.contexts)} contexts"

@@ -120,8 +120,8 @@ class Context(Checked):
     """One kdamond's context. ``aggr_times_us`` replaces nominal intervals by recorded ends of aggregations.
 
     ``moving_sum``: ``"on_demand"`` is 7.3's way to see nr_accesses between aggregations, ``"stored"`` the running value of
-    kernels up to 7.2; left out, the scenario's kernel decides. ``sources``: whose reports count as accesses; none means
-    DAMON's own accessed bits.
+    kernels up to 7.2; left out, the scenario's kernel decides. ``sources``: whose reports count as accesses; none means DAMON's
+    own accessed bits.
 
     Examples
     --------

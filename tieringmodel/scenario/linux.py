@@ -1,12 +1,13 @@
-"""Which Linux? A kernel is a named set of rules; what changed between releases is data (docs/theory/kernels.md).
+"""Which Linux? A kernel is a release's rules, and single ones that differ (docs/theory/kernels.md, section 1).
 
-A rule is a change that moves numbers. Its switch is true where the kernel has the change. Releases with a record of their own
-were read and compared; mainline releases between them follow from the release in which a rule came.
+A rule is a change that moves numbers (`rules`). Its switch is true where the kernel has the change. Releases with a record of
+their own were read and compared; mainline releases between them follow from the release in which a rule came.
 """
 
 from __future__ import annotations
 
 import dataclasses
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
@@ -14,97 +15,17 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 from ..errors import InputError
 from ..fields import Checked, suggest
+from .rules import ONLY_WITH, RECORDS, RULES, SWITCHES, UNDONE, Rule
 
-
-class Rule(NamedTuple):
-    """A change to DAMON that moves numbers.
-
-    ``switch`` names it; ``row`` is its number in docs/theory/kernels.md. ``since``: the first mainline release with it;
-    ``backports``: the point releases that have it, too. ``records``: for each of `RECORDS`, true where it has the change,
-    None where what it is about does not exist. ``before`` and ``after`` say what Linux does without and with it.
-    """
-
-    switch: str
-    row: str
-    since: str
-    backports: str
-    records: tuple[bool | None, ...]
-    before: str
-    after: str
-
-
-RECORDS = ("6.12.117", "6.18.35", "7.2.12", "7.3.4")
-"""Releases whose own code was run: see data/golden2."""
 NEXT = "next"
 DEFAULT = "7.3.4"
 SHORT = {"6.12": "6.12.117", "6.18": "6.18.35", "7.2": "7.2.12", "7.3": "7.3.4"}
 MAINLINE = ("6.13", "6.14", "6.15", "6.16", "6.17", "6.19", "7.0", "7.1")
 """Releases without a record: each rule holds from the release on in which it came."""
 NAMES = ("6.12", *RECORDS[:1], *MAINLINE[:5], "6.18", RECORDS[1], *MAINLINE[5:], "7.2", RECORDS[2], "7.3", RECORDS[3], NEXT)
-
-_HAVE = {"a": True, "b": False, "-": None}
-
-
-def _rule(row: str, switch: str, since: str, backports: str, old: str, before: str, after: str) -> Rule:
-    return Rule(switch, row, since, backports, (*(_HAVE[c] for c in old), True), before, after)
-
-
-RULES = (
-    _rule("1", "first_window_esz", "6.18", "", "baa", "", ""),
-    _rule("2", "age_reset_on_zero", "6.18", "", "baa", "", ""),
-    _rule("3", "esz0_stop", "7.1", "", "bba", "", ""),
-    _rule("4", "quota_full_min_region", "7.2", "", "bba", "", ""),
-    _rule("5", "merge_after_apply", "7.2", "", "bba", "", ""),
-    _rule("6", "apply_min_nr_regions", "7.1", "", "bba", "", ""),
-    _rule("7", "histogram_core_filters", "7.1", "", "bba", "", ""),
-    _rule("8", "split_some_regions", "7.3", "", "bbb", "", ""),
-    _rule("9", "mvsum_on_demand", "7.3", "", "bbb", "", ""),
-    _rule("10", "score_mvsum", "7.3", "6.12.110, 7.2.5", "aba", "", ""),
-    _rule("11", "count_age_once", "7.3", "6.12.110, 7.2.6 or before", "aba", "", ""),
-    _rule("12", "cap_merge_threshold", "7.3", "6.12.111, 7.2.5", "aba", "", ""),
-    _rule("13", "charge_addr_end", "7.2", "6.12.97", "aba", "", ""),
-    _rule("14", "skip_only_charged", "7.3", "6.12.113, 7.2.9, 6.18.y of October 2026", "aba", "", ""),
-    _rule("15", "charge_filtered_sz", "7.3.4", "6.12.117", "abb", "", ""),
-    _rule("16", "time_quota_zero_esz", "7.3", "7.2.9", "bba", "", ""),
-    _rule("17", "adjust_quota_while_esz", "7.3", "6.12.113, 7.2.10", "aba", "", ""),
-    _rule("18", "thisnode", "7.3", "", "abb", "", ""),
-    _rule("19", "folio_end", "7.3.4", "", "bbb", "", ""),
-    _rule("20", "node_mem_extremes", "7.3.4", "", "-bb", "", ""),
-    _rule("21", "temporal_huge_sz", "7.3.4", "", "--b", "", ""),
-    _rule("22", "commit_eligible_nid", "7.3.4", "", "--b", "", ""),
-    _rule("23", "psi_first_round", "7.3.4", "", "bbb", "", ""),
-    _rule("24", "refuse_zero_target", "7.3", "6.12.117", "abb", "", ""),
-    _rule("25", "tail_pages", "6.15", "6.12.24", "aaa", "", ""),
-    _rule("26", "time_quota_min_region", "7.1", "6.12.90, 6.18.35 or before", "aaa", "", ""),
-    _rule("27", "charged_from_jiffies", "6.17", "6.12.48", "aaa", "", ""),
-    _rule("28", "allow_filters", "6.15", "", "baa", "", ""),
-    _rule("29", "feed_loop_cap", "6.12", "", "aaa", "", ""),
-    _rule("31", "throughput_mult_frac", "6.18", "", "baa", "", ""),
-    _rule("32a", "max_nr_snapshots", "7.0", "", "bba", "", ""),
-    _rule("32b", "fail_charge", "7.2", "", "bba", "", ""),
-    _rule("32c", "last_applied", "6.15", "6.14.3", "baa", "", ""),
-    _rule("33a", "attrs_reset_window", "6.15", "", "baa", "", ""),
-    _rule("33b", "attrs_last_nr_accesses", "7.3", "", "bbb", "", ""),
-    _rule("34", "commit_join_ranges", "7.3", "", "bbb", "", ""),
-    _rule("35", "ctx_rnd_state", "7.2", "", "bba", "", ""),
-    _rule("36", "lru_prio_activate", "7.0", "", "bba", "", ""),
-    _rule("37", "fresh_look", "7.3", "6.12.110, 7.2.5", "aba", "", ""),
-    _rule("38", "walk_split_regions", "7.1", "6.12.113", "aba", "", ""),
-    _rule("39", "va_init_unsplit", "7.1", "", "bba", "", ""),
-    _rule("40", "fix_mvsum_at_reset", "6.16", "", "baa", "", ""),
-    _rule("41", "commit_clears_resume", "6.18", "", "baa", "", ""),
-    _rule("42", "stat_walk", "6.14", "", "baa", "", ""),
-    _rule("43", "commit_any_tick", "6.15", "", "baa", "", ""),
-    _rule("44", "commit_compare_attrs", "6.18", "", "baa", "", ""),
-    _rule("45", "sleep_four_jiffies", "6.13", "", "baa", "", ""),
-    _rule("46", "goal_score_mult_frac", "7.2", "", "bba", "", ""),
-)
-"""Rows 4 and 30 of docs/theory/kernels.md are one change. Row 18 was undone in 6.17 and came back in 7.3."""
-SWITCHES = tuple(rule.switch for rule in RULES)
-UNDONE = {"thisnode": ("6.17", "7.3")}
-"""Changes that mainline had from the start, but not in the releases from the first up to before the second."""
-_ONLY_WITH = {"node_mem_extremes": "6.16", "temporal_huge_sz": "7.1", "commit_eligible_nid": "7.2"}
-"""Rules about something that came with a release: before it there is nothing to switch."""
+"""Every kernel that is modelled, in order."""
+VA_MIGRATE = (6, 17)
+"""The first release in which migrating actions are carried out in virtual address spaces."""
 
 
 def version(name: str) -> tuple[int, ...]:
@@ -113,9 +34,14 @@ def version(name: str) -> tuple[int, ...]:
 
 
 class _Rules:
-    """What a kernel does: a truth value for each of `SWITCHES`; true = it has the change."""
+    """What a kernel does: a truth value for each of `SWITCHES`; true = it has the change.
+
+    Beside them ``va_migrate``: whether migration is carried out in virtual address spaces, or taken and not done.
+    """
 
     if TYPE_CHECKING:
+
+        def __init__(self, **switches: bool) -> None: ...
 
         def __getattr__(self, name: str) -> bool: ...
 
@@ -127,7 +53,7 @@ class _Rules:
 if TYPE_CHECKING:
     Rules = _Rules
 else:
-    Rules = NamedTuple("Rules", [(switch, bool) for switch in SWITCHES])
+    Rules = NamedTuple("Rules", [(name, bool) for name in (*SWITCHES, "va_migrate")])
 
 
 def _switch_of_base(rule: Rule, release: str) -> bool | None:
@@ -136,12 +62,22 @@ def _switch_of_base(rule: Rule, release: str) -> bool | None:
     if release == NEXT:
         return True
     now = version(release)
-    if rule.switch in _ONLY_WITH and now < version(_ONLY_WITH[rule.switch]):
+    if rule.switch in ONLY_WITH and now < version(ONLY_WITH[rule.switch]):
         return None
     if rule.switch in UNDONE:
         first, last = map(version, UNDONE[rule.switch])
         return not first <= now < last
     return version(rule.since) <= now
+
+
+_WORD = {True: "on", False: "off"}
+_WORDS = {word: value for value, word in _WORD.items()}
+_STANDING = (
+    {short: f": rules of {full}" for short, full in SHORT.items()}
+    | {name: ": mainline rules, no vectors" for name in MAINLINE}
+    | {NEXT: f": {DEFAULT} and what is known of later trees, not released, no vectors"}
+)
+"""What is said of a name that is no release with a record."""
 
 
 @cache
@@ -150,12 +86,12 @@ def rules_of_release(release: str) -> dict[str, bool | None]:
     return {rule.switch: _switch_of_base(rule, release) for rule in RULES}
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class _Kernel(Checked):
     """Which Linux runs: a release's rules, and switches that differ from it.
 
     ``base``: a release of `NAMES`; a short name stands for the release that was read. Every other field is a switch, left
-    out where the release decides. In a scenario a bare name does: ``kernel = "6.18"``.
+    out where the release decides. In a scenario a bare name does: ``kernel = "6.18"``, ``kernel = "6.18, thisnode on"``.
 
     Examples
     --------
@@ -178,12 +114,10 @@ class _Kernel(Checked):
         if self.base not in NAMES:
             raise InputError("base", *_not_modelled(self.base))
         known = rules_of_release(self.release)
-        for switch, value in self.switches.items():
+        for switch in self.switches:
             if known[switch] is None:
                 text = f"is about something that Linux {self.release} does not have"
-                raise InputError(switch, text, f"leave it out, or take {_ONLY_WITH[switch]} or later")
-            if value is None:
-                raise InputError(switch, "is neither true nor false", "write true or false")
+                raise InputError(switch, text, f"leave it out, or take {ONLY_WITH[switch]} or later")
 
     @property
     def release(self) -> str:
@@ -211,13 +145,37 @@ class _Kernel(Checked):
         """Whether a feature that came with a release is there."""
         return version(self.release) >= version(since)
 
+    @property
+    def title(self) -> str:
+        """The release and the switches that differ from it, as results name their kernel: ``"6.18.35, thisnode on"``."""
+        return ", ".join([self.release, *self._changed()])
+
     def __str__(self) -> str:
-        return ", ".join([self.base, *(f"{name} {'on' if value else 'off'}" for name, value in self.changed.items())])
+        return ", ".join([f"Linux {self.base}{_STANDING.get(self.base, '')}", *self._changed()])
+
+    def __repr__(self) -> str:
+        return f"Kernel({', '.join([repr(self.base), *(f'{name}={value}' for name, value in self.switches.items())])})"
+
+    def _changed(self) -> list[str]:
+        return [f"{name} {_WORD[value]}" for name, value in self.changed.items()]
 
     @classmethod
     def from_text(cls, text: str) -> Self:
-        """Return the kernel of that name."""
-        return cls(text)
+        """Return the kernel of that name, or of a title: ``"6.18"``, ``"6.18.35, thisnode on"``."""
+        base, *given = (part.strip() for part in text.split(","))
+        switches = dict[str, bool]()
+        for part in given:
+            name, _, value = part.partition(" ")
+            if name not in SWITCHES:
+                raise InputError("base", f"{name!r} is no switch of a kernel", suggest(name, SWITCHES))
+            if value not in _WORDS:
+                raise InputError("base", f"{name} is neither on nor off", f"write '{name} on' or '{name} off'")
+            switches[name] = _WORDS[value]
+        try:
+            return cls(base, **switches)
+        except InputError as error:
+            what = error.what if error.where == "base" else f"{error.where} {error.what}"
+            raise InputError("base", what, error.remedy) from None
 
     def to_plain(self) -> Any:
         """Return the name alone where no switch was given, else a table."""
@@ -234,6 +192,7 @@ else:
         bases=(_Kernel,),
         namespace={"__doc__": _Kernel.__doc__},
         frozen=True,
+        repr=False,
     )
     Kernel.__module__ = __name__
 
@@ -241,17 +200,24 @@ else:
 @cache
 def _rules(release: str, switches: tuple[tuple[str, bool], ...]) -> Rules:
     known = {name: value is not False for name, value in rules_of_release(release).items()}
-    return Rules(**(known | dict(switches)))
+    return Rules(**(known | dict(switches)), va_migrate=version(release) >= VA_MIGRATE)
 
 
 def _not_modelled(name: str) -> tuple[str, str]:
     """Return what is wrong with the name of a kernel, and what to write."""
+    if not re.fullmatch(r"\d{1,4}(\.\d{1,4}){1,2}", name):
+        return f"{name!r} is no kernel that is modelled", suggest(name, NAMES)
     line = ".".join(name.split(".")[:2])
-    if name.count(".") == 2 and line in SHORT:
-        later = [f"{rule.switch} ({rule.backports})" for rule in RULES if f"{line}." in rule.backports]
-        text = f"{name!r} has no record; of that line {SHORT[line]} has, and others took single changes: {', '.join(later)}"
-        return text, f"write {SHORT[line]!r}, or {{ base = {SHORT[line]!r}, SWITCH = false }} for changes that yours lacks"
-    return f"{name!r} is no kernel that is modelled", suggest(name, NAMES)
+    if line in NAMES:
+        near = SHORT.get(line, line)
+        took = [(rule.switch, re.search(rf"\b{re.escape(line)}\.[^,]*", rule.backports)) for rule in RULES]
+        taken = ", ".join(f"{switch} {found[0]}" for switch, found in took if found)
+        remedy = f"write {near!r}, and 'SWITCH off' or SWITCH = false for each change that yours lacks"
+        return f"{name!r} is not modelled, {near} of that line is", remedy + (f"; backports: {taken}" if taken else "")
+    known = f"write one of {', '.join(NAMES)}"
+    if version(name) < version(NAMES[0]):
+        return f"{name!r} is older than {NAMES[0]}, the first that is modelled", known
+    return f"{name!r} is newer than {DEFAULT}", f"{known} ({NEXT!r}: what is known of later trees)"
 
 
 def default_rules(given: Mapping[str, bool] | None = None) -> Rules:

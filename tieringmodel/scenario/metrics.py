@@ -22,9 +22,9 @@ class GoalMetric:
     name : str
         As in ``Goal.metric``; a reading of the RFC has its version after a colon.
     counts : str
-        ``"input"``, ``"stall"``; pages: ``"used"`` ones of a node, ``"memcg"`` ones of a cgroup, ``"active"`` ones of all;
-        in monitored memory: ``"frames"``, ``"matching"`` frames of regions that match the access pattern, ``"resident"``
-        pages, ``"eligible"`` ones, which are resident and match. "" for a metric of one's own.
+        ``"input"``, ``"stall"``; pages: ``"used"`` ones of a node, ``"memcg"`` ones of a cgroup, ``"active"`` ones of all,
+        ``"huge"`` ones of all; in monitored memory: ``"frames"``, ``"matching"`` frames of regions that match the access
+        pattern, ``"resident"`` pages, ``"eligible"`` ones, which are resident and match. "" for a metric of one's own.
     over : str
         What the share is one of: ``"node"`` (its managed memory), ``"spanned"`` (with holes), ``"system"``, ``"lru"``, or
         ``"nodes"``, the same thing on all nodes; "" for what is no share.
@@ -37,7 +37,7 @@ class GoalMetric:
     refused : bool
         Whether the kernel refuses (EINVAL) other operations sets instead.
     linux : str
-        First release of Linux that has it; "" for none.
+        First release of Linux that has it, ``"next"`` for trees that are not released; "" for none.
     early_exit, clamp : str
         Fields of a goal as this reading of the RFC was posted.
     """
@@ -102,6 +102,7 @@ SHIPPED = {
         GoalMetric("node_memcg_free_bp", "memcg", "node", rest=True, opposite="node_memcg_used_bp", linux="6.19"),
         GoalMetric("active_mem_bp", "active", "lru", opposite="inactive_mem_bp", linux="7.0"),
         GoalMetric("inactive_mem_bp", "active", "lru", rest=True, opposite="active_mem_bp", linux="7.0"),
+        GoalMetric("hugepage_mem_bp", "huge", "lru", linux="next"),
         GoalMetric(ELIGIBLE, "eligible", "nodes", ops=_PADDR, refused=True, linux="7.2"),
         _version_1("node_sys_bp", "frames", "system"),
         _version_1(AS_POSTED, "frames", "system"),
@@ -117,7 +118,7 @@ SHIPPED = {
         GoalMetric("node_ineligible_mem_bp:v4", "eligible", "nodes", rest=True, opposite=ELIGIBLE, ops=_PADDR),
     )
 }
-"""The nine metrics of Linux 7.3.4 and the RFC's, by name."""
+"""The nine metrics of Linux 7.3.4, one that comes later, and the RFC's, by name."""
 _own: dict[str, GoalMetric] = {}
 
 

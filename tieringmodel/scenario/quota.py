@@ -21,7 +21,8 @@ class Goal(Checked):
 
     Beside the nine metrics of Linux 7.3.4, ``node_sys_bp`` of the RFC is offered by reading: ``node_sys_bp`` and
     ``node_sys_bp:v1-literal`` count frames over system memory, ``:v1-intent-resident`` resident pages over system
-    memory, ``:v1-intent-share`` resident pages over resident pages of all nodes. ``complement``, ``clamp`` and
+    memory, ``:v1-intent-share`` resident pages over resident pages of all nodes. A metric needs a kernel that has it
+    (`GoalMetric.linux`); ``hugepage_mem_bp`` is in kernel ``"next"`` only. ``complement``, ``clamp`` and
     ``early_exit`` belong to the RFC and its successors; mainline 7.3.4 has none of them.
 
     ``clamp``: ``"v1"`` lowers only the early exit's target, to the node's spanned share of system memory; ``"tuner"`` lowers
@@ -111,9 +112,10 @@ class Weights(Checked):
 class Quota(Checked):
     """How much a scheme may do per ``reset_interval_ms``: ``sz_bytes``, ``ms`` of time, and goals.
 
-    The last four fields are not in Linux 7.3.4: ``esz0="bypass"`` is the rule up to 7.0, an effective quota of 0 means no
-    quota; ``esz_bp0`` is the tuner's state at the start; ``esz_floor_min_region`` and ``esz_cap_monitored`` bound the
-    effective quota by one minimal region from below and by the monitored bytes from above, as proposed in May 2026.
+    ``esz0``: an effective quota of 0 means ``"stop"`` (from Linux 7.1 on) or ``"bypass"``, no quota at all; left out, the
+    scenario's kernel decides. The last three fields are in no Linux: ``esz_bp0`` is the tuner's state at the start;
+    ``esz_floor_min_region`` and ``esz_cap_monitored`` bound the effective quota by one minimal region from below and by the
+    monitored bytes from above, as proposed in May 2026.
 
     Examples
     --------

@@ -17,6 +17,7 @@ from ..rich_html import folded, table, titled
 from ..units import format_bytes
 from .commits import Commit, Event, need_commit
 from .context import Attrs, Context
+from .features import Used, check_features, features_of, is_in
 from .hardware import Machine
 from .linux import Kernel
 from .metrics import marked
@@ -74,7 +75,7 @@ class Scenario(Checked):
         if chosen and self.workload.tick_chosen:
             return chosen, 1
         counted_us = chosen or _shortest_sample_us(self)
-        most_us = min(map(_shortest_sample_us, (self, *(s for _, s, _ in self._changed()))))
+        most_us = min(map(_shortest_sample_us, (self, *(s for *_, s in self.changes()))))
         if counted_us <= most_us:
             return counted_us, 1
         low = (k for k in range(1, math.isqrt(counted_us) + 1) if counted_us % k == 0)
@@ -112,8 +113,31 @@ class Scenario(Checked):
             for i, (before, at_us) in enumerate(pairwise(times_us), 1):
                 if at_us < before:
                     raise InputError(f"{what}[{i}].at_us", "lies before the one above", f"list {what} in order of time")
-        for _ in self._changed():
+        check_features(self.contexts, self.kernel)
+        for _ in self.changes():
             pass
+
+    def features(self) -> Iterator[Used]:
+        """Yield what the scenario uses that not every Linux has: path, feature, first release; events and commits included.
+
+        The model's own, which no kernel has, is left out: see `scenario.features.features_of`.
+
+        Examples
+        --------
+        >>> import tieringmodel as tm
+        >>> max(tm.load("rfc-40-60").features(), key=lambda used: used.since).feature
+        'node_eligible_mem_bp'
+        """
+        seen = set[tuple[str, str]]()
+        for where, _, now in (("", 0, self), *self.changes()):
+            for use in features_of(now.contexts):
+                if use[:2] not in seen:
+                    seen.add(use[:2])
+                    yield use._replace(path=f"{where}.{use.path}" if where else use.path)
+
+    def missing(self, kernel: Kernel | None = None) -> Iterator[Used]:
+        """Yield the features that a kernel lacks, by default the scenario's own."""
+        return (use for use in self.features() if not is_in(kernel or self.kernel, use))
 
     def stages(self) -> Iterator[tuple[int, Scenario]]:
         """Yield (microseconds, scenario from then on) for every time at which something changes; the tick stays.
@@ -136,24 +160,27 @@ class Scenario(Checked):
         Events of the same time are one step: that is how parameters are written and then committed together.
         """
         workload = self.timed_workload if self.events or self.commits else self.workload
-        for at_us, now, context in self._changed():
-            yield at_us, now.replace(workload=workload.replace(vmas=now.workload.vmas)), context
+        listed = [(where.startswith("commits"), at_us, now) for where, at_us, now in self.changes()]
+        contexts = iter([commit.context for commit in self.commits])
+        for i, (commits, at_us, now) in enumerate(listed):
+            if not commits and i + 1 < len(listed) and listed[i + 1][:2] == (False, at_us):
+                continue
+            mapped = now.replace(workload=workload.replace(vmas=now.workload.vmas))
+            yield at_us, mapped, next(contexts) if commits else None
 
-    def _changed(self) -> Iterator[tuple[int, Scenario, int | None]]:
+    def changes(self) -> Iterator[tuple[str, int, Scenario]]:
+        """Yield (path, microseconds, scenario from then on) for every event and commit, in order of time."""
         now = self.replace(events=(), commits=()) if self.events or self.commits else self
         listed: list[tuple[str, Event | Commit]] = [(f"events[{i}]", change) for i, change in enumerate(self.events)]
         listed += [(f"commits[{i}]", change) for i, change in enumerate(self.commits)]
         listed.sort(key=lambda each: each[1].at_us)
-        for i, (where, change) in enumerate(listed):
+        for where, change in listed:
             try:
                 before, now = now, change.applied(now)
                 need_commit(before.contexts, now.contexts)
             except InputError as error:
                 raise error.under(where) from None
-            if isinstance(change, Commit):
-                yield change.at_us, now, change.context
-            elif i + 1 == len(listed) or (later := listed[i + 1][1]).at_us > change.at_us or isinstance(later, Commit):
-                yield change.at_us, now, None
+            yield where, change.at_us, now
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any], where: str = "") -> Self:

@@ -54,6 +54,8 @@ class ContextClock(Stored):
         """Return the time that the next tick looks back to, and those of the next n ticks (ns)."""
         k = self.kdamond
         if self.ends is None:
+            if k.before_sleep[2]:
+                return self.last_ns + self.slept_ns(k.before_sleep[2]) * _COUNT[:2]
             return self.last_ns + self.slept_ns(k.attrs.sample_us) * _COUNT[: n + 1]
         per, laps = k.attrs.aggr_us // k.attrs.sample_us, self.ends.size - 1
         aggregation, step = np.divmod(np.arange(k.passed, k.passed + n), per)
@@ -67,7 +69,7 @@ class ContextClock(Stored):
         """Return the time of the next sampling tick, or of the end of a sleep, in ns."""
         if self.wait_ns:
             return self.last_ns + self.wait_ns
-        return self.last_ns + self.slept_ns(self.kdamond.attrs.sample_us) if self.ends is None else int(self._edges(1)[1])
+        return int(self._edges(1)[1])
 
     def quiet(self) -> bool:
         """Whether the next sampling tick does nothing but look, so that kernels can carry it out."""

@@ -55,6 +55,8 @@ class Needs(NamedTuple):
     """Where each page is: virtual address spaces and weighted destinations look pages up by identity."""
     out: bool
     """Pages without a frame: the action ``pageout`` of paddr contexts takes them out of memory."""
+    marks: bool
+    """Which pages were marked accessed: up to 6.19, ``lru_prio`` of paddr contexts activates a page the second time."""
 
 
 def needs(scenario: Scenario, stages: Sequence[Stage]) -> Needs:
@@ -63,7 +65,9 @@ def needs(scenario: Scenario, stages: Sequence[Stage]) -> Needs:
     out = any(c.ops == "paddr" and s.action == "pageout" for c in contexts for s in c.schemes)
     young = out or len(scenario.contexts) > 1 or any(f.type == "young" for c in contexts for s in c.schemes for f in s.filters)
     young = young or maps_change(scenario, stages)
-    return Needs(young, any(c.ops != "paddr" or any(s.dests for s in c.schemes) for c in contexts), out)
+    frame_of = any(c.ops != "paddr" or any(s.dests for s in c.schemes) for c in contexts)
+    lru_prio = any(c.ops == "paddr" and s.action == "lru_prio" for c in contexts for s in c.schemes)
+    return Needs(young, frame_of, out, lru_prio and not scenario.kernel.rules.lru_prio_activate)
 
 
 def maps_change(scenario: Scenario, stages: Sequence[Stage]) -> bool:
@@ -172,6 +176,7 @@ class Engine:
             needed.out,
             anywhere=not self.rules.thisnode,
             heads=not self.rules.tail_pages,
+            marks=needed.marks,
         )
         if copied:
             reuse.keep(layout, memory.arrays, memory.offline)
@@ -357,7 +362,10 @@ class Engine:
 
     def _begin(self, c: ContextClock) -> None:
         """Begin a round of a context's loop: sleep while every scheme is inactive, else prepare the access check."""
-        c.begin(c.kdamond.watermark_wait_us())
+        wait_us = c.kdamond.watermark_wait_us()
+        if wait_us and not c.wait_ns:
+            c.kdamond.fall_asleep()
+        c.begin(wait_us)
         if self.tracked and not c.wait_ns:
             c.kdamond.tick = c.last_ns // c.tick_ns
             c.kdamond.prepare()

@@ -84,7 +84,8 @@ def simulate(
         One record per aggregation or application, see `tieringmodel.datasets.schema.VARIABLES`, and
         `OF_RECLAIM` there for runs with the paddr action ``pageout``, `OF_TARGETS` for contexts with several targets,
         `OF_COMMITS` for runs in which schemes or goals come or go.
-        Attributes: ``scenario`` (JSON, from which the run can be repeated), ``parameters`` (JSON of the other arguments),
+        Attributes: ``scenario`` (JSON, from which the run can be repeated), ``kernel`` (the release whose rules hold, and
+        switches that differ from it), ``parameters`` (JSON of the other arguments),
         ``sources`` (JSON: cost and reports of each, where contexts have some), ``duration_s``, ``seed``, ``window_s``,
         ``n_pages``, ``page_bytes``, ``kind`` and the package's version.
 
@@ -205,6 +206,7 @@ def attributes(scenario: Scenario, duration_us: int, seed: int, **others: Any) -
         "schema_version": SCHEMA_VERSION,
         "name": scenario.name,
         "scenario": scenario.to_json(),
+        "kernel": scenario.kernel.title,
         "parameters": json.dumps({"duration_s": duration_us * 1e-6, "seed": seed} | others, sort_keys=True),
         "duration_s": duration_us * 1e-6,
         "seed": seed,

@@ -337,6 +337,7 @@ def _column(values: Sequence[Any]) -> npt.NDArray[Any]:
         return np.array(values, np.int64 if max(values) < 2**63 else np.uint64)
     if kinds == {float}:
         return np.array(values, np.float64)
-    if kinds == {str}:
-        return np.array(values, dtype=str)
-    return np.array([json.dumps(_plain(v), sort_keys=True) for v in values], dtype=str)
+    told = [_plain(v) for v in values]
+    if all(isinstance(text, str) for text in told):
+        return np.array(told, dtype=str)
+    return np.array([json.dumps(one, sort_keys=True) for one in told], dtype=str)

@@ -224,7 +224,7 @@ def _attributes(job: Job, design: Design, seed: int, measure_name: str) -> dict[
         out["seed"] = str(seed)
     out |= {"kind": "sweep", "design": design.to_json(), "format": FORMAT}
     # What decides the results: a store goes on under a later schema of files, too.
-    deciding = {k: v for k, v in out.items() if k not in ("schema_version", "tieringmodel")}
+    deciding = {k: v for k, v in out.items() if k not in ("schema_version", "tieringmodel", "kernel")}
     deciding["scenario"] = json.dumps(job.scenario.to_dict(), sort_keys=True)
     return out | {"digest": hashlib.sha256(json.dumps(deciding, sort_keys=True).encode()).hexdigest()[:16]}
 

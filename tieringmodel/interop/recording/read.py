@@ -15,8 +15,9 @@ from numpy.typing import NDArray
 from ...errors import InputError
 from ...fields import suggest
 from ...given_files import inside
-from ...scenario import Context
+from ...scenario import Context, Kernel
 from ...units import PAGE_SZ, number
+from ..proc_version import beside
 from ..sysfs.read import read_dump
 from .scenario_of import PHASE, Recording
 from .tables import Schema, Table, read_csv, read_text
@@ -38,7 +39,7 @@ _QUOTA_STEPS: Schema = (
 )
 
 
-def read_recording(directory: str | Path, *, allow_files: bool = False) -> Recording:
+def read_recording(directory: str | Path, *, allow_files: bool = False, kernel: Kernel | None = None) -> Recording:
     """Return the recording of a real kernel that a directory holds: its tables, its settings, what it watched.
 
     Parameters
@@ -46,9 +47,12 @@ def read_recording(directory: str | Path, *, allow_files: bool = False) -> Recor
     directory : str or Path
         Holds any of ``layout.csv``, ``physmap_start.csv``, ``record.csv``, ``resets.csv``, ``applies.csv``,
         ``aggregated.csv``, ``snapshots.csv``, ``intervals.csv``, ``quota_steps.csv`` (each also as ``.csv.gz``),
-        ``info.txt``, ``damon_config.txt`` and ``weights_changed.txt``. Other files are left alone.
+        ``info.txt``, ``damon_config.txt``, ``weights_changed.txt`` and ``version``, the text of ``/proc/version``. Other
+        files are left alone.
     allow_files : bool
         They may be symbolic links to files outside of the directory.
+    kernel : Kernel, optional
+        Which Linux was recorded, whatever ``version`` says.
 
     Returns
     -------
@@ -92,15 +96,18 @@ def read_recording(directory: str | Path, *, allow_files: bool = False) -> Recor
     aggregated = table("aggregated", _AGGREGATED)
     info = _read_info(named("info.txt"))
     contexts: tuple[Context, ...] = ()
+    if kernel is None and (found := beside(path, allow_files=allow_files)):
+        kernel, of_kernel = found
+        notes += of_kernel
     if (config := named("damon_config.txt")) is not None:
-        dump = read_dump(config, allow_files=allow_files)
-        contexts, notes = dump.contexts, list(dump.notes)
+        dump = read_dump(config, allow_files=allow_files, kernel=kernel)
+        kernel, contexts, notes = dump.kernel, dump.contexts, notes + list(dump.notes)
     recording = Recording(
         path, layout, physmap, table("record", lambda header: _record_schema(header, segments)),
         table("resets", _RESETS), table("applies", _APPLIES), aggregated,
         None if aggregated is None else _first_rows(aggregated, notes), table("snapshots", _SNAPSHOTS),
         table("intervals", _INTERVALS), table("quota_steps", _QUOTA_STEPS), info, contexts,
-        _read_weights_changed(named("weights_changed.txt"), info, notes), tuple(notes),
+        _read_weights_changed(named("weights_changed.txt"), info, notes), tuple(notes), kernel,
     )  # fmt: skip
     if all(getattr(recording, name) is None for name in ("layout", "record", "resets", "quota_steps", "info")):
         raise InputError(str(path), "holds no recording", "expected layout.csv, record.csv, info.txt, …")

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from ...damon.vaddr import joined, three_regions
 from ...errors import InputError
-from ...scenario import Context, Group, Machine, Node, Placement, Scenario, Target, Vma, Workload
+from ...scenario import Context, Group, Kernel, Machine, Node, Placement, Scenario, Target, Vma, Workload
 from ...units import KIB, LONGEST_US, MIB, PAGE_SZ
 from .tables import Table
 
@@ -55,6 +55,8 @@ class Recording:
         When the schemes' destination weights were changed; the contexts hold those after the change.
     notes : tuple of str
         What the files say beyond the attributes.
+    kernel : Kernel or None
+        The recorded kernel, where ``version`` or ``proc/version`` says so.
     """
 
     path: Path
@@ -72,6 +74,7 @@ class Recording:
     contexts: tuple[Context, ...] = ()
     weights_changed_ms: float | None = None
     notes: tuple[str, ...] = ()
+    kernel: Kernel | None = None
 
     @property
     def name(self) -> str:
@@ -93,6 +96,7 @@ class Recording:
         recorded_rates: bool = False,
         lru_share_of_other: float = 0.0,
         machine: Machine | None = None,
+        kernel: Kernel | None = None,
     ) -> Scenario:
         """Return the set-up of a recorded run as a scenario.
 
@@ -114,6 +118,8 @@ class Recording:
         machine : Machine or None
             Replaces the machine found in the recording: nodes split at a bound of address filters or monitored ranges that
             agrees best with where segments lie, or else the documented ones; MemTotal and MemFree from the record.
+        kernel : Kernel or None
+            Replaces the recorded kernel; without either it is the default.
 
         Returns
         -------
@@ -154,7 +160,7 @@ class Recording:
                 text = f"times of aggregations belong to one context, there are {len(contexts)}"
                 raise InputError(str(self.path), text, "pass recorded_intervals=False")
             contexts = (contexts[0].replace(aggr_times_us=tuple(times.tolist())),)
-        return Scenario(machine, workload, contexts, name=self.name)
+        return Scenario(machine, workload, contexts, name=self.name, kernel=kernel or self.kernel or Kernel())
 
 
 def _lows(layout: Table) -> list[int]:

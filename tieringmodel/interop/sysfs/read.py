@@ -23,6 +23,7 @@ from ...scenario import (
     Filter,
     Goal,
     IntervalsGoal,
+    Kernel,
     Quota,
     Scheme,
     Target,
@@ -48,12 +49,15 @@ class Dump:
         Control groups named by goals and filters; path ``i`` has ``memcg_id`` ``i + 1``.
     pids : tuple of tuple of int
         ``pid_target`` of each target of each context.
+    kernel : Kernel or None
+        That of ``proc/version``, where there is such a text.
     """
 
     contexts: tuple[Context, ...]
     notes: tuple[str, ...] = ()
     memcg_paths: tuple[str, ...] = ()
     pids: tuple[tuple[int, ...], ...] = ()
+    kernel: Kernel | None = None
 
     @property
     def context(self) -> Context:
@@ -69,7 +73,7 @@ class Dump:
         return self.contexts[0]
 
 
-def read_dump(source: str | Path, *, allow_files: bool = False) -> Dump:
+def read_dump(source: str | Path, *, allow_files: bool = False, kernel: Kernel | None = None) -> Dump:
     """Return the contexts that a dump of DAMON's sysfs tree describes, and what of it they cannot say.
 
     Parameters
@@ -80,6 +84,9 @@ def read_dump(source: str | Path, *, allow_files: bool = False) -> Dump:
         ``/sys/kernel/mm/damon/admin``; ``:`` may stand between path and value (``grep -r . .``).
     allow_files : bool
         Files of a directory may be symbolic links that lead out of it.
+    kernel : Kernel, optional
+        Which Linux wrote it. Left out, a text as of ``/proc/version`` in the dump or beside it says so
+        (``proc/version``, ``version``, or a line of that path).
 
     Returns
     -------
@@ -94,16 +101,16 @@ def read_dump(source: str | Path, *, allow_files: bool = False) -> Dump:
         What Linux would refuse: unknown keyword, number or boolean it cannot read, contradicting attributes.
     InputError
         An unknown path (lists the known ones), a repeated or unreadable line, a dump that is not whole, a link that
-        leads out of the directory. Both name file and line.
+        leads out of the directory. Both name file and line. A kernel of whose line none is modelled.
     """
-    folders = context_folders(source, allow_files=allow_files)
+    folders = context_folders(source, allow_files=allow_files, kernel=kernel)
     contexts = tuple(_context(folder) for folder in folders)
     pids = tuple(
         tuple(target.number("pid_target", low=-(2**31)) for target in folder.sub("targets").each("nr_targets"))
         for folder in folders
     )
     findings = folders[0].findings
-    return Dump(contexts, tuple(findings.notes), tuple(findings.memcg_paths), pids)
+    return Dump(contexts, tuple(findings.notes), tuple(findings.memcg_paths), pids, findings.kernel)
 
 
 def _context(top: Folder) -> Context:

@@ -14,7 +14,9 @@ from typing import Any, TypeVar
 from ...errors import InputError, KernelRefusal
 from ...fields import Checked, suggest
 from ...given_files import inside
+from ...scenario import Kernel
 from ...units import UINT_MAX, ULONG_MAX
+from ..proc_version import beside, kernel_of
 from ..recording.tables import read_text
 
 _FILTER = "type matching allow memcg_path addr_start addr_end damon_target_idx min max"
@@ -62,6 +64,7 @@ _PLACE = re.compile(
     r"(?:\./)?/?(?:sys/kernel/mm/damon/)?(?:admin/)?(?:kdamonds/)?(?:(\d+)/(?=contexts/|state$|pid$|refresh_ms$))?"
     r"(?:contexts/(\d+)/)?(.+)"
 )
+_VERSION = re.compile(r"(?:\./)?/?(?:proc/)?version(?:\.txt)?")
 _INTEGER = re.compile(r"-?(0[xX][0-9a-fA-F]+|[0-9]+)")
 _TRUE, _FALSE = ("y", "yes", "t", "true", "1", "on"), ("n", "no", "f", "false", "0", "off")
 
@@ -74,6 +77,7 @@ class Findings:
 
     notes: list[str] = field(default_factory=list)
     memcg_paths: list[str] = field(default_factory=list)
+    kernel: Kernel | None = None
 
     def memcg_id(self, path: str) -> int:
         """Return the id of a control group: 1, 2, … in order of appearance."""
@@ -170,9 +174,17 @@ class Folder:
             raise type(error)(where, text, error.remedy) from None
 
 
-def context_folders(source: str | Path, *, allow_files: bool = False) -> list[Folder]:
+def context_folders(source: str | Path, *, allow_files: bool = False, kernel: Kernel | None = None) -> list[Folder]:
     """Return the directory of every context in a dump (see `tieringmodel.interop.sysfs.read.read_dump`)."""
     label, entries = _entries(source, allow_files)
+    findings = Findings(kernel=kernel)
+    if kernel is None:
+        stated = [kernel_of(value, where) for path, value, where in entries if _VERSION.fullmatch(path)]
+        if not stated and label != "dump" and (found := beside(Path(source), allow_files=allow_files)):
+            stated = [found]
+        for findings.kernel, notes in stated:
+            findings.notes += notes
+    entries = [entry for entry in entries if not _VERSION.fullmatch(entry[0])]
     places: dict[tuple[int, int], dict[str, tuple[str, str]]] = {}
     kdamonds: set[int] = set()
     counts: list[tuple[int | None, str, str]] = []
@@ -196,7 +208,6 @@ def context_folders(source: str | Path, *, allow_files: bool = False) -> list[Fo
     _check_counts(counts, kdamonds | {k for k, _ in places}, {k for k, _ in places})
     if not places:
         raise InputError(label, "holds no context", "dump at least operations, monitoring_attrs and targets")
-    findings = Findings()
     return [Folder(label, places[key], findings) for key in sorted(places)]
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from ...errors import InputError
 from ...given_files import inside
 from ..case import Case
-from . import e2e, unit_numbers, unit_regions, unit_schemes
+from . import e2e, unit_numbers, unit_regions, unit_rows, unit_schemes
 from .vector_files import VectorFile
 
 REPLAYS: dict[str, Callable[..., None]] = {
@@ -26,6 +26,7 @@ REPLAYS: dict[str, Callable[..., None]] = {
     "goals.jsonl": unit_schemes.goals,
     "min_score.jsonl": unit_schemes.min_score,
     "apply.jsonl": unit_schemes.apply,
+    "units.jsonl": unit_rows.replay,
 }
 """What replays a unit file, by its name without ``.gz``: a table as a whole, other files record by record."""
 
