@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import TypeVar
@@ -65,6 +66,15 @@ class Numbering:
     def stage_at(self, at_us: int) -> int:
         """Return the stage at a time: steps up to it are done."""
         return sum(each <= at_us for each in self.at_us) - 1
+
+    def since_s(self, stage: int) -> float:
+        """Return from when a stage is, in seconds; inf for the one after the last."""
+        return 0.0 if stage == START else self.at_us[stage] * 1e-6 if stage < len(self.at_us) else math.inf
+
+    def span_s(self, number: int) -> tuple[float, float]:
+        """Return from when a scheme is there, and from when it is no longer, in seconds; inf if it stays."""
+        stages = [stage for stage, _ in self.scheme_over_time(number)]
+        return self.since_s(stages[0]), self.since_s(stages[-1] + 1)
 
     def scheme_over_time(self, number: int) -> Iterator[tuple[int, Scheme]]:
         """Yield (stage, the scheme of that number as it is from then on), for every stage at which it is there."""

@@ -355,7 +355,9 @@ class Recorder:
         there, actions, aims, metrics = self._courses(stages)
         if data and numbers.changes:
             data["active"], data["goal_active"] = there, aims
-        if any(len(c.targets) > 1 for c in contexts) or any(c["target"].any() for c in columns):
+        if any(len(c.targets) > 1 for now in numbers.scenarios for c in now.contexts) or any(
+            c["target"].any() for c in columns
+        ):
             data["region_target"] = np.concatenate([c["target"] for c in columns] or [np.zeros(0, np.uint64)])
         filters = [(numbers.schemes_of(k.index, k.stage)[i], kind) for k in engine.kdamonds for i, kind in _filters(k)]
         coords: dict[str, Coordinate] = {

@@ -101,11 +101,14 @@ def funnel_of(run: PageRun, one: SchemeRun) -> Funnel:
 
 def _returned(run: PageRun, one: SchemeRun) -> int:
     """Bytes that did not stay: of the moves to its node undone, the scheme's share of all schemes' that move there."""
+    late = run.time > one.since_s if one.since_s else slice(None)
     if one.reclaims:
-        return int(run.ds["faulted_pages"].values.sum()) * run.page_bytes if run.has("faulted_pages") else 0
+        return int(run.ds["faulted_pages"].values[late].sum()) * run.page_bytes if run.has("faulted_pages") else 0
     if "undone_pages" not in run.ds or not one.scheme.action.startswith("migrate"):
         return 0
     undone = run.ds["undone_pages"].values
+    if one.since_s and not (undone < 0).any():  # by node they are known of the whole run only
+        undone = undone * (run.ds["returns"].values[late].sum() / max(undone.sum(), 1))
     if one.scheme.dests or (undone < 0).any():
         return max(int(undone.sum()), 0) * run.page_bytes
     if one.scheme.target_nid not in run.nids:

@@ -11,7 +11,6 @@ import numpy.typing as npt
 
 from ..scenario import Goal
 from ..scenario.metrics import metric_of
-from ..scenario.numbering import START
 from .page_run import PageRun, SchemeRun
 
 Floats = npt.NDArray[np.float64]
@@ -229,12 +228,12 @@ def courses(run: PageRun) -> list[GoalCourse]:
 
 def _since_s(run: PageRun, number: int) -> float:
     """Return from when a goal is about what it is about at the end."""
-    since, before = START, tuple[object, ...]()
+    since_s, before = 0.0, tuple[object, ...]()
     for stage, goal in run.numbering.goal_over_time(number):
         about = tuple(getattr(goal, name) for name in ABOUT)
         if stage < len(run.stages) and about != before:
-            since, before = stage, about
-    return 0.0 if since == START else run.numbering.at_us[since] * 1e-6
+            since_s, before = run.numbering.since_s(stage), about
+    return since_s
 
 
 def opposed(run: PageRun, mine: tuple[str, int, int, bool], other: tuple[str, int, int, bool] | None) -> bool:

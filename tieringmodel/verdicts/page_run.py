@@ -143,19 +143,12 @@ class PageRun:
 
     def _times_of(self, number: int, stage: int) -> tuple[float, float]:
         """Return from when a scheme is there, and from when it does what it does, seconds."""
-        came_s = since_s = 0.0
-        before: tuple[object, ...] | None = None
+        since_s, before = 0.0, tuple[object, ...]()
         for when, scheme in self.numbering.scheme_over_time(number):
             does = tuple(getattr(scheme, name) for name in DOES)
-            if when > stage:
-                break
-            at_s = 0.0 if when == START else self.numbering.at_us[when] * 1e-6
-            if before is None:
-                came_s = since_s = at_s
-            elif does != before:
-                since_s = at_s
-            before = does
-        return came_s, since_s
+            if when <= stage and does != before:
+                since_s, before = self.numbering.since_s(when), does
+        return self.numbering.span_s(number)[0], since_s
 
     # ---- counters -------------------------------------------------------------------------------------------------
 

@@ -132,6 +132,8 @@ def _marks(scenario: Scenario) -> Iterator[str]:
     """Yield what belongs to a simulation only and is left behind."""
     if scenario.events:
         yield f"events: {len(scenario.events)} timed changes are left out"
+    if scenario.commits:
+        yield f"commits: {len(scenario.commits)} whole contexts that take over later are left out"
     for i, context in enumerate(scenario.contexts):
         where = f"contexts[{i}]"
         if context.aggr_times_us:
