@@ -40,7 +40,10 @@ def contexts() -> list[tuple[str, tm.Context]]:
 def virtual(targets: int) -> tm.Context:
     """A context that watches one process or two; its ticks are not those of the other context."""
     return tm.Context(
-        "vaddr", tm.Attrs(7_000, 140_000), targets=tuple(tm.Target(process=k) for k in range(targets)), schemes=(WATCH,)
+        "vaddr",
+        tm.Attrs(7_000, 140_000, 700_000),
+        targets=tuple(tm.Target(process=k) for k in range(targets)),
+        schemes=(WATCH,),
     )
 
 
@@ -50,7 +53,8 @@ def changing(at_s: tuple[float, ...] = (0.903, 1.3, 1.9), **fields: Any) -> tm.S
     commits = [tm.Commit(round(at * 1e6), 0, to) for at, (_, to) in zip(at_s, later, strict=True)]
     commits.insert(1, tm.Commit(commits[0].at_us + 50_000, 1, virtual(2)))
     event = tm.Event(round((at_s[1] + at_s[2]) / 2 * 1e6), "contexts.0.schemes.0.quota.goals.0.target_value", 5000)
-    vmas = tm.Vma(0, 2048, 64 * MIB), tm.Vma(2048, 4096, 64 * MIB, process=1)
+    vmas = [tm.Vma(0, 2048, 64 * MIB)]  # a process of fewer than three parts is monitored if it is there from the start
+    vmas += [tm.Vma(lo, hi, at * MIB, process=1) for lo, hi, at in ((2048, 2600, 64), (2600, 3400, 128), (3400, 4096, 512))]
     groups = (tm.Group(0, 2048, rate_hz=400.0, name="hot"),)
     placement = (tm.Placement(0, 4096, 1),)
     given = {
