@@ -392,6 +392,7 @@ def in_base_pages(scenario: Scenario) -> Scenario:
         machine=scenario.machine.replace(nodes=nodes, folio_bytes=PAGE_SZ),
         workload=workload.replace(n_pages=workload.n_pages * n, **ranges),
         events=(),
+        commits=(),
     )
 
 
