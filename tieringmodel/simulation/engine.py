@@ -215,7 +215,8 @@ class Engine:
             k.restore(one)
         self.scenario = present
         for k, waiting in zip(self.kdamonds, state["pending"], strict=True):
-            k.pending = [self._request_at(k.index, stage) for stage in waiting]
+            for stage in waiting:
+                k.ask(self._request_at(k.index, stage))
         self.started = like(self.started, state["started"], "started")
         self.clocks = like(self.clocks, state["clocks"], "clocks")
 
@@ -405,7 +406,7 @@ class Engine:
                 if scenario.workload.vmas != before.workload.vmas and k.context.ops != "paddr":
                     k.space, k.processes = self.space(k.context)
                 if committed == i or scenario.contexts[i] != before.contexts[i]:
-                    k.pending.append(self._request_at(i, self.done - 1))
+                    k.ask(self._request_at(i, self.done - 1))
 
     def _request_at(self, i: int, stage: int) -> Request:
         """Return the request to commit context i as a stage has it.
