@@ -33,7 +33,11 @@ from .vaddr import three_parts
 
 
 class Observer(Protocol):
-    """What a run's recorder is told; every call happens inside the loop body, at the point its name says."""
+    """What a run's recorder is told; every call happens inside the loop body, at the point its name says.
+
+    ``wants``, bits of `kernels.turn`, tells which calls it is for, all of them where it is left out; ``every``: to be called at
+    every so many aggregations besides.
+    """
 
     def aggregated(self, kdamond: Kdamond) -> None:
         """After merging and the minimum count, before the schemes."""
@@ -188,7 +192,6 @@ class Kdamond(Stored):
         self._table_of: tuple[Any, ...] = ()
         for name, rule in _IN_TURN.items():
             self.turn[name] = getattr(self.rules, rule)
-        self.turn["wants"] = getattr(observer, "wants", turn.EVERYTHING)
         self.turn["every"] = getattr(observer, "every", 0)
         self.turn["lists"] = memory.page_lists is not None
         self.by_address = False
@@ -233,6 +236,8 @@ class Kdamond(Stored):
             quota.note(rows[i])
             if i >= kept:
                 rows["next_apply"][i] = self.passed + self.apply_period(i)
+        follows = turn.LOOK_EVENTS if any(lag for quota in self.quotas for lag in quota.lags) else 0
+        self.turn["wants"] = getattr(self.observer, "wants", turn.EVERYTHING) | follows
         self.turn["external"], self.turn["refits"] = (
             bool(external),
             context.ops == "vaddr" or not self.rules.apply_min_nr_regions,

@@ -136,10 +136,7 @@ def merge(r, turn, window, rules):
     for i in range(count_of(r)):
         top = max(top, r.nr[i])
     threshold, most = np.uint64(top) // np.uint64(10), np.uint64(turn.aggr_us // turn.sample_us)
-    if rules is None:
-        merge_regions(r, r.ptr, threshold, turn.sz_limit, most, turn.max_nr_regions, rules, None)
-    else:
-        merge_regions(r, r.ptr, threshold, turn.sz_limit, most, turn.max_nr_regions, rules, window)
+    merge_regions(r, r.ptr, threshold, turn.sz_limit, most, turn.max_nr_regions, rules, window)
 
 
 @inlined

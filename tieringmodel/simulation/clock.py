@@ -75,6 +75,11 @@ class ContextClock(Stored):
         """Whether the next sampling tick does nothing but look, so that kernels can carry it out."""
         return not self.wait_ns and self.kdamond.in_turn() and self.kdamond.ticks_to_event() > 1
 
+    def alone(self) -> bool:
+        """Whether kernels can run on by themselves: nominal intervals, accessed bits, nothing asked, and nobody sleeps."""
+        k = self.kdamond
+        return self.ends is None and not self.wait_ns and k.in_turn() and k.rules.fresh_look
+
     def wake(self) -> int:
         """End a sleep; return the time in ns."""
         self.last_ns += self.wait_ns

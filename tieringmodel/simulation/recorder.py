@@ -12,6 +12,7 @@ from ..damon.kdamond import Kdamond
 from ..damon.regions import COLUMNS
 from ..damon.table import STAT_FIELDS, split_filters
 from ..datasets.schema import Coordinate, described
+from ..kernels import turn
 from ..kernels.layout import AT_BACK, AT_FRONT, FAULTED, FUNNEL, NODE, RECLAIMED, SCHEME, STALLED
 from ..scenario import ACTIONS
 
@@ -120,6 +121,8 @@ class Recorder:
     about : dict of str to str
         What made the records; a checkpoint keeps it.
     """
+
+    wants = turn.LOOK_FINISHED
 
     def __init__(self, snapshots: int, expected_aggregations: int, window_s: float = 1.0) -> None:
         self.every = max(1, -(-expected_aggregations // max(snapshots, 1))) if snapshots else 0
