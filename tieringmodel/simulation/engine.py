@@ -30,9 +30,12 @@ from .clock import MAX_BATCH, ContextClock
 
 
 class Silent:
-    """An observer that ignores everything."""
+    """An observer that ignores everything; what is derived from it is told everything, unless it says what it ``wants``."""
 
     wants = 0
+
+    def __init_subclass__(cls) -> None:
+        cls.wants = cls.__dict__.get("wants", turn.EVERYTHING)
 
     def aggregated(self, kdamond: Kdamond) -> None:
         """Ignore."""
