@@ -257,10 +257,10 @@ class Control(Bundle):
 
 
 TURN = np.dtype([(name, "i8") for name in (
-    "passed", "tick", "next_aggregation", "next_ops_update", "next_tune", "aggr_samples", "sample_us", "aggr_us", "update_us",
-    "min_nr_regions", "max_nr_regions", "tune_aggrs", "aggregations", "sums_from", "stage", "at", "scheme", "aggregation",
-    "due", "latched", "update", "is_latched", "cuts", "any_tick", "splits_some", "fix_sums", "refits", "watched", "external", "wants",
-    "every", "pending", "lists", "last_ns", "slept_ns", "tick_ns", "need", "in_body",
+    "passed", "tick", "next_aggregation", "next_ops_update", "next_tune", "aggr_samples", "sample_us", "aggr_us",
+    "update_us", "min_nr_regions", "max_nr_regions", "tune_aggrs", "aggregations", "sums_from", "stage", "at", "scheme",
+    "aggregation", "due", "latched", "update", "is_latched", "cuts", "any_tick", "splits_some", "fix_sums", "refits",
+    "watched", "external", "wants", "every", "pending", "lists", "last_ns", "slept_ns", "tick_ns", "need", "in_body",
 )] + [("sz_limit", "u8"), ("min_sz", "u8"), ("limit", "u8")])  # fmt: skip
 """What a kdamond remembers of its loop: see `turn`.
 
