@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 import reference as ref
 from reference import U32, U64, Region, Targets, Window, align_down, mult_frac
@@ -234,9 +235,8 @@ class Context:
                     self.machine.psi_total = value_at(goal.course, now)
 
     def apply_schemes(self) -> None:
-        Pass(
-            self.schemes, self.targets, self.window(), self.machine, self.ops, self.min_sz, self.attributes.min_nr_regions, self.record
-        ).run()
+        least = self.attributes.min_nr_regions
+        Pass(self.schemes, self.targets, self.window(), self.machine, self.ops, self.min_sz, least, self.record).run()
 
     # ---- new parameters
 
@@ -333,7 +333,7 @@ def set_regions(regions: list[Region], ranges: Sequence[Sequence[int]], min_sz: 
             i += 1
             continue
         met[0].start, met[-1].end = start, end
-        for left, right in zip(met, met[1:], strict=False):
+        for left, right in pairwise(met):
             if left.end != right.start:
                 regions.insert(ref.position(regions, right), Region(left.end, right.start))
                 i += 1

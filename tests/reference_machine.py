@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import heapq
 import zlib
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby
 
@@ -65,9 +65,7 @@ class Machine:
         self.pages = run["folio_pages"]
         self.folio_bytes = self.pages * PAGE
         self.base = run["nodes"][0][1] // self.pages
-        self.nodes = [
-            Node(nid, first // self.pages - self.base, frames // self.pages, reserve) for nid, first, frames, reserve in run["nodes"]
-        ]
+        self.nodes = [Node(nid, self.slot_of(first), n // self.pages, reserve) for nid, first, n, reserve in run["nodes"]]
         n = run["logical"]
         self.slot: list[int] = [-1] * n  # -1: nowhere
         self.owner: list[int] = [-1] * (self.nodes[-1].first + self.nodes[-1].slots)
@@ -85,6 +83,9 @@ class Machine:
         return sorted((Vma(*row, self.folio_bytes) for row in vmas), key=lambda v: v.start)
 
     # ---- where folios are
+
+    def slot_of(self, frame: int) -> int:
+        return frame // self.pages - self.base
 
     def place(self, rows: Iterable[Sequence[int]]) -> None:
         """Reserves do not count here."""
@@ -241,15 +242,18 @@ class Machine:
     def free_rate(self) -> int:
         return sum(len(n.free) for n in self.nodes) * 1000 // sum(n.slots for n in self.nodes)
 
-    def memcg_of(self, folio: int) -> int:
-        return next((m[0] for m in self.memcgs if m[2] <= folio < m[3]), 0)
+    def memcg_of(self, folio: int) -> int | None:
+        return next((m[0] for m in self.memcgs if m[2] <= folio < m[3]), None)
 
     def memcg_used(self, memcg: int, node: Node) -> int | None:
         """Folios of the group and of those below it; None if there is no such group."""
         parents = {m[0]: m[1] for m in self.memcgs}
         if memcg not in parents and memcg not in parents.values():
             return None
-        below: Callable[[int], bool] = lambda m: m == memcg or (m in parents and below(parents[m]))  # noqa: E731
+
+        def below(m: int | None) -> bool:
+            return m == memcg or (m in parents and below(parents[m]))
+
         slots = range(node.first, node.first + node.slots)
         return sum(self.owner[s] >= 0 and below(self.memcg_of(self.owner[s])) for s in slots)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from itertools import pairwise
 
 import reference as ref
 from reference_machine import PAGE, Machine, Vma
@@ -50,7 +51,7 @@ class Operations:
         elif f["type"] == "active":
             hit = machine.active[folio]
         elif f["type"] == "memcg":
-            hit = machine.memcg_of(folio) not in (0,) and machine.memcg_of(folio) == f["memcg_id"]
+            hit = machine.memcg_of(folio) == f["memcg_id"]
         elif f["type"] == "hugepage_size":
             hit = f["min"] <= machine.folio_bytes <= f["max"]
         else:
@@ -218,7 +219,7 @@ def operations(ops: str, machine: Machine, unit: int) -> Operations:
 def three_ranges(vmas: Sequence[Vma]) -> list[list[int]]:
     """All mappings but the two largest gaps; nothing with fewer than two gaps."""
     first = second = (0, 0)
-    for left, right in zip(vmas, vmas[1:], strict=False):
+    for left, right in pairwise(vmas):
         gap = (left.end, right.start)
         if gap[1] - gap[0] > first[1] - first[0]:
             first, second = gap, first

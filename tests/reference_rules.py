@@ -59,8 +59,9 @@ _TABLE = {
     "commit_compare_attrs": "baaa",
     "sleep_four_jiffies": "baaa",
     "goal_score_mult_frac": "bbaa",
-    # No row of the list, but a feature that came later: vaddr migration.
+    # No rows of the list, but features that came later: vaddr migration, sz_ops_filter_passed.
     "va_migrate": "baaa",
+    "filter_passed": "baaa",
 }
 
 

@@ -82,9 +82,7 @@ class Run:
             self.rows["runs"].append((self.tick, index, site, count))
 
         def record(scheme, target, r, seen, age, score, applied, passed) -> None:
-            self.rows["events"].append(
-                (self.tick, index, scheme, target, r.start, r.end, seen, age, score, applied, passed, 0)
-            )
+            self.rows["events"].append((self.tick, index, scheme, target, r.start, r.end, seen, age, score, applied, passed, 0))
 
         return Context(to, self.machine, shared, drew, record)
 
@@ -103,7 +101,8 @@ class Run:
         for k in self.kdamonds:
             self.begin(k)
         last = self.kdamonds[-1].context
-        for self.tick in range(1, self.run["ticks"] + 1):
+        while self.tick < self.run["ticks"]:
+            self.tick += 1
             self.machine.clock += last.attributes.sample_us * 1000
             self.machine.tick(self.tick)
             for k in self.kdamonds:
@@ -201,9 +200,9 @@ class Run:
             number = next((t + 1 for t, target in enumerate(c.targets) if target is q.charge_target), 0)
             self.rows["scheme"].append(
                 (
-                    self.tick, k.index, i, q.esz, q.esz_bp, q.charged_sz, q.total_charged_sz, q.total_charged_ns, q.charged_from,
-                    number, q.charge_addr, q.min_score, *s.stats.values(), s.next_apply, c.attributes.sample_us,
-                    c.attributes.aggr_us, s.wmarks.active,
+                    self.tick, k.index, i, q.esz, q.esz_bp, q.charged_sz, q.total_charged_sz, q.total_charged_ns,
+                    q.charged_from, number, q.charge_addr, q.min_score, *s.stats.values(), s.next_apply,
+                    c.attributes.sample_us, c.attributes.aggr_us, s.wmarks.active,
                 )
             )  # fmt: skip
             for g, goal in enumerate(q.goals):

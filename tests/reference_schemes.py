@@ -178,7 +178,9 @@ class Pass:
             left = target.regions[i - 1]
             same = (left.age, left.last, left.nr) == (r.age, r.last, r.nr)
             if left.end == r.start and same and left.size + r.size <= limit:
+                stored = left.bp  # of the running window: not what the counts so far would give
                 merge_two(left, r)
+                left.bp = stored
                 del target.regions[i]
                 return i
         return i + 1
@@ -333,6 +335,7 @@ class Pass:
         seen, age, score = self.window.mvsum(r), r.age, self.score(s, r)
         before = self.machine.coarse
         applied, passed = self.ops.apply(s, target.process, r)
+        passed = passed if self.rules["filter_passed"] else 0
         quota.total_charged_ns += self.machine.coarse - before
         quota.charge(size, applied)
         if quota.full(self.min_sz):
