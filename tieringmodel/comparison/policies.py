@@ -7,8 +7,10 @@ from math import gcd
 
 from ..damon.vaddr import joined
 from ..errors import InputError
-from ..scenario import AccessPattern, Attrs, Context, Dest, Goal, Placement, Quota, Scenario, Scheme, Target, Vma
+from ..scenario import AccessPattern, Attrs, Context, Dest, Goal, Kernel, Placement, Quota, Scenario, Scheme, Target, Vma
 from ..scenario.controlled import Controlled, controlled
+from ..scenario.features import Used
+from ..scenario.linux import NEXT
 from ..scenario.metrics import metric_of
 from ..units import PAGE_SZ
 from ..workload.truth import touched_pages
@@ -29,10 +31,20 @@ BASELINES = ("all-fast", "all-slow", "static interleave", "oracle")
 
 @dataclass(frozen=True)
 class Policy:
-    """A scenario to run, and whether an oracle places its pages."""
+    """A scenario to run, and whether an oracle places its pages.
+
+    ``missing``: what the kernel lacks of it. Then it is not run, and its scenario's kernel is one that has everything.
+    """
 
     scenario: Scenario
     oracle: bool = False
+    missing: Used | None = None
+
+    @classmethod
+    def on(cls, kernel: Kernel, scenario: Scenario, *, oracle: bool = False) -> Policy:
+        """Return a policy as a kernel runs it, or with what the kernel lacks."""
+        lacks = next(scenario.missing(kernel), None)
+        return cls(scenario if lacks else scenario.replace(kernel=kernel), oracle, lacks)
 
 
 def weights_of(scenario: Scenario, what: Controlled) -> tuple[int, int]:
@@ -176,10 +188,26 @@ def unwatched(scenario: Scenario, name: str, placement: tuple[Placement, ...] | 
     return scenario.replace(workload=workload, contexts=(), name=f"{scenario.name}: {name}".strip(": "))
 
 
+def need_same_contexts(scenario: Scenario) -> None:
+    """Refuse a scenario whose contexts change while it runs: whoever replaces them would have them changed back.
+
+    Raises
+    ------
+    InputError
+        Naming the first event or commit that changes them.
+    """
+    for where, _, now in scenario.changes():
+        if now.contexts != scenario.contexts:
+            text = "changes contexts, which policies replace"
+            remedy = "leave it out, or hand scenarios of your own to tieringmodel.compare, which carries it out"
+            raise InputError(where, text, remedy)
+
+
 def policies(scenario: Scenario) -> dict[str, Policy]:
     """Return everything that ``tieringmodel compare`` runs for a scenario, by name; the scenario itself comes first.
 
-    Every policy sees the same accesses: they depend on seed, page and tick alone.
+    Every policy sees the same accesses: they depend on seed, page and tick alone. All run on the scenario's kernel; what that
+    cannot run says what it lacks (`Policy`).
 
     Parameters
     ----------
@@ -193,7 +221,8 @@ def policies(scenario: Scenario) -> dict[str, Policy]:
     Raises
     ------
     InputError
-        If the scenario does not say which share is controlled, or the machine has one node.
+        If the scenario does not say which share is controlled, the machine has one node, or an event or a commit changes
+        contexts, which most policies replace.
 
     Examples
     --------
@@ -201,6 +230,7 @@ def policies(scenario: Scenario) -> dict[str, Policy]:
     >>> list(tm.policies(tm.load("rfc-40-60")))[-4:]
     ['all-fast', 'all-slow', 'static interleave', 'oracle']
     """
+    need_same_contexts(scenario)
     n = scenario.workload.n_pages
     fast, slow = scenario.machine.nodes[0].nid, _other_node(scenario, scenario.machine.nodes[0].nid)
     what = controlled(scenario)
@@ -208,18 +238,19 @@ def policies(scenario: Scenario) -> dict[str, Policy]:
     by_node = tuple(
         mine if m.nid == what.nid else theirs if m.nid == _other_node(scenario, what.nid) else 0 for m in scenario.machine.nodes
     )
-    out = {goal_name(scenario): Policy(scenario)}
+    kernel, scenario = scenario.kernel, scenario.replace(kernel=NEXT)  # which can be told everything
+    out = {goal_name(scenario): Policy.on(kernel, scenario)}
     if (gap := with_gap(scenario)) is not None:
-        out["goal: gap and small quota"] = Policy(gap)
+        out["goal: gap and small quota"] = Policy.on(kernel, gap)
     if (posted := as_posted(scenario)) is not None:
-        out["goal: node_sys_bp as posted"] = Policy(posted)
+        out["goal: node_sys_bp as posted"] = Policy.on(kernel, posted)
     for name, (rule, allocator) in WEIGHT_POLICIES.items() if any(map(_migrating, scenario.contexts)) else ():
-        out[name] = Policy(weighted(scenario, rule, allocator))
-    out["all-fast"] = Policy(unwatched(scenario, "all-fast", (Placement(0, n, fast),)))
-    out["all-slow"] = Policy(unwatched(scenario, "all-slow", (Placement(0, n, slow),)))
+        out[name] = Policy.on(kernel, weighted(scenario, rule, allocator))
+    out["all-fast"] = Policy.on(kernel, unwatched(scenario, "all-fast", (Placement(0, n, fast),)))
+    out["all-slow"] = Policy.on(kernel, unwatched(scenario, "all-slow", (Placement(0, n, slow),)))
     dealt = (Placement(0, n, fast, weights=by_node),)
-    out["static interleave"] = Policy(unwatched(scenario, "static interleave", dealt))
-    out["oracle"] = Policy(unwatched(scenario, "oracle"), oracle=True)
+    out["static interleave"] = Policy.on(kernel, unwatched(scenario, "static interleave", dealt))
+    out["oracle"] = Policy.on(kernel, unwatched(scenario, "oracle"), oracle=True)
     return out
 
 
@@ -246,8 +277,9 @@ def with_interleave(scenario: Scenario, weights: tuple[int, int], *, gap_bp: int
     Raises
     ------
     InputError
-        If the scenario has no pair of opposing share goals.
+        If the scenario has no pair of opposing share goals, or contexts change while it runs.
     """
+    need_same_contexts(scenario)
     base = with_gap(scenario, gap_bp)
     if base is None:
         raise InputError("scenario", "has no two opposing share goals", "give one such as the shipped rfc-40-60")

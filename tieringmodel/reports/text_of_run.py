@@ -45,10 +45,10 @@ FINDINGS_OF = {
     "goals-overlap": ("targets-overlap", "used-free-overlap", "targets-no-gap"),
     "no-gap": ("targets-no-gap", "gap-below-step", "used-free-overlap", "dead-band"),
     "opposing-schemes": ("opposing-schemes", "interleave-against-goal", "two-contexts-same-memory"),
-    "step-over": ("no-cap", "windup-under-cap", "consist-overshoot", "gap-below-step"),
+    "step-over": ("no-cap", "windup-under-cap", "consist-overshoot", "gap-below-step", "first-window-unlimited"),
     "tuner-windup": ("no-cap", "windup-under-cap", "consist-overshoot"),
-    "one-way": ("no-cap", "windup-under-cap", "consist-overshoot"),
-    "measured-differs": ("literal-metric", "lossy-intervals", "too-few-regions"),
+    "one-way": ("no-cap", "windup-under-cap", "consist-overshoot", "first-window-unlimited"),
+    "measured-differs": ("literal-metric", "lossy-intervals", "too-few-regions", "sample-reuse"),
     "frame-rule": ("dests-on-paddr",),
     "rank-rule": ("dests-on-paddr",),
     "redraw": ("dests-on-paddr",),
@@ -304,7 +304,7 @@ def _foretold(run: PageRun, found: Verdict, width: int) -> list[str]:
                 return True
         return False
 
-    return foretold((f for f in lint(run.scenario) if f.level != "info" and comes_true(f)), found.kind, width)
+    return foretold((f for f in lint(run.final) if f.level != "info" and comes_true(f)), found.kind, width)
 
 
 def _repeat(ds: xr.Dataset, place: str, width: int) -> list[str]:

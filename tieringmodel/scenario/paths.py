@@ -11,6 +11,8 @@ from typing import Any
 from ..checks import whole
 from ..errors import InputError
 from ..fields import Checked, position, suggest
+from .commits import NOT_CARRIED
+from .scenario import Scenario
 
 SEED = "seed"
 """Stands among paths for the seed of the run, which is not a field of the scenario."""
@@ -108,3 +110,42 @@ def different_fields(one: Any, other: Any, path: str = "") -> Iterator[tuple[str
         return
     for name, mine, others in parts:
         yield from different_fields(mine, others, f"{path}.{name}" if path else name)
+
+
+def in_force(scenario: Scenario, path: str, at_us: int | None = None) -> str | None:
+    """Return where to change a field so that the change holds at the end: an event or a commit may set it.
+
+    Parameters
+    ----------
+    scenario : Scenario
+        With its events and commits.
+    path : str
+        Dotted, in the scenario as it is then.
+    at_us : int, optional
+        Look at what has happened up to this time, in place of the end.
+
+    Returns
+    -------
+    str or None
+        A path in the scenario as it is given, as ``events.0.value`` or ``commits.1.to.schemes.0.quota.sz_bytes``. None if an
+        event replaces more than the field.
+    """
+    changes = [(e.at_us, False, i) for i, e in enumerate(scenario.events)]
+    changes += [(c.at_us, True, i) for i, c in enumerate(scenario.commits)]
+    for when_us, is_commit, i in sorted(changes, reverse=True):
+        if at_us is not None and when_us > at_us:
+            continue
+        set_by = f"contexts.{scenario.commits[i].context}" if is_commit else scenario.events[i].path
+        rest = path.removeprefix(set_by)
+        if rest == path or rest[:1] not in ("", "."):
+            continue
+        if is_commit and rest[1:] not in NOT_CARRIED:
+            return f"commits.{i}.to{rest}"
+        if not is_commit:
+            return None if rest else f"events.{i}.value"
+    return path
+
+
+def bracketed(path: str) -> str:
+    """Return a dotted path as messages write it: ``contexts.0.ops`` is ``contexts[0].ops``."""
+    return re.sub(r"\.(\d+)(?=\.|$)", r"[\1]", path)

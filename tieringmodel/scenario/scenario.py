@@ -216,7 +216,12 @@ class Scenario(Checked):
             for c, context in enumerate(self.contexts)
             for s, scheme in enumerate(context.schemes)
         ]
-        rows = [*nodes, ("workload", groups), *schemes, *((f"at {e.at_us * 1e-6:g} s", e.path) for e in self.events)]
+        changes = [(e.at_us, e.path) for e in self.events]
+        for c in self.commits:
+            actions = ", ".join(f"{s.action} to node {s.target_nid}" if s.target_nid >= 0 else s.action for s in c.to.schemes)
+            changes.append((c.at_us, f"contexts[{c.context}] as a whole: {actions or 'no scheme'}"))
+        changes.sort(key=lambda change: change[0])
+        rows = [*nodes, ("workload", groups), *schemes, *((f"at {at_us * 1e-6:g} s", what) for at_us, what in changes)]
         return titled(self.name or "Scenario", table((), rows), folded("TOML", self.to_toml()))
 
     def to_json(self) -> str:
