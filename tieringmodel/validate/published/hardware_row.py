@@ -145,7 +145,15 @@ class Row:
     @property
     def moved(self) -> tuple[Point, ...]:
         """The points under 7.3.4 whose printed answers are others there."""
-        return tuple(was for was, now in zip(self.before, self.compared, strict=True) if was.answer != now.answer)
+        return tuple(was for was, now in self._pairs() if was.answer != now.answer)
+
+    @property
+    def left(self) -> tuple[Point, ...]:
+        """The points that are inside under 7.3.4 and outside under the row's own kernel."""
+        return tuple(now for was, now in self._pairs() if was.inside and not now.inside)
+
+    def _pairs(self) -> Iterable[tuple[Point, Point]]:
+        return zip(self.before, self.compared, strict=True) if self.before else ()
 
     @property
     def under(self) -> str:
@@ -167,8 +175,11 @@ class Row:
 
     @property
     def ok(self) -> bool:
-        """Whether the row is inside or, where that is allowed, explained by experiments that hold."""
-        if not all(p.inside for p in self.experiments):
+        """Whether the row is inside or, where that is allowed, explained by experiments that hold.
+
+        A point that is inside under 7.3.4 must not be outside under the row's own kernel.
+        """
+        if self.left or not all(p.inside for p in self.experiments):
             return False
         return self.inside or (not self.must and bool(self.experiments))
 
