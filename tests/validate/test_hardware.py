@@ -18,6 +18,7 @@ from tieringmodel.cost import DEFAULT
 from tieringmodel.errors import InputError
 from tieringmodel.plot.hardware import hardware_v1, hardware_v4
 from tieringmodel.scenario import Context, Goal, Kernel, Quota, Scenario, Scheme
+from tieringmodel.scenario.rules import RECORDS, RULES
 from tieringmodel.validate.case import Case
 from tieringmodel.validate.published import hardware, hardware_figures, hardware_loops, hardware_tiering
 from tieringmodel.validate.published.hardware_row import MUST, Point, Row, Sensitivity, published, sensitivities
@@ -172,6 +173,17 @@ def test_v2_takes_thirteen_windows_and_then_rests(found: dict[str, Row]) -> None
     # First aggregation, twelve windows of 1 s plus a copy of 131072 pages at 1.24 us, and the last copy.
     assert reached == pytest.approx(0.1 + 12 * (0.9 + 0.1625) + 0.1625, abs=0.02)
     assert point(row, "drift").predicted == 0
+
+
+def test_what_7_2_took_from_7_3_changes_neither_the_pair_nor_v7() -> None:
+    taken = [rule.switch for rule in RULES if rule.since == "7.3" and rule.records[RECORDS.index("7.2.12")]]
+    assert "skip_only_charged" in taken
+    bare = ", ".join(["7.2", *(f"{switch} off" for switch in taken)])
+    for ours, plain in zip(hardware_loops.pair_run(kernel=bare), hardware_loops.pair_run(kernel="7.2"), strict=True):
+        np.testing.assert_array_equal(ours, plain)
+    runs = [tm.simulate(hardware_loops.v7_scenario(95, 4285, k), duration=150, seed=1, progress=False) for k in (bare, "7.2")]
+    for name in ("esz_bytes", "nr_applied"):
+        np.testing.assert_array_equal(*(ds[name].values for ds in runs))
 
 
 def test_v3_is_bandwidth_alone(found: dict[str, Row]) -> None:
