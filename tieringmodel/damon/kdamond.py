@@ -258,7 +258,7 @@ class Kdamond(Stored):
 
     def _fed(self, i: int) -> list[int | None]:
         """Return what users had fed each goal of a scheme by the loop body before, None for those that are measured."""
-        before = max(self.input_now() - 1, 0)
+        before = max(self.input_before(), 0)
         goals_of = self.quotas[i].quota.goals
         return [goals.user_input(g, before) if metric_of(g.metric).counts == "input" else None for g in goals_of]
 
@@ -565,6 +565,10 @@ class Kdamond(Stored):
     def input_now(self) -> int:
         """Return the time at which ``user_input`` goals are read, in the unit of their ``current_values``."""
         return self.memory.now_ns // 1000
+
+    def input_before(self) -> int:
+        """Return that time of the loop body before, a sampling interval ago."""
+        return self.input_now() - self.memory.machine.slept_ns(self.attrs.sample_us, self.rules) // 1000
 
     def measure_goals(self, scheme: int) -> list[tuple[int, int]]:
         """Return (value, target) of each goal of a scheme, measured now."""

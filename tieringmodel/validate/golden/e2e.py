@@ -265,6 +265,7 @@ class _TickEngine(Engine):
         for k in self.kdamonds:
             if not run.get("clocked"):
                 k.input_now = lambda k=k: k.tick  # type: ignore[method-assign,misc]
+                k.input_before = lambda k=k: k.tick - 1  # type: ignore[method-assign,misc]
             k.on_due = trace.due
             trace.regions("regB", k)
 
