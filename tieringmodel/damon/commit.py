@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from ..errors import InputError
@@ -34,10 +35,9 @@ class Request:
         The new parameters.
     actions : dict of int to Action
         Actions that the application pass does not carry out itself, by scheme.
-    space : Space
-        Where core addresses lead then.
-    processes : list of list of (int, int)
-        What is mapped, by target, where addresses are virtual.
+    space : callable
+        Tells where a context's core addresses lead, and what is mapped by target where they are virtual. It is asked when the
+        request is carried out: mappings may have changed since it was made.
     ranges : list
         Monitored ranges by target; None leaves a target's regions as they are.
     stage : int
@@ -46,8 +46,7 @@ class Request:
 
     context: Context
     actions: dict[int, Action]
-    space: Space
-    processes: list[list[tuple[int, int]]]
+    space: Callable[[Context], tuple[Space, list[list[tuple[int, int]]]]]
     ranges: list[list[tuple[int, int]] | None]
     stage: int = -1
 
@@ -60,7 +59,7 @@ class Request:
             if i in made and running and all(getattr(old, name) == getattr(new, name) for name in OF_ACTIONS):
                 made[i] = running
         context = self.context if kdamond.rules.commit_eligible_nid else with_nodes_of(kdamond.context, self.context)
-        kdamond.space, kdamond.processes = self.space, self.processes
+        kdamond.space, kdamond.processes = self.space(context)
         kdamond.configure(context, made)
         self._targets(kdamond)
         if self.context.attrs != kdamond.attrs or not kdamond.rules.commit_compare_attrs:

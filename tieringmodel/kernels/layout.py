@@ -173,8 +173,8 @@ SCHEME = np.dtype(
         "next_reset",
     )] + [("action", "i8"), ("target", "i8")]
 )  # fmt: skip
-"""``whole_steps``: the walk over folios goes on a folio's size behind where it is, rather than at the folio's end; ``va_steps``:
-so does that over virtual addresses.
+"""``whole_steps``: the walk over folios goes on a folio's size behind where it is, rather than at the folio's end;
+``va_steps``: so does that over virtual addresses.
 ``meets_again``: an operation handles a folio as often as it meets it, rather than to pass over the last one of a pass.
 ``heads_only``: a folio is met at its first 4 KiB only. ``next_apply``: the sample at which the scheme is due, every
 ``apply_us`` or (0) aggregation. ``adjusted``: whether there is a quota to adjust; ``next_reset``: the jiffy from which on that

@@ -25,8 +25,8 @@ MAINLINE = ("6.13", "6.14", "6.15", "6.16", "6.17", "6.19", "7.0", "7.1")
 NAMES = ("6.12", *RECORDS[:1], *MAINLINE[:5], "6.18", RECORDS[1], *MAINLINE[5:], "7.2", RECORDS[2], "7.3", RECORDS[3], NEXT)
 """Every kernel that is modelled, in order."""
 VA_MIGRATE, VA_FOLIOS = (6, 17), (7, 2)
-"""The first release in which migrating actions are carried out in virtual address spaces, and the first with a record in which they
-go from folio to folio."""
+"""The first release in which migrating actions are carried out in virtual address spaces, and the first with a record in which
+they go from folio to folio."""
 
 
 def version(name: str) -> tuple[int, ...]:

@@ -454,14 +454,14 @@ class Engine:
             if getattr(missing, name) and not getattr(self.needed, name):
                 text = "needs of every page what this run does not keep"
                 raise InputError(f"contexts[{i}]", text, "announce the change with an event or a commit of the scenario")
-        space, processes = self.space(context)
+        _, processes = self.space(context)
         ranges: list[list[tuple[int, int]] | None] = [None] * len(context.targets)
         if targets is not None:
             given = [list(t.regions) for t in context.targets]
             whole = self.first_ranges(context, processes, "") if context.ops == "paddr" else given
             ranges = [r or (whole[k] or None if k >= targets else None) for k, r in enumerate(given)]
         made = self.make_actions(self, i) if self.make_actions else {}
-        return Request(context, made, space, processes, ranges, stage)
+        return Request(context, made, self.space, ranges, stage)
 
     def _body(self, c: ContextClock) -> None:
         c.kdamond.body()

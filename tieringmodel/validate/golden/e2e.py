@@ -170,7 +170,7 @@ class Trace:
                     "tick": k.tick, "ctx": k.index, "scheme": i, "esz": row["esz"], "esz_bp": quota.esz_bp,
                     "charged_sz": row["charged_sz"], "total_charged_sz": quota.total_charged_sz,
                     "total_charged_ns": row["total_charged_ns"], "charged_from_jiffies": quota.charged_from,
-                    "charge_target_plus1": row["charge_target"] if row["charge_target"] != NOWHERE else 0, "charge_addr_from": row["charge_addr"],
+                    "charge_target_plus1": row["charge_target"] % NOWHERE, "charge_addr_from": row["charge_addr"],
                     "min_score": row["min_score"], **{f: row[f] for f in STAT_FIELDS},
                     "next_apply_sis": k.next_apply[i], "sample_us": k.attrs.sample_us, "aggr_us": k.attrs.aggr_us,
                     "active": row["active"],
