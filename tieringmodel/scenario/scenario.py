@@ -201,7 +201,14 @@ class Scenario(Checked):
             for c, context in enumerate(self.contexts)
             for s, scheme in enumerate(context.schemes)
         ]
-        rows = [*nodes, ("workload", groups), *schemes, *((f"at {e.at_us * 1e-6:g} s", e.path) for e in self.events)]
+        rows = [
+            ("kernel", str(self.kernel)),
+            *nodes,
+            ("workload", groups),
+            *schemes,
+            *((f"at {e.at_us * 1e-6:g} s", e.path) for e in self.events),
+            *((f"at {c.at_us * 1e-6:g} s", f"a commit to contexts[{c.context}]") for c in self.commits),
+        ]
         return titled(self.name or "Scenario", table((), rows), folded("TOML", self.to_toml()))
 
     def to_json(self) -> str:
