@@ -333,7 +333,7 @@ def _touched(access: AccessTable, cls: int, page: int, tick: int) -> bool:
     memory.arrays.rec[0] = np.uint64(cls) << np.uint64(32) | np.uint64(page + 1)
     regions = RegionSet([[[0, PAGE, 0, 0, 0]]])
     sampling.sample_rules(
-        regions.now, 1, np.array([tick - 1]), np.array([tick]), memory.space, memory.arrays, access.arrays,
+        regions.now, regions.ptr, np.array([tick - 1]), np.array([tick]), memory.space, memory.arrays, access.arrays,
         counter_rng(0), scratch(1),
     )  # fmt: skip
     return bool(regions.now.nr[0])

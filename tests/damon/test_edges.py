@@ -12,7 +12,6 @@ from small import MIB, pull, scenario
 
 import tieringmodel as tm
 from tieringmodel.damon import goals
-from tieringmodel.damon.commit import commit
 from tieringmodel.damon.early_exit import EarlyExit
 from tieringmodel.damon.intervals import intervals_score
 from tieringmodel.damon.kdamond import Kdamond
@@ -207,10 +206,10 @@ def test_what_is_inside_of_an_exit_is_told_when_a_pass_begins() -> None:
 
 
 def matches(k: Kdamond, *rows: list[int]) -> list[bool]:
-    """Whether regions of [start, end, nr, last, age] match the scheme of a kdamond now."""
-    k.regions, out = RegionSet([list(rows)]), np.zeros(len(rows), np.bool_)
+    """Whether regions of [start, end, nr, last, age, ...] match the scheme of a kdamond now."""
+    k.regions, out = RegionSet([list(rows)], k.compiled), np.zeros(len(rows), np.bool_)
     view = k.view(0)
-    scoring.matching_regions(view.regions, view.n, view.scheme, view.window, out)
+    scoring.matching_regions(view.regions, view.n, view.scheme, view.window, view.compiled, out)
     return out.tolist()
 
 
@@ -234,7 +233,7 @@ def test_the_stored_moving_sum_loses_a_length_th_per_sample_in_truncated_bp(left
     expected = (last * 10_000 - (20 - left) * (last * 10_000 // 20) + nr * 10_000) // 10_000
     for bound, found in (expected, True), (expected + 1, False):
         k.schemes["min_nr"] = bound
-        assert matches(k, [0, 4096, nr, last, 0]) == [found]
+        assert matches(k, [0, 4096, nr, last, 0, last * 10_000]) == [found]
 
 
 def test_a_set_of_many_regions_is_kept_whole() -> None:
@@ -293,16 +292,16 @@ def test_virtual_addresses_are_sampled_on_the_frames_of_their_pages() -> None:
 # ---- committing -------------------------------------------------------------------------------------------------------
 
 
-def recommit(k: Kdamond, context: tm.Context, ranges: Any = None) -> None:
-    spans = ranges or [[(r[0][0], r[-1][1])] for r in k.regions.rows()]
-    commit(k, context, {}, spans)
+def recommit(engine: Engine, context: tm.Context, targets: int | None = None) -> Kdamond:
+    engine.request(0, context, targets)(engine.kdamonds[0])
+    return engine.kdamonds[0]
 
 
 @pytest.mark.parametrize(("esz0", "esz", "limited"), [("bypass", 0, 0), ("bypass", 1, 1), ("stop", 0, 1), ("stop", 1, 1)])
 def test_only_the_bypass_reads_a_quota_of_0_as_none_when_committed(esz0: str, esz: int, limited: int) -> None:
-    k = Engine(scenario(pull(esz0=esz0)), 1).kdamonds[0]
-    k.schemes["esz"] = esz
-    recommit(k, k.context)
+    engine = Engine(scenario(pull(esz0=esz0)), 1)
+    engine.kdamonds[0].schemes["esz"] = esz
+    k = recommit(engine, engine.scenario.contexts[0])
     assert (int(k.schemes["quota_set"][0]), int(k.schemes["esz"][0])) == (limited, esz)
 
 
@@ -326,8 +325,9 @@ def test_intervals_are_tuned_after_every_so_many_aggregations(monkeypatch: pytes
 
 
 def test_schemes_that_are_gone_leave_nothing_behind() -> None:
-    k = Engine(scenario(pull(), pull(), pull()), 1).kdamonds[0]
-    recommit(k, k.context.replace(schemes=k.context.schemes[:1]))
+    engine = Engine(scenario(pull(), pull(), pull()), 1)
+    context = engine.scenario.contexts[0]
+    k = recommit(engine, context.replace(schemes=context.schemes[:1]))
     assert [len(x) for x in (k.next_apply, k.quotas, k.schemes, k.context.schemes)] == [1, 1, 1, 1]
 
 
@@ -335,9 +335,9 @@ def test_a_target_that_is_new_begins_with_its_range() -> None:
     vmas = (tm.Vma(0, 4096, 1 << 40),)
     half = (1 << 40) + 2048 * 4096
     one = tm.Context(ops="vaddr", targets=(tm.Target(((1 << 40, half),)),))
-    k = Engine(scenario(contexts=(one,), vmas=vmas), 1).kdamonds[0]
-    before = k.regions.rows()
-    recommit(k, k.context, [[(1 << 40, half)], [(half, half + 4096)]])
+    engine = Engine(scenario(contexts=(one,), vmas=vmas), 1)
+    before = engine.kdamonds[0].regions.rows()
+    k = recommit(engine, one.replace(targets=(*one.targets, tm.Target(((half, half + 4096),)))), 1)
     after = k.regions.rows()
     assert after[0] == before[0]
     assert [tuple(r[:2]) for r in after[1]] == [(half, half + 4096)]
@@ -386,3 +386,28 @@ def test_a_recorded_stream_that_runs_out_is_refused() -> None:
     draws.rand_one(rng, np.uint64(0), np.uint64(5))
     with pytest.raises(tm.InputError, match="needs 2 draws, the recording has 1"):
         rng.check("x")
+
+
+@pytest.mark.parametrize(
+    ("weight_nr", "weight_age", "frequency", "age_s", "expected"),
+    [
+        (2**31, 2**31, 51, 0, 0),  # the sum is 0, nothing is divided; 101 * 2**31 is -2**31, times 99 the same again
+        (2**31, 2**31, 50, 0, 0),
+        (2**32 - 1, 1, 20, 0, 29),  # the sum is 0; 50 - 20 = 30, scaled
+        (2**32 - 1, 1, 80, 0, 0),  # -30 is bounded
+        (2**32 - 1, 2, 100, 0, 0),  # the sum is 1; 100 - 100 = 0
+        (2**32 - 1, 3, 40, 0, 54),  # the sum is 2; (150 - 40) / 2 = 55
+        (2**32 - 1, 3, 100, 0, 24),  # (150 - 100) / 2
+        (2**32 - 3, 4, 100, 0, 0),  # 200 - 300 is 2**32 - 100 before it is divided by 1: -100
+        (3_000_000_000, 0, 40, 0, 0),  # 120e9 wraps to 4035883008; over 3e9 that is 1, not 40
+        (30_000_000, 0, 100, 0, 99),
+    ],
+)
+def test_scores_of_weights_of_2_31_and_more(weight_nr: int, weight_age: int, frequency: int, age_s: int, expected: int) -> None:
+    """The product wraps at 32 bits unsigned, is divided by a sum that wraps, and is then read as signed."""
+    out = np.zeros((1, 3), np.uint64)
+    nr, last, age = (np.array([n], np.uint32) for n in (frequency, 0, age_s))
+    left, samples, aggr_us = (np.array([n], np.uint64) for n in (0, 100, 1_000_000))
+    weights = (np.array([n], np.uint64) for n in (weight_nr, weight_age))
+    scoring.scores_of(nr, last, age, left, samples, aggr_us, *weights, out)
+    assert out[0].tolist() == [frequency, expected, 99 - expected]

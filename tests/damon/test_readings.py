@@ -159,19 +159,16 @@ def test_start_floor_and_cap_of_the_effective_quota():
 
 
 def test_stored_moving_sum_differs_only_inside_a_window():
-    rows = []
-    for kind in ("on_demand", "stored"):
-        base = engine().scenario
-        e = Engine(base.replace(contexts=(base.contexts[0].replace(moving_sum=kind),)))
-        kdamond = e.kdamonds[0]
-        from tieringmodel.kernels.scoring import moving_sum_of  # noqa: F401  (compiled through eligible_pages)
-
-        kdamond.regions.now.last[:2] = [7, 19]
-        kdamond.regions.now.nr[:2] = [3, 5]
-        kdamond.passed = kdamond.next_aggregation - 13  # 7 of 20 samples of this window are done
-        w = kdamond.window()
-        rows.append((int(w["left_bp"]), int(w["length"]), int(w["left"])))
-    assert rows == [(6500, 0, 13), (6500, 20, 13)]
+    base, last, nr = engine().scenario, [7, 19], [3, 5]
+    kdamond = Engine(base.replace(contexts=(base.contexts[0].replace(moving_sum="stored"),))).kdamonds[0]
+    regions = kdamond.regions
+    regions.now.last[:2], regions.now.nr[:2], regions.now.sum_bp[:2] = last, nr, [70_000, 190_000]
+    kdamond.passed = kdamond.next_aggregation - 13  # 7 of 20 samples of this window are done
+    window = kdamond.window()
+    assert int(window["left_bp"]) == 6500, "on demand: 3 + 4.55 and 5 + 12.35"
+    assert regions.sums_bp(window)[:2].tolist() == [30_000 + 70_000 - 7 * 3_500, 50_000 + 190_000 - 7 * 9_500]
+    kdamond.passed, regions.now.nr[:2] = kdamond.next_aggregation, [0, 0]
+    assert regions.sums_bp(kdamond.window())[:2].tolist() == [0, 0]
 
 
 def test_a_metric_in_ten_lines():

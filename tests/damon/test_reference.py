@@ -61,7 +61,7 @@ def test_merge_wraps_at_64_bits():
 @given(contexts(), st.booleans(), st.integers(0, 25))
 def test_one_merge_pass(rows, count_age, threshold):
     regions, expected = RegionSet(rows), ref.targets_of(rows)
-    rk.merge_pass(regions.now, regions.ptr, np.uint64(threshold), np.uint64(ULONG_MAX), count_age)
+    rk.merge_pass(regions.now, regions.ptr, np.uint64(threshold), np.uint64(ULONG_MAX), count_age, None, None)
     for target in expected:
         ref.merge_pass(target, threshold, ULONG_MAX, count_age)
     assert regions.rows() == ref.rows_of(expected)

@@ -64,7 +64,7 @@ def test_1_3_both_parts_of_a_split_inherit():
 
 def test_1_4_merging_averages_by_size():
     regions = RegionSet([[[0, 100, 10, 0, 9], [100, 300, 20, 0, 21]]])
-    rk.merge_pass(regions.now, regions.ptr, np.uint64(10), np.uint64(300), False)
+    rk.merge_pass(regions.now, regions.ptr, np.uint64(10), np.uint64(300), False, None, None)
     assert regions.rows() == [[[0, 300, 16, 0, 17]]]
 
 
@@ -73,7 +73,7 @@ def test_1_5_one_merge_pass():
     ends = (100, 112, 122, 130, 156, 170, 184, 230, 10170)
     counts = (0, 0, 10, 10, 20, 30, 1, 2, 5)
     regions = RegionSet([[[a, b, n, 0, 0] for a, b, n in zip(starts, ends, counts, strict=True)]])
-    rk.merge_pass(regions.now, regions.ptr, np.uint64(9), np.uint64(9999), True)
+    rk.merge_pass(regions.now, regions.ptr, np.uint64(9), np.uint64(9999), True, None, None)
     rows = regions.rows()[0]
     assert spans(rows) == [(0, 112), (114, 130), (130, 156), (156, 170), (170, 230), (230, 10170)]
     assert [r[2] for r in rows] == [0, 10, 20, 30, 1, 5]

@@ -385,7 +385,7 @@ def test_counts_lost_by_tuning_are_those_of_the_kernel(samples):
     regions_of = [np.zeros(samples + 1, np.uint64) for _ in range(2)]
     regions = Regions(*regions_of, counts.copy(), counts.copy(), np.zeros(samples + 1, np.uint32))
     n, aggr = np.uint64(samples), np.uint64(100_000)
-    rescale(regions, samples + 1, n, n, aggr, aggr, False)
+    rescale(regions, samples + 1, n, n, aggr, aggr, False, None)
     assert lost_counts(samples) == np.flatnonzero(regions.nr != counts).tolist()
     lossy = "lossy-intervals" in codes(tuned(samples))
     assert lossy == bool(lost_counts(samples)) == bool(10_000 % samples)

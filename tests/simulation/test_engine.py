@@ -146,7 +146,7 @@ def answers(run: Engine, pages: list[int], after: int, until: int) -> list[bool]
     access = run.access.arrays
     sample = sampling.sample_plain if access.plain else sampling.sample_rules
     sample(
-        regions.now, regions.n, np.array([after]), np.array([until]), memory.space, memory.arrays, access, counter_rng(1),
+        regions.now, regions.ptr, np.array([after]), np.array([until]), memory.space, memory.arrays, access, counter_rng(1),
         scratch(regions.n),
     )  # fmt: skip
     found = dict(zip(order, (bool(row[2]) for row in regions.rows()[0]), strict=True))

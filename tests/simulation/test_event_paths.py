@@ -27,7 +27,8 @@ BASE = tm.Scenario.from_dict({
     "machine": {"nodes": [{"nid": i, "start_bytes": i * 8 * MIB, "sz_bytes": 8 * MIB} for i in range(2)],
                 "migrate_ns_per_page": 20_000, "rmap_ns_per_page": 500},
     "workload": {"n_pages": 1500, "groups": [{"lo": 0, "hi": 700, "rate_hz": 300.0}, {"lo": 700, "hi": 900, "rate_hz": 30.0}],
-                 "vmas": [{"lo": 0, "hi": 1500, "start_bytes": 1 << 40}],
+                 "vmas": [{"lo": 0, "hi": 1500, "start_bytes": 1 << 40},
+                          {"lo": 600, "hi": 1500, "start_bytes": 1 << 40, "process": 1}],
                  "memcgs": [{"memcg_id": 1, "lo": 0, "hi": 600}, {"memcg_id": 2, "lo": 600, "hi": 1500}]},
     "contexts": [{
         "attrs": {"max_nr_regions": 100},
@@ -58,8 +59,14 @@ SHARE, FED, STALL = goal(), goal("user_input", current_value=2500), goal("some_m
 MEMCG, ELIGIBLE = goal("node_memcg_used_bp", memcg_id=1), goal("node_eligible_mem_bp:v3", lag_cache=True, lag_timeout_ms=10_000)
 MET = goal(nid=0, target_value=9000)  # met before anything leaves the node, but asks for more, so the quota is full
 ADDR = filtered("addr", start_bytes=0, end_bytes=2 * MIB, allow=True)
+START = 1 << 40
+WHOLE = {"targets": [{"regions": [[0, 8 * MIB]]}]}
+VIRTUAL = {"ops": "vaddr", "targets": [{"regions": [[START, START + 900 * 4096]]}]}
 ONE = BASE.contexts[0].schemes[0].to_dict()
 CARRIED_OUT: dict[str, list[tuple[dict[str, Any], Any]]] = {
+    "addr_unit": [(WHOLE, 2)],
+    "min_region_sz": [(WHOLE, MIB)],
+    "targets.0.process": [(VIRTUAL, 1)],
     "attrs.sample_us": [({}, 10_000)],
     "attrs.aggr_us": [({}, 50_000)],
     "attrs.update_us": [({}, 1_000_000)],
@@ -70,7 +77,7 @@ CARRIED_OUT: dict[str, list[tuple[dict[str, Any], Any]]] = {
     "attrs.intervals_goal.min_sample_us": [(TUNED | {"attrs.intervals_goal.access_bp": 9000}, 5000)],
     "attrs.intervals_goal.max_sample_us": [(TUNED | {"attrs.intervals_goal.access_bp": 1}, 6000)],
     "moving_sum": [({f"{S}.apply_interval_us": 35_000}, "stored")],
-    "targets": [({"ops": "vaddr"}, [{"regions": [[1 << 40, (1 << 40) + MIB]]}, {}])],
+    "targets": [({"ops": "vaddr"}, [{"regions": [[START, START + MIB]]}, {"regions": [[START + MIB, START + 2 * MIB]]}])],
     "targets.0.regions": [({}, [[0, 3 * MIB]]), ({"targets": [{"regions": [[0, MIB]]}]}, [])],
     "schemes": [({}, []), ({}, [ONE, {"action": "stat"}]), ({"schemes": [ONE, {"action": "stat"}]}, [ONE])],
     f"{S}.action": [({}, "stat"), ({f"{S}.action": "stat"}, "pageout")],
@@ -108,7 +115,7 @@ CARRIED_OUT: dict[str, list[tuple[dict[str, Any], Any]]] = {
     f"{Q}.esz_floor_min_region": [({f"{Q}.sz_bytes": 100}, True)],
     f"{Q}.esz_cap_monitored": [({f"{Q}.sz_bytes": 1 << 40}, True)],
     f"{W}.metric": [(MARKS | {f"{W}.high": 10}, "none"), (MARKS | {f"{W}.high": 10, f"{W}.metric": "none"}, "free_mem_rate")],
-    f"{W}.interval_us": [(MARKS | {f"{W}.high": 10}, 50_000)],
+    f"{W}.interval_us": [(MARKS | {f"{W}.high": 10}, 7_000)],
     f"{W}.high": [(MARKS, 10)],
     f"{W}.mid": [(MARKS | {f"{W}.high": 600, f"{W}.mid": 590}, 10)],
     f"{W}.low": [(MARKS, 950)],
@@ -204,7 +211,8 @@ def learnt(engine: Engine) -> Any:
     state = engine.state()
     for kdamond in state["kdamonds"]:
         del kdamond["context"], kdamond["attrs"], kdamond["actions"]
-    del state["stages_left"]
+        kdamond["regions"].pop("sum_bp", None)  # kept where moving sums are stored
+    del state["stages_done"]
     return flat(state)
 
 
@@ -218,7 +226,7 @@ def parameters(k: Kdamond) -> Any:
     }  # fmt: skip
     quotas = [(q.quota, q.reset_jiffies, [lag and lag.timeout_ms for lag in q.lags]) for q in k.quotas]
     ends = [(int(r[0][0]), int(r[-1][1])) for r in k.regions.rows()]
-    flags = k.watched, k.sleeps, k._looks, k.min_sz, int(k.window()["length"])
+    flags = k.watched, k.sleeps, k._looks, k.min_sz, k.compiled is None
     return flat([k.context, columns, k.filters, actions, quotas, ends, flags, k.space.first, k.space.unit])
 
 

@@ -324,6 +324,6 @@ def test_partial_pages_count_with_the_bytes_that_a_region_covers() -> None:
     view = k.view(0)
     from tieringmodel.kernels import scoring
 
-    assert view.bytes_by_node(scoring.eligible_bytes, view.scheme, view.window, view.space, k.memory.arrays).tolist() == [
+    assert view.bytes_by_node(scoring.eligible_bytes, view.scheme, view.window, None, view.space, k.memory.arrays).tolist() == [
         0, 300 + PAGE,
     ]  # fmt: skip

@@ -381,7 +381,7 @@ def put(name: str, at: object, value: int):
         (put("memory.out", 0, 1), "not looked for"),
         (put("memory.out", -1, 1 << 32 | 1), "not looked for"),
         (put("memory.out", 0, 1 << 32), "every page once"),
-        (put("memory.node", (0,), (2**40,) + (0,) * 13), "policy|try_all|key|offline"),
+        (put("memory.node", (0,), (2**40,) + (0,) * 14), "policy|try_all|key|offline"),
         (lambda arrays: arrays["memory.node"]["free"].__setitem__(0, 2**40), "contradict its bitmaps"),
         (lambda arrays: arrays["memory.node"]["total"].__setitem__(1, 5), "no frames that are offline"),
         (lambda arrays: arrays.__setitem__("memory.offline.0", np.array([0, 2**40])), "no frames that are offline"),

@@ -128,7 +128,7 @@ def test_everything_that_a_run_remembers_has_changed_by_then() -> None:
     engine, fresh = started(), started()
     engine.run(731_000)
     expected = {f".memory.arrays.{n}" for n in ("rec", "node", "by_class", "clock", "free_bits", "lru_bits", "out", "swap")}
-    expected |= {".memory.offline[0]", ".clocks[0].last_ns", ".stages", ".kdamonds[1].actions[0].passes"}
+    expected |= {".memory.offline[0]", ".clocks[0].last_ns", ".done", ".kdamonds[1].actions[0].passes"}
     expected |= {
         f".memory.page_lists.{n}" for n in ("_rng[state][state]", "moved_in[0]", "lists[0][0].count", "lists[1][0].high")
     }

@@ -44,7 +44,10 @@ def test_pages_that_arrive_are_not_looked_at_again(filters):
 
 def test_the_folio_that_a_region_ends_in_is_remembered_by_its_frame():
     """Node 1 begins at page 8: a region that ends in that page, one that ends before it, and the next one."""
-    space = Space(np.array([0, 8]), np.array([8, 16]), np.array([0, 512]), False, np.uint64(1), np.uint64(12))
+    space = Space(
+        np.array([0, 8]), np.array([8, 16]), np.array([0, 512]), np.zeros(2, np.int64), np.array([0, 2]), False, False,
+        np.uint64(1), np.uint64(12),
+    )  # fmt: skip
     action = WeightedMigrate((tm.Dest(0, 1), tm.Dest(1, 1)), "pfn_mod")
     row = {"last_applied": 0}
     ends_in_it, later = np.array([6, 7, 512]), np.array([512, 513])

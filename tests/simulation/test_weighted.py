@@ -314,5 +314,5 @@ def test_resident_frames_are_those_of_a_plain_scan(spans: list[tuple[int, int]])
     pfn = sorted(memory.pfn_of_pages().tolist())
     for a, b in spans:
         low, high = min(a, b), max(a, b)
-        got = resident_frames(engine.kdamonds[0], low, high).tolist()  # two nodes of 16 blocks: frames are PFNs
+        got = resident_frames(engine.kdamonds[0], 0, low, high).tolist()  # two nodes of 16 blocks: frames are PFNs
         assert got == [p for p in pfn if low // 4096 <= p < -(-high // 4096)]

@@ -270,7 +270,7 @@ def test_hardware_is_part_of_everything(monkeypatch: pytest.MonkeyPatch) -> None
     monkeypatch.setattr("tieringmodel.validate.theory.anchors_weights.cases", lambda: one("anchor"))
     monkeypatch.setattr("tieringmodel.validate.theory.anchors_loop.cases", lambda: one("anchor"))
     monkeypatch.setattr("tieringmodel.validate.published.hardware.cases", lambda: one("hardware"))
-    assert [c.kind for c in replay()] == ["vector", "recording", "recorded", "anchor", "anchor", "hardware"]
+    assert [c.kind for c in replay()] == ["vector", "vector", "recording", "recorded", "anchor", "anchor", "hardware"]
     assert [c.kind for c in replay(hardware=True)] == ["hardware"]
     assert [c.kind for c in replay(anchors=True)] == ["anchor", "anchor"]
 

@@ -262,7 +262,10 @@ def test_address_units_and_virtual_addresses(unit):
     watch.kdamond.space = watch.memory.space_for(unit)
     edges = np.arange(65) * PAGE // unit
     assert watch.counts(list(itertools.pairwise(edges)), TICKS) == plain.sum(axis=0).tolist()
-    space = Space(np.array([1000]), np.array([1064]), np.array([0]), True, np.uint64(1), np.uint64(12))
+    space = Space(
+        np.array([1000]), np.array([1064]), np.array([0]), np.array([-1000]), np.array([0, 1]), True, False,
+        np.uint64(1), np.uint64(12),
+    )  # fmt: skip
     watch = Watch(workload, 4, space=space)
     edges = (np.arange(65) + 1000) * PAGE
     assert watch.counts(list(itertools.pairwise(edges)), TICKS) == plain.sum(axis=0).tolist()

@@ -188,6 +188,21 @@ def unwatched(scenario: Scenario, name: str, placement: tuple[Placement, ...] | 
     return scenario.replace(workload=workload, contexts=(), name=f"{scenario.name}: {name}".strip(": "))
 
 
+def need_same_contexts(scenario: Scenario) -> None:
+    """Refuse a scenario whose contexts change while it runs: whoever replaces them would have them changed back.
+
+    Raises
+    ------
+    InputError
+        Naming the first event or commit that changes them.
+    """
+    for where, _, now in scenario.changes():
+        if now.contexts != scenario.contexts:
+            text = "changes contexts, which policies replace"
+            remedy = "leave it out, or hand scenarios of your own to tieringmodel.compare, which carries it out"
+            raise InputError(where, text, remedy)
+
+
 def policies(scenario: Scenario) -> dict[str, Policy]:
     """Return everything that ``tieringmodel compare`` runs for a scenario, by name; the scenario itself comes first.
 
@@ -206,7 +221,8 @@ def policies(scenario: Scenario) -> dict[str, Policy]:
     Raises
     ------
     InputError
-        If the scenario does not say which share is controlled, or the machine has one node.
+        If the scenario does not say which share is controlled, the machine has one node, or an event or a commit changes
+        contexts, which most policies replace.
 
     Examples
     --------
@@ -214,6 +230,7 @@ def policies(scenario: Scenario) -> dict[str, Policy]:
     >>> list(tm.policies(tm.load("rfc-40-60")))[-4:]
     ['all-fast', 'all-slow', 'static interleave', 'oracle']
     """
+    need_same_contexts(scenario)
     n = scenario.workload.n_pages
     fast, slow = scenario.machine.nodes[0].nid, _other_node(scenario, scenario.machine.nodes[0].nid)
     what = controlled(scenario)
@@ -260,8 +277,9 @@ def with_interleave(scenario: Scenario, weights: tuple[int, int], *, gap_bp: int
     Raises
     ------
     InputError
-        If the scenario has no pair of opposing share goals.
+        If the scenario has no pair of opposing share goals, or contexts change while it runs.
     """
+    need_same_contexts(scenario)
     base = with_gap(scenario, gap_bp)
     if base is None:
         raise InputError("scenario", "has no two opposing share goals", "give one such as the shipped rfc-40-60")

@@ -45,7 +45,7 @@ def preset(scenario: Scenario, name: str) -> Scenario:
     Parameters
     ----------
     scenario : Scenario
-        Schemes without share goals keep their goals.
+        Schemes without share goals keep their goals. Commits are read so, too; events stay as they are.
     name : str
         ``"seed-faithful"``: ``node_sys_bp`` as the RFC's patches compute it, CONSIST, early exit and clamp of version 1, an
         effective quota of 0 taken for no quota, stored moving sum. ``"what-works"``: the merged metric, TEMPORAL, an address
@@ -70,9 +70,10 @@ def preset(scenario: Scenario, name: str) -> Scenario:
     if name not in _PRESETS:
         raise InputError("name", f"{name!r} is not a preset", suggest(name, _PRESETS))
     change, moving_sum = _PRESETS[name]
-    contexts = tuple(
-        c.replace(schemes=tuple(change(c, s, scenario) for s in c.schemes), moving_sum=moving_sum) for c in scenario.contexts
-    )
+    every = (*scenario.contexts, *(c.to for c in scenario.commits))
+    read = {c: c.replace(schemes=tuple(change(c, s, scenario) for s in c.schemes), moving_sum=moving_sum) for c in every}
+    contexts = tuple(read[c] for c in scenario.contexts)
+    commits = tuple(c.replace(to=read[c.to]) for c in scenario.commits)
     old = name == "what-works" and not scenario.kernel.has(Kernel.base)
     kernel = Kernel() if old else scenario.kernel
-    return scenario.replace(contexts=contexts, kernel=kernel, name=f"{scenario.name} ({name})".strip())
+    return scenario.replace(contexts=contexts, commits=commits, kernel=kernel, name=f"{scenario.name} ({name})".strip())

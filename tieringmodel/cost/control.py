@@ -11,6 +11,7 @@ from ..checks import positive
 from ..errors import InputError
 from ..scenario import Scenario, Scheme
 from ..scenario.metrics import GoalMetric, metric_of
+from ..scenario.numbering import START, numbered
 from ..units import KIB, MIB, PAGE_SZ
 from .constants import DEFAULT, ESTIMATES, Costs
 
@@ -307,17 +308,24 @@ def _counts(ds: xr.Dataset, metrics: str) -> tuple[dict[str, float], str]:
     scenario = Scenario.from_json(ds.attrs["scenario"], stored=True)
     step_us = np.diff(ds["time"].values, prepend=0.0)[:, None] * 1e6
     checks = (step_us / ds["sample_us"].values * ds["nr_regions"].values).sum() if ds.sizes["context"] else 0.0
-    schemes = [(i, s) for i, c in enumerate(scenario.contexts) for s in c.schemes]
-    walks = ds["scheme_action"].values != "stat"  # by scheme, and by time where events change actions
+    numbers, time = numbered(scenario), ds["time"].values
+    walks = ds["scheme_action"].values != "stat"  # by scheme, and by time where it changes
     core = np.diff(ds["sz_tried"].values.astype(float), axis=0, prepend=0.0)
-    tried_bytes = float((core * walks * [scenario.contexts[i].addr_unit for i, _ in schemes]).sum()) if schemes else 0.0
+    units = np.ones(core.shape)
+    for stage, now in enumerate(numbers.scenarios, START):
+        units[time >= numbers.since_s(stage)] = [now.contexts[i].addr_unit for i, _, _ in numbers.schemes]
+    tried_bytes = float((core * walks * units).sum())
     frames, reads, how = 0.0, 0.0, "no share goal"
-    for k, (context, scheme) in enumerate(schemes):
-        resets = float(ds["resets"].values[-1, k])
-        for goal in scheme.quota.goals:
+    for g, (k, _, _) in enumerate(numbers.goals):
+        context, place, _ = numbers.schemes[k]
+        for stage, goal in numbers.goal_over_time(g):
+            before, after = np.searchsorted(time, [numbers.since_s(stage), numbers.since_s(stage + 1)]) - 1
+            resets = float(ds["resets"].values[after, k]) - (float(ds["resets"].values[before, k]) if before >= 0 else 0.0)
+            now = numbers.scenarios[stage + 1]
             if metrics == "walk" and (metric := metric_of(goal.metric)).monitored:
-                matching, how = _matching_bytes(ds, scenario, context, scheme, metric)
-                frames += resets * matching / scenario.machine.folio_bytes
+                if resets or not frames:
+                    matching, how = _matching_bytes(ds, now, context, now.contexts[context].schemes[place], metric)
+                    frames += resets * matching / scenario.machine.folio_bytes
             else:
                 reads += resets
     return {
@@ -327,7 +335,7 @@ def _counts(ds: xr.Dataset, metrics: str) -> tuple[dict[str, float], str]:
         "migrated_bytes": float(ds["migrated_pages"].values.sum()) * scenario.machine.folio_bytes,
         "metric_frames": frames,
         "counter_reads": reads,
-        "rmap_walks": float(ds["rmap_walks"].values[-1].sum()) if schemes else 0.0,
+        "rmap_walks": float(ds["rmap_walks"].values[-1].sum()),
     }, how
 
 

@@ -60,8 +60,8 @@ class EarlyExit(Stored):
 def run_builtin(kdamond: Any, scheme: int, cursor: Any) -> tuple[int, int, int]:
     """Carry out a scheme's built-in action on the cursor's region."""
     row = kdamond.schemes[scheme].copy()
-    row["action"] = table.builtin_action(kdamond.context, kdamond.context.schemes[scheme].action)
+    row["action"] = table.builtin_action(kdamond.context, kdamond.context.schemes[scheme].action, kdamond.rules)
     pages = kdamond.space, kdamond.memory.arrays, kdamond.access.arrays, kdamond.tick
-    apply.apply_one(cursor, row, kdamond.filters, *pages, kdamond.funnel[scheme], kdamond.rejected)
+    apply.apply_one(cursor, row, kdamond.filters, kdamond.control.dest, *pages, kdamond.funnel[scheme], kdamond.rejected)
     kdamond.schemes[scheme]["last_applied"] = row["last_applied"]
     return int(cursor["applied"]), int(cursor["passed"]), int(cursor["elapsed"])

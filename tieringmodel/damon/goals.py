@@ -5,8 +5,7 @@ The request by name with 0 for "not supported" is the RFC's ``get_goal_metric()`
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
+from ..errors import InputError
 from ..kernels import scoring
 from ..scenario import Goal, Scenario, metrics
 from ..scenario.metrics import metric_of, need_metric
@@ -14,29 +13,45 @@ from ..units import MIB, ULONG_MAX
 from . import metrics_of_the_rfc as of_the_rfc
 from .metric_view import Metric, MetricView
 from .quota_math import mult_frac
+from .quota_rules import share_bp
 
 HUGE_BYTES = 2 * MIB
 
 
-def _node_share(view: MetricView, goal: Goal, invalid: int, share: Callable[[int, int], int]) -> int:
+def _share_bp(view: MetricView, goal: Goal, part: int, total: int, extreme: int) -> int:
+    """Return a part of a total in bp, `extreme` where it is none; up to 7.3.3 what is below 0 wraps.
+
+    Raises
+    ------
+    InputError
+        Where Linux would divide by 0.
+    """
+    if view.rules.node_mem_extremes:
+        return mult_frac(part, 10_000, total) if 0 <= part <= total and total else extreme
+    if not total:
+        text = f"{goal.metric} of a total of 0: this kernel divides by it"
+        raise InputError("kernel.node_mem_extremes", text, "set the switch to true, or give the node memory")
+    return share_bp(part & ULONG_MAX, total, view.rules)
+
+
+def _node_pages(view: MetricView, goal: Goal) -> tuple[int, int] | None:
+    """Return (pages, free pages) of the goal's node, None if there is no such node."""
     i = view.memory.index_of(goal.nid)
-    if i < 0:
-        return invalid
-    return share(int(view.memory.arrays.node[i]["total"]), view.memory.visible_free(i))
+    return None if i < 0 else (int(view.memory.arrays.node[i]["total"]), view.memory.visible_free(i))
 
 
 def _used_bp(view: MetricView, goal: Goal) -> int:
-    def share(total: int, free: int) -> int:
-        return mult_frac(total - free, 10_000, total) if 0 < total and free <= total else 10_000
-
-    return _node_share(view, goal, 0, share)
+    if (pages := _node_pages(view, goal)) is None:
+        return 0
+    total, free = pages
+    return _share_bp(view, goal, total - free, total, 10_000)
 
 
 def _free_bp(view: MetricView, goal: Goal) -> int:
-    def share(total: int, free: int) -> int:
-        return mult_frac(free, 10_000, total) if 0 < total and free <= total else 0
-
-    return _node_share(view, goal, 10_000, share)
+    if (pages := _node_pages(view, goal)) is None:
+        return 10_000
+    total, free = pages
+    return _share_bp(view, goal, free, total, 0)
 
 
 def _active_pages(view: MetricView) -> tuple[int, int]:
@@ -46,12 +61,12 @@ def _active_pages(view: MetricView) -> tuple[int, int]:
 
 def _active_bp(view: MetricView, goal: Goal) -> int:
     active, lru = _active_pages(view)
-    return mult_frac(active, 10_000, max(lru, 1))
+    return _share_bp(view, goal, active, lru, 0)
 
 
 def _inactive_bp(view: MetricView, goal: Goal) -> int:
     active, lru = _active_pages(view)
-    return mult_frac(lru - active, 10_000, max(lru, 1))
+    return _share_bp(view, goal, lru - active, lru, 0)
 
 
 def _hugepage_bp(view: MetricView, goal: Goal) -> int:
@@ -95,14 +110,14 @@ def _memcg_used_bp(view: MetricView, goal: Goal) -> int:
     if (pages := _memcg_pages(view, goal)) is None:
         return 0
     used, total = pages
-    return mult_frac(used, 10_000, total) if 0 < total >= used else 10_000
+    return _share_bp(view, goal, used, total, 10_000)
 
 
 def _memcg_free_bp(view: MetricView, goal: Goal) -> int:
     if (pages := _memcg_pages(view, goal)) is None:
         return 10_000
     used, total = pages
-    return mult_frac(total - used, 10_000, total) if 0 < total >= used else 0
+    return _share_bp(view, goal, total - used, total, 0)
 
 
 FUNCTIONS: dict[str, Metric] = {
@@ -168,7 +183,9 @@ def effective_target(view: MetricView, goal: Goal) -> int:
 
 def reachable_bp(view: MetricView, i: int) -> int:
     """Return the largest share of eligible memory that node index i can hold now: what is there, plus its free frames."""
-    by_node = view.bytes_by_node(scoring.eligible_bytes, view.scheme, view.window, view.space, view.memory.arrays)
+    by_node = view.bytes_by_node(
+        scoring.eligible_bytes, view.scheme, view.window, view.compiled, view.space, view.memory.arrays
+    )
     node, total = view.memory.arrays.node, int(by_node.sum())
     room = max(int(node["free"][i] - node["reserve"][i]), 0) * view.memory.page_bytes
     return min(mult_frac(int(by_node[i]) + room, 10_000, total), 10_000) if total else 10_000

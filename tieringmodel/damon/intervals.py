@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from ..scenario import Attrs
+from ..scenario.linux import Rules, default_rules
 from ..units import UINT_MAX
 from .quota_math import feed_loop_next_input, mult_frac
+from .quota_rules import share_bp
 from .regions import RegionSet
 
 
@@ -14,17 +16,17 @@ def adapt_intervals(score: int) -> int:
     return 5_000 + factor // 2 if factor <= 10_000 else factor
 
 
-def intervals_score(regions: RegionSet, aggr_samples: int, access_bp: int) -> int:
+def intervals_score(regions: RegionSet, aggr_samples: int, access_bp: int, rules: Rules | None = None) -> int:
     """Return the observed access events over the goal, in bp (``damon_get_intervals_score``)."""
     most = regions.total * aggr_samples % 2**64
     seen = int((regions.sizes() * regions.now.nr[: regions.n]).sum())
-    return mult_frac(seen, 10_000, max(most * access_bp % 2**64 // 10_000, 1))
+    return share_bp(seen, max(most * access_bp % 2**64 // 10_000, 1), rules or default_rules())
 
 
-def tuned_attrs(attrs: Attrs, regions: RegionSet, aggr_samples: int) -> Attrs | None:
+def tuned_attrs(attrs: Attrs, regions: RegionSet, aggr_samples: int, rules: Rules) -> Attrs | None:
     """Return attributes with the sampling interval adapted to what was seen, None where it is right as it is."""
     goal = attrs.intervals_goal
-    adapt = adapt_intervals(intervals_score(regions, aggr_samples, goal.access_bp))
+    adapt = adapt_intervals(intervals_score(regions, aggr_samples, goal.access_bp, rules))
     if adapt == 10_000:
         return None
     sample_us = max(goal.min_sample_us, min(goal.max_sample_us, attrs.sample_us * adapt // 10_000))

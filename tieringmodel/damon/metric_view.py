@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from ..kernels.layout import Regions, Space
+from ..kernels.older import Older
 from ..memory.physical import PhysicalMemory
 from ..scenario import Goal
+from ..scenario.linux import Rules, default_rules
 from .lag_cache import LagCache
 
 
@@ -49,6 +51,10 @@ class MetricView:
         The goal's value at its previous evaluation.
     lag : LagCache or None
         Bytes in flight, where the goal asks for them.
+    rules : Rules
+        What the kernel does.
+    compiled : Older or None
+        What counting kernels take as `rules`.
     """
 
     memory: PhysicalMemory
@@ -65,6 +71,8 @@ class MetricView:
     last_total: int | None = None
     last_value: int = 0
     lag: LagCache | None = None
+    rules: Rules = field(default_factory=default_rules)
+    compiled: Older | None = None
 
     def bytes_by_node(self, kernel: Callable[..., None], *arguments: Any) -> npt.NDArray[np.int64]:
         """Run one of the counting kernels over the regions; bytes per node, int64 (n_nodes,)."""

@@ -37,9 +37,11 @@ def sys_bp(count: str, over: str) -> Metric:
 
 def _matching(view: MetricView, goal: Goal, first_frame: bool) -> npt.NDArray[np.int64]:
     if first_frame:
-        by_node = view.bytes_by_node(readings.first_frame_bytes, view.scheme, view.window, view.space)
+        by_node = view.bytes_by_node(readings.first_frame_bytes, view.scheme, view.window, view.compiled, view.space)
     else:
-        by_node = view.bytes_by_node(scoring.eligible_bytes, view.scheme, view.window, view.space, view.memory.arrays)
+        by_node = view.bytes_by_node(
+            scoring.eligible_bytes, view.scheme, view.window, view.compiled, view.space, view.memory.arrays
+        )
     if view.lag is not None:
         return np.array(view.lag.effective(by_node.tolist()), np.int64)
     return by_node
@@ -77,6 +79,6 @@ def target_mem_bp(view: MetricView, goal: Goal) -> int:
     i = view.memory.index_of(goal.nid)
     if i < 0:
         return 0
-    by_node = view.bytes_by_node(readings.matching_frame_bytes, view.scheme, view.window, view.space)
+    by_node = view.bytes_by_node(readings.matching_frame_bytes, view.scheme, view.window, view.compiled, view.space)
     spanned = int(view.memory.arrays.frames[i]) * view.memory.page_bytes
     return mult_frac(int(by_node[i]), 10_000, spanned) if spanned else 0

@@ -10,13 +10,15 @@ from ..scenario import Goal, Quota
 from ..scenario.linux import Rules, default_rules
 from ..scenario.metrics import metric_of
 from ..stored import Stored
-from ..units import UINT_MAX
-from . import quota_math
+from ..units import UINT_MAX, ULONG_MAX
+from . import quota_math, quota_rules
 from .lag_cache import LagCache
 from .table import quota_is_given, quota_is_set
 
 Measure = Callable[[], Sequence[tuple[int, int]]]
 
+BOOT_JIFFIES, BOOT_S = 1000, 300
+"""The machine's clock at boot, when a run begins, and the seconds until the kernel's own counter of jiffies is 0."""
 LIMITS = ("", "size", "time", "goal")
 """What can bound an effective quota: nothing, ``sz_bytes``, ``ms``, or the tuner's state."""
 
@@ -90,16 +92,18 @@ class QuotaState(Stored):
         esz_bp: int | None = None
         if quota.goals:
             self.goals = list(measure())
-            self.score = quota_math.quota_score(self.goals)
-            self.esz_bp = esz_bp = quota_math.next_esz_bp(quota.goal_tuner, self.esz_bp, self.score, quota.sz_bytes)
+            self.score = quota_rules.quota_score(self.goals, self.rules)
+            tuner = quota.goal_tuner, self.esz_bp, self.score, quota.sz_bytes
+            self.esz_bp = esz_bp = quota_rules.next_esz_bp(*tuner, self.rules)
         self.resets += 1
-        esz = quota_math.set_effective(
+        esz = quota_rules.set_effective(
             sz_bytes=quota.sz_bytes,
             ms=quota.ms,
             esz_bp=esz_bp,
             total_charged_sz=self.total_charged_sz,
             total_charged_ns=int(row["total_charged_ns"]),
             min_region_sz=min_region_sz,
+            rules=self.rules,
         )
         if quota.esz_cap_monitored and monitored_bytes:
             esz = min(esz, monitored_bytes())
@@ -111,9 +115,34 @@ class QuotaState(Stored):
         self.bound = LIMITS.index(bound)
         row["quota_set"] = quota_is_set(quota, esz, self.rules)
 
+    def note(self, row: Any) -> None:
+        """Tell kernels whether there is a quota to adjust, and from which jiffy on that starts a new window."""
+        row["quota_set"] = quota_is_set(self.quota, int(row["esz"]), self.rules)
+        row["adjusted"] = self.is_adjusted(row)
+        begun = self.total_charged_sz or self.charged_from
+        end = ULONG_MAX if self.reset_jiffies is None else self._since() + self.reset_jiffies
+        row["next_reset"] = min(end, ULONG_MAX) if begun else 0
+
+    def _since(self) -> int:
+        return self.charged_from or BOOT_JIFFIES + BOOT_S * self.hz
+
     def is_adjusted(self, row: Any) -> bool:
         """Whether ``damos_adjust_quota`` has anything to do: there are limits, or what is left of them."""
         return quota_is_given(self.quota) or (self.rules.adjust_quota_while_esz and row["esz"] != 0)
+
+    def is_full(self, charged: int, esz: int, min_region_sz: int) -> bool:
+        """Whether a quota of `esz` bytes is used up, or (from 7.2 on) less than a minimal region of it is left."""
+        if not quota_is_set(self.quota, esz, self.rules):
+            return False
+        return charged >= esz or (self.rules.quota_full_min_region and esz - charged < min_region_sz)
+
+    def last_total(self, goal: int) -> int | None:
+        """Return what a goal's growing total was at its last evaluation.
+
+        Before the first one there is none, which up to 7.2 counts as 0.
+        """
+        total = self.last_totals[goal]
+        return 0 if total is None and not self.rules.psi_first_round else total
 
     def adjust(
         self,
@@ -122,17 +151,21 @@ class QuotaState(Stored):
         min_region_sz: int,
         measure: Measure,
         monitored_bytes: Callable[[], int] | None = None,
-    ) -> None:
-        """Start a new charge window where one is due (part 1 of ``damos_adjust_quota``)."""
+    ) -> bool:
+        """Start a new charge window where one is due (part 1 of ``damos_adjust_quota``); whether there is a quota to adjust."""
         if not self.is_adjusted(row):
-            return
+            return False
         if self.total_charged_sz == 0 and self.charged_from == 0:
-            self.charged_from = jiffies
-            self.set_effective(row, min_region_sz, measure, monitored_bytes)
-        if self.reset_jiffies is None or jiffies < self.charged_from + self.reset_jiffies:
-            return
+            first = self.rules.first_window_esz and not self.resets
+            if self.rules.charged_from_jiffies:
+                first, self.charged_from = self.rules.first_window_esz, jiffies
+            if first:
+                self.set_effective(row, min_region_sz, measure, monitored_bytes)
+        if self.reset_jiffies is None or jiffies < self._since() + self.reset_jiffies:
+            self.note(row)
+            return True
         charged, esz = int(row["charged_sz"]), int(row["esz"])
-        full = charged >= esz or esz - charged < min_region_sz
+        full = self.is_full(charged, esz, min_region_sz)
         if full:
             row["qt_exceeds"] += 1
         if esz >= min_region_sz:
@@ -145,6 +178,8 @@ class QuotaState(Stored):
             if lag:
                 lag.next_window(jiffies * 1000 // self.hz)
         self.set_effective(row, min_region_sz, measure, monitored_bytes)
+        self.note(row)
+        return True
 
     def commit(self, quota: Quota) -> None:
         """Take over new parameters; tuner state, charge window and totals survive."""
@@ -152,7 +187,8 @@ class QuotaState(Stored):
         fed = [metric_of(g.metric).counts == "input" for g in quota.goals]
         values = [g.current_value if fed[j] or j >= len(kept) else kept[j] for j, g in enumerate(quota.goals)]
         self.goals = [(value, g.target_value) for value, g in zip(values, quota.goals, strict=True)]
-        self.last_totals = [None] * len(quota.goals)
+        totals = [] if self.rules.psi_first_round else self.last_totals
+        self.last_totals = [*totals, *[None] * len(quota.goals)][: len(quota.goals)]
         kept_lags = [*self.lags, *[None] * len(quota.goals)]
         self.lags = [self.lag_of(g, lag) for g, lag in zip(quota.goals, kept_lags, strict=False)]
         self.quota = quota

@@ -22,7 +22,8 @@ STAT_FIELDS = (
 )
 _ANEW = ("active", "quota_set")
 RUNNING = (
-    "due", "esz", "charged_sz", "total_charged_ns", "charge_target", "charge_addr", "min_score", "last_applied",
+    "due", "esz", "next_apply", "adjusted", "next_reset", "charged_sz",
+    "total_charged_ns", "charge_target", "charge_addr", "min_score", "last_applied",
     *_ANEW, *STAT_FIELDS,
 )  # fmt: skip
 """Columns of a scheme that change while it runs; all others follow from its parameters."""
@@ -45,7 +46,7 @@ _ACTION = {
     },
     "vaddr": {
         "willneed": L.MADVISE, "cold": L.MADVISE, "pageout": L.MADVISE, "hugepage": L.MADVISE, "nohugepage": L.MADVISE,
-        "collapse": L.MADVISE, "stat": L.STAT,
+        "collapse": L.MADVISE, "stat": L.STAT, "migrate_hot": L.MIGRATE, "migrate_cold": L.MIGRATE,
     },
 }  # fmt: skip
 _SCORE = {
@@ -92,15 +93,29 @@ def operations(context: Context) -> str:
     return "paddr" if context.ops == "paddr" else "vaddr"
 
 
-def builtin_action(context: Context, action: str) -> int:
-    """Return the code of an action that the application pass carries out itself, UNSUPPORTED for the others."""
+def idle(context: Context, action: str, rules: Rules) -> bool:
+    """Whether the kernel takes an action in a virtual address space and does nothing."""
+    return context.ops != "paddr" and action.startswith("migrate") and not rules.va_migrate
+
+
+def builtin_action(context: Context, action: str, rules: Rules) -> int:
+    """Return the code of an action that the application pass carries out itself, UNSUPPORTED for the others.
+
+    Without a walk over pages ``stat`` does nothing that is seen.
+    """
+    if idle(context, action, rules) or (action == "stat" and not rules.stat_walk):
+        return L.UNSUPPORTED
+    if action == "lru_prio" and not rules.lru_prio_activate and operations(context) == "paddr":
+        return L.MARK_ACCESSED
     return _ACTION[operations(context)].get(action, L.UNSUPPORTED)
 
 
-def acts_on_whole_regions(row: Any) -> bool:
+def acts_on_whole_regions(row: Any, virtual: bool) -> bool:
     """Tell whether the application pass can carry out a scheme (a row of the table) without looking at single pages."""
     if row["action"] in (L.EXTERNAL, L.UNSUPPORTED, L.MADVISE):
         return True
+    if virtual and row["action"] == L.MIGRATE:
+        return False
     return bool(row["action"] in (L.MIGRATE, L.STAT) and row["ops_first"] == row["ops_last"] and not row["ops_reject"])
 
 
@@ -113,8 +128,10 @@ def _filter_rows(filters: list[Filter]) -> list[tuple[int, ...]]:
     return rows
 
 
-def build(context: Context, index_of: Any, external: set[int]) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
-    """Return the scheme and filter tables of a context.
+def build(
+    context: Context, index_of: Any, external: set[int], rules: Rules
+) -> tuple[npt.NDArray[Any], npt.NDArray[Any], npt.NDArray[Any]]:
+    """Return the scheme, filter and destination tables of a context.
 
     Parameters
     ----------
@@ -124,14 +141,18 @@ def build(context: Context, index_of: Any, external: set[int]) -> tuple[npt.NDAr
         Maps a node id to the machine's node index, -1 if it has none.
     external : set of int
         Schemes whose action the caller carries out region by region.
+    rules : Rules
+        What the kernel does.
 
     Returns
     -------
     schemes : ndarray of SCHEME, shape (n_schemes,)
     filters : ndarray of FILTER, shape (n_filters,)
+    dests : ndarray of DEST, shape (n_dests,)
     """
     table = records(len(context.schemes), L.SCHEME)
     rows: list[tuple[int, ...]] = []
+    dests: list[tuple[int, int]] = []
     for i, (row, scheme) in enumerate(zip(table, context.schemes, strict=True)):
         pattern, quota = scheme.access_pattern, scheme.quota
         row["active"] = scheme.enabled
@@ -141,7 +162,7 @@ def build(context: Context, index_of: Any, external: set[int]) -> tuple[npt.NDAr
         row["weight_nr"], row["weight_age"] = quota.weights.nr_accesses, quota.weights.age
         row["fail_num"], row["fail_denom"] = quota.fail_charge_num, quota.fail_charge_denom
         row["max_nr_snapshots"] = scheme.max_nr_snapshots
-        row["score"] = _SCORE[operations(context)].get(scheme.action, L.TOP)
+        row["score"] = L.TOP if idle(context, scheme.action, rules) else _SCORE[operations(context)].get(scheme.action, L.TOP)
         row["keep_age"] = scheme.action == "stat"
         core, ops = split_filters(scheme.filters)
         row["core_first"], row["core_last"] = len(rows), len(rows) + len(core)
@@ -150,8 +171,16 @@ def build(context: Context, index_of: Any, external: set[int]) -> tuple[npt.NDAr
         rows += _filter_rows(ops)
         row["core_reject"], row["ops_reject"] = default_rejects(scheme.filters)
         row["target"] = index_of(scheme.target_nid)
-        row["action"] = L.EXTERNAL if i in external else builtin_action(context, scheme.action)
+        row["dest_first"], row["dest_last"] = len(dests), len(dests) + len(scheme.dests)
+        dests += [(index_of(d.id), d.weight) for d in scheme.dests]
+        row["apply_us"] = scheme.apply_interval_us
+        row["whole_steps"], row["meets_again"] = not rules.folio_end, not rules.last_applied
+        row["heads_only"] = not rules.tail_pages
+        row["action"] = L.EXTERNAL if i in external else builtin_action(context, scheme.action, rules)
     filters = records(max(len(rows), 1), L.FILTER)
     for k, values in enumerate(rows):
         filters[k] = values
-    return table, filters
+    dealt = records(max(len(dests), 1), L.DEST)
+    for k, pair in enumerate(dests):
+        dealt[k] = pair
+    return table, filters, dealt

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from ..errors import InputError
+from ..units import PAGE_SZ
 
 
 def joined(ranges: Iterable[tuple[int, int]]) -> tuple[tuple[int, int], ...]:
@@ -15,6 +16,32 @@ def joined(ranges: Iterable[tuple[int, int]]) -> tuple[tuple[int, int], ...]:
             start, end = out[-1][0], max(end, out.pop()[1])
         out.append((start, end))
     return tuple(out)
+
+
+def three_parts(mapped: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
+    """Return the three ranges that Linux monitors of a process with these mappings; none with fewer than two gaps.
+
+    Both ends of a range are rounded up to whole pages.
+    """
+    try:
+        parts = three_regions(mapped)
+    except InputError:
+        return []
+    return [(-(-start // PAGE_SZ) * PAGE_SZ, -(-end // PAGE_SZ) * PAGE_SZ) for start, end in parts]
+
+
+def evenly_cut(ranges: Sequence[tuple[int, int]], min_nr_regions: int) -> list[tuple[int, int]]:
+    """Return ranges cut into even pieces, about `min_nr_regions` in all, as Linux up to 7.0 begins with those of a process.
+
+    Pieces are whole pages, the last one of a range takes the rest (``damon_va_evenly_split_region``).
+    """
+    size, out = max(sum(end - start for start, end in ranges) // max(min_nr_regions, 1), PAGE_SZ), []
+    for start, end in ranges:
+        pieces = max((end - start) // size, 1)
+        piece = (end - start) // pieces // PAGE_SZ * PAGE_SZ
+        cuts = [start + k * piece for k in range(pieces)] if piece else [start]
+        out += list(zip(cuts, [*cuts[1:], end], strict=True))
+    return out
 
 
 def three_regions(ranges: Sequence[tuple[int, int]]) -> tuple[tuple[int, int], tuple[int, int], tuple[int, int]]:

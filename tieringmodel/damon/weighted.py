@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ..kernels import apply, frames, placement, scoring
+from ..kernels import frames, placement, scoring
 from ..kernels.layout import LOW32, NO_FRAME, Space
+from ..kernels.pages import passing
 from ..scenario import CORE_FILTERS, Dest, Vma
 from ..scenario.scheme import need_rule
 from ..stored import Stored
@@ -105,13 +106,15 @@ class WeightedMigrate(Stored):
         if self.rule in ("first", "last"):
             view = kdamond.view(scheme)
             matching = np.zeros(view.n, np.bool_)
-            scoring.matching_regions(view.regions, view.n, view.scheme, view.window, matching)
+            scoring.matching_regions(view.regions, view.n, view.scheme, view.window, view.compiled, matching)
             chosen = np.flatnonzero(matching)
             start, end = view.regions.start[chosen], view.regions.end[chosen]
-            apart = start[1:] != end[:-1]  # neighbours are one range
+            ptr = kdamond.regions.ptr
+            target = np.repeat(np.arange(ptr.size - 1), np.diff(ptr))[chosen]
+            apart = (start[1:] != end[:-1]) | (target[1:] != target[:-1])  # neighbours are one range
             first, last = np.append(True, apart)[: start.size], np.append(apart, True)[: end.size]
-            ends = zip(start[first].tolist(), end[last].tolist(), strict=True)
-            parts = [resident_frames(kdamond, *start_end) for start_end in ends]
+            ends = zip(target[first].tolist(), start[first].tolist(), end[last].tolist(), strict=True)
+            parts = [resident_frames(kdamond, *one) for one in ends]
             self.ranked = np.concatenate([np.zeros(0, np.int64), *parts])
             if (self.ranked[1:] <= self.ranked[:-1]).any():  # a folio in two regions, or a virtual address space
                 self.ranked = np.unique(self.ranked)
@@ -120,14 +123,14 @@ class WeightedMigrate(Stored):
     def __call__(self, kdamond: Kdamond, scheme: int, cursor: Any) -> tuple[int, int, int]:
         """Deal the region's pages and migrate those that are not where they were dealt to."""
         memory, space = kdamond.memory, kdamond.space
-        chosen = resident_frames(kdamond, int(cursor["start"]), int(cursor["end"]))
+        chosen = resident_frames(kdamond, int(cursor["target"]), int(cursor["start"]), int(cursor["end"]))
         if not space.virtual:
             chosen = self._not_again(kdamond.schemes[scheme], chosen, int(cursor["end"]) * int(space.unit), space)
         config, tally, shift = kdamond.context.schemes[scheme], kdamond.funnel[scheme], int(space.shift)
         tally["sz_resident"] += chosen.size << shift
         if any(f.type not in CORE_FILTERS for f in config.filters):
             chosen = chosen[
-                apply.passing(
+                passing(
                     kdamond.schemes[scheme],
                     kdamond.filters,
                     space,
@@ -261,13 +264,15 @@ class WeightedMigrate(Stored):
         return out
 
 
-def resident_frames(kdamond: Kdamond, start: int, end: int) -> npt.NDArray[np.int64]:
-    """Return the frames of the LRU pages in [start, end), core addresses, in address order."""
+def resident_frames(kdamond: Kdamond, target: int, start: int, end: int) -> npt.NDArray[np.int64]:
+    """Return the frames of a target's LRU pages in [start, end), core addresses, in address order."""
     space, memory = kdamond.space, kdamond.memory.arrays
     unit, shift = int(space.unit), int(space.shift)
     low, high = start * unit >> shift, -(-end * unit >> shift)
     parts = []
-    for first, last, base in zip(space.first.tolist(), space.last.tolist(), space.base.tolist(), strict=True):
+    of_target = slice(space.ptr[target], space.ptr[target + 1]) if space.virtual else slice(None)
+    columns = (column[of_target].tolist() for column in (space.first, space.last, space.base))
+    for first, last, base in zip(*columns, strict=True):
         a, b = max(low, first), min(high, last)
         if a >= b:
             continue

@@ -92,7 +92,9 @@ VARIABLES: dict[str, Variable] = {
     "held_windows": Variable(_SCHEME, "1", "finished windows whose effective quota held a region", _MODEL),
     "full_windows": Variable(_SCHEME, "1", "those of `held_windows` that ended with the quota full", _MODEL),
     "quota_bound": Variable(_SCHEME, "1", "what bounds the effective quota: 0 nothing, 1 size, 2 time, 3 goal", _MODEL),
-    "rejected_bytes": Variable(("filter",), "bytes", "bytes that the filter rejected, in the whole run", _MODEL),
+    "rejected_bytes": Variable(
+        ("filter",), "bytes", "bytes that the filter rejected since its context's filters were last changed", _MODEL
+    ),
     "undone_pages": Variable(("node",), "pages", "moves into the node that were undone within the longest lag", "log of moves"),
     "asleep_us": Variable(("time", "context"), "us", "time asleep because every scheme was inactive", _MODEL),
     "nr_regions": Variable(("time", "context"), "1", "monitoring regions", _KERNEL),
@@ -117,6 +119,12 @@ OF_TARGETS: dict[str, Variable] = {
 }
 """Variables of runs in which a context has several targets, beside `VARIABLES`."""
 
+OF_COMMITS: dict[str, Variable] = {
+    "active": Variable(_SCHEME, "1", "whether the scheme is one of the context that runs", "tieringmodel.scenario.numbering"),
+    "goal_active": Variable(_GOAL, "1", "whether the goal is one of a scheme that runs", "tieringmodel.scenario.numbering"),
+}
+"""Variables of runs in which schemes or goals come or go, beside `VARIABLES`: who is not there keeps its last values."""
+
 COORDINATES: dict[str, tuple[str, str]] = {
     "time": ("s", "simulated time since DAMON was turned on"),
     "node": ("1", "NUMA node id"),
@@ -128,10 +136,10 @@ COORDINATES: dict[str, tuple[str, str]] = {
     "snapshot_time": ("s", "time of a region snapshot"),
     "snapshot_context": ("1", "context of a region snapshot"),
     "scheme_context": ("1", "context of a scheme"),
-    "scheme_action": ("1", "action of a scheme; by time too where events change it"),
+    "scheme_action": ("1", "action of a scheme; by time too where it changes"),
     "goal_scheme": ("1", "scheme of a goal"),
-    "goal_metric": ("1", "metric of a goal"),
-    "filter": ("1", "filter, numbered over all schemes, core filters of a scheme before the others"),
+    "goal_metric": ("1", "metric of a goal; by time too where it changes"),
+    "filter": ("1", "filter of the last contexts, numbered over all schemes, core filters of a scheme before the others"),
     "filter_scheme": ("1", "scheme of a filter"),
     "filter_type": ("1", "type of a filter"),
 }
@@ -158,6 +166,6 @@ def described(data: Mapping[str, npt.NDArray[Any]], coords: Mapping[str, Coordin
     }
     for index in indexes.values():
         made |= index.create_variables(made)
-    about = VARIABLES | OF_RECLAIM | OF_TARGETS
+    about = VARIABLES | OF_RECLAIM | OF_TARGETS | OF_COMMITS
     variables = {name: xr.Variable(about[name].dims, values, about[name].attrs, fastpath=True) for name, values in data.items()}
     return xr.Dataset(variables, xr.Coordinates(made, indexes))

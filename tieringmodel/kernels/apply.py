@@ -9,228 +9,173 @@ from __future__ import annotations
 import numpy as np
 
 from ._jit import inlined, kernel
-from .access import clear_young, last_cleared, young
-from .bits import ctz, get_bit
-from .frames import DIRTY, charge_clock, migrate_lowest, migrate_singly, move_page, reclaim_page
-from .integer import mult_frac
-from .layout import (
-    ACTIVE_SHIFT,
-    ANON,
-    CLASS_MASK,
-    EXTERNAL,
-    HUGEPAGE_SIZE,
-    IS_ACTIVE,
-    LOWEST,
-    LRU_DEPRIO,
-    LRU_PRIO,
-    MADVISE,
-    MEMCG,
-    MIGRATE,
-    NO_SCORE,
-    PAGEOUT,
-    PART_SHIFT,
-    SHIFT32,
-    STAT,
-    UNSUPPORTED,
-    YOUNG,
+from .bits import clear_bit, get_bit, set_bit
+from .frames import charge_clock, migrate_list, migrate_lowest, node_of_frame
+from .layout import EXTERNAL, LOW32, MADVISE, MIGRATE, NO_SCORE, STAT, UNSUPPORTED
+from .pages import handle_pages, page_passes, passing_frames
+from .sampling import frame_of_page, ranges_of
+from .scoring import count_resident, fetch
+from .visit import (
+    FETCH,
+    RESUME,
+    VISIT,
+    account,
+    append,
+    begin_action,
+    charged_size,
+    count_snapshot,
+    count_try,
+    finish_region,
+    is_last,
+    matches,
+    next_region,
+    quota_full,
+    skip_charged,
 )
-from .regions import align_down, merge_two
-from .sampling import frame_of_page
-from .scoring import core_drops, count_resident, fetch, moving_sum_of, push_right, region_score, store
 
 _U0, _U1, _PAGE = np.uint64(0), np.uint64(1), np.uint64(4096)
-FETCH, VISIT, RESUME = 0, 1, 2
 DONE, CALL, FLUSH, ROOM = 0, 1, 2, 3
 
 
 @inlined
-def quota_full(s, min_sz):
-    """``damos_quota_is_full``: nothing left, or less than one minimal region."""
-    if s.quota_set == _U0:
-        return False
-    return s.charged_sz >= s.esz or s.esz - s.charged_sz < min_sz
+def virtual_frames(cur, s, filters, space, memory, access, tick, tally, rejected, frames, deals):
+    """Walk the mapped pages of the current region: write the frames of those that pass, and what they are dealt by; how many.
 
-
-@inlined
-def is_last(cur, ptr):
-    """Whether the current region is the last one of its target, counting pieces still to be visited."""
-    return cur.depth == 0 and cur.next == ptr[cur.target + 1]
-
-
-@inlined
-def skip_charged(cur, ptr, s, stack, min_sz):
-    """``damos_skip_charged_region``: pass over what the last window already handled; may cut the region."""
-    if s.charge_target == _U0:
-        return False
-    if np.uint64(cur.target + 1) != s.charge_target:
-        return True
-    skip, addr = False, s.charge_addr
-    if addr != _U0 and cur.end <= addr:
-        skip = True
-    elif addr != _U0 and cur.start < addr:
-        skip = True
-        size = align_down(addr - cur.start, min_sz)
-        if size == _U0 and cur.end - cur.start > min_sz:
-            size = min_sz
-        if size != _U0:
-            push_right(cur, stack, size)
-    if is_last(cur, ptr):
-        s.charge_target = _U0
-        s.charge_addr = _U0
-    return skip
-
-
-@inlined
-def reclaims(s, memory):
-    """Does the action take pages out of memory? Where memory has no room for such pages they are counted only."""
-    return s.action == PAGEOUT and memory.out.size > 0
-
-
-@inlined
-def made_old(space, memory, access, frame, tick, tally):
-    """Is the page young? If so it is made old, and the scheme's tally told whether anybody had looked at it before."""
-    before = last_cleared(memory, memory.rec[frame])
-    if not young(access, memory, frame, tick):
-        return False
-    clear_young(memory, frame, tick)
-    if before == 0:
-        tally.sz_first_look += _U1 << space.shift
-    return True
-
-
-@inlined
-def page_passes(s, filters, space, memory, access, frame, tick, core_allowed, tally, rejected):
-    """Do the operations filters let the page on `frame` pass? The first hit decides; a young page is made old.
-
-    Reclaim rejects young pages where no filter asks for their age. The scheme's `tally` and `rejected` (by filter) count
-    what is turned away.
+    Only ``stat`` remembers the folio it looked at last (``last_applied``), and passes over it.
     """
-    if core_allowed:
-        return True
-    record, ageless = memory.rec[frame], reclaims(s, memory)
-    cls, size = np.int64((record >> SHIFT32) & CLASS_MASK), _U1 << space.shift
-    for k in range(s.ops_first, s.ops_last):
-        f = filters[k]
-        aged = False
-        if f.type == ANON:
-            hit = access.anon[cls] != 0
-        elif f.type == IS_ACTIVE:
-            hit = (record >> ACTIVE_SHIFT) & _U1 != _U0
-        elif f.type == MEMCG:
-            hit = access.memcg[cls] != 0 and access.memcg[cls] == f.index
-        elif f.type == YOUNG:
-            ageless = False
-            hit = aged = made_old(space, memory, access, frame, tick, tally)
-        elif f.type == HUGEPAGE_SIZE:
-            hit = f.start <= size <= f.end
-        else:
-            hit = False
-        if hit == (f.matching != _U0):
-            if f.allow == _U0:
-                rejected[k] += size
-                if aged:
-                    tally.sz_young += size
-            return f.allow != _U0
-    if ageless and made_old(space, memory, access, frame, tick, tally):
-        tally.sz_young += size
-        return False
-    if s.ops_reject != _U0:
-        rejected[s.ops_last - 1] += size
-    return s.ops_reject == _U0
-
-
-@inlined
-def passing_frames(s, filters, space, memory, access, a, b, tick, core_allowed, tally, rejected, out):
-    """Write the frames of [a, b) whose pages pass, in address order, to `out`; return how many."""
-    n = 0
-    for word in range(a // 64, (b + 63) // 64):
-        bits = memory.lru_bits[word]
-        while bits != _U0:
-            frame = word * 64 + np.int64(ctz(bits))
-            bits &= bits - _U1
-            if a <= frame < b and page_passes(s, filters, space, memory, access, frame, tick, core_allowed, tally, rejected):
-                out[n] = frame
+    from_page = np.int64(cur.start >> space.shift)
+    to_page = np.int64((cur.end + (_U1 << space.shift) - _U1) >> space.shift)
+    allowed, n = cur.core_allowed != 0, np.int64(0)
+    first_range, last_range = ranges_of(space, cur.target)
+    for k in range(first_range, last_range):
+        for page in range(max(from_page, space.first[k]), min(to_page, space.last[k])):
+            frame = frame_of_page(memory, space.base[k] + page - space.first[k])
+            if frame < 0:
+                continue
+            if s.action == STAT and s.meets_again == _U0:
+                if np.uint64(frame + 1) == s.last_applied:
+                    continue
+                s.last_applied = np.uint64(frame + 1)
+            if page_passes(s, filters, space, memory, access, frame, tick, allowed, tally, rejected):
+                frames[n], deals[n] = frame, np.uint64(page + space.deal[k])
                 n += 1
     return n
 
 
-@kernel
-def passing(s, filters, space, memory, access, chosen, tick, core_allowed, tally, rejected):
-    """Tell which of the chosen frames' pages the operations filters let pass, for actions carried out by the caller."""
-    out = np.empty(chosen.size, np.bool_)
-    for k in range(chosen.size):
-        out[k] = page_passes(s, filters, space, memory, access, chosen[k], tick, core_allowed, tally, rejected)
-    return out
-
-
 @inlined
-def act_on_pages(s, memory, access, source, chosen, n):
-    """Carry the action out on n chosen frames of one node, migration from the highest frame down; pages handled."""
-    if reclaims(s, memory):
-        for k in range(n):
-            reclaim_page(memory, access, source, chosen[k])
-        return np.int64(n)
-    if s.action == MIGRATE:
-        moved = np.int64(0)
-        if source == s.target:
-            return moved
-        for k in range(n - 1, -1, -1):
-            if move_page(memory, source, chosen[k], s.target):
-                moved += 1
-                continue
-            memory.node[s.target].alloc_failed += 1
-            if not memory.node[s.target].try_all:
-                return moved
-        return moved
-    if s.action == LRU_PRIO or s.action == LRU_DEPRIO:
-        flag = _U1 if s.action == LRU_PRIO else _U0
-        for k in range(n):
-            record = memory.rec[chosen[k]]
-            memory.node[source].active += np.int64(flag) - np.int64((record >> ACTIVE_SHIFT) & _U1)
-            memory.rec[chosen[k]] = (record & ~(_U1 << ACTIVE_SHIFT)) | (flag << ACTIVE_SHIFT)
-            memory.dirty[chosen[k] >> PART_SHIFT] = DIRTY
-        return np.int64(n)
-    return np.int64(n) if s.action == PAGEOUT else np.int64(0)
-
-
-@inlined
-def handle_pages(s, filters, space, memory, access, k, a, b, here, tick, core_allowed, tally, rejected):
-    """Filter and act on the `here` LRU pages on frames [a, b) of node k: how many passed, how many were handled."""
-    if s.action == MIGRATE and (core_allowed or (s.ops_first == s.ops_last and s.ops_reject == _U0)):
-        if s.target < 0 or k == s.target:
-            return here, np.int64(0)
-        if memory.node[s.target].policy == LOWEST:
-            return here, migrate_lowest(memory, k, a, b, here, s.target)
-        return here, migrate_singly(memory, k, a, b, here, s.target)
-    chosen = np.empty(here, np.int64)
-    n = passing_frames(s, filters, space, memory, access, a, b, tick, core_allowed, tally, rejected, chosen)
-    if s.action == MIGRATE and s.target < 0:
-        return n, np.int64(0)
-    return n, act_on_pages(s, memory, access, k, chosen, n)
-
-
-@inlined
-def apply_vaddr(cur, s, filters, space, memory, access, tick, tally, rejected):
-    """Built-in vaddr actions on the current region: ``stat`` counts what passes, ``madvise`` takes all of it or nothing.
-
-    ``madvise`` takes the region where all of it is mapped; nothing follows from that here.
-    """
+def mapped_pages(cur, space):
+    """How many pages of the current region are mapped, and how many it has."""
     from_page = np.int64(cur.start >> space.shift)
     to_page = np.int64((cur.end + (_U1 << space.shift) - _U1) >> space.shift)
-    mapped, passed = np.int64(0), np.int64(0)
-    for k in range(space.first.size):
-        first, last = max(from_page, space.first[k]), min(to_page, space.last[k])
-        mapped += max(last - first, np.int64(0))
-        if access is not None:
-            if s.action == STAT and s.ops_first != s.ops_last:
-                for page in range(first, last):
-                    frame = frame_of_page(memory, space.base[k] + page - space.first[k])
-                    allowed = cur.core_allowed != 0
-                    if frame >= 0 and page_passes(s, filters, space, memory, access, frame, tick, allowed, tally, rejected):
-                        passed += 1
-    cur.passed = np.uint64(passed) << space.shift
-    if s.action == MADVISE and mapped == to_page - from_page:
+    mapped = np.int64(0)
+    first_range, last_range = ranges_of(space, cur.target)
+    for k in range(first_range, last_range):
+        mapped += max(min(to_page, space.last[k]) - max(from_page, space.first[k]), np.int64(0))
+    return mapped, to_page - from_page
+
+
+@inlined
+def migrate_virtual(cur, s, dests, memory, frames, deals, n, shift, tally):
+    """Migrate n pages of a process: a list for each destination, worked off in the order of destinations; how many moved.
+
+    With destinations a page's offset in its mapping decides, by a sum of weights of 32 bits, and a page that is there already
+    is on no list; without, all go to the scheme's target (``damos_va_migrate``).
+    """
+    moved = np.int64(0)
+    if s.dest_first == s.dest_last:
+        if s.target >= 0:
+            moved = migrate_list(memory, frames, n, s.target)
+            there = np.int64(0)
+            for k in range(n):
+                there += np.int64(node_of_frame(memory, frames[k]) == s.target)
+            tally.sz_there += np.uint64(there) << shift
+            tally.sz_no_frame += np.uint64(n - there - moved) << shift
+        return moved
+    total = _U0
+    for d in range(s.dest_first, s.dest_last):
+        total = (total + dests[d].weight) & LOW32
+    if total == _U0:
+        return moved
+    chosen, dealt = np.empty(n, np.int64), np.empty(n, np.int64)
+    for k in range(n):
+        rest, d = deals[k] % total, np.int64(s.dest_first)
+        while d < np.int64(s.dest_last) - 1 and rest >= dests[d].weight:
+            rest -= dests[d].weight
+            d += 1
+        dealt[k] = d
+        if node_of_frame(memory, frames[k]) == dests[d].node:
+            dealt[k] = -1
+            tally.sz_there += _U1 << shift
+    for d in range(s.dest_first, s.dest_last):
+        count = np.int64(0)
+        for k in range(n):
+            if dealt[k] == d:
+                chosen[count] = frames[k]
+                count += 1
+        done = migrate_list(memory, chosen, count, dests[d].node) if dests[d].node >= 0 else np.int64(0)
+        tally.sz_no_frame += np.uint64(count - done) << shift
+        moved += done
+    return moved
+
+
+@inlined
+def apply_vaddr(cur, s, filters, dests, space, memory, access, tick, tally, rejected):
+    """Built-in vaddr actions on the current region.
+
+    ``stat`` counts what passes. ``madvise`` takes the region where all of it is mapped; nothing follows from that here.
+    """
+    mapped, pages = mapped_pages(cur, space)
+    if s.action == MADVISE and mapped == pages:
         cur.applied = (cur.end - cur.start + _PAGE - _U1) & ~(_PAGE - _U1)
+    if access is not None:
+        if s.action == MIGRATE or (s.action == STAT and s.ops_first != s.ops_last):
+            frames, deals = np.empty(mapped, np.int64), np.empty(mapped, np.uint64)
+            n = virtual_frames(cur, s, filters, space, memory, access, tick, tally, rejected, frames, deals)
+            if s.action == STAT:
+                cur.passed = np.uint64(n) << space.shift
+            else:
+                tally.sz_resident += np.uint64(n) << space.shift
+                moved = migrate_virtual(cur, s, dests, memory, frames, deals, n, space.shift, tally)
+                cur.applied = np.uint64(moved) << space.shift
+                cur.elapsed = charge_clock(memory, moved, np.int64(0))
+
+
+@inlined
+def frame_at_page(space, page):
+    """Frame of a physical page number, -1 where there is no memory."""
+    for k in range(space.first.size):
+        if space.first[k] <= page < space.last[k]:
+            return space.base[k] + page - space.first[k]
+    return np.int64(-1)
+
+
+@inlined
+def walk_end(cur, s, space, memory, skipped):
+    """One past the last page that the walk over the current region meets.
+
+    From inside a folio the walk goes on at the folio's end (Linux up to 7.2: a folio's size further on), from where there is
+    no folio, or one that is passed over, 4 KiB further on: it then misses a folio of which the region covers less than that.
+    """
+    start, end = cur.start * space.unit, cur.end * space.unit
+    size = _U1 << space.shift
+    last = np.int64((end + size - _U1) >> space.shift)
+    if start % size == _U0 or s.heads_only != _U0:
+        return last
+    address = start
+    while address < end:
+        frame = frame_at_page(space, np.int64(address >> space.shift))
+        if frame >= 0 and get_bit(memory.lru_bits, frame) and np.uint64(frame + 1) != skipped:
+            if s.whole_steps == _U0:
+                return last
+            step = size
+        else:
+            step = _PAGE
+        if address + step >= end:
+            return np.int64(address >> space.shift) + 1
+        address += step
+        if address % size == _U0:
+            return last
+    return last
 
 
 @inlined
@@ -238,18 +183,24 @@ def apply_paddr(cur, s, filters, space, memory, access, tick, tally, rejected):
     """Built-in paddr actions on the current region: walk, filter, act.
 
     The kernel walks the whole region before it migrates. Pages only ever arrive on the target node, so looking at that
-    node's part first comes to the same: nothing that arrives is looked at. A folio that begins in the region before
-    and was looked up there (``last_applied``) is passed over; the last one is handled whole, however little of it the
-    region covers. `access` is None where no page has to be looked at and frames are taken lowest first: then every page
-    passes and may migrate, and nothing else is compiled.
+    node's part first comes to the same: nothing that arrives is looked at. Where they may arrive anywhere, all are looked at
+    first. A folio that the scheme's action looked at last in this pass (``last_applied``) is passed over; the last one of a
+    region is handled whole, however little of it the region covers. `access` is None where no page has to be looked at and
+    frames are taken lowest first: then every page passes and may migrate, and nothing else is compiled.
     """
     if s.action == UNSUPPORTED or (s.action == STAT and s.ops_first == s.ops_last):
         return
     from_page = np.int64((cur.start * space.unit) >> space.shift)
-    to_page = np.int64((cur.end * space.unit + (_U1 << space.shift) - _U1) >> space.shift)
-    last_applied, s.last_applied = s.last_applied, _U0
+    if s.heads_only != _U0 and (cur.start * space.unit) % (_U1 << space.shift) >= _PAGE:
+        from_page += 1
+    skipped, s.last_applied = s.last_applied, _U0
+    to_page = walk_end(cur, s, space, memory, skipped)
     passed, done = np.int64(0), np.int64(0)
     ahead = s.target if s.action == MIGRATE else np.int64(-1)
+    note_last(s, space, memory, from_page, to_page)
+    hidden = skipped != _U0 and get_bit(memory.lru_bits, np.int64(skipped) - 1)
+    if hidden:
+        hide_page(memory, np.int64(skipped) - 1, True)
     for j in range(-1, space.first.size):
         k = ahead if j < 0 else j
         if k < 0 or j == ahead:
@@ -258,10 +209,6 @@ def apply_paddr(cur, s, filters, space, memory, access, tick, tally, rejected):
         if a >= b:
             continue
         a, b = a + space.base[k] - space.first[k], b + space.base[k] - space.first[k]
-        if b == to_page + space.base[k] - space.first[k] and get_bit(memory.lru_bits, b - 1):
-            s.last_applied = np.uint64(b)
-        if np.uint64(a + 1) == last_applied:
-            a += 1
         here = count_resident(memory, a, b)
         if here == 0:
             continue
@@ -269,6 +216,8 @@ def apply_paddr(cur, s, filters, space, memory, access, tick, tally, rejected):
         if access is None:
             if s.target >= 0 and k != s.target:
                 handled = migrate_lowest(memory, k, a, b, here, s.target)
+        elif s.action == MIGRATE and ahead >= 0 and memory.node[ahead].anywhere:
+            break
         else:
             allowed = cur.core_allowed != 0
             let_by, handled = handle_pages(s, filters, space, memory, access, k, a, b, here, tick, allowed, tally, rejected)
@@ -281,6 +230,11 @@ def apply_paddr(cur, s, filters, space, memory, access, tick, tally, rejected):
                 tally.sz_there += left
             elif s.target >= 0:
                 tally.sz_no_frame += left
+    if access is not None:
+        if s.action == MIGRATE and ahead >= 0 and memory.node[ahead].anywhere:
+            passed, done = migrate_anywhere(cur, s, filters, space, memory, access, from_page, to_page, tick, tally, rejected)
+    if hidden:
+        hide_page(memory, np.int64(skipped) - 1, False)
     cur.passed = (np.uint64(passed) << space.shift) // space.unit
     cur.applied = (np.uint64(done) << space.shift) // space.unit
     if s.action == MIGRATE:
@@ -288,129 +242,74 @@ def apply_paddr(cur, s, filters, space, memory, access, tick, tally, rejected):
 
 
 @inlined
-def apply_builtin(cur, s, filters, space, memory, access, tick, tally, rejected):
+def note_last(s, space, memory, from_page, to_page):
+    """Remember the folio on the last frame of the walk, if there is one (``last_applied``)."""
+    frame = frame_at_page(space, to_page - 1)
+    if s.meets_again == _U0 and to_page > from_page and frame >= 0 and get_bit(memory.lru_bits, frame):
+        s.last_applied = np.uint64(frame + 1)
+
+
+@inlined
+def hide_page(memory, frame, hidden):
+    """Take the page on a frame out of sight of a walk, or put it back."""
+    if hidden:
+        clear_bit(memory.lru_bits, frame)
+        memory.lru_512[frame >> 9] -= np.uint16(1)
+        memory.lru_256k[frame >> 18] -= 1
+    else:
+        set_bit(memory.lru_bits, frame)
+        memory.lru_512[frame >> 9] += np.uint16(1)
+        memory.lru_256k[frame >> 18] += 1
+
+
+@inlined
+def migrate_anywhere(cur, s, filters, space, memory, access, from_page, to_page, tick, tally, rejected):
+    """Migrate the region's pages where they may end up on any node, all of them looked up first: how many passed and moved."""
+    allowed, n, looked = cur.core_allowed != 0, np.int64(0), np.int64(0)
+    chosen = np.empty(max(to_page - from_page, np.int64(0)), np.int64)
+    for k in range(space.first.size):
+        a, b = max(from_page, space.first[k]), min(to_page, space.last[k])
+        if a < b:
+            a, b = a + space.base[k] - space.first[k], b + space.base[k] - space.first[k]
+            here = count_resident(memory, a, b)
+            looked += here
+            if here > 0:
+                n += passing_frames(s, filters, space, memory, access, a, b, tick, allowed, tally, rejected, chosen[n:])
+    there = np.int64(0)
+    for k in range(n):
+        there += np.int64(node_of_frame(memory, chosen[k]) == s.target)
+    moved = migrate_list(memory, chosen, n, s.target)
+    tally.sz_resident += np.uint64(looked) << space.shift
+    tally.sz_there += np.uint64(there) << space.shift
+    tally.sz_no_frame += np.uint64(n - there - moved) << space.shift
+    return n, moved
+
+
+@inlined
+def apply_builtin(cur, s, filters, dests, space, memory, access, tick, tally, rejected):
     """Carry out the actions that need nobody else on the current region; sets applied, passed and elapsed.
 
     `access` is None where no page has to be looked at.
     """
     cur.applied = cur.passed = cur.elapsed = _U0
     if space.virtual:
-        apply_vaddr(cur, s, filters, space, memory, access, tick, tally, rejected)
+        apply_vaddr(cur, s, filters, dests, space, memory, access, tick, tally, rejected)
     else:
         apply_paddr(cur, s, filters, space, memory, access, tick, tally, rejected)
 
 
-@inlined
-def account(cur, ptr, s, size, window):
-    """After the action: time, charge, resume pointer, age (``damos_apply_scheme``)."""
-    s.total_charged_ns += cur.elapsed
-    if s.fail_denom == _U0 or cur.applied > size:
-        s.charged_sz += size
-    else:
-        s.charged_sz += cur.applied + mult_frac(size - cur.applied, s.fail_num, s.fail_denom)
-    if quota_full(s, window.min_sz):
-        s.charge_target = np.uint64(cur.target + 1)
-        s.charge_addr = cur.end
-
-
-@inlined
-def count_try(cur, s, size):
-    """Update the scheme's statistics for one try."""
-    s.nr_tried += _U1
-    s.sz_tried += size
-    if cur.applied > _U0:
-        s.nr_applied += _U1
-    s.sz_applied += cur.applied
-    s.sz_ops_filter_passed += cur.passed
-
-
-@inlined
-def begin_action(cur, ptr, s, filters, stack, window, tally, rejected):
-    """Fit the current region into the quota and pass it through the core filters; True if the action shall run."""
-    size = cur.end - cur.start
-    if s.quota_set != _U0 and s.charged_sz + size > s.esz:
-        room = align_down(s.esz - s.charged_sz, window.min_sz)
-        if room == _U0:
-            cur.applied = cur.passed = _U0
-            count_try(cur, s, _U0)
-            return False
-        push_right(cur, stack, room)
-    decisive = core_drops(cur, s, filters, stack, window.min_sz)
-    if decisive >= 0:
-        tally.sz_dropped += cur.end - cur.start
-        rejected[decisive] += cur.end - cur.start
-    return decisive < 0
-
-
-@inlined
-def matches(cur, s, window, tally):
-    """Whether the current region matches the access pattern; remembers moving sum and score in the cursor."""
-    cur.mvsum = moving_sum_of(cur.nr, cur.last, window)
-    size, age = cur.end - cur.start, np.uint64(cur.age)
-    tally.top_rate = max(tally.top_rate, cur.mvsum)
-    in_size, in_rate = s.min_sz <= size <= s.max_sz, s.min_nr <= cur.mvsum <= s.max_nr
-    in_age = s.min_age <= age <= s.max_age
-    if in_rate:
-        tally.top_age = max(tally.top_age, age)
-    if in_size and in_rate and in_age:
-        cur.score = region_score(s, cur.mvsum, cur.age, window)
-        return True
-    if in_rate and in_age:
-        tally.sz_but_size += size
-    elif in_size and in_age:
-        tally.sz_but_rate += size
-    elif in_size and in_rate:
-        tally.sz_but_age += size
-    return False
-
-
-@inlined
-def finish_region(cur, out, merge_limit):
-    """Append the current region to the output, or merge it into an equal left neighbour."""
-    n = cur.n_out
-    store(cur, out, n)
-    if (
-        n > cur.first_out
-        and out.end[n - 1] == cur.start
-        and out.age[n - 1] == cur.age
-        and out.last[n - 1] == cur.last
-        and out.nr[n - 1] == cur.nr
-        and cur.end - out.start[n - 1] <= merge_limit
-    ):
-        merge_two(out, n - 1, n)
-    else:
-        cur.n_out = n + 1
-    cur.phase = FETCH
-
-
-@inlined
-def next_region(cur, r, ptr, out_ptr):
-    """Advance to the next piece, region or target; False at the end."""
-    while True:
-        if cur.depth > 0:
-            cur.depth -= 1
-            return True
-        if cur.next < ptr[cur.target + 1]:
-            cur.next += 1
-            return True
-        out_ptr[cur.target + 1] = cur.n_out
-        cur.target += 1
-        cur.first_out = cur.n_out
-        if cur.target == ptr.size - 1:
-            return False
-
-
 @kernel
-def apply_pass(control, r, ptr, out, out_ptr, stack, merge_limit, space, memory, access):
+def apply_pass(control, r, ptr, out, out_ptr, stack, merge_limit, space, memory, access, rules):
     """Run (or resume) the pass over all regions and due schemes.
 
     Returns `DONE`; `CALL` when ``schemes[cur.scheme]`` needs its action carried out on ``[cur.start, cur.end)``; `FLUSH`
     when `events` is full and must be emptied (``cur.n_events = 0``); `ROOM` when `out` or `stack` must grow. How often
     a pass cuts regions has no simple bound: with a fail charge a quota may cut again and again without filling up.
-    `access` is None where `apply_builtin` does not need it.
+    `access` is None where `apply_builtin` does not need it, `rules` an `Older` or None. Up to 7.0 what lies behind a cut is not
+    visited in the same pass.
     """
     cur, window, schemes, filters = control.cursor[0], control.window[0], control.scheme, control.filter
-    rejected = control.rejected
+    rejected, dests = control.rejected, control.dest
     while True:
         if cur.phase == FETCH:
             if cur.n_out == out.start.size:
@@ -419,9 +318,13 @@ def apply_pass(control, r, ptr, out, out_ptr, stack, merge_limit, space, memory,
             if not next_region(cur, r, ptr, out_ptr):
                 return DONE
             if from_stack:
-                fetch(cur, stack, cur.depth)
+                fetch(cur, stack, cur.depth, rules)
+                if rules is not None:
+                    if not rules.walk_split_regions:
+                        append(cur, out, rules)
+                        continue
             else:
-                fetch(cur, r, cur.next - 1)
+                fetch(cur, r, cur.next - 1, rules)
             cur.scheme = 0
             cur.phase = VISIT
         while cur.scheme < schemes.size:
@@ -431,20 +334,23 @@ def apply_pass(control, r, ptr, out, out_ptr, stack, merge_limit, space, memory,
                     return FLUSH
                 if cur.depth + 1 + np.int64(s.core_last - s.core_first) > stack.start.size:
                     return ROOM
+                if rules is not None:
+                    if cur.n_out + 1 >= out.start.size:
+                        return ROOM
                 if s.due == _U0 or s.active == _U0:
                     cur.scheme += 1
                     continue
                 blocked = (
-                    quota_full(s, window.min_sz)
-                    or skip_charged(cur, ptr, s, stack, window.min_sz)
+                    quota_full(s, window.min_sz, rules)
+                    or skip_charged(cur, ptr, s, stack, out, window.min_sz, rules)
                     or (s.max_nr_snapshots != _U0 and s.nr_snapshots >= s.max_nr_snapshots)
                 )
-                matching = matches(cur, s, window, tally)
+                matching = matches(cur, s, window, tally, rules)
                 act = (
                     matching
                     and not blocked
                     and (s.quota_set == _U0 or s.score == NO_SCORE or cur.score >= s.min_score)
-                    and begin_action(cur, ptr, s, filters, stack, window, tally, rejected)
+                    and begin_action(cur, s, filters, stack, window, tally, rejected, rules)
                 )
                 if matching:
                     tally.sz_matched += cur.end - cur.start
@@ -456,30 +362,33 @@ def apply_pass(control, r, ptr, out, out_ptr, stack, merge_limit, space, memory,
                     cur.phase = RESUME
                     return CALL
                 if act:
-                    apply_builtin(cur, s, filters, space, memory, access, window.tick, tally, rejected)
+                    apply_builtin(cur, s, filters, dests, space, memory, access, window.tick, tally, rejected)
             else:
                 cur.phase = VISIT
                 act = True
             if act:
-                size = cur.end - cur.start
+                size = charged_size(cur, rules)
+                if rules is not None:
+                    if not rules.stat_walk:
+                        cur.passed = _U0
                 e = control.event[cur.n_events]
                 e.scheme, e.target, e.start, e.end = cur.scheme, cur.target, cur.start, cur.end
                 e.mvsum, e.age, e.score = np.uint32(cur.mvsum), cur.age, cur.score
                 e.sz_applied, e.sz_filter_passed, e.early_exit = cur.applied, cur.passed, cur.early_exit
                 cur.n_events += 1
-                account(cur, ptr, s, size, window)
+                account(cur, s, size, window.min_sz, rules)
                 if cur.early_exit:
                     tally.sz_early_exit += size
                 if s.keep_age == _U0:
                     cur.age = np.uint32(0)
                 count_try(cur, s, size)
             if is_last(cur, ptr):
-                s.nr_snapshots += _U1
+                count_snapshot(s, rules)
             cur.scheme += 1
-        finish_region(cur, out, merge_limit)
+        finish_region(cur, out, merge_limit, rules)
 
 
 @kernel
-def apply_one(cur, s, filters, space, memory, access, tick, tally, rejected):
+def apply_one(cur, s, filters, dests, space, memory, access, tick, tally, rejected):
     """Carry out one built-in action on the cursor's region, for callers that decide region by region."""
-    apply_builtin(cur, s, filters, space, memory, access, tick, tally, rejected)
+    apply_builtin(cur, s, filters, dests, space, memory, access, tick, tally, rejected)

@@ -8,7 +8,7 @@ from ._jit import inlined, kernel
 from .random import bits64
 
 LFSR, REPLAY, COUNTER = np.uint64(0), np.uint64(1), np.uint64(2)
-KIND, POS, KEY, S1 = 0, 1, 2, 3
+KIND, POS, KEY, S1, ONE_DRAW = 0, 1, 2, 3, 7
 _S32 = np.uint64(32)
 _MASK32 = np.uint64(0xFFFFFFFF)
 _U1 = np.uint64(1)
@@ -57,11 +57,19 @@ def mul_high(x, y):
 
 @inlined
 def rand_range(rng, left, right):
-    """Uniform integer in [left, right), u64: one draw for spans below 2**32, else two (the first is the high word)."""
+    """Uniform integer in [left, right), u64: one draw for spans below 2**32, else two (the first is the high word).
+
+    Up to 7.1 wider spans take one draw, too, and count modulo 2**32; of 0 the draw is taken as it is.
+    """
     span = right - left
     if span <= _MASK32:
         return left + ((next_u32(rng) * span) >> _S32)
     high = next_u32(rng)
+    if rng.state[ONE_DRAW] != np.uint64(0):
+        if rng.state[KIND] == COUNTER:  # numbered as if there were two, so that numbers depend on regions alone
+            rng.state[POS] += _U1
+        span &= _MASK32
+        return left + (high if span == np.uint64(0) else (high * span) >> _S32)
     return left + mul_high((high << _S32) | next_u32(rng), span)
 
 

@@ -166,12 +166,28 @@ def drop_page(memory, i, frame):
 
 
 @inlined
+def take_frame_for(memory, target):
+    """Take a free frame of node `target`, or of the next one with any where the kernel lets migration go anywhere.
+
+    Returns node and frame; -1 for the frame where there is none.
+    """
+    frame, node = take_frame(memory, target), target
+    if frame < 0 and memory.node[target].anywhere:
+        for k in range(1, memory.base.size):
+            node = (target + k) % memory.base.size
+            frame = take_frame(memory, node)
+            if frame >= 0:
+                break
+    return node, frame
+
+
+@inlined
 def move_page(memory, source, frame, target):
     """Migrate one page to a frame of node `target`: the frame changes, the logical page stays. False if none is free.
 
-    A caller books the failure.
+    A caller books the failure. Linux 6.17 to 7.2 may take a frame of another node, even of the page's own.
     """
-    new = take_frame(memory, target)
+    target, new = take_frame_for(memory, target)
     if new < 0:
         return False
     record = memory.rec[frame]
@@ -285,6 +301,41 @@ def migrate_singly(memory, source, a, b, here, target):
                     return moved
                 moved += 1
     return moved
+
+
+@inlined
+def migrate_list(memory, chosen, n, target):
+    """Migrate the pages on n chosen frames, a list of ``damon_migrate_pages``, to node `target`; return how many moved.
+
+    The list is cut into runs on equal nodes, and each run is worked off from its last frame. Runs on the target stay.
+    """
+    moved, first = np.int64(0), np.int64(0)
+    while first < n:
+        source = node_of_frame(memory, chosen[first])
+        last = first + 1
+        while last < n and node_of_frame(memory, chosen[last]) == source:
+            last += 1
+        if source != target:
+            for k in range(last - 1, first - 1, -1):
+                if memory.rec[chosen[k]] & LOW32 == _U0:
+                    continue
+                if move_page(memory, source, chosen[k], target):
+                    moved += 1
+                    continue
+                memory.node[target].alloc_failed += 1
+                if not memory.node[target].try_all:
+                    break
+        first = last
+    return moved
+
+
+@inlined
+def node_of_frame(memory, frame):
+    """Index of the node that a frame is on."""
+    k = memory.base.size - 1
+    while frame < memory.base[k]:
+        k -= 1
+    return k
 
 
 @inlined

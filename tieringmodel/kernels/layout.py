@@ -7,6 +7,7 @@ no word of a bitmap and no 2 MiB block belongs to two nodes. ``rec[frame]`` pack
 
 from __future__ import annotations
 
+from dataclasses import field
 from typing import Annotated, Any
 
 import numpy as np
@@ -34,7 +35,7 @@ NODE = np.dtype(
     [
         ("free", "i8"), ("total", "i8"), ("lru", "i8"), ("reserve", "i8"), ("hint", "i8"), ("head", "i8"), ("tail", "i8"),
         ("migrated_in", "i8"), ("migrated_out", "i8"), ("alloc_failed", "i8"), ("policy", "i8"), ("try_all", "i8"),
-        ("key", "u8"), ("active", "i8"),
+        ("key", "u8"), ("active", "i8"), ("anywhere", "i8"),
     ]
 )  # fmt: skip
 Nodes = Annotated[Any, Column(NODE)]
@@ -64,13 +65,16 @@ class Regions(Bundle):
     nr: U32s  # nr_accesses
     last: U32s  # last_nr_accesses
     age: U32s
+    sum_bp: U32s = field(default_factory=lambda: np.zeros(0, np.uint32))  # [0] unless the kernel's code is an older one:
+    # what the stored moving sum is made of, see `regions.stored_bp`
+    ptr: I64s = field(default_factory=lambda: np.zeros(1, np.int64))  # [targets + 1], where each target's regions begin
 
 
 @bundle
 class Scratch(Bundle):
     """Room for one pass over the regions; the first three columns are the sampled pages', the others the draws'."""
 
-    place: I64s  # frame or logical page, -1 = none
+    place: I64s  # frame or (virtual) logical page, -1 = none
     record: U64s
     limit: U64s  # threshold of the page's rate
     shift: I64s  # from page number to place, for a region inside one range of its space
@@ -103,6 +107,7 @@ class Memory(Bundle):
     dirty_pages: U8s  # [pages / 2**PART_SHIFT, rounded up]: 1 where `frame_of` or `seen` was written
     out: U64s  # [pages] or [0] where nothing reclaims: records of pages without a frame, those whose class anybody ever
     # touches from the front on, the others from the back; what lies between is left over
+    marked: U64s  # [pages / 64, rounded up] or [0] where no action marks pages accessed: those that one marked once
     swap: I64s  # [6]: pages at the front of `out`, at its back, tick up to which touches of them were looked for, pages
     # at the front that wait for a free frame, pages reclaimed and faulted in since the start
 
@@ -124,7 +129,10 @@ class Space(Bundle):
     first: I64s  # [ranges], first page number of the range
     last: I64s  # [ranges], one past its last page number
     base: I64s  # [ranges], frame or logical page of the first page
+    deal: I64s  # [ranges], what a page number plus this is dealt to weighted destinations by: its offset in folios; virtual
+    ptr: I64s  # [targets + 1], where the ranges of each target's process begin; physical: [0, ranges] for all of them
     virtual: Flag  # base is a logical page
+    heads: Flag  # a folio is seen at its first 4 KiB only
     unit: U64  # bytes per core address unit
     shift: U64  # binary logarithm of the bytes of a page (of a folio, where memory consists of larger ones)
 
@@ -149,7 +157,8 @@ RATE, PERIOD, HASH = 0, 1, 2
 class Draws(Bundle):
     """A stream of 32-bit random draws that kernels advance in place."""
 
-    state: U64s  # [8]: kind, number of draws taken, counter key, and the four registers of the kernel's generator
+    state: U64s  # [8]: kind, number of draws taken, counter key, the four registers of the kernel's generator, and whether
+    # it takes one draw for any span
     buffer: U32s  # recorded draws, one unused entry for the other kinds
 
 
@@ -160,8 +169,15 @@ SCHEME = np.dtype(
         "weight_nr", "weight_age", "score", "fail_num", "fail_denom", "max_nr_snapshots",
         "nr_tried", "sz_tried", "nr_applied", "sz_applied", "sz_ops_filter_passed", "qt_exceeds", "nr_snapshots",
         "last_applied", "keep_age", "core_first", "core_last", "core_reject", "ops_first", "ops_last", "ops_reject",
+        "dest_first", "dest_last", "whole_steps", "meets_again", "heads_only", "next_apply", "apply_us", "adjusted",
+        "next_reset",
     )] + [("action", "i8"), ("target", "i8")]
 )  # fmt: skip
+"""``whole_steps``: the walk over folios goes on a folio's size behind where it is, rather than at the folio's end.
+``meets_again``: an operation handles a folio as often as it meets it, rather than to pass over the last one of a pass.
+``heads_only``: a folio is met at its first 4 KiB only. ``next_apply``: the sample at which the scheme is due, every
+``apply_us`` or (0) aggregation. ``adjusted``: whether there is a quota to adjust; ``next_reset``: the jiffy from which on that
+starts a new window, 0 before the first."""
 FUNNEL = np.dtype([(name, "u8") for name in (
     "nr_due", "nr_inactive", "nr_restarted", "sz_matched", "sz_but_size", "sz_but_rate", "sz_but_age", "top_rate",
     "top_age", "sz_dropped", "sz_resident", "sz_there", "sz_young", "sz_first_look", "sz_no_frame", "sz_early_exit",
@@ -177,10 +193,16 @@ sum seen, and the highest age where the rate was right. Bytes of pages that the 
 them that nobody had looked at before; ``sz_no_frame`` left where they were because the target had no free frame.
 """
 NO_SCORE, HOT, COLD, TOP = 0, 1, 2, 3
-STAT, MIGRATE, LRU_PRIO, LRU_DEPRIO, PAGEOUT, EXTERNAL, UNSUPPORTED, MADVISE = 0, 1, 2, 3, 4, 5, 6, 7
+STAT, MIGRATE, LRU_PRIO, LRU_DEPRIO, PAGEOUT, EXTERNAL, UNSUPPORTED, MADVISE, MARK_ACCESSED = 0, 1, 2, 3, 4, 5, 6, 7, 8
 
 FILTER = np.dtype([("type", "i8"), ("matching", "u8"), ("allow", "u8"), ("start", "u8"), ("end", "u8"), ("index", "i8")])
 ADDR, TARGET, ANON, IS_ACTIVE, MEMCG, YOUNG, HUGEPAGE_SIZE, UNMAPPED = 0, 1, 2, 3, 4, 5, 6, 7
+
+AT, SIZE, ACCESSED = 0, 1, 2
+"""In a glance (i64[3]), what a kernel that repeats its last answer remembers: byte address, bytes of the folio, accessed."""
+
+DEST = np.dtype([("node", "i8"), ("weight", "u8")])
+"""A weighted destination: its node's index, -1 where the machine has no such node."""
 
 WINDOW = np.dtype(
     [
@@ -189,19 +211,20 @@ WINDOW = np.dtype(
         ("aggr_us", "u8"),
         ("min_sz", "u8"),
         ("tick", "i8"),
-        ("length", "u8"),
-        ("left", "u8"),
+        ("gone", "u8"),
     ]
 )
+"""``samples``: of an aggregation, the length of a stored moving sum, too; ``gone``: samples since such sums were set last."""
 
 CURSOR = np.dtype(
     [
         ("phase", "i8"), ("target", "i8"), ("next", "i8"), ("n_out", "i8"), ("first_out", "i8"), ("depth", "i8"),
         ("scheme", "i8"), ("n_events", "i8"), ("core_allowed", "i8"), ("start", "u8"), ("end", "u8"), ("nr", "u4"),
-        ("last", "u4"), ("age", "u4"), ("early_exit", "u4"), ("mvsum", "u8"), ("score", "u8"), ("applied", "u8"),
-        ("passed", "u8"), ("elapsed", "u8"),
+        ("last", "u4"), ("age", "u4"), ("sum_bp", "u4"), ("early_exit", "u4"), ("mvsum", "u8"), ("score", "u8"),
+        ("applied", "u8"), ("passed", "u8"), ("elapsed", "u8"), ("size", "u8"),
     ]
 )  # fmt: skip
+"""``size``: before a core filter cut the region; kept where older kernels ask for it."""
 EVENT = np.dtype(
     [
         ("scheme", "i8"),
@@ -224,9 +247,36 @@ class Control(Bundle):
 
     scheme: Annotated[Any, Column(SCHEME)]  # [schemes]
     filter: Annotated[Any, Column(FILTER)]  # [filters], at least one
+    dest: Annotated[Any, Column(DEST)]  # [destinations of all schemes]
     window: Annotated[Any, Column(WINDOW)]  # [1]
     cursor: Annotated[Any, Column(CURSOR)]  # [1]
     event: Annotated[Any, Column(EVENT)]  # [capacity], regions handed to actions since they were last taken
     histogram: U64s  # [100], bytes by score
     funnel: Annotated[Any, Column(FUNNEL)]  # [schemes]
     rejected: U64s  # [filters], bytes that the filter rejected; what no filter lets pass is the last one's of its layer
+
+
+TURN = np.dtype([(name, "i8") for name in (
+    "passed", "tick", "next_aggregation", "next_ops_update", "next_tune", "aggr_samples", "sample_us", "aggr_us",
+    "update_us", "min_nr_regions", "max_nr_regions", "tune_aggrs", "aggregations", "sums_from", "stage", "at", "scheme",
+    "aggregation", "due", "latched", "update", "is_latched", "cuts", "any_tick", "splits_some", "fix_sums", "refits",
+    "watched", "external", "wants", "every", "pending", "lists", "last_ns", "slept_ns", "tick_ns", "need", "in_body",
+)] + [("sz_limit", "u8"), ("min_sz", "u8"), ("limit", "u8")])  # fmt: skip
+"""What a kdamond remembers of its loop: see `turn`.
+
+Samples since the start: ``passed``, ``next_aggregation``, ``next_ops_update``, ``next_tune``, ``sums_from``. ``at``: where the
+loop body goes on, with scheme number ``scheme``; ``aggregation``, ``due``: what this body has to do; ``latched``, ``update``:
+the two times as they were when the body began, or (``is_latched``) when the kdamond fell asleep. Rules of the kernel: ``cuts``,
+``any_tick``, ``splits_some``, ``fix_sums``. What Python wants to see to: ``refits``, ``external``, ``wants``, ``every``,
+``pending``, ``lists``. ``sz_limit``: up to which size regions merge, ``limit``: the same within an application pass.
+"""
+
+
+@bundle
+class Loop(Bundle):
+    """What a kdamond's loop works on beside its controller: see `turn`."""
+
+    turn: Annotated[Any, Column(TURN)]  # [1]
+    side: I64s  # [1], which of the two region arrays is in use
+    split: I64s  # [2], the split code's static variables: last_nr_regions, rotation
+    cuts: U64s  # [3], room for the cuts of one region

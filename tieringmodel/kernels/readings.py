@@ -5,30 +5,29 @@ from __future__ import annotations
 import numpy as np
 
 from ._jit import kernel
-from .scoring import covered_bytes, moving_sum_of, pattern_ok
+from .scoring import covered_bytes, pattern_matches
 
 _U0 = np.uint64(0)
 
 
 @kernel
-def matching_frame_bytes(r, n, scheme, window, space, counts):
+def matching_frame_bytes(r, n, scheme, window, rules, space, counts):
     """Bytes by node of existing frames, occupied or not, in regions that match the pattern (i64[nodes])."""
     counts[:] = 0
     for i in range(n):
-        size = r.end[i] - r.start[i]
-        if pattern_ok(scheme, size, moving_sum_of(r.nr[i], r.last[i], window), np.uint64(r.age[i])):
+        if pattern_matches(r, i, scheme, window, rules):
             from_byte, to_byte = np.int64(r.start[i] * space.unit), np.int64(r.end[i] * space.unit)
             for k in range(space.first.size):
                 counts[k] += covered_bytes(space, k, from_byte, to_byte)
 
 
 @kernel
-def first_frame_bytes(r, n, scheme, window, space, counts):
+def first_frame_bytes(r, n, scheme, window, rules, space, counts):
     """Whole size of every matching region, booked on the node of its first frame (i64[nodes])."""
     counts[:] = 0
     for i in range(n):
         size = r.end[i] - r.start[i]
-        if pattern_ok(scheme, size, moving_sum_of(r.nr[i], r.last[i], window), np.uint64(r.age[i])):
+        if pattern_matches(r, i, scheme, window, rules):
             page = np.int64((r.start[i] * space.unit) >> space.shift)
             for k in range(space.first.size):
                 if space.first[k] <= page < space.last[k]:

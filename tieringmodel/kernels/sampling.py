@@ -9,19 +9,30 @@ import numpy as np
 
 from ._bundle import at_address
 from ._jit import inlined, kernel
-from .access import clear_young, last_cleared, plain_touched, rules_touched, touch_bits, young
+from .access import clear_young, last_cleared, plain_touched, rules_touched, touch_bits, touched, young
 from .draws import COUNTER, KEY, KIND, POS, rand_range
-from .layout import CLASS_MASK, LOW32, SHIFT32, Draws, Regions, Scratch, Space
+from .layout import ACCESSED, AT, CLASS_MASK, LOW32, SHIFT32, SIZE, Draws, Regions, Scratch, Space
 from .random import bits64
 
-_U0, _U1, _U2 = np.uint64(0), np.uint64(1), np.uint64(2)
+_U0, _U1, _U2, _PAGE = np.uint64(0), np.uint64(1), np.uint64(2), np.uint64(4096)
 
 
 @inlined
-def place_at(space, address):
-    """Frame (paddr) or logical page (vaddr) behind a core address, -1 where there is none."""
-    page = np.int64((address * space.unit) >> space.shift)
-    for k in range(space.first.size):
+def ranges_of(space, target):
+    """First and one past the last of the ranges in which a target's addresses lie."""
+    k = target if space.virtual else 0
+    return space.ptr[k], space.ptr[k + 1]
+
+
+@inlined
+def place_at(space, target, address):
+    """Frame (paddr) or logical page (vaddr) behind a target's core address, -1 where there is none."""
+    byte = address * space.unit
+    if space.heads and (byte & ((_U1 << space.shift) - _U1)) >= _PAGE:
+        return np.int64(-1)
+    page = np.int64(byte >> space.shift)
+    first, last = ranges_of(space, target)
+    for k in range(first, last):
         if space.first[k] <= page < space.last[k]:
             return space.base[k] + page - space.first[k]
     return np.int64(-1)
@@ -34,67 +45,77 @@ def frame_of_page(memory, page):
 
 
 @inlined
-def frame_at(space, memory, address):
-    """Frame behind a core address, -1 where there is none."""
-    place = place_at(space, address)
+def frame_of_place(space, memory, place):
+    """Frame behind what `place_at` returned, -1 where there is none."""
     return frame_of_page(memory, place) if space.virtual and place >= 0 else place
 
 
 @inlined
-def plan_draws(r, n, space, scratch):
+def plan_draws(r, ptr, space, scratch):
     """Note what all ticks share: page to place, and which draw of a tick is whose; return the draws per tick."""
     draws, count = _U0, np.int64(0)
-    for i in range(n):
-        start, end = r.start[i], r.end[i]
-        low, high = np.int64((start * space.unit) >> space.shift), np.int64(((end - _U1) * space.unit) >> space.shift)
-        wide, inside = end - start > LOW32, False
-        for k in range(space.first.size):
-            if space.first[k] <= low and high < space.last[k]:
-                scratch.shift[i], inside = space.base[k] - space.first[k], True
-        if wide or not inside:
-            count += 1
-            scratch.special[count] = i
-            scratch.shift[i] = 0
-        scratch.first_draw[i] = draws
-        draws += _U2 if wide else _U1
+    for t in range(ptr.size - 1):
+        from_range, to_range = ranges_of(space, t)
+        for i in range(ptr[t], ptr[t + 1]):
+            start, end = r.start[i], r.end[i]
+            low, high = np.int64((start * space.unit) >> space.shift), np.int64(((end - _U1) * space.unit) >> space.shift)
+            wide, inside = end - start > LOW32, False
+            for k in range(from_range, to_range):
+                if space.first[k] <= low and high < space.last[k]:
+                    scratch.shift[i], inside = space.base[k] - space.first[k], True
+            if wide or not inside or space.heads:
+                count += 1
+                scratch.special[count] = i
+                scratch.shift[i] = 0
+            scratch.first_draw[i] = draws
+            draws += _U2 if wide else _U1
     scratch.special[0] = count
     return draws
 
 
 @inlined
-def draw_places(r, n, space, memory, rng, draws, scratch):
+def draw_places(r, ptr, space, rng, draws, scratch):
     """Draw an address per region. Counter-based draws need no order: one vector loop, then the special regions."""
     if rng.state[KIND] != COUNTER:
-        for i in range(n):
-            scratch.place[i] = place_at(space, rand_range(rng, r.start[i], r.end[i]))
-    else:
-        key, position = rng.state[KEY], rng.state[POS]
-        for i in range(n):
-            bits = bits64(key, position + scratch.first_draw[i]) >> SHIFT32
-            address = r.start[i] + ((bits * (r.end[i] - r.start[i])) >> SHIFT32)
-            scratch.place[i] = np.int64((address * space.unit) >> space.shift) + scratch.shift[i]
-        for k in range(1, scratch.special[0] + 1):
-            i = scratch.special[k]
-            rng.state[POS] = position + scratch.first_draw[i]
-            scratch.place[i] = place_at(space, rand_range(rng, r.start[i], r.end[i]))
-        rng.state[POS] = position + draws
+        for t in range(ptr.size - 1):
+            for i in range(ptr[t], ptr[t + 1]):
+                scratch.place[i] = place_at(space, t, rand_range(rng, r.start[i], r.end[i]))
+        return
+    key, position = rng.state[KEY], rng.state[POS]
+    for i in range(ptr[ptr.size - 1]):
+        bits = bits64(key, position + scratch.first_draw[i]) >> SHIFT32
+        address = r.start[i] + ((bits * (r.end[i] - r.start[i])) >> SHIFT32)
+        scratch.place[i] = np.int64((address * space.unit) >> space.shift) + scratch.shift[i]
+    t = 0
+    for k in range(1, scratch.special[0] + 1):
+        i = scratch.special[k]
+        while i >= ptr[t + 1]:
+            t += 1
+        rng.state[POS] = position + scratch.first_draw[i]
+        scratch.place[i] = place_at(space, t, rand_range(rng, r.start[i], r.end[i]))
+    rng.state[POS] = position + draws
+
+
+@inlined
+def draw_frames(r, ptr, space, memory, rng, draws, scratch):
+    """Do the same as `draw_places` and look up the frames of logical pages."""
+    draw_places(r, ptr, space, rng, draws, scratch)
     if space.virtual:
-        for i in range(n):
-            place = scratch.place[i]
-            scratch.place[i] = frame_of_page(memory, place) if place >= 0 else np.int64(-1)
+        for i in range(ptr[ptr.size - 1]):
+            scratch.place[i] = frame_of_place(space, memory, scratch.place[i])
 
 
 @kernel
-def sample_plain(r, n, after, until, space, memory, access, rng, scratch):
+def sample_plain(r, ptr, after, until, space, memory, access, rng, scratch):
     """Prepare and check once per entry of (`after`, `until`] for n regions, while every class has one rate.
 
     For one context that nobody disturbs between prepare and check: the page is accessed iff it was touched in the
     tick's window. One pass over the regions per step: the loads overlap, and steps that only calculate use vector
     units (a loop that both stores and looks up a table would not: the compiler cannot tell the two apart).
     """
-    draws = plan_draws(r, n, space, scratch)
+    draws, n = plan_draws(r, ptr, space, scratch), ptr[ptr.size - 1]
     for k in range(after.size):
-        draw_places(r, n, space, memory, rng, draws, scratch)
+        draw_frames(r, ptr, space, memory, rng, draws, scratch)
         for i in range(n):
             record = memory.rec[scratch.place[i]] if scratch.place[i] >= 0 else _U0
             page = record & LOW32 != _U0
@@ -109,11 +130,11 @@ def sample_plain(r, n, after, until, space, memory, access, rng, scratch):
 
 
 @kernel
-def sample_rules(r, n, after, until, space, memory, access, rng, scratch):
+def sample_rules(r, ptr, after, until, space, memory, access, rng, scratch):
     """Do the same as `sample_plain` for any rules."""
-    draws = plan_draws(r, n, space, scratch)
+    draws, n = plan_draws(r, ptr, space, scratch), ptr[ptr.size - 1]
     for k in range(after.size):
-        draw_places(r, n, space, memory, rng, draws, scratch)
+        draw_frames(r, ptr, space, memory, rng, draws, scratch)
         for i in range(n):
             record = memory.rec[scratch.place[i]] if scratch.place[i] >= 0 else _U0
             cls = np.int64((record >> SHIFT32) & CLASS_MASK)
@@ -130,23 +151,23 @@ def clear_sampled(memory, frame, now):
 
 
 @inlined
-def count_accessed(r, n, now, memory, access, frames):
-    """``young``: count the regions whose sampled frame now holds a page with its accessed state set."""
+def count_accessed(r, n, now, space, memory, access, places):
+    """``young``: count the regions at whose sampled place there is now a page with its accessed state set."""
     for i in range(n):
-        frame = frames[i]
+        frame = frame_of_place(space, memory, places[i])
         if frame >= 0 and young(access, memory, frame, now):
             r.nr[i] += np.uint32(1)
 
 
 @inlined
-def count_plain(r, n, before, now, memory, access, scratch):
-    """Do the same as `count_accessed` while every class has one rate, for frames that were prepared at tick `before`.
+def count_plain(r, n, before, now, space, memory, access, scratch):
+    """Do the same as `count_accessed` while every class has one rate, for places that were prepared at tick `before`.
 
-    First what each frame's page is and when its state was last cleared, then tick by tick a loop that only calculates. Only
+    First what each place's page is and when its state was last cleared, then tick by tick a loop that only calculates. Only
     a page that came to its frame later can have been cleared before `before`.
     """
     for i in range(n):
-        frame = scratch.place[i]
+        frame = frame_of_place(space, memory, scratch.place[i])
         record = memory.rec[frame] if frame >= 0 else _U0
         scratch.record[i] = record & LOW32
         scratch.limit[i] = _U0
@@ -171,41 +192,100 @@ def count_plain(r, n, before, now, memory, access, scratch):
 
 
 @kernel
-def prepare_checks(r, n, now, space, memory, rng, frames):
-    """``mkold``: draw a sampling address per region and clear the accessed state of the page found there."""
-    for i in range(n):
-        frames[i] = frame_at(space, memory, rand_range(rng, r.start[i], r.end[i]))
-        clear_sampled(memory, frames[i], now)
+def prepare_checks(r, ptr, now, space, memory, rng, places, by_address):
+    """``mkold``: draw a sampling address per region and clear the accessed state of the page found there.
+
+    `places` (i64[regions]) receives what `place_at` says, or the addresses themselves where mappings can change before the
+    check.
+    """
+    for t in range(ptr.size - 1):
+        for i in range(ptr[t], ptr[t + 1]):
+            address = rand_range(rng, r.start[i], r.end[i])
+            place = place_at(space, t, address)
+            places[i] = np.int64(address) if by_address else place
+            clear_sampled(memory, frame_of_place(space, memory, place), now)
 
 
 @kernel
-def check_accesses(r, n, now, memory, access, frames):
-    """`count_accessed` for one tick of one context."""
-    count_accessed(r, n, now, memory, access, frames)
+def check_accesses(r, ptr, now, space, memory, access, places, by_address):
+    """`count_accessed` for one tick of one context; an address is looked up again, as it is mapped now."""
+    if by_address:
+        for t in range(ptr.size - 1):
+            for i in range(ptr[t], ptr[t + 1]):
+                places[i] = place_at(space, t, np.uint64(places[i]))
+    count_accessed(r, ptr[ptr.size - 1], now, space, memory, access, places)
+
+
+@inlined
+def same_folio(byte, glance):
+    """Tell whether an address lies in the folio that was looked at last."""
+    size = np.uint64(glance[SIZE])
+    return byte // size == np.uint64(glance[AT]) // size
+
+
+@inlined
+def note_glance(glance, byte, space, frame, accessed, memory):
+    """Remember what was seen at an address. Where there is no folio the size of the last one stays."""
+    glance[AT], glance[ACCESSED] = np.int64(byte), np.int64(accessed)
+    if frame >= 0 and memory.rec[frame] & LOW32 != _U0:
+        glance[SIZE] = np.int64(1) << np.int64(space.shift)
+
+
+@kernel
+def sample_reusing(r, ptr, after, until, space, memory, access, rng, glance):
+    """Do the same as `sample_rules` where a check repeats the last answer for an address in the folio that it looked at last.
+
+    Linux 6.12 to 7.2. `glance` is one memory for all regions, contexts and ticks; of virtual addresses, within a target.
+    """
+    for k in range(after.size):
+        for t in range(ptr.size - 1):
+            for i in range(ptr[t], ptr[t + 1]):
+                address = rand_range(rng, r.start[i], r.end[i])
+                byte = address * space.unit
+                if (space.virtual and i == ptr[t]) or not same_folio(byte, glance):
+                    frame = frame_of_place(space, memory, place_at(space, t, address))
+                    accessed = frame >= 0 and touched(access, memory.rec[frame], after[k], until[k])
+                    note_glance(glance, byte, space, frame, accessed, memory)
+                r.nr[i] += np.uint32(glance[ACCESSED])
+
+
+@kernel
+def check_reusing(r, ptr, now, space, memory, access, addresses, glance):
+    """Do the same as `check_accesses` for kernels that repeat the last answer: see `sample_reusing`."""
+    for t in range(ptr.size - 1):
+        for i in range(ptr[t], ptr[t + 1]):
+            address = np.uint64(addresses[i])
+            byte = address * space.unit
+            if (space.virtual and i == ptr[t]) or not same_folio(byte, glance):
+                frame = frame_of_place(space, memory, place_at(space, t, address))
+                accessed = frame >= 0 and young(access, memory, frame, now)
+                note_glance(glance, byte, space, frame, accessed, memory)
+            r.nr[i] += np.uint32(glance[ACCESSED])
 
 
 _regions, _space, _draws, _scratch = (at_address(cls) for cls in (Regions, Space, Draws, Scratch))
 
 
 @kernel
-def check_in_turn(contexts, counts, before, which, ticks, memory, access):
+def check_in_turn(contexts, targets, before, which, ticks, memory, access):
     """Check and prepare again, tick by tick in the order given, contexts that clear each other's accessed states.
 
-    Row i of `contexts` (see `addresses`) holds the regions, the space, the draws and the scratch of a context with
-    ``counts[i]`` regions, whose frames, prepared at tick ``before[i]``, are in ``scratch.place``. Context ``which[k]`` wakes
-    at tick ``ticks[k]``.
+    Row i of `contexts` (see `addresses`) holds the regions, the space, the draws and the scratch of a context whose regions
+    by target row i of `targets` divides as `RegionSet.ptr` does, filled up with its last entry; their places, prepared at
+    tick ``before[i]``, are in ``scratch.place``. Context ``which[k]`` wakes at tick ``ticks[k]``.
     """
-    draws = np.zeros(counts.size, np.uint64)
-    for i in range(counts.size):
-        draws[i] = plan_draws(_regions(contexts[i, 0]), counts[i], _space(contexts[i, 1]), _scratch(contexts[i, 3]))
+    draws = np.zeros(before.size, np.uint64)
+    for i in range(before.size):
+        draws[i] = plan_draws(_regions(contexts[i, 0]), targets[i], _space(contexts[i, 1]), _scratch(contexts[i, 3]))
     for k in range(which.size):
         i, now = which[k], ticks[k]
-        r, n, scratch = _regions(contexts[i, 0]), counts[i], _scratch(contexts[i, 3])
+        ptr, space = targets[i], _space(contexts[i, 1])
+        r, n, scratch = _regions(contexts[i, 0]), ptr[ptr.size - 1], _scratch(contexts[i, 3])
         if access.plain:
-            count_plain(r, n, before[i], now, memory, access, scratch)
+            count_plain(r, n, before[i], now, space, memory, access, scratch)
         else:
-            count_accessed(r, n, now, memory, access, scratch.place)
+            count_accessed(r, n, now, space, memory, access, scratch.place)
         before[i] = now
-        draw_places(r, n, _space(contexts[i, 1]), memory, _draws(contexts[i, 2]), draws[i], scratch)
+        draw_places(r, ptr, space, _draws(contexts[i, 2]), draws[i], scratch)
         for j in range(n):
-            clear_sampled(memory, scratch.place[j], now)
+            clear_sampled(memory, frame_of_place(space, memory, scratch.place[j]), now)

@@ -8,11 +8,12 @@ from ._jit import inlined, kernel
 from .bits import clz, count_range
 from .integer import mult_frac
 from .layout import ADDR, COLD, HOT
-from .regions import align_down
+from .regions import align_down, stored_bp
 
 _U0, _U1, _U10000 = np.uint64(0), np.uint64(1), np.uint64(10_000)
 _U99, _U100 = np.uint64(99), np.uint64(100)
 _MASK32 = np.uint64(0xFFFFFFFF)
+_HALF = np.int64(2**31)
 
 
 @inlined
@@ -24,16 +25,21 @@ def mvsum(nr, last, left_bp):
 
 
 @inlined
-def moving_sum_of(nr, last, window):
-    """The moving sum that schemes see: on demand (7.3), or the running value that kernels up to 7.1 stored.
+def moving_sum_of(cur, window, rules):
+    """The moving sum that schemes see of the current region: on demand (7.3), or the stored one."""
+    if rules is not None:
+        if rules.stored_sum:
+            return stored_bp(cur.nr, cur.last, cur.sum_bp, window) // _U10000
+    return mvsum(cur.nr, cur.last, window.left_bp)
 
-    The stored value starts a window at the last count and loses a length-th of it per sample, in bp and truncated.
-    """
-    if window.length == _U0:
-        return mvsum(nr, last, window.left_bp)
-    start = np.uint64(last) * _U10000
-    gone = (window.length - window.left) * (start // window.length)
-    return ((start - gone + np.uint64(nr) * _U10000) & _MASK32) // _U10000
+
+@inlined
+def moving_sum_at(r, i, window, rules):
+    """The moving sum that schemes see of entry i."""
+    if rules is not None:
+        if rules.stored_sum:
+            return stored_bp(r.nr[i], r.last[i], r.sum_bp[i], window) // _U10000
+    return mvsum(r.nr[i], r.last[i], window.left_bp)
 
 
 @inlined
@@ -55,12 +61,27 @@ def hot_score(moving_sum, age, samples, aggr_us, weight_nr, weight_age):
     total = (weight_nr + weight_age) & _MASK32
     if total != _U0:
         score = score // total
-    return min(score * _U99 // _U100, _U99)
+    return bounded_score(score)
 
 
 @inlined
-def region_score(scheme, moving_sum, age, window):
-    """Score of a region for a scheme's action: hot, cold (99 - hot), or 99 where the operations set has no opinion."""
+def bounded_score(score):
+    """Scale a subscore to 0 … 99 as the kernel does, in signed 32 bits: weights whose sum is near a multiple of 2^32 wrap."""
+    signed = np.int64(score) - np.int64((score >> np.uint64(31)) << np.uint64(32))
+    product = np.uint64(signed * 99 + _HALF) & _MASK32
+    scaled = (np.int64(product) - _HALF) // 100
+    return np.uint64(min(max(scaled, np.int64(0)), np.int64(99)))
+
+
+@inlined
+def region_score(scheme, moving_sum, nr, age, window, rules):
+    """Score of a region for a scheme's action: hot, cold (99 - hot), or 99 where the operations set has no opinion.
+
+    Older kernels score by the running window's count.
+    """
+    if rules is not None:
+        if not rules.score_mvsum:
+            moving_sum = np.uint64(nr)
     if scheme.score == HOT or scheme.score == COLD:
         hot = hot_score(moving_sum, age, window.samples, window.aggr_us, scheme.weight_nr, scheme.weight_age)
         return hot if scheme.score == HOT else _U99 - hot
@@ -78,17 +99,25 @@ def pattern_ok(scheme, size, moving_sum, age):
 
 
 @inlined
-def push_right(cur, stack, size):
+def pattern_matches(r, i, scheme, window, rules):
+    """Whether entry i matches the access pattern."""
+    return pattern_ok(scheme, r.end[i] - r.start[i], moving_sum_at(r, i, window, rules), np.uint64(r.age[i]))
+
+
+@inlined
+def push_right(cur, stack, size, rules):
     """Cut the current region after `size` bytes; the right part is visited next."""
     k = cur.depth
     stack.start[k], stack.end[k] = cur.start + size, cur.end
     stack.nr[k], stack.last[k], stack.age[k] = cur.nr, cur.last, cur.age
+    if rules is not None:
+        stack.sum_bp[k] = cur.sum_bp
     cur.end = cur.start + size
     cur.depth = k + 1
 
 
 @inlined
-def core_drops(cur, scheme, filters, stack, min_sz):
+def core_drops(cur, scheme, filters, stack, min_sz, rules):
     """Which core filter drops the current region, -1 = none. An address filter cuts regions that straddle its borders.
 
     What no filter lets pass is dropped by the last one.
@@ -103,10 +132,10 @@ def core_drops(cur, scheme, filters, stack, min_sz):
             elif cur.end <= start or end <= cur.start:
                 inside = False
             elif cur.start < start:
-                push_right(cur, stack, start - cur.start)
+                push_right(cur, stack, start - cur.start, rules)
                 inside = False
             else:
-                push_right(cur, stack, end - cur.start)
+                push_right(cur, stack, end - cur.start, rules)
                 inside = True
         else:
             inside = f.index == cur.target
@@ -117,25 +146,39 @@ def core_drops(cur, scheme, filters, stack, min_sz):
 
 
 @inlined
-def fetch(cur, r, i):
+def fetch(cur, r, i, rules):
     """Make region i the current one."""
     cur.start, cur.end = r.start[i], r.end[i]
     cur.nr, cur.last, cur.age = r.nr[i], r.last[i], r.age[i]
+    if rules is not None:
+        cur.sum_bp = r.sum_bp[i]
 
 
 @inlined
-def store(cur, out, n):
+def store(cur, out, n, rules):
     """Write the current region to entry n."""
     out.start[n], out.end[n] = cur.start, cur.end
     out.nr[n], out.last[n], out.age[n] = cur.nr, cur.last, cur.age
+    if rules is not None:
+        out.sum_bp[n] = cur.sum_bp
+
+
+@inlined
+def is_scored(cur, scheme, filters, stack, min_sz, rules):
+    """Whether a region that matches the pattern counts for the threshold: up to 7.0 whatever core filters say."""
+    if rules is not None:
+        if not rules.histogram_core_filters:
+            return True
+    return core_drops(cur, scheme, filters, stack, min_sz, rules) < 0
 
 
 @kernel
-def score_histogram(control, scheme_index, r, ptr, out, out_ptr, stack):
+def score_histogram(control, scheme_index, r, ptr, out, out_ptr, stack, rules):
     """Bytes by score over regions that match the pattern and pass the core filters; returns ``min_score``.
 
     Writes the regions, cut where an address filter cuts them, to `out`. The threshold is the highest score at which the
-    regions scoring at least that much fill the effective quota (part 2 of ``damos_adjust_quota``).
+    regions scoring at least that much fill the effective quota (part 2 of ``damos_adjust_quota``). `rules` is an `Older` or
+    None.
     """
     cur, window = control.cursor[0], control.window[0]
     scheme, filters, histogram = control.scheme[scheme_index], control.filter, control.histogram
@@ -146,23 +189,22 @@ def score_histogram(control, scheme_index, r, ptr, out, out_ptr, stack):
     for t in range(ptr.size - 1):
         cur.target = t
         for i in range(ptr[t], ptr[t + 1]):
-            fetch(cur, r, i)
+            fetch(cur, r, i, rules)
             cur.depth = 0
             while True:
-                moving_sum = moving_sum_of(cur.nr, cur.last, window)
-                if (
-                    pattern_ok(scheme, cur.end - cur.start, moving_sum, np.uint64(cur.age))
-                    and core_drops(cur, scheme, filters, stack, window.min_sz) < 0
+                moving_sum = moving_sum_of(cur, window, rules)
+                if pattern_ok(scheme, cur.end - cur.start, moving_sum, np.uint64(cur.age)) and is_scored(
+                    cur, scheme, filters, stack, window.min_sz, rules
                 ):
-                    score = region_score(scheme, moving_sum, cur.age, window)
+                    score = region_score(scheme, moving_sum, cur.nr, cur.age, window, rules)
                     histogram[np.int64(score)] += cur.end - cur.start
                     top = max(top, score)
-                store(cur, out, n)
+                store(cur, out, n, rules)
                 n += 1
                 if cur.depth == 0:
                     break
                 cur.depth -= 1
-                fetch(cur, stack, cur.depth)
+                fetch(cur, stack, cur.depth, rules)
         out_ptr[t + 1] = n
     score, total = top, _U0
     while True:
@@ -173,7 +215,7 @@ def score_histogram(control, scheme_index, r, ptr, out, out_ptr, stack):
 
 
 @kernel
-def eligible_bytes(r, n, scheme, window, space, memory, counts):
+def eligible_bytes(r, n, scheme, window, rules, space, memory, counts):
     """LRU bytes of each node in regions that match the pattern (``node_eligible_mem_bp`` looks at nothing else).
 
     `counts` (i64[nodes]) receives bytes; a page that a region covers in part counts with the covered bytes.
@@ -181,18 +223,16 @@ def eligible_bytes(r, n, scheme, window, space, memory, counts):
     counts[:] = 0
     start, end = _U0, _U0
     for i in range(n):
-        size = r.end[i] - r.start[i]
-        if pattern_ok(scheme, size, moving_sum_of(r.nr[i], r.last[i], window), np.uint64(r.age[i])):
+        if pattern_matches(r, i, scheme, window, rules):
             start, end = joined(counts, memory, space, start, end, r.start[i], r.end[i])
     add_resident(counts, memory, space, start, end)
 
 
 @kernel
-def matching_regions(r, n, scheme, window, out):
+def matching_regions(r, n, scheme, window, rules, out):
     """Tell which of n regions match the pattern (bool[n])."""
     for i in range(n):
-        size = r.end[i] - r.start[i]
-        out[i] = pattern_ok(scheme, size, moving_sum_of(r.nr[i], r.last[i], window), np.uint64(r.age[i]))
+        out[i] = pattern_matches(r, i, scheme, window, rules)
 
 
 @inlined

@@ -74,7 +74,8 @@ class SchemeFacts:
         attrs, times = self.context.attrs, self.context.aggr_times_us
         ticks = max((self.scheme.apply_interval_us or attrs.aggr_us) // attrs.sample_us, 1)
         nominal = attrs.aggr_us // attrs.sample_us * attrs.sample_us
-        return ticks * attrs.sample_us * (times[-1] / len(times) / nominal if times else 1.0)
+        tick_us = self.shared.scenario.machine.slept_ns(attrs.sample_us, self.shared.scenario.kernel.rules) / 1000
+        return ticks * tick_us * (times[-1] / len(times) / nominal if times else 1.0)
 
     @cached_property
     def clock(self) -> ApplyClock:
@@ -391,6 +392,7 @@ def in_base_pages(scenario: Scenario) -> Scenario:
         machine=scenario.machine.replace(nodes=nodes, folio_bytes=PAGE_SZ),
         workload=workload.replace(n_pages=workload.n_pages * n, **ranges),
         events=(),
+        commits=(),
     )
 
 

@@ -74,6 +74,12 @@ class PhysicalMemory:
         Start from what was kept of this very layout; `page_class` is not looked at.
     reclaims : bool
         Make room for pages without a frame (8 bytes a page); needs `track_young`.
+    anywhere : bool
+        Migration to a full node takes a frame of another one, even of the page's own.
+    heads : bool
+        A folio is seen at its first 4 KiB only.
+    marks : bool
+        Make room for a mark on each page (a bit a page).
 
     Attributes
     ----------
@@ -107,16 +113,20 @@ class PhysicalMemory:
         keep_frame_of: bool = True,
         kept: Kept | None = None,
         reclaims: bool = False,
+        *,
+        anywhere: bool = False,
+        heads: bool = False,
+        marks: bool = False,
     ) -> None:
         self.machine = machine
-        self.page_bytes = machine.folio_bytes
+        self.page_bytes, self.heads = machine.folio_bytes, heads
         self.nids = np.array([n.nid for n in machine.nodes], np.int64)
         cache = [n.cache_bytes // self.page_bytes for n in machine.nodes]
         self.workload_pages = workload.n_pages
         self.n_pages = workload.n_pages + sum(cache)
         if kept is None:
             assert page_class is not None
-            self.arrays = self._empty(track_young, n_classes, log_moves, keep_frame_of, reclaims)
+            self.arrays = self._empty(track_young, n_classes, log_moves, keep_frame_of, reclaims, marks)
             self.offline = [np.zeros(0, np.int64) for _ in machine.nodes]
             self._populate(workload, page_class, cache)
             for i, node in enumerate(machine.nodes):
@@ -126,6 +136,7 @@ class PhysicalMemory:
             self.arrays, self.offline = kept.restored(log_moves), list(kept.offline)
         nodes, clock = self.arrays.node, self.arrays.clock
         nodes["try_all"] = machine.on_full == "try_all"
+        nodes["anywhere"] = anywhere
         nodes["key"] = [mixed(seed ^ (i + 1)) for i in range(len(nodes))]
         clock[COST], clock[JIFFY] = machine.migrate_ns_per_page, 1_000_000_000 // machine.hz
         self.space = self.space_for(1)
@@ -135,7 +146,9 @@ class PhysicalMemory:
             held = [n.percpu_pages for n in machine.nodes]
             self.page_lists = PageLists(self.arrays, held, machine.percpu_lists, seed, machine.percpu_roams)
 
-    def _empty(self, track_young: bool, n_classes: int, log_moves: int, keep_frame_of: bool, reclaims: bool) -> Memory:
+    def _empty(
+        self, track_young: bool, n_classes: int, log_moves: int, keep_frame_of: bool, reclaims: bool, marks: bool
+    ) -> Memory:
         assert track_young or not reclaims, "reclaim rejects young pages, so their state must be known"
         machine = self.machine
         sizes = np.array([n.sz_bytes // self.page_bytes for n in machine.nodes], np.int64)
@@ -169,6 +182,7 @@ class PhysicalMemory:
             dirty=np.zeros(-(-n_frames >> PART_SHIFT), np.uint8),
             dirty_pages=np.zeros(-(-pages_written >> PART_SHIFT), np.uint8),
             out=np.zeros(self.n_pages if reclaims else 0, np.uint64),
+            marked=np.zeros(-(-self.n_pages // 64) if marks else 0, np.uint64),
             swap=np.zeros(6, np.int64),
         )
 
@@ -256,7 +270,10 @@ class PhysicalMemory:
     def space_for(self, addr_unit: int) -> Space:
         """Return the paddr address space for core addresses of `addr_unit` bytes."""
         m = self.arrays
-        return Space(m.pfn, m.pfn + m.frames, m.base, False, np.uint64(addr_unit), self.shift)
+        whole = np.array([0, m.base.size], np.int64)
+        return Space(
+            m.pfn, m.pfn + m.frames, m.base, np.zeros_like(m.base), whole, False, self.heads, np.uint64(addr_unit), self.shift
+        )
 
     @property
     def shift(self) -> np.uint64:

@@ -59,6 +59,7 @@ class Kept:
         for name in _WHOLE:
             getattr(self.arrays, name)[:] = self._copies[name]
         self.arrays.out[:] = 0  # before a run every page has a frame
+        self.arrays.marked[:] = 0
         self.arrays.dirty[:] = 0
         self.arrays.dirty_pages[:] = 0
         self.arrays = replace(self.arrays, log=np.zeros(log_moves, np.uint64))

@@ -12,6 +12,8 @@ import numpy as np
 import numpy.typing as npt
 
 from ..errors import InputError
+from ..scenario import Scenario
+from ..scenario.numbering import numbered
 from ..verdicts.row import NOT_IN_KERNEL
 from .roles import BASELINE, listed, role_of, short
 
@@ -75,20 +77,45 @@ def scenario(ds: xr.Dataset) -> dict[str, Any]:
 
 
 def context(ds: xr.Dataset, index: int) -> dict[str, Any]:
-    """Return one context of the scenario; empty if it is unknown."""
+    """Return one context of the scenario as it is at the start; empty if it is unknown."""
     contexts = scenario(ds).get("contexts", [])
     return contexts[index] if index < len(contexts) else {}
 
 
+def stages(ds: xr.Dataset) -> list[tuple[float, Scenario]]:
+    """Return (seconds, scenario from then on) for the start and all that changes in a run; nothing if it is unknown."""
+    try:
+        given = Scenario.from_json(str(ds.attrs.get("scenario", "")), stored=True)
+    except InputError:
+        return []
+    return [(0.0, given), *((at_us * 1e-6, now) for at_us, now in given.stages())]
+
+
 def schemes(ds: xr.Dataset) -> list[str]:
-    """Return a name for every scheme of a run: its number, its action and where it moves pages to."""
-    known = [s for c in scenario(ds).get("contexts", []) for s in c.get("schemes", [])]
+    """Return a name for every scheme of a run: its number, its action, where it moves pages to, and when it is there."""
     actions = ds["scheme_action"].values if "scheme_action" in ds else np.full(ds.sizes["scheme"], "")
+    places = _places(ds)
     out = []
-    for k, of_scheme in zip(ds["scheme"].values, np.atleast_2d(actions).T, strict=True):
+    for k, of_scheme in zip(ds["scheme"].values.tolist(), np.atleast_2d(actions).T, strict=True):
         action = ", then ".join(str(action) for action, _ in groupby(of_scheme))
-        nid = known[int(k)].get("target_nid") if int(k) < len(known) else None
-        out.append(f"{int(k)}: {action}" + (f" to node {nid}" if nid is not None else ""))
+        out.append(f"{k}: {action}{places.get(k, '')}")
+    return out
+
+
+def _places(ds: xr.Dataset) -> dict[int, str]:
+    """Return in words the nodes that each scheme moves pages to, and when it comes and goes, by number."""
+    known = stages(ds)
+    if not known:
+        return {}
+    numbers, end_s = numbered(known[0][1]), float(ds["time"].values[-1])
+    out = {}
+    for k in range(len(numbers.schemes)):
+        since_s, until_s = numbers.span_s(k)
+        course = [s.target_nid for stage, s in numbers.scheme_over_time(k) if numbers.since_s(stage) <= max(end_s, since_s)]
+        nodes = [nid for nid, _ in groupby(course)]
+        text = " " + ", then ".join(f"to node {nid}" if nid >= 0 else "to no node" for nid in nodes) if max(nodes) >= 0 else ""
+        text += f" from {since_s:g} s" if since_s else ""
+        out[k] = text + (f" until {until_s:g} s" if until_s <= end_s else "")
     return out
 
 

@@ -23,7 +23,7 @@ OCCUPANCY_SHEET = Sheet(3.4)
 
 
 def esz(ds: xr.Dataset, *, ax: Any = None) -> npt.NDArray[Any]:
-    """Draw every scheme's effective quota and, below it, the score that steers it.
+    """Draw every scheme's effective quota and, below it, the score that steers it, while the scheme is there.
 
     Parameters
     ----------
@@ -54,6 +54,8 @@ def esz(ds: xr.Dataset, *, ax: Any = None) -> npt.NDArray[Any]:
     time, quota, score = numbers(ds, "time"), numbers(ds, "esz_bytes"), numbers(ds, "score")
     if "resets" in ds:
         score = np.where(numbers(ds, "resets") > 0, score, np.nan)
+    there = ds["active"].values if "active" in ds else np.full(quota.shape, True)
+    quota, score = np.where(there, quota, np.nan), np.where(there, score, np.nan)
     labels, colours = schemes(ds), series_colours(ds.sizes["scheme"])
     dress(upper, "", "Effective quota [bytes]")
     dress(lower, TIME, "Score [bp of the goal]")
@@ -66,8 +68,9 @@ def esz(ds: xr.Dataset, *, ax: Any = None) -> npt.NDArray[Any]:
         ends = []
         for k, colour in enumerate(colours):
             panel.plot(time, values[:, k], color=colour, linewidth=1.0, drawstyle="steps-post", label=labels[k])
-            if np.isfinite(values[-1, k]):
-                ends.append((float(time[-1]), float(values[-1, k]), labels[k], colour))
+            known = np.flatnonzero(np.isfinite(values[:, k]))
+            if known.size:
+                ends.append((float(time[-1]), float(values[known[-1], k]), labels[k], colour))
         panel.set_ylim(bottom=0)
         if panel is lower:
             ends.append((float(time[-1]), 10_000.0, "goal reached", GREY))
@@ -80,7 +83,7 @@ def _quota_scale(ax: Axes, quota: npt.NDArray[np.float64]) -> None:
     """Scale and label an axis of bytes; logarithmic from one page on where quotas differ by orders of magnitude."""
     from matplotlib.ticker import NullLocator
 
-    positive, highest = quota[quota > 0], float(quota.max(initial=PAGE_SZ))
+    positive, highest = quota[quota > 0], float(np.nanmax(quota, initial=PAGE_SZ))
     # CONSIST starts at one byte; without a cap TEMPORAL asks for 2**64 / 10000.
     if positive.size and highest > 100 * positive.min():
         ax.set_yscale("symlog", linthresh=PAGE_SZ)
@@ -95,7 +98,8 @@ def _quota_scale(ax: Axes, quota: npt.NDArray[np.float64]) -> None:
 
 
 def _open_message(quota: npt.NDArray[np.float64]) -> str:
-    shares = [f"scheme {k} in {100 * float(column.mean()):.0f} %" for k, column in enumerate((quota >= PAGE_SZ).T)]
+    known = ((k, column[~np.isnan(column)]) for k, column in enumerate(quota.T))
+    shares = [f"scheme {k} in {100 * float((column >= PAGE_SZ).mean()):.0f} %" for k, column in known if column.size]
     return f"Quotas of a page or more: {listed(shares, 6)} of the records" if shares else "There is no scheme"
 
 

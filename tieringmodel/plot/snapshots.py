@@ -90,20 +90,30 @@ def regions_of(ds: xr.Dataset, context: int) -> Ragged:
         raise InputError("context", f"{context} has no region snapshot", remedy)
     rows = np.repeat(mine, count)
     number = np.repeat(np.cumsum(mine) - 1, count)[rows]
-    # A core address is a physical one divided by the context's addr_unit.
-    unit = float(reading.context(ds, context).get("addr_unit", 1))
+    time = np.asarray(ds["snapshot_time"].values, np.float64)[mine]
+    unit = _units(ds, context, time)[number]
     start, end, value = (ds[f"region_{k}"].values[rows].astype(np.float64) for k in ("start", "end", "nr_accesses"))
-    return Ragged(number, start * unit, end * unit, value, np.asarray(ds["snapshot_time"].values, np.float64)[mine])
+    return Ragged(number, start * unit, end * unit, value, time)
+
+
+def _units(ds: xr.Dataset, context: int, time: Floats) -> Floats:
+    """Return by how much core addresses are smaller than physical ones, by snapshot: the context's addr_unit."""
+    unit = np.full(time.size, float(reading.context(ds, context).get("addr_unit", 1)))
+    for at_s, now in reading.stages(ds)[1:]:
+        for watched in now.contexts[context : context + 1]:
+            # It is taken over after the merging that a snapshot shows.
+            unit[time > at_s + watched.attrs.sample_us * 1e-6] = watched.addr_unit
+    return unit
 
 
 def most_accesses(ds: xr.Dataset, regions: Ragged, context: int) -> float:
     """Return the number of samples per aggregation, the most accesses a region can have."""
     if "samples_per_aggr" in ds.attrs:
         return float(ds.attrs["samples_per_aggr"])
-    watched = reading.context(ds, context)
+    known = ((at_s, now.contexts[context : context + 1]) for at_s, now in reading.stages(ds))
+    watched = [c.attrs for at_s, contexts in known if at_s <= regions.time[-1] for c in contexts]
     if watched:
-        attrs = watched.get("attrs", {})
-        return max(1.0, float(attrs.get("aggr_us", 100_000) // attrs.get("sample_us", 5_000)))
+        return max(1.0, *(float(attrs.aggr_us // attrs.sample_us) for attrs in watched))
     return max(1.0, float(regions.value.max()))
 
 

@@ -73,12 +73,16 @@ def first_length(scenario: Scenario) -> tuple[float, str]:
     -------
     float
         Three times the settling that lint and the lumped loop expect, at least 30 s and ten windows, so long after the
-        last event and the last change of the workload, too.
+        last event or commit and the last change of the workload, too.
     str
         Which of these it is.
     """
     ticks = {t for g in scenario.workload.groups for t in (g.start_tick, g.end_tick) if 0 < t < NEVER}
-    events_s = max((e.at_us * 1e-6 for e in scenario.events), default=0.0)
+    times_us = {
+        what: max((c.at_us for c in of), default=0) for what, of in (("event", scenario.events), ("commit", scenario.commits))
+    }
+    changed = max(times_us, key=lambda what: times_us[what])
+    changed_s = times_us[changed] * 1e-6
     phases_s = max(ticks, default=0) * scenario.tick_us * 1e-6
     settling_s, windows_s = expected_settling_s(scenario), 10 * window_s(scenario)
     lengths = {
@@ -87,10 +91,10 @@ def first_length(scenario: Scenario) -> tuple[float, str]:
         f"ten windows of {windows_s / 10:g} s": windows_s,
     }
     why = max(lengths, key=lambda name: lengths[name])
-    disturbed_s = max(events_s, phases_s)
+    disturbed_s = max(changed_s, phases_s)
     if not disturbed_s:
         return math.ceil(lengths[why]), why
-    what = "event" if events_s == disturbed_s else "change of the workload"
+    what = changed if changed_s == disturbed_s else "change of the workload"
     return math.ceil(disturbed_s + lengths[why]), f"the last {what} at {disturbed_s:g} s, and {why}"
 
 

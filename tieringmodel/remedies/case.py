@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -90,8 +91,7 @@ class Case:
 
     def start(self, goal: GoalCourse) -> float:
         """Return a goal's value when it was first evaluated; 0 if it never was."""
-        known = goal.values[goal.evaluated]
-        return float(known[0]) if known.size else 0.0
+        return 0.0 if math.isnan(goal.start) else goal.start
 
     def seen(self, one: SchemeRun, name: str) -> int:
         """Return the largest access count or age that is seen in the regions that a scheme could take.

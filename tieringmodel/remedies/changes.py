@@ -10,7 +10,8 @@ from ..errors import InputError
 from ..fields import Checked, with_path
 from ..linting.wording import duration
 from ..scenario import Scenario
-from ..scenario.paths import read_path
+from ..scenario.numbering import numbered
+from ..scenario.paths import in_force, read_path
 from ..units import ULONG_MAX, format_bytes
 from ..verdicts.record import Fix
 
@@ -91,16 +92,6 @@ def both(one: Candidate, other: Candidate, scenario: Scenario) -> Candidate | No
     return made if made and len(made.changes) == len(paths) else None
 
 
-def in_force(scenario: Scenario, path: str) -> str | None:
-    """Return where to change a field so that it holds at the end: an event may set it. None if one replaces more than it."""
-    for i, event in reversed(list(enumerate(scenario.events))):
-        if event.path == path:
-            return f"events.{i}.value"
-        if path.startswith(f"{event.path}."):
-            return None
-    return path
-
-
 def value_at(item: Any, path: str) -> Any:
     """Return what stands at a dotted path, as plain data; None at the position after the last of a list."""
     try:
@@ -127,12 +118,15 @@ def _one(scenario: Scenario, change: dict[str, Any]) -> str:
     parts, old, new = change["path"].split("."), change["old"], change["new"]
     if parts[0] == "events":
         return f"{shown(parts[-1], new)} instead of {shown(parts[-1], old)} from event {parts[1]} on"
-    where = place(scenario, parts)
+    since, given = "", parts
+    if parts[0] == "commits":
+        since, parts = f" from commit {parts[1]} on", ["contexts", str(scenario.commits[int(parts[1])].context), *parts[3:]]
+    where = place(scenario, parts) + since
     if old is None and parts[-2] == "schemes":
         goals = new.get("quota", {}).get("goals", [])
         until = "".join(f" until {g['metric']} of node {g.get('nid', 0)} is {g['target_value']}" for g in goals)
         return f"one more scheme in {where}, {new['action']} to node {new['target_nid']}{until}"
-    name = _named(scenario, parts)
+    name = _named(scenario, given)
     if name == "filters" and len(new) < len(old):
         gone = [f["type"] for f in old if f not in new]
         return f"{where} without its {' and '.join(gone)} filter{'s' * (len(gone) > 1)}"
@@ -149,10 +143,10 @@ def _named(scenario: Scenario, parts: Sequence[str]) -> str:
 
 
 def place(scenario: Scenario, parts: Sequence[str]) -> str:
-    """Return the scheme (numbered over all contexts) or context that a path is in."""
+    """Return the scheme (numbered over all that ever were) or context that a path, as it is at the end, is in."""
     if len(parts) > 4 and parts[2] == "schemes":
-        before = sum(len(c.schemes) for c in scenario.contexts[: int(parts[1])])
-        return f"scheme {before + int(parts[3])}"
+        found = numbered(scenario)
+        return f"scheme {found.schemes_of(int(parts[1]), len(found.at_us) - 1)[int(parts[3])]}"
     return f"context {parts[1]}"
 
 

@@ -304,7 +304,7 @@ def _foretold(run: PageRun, found: Verdict, width: int) -> list[str]:
                 return True
         return False
 
-    return foretold((f for f in lint(run.scenario) if f.level != "info" and comes_true(f)), found.kind, width)
+    return foretold((f for f in lint(run.final) if f.level != "info" and comes_true(f)), found.kind, width)
 
 
 def _repeat(ds: xr.Dataset, place: str, width: int) -> list[str]:

@@ -61,19 +61,20 @@ def dealt_bp(scheme: Scheme, nid: int) -> int | None:
 
 
 def check_goal_nodes(scenario: Scenario) -> None:
-    """Refuse a goal that, at the start or after an event, is about a node that the machine does not have.
+    """Refuse a goal that, at the start or after an event or a commit, is about a node that the machine does not have.
 
     Raises
     ------
     InputError
-        Naming the goal. Linux would take it, and read a constant.
+        Naming the goal, and what brings it. Linux would take it, and read a constant.
     """
-    for now in (scenario, *(now for _, now in scenario.stages())):
+    for where, _, now in (("", 0, scenario), *scenario.changes()):
         for i, context in enumerate(now.contexts):
             for j, scheme in enumerate(context.schemes):
                 for k, goal in enumerate(scheme.quota.goals):
                     if "nid" in metric_of(goal.metric).needs:
-                        now.machine.need_node(goal.nid, f"contexts[{i}].schemes[{j}].quota.goals[{k}].nid")
+                        path = f"contexts[{i}].schemes[{j}].quota.goals[{k}].nid"
+                        now.machine.need_node(goal.nid, f"{where}.{path}" if where else path)
 
 
 def controlled(scenario: Scenario, *, at_us: int = 0, node: int | None = None) -> Controlled:
@@ -87,7 +88,7 @@ def controlled(scenario: Scenario, *, at_us: int = 0, node: int | None = None) -
     scenario : Scenario
         What is or was run.
     at_us : int
-        Events up to this time have happened.
+        Events and commits up to this time have happened.
     node : int, optional
         Look at the goals on this node only.
 

@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 from ..errors import InputError
 from ..fields import Checked, suggest
 from ..units import PAGE_SZ
+from .linux import Rules
 
 ALLOCATORS = ("lowest", "fifo", "lifo", "random")
 
@@ -118,6 +119,27 @@ class Machine(Checked):
             end = node.start_bytes + node.sz_bytes
         if len({n.nid for n in self.nodes}) != len(self.nodes):
             raise InputError("nodes", "two nodes share a nid", "number them differently")
+
+    def slept_ns(self, sleep_us: int, rules: Rules) -> int:
+        """Return how long a kdamond's sleep lasts, in nanoseconds (``kdamond_usleep``).
+
+        Parameters
+        ----------
+        sleep_us : int
+            What is asked for.
+        rules : Rules
+            What the kernel does.
+
+        Returns
+        -------
+        int
+            Whole jiffies, rounded up, from four jiffies on (without ``sleep_four_jiffies``: from above 20 ms on), unless
+            ``whole_jiffies`` is off; else what was asked for.
+        """
+        whole = sleep_us * self.hz >= 4_000_000 if rules.sleep_four_jiffies else sleep_us > 20_000
+        if not (self.whole_jiffies and whole):
+            return sleep_us * 1000
+        return -(-sleep_us * self.hz // 1_000_000) * (1_000_000_000 // self.hz)
 
     def need_node(self, nid: int, where: str) -> None:
         """Raise `InputError` at the path `where` if no node has that id."""

@@ -24,6 +24,8 @@ MAINLINE = ("6.13", "6.14", "6.15", "6.16", "6.17", "6.19", "7.0", "7.1")
 """Releases without a record: each rule holds from the release on in which it came."""
 NAMES = ("6.12", *RECORDS[:1], *MAINLINE[:5], "6.18", RECORDS[1], *MAINLINE[5:], "7.2", RECORDS[2], "7.3", RECORDS[3], NEXT)
 """Every kernel that is modelled, in order."""
+VA_MIGRATE = (6, 17)
+"""The first release in which migrating actions are carried out in virtual address spaces."""
 
 
 def version(name: str) -> tuple[int, ...]:
@@ -32,9 +34,14 @@ def version(name: str) -> tuple[int, ...]:
 
 
 class _Rules:
-    """What a kernel does: a truth value for each of `SWITCHES`; true = it has the change."""
+    """What a kernel does: a truth value for each of `SWITCHES`; true = it has the change.
+
+    Beside them ``va_migrate``: whether migration is carried out in virtual address spaces, or taken and not done.
+    """
 
     if TYPE_CHECKING:
+
+        def __init__(self, **switches: bool) -> None: ...
 
         def __getattr__(self, name: str) -> bool: ...
 
@@ -46,7 +53,7 @@ class _Rules:
 if TYPE_CHECKING:
     Rules = _Rules
 else:
-    Rules = NamedTuple("Rules", [(switch, bool) for switch in SWITCHES])
+    Rules = NamedTuple("Rules", [(name, bool) for name in (*SWITCHES, "va_migrate")])
 
 
 def _switch_of_base(rule: Rule, release: str) -> bool | None:
@@ -193,7 +200,7 @@ else:
 @cache
 def _rules(release: str, switches: tuple[tuple[str, bool], ...]) -> Rules:
     known = {name: value is not False for name, value in rules_of_release(release).items()}
-    return Rules(**(known | dict(switches)))
+    return Rules(**(known | dict(switches)), va_migrate=version(release) >= VA_MIGRATE)
 
 
 def _not_modelled(name: str) -> tuple[str, str]:

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import dataclasses
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from itertools import zip_longest
 from typing import Any
 
 from ..checks import whole
 from ..errors import InputError
 from ..fields import Checked, position, suggest
+from .commits import NOT_CARRIED
+from .scenario import Scenario
 
 SEED = "seed"
 """Stands among paths for the seed of the run, which is not a field of the scenario."""
@@ -82,3 +85,67 @@ def read_path(item: Any, path: str) -> Any:
     for part in path.split("."):
         item = item[int(part)] if isinstance(item, tuple) else getattr(item, part)
     return item
+
+
+def different_fields(one: Any, other: Any, path: str = "") -> Iterator[tuple[str, Any, Any]]:
+    """Yield (dotted path, value, other value) of every field in which two scenarios, or parts of them, differ.
+
+    Of lists of unequal length, what only one has stands beside None.
+
+    Parameters
+    ----------
+    one, other : Checked, tuple or a plain value
+        What to go through, side by side.
+    path : str
+        Where in the scenario they are.
+    """
+    if one == other:
+        return
+    if isinstance(one, Checked) and type(one) is type(other):
+        parts = [(f.name, getattr(one, f.name), getattr(other, f.name)) for f in dataclasses.fields(one)]  # type: ignore[arg-type]
+    elif isinstance(one, tuple) and isinstance(other, tuple) and any(isinstance(part, Checked) for part in (*one, *other)):
+        parts = [(str(k), *pair) for k, pair in enumerate(zip_longest(one, other))]
+    else:
+        yield path, one, other
+        return
+    for name, mine, others in parts:
+        yield from different_fields(mine, others, f"{path}.{name}" if path else name)
+
+
+def in_force(scenario: Scenario, path: str, at_us: int | None = None) -> str | None:
+    """Return where to change a field so that the change holds at the end: an event or a commit may set it.
+
+    Parameters
+    ----------
+    scenario : Scenario
+        With its events and commits.
+    path : str
+        Dotted, in the scenario as it is then.
+    at_us : int, optional
+        Look at what has happened up to this time, in place of the end.
+
+    Returns
+    -------
+    str or None
+        A path in the scenario as it is given, as ``events.0.value`` or ``commits.1.to.schemes.0.quota.sz_bytes``. None if an
+        event replaces more than the field.
+    """
+    changes = [(e.at_us, False, i) for i, e in enumerate(scenario.events)]
+    changes += [(c.at_us, True, i) for i, c in enumerate(scenario.commits)]
+    for when_us, is_commit, i in sorted(changes, reverse=True):
+        if at_us is not None and when_us > at_us:
+            continue
+        set_by = f"contexts.{scenario.commits[i].context}" if is_commit else scenario.events[i].path
+        rest = path.removeprefix(set_by)
+        if rest == path or rest[:1] not in ("", "."):
+            continue
+        if is_commit and rest[1:] not in NOT_CARRIED:
+            return f"commits.{i}.to{rest}"
+        if not is_commit:
+            return None if rest else f"events.{i}.value"
+    return path
+
+
+def bracketed(path: str) -> str:
+    """Return a dotted path as messages write it: ``contexts.0.ops`` is ``contexts[0].ops``."""
+    return re.sub(r"\.(\d+)(?=\.|$)", r"[\1]", path)

@@ -140,7 +140,7 @@ class Scenario(Checked):
         return (use for use in self.features() if not is_in(kernel or self.kernel, use))
 
     def stages(self) -> Iterator[tuple[int, Scenario]]:
-        """Yield (microseconds, scenario from then on) for every event and commit, in order; the tick stays.
+        """Yield (microseconds, scenario from then on) for every time at which something changes; the tick stays.
 
         At the same time events come before commits, each in the order in which they are listed.
 
@@ -149,17 +149,32 @@ class Scenario(Checked):
         InputError
             If an event's path or value does not fit, or a commit is refused, naming it.
         """
-        changes = bool(self.events or self.commits)
-        workload = self.timed_workload if changes else self.workload
-        for _, at_us, now in self.changes():
-            yield at_us, now.replace(workload=workload.replace(vmas=now.workload.vmas))
+        steps = [*self.steps()]
+        for k, (at_us, now, _) in enumerate(steps):
+            if k + 1 == len(steps) or steps[k + 1][0] > at_us:
+                yield at_us, now
+
+    def steps(self) -> Iterator[tuple[int, Scenario, int | None]]:
+        """Yield what `stages` does, each commit by itself, and which context it is for: None for events.
+
+        Events of the same time are one step: that is how parameters are written and then committed together.
+        """
+        workload = self.timed_workload if self.events or self.commits else self.workload
+        listed = [(where.startswith("commits"), at_us, now) for where, at_us, now in self.changes()]
+        contexts = iter([commit.context for commit in self.commits])
+        for i, (commits, at_us, now) in enumerate(listed):
+            if not commits and i + 1 < len(listed) and listed[i + 1][:2] == (False, at_us):
+                continue
+            mapped = now.replace(workload=workload.replace(vmas=now.workload.vmas))
+            yield at_us, mapped, next(contexts) if commits else None
 
     def changes(self) -> Iterator[tuple[str, int, Scenario]]:
-        """Yield (path, microseconds, scenario from then on) for every event and commit, as `stages` orders them."""
+        """Yield (path, microseconds, scenario from then on) for every event and commit, in order of time."""
         now = self.replace(events=(), commits=()) if self.events or self.commits else self
         listed: list[tuple[str, Event | Commit]] = [(f"events[{i}]", change) for i, change in enumerate(self.events)]
         listed += [(f"commits[{i}]", change) for i, change in enumerate(self.commits)]
-        for where, change in sorted(listed, key=lambda each: each[1].at_us):
+        listed.sort(key=lambda each: each[1].at_us)
+        for where, change in listed:
             try:
                 before, now = now, change.applied(now)
                 need_commit(before.contexts, now.contexts)
@@ -201,14 +216,13 @@ class Scenario(Checked):
             for c, context in enumerate(self.contexts)
             for s, scheme in enumerate(context.schemes)
         ]
-        rows = [
-            ("kernel", str(self.kernel)),
-            *nodes,
-            ("workload", groups),
-            *schemes,
-            *((f"at {e.at_us * 1e-6:g} s", e.path) for e in self.events),
-            *((f"at {c.at_us * 1e-6:g} s", f"a commit to contexts[{c.context}]") for c in self.commits),
-        ]
+        changes = [(e.at_us, e.path) for e in self.events]
+        for c in self.commits:
+            actions = ", ".join(f"{s.action} to node {s.target_nid}" if s.target_nid >= 0 else s.action for s in c.to.schemes)
+            changes.append((c.at_us, f"contexts[{c.context}] as a whole: {actions or 'no scheme'}"))
+        changes.sort(key=lambda change: change[0])
+        when = ((f"at {at_us * 1e-6:g} s", what) for at_us, what in changes)
+        rows = [("kernel", str(self.kernel)), *nodes, ("workload", groups), *schemes, *when]
         return titled(self.name or "Scenario", table((), rows), folded("TOML", self.to_toml()))
 
     def to_json(self) -> str:

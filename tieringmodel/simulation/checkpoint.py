@@ -27,7 +27,7 @@ from .engine import Engine
 if TYPE_CHECKING:
     from .recorder import Recorder
 
-FORMAT = 2
+FORMAT = 3
 Arrays = dict[str, npt.NDArray[Any]]
 
 

@@ -19,7 +19,9 @@ _COUNT = np.arange(MAX_BATCH + 1)
 class ContextClock(Stored):
     """The times of a context's sampling ticks.
 
-    With ``aggr_times_us`` the ticks of aggregation j are evenly spaced between the recorded ends of j - 1 and j; beyond
+    A sleep of four jiffies and more lasts whole jiffies, rounded up (``kdamond_usleep``; up to Linux 6.12 one of more than
+    20 ms), unless the machine says otherwise. With ``aggr_times_us`` the ticks of aggregation j are evenly spaced between the
+    recorded ends of j - 1 and j; beyond
     the recording its intervals repeat. While ``wait_ns`` is not 0 the context sleeps, because all its schemes are
     inactive; recorded times are shifted by that.
     """
@@ -27,17 +29,34 @@ class ContextClock(Stored):
     last_ns: int = 0
     start_ns: int = 0
     wait_ns: int = 0
+    shortest_us: int = 0
 
     def __init__(self, kdamond: Kdamond, tick_ns: int) -> None:
         self.kdamond, self.tick_ns = kdamond, tick_ns
         recorded = kdamond.context.aggr_times_us
         self.ends = np.array((0, *recorded), np.int64) * 1000 if recorded else None
 
+    def slept_ns(self, sleep_us: int) -> int:
+        """Return how long a sleep lasts."""
+        return self.kdamond.memory.machine.slept_ns(sleep_us, self.kdamond.rules)
+
+    def begin(self, wait_us: int) -> None:
+        """Begin a round of the loop, with a sleep of `wait_us` if that is not 0.
+
+        From look to look the shortest wait that any scheme asked for stays in force, until one is active.
+        """
+        if wait_us and self.shortest_us:
+            wait_us = min(wait_us, self.shortest_us)
+        self.shortest_us = wait_us
+        self.wait_ns = self.slept_ns(wait_us)
+
     def _edges(self, n: int) -> npt.NDArray[np.int64]:
         """Return the time that the next tick looks back to, and those of the next n ticks (ns)."""
         k = self.kdamond
         if self.ends is None:
-            return self.last_ns + k.attrs.sample_us * 1000 * _COUNT[: n + 1]
+            if k.turn["is_latched"]:
+                return self.last_ns + self.slept_ns(k.slept_before_us) * _COUNT[:2]
+            return self.last_ns + self.slept_ns(k.attrs.sample_us) * _COUNT[: n + 1]
         per, laps = k.attrs.aggr_us // k.attrs.sample_us, self.ends.size - 1
         aggregation, step = np.divmod(np.arange(k.passed, k.passed + n), per)
         lap, j = np.divmod(aggregation, laps)
@@ -50,11 +69,16 @@ class ContextClock(Stored):
         """Return the time of the next sampling tick, or of the end of a sleep, in ns."""
         if self.wait_ns:
             return self.last_ns + self.wait_ns
-        return self.last_ns + self.kdamond.attrs.sample_us * 1000 if self.ends is None else int(self._edges(1)[1])
+        return int(self._edges(1)[1])
 
     def quiet(self) -> bool:
         """Whether the next sampling tick does nothing but look, so that kernels can carry it out."""
         return not self.wait_ns and self.kdamond.in_turn() and self.kdamond.ticks_to_event() > 1
+
+    def alone(self) -> bool:
+        """Whether kernels can run on by themselves: nominal intervals, accessed bits, nothing asked, and nobody sleeps."""
+        k = self.kdamond
+        return self.ends is None and not self.wait_ns and k.in_turn() and k.rules.fresh_look
 
     def wake(self) -> int:
         """End a sleep; return the time in ns."""
@@ -68,7 +92,7 @@ class ContextClock(Stored):
 
     def ahead(self, n: int) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64], npt.NDArray[np.int64]]:
         """Return the next n tick times (ns) and the workload ticks (after, until] that each looks back on."""
-        edges = self._edges(max(min(n, (LONG_MAX - self.last_ns) // (self.kdamond.attrs.sample_us * 1000)), 1))
+        edges = self._edges(max(min(n, (LONG_MAX - self.last_ns) // self.slept_ns(self.kdamond.attrs.sample_us)), 1))
         ticks = edges // self.tick_ns
         return edges[1:], ticks[:-1], ticks[1:]
 

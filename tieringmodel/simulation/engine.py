@@ -4,20 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import partial
-from itertools import pairwise
 from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from ..damon.commit import commit
+from ..damon.commit import Request
 from ..damon.goals import check_metrics
-from ..damon.kdamond import Action, Kdamond, Observer
+from ..damon.kdamond import Action, Kdamond, Observer, first_glance
 from ..damon.regions import SplitState
 from ..damon.rng import Rng, counter_rng
-from ..damon.vaddr import three_regions
+from ..damon.vaddr import evenly_cut, three_parts
 from ..errors import InputError
-from ..kernels import sampling
+from ..kernels import sampling, turn
 from ..kernels._bundle import addresses
 from ..kernels.layout import Space
 from ..memory import reuse
@@ -31,7 +30,12 @@ from .clock import MAX_BATCH, ContextClock
 
 
 class Silent:
-    """An observer that ignores everything."""
+    """An observer that ignores everything; what is derived from it is told everything, unless it says what it ``wants``."""
+
+    wants = 0
+
+    def __init_subclass__(cls) -> None:
+        cls.wants = cls.__dict__.get("wants", turn.EVERYTHING)
 
     def aggregated(self, kdamond: Kdamond) -> None:
         """Ignore."""
@@ -43,6 +47,10 @@ class Silent:
         """Ignore."""
 
 
+Stage = tuple[int, Scenario, int | None]
+"""Time in microseconds, the scenario from then on, and which context a commit is for: see `Scenario.steps`."""
+
+
 class Needs(NamedTuple):
     """What a run must keep of its pages beside their records, over all that events make of its contexts."""
 
@@ -52,14 +60,25 @@ class Needs(NamedTuple):
     """Where each page is: virtual address spaces and weighted destinations look pages up by identity."""
     out: bool
     """Pages without a frame: the action ``pageout`` of paddr contexts takes them out of memory."""
+    marks: bool
+    """Which pages were marked accessed: up to 6.19, ``lru_prio`` of paddr contexts activates a page the second time."""
 
 
-def needs(scenario: Scenario, stages: Sequence[tuple[int, Scenario]]) -> Needs:
-    """Return what a run of a scenario and of what becomes of it, `Scenario.stages`, needs."""
-    contexts = [c for each in (scenario, *(changed for _, changed in stages)) for c in each.contexts]
+def needs(scenario: Scenario, stages: Sequence[Stage]) -> Needs:
+    """Return what a run of a scenario and of what becomes of it, `Scenario.steps`, needs."""
+    contexts = [c for each in (scenario, *(stage[1] for stage in stages)) for c in each.contexts]
     out = any(c.ops == "paddr" and s.action == "pageout" for c in contexts for s in c.schemes)
     young = out or len(scenario.contexts) > 1 or any(f.type == "young" for c in contexts for s in c.schemes for f in s.filters)
-    return Needs(young, any(c.ops != "paddr" or any(s.dests for s in c.schemes) for c in contexts), out)
+    young = young or maps_change(scenario, stages)
+    frame_of = any(c.ops != "paddr" or any(s.dests for s in c.schemes) for c in contexts)
+    lru_prio = any(c.ops == "paddr" and s.action == "lru_prio" for c in contexts for s in c.schemes)
+    return Needs(young, frame_of, out, lru_prio and not scenario.kernel.rules.lru_prio_activate)
+
+
+def maps_change(scenario: Scenario, stages: Sequence[Stage]) -> bool:
+    """Whether mappings of a monitored process change, perhaps between the preparation and the check of a sample."""
+    virtual = any(c.ops != "paddr" for c in scenario.contexts)
+    return virtual and any(stage[1].workload.vmas != scenario.workload.vmas for stage in stages)
 
 
 class Engine:
@@ -91,21 +110,24 @@ class Engine:
         log_moves: int = 0,
     ) -> None:
         self.scenario = self.given = scenario
+        self.rules = scenario.kernel.rules
         self.seed = seed
         self.tick_us = scenario.tick_us
-        self.stages = list(scenario.stages())
-        for one in (scenario, *(changed for _, changed in self.stages)):
+        self.all_stages: list[Stage] = list(scenario.steps())
+        self.done = 0
+        for one in (scenario, *(stage[1] for stage in self.all_stages)):
             check_metrics(one)
-        needed = needs(scenario, self.stages)
+        self.needed = needed = needs(scenario, self.all_stages)
         self.tracked = needed.young
         asked = scenario.timed_workload, self.tick_us, not self.tracked
         self.access = reuse.shared(asked, lambda: AccessTable(asked[0], asked[1], 0, asked[2])).with_seed(seed)
         self.memory = self._memory(log_moves, needed)
         self.observer = observer or Silent()
-        shared = SplitState()
+        shared, glances = SplitState(), (first_glance(), first_glance())
         self.kdamonds: list[Kdamond] = []
         for i, context in enumerate(scenario.contexts):
-            space, ranges = self.space(context, f"contexts[{i}].targets")
+            space, processes = self.space(context)
+            ranges = self.first_ranges(context, processes, f"contexts[{i}].targets")
             kind: Callable[..., Kdamond] = Kdamond
             if context.sources:
                 from .report_driven import ReportedKdamond
@@ -123,9 +145,14 @@ class Engine:
                     shared if scenario.machine.shared_split_state else SplitState(),
                     actions(self, i) if actions else {},
                     self.observer,
-                    scenario.kernel.rules,
+                    self.rules,
                 )
             )
+            self.kdamonds[-1].processes = processes
+            self.kdamonds[-1].by_address = not self.rules.fresh_look or (
+                space.virtual and maps_change(scenario, self.all_stages)
+            )
+            self.kdamonds[-1].glance = glances[bool(space.virtual)]
         self.clocks = [ContextClock(k, self.tick_us * 1000) for k in self.kdamonds]
         self.started = False
         self.make_actions = actions
@@ -152,6 +179,9 @@ class Engine:
             needed.frame_of,
             kept,
             needed.out,
+            anywhere=not self.rules.thisnode,
+            heads=not self.rules.tail_pages,
+            marks=needed.marks,
         )
         if copied:
             reuse.keep(layout, memory.arrays, memory.offline)
@@ -164,11 +194,11 @@ class Engine:
         """
         return {
             "started": self.started,
-            "stages_left": len(self.stages),
+            "stages_done": self.done,
             "memory": self.memory.state(),
             "clocks": [c.state() for c in self.clocks],
             "kdamonds": [k.state() for k in self.kdamonds],
-            "pending": [k.pending is not None for k in self.kdamonds],
+            "pending": [[request.stage for request in k.pending] for k in self.kdamonds],
         }
 
     def restore(self, state: dict[str, Any]) -> None:
@@ -179,44 +209,69 @@ class Engine:
         InputError, KeyError, TypeError, ValueError
             If it is not what such an engine could have stored.
         """
-        while len(self.stages) > state["stages_left"]:
-            self.scenario = self.stages.pop(0)[1]
+        self.done = like(self.done, state["stages_done"], "stages_done")
+        if self.done:
+            self.scenario = self.all_stages[self.done - 1][1]
         self.memory.restore(state["memory"], self.access.arrays.first)
-        # A context may still be as it was before an event that it has not heard of: what it runs with is its own to say.
+        # A context may still be as it was before a commit that it has not heard of: what it runs with is its own to say.
         present, contexts = self.scenario, tuple(Context.from_dict(one["context"]) for one in state["kdamonds"])
-        self.scenario = present.replace(contexts=contexts, events=())
         for i, (k, one) in enumerate(zip(self.kdamonds, state["kdamonds"], strict=True)):
-            if contexts[i] != k.context:
-                self.commit_later(i)(k)
+            self.request(i, contexts[i], None)(k)
             k.restore(one)
         self.scenario = present
-        for i, waits in enumerate(like([False] * len(self.kdamonds), state["pending"], "pending")):
-            self.kdamonds[i].pending = self.commit_later(i) if waits else None
+        for k, waiting in zip(self.kdamonds, state["pending"], strict=True):
+            for stage in waiting:
+                k.ask(self._request_at(k.index, stage))
         self.started = like(self.started, state["started"], "started")
         self.clocks = like(self.clocks, state["clocks"], "clocks")
 
-    def space(self, context: Context, where: str) -> tuple[Space, list[list[tuple[int, int]]]]:
-        """Return where a context's core addresses lead, and what it monitors by target."""
+    def space(self, context: Context) -> tuple[Space, list[list[tuple[int, int]]]]:
+        """Return where a context's core addresses lead, and what is mapped by target (nothing where addresses are physical)."""
         if context.ops == "paddr":
-            space = self.memory.space_for(context.addr_unit)
-            first, last = self.scenario.machine.nodes[0], self.scenario.machine.nodes[-1]
-            monitored = [(first.start_bytes // context.addr_unit, (last.start_bytes + last.sz_bytes) // context.addr_unit)]
-        else:
-            vmas = sorted(self.scenario.workload.vmas, key=lambda v: v.start_bytes)
-            size = self.memory.page_bytes
-            start = np.array([v.start_bytes // size for v in vmas], np.int64)
-            pages = np.array([v.hi - v.lo for v in vmas], np.int64)
-            lo = np.array([v.lo for v in vmas], np.int64)
-            space = Space(start, start + pages, lo, True, np.uint64(1), self.memory.shift)
-            monitored = [(v.start_bytes, v.start_bytes + (v.hi - v.lo) * size) for v in vmas]
-            if sum(b[0] > a[1] for a, b in pairwise(monitored)) >= 2:
-                monitored = list(three_regions(monitored))  # fewer gaps and Linux monitors nothing; here, every mapping
-        ranges = [list(t.regions) or monitored for t in context.targets]
-        for k, target in enumerate(ranges):
-            if not target:
+            return self.memory.space_for(context.addr_unit), []
+        size, shift = self.memory.page_bytes, int(self.memory.shift)
+        rows: list[tuple[int, int, int, int]] = []
+        ptr, mapped = [0], []
+        for target in context.targets:
+            vmas = sorted((v for v in self.scenario.workload.vmas if v.process == target.process), key=lambda v: v.start_bytes)
+            for v in vmas:
+                first = v.start_bytes // size
+                rows.append((first, first + v.hi - v.lo, v.lo, (v.pgoff >> (shift - 12)) - first))
+            ptr.append(len(rows))
+            mapped.append([(v.start_bytes, v.start_bytes + (v.hi - v.lo) * size) for v in vmas])
+        start, end, base, deal = (np.array([row[k] for row in rows], np.int64) for k in range(4))
+        unit = np.uint64(context.addr_unit)
+        return Space(
+            start, end, base, deal, np.array(ptr, np.int64), True, not self.rules.tail_pages, unit, self.memory.shift
+        ), mapped
+
+    def first_ranges(self, context: Context, processes: list[list[tuple[int, int]]], where: str) -> list[list[tuple[int, int]]]:
+        """Return what a context monitors at the start, by target: given ranges, else the machine, or parts of a process.
+
+        Where a process has fewer than two gaps Linux monitors nothing; here, every mapping.
+        """
+        nodes, unit = self.scenario.machine.nodes, context.addr_unit
+        out = []
+        for k, target in enumerate(context.targets):
+            ranges = list(target.regions)
+            if not ranges and context.ops == "paddr":
+                ranges = [(nodes[0].start_bytes // unit, (nodes[-1].start_bytes + nodes[-1].sz_bytes) // unit)]
+            elif not ranges:
+                ranges = self.parts_of(processes[k])
+                if not self.rules.va_init_unsplit:
+                    ranges = evenly_cut(ranges, context.attrs.min_nr_regions)
+            if not ranges and not self.monitors_nothing:
                 text = "has no address range"
                 raise InputError(f"{where}[{k}]", text, "give regions, or a machine or mapping to take them from")
-        return space, ranges
+            out.append(ranges)
+        return out
+
+    monitors_nothing = False
+    """Whether a target may begin without regions, as a process with fewer than two gaps does in Linux."""
+
+    def parts_of(self, mapped: list[tuple[int, int]]) -> list[tuple[int, int]]:
+        """Return what is monitored of a process with these mappings."""
+        return three_parts(mapped) or ([] if self.monitors_nothing else mapped)
 
     # ---- time -----------------------------------------------------------------------------------------------------
 
@@ -224,25 +279,27 @@ class Engine:
         """Run `ticks` sampling ticks of all contexts in turn; workload tick t is sampling tick t.
 
         The clock advances by the last context's sampling interval per tick, and by what migration costs. Each context's
-        accessed-state clearing is seen by the next one, as in the golden runs. Watermarks are not looked at.
+        accessed-state clearing is seen by the next one, as in the golden runs. Watermarks switch schemes, but nobody sleeps.
         """
         clock = self.memory.arrays.clock
         change = 0
         for tick in range(1, ticks + 1 if self.kdamonds else 1):
             if tick == 1:
                 for k in self.kdamonds:
+                    k.watermark_wait_us()
                     self._prepare(k)
+            clock[0] += self.kdamonds[-1].attrs.sample_us * 1000
             if begin:
                 begin(tick)
             if tick >= change:
                 change = self.access.enter(tick)
-            clock[0] += self.kdamonds[-1].attrs.sample_us * 1000
             for k in self.kdamonds:
                 self._check(k, tick)
                 if self.memory.reclaims:
                     self._fault_in(k, tick)
                 k.body()
                 if tick < ticks:
+                    k.watermark_wait_us()
                     self._prepare(k)
 
     def run(
@@ -286,6 +343,10 @@ class Engine:
             if wake_ns > end_ns:
                 break
             c, ended = self.clocks[i], True
+            if not self.tracked and c.alone() and self._run_alone(c, end_ns):
+                if progress:
+                    progress(self.memory.now_ns * 1e-9)
+                continue
             if self.tracked and c.quiet() and self._take_turns(end_ns):
                 continue
             if c.wait_ns:  # while asleep a kdamond still takes requests
@@ -293,7 +354,7 @@ class Engine:
                 if self.memory.reclaims:
                     self._fault_in(None, now_ns // c.tick_ns)
                 self._fire(now_ns)
-                c.kdamond.take_request()
+                c.kdamond.take_requests()
             elif self.tracked:
                 self._one_tick(c)
             else:
@@ -311,7 +372,10 @@ class Engine:
 
     def _begin(self, c: ContextClock) -> None:
         """Begin a round of a context's loop: sleep while every scheme is inactive, else prepare the access check."""
-        c.wait_ns = c.kdamond.watermark_wait_us() * 1000
+        wait_us = c.kdamond.watermark_wait_us()
+        if wait_us and not c.wait_ns:
+            c.kdamond.fall_asleep()
+        c.begin(wait_us)
         if self.tracked and not c.wait_ns:
             c.kdamond.tick = c.last_ns // c.tick_ns
             c.kdamond.prepare()
@@ -323,7 +387,7 @@ class Engine:
         start = int(clock[0]) // 1000
         stops = {*range(every_us, duration_us + 1, every_us), duration_us}
         stops |= {t * tick_us - start for t in self.access.changes if 0 < t * tick_us - start <= duration_us}
-        stops |= {at_us - start for at_us, _ in self.stages if 0 < at_us - start <= duration_us}
+        stops |= {at_us - start for at_us, _, _ in self.stages if 0 < at_us - start <= duration_us}
         for at in sorted({0, *stops}):
             clock[0] = (start + at) * 1000
             self._fire(int(clock[0]))
@@ -334,26 +398,70 @@ class Engine:
             if at and sampled:
                 sampled()
 
+    @property
+    def stages(self) -> list[Stage]:
+        """What is still to change."""
+        return self.all_stages[self.done :]
+
     def _fire(self, now_ns: int) -> None:
-        """Carry out what was scheduled up to now: the machine changes at once, contexts commit in their next loop body."""
-        while self.stages and self.stages[0][0] * 1000 <= now_ns:
-            _, scenario = self.stages.pop(0)
-            self.scenario = scenario
+        """Carry out what was scheduled up to now: the machine and mappings change at once, contexts in their next loop body."""
+        while self.done < len(self.all_stages) and self.all_stages[self.done][0] * 1000 <= now_ns:
+            before, (_, scenario, committed) = self.scenario, self.all_stages[self.done]
+            self.scenario, self.done = scenario, self.done + 1
             for i, node in enumerate(scenario.machine.nodes):
                 self.memory.arrays.node["reserve"][i] = node.reserve_pages
                 self.memory.set_offline(i, node.offline_bytes // self.memory.page_bytes)
             for i, k in enumerate(self.kdamonds):
-                context = scenario.contexts[i]
-                if context == k.context and not k.pending:
-                    continue
-                k.pending = self.commit_later(i)
+                if scenario.workload.vmas != before.workload.vmas and k.context.ops != "paddr":
+                    k.space, k.processes = self.space(k.context)
+                if committed == i or scenario.contexts[i] != before.contexts[i]:
+                    k.ask(self._request_at(i, self.done - 1))
 
-    def commit_later(self, i: int) -> Callable[[Kdamond], None]:
-        """Return a request to commit context i as the scenario now has it."""
-        context = self.scenario.contexts[i]
-        _, ranges = self.space(context, f"contexts[{i}].targets")
+    def _request_at(self, i: int, stage: int) -> Request:
+        """Return the request to commit context i as a stage has it.
+
+        A commit fits the targets to their ranges, an event only where it is about targets; there a target without ranges has,
+        where addresses are physical, the whole machine.
+        """
+        _, scenario, committed = self.all_stages[stage]
+        before = self.all_stages[stage - 1][1] if stage else self.given
+        old, new = before.contexts[i].targets, scenario.contexts[i].targets
+        kept = None if committed is None and old == new else len(old) if committed is not None else 0
+        return self.request(i, scenario.contexts[i], kept, stage)
+
+    def request(self, i: int, context: Context, targets: int | None, stage: int = -1) -> Request:
+        """Return a request to commit what a context shall be.
+
+        Parameters
+        ----------
+        i : int
+            Position of the context.
+        context : Context
+            What it shall be.
+        targets : int or None
+            None leaves regions as they are. Else targets are fitted to their ranges. Those without ranges stay as they are if
+            they are among the first so many, or if their addresses are virtual; others get the whole machine.
+        stage : int
+            The stage that asks for it.
+
+        Raises
+        ------
+        InputError
+            If it needs what the run does not keep of its pages.
+        """
+        missing = needs(self.scenario.replace(contexts=(context,), events=(), commits=()), ())
+        for name in Needs._fields:
+            if getattr(missing, name) and not getattr(self.needed, name):
+                text = "needs of every page what this run does not keep"
+                raise InputError(f"contexts[{i}]", text, "announce the change with an event or a commit of the scenario")
+        space, processes = self.space(context)
+        ranges: list[list[tuple[int, int]] | None] = [None] * len(context.targets)
+        if targets is not None:
+            given = [list(t.regions) for t in context.targets]
+            whole = self.first_ranges(context, processes, "") if context.ops == "paddr" else given
+            ranges = [r or (whole[k] or None if k >= targets else None) for k, r in enumerate(given)]
         made = self.make_actions(self, i) if self.make_actions else {}
-        return partial(commit, context=context, actions=made, ranges=ranges)
+        return Request(context, made, space, processes, ranges, stage)
 
     def _body(self, c: ContextClock) -> None:
         c.kdamond.body()
@@ -385,10 +493,14 @@ class Engine:
         times = np.concatenate([at[:n] for at, n in zip(ahead, done, strict=True)])
         order = np.argsort(times, kind="stable")
         turns = [k.begin_turns() for k in self.kdamonds]
-        regions = [k.regions.n if n else 0 for k, n in zip(self.kdamonds, done, strict=True)]
+        targets = np.zeros((len(turns), max(k.regions.ptr.size for k in self.kdamonds)), np.int64)
+        for row, k, n in zip(targets, self.kdamonds, done, strict=True):
+            if n:
+                row[:] = k.regions.n
+                row[: k.regions.ptr.size] = k.regions.ptr
         sampling.check_in_turn(
             addresses(turns),
-            np.array(regions),
+            targets,
             np.array([k.tick for k in self.kdamonds]),
             np.repeat(np.arange(len(done)), done)[order],
             times[order] // tick_ns,
@@ -415,13 +527,33 @@ class Engine:
         self._fire(int(times[0]))
         self._body(c)
 
+    def _run_alone(self, c: ContextClock, end_ns: int) -> bool:
+        """Sampling ticks and loop bodies of the only context, up to an event, a change of access rules, or the end.
+
+        Returns whether there were any.
+        """
+        k, memory, before = c.kdamond, self.memory.arrays, c.last_ns
+        until_ns = min(end_ns, self.stages[0][0] * 1000 - 1) if self.done < len(self.all_stages) else end_ns
+        change = self.access.enter(c.last_ns // c.tick_ns + 1)
+        k.turn["last_ns"], k.turn["tick_ns"] = c.last_ns, c.tick_ns
+        access = self.access.arrays
+        general = None if access.plain else True
+        while True:
+            k.turn["slept_ns"] = c.slept_ns(k.attrs.sample_us)
+            code = turn.run(k.table(), memory, access, k.looks(), general, k.regions.rules, until_ns, change, MAX_BATCH)
+            if code in (turn.LIMIT, turn.PHASE):
+                break
+            k.see_to(code)
+        c.last_ns = int(k.turn["last_ns"])
+        return c.last_ns > before
+
     def _batch(self, c: ContextClock, end_ns: int) -> bool:
         """All sampling ticks of the only context up to its next event, a change of access rules, or the end.
 
         Returns whether the loop body had anything to do: where a batch is cut otherwise leaves no trace.
         """
         k = c.kdamond
-        to_event, stages = k.ticks_to_event(), len(self.stages)
+        to_event, stages = k.ticks_to_event(), self.done
         times, after, until = c.ahead(min(to_event, MAX_BATCH))
         n = times.size if times[-1] <= end_ns else max(int(np.searchsorted(times, end_ns, side="right")), 1)
         change = self.access.enter(int(after[0]) + 1)
@@ -435,7 +567,7 @@ class Engine:
         k.sample(after[:n], until[:n])
         c.advance(times[:n])
         self._fire(int(times[n - 1]))
-        if n < to_event and len(self.stages) == stages:
+        if n < to_event and self.done == stages:
             return False
         self._body(c)
         return True

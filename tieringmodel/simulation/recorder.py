@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from array import array
+from functools import cached_property
+from itertools import chain, pairwise
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,8 +14,9 @@ from ..damon.kdamond import Kdamond
 from ..damon.regions import COLUMNS
 from ..damon.table import STAT_FIELDS, split_filters
 from ..datasets.schema import Coordinate, described
+from ..kernels import returns, turn
 from ..kernels.layout import AT_BACK, AT_FRONT, FAULTED, FUNNEL, NODE, RECLAIMED, SCHEME, STALLED
-from ..scenario import ACTIONS
+from ..scenario.numbering import START, Numbering, numbered
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -21,7 +24,10 @@ if TYPE_CHECKING:
     from .engine import Engine
 
 MAX_LAG = 32
+MOST_HEADS = 2**24
+"""Pages for which the list of moves is threaded page by page; of more it is sorted."""
 _QUOTA = ("esz_bp", "score", "resets", "rmap_walks", "held_windows", "full_windows", "quota_bound")
+_GOAL = ("goal_current", "goal_target")
 _CONTEXT = ("nr_regions", "sample_us", "asleep_us")
 _KEPT = (*COLUMNS, "target")
 
@@ -53,44 +59,35 @@ class Returns:
             return out, left
         log = np.concatenate(self.moves) if self.moves else np.zeros(0, np.uint64)
         record = np.repeat(np.arange(len(self.moves)), [m.size for m in self.moves])
-        page = (log & np.uint64(0xFFFFFFFF)).astype(np.int64)
-        source = ((log >> np.uint64(32)) & np.uint64(0xFFFF)).astype(np.int64)
-        target = (log >> np.uint64(48)).astype(np.int64)
-        order = np.argsort(page, kind="stable")
-        page, record, source, target = page[order], record[order], source[order], target[order]
-        away = np.arange(page.size)
-        step = 1
-        while away.size and step < page.size:
-            away = away[away + step < page.size]
-            away = away[page[away] == page[away + step]]
-            lag = np.rint((time[record[away + step]] - time[record[away]]) / self.window_s).astype(np.int64)
-            near = lag <= MAX_LAG
-            away, lag = away[near], lag[near]
-            back = target[away + step] == source[away]
-            np.add.at(out, (record[away[back]], lag[back]), 1)
-            left += np.bincount(target[away[back]], minlength=nodes)
-            away = away[~back]
-            step += 1
+        following = np.full(log.size, -1, np.int64)
+        pages = (log & np.uint64(0xFFFFFFFF)).astype(np.int64)
+        if log.size and pages.max() < MOST_HEADS:
+            returns.next_moves(log, np.full(int(pages.max()) + 1, -1, np.int64), following)
+        elif log.size:
+            order = np.argsort(pages, kind="stable")
+            same = pages[order[1:]] == pages[order[:-1]]
+            following[order[:-1][same]] = order[1:][same]
+        returns.count_undone(log, following, record, time, self.window_s, out, left)
         return out, left
 
 
-def row_layout(engine: Engine) -> np.dtype[Any]:
+def row_layout(engine: Engine, numbers: Numbering) -> np.dtype[Any]:
     """Return what one record consists of: while running it is kept as bytes, which are made into columns at the end."""
     nodes, classes = engine.memory.arrays.by_class.shape
-    quotas = [q for k in engine.kdamonds for q in k.quotas]
-    quota = [("esz_bp", "u8"), *((name, "i8") for name in _QUOTA[1:]), ("action", "i8")]
-    goal = [("goal_current", "u8"), ("goal_target", "u8")]
-    context = [(name, "i8") for name in _CONTEXT]
+    schemes = (len(numbers.schemes),)
+    quota = [("esz_bp", "u8"), *((name, "i8") for name in _QUOTA[1:])]
+    goal = [(name, "u8") for name in _GOAL]
+    context = [(name, "i8") for name in (*_CONTEXT, "stage")]
     swap = [("swap", "i8", engine.memory.arrays.swap.shape)] if engine.memory.reclaims else []
     return np.dtype(
         [
             ("node", NODE, (nodes,)),
             ("class_pages", "i8", (nodes, classes)),
             ("class_rate_hz", "f8", (classes,)),
-            ("scheme", SCHEME, (len(quotas),)),
-            ("funnel", FUNNEL, (len(quotas),)),
-            ("quota", quota, (len(quotas),)),
-            ("goal", goal, (sum(len(q.goals) for q in quotas),)),
+            ("scheme", SCHEME, schemes),
+            ("funnel", FUNNEL, schemes),
+            ("quota", quota, schemes),
+            ("goal", goal, (len(numbers.goals),)),
             ("context", context, (len(engine.kdamonds),)),
             *swap,
         ]
@@ -103,8 +100,27 @@ def _filters(kdamond: Kdamond) -> list[tuple[int, str]]:
     return [(i, f.type) for i, layers in enumerate(split) for layer in layers for f in layer]
 
 
+def _fill(there: npt.NDArray[np.bool_], words: npt.NDArray[Any], first: list[str]) -> None:
+    """Where something is not there, put what it said last, or will say first."""
+    for k in np.flatnonzero(~there.all(axis=0)).tolist():
+        if there[:, k].any():
+            last = np.maximum.accumulate(np.where(there[:, k], np.arange(len(there)), int(there[:, k].argmax())))
+            words[:, k] = words[last, k]
+        else:
+            words[:, k] = first[k]
+
+
+def _by_time_if_it_changes(dim: str, words: npt.NDArray[Any]) -> Coordinate:
+    """Return a coordinate of texts: by record too, where one of them changes."""
+    if (words == words[0]).all():
+        return dim, np.array(words[0], dtype=str)
+    return ("time", dim), np.array(words, dtype=str)
+
+
 class Recorder:
     """An observer that keeps what `VARIABLES` lists.
+
+    Schemes and goals have the numbers of `scenario.numbering`. What is gone keeps its last values, what is yet to come has 0.
 
     Parameters
     ----------
@@ -121,6 +137,8 @@ class Recorder:
         What made the records; a checkpoint keeps it.
     """
 
+    wants = turn.LOOK_FINISHED
+
     def __init__(self, snapshots: int, expected_aggregations: int, window_s: float = 1.0) -> None:
         self.every = max(1, -(-expected_aggregations // max(snapshots, 1))) if snapshots else 0
         self.engine: Engine | None = None
@@ -129,6 +147,18 @@ class Recorder:
         self.time: list[float] = []
         self.returns = Returns(window_s)
         self.snapshots: list[tuple[float, int, dict[str, npt.NDArray[Any]]]] = []
+
+    @cached_property
+    def numbering(self) -> Numbering:
+        """Which number each scheme and goal of the run has, and when."""
+        assert self.engine is not None
+        return numbered(self.engine.given, self.engine.all_stages)
+
+    @cached_property
+    def layout(self) -> np.dtype[Any]:
+        """What one record consists of."""
+        assert self.engine is not None
+        return row_layout(self.engine, self.numbering)
 
     def keeps(self, aggregation: int) -> bool:
         """Whether a context's regions are kept at an aggregation."""
@@ -159,24 +189,37 @@ class Recorder:
         if self.time and self.time[-1] == now:
             self._drop_last()
         self.time.append(now)
-        numbers: list[int] = []
-        for k in kdamonds:
-            for i, q in enumerate(k.quotas):
-                numbers += q.esz_bp, q.score, q.resets, k.rmap_walks[i], q.held_windows, q.full_windows, q.bound
-                numbers.append(ACTIONS.index(k.context.schemes[i].action))
-        for k in kdamonds:
-            for q in k.quotas:
-                for goal in q.goals:
-                    numbers += goal
+        quotas, goals, contexts = array("Q"), array("Q"), array("q")
         for k, clock in zip(kdamonds, engine.clocks, strict=True):
-            numbers += k.regions.n, k.attrs.sample_us, clock.asleep_ns(memory.now_ns) // 1000
+            for i, q in enumerate(k.quotas):
+                own = q.esz_bp, q.score, q.resets, k.rmap_walks[i], q.held_windows, q.full_windows, q.bound
+                quotas.extend(own)
+                goals.extend(chain.from_iterable(q.goals))
+            contexts.extend((k.regions.n, k.attrs.sample_us, clock.asleep_ns(memory.now_ns) // 1000, k.stage))
         rates = engine.access.touch_rate_hz(memory.now_ns // (engine.tick_us * 1000))
         tables = [memory.arrays.node, memory.arrays.by_class, rates]
-        tables += [k.schemes for k in kdamonds] + [k.funnel for k in kdamonds] + [array("Q", numbers)]
+        learnt = [*(k.schemes for k in kdamonds)], [*(k.funnel for k in kdamonds)], [quotas], [goals]
+        tables += self._by_number(*learnt) if self.numbering.changes else chain.from_iterable(learnt)
+        tables.append(contexts)
         if memory.reclaims:
             tables.append(memory.arrays.swap)
         self.rows.append(b"".join([table.tobytes() for table in tables]))
         self.returns.add(*memory.take_log())
+
+    def _by_number(self, *learnt: list[Any]) -> list[npt.NDArray[Any]]:
+        """Return tables of schemes and goals, which come in the order of those that run, in the order of their numbers."""
+        assert self.engine is not None
+        before = np.frombuffer(self.rows[-1], self.layout)[0] if self.rows else np.zeros(1, self.layout)[0]
+        running = [(k.index, k.stage) for k in self.engine.kdamonds]
+        schemes = [n for one in running for n in self.numbering.schemes_of(*one)]
+        goals = [n for one in running for of_scheme in self.numbering.goals_of(*one) for n in of_scheme]
+        out = []
+        for name, parts in zip(("scheme", "funnel", "quota", "goal"), learnt, strict=True):
+            table = before[name].copy()
+            values = np.frombuffer(b"".join([part.tobytes() for part in parts]), table.dtype)
+            table[goals if name == "goal" else schemes] = values
+            out.append(table)
+        return out
 
     def _drop_last(self) -> None:
         """Two contexts that finish at the same moment make one record."""
@@ -191,7 +234,7 @@ class Recorder:
         if not self.rows:
             return {}
         assert self.engine is not None
-        table = np.frombuffer(b"".join(self.rows), row_layout(self.engine))
+        table = np.frombuffer(b"".join(self.rows), self.layout)
         node, scheme = table["node"], table["scheme"]
         data = {
             "used_pages": node["total"] - node["free"],
@@ -207,7 +250,7 @@ class Recorder:
         for part, names in (
             ("funnel", FUNNEL.names or ()),
             ("quota", _QUOTA),
-            ("goal", ("goal_current", "goal_target")),
+            ("goal", _GOAL),
             ("context", _CONTEXT),
         ):
             data |= {name: table[part][name] for name in names}
@@ -219,15 +262,32 @@ class Recorder:
             data["stalled_pages"] = swap[:, STALLED]
         return {name: np.array(values, order="C") for name, values in data.items()}
 
-    def _actions(self) -> Coordinate:
-        """Return the schemes' actions, by record where events change them."""
+    def _stages(self) -> npt.NDArray[np.int64]:
+        """Return the stage that each context had taken over at each record, (records, contexts)."""
         assert self.engine is not None
         if not self.rows:
-            return "scheme", np.array([s.action for c in self.engine.scenario.contexts for s in c.schemes], dtype=str)
-        codes = np.frombuffer(b"".join(self.rows), row_layout(self.engine))["quota"]["action"]
-        if (codes == codes[0]).all():
-            return "scheme", np.array([ACTIONS[code] for code in codes[0]], dtype=str)
-        return ("time", "scheme"), np.array(ACTIONS)[codes]
+            return np.array([[k.stage for k in self.engine.kdamonds]], np.int64)
+        return np.array(np.frombuffer(b"".join(self.rows), self.layout)["context"]["stage"])
+
+    def _courses(self, stages: npt.NDArray[np.int64]) -> tuple[npt.NDArray[Any], ...]:
+        """Return by record and number: whether a scheme is there, its action; whether a goal is there, its metric.
+
+        Who is not there has what was the last, or will be the first.
+        """
+        numbers = self.numbering
+        there, aims = (np.zeros((len(stages), len(of)), np.bool_) for of in (numbers.schemes, numbers.goals))
+        actions, metrics = np.full(there.shape, "", object), np.full(aims.shape, "", object)
+        for i, of_context in enumerate(stages.T):
+            edges = [0, *(np.flatnonzero(np.diff(of_context)) + 1).tolist(), len(stages)]
+            for now, stage in ((slice(a, b), int(of_context[a])) for a, b in pairwise(edges)):
+                schemes = numbers.scenarios[stage + 1].contexts[i].schemes
+                for scheme, n, its_goals in zip(schemes, numbers.schemes_of(i, stage), numbers.goals_of(i, stage), strict=True):
+                    there[now, n], actions[now, n] = True, scheme.action
+                    for goal, g in zip(scheme.quota.goals, its_goals, strict=True):
+                        aims[now, g], metrics[now, g] = True, goal.metric
+        _fill(there, actions, [numbers.last_scheme(n, START).action for n in range(len(numbers.schemes))])
+        _fill(aims, metrics, [numbers.last_goal(g, START).metric for g in range(len(numbers.goals))])
+        return there, actions, aims, metrics
 
     def state(self) -> dict[str, Any]:
         """Return what was kept so far, as plain data and arrays: few large ones, however many records there are."""
@@ -287,22 +347,24 @@ class Recorder:
         data["rejected_bytes"] = np.concatenate(
             [np.zeros(0, np.uint64), *[k.rejected[: len(_filters(k))] for k in engine.kdamonds]]
         )
-        contexts = engine.scenario.contexts
-        if any(len(c.targets) > 1 for c in contexts) or any(c["target"].any() for c in columns):
+        contexts, numbers, stages = engine.scenario.contexts, self.numbering, self._stages()
+        there, actions, aims, metrics = self._courses(stages)
+        if data and numbers.changes:
+            data["active"], data["goal_active"] = there, aims
+        if any(len(c.targets) > 1 for now in numbers.scenarios for c in now.contexts) or any(
+            c["target"].any() for c in columns
+        ):
             data["region_target"] = np.concatenate([c["target"] for c in columns] or [np.zeros(0, np.uint64)])
-        schemes = [(i, s) for i, c in enumerate(contexts) for s in c.schemes]
-        goals = [k for k, (_, s) in enumerate(schemes) for _ in s.quota.goals]
-        first = np.cumsum([0, *[len(k.schemes) for k in engine.kdamonds]]).tolist()
-        filters = [(a + i, kind) for a, k in zip(first, engine.kdamonds, strict=False) for i, kind in _filters(k)]
+        filters = [(numbers.schemes_of(k.index, k.stage)[i], kind) for k in engine.kdamonds for i, kind in _filters(k)]
         coords: dict[str, Coordinate] = {
             "time": ("time", np.array(self.time)),
             "node": ("node", engine.memory.nids),
-            "scheme": ("scheme", np.arange(len(schemes))),
-            "scheme_context": ("scheme", np.array([i for i, _ in schemes], np.int64)),
-            "scheme_action": self._actions(),
-            "goal": ("goal", np.arange(len(goals))),
-            "goal_scheme": ("goal", np.array(goals, np.int64)),
-            "goal_metric": ("goal", np.array([g.metric for _, s in schemes for g in s.quota.goals], dtype=str)),
+            "scheme": ("scheme", np.arange(len(numbers.schemes))),
+            "scheme_context": ("scheme", np.array([i for i, _, _ in numbers.schemes], np.int64)),
+            "scheme_action": _by_time_if_it_changes("scheme", actions),
+            "goal": ("goal", np.arange(len(numbers.goals))),
+            "goal_scheme": ("goal", np.array([k for k, _, _ in numbers.goals], np.int64)),
+            "goal_metric": _by_time_if_it_changes("goal", metrics),
             "context": ("context", np.arange(len(contexts))),
             "filter": ("filter", np.arange(len(data["rejected_bytes"]))),
             "filter_scheme": ("filter", np.array([i for i, _ in filters], np.int64)),

@@ -14,7 +14,7 @@ from ..damon.weighted import WeightedMigrate
 from ..datasets.schema import SCHEMA_VERSION
 from ..errors import InputError
 from ..progress import Progress
-from ..scenario import Dest, Scenario, need_scenario
+from ..scenario import Scenario, need_scenario
 from ..scenario.controlled import Controlled, check_goal_nodes
 from ..units import LONGEST_US, parse_duration_us
 from .engine import Engine
@@ -34,13 +34,11 @@ def scheme_actions(engine: Engine, context: int) -> dict[int, Action]:
     scenario = engine.scenario
     out: dict[int, Action] = {}
     for i, scheme in enumerate(scenario.contexts[context].schemes):
-        if scheme.dests and scheme.action in ("migrate_hot", "migrate_cold"):
+        physical = scenario.contexts[context].ops == "paddr"
+        if scheme.dests and scheme.action.startswith("migrate") and (physical or scheme.dest_rule != "vma_offset"):
             seed = engine.seed * 1_000_003 + context * 1009 + i
             order = int(engine.memory.shift) - 12
             out[i] = WeightedMigrate(scheme.dests, scheme.dest_rule, scenario.workload.vmas, seed, scheme.rmap_done_mark, order)
-        elif scenario.contexts[context].ops != "paddr" and scheme.action.startswith("migrate"):
-            alone = Dest(scheme.target_nid, 1) if scheme.target_nid >= 0 else Dest(0, 0)
-            out[i] = WeightedMigrate((alone,), "vma_offset", (), 0)
     return out
 
 
@@ -84,7 +82,8 @@ def simulate(
     -------
     xarray.Dataset
         One record per aggregation or application, see `tieringmodel.datasets.schema.VARIABLES`, and
-        `OF_RECLAIM` there for runs with the paddr action ``pageout``, `OF_TARGETS` for contexts with several targets.
+        `OF_RECLAIM` there for runs with the paddr action ``pageout``, `OF_TARGETS` for contexts with several targets,
+        `OF_COMMITS` for runs in which schemes or goals come or go.
         Attributes: ``scenario`` (JSON, from which the run can be repeated), ``kernel`` (the release whose rules hold, and
         switches that differ from it), ``parameters`` (JSON of the other arguments),
         ``sources`` (JSON: cost and reports of each, where contexts have some), ``duration_s``, ``seed``, ``window_s``,

@@ -51,7 +51,8 @@ def replay(
 
     everything = vectors is None and recordings is None and not anchors and not hardware
     if everything or vectors is not None:
-        yield from vectors_of.iter_cases(vectors or data_path("golden"))
+        for shipped in [vectors] if vectors else [data_path("golden"), data_path("golden2")]:
+            yield from vectors_of.iter_cases(shipped)
     if everything or recordings is not None:
         folder = Path(recordings or data_path("recordings"))
         quotas = quota_records.cases(folder)

@@ -21,7 +21,7 @@ def _wrong_node(state: State) -> Iterator[Cause]:
         applied = state.run.last("sz_applied", g.of.number) * g.of.context.addr_unit
         if g.effect >= 0 or not applied or not g.missed_since(state.tail_s):
             continue
-        start = float(g.values[g.evaluated][0])
+        start = g.start
         if g.value is None or start - g.value <= 0:
             continue
         does = "reclaims" if g.of.scheme.action == "pageout" else f"moves pages to node {g.of.scheme.target_nid}"
@@ -172,11 +172,11 @@ def _overshot(state: State) -> Iterator[Cause]:
         if g.effect <= 0 or g.value is None or g.opposite or g.always_met or applied is None or not applied[-1]:
             continue
         past = g.value - g.target
-        entered = np.flatnonzero(g.met[1:] & ~g.met[:-1]) + 1
+        entered = np.flatnonzero(g.met[1:] & ~g.met[:-1] & g.since[1:]) + 1
         if past <= g.band or not entered.size:
             continue
         # What moved in windows that began with the goal met is the tuner's doing, what the last window before did is a step.
-        began_met = g.met[:-1]
+        began_met = g.met[:-1] & g.since[1:]
         moved = float(np.diff(applied)[began_met].sum()) * g.of.context.addr_unit / run.page_bytes
         carried = float(np.diff(g.values)[began_met].sum())
         esz = float(run.esz_bytes(g.of)[g.met].max())
@@ -244,7 +244,10 @@ def _opposing(state: State) -> Iterator[Cause]:
     if len(moving) != 2 or "undone_pages" not in run.ds or state.at_rest:
         return
     a, b = moving
-    undone, moved = float(run.ds["undone_pages"].values.sum()), float(run.moved.sum())
+    since_s = max(a.since_s, b.since_s)
+    late = run.time > since_s if since_s else slice(None)
+    undone = float(run.ds["returns"].values[late].sum() if since_s else run.ds["undone_pages"].values.sum())
+    moved = float(run.moved[late].sum())
     if frozenset((a.number, b.number)) in opposed or a.scheme.target_nid == b.scheme.target_nid or undone < 0.1 * moved:
         return
     text = f"{undone:.0f} of {moved:.0f} moves were undone: it and scheme {b.number} move the same pages to and fro"

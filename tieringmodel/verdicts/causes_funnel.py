@@ -33,14 +33,14 @@ from .state import State
 def _asleep(state: State, one: SchemeRun) -> Cause | None:
     run, marks = state.run, one.scheme.watermarks
     asleep = run.asleep_s(one)
-    if marks.metric == "none" or asleep < run.limits.asleep_share * run.end_s:
+    if marks.metric == "none" or asleep < run.limits.asleep_share * run.lived_s(one):
         return None
     managed = (run.ds["used_pages"].values + run.ds["free_pages"].values)[-1].sum()
     free = int(run.ds["free_pages"].values[-1].sum() * 1000 // managed)
     where = f"over high ({marks.high})" if free > marks.high else f"under low ({marks.low})" if free < marks.low else "between"
     if where == "between":
         where = f"not under mid ({marks.mid})"
-    text = f"asleep for {asleep:.1f} of {run.end_s:.1f} s: {free} permil of memory are free, {where}"
+    text = f"asleep for {asleep:.1f} of {run.lived_s(one):.1f} s: {free} permil of memory are free, {where}"
     evidence = {"asleep_s": asleep, "free_permil": free, "high": marks.high, "mid": marks.mid, "low": marks.low}
     return Cause("watermarks-inactive", one.number, text, evidence)
 
@@ -52,8 +52,8 @@ def _apply_starved(state: State, one: SchemeRun) -> Cause | None:
     restarts = int(run.last("nr_restarted", one.number))
     every = f" after every {goal.aggrs} aggregations" if goal.aggrs else ""
     text = (
-        f"never applied in {run.end_s:.1f} s: its apply interval is {apply_s(one):g} s, and the apply clock was restarted "
-        f"{restarts} times before it ended, by interval tuning{every}"
+        f"never applied in {run.lived_s(one):.1f} s: its apply interval is {apply_s(one):g} s, and the apply clock was "
+        f"restarted {restarts} times before it ended, by interval tuning{every}"
     )
     evidence = {"apply_interval_s": apply_s(one), "restarts": restarts, "due": 0, "aggrs": goal.aggrs}
     return Cause("apply-starved", one.number, text, evidence)

@@ -10,12 +10,12 @@ from .page_run import PageRun, SchemeRun
 
 @dataclass(frozen=True)
 class Funnel:
-    """What became of one scheme, in counters of the whole run; None where an earlier version did not count.
+    """What became of one scheme, in counters since it does what it does; None where an earlier version did not count.
 
     Attributes
     ----------
     scheme : int
-        Number over all contexts.
+        Number over all contexts and all schemes that ever were.
     asleep_s : float or None
         Inactive for so long.
     due : int or None
@@ -37,6 +37,8 @@ class Funnel:
     failed : dict of str to int
         Bytes of pages that stayed: ``no_frame`` on the target, ``unmovable`` (charged, but no page that could be had),
         ``bits_only`` (young, and made old).
+    since_s : float
+        From when it does what it does: 0 from the start, else since it came, or was told to do something else.
     """
 
     scheme: int
@@ -51,6 +53,7 @@ class Funnel:
     applied_bytes: int
     returned_bytes: int
     failed: dict[str, int]
+    since_s: float = 0.0
 
     def to_dict(self) -> dict[str, Any]:
         """Return it as plain data, for JSON."""
@@ -92,16 +95,20 @@ def funnel_of(run: PageRun, one: SchemeRun) -> Funnel:
             "unmovable": max(tried - resident, 0) if counted and one.context.ops == "paddr" else 0,
             "bits_only": int(run.last("sz_young", n)),
         },
+        since_s=one.since_s,
     )
 
 
 def _returned(run: PageRun, one: SchemeRun) -> int:
     """Bytes that did not stay: of the moves to its node undone, the scheme's share of all schemes' that move there."""
+    late = run.time > one.since_s if one.since_s else slice(None)
     if one.reclaims:
-        return int(run.ds["faulted_pages"].values.sum()) * run.page_bytes if run.has("faulted_pages") else 0
+        return int(run.ds["faulted_pages"].values[late].sum()) * run.page_bytes if run.has("faulted_pages") else 0
     if "undone_pages" not in run.ds or not one.scheme.action.startswith("migrate"):
         return 0
     undone = run.ds["undone_pages"].values
+    if one.since_s and not (undone < 0).any():  # by node they are known of the whole run only
+        undone = undone * (run.ds["returns"].values[late].sum() / max(undone.sum(), 1))
     if one.scheme.dests or (undone < 0).any():
         return max(int(undone.sum()), 0) * run.page_bytes
     if one.scheme.target_nid not in run.nids:
@@ -129,4 +136,5 @@ def describe(funnel: Funnel) -> str:
     parts.append(f"applied {format_bytes(funnel.applied_bytes)}")
     if funnel.returned_bytes:
         parts.append(f"returned {format_bytes(funnel.returned_bytes)}")
-    return f"scheme {funnel.scheme}: " + " > ".join(parts)
+    since = f" since {funnel.since_s:g} s" if funnel.since_s else ""
+    return f"scheme {funnel.scheme}{since}: " + " > ".join(parts)

@@ -15,6 +15,8 @@ from .page_run import PageRun, SchemeRun
 
 Floats = npt.NDArray[np.float64]
 FULL_BP = 10_000.0
+ABOUT = "metric", "nid", "memcg_id", "complement"
+"""Fields of a goal that say what it is about."""
 
 
 @dataclass(frozen=True)
@@ -26,11 +28,13 @@ class GoalCourse:
     run : PageRun
         The run.
     number : int
-        Of the goal, over all schemes.
+        Of the goal, over all schemes and all that ever were.
     of : SchemeRun
         The scheme whose goal it is.
     goal : Goal
         As it is at the end.
+    since_s : float
+        From when it is about what it is about: since it came, or since its metric, node or cgroup were changed.
     opposite : list of GoalCourse
         Goals of other schemes that ask for less of the same share.
     """
@@ -39,6 +43,7 @@ class GoalCourse:
     number: int
     of: SchemeRun
     goal: Goal
+    since_s: float = 0.0
     opposite: list[GoalCourse] = field(default_factory=list)
 
     @cached_property
@@ -47,7 +52,18 @@ class GoalCourse:
         resets = self.run.column("resets", self.of.number)
         if resets is None:
             return ~np.isnan(self._true_share())
-        return resets > 0
+        return resets > (resets[max(int(np.searchsorted(self.run.time, self.since_s - 1e-9)) - 1, 0)] if self.since_s else 0)
+
+    @cached_property
+    def since(self) -> npt.NDArray[np.bool_]:
+        """Records at which the goal has a value and its scheme does what it does."""
+        return np.asarray(self.evaluated & (self.run.time >= self.of.since_s - 1e-9))
+
+    @cached_property
+    def start(self) -> float:
+        """Value when it was first evaluated since its scheme does what it does; nan if it never was."""
+        known = self.values[self.since]
+        return float(known[0]) if known.size else math.nan
 
     @cached_property
     def values(self) -> Floats:
@@ -121,7 +137,7 @@ class GoalCourse:
     @cached_property
     def always_met(self) -> bool:
         """Whether it was met at every evaluation."""
-        return bool(self.evaluated.any() and self.met[self.evaluated].all())
+        return bool(self.since.any() and self.met[self.since].all())
 
     @cached_property
     def effect(self) -> int:
@@ -138,9 +154,8 @@ class GoalCourse:
         applied = self.run.last("sz_applied", self.of.number, default=1.0)
         if self.effect <= 0 or not applied:
             return target, math.inf
-        start = self.values[self.evaluated]
         # What was beyond from the start, and was not moved there, is fine.
-        return target, max(target + band, float(start[0]) if start.size else target)
+        return target, max(target + band, target if math.isnan(self.start) else self.start)
 
     @cached_property
     def inside(self) -> npt.NDArray[np.bool_]:
@@ -154,7 +169,7 @@ class GoalCourse:
         """Whether its scheme acts and the value does not see it: by what they are, or never a change in the whole run."""
         if self.effect == 0:
             return True
-        run, known = self.run, self.values[self.evaluated]
+        run, known = self.run, self.values[self.since]
         applied = run.last("sz_applied", self.of.number) * self.of.context.addr_unit
         return bool(known.size and not np.ptp(known) and applied > run.limits.stuck_share * run.memory_bytes)
 
@@ -193,8 +208,11 @@ def share_key(goal: Goal) -> tuple[str, int, int, bool] | None:
 
 def courses(run: PageRun) -> list[GoalCourse]:
     """Return every goal of every scheme that is switched on and acts, or counts, with its opposites."""
-    every = [(one, goal) for one in run.schemes for goal in one.scheme.quota.goals]
-    out = [GoalCourse(run, number, one, goal) for number, (one, goal) in enumerate(every)]
+    out = [
+        GoalCourse(run, number, one, goal, _since_s(run, number))
+        for one in run.schemes
+        for number, goal in zip(one.goal_numbers, one.scheme.quota.goals, strict=True)
+    ]
     for course in out:
         mine = share_key(course.goal)
         for other in out:
@@ -206,6 +224,16 @@ def courses(run: PageRun) -> list[GoalCourse]:
             ):
                 course.opposite.append(other)
     return out
+
+
+def _since_s(run: PageRun, number: int) -> float:
+    """Return from when a goal is about what it is about at the end."""
+    since_s, before = 0.0, tuple[object, ...]()
+    for stage, goal in run.numbering.goal_over_time(number):
+        about = tuple(getattr(goal, name) for name in ABOUT)
+        if stage < len(run.stages) and about != before:
+            since_s, before = run.numbering.since_s(stage), about
+    return since_s
 
 
 def opposed(run: PageRun, mine: tuple[str, int, int, bool], other: tuple[str, int, int, bool] | None) -> bool:

@@ -127,7 +127,7 @@ class Judge:
             return False
         if not self.acting:
             return True
-        if all(run.asleep_s(s) >= run.limits.asleep_share * run.end_s > 0 for s in self.acting):
+        if all(run.asleep_s(s) >= run.limits.asleep_share * run.lived_s(s) > 0 for s in self.acting):
             return True
         return not run.is_accessed and all(s.asks_for_accesses for s in self.acting)
 
@@ -173,15 +173,14 @@ class Judge:
         run, n, pattern = self.run, one.number, one.scheme.access_pattern
         if not run.has("sz_but_age") or run.last("sz_matched", n) > NEARLY_NOTHING * run.memory_bytes:
             return False
-        aggregations = run.end_s * 1e6 / one.context.attrs.aggr_us
+        aggregations = run.lived_s(one) * 1e6 / one.context.attrs.aggr_us
         return bool(run.last("sz_but_age", n) and aggregations <= pattern.min_age + 1)
 
     def wrong_polarity(self) -> bool:
         """A goal is missed, and the scheme's own moves took its metric away from the target."""
         for g in self.goals:
             if g.effect < 0 and g.missed_since(self.tail_s) and self.ever_bytes(g.of):
-                start = float(g.values[g.evaluated][0])
-                if g.value is not None and start - g.value > min(g.band, run_step(self.run)):
+                if g.value is not None and g.start - g.value > min(g.band, run_step(self.run)):
                     return True
         return False
 

@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from ..scenario import Context, Goal, Scenario, Scheme
 from ..scenario.metrics import metric_of
+from ..scenario.numbering import START, numbered
 from ..units import MIB
 from .run_view import moved_pages
 from .thresholds import RunThresholds
@@ -26,6 +27,10 @@ SERIES = 5
 NEVER_TICK = 2**62
 ONE_WAY = 0.5
 """Moves of which that part is a net shift go one way."""
+STANDINGS = frozenset({"esz_bytes", "esz_bp", "score", "charged_bytes", "min_score", "top_rate", "top_age", "quota_bound"})
+"""Columns of a scheme that say how things stand; all others count from its start on."""
+DOES = "action", "access_pattern", "target_nid", "filters", "dests", "dest_rule"
+"""Fields of a scheme that say what it does to which pages; all others say how much of it, and when."""
 CLEARLY = 0.75
 """Pages whose expected nr_accesses are that part of a pattern's least count as matching."""
 
@@ -42,13 +47,19 @@ class SchemeRun:
     Attributes
     ----------
     number : int
-        Over all contexts.
+        Over all contexts and all schemes that ever were.
     context_number, place : int
         Its context, and its position there.
     scheme : Scheme
         As it is at the end.
     context : Context
         As it is at the end.
+    goal_numbers : tuple of int
+        Numbers of its goals.
+    came_s : float
+        From when it is there.
+    since_s : float
+        From when it does what it does: since it came, or since its action, pattern, filters or destinations were changed.
     """
 
     number: int
@@ -56,6 +67,9 @@ class SchemeRun:
     place: int
     scheme: Scheme
     context: Context
+    goal_numbers: tuple[int, ...] = ()
+    came_s: float = 0.0
+    since_s: float = 0.0
 
     @property
     def path(self) -> str:
@@ -97,19 +111,44 @@ class PageRun:
         self.n_pages = float(ds.attrs["n_pages"])
         self.page_bytes = int(ds.attrs.get("page_bytes", 4096))
         self.scenario = Scenario.from_json(ds.attrs["scenario"], stored=True)
-        stages = [(at_us * 1e-6, stage) for at_us, stage in self.scenario.stages()]
-        self.stages = [(at_s, stage) for at_s, stage in stages if at_s <= self.end_s]
+        self.numbering = numbered(self.scenario)
+        stages = zip(self.numbering.at_us, self.numbering.scenarios[1:], strict=True)
+        self.stages = [(at_us * 1e-6, stage) for at_us, stage in stages if at_us * 1e-6 <= self.end_s]
         self.final = self.stages[-1][1] if self.stages else self.scenario
         self.nids: list[int] = ds["node"].values.tolist()
         self.moved = np.asarray(moved_pages(ds), np.float64)
         if "faulted_pages" in ds:
             self.moved = self.moved - ds["faulted_pages"].values
-        self.schemes = [
-            SchemeRun(0, i, j, scheme, context)
-            for i, context in enumerate(self.final.contexts)
-            for j, scheme in enumerate(context.schemes)
-        ]
-        self.schemes = [SchemeRun(n, s.context_number, s.place, s.scheme, s.context) for n, s in enumerate(self.schemes)]
+        self.schemes: list[SchemeRun] = []
+        for i in range(len(self.final.contexts)):
+            stage = self._stage_of(i)
+            context = self.numbering.scenarios[stage + 1].contexts[i]
+            goals = self.numbering.goals_of(i, stage)
+            for j, (n, scheme) in enumerate(zip(self.numbering.schemes_of(i, stage), context.schemes, strict=True)):
+                self.schemes.append(SchemeRun(n, i, j, scheme, context, goals[j], *self._times_of(n, stage)))
+
+    def _stage_of(self, context: int) -> int:
+        """Return the stage that a context had come to at the end; it may not have heard of the last step yet."""
+        last = len(self.stages) - 1
+        if "active" not in self.ds:
+            return last
+        numbers = self.numbering
+        there = [n for n in np.flatnonzero(self.ds["active"].values[-1]).tolist() if numbers.schemes[n][0] == context]
+        aims = [g for g in np.flatnonzero(self.ds["goal_active"].values[-1]).tolist() if numbers.goals[g][0] in there]
+        for stage in range(last, START - 1, -1):
+            goals = sorted(g for of_scheme in numbers.goals_of(context, stage) for g in of_scheme)
+            if (sorted(numbers.schemes_of(context, stage)), goals) == (there, aims):
+                return stage
+        return last
+
+    def _times_of(self, number: int, stage: int) -> tuple[float, float]:
+        """Return from when a scheme is there, and from when it does what it does, seconds."""
+        since_s, before = 0.0, tuple[object, ...]()
+        for when, scheme in self.numbering.scheme_over_time(number):
+            does = tuple(getattr(scheme, name) for name in DOES)
+            if when <= stage and does != before:
+                since_s, before = self.numbering.since_s(when), does
+        return self.numbering.span_s(number)[0], since_s
 
     # ---- counters -------------------------------------------------------------------------------------------------
 
@@ -122,8 +161,23 @@ class PageRun:
         return np.asarray(self.ds[name].values[:, scheme], np.float64) if name in self.ds else None
 
     def last(self, name: str, scheme: int, default: float = 0.0) -> float:
-        """Return a counter of a scheme at the end."""
-        return float(self.ds[name].values[-1, scheme]) if name in self.ds else default
+        """Return a counter of a scheme at the end: what it counted since the scheme does what it does."""
+        if name not in self.ds:
+            return default
+        values, first = self.ds[name].values[:, scheme], self._before.get(scheme)
+        if first is None or name in STANDINGS:
+            return float(values[-1])
+        return float(values[-1]) - float(values[first])
+
+    @cached_property
+    def _before(self) -> dict[int, int]:
+        """The last record before a scheme does what it does, of those that did not do so from the start."""
+        late = (s for s in self.schemes if s.since_s)
+        return {s.number: max(int(np.searchsorted(self.time, s.since_s - 1e-9)) - 1, 0) for s in late}
+
+    def lived_s(self, one: SchemeRun) -> float:
+        """Return for how long a scheme has done what it does."""
+        return self.end_s - one.since_s
 
     def esz_bytes(self, one: SchemeRun) -> Floats:
         """Return a scheme's effective quota over time in bytes; 0 where the dataset lacks it."""
@@ -135,17 +189,21 @@ class PageRun:
         if name not in self.ds:
             return 0.0
         values = self.ds[name].values[:, scheme]
-        return float(values[-1]) - float(values[self.at(start_s)])
+        return float(values[-1]) - float(values[max(self.at(start_s), self._before.get(scheme, 0))])
 
     def at(self, when_s: float) -> int:
         """Return the last record at or before a time."""
         return max(int(np.searchsorted(self.time, when_s + 1e-9, side="right")) - 1, 0)
 
     def asleep_s(self, one: SchemeRun) -> float:
-        """Return how long a scheme was inactive."""
-        slept = float(self.ds["asleep_us"].values[-1, one.context_number]) * 1e-6 if "asleep_us" in self.ds else 0.0
+        """Return how long a scheme was inactive since it does what it does."""
+        slept = 0.0
+        if "asleep_us" in self.ds:
+            asleep_us = self.ds["asleep_us"].values[:, one.context_number]
+            first = self._before.get(one.number)
+            slept = (float(asleep_us[-1]) - (0.0 if first is None else float(asleep_us[first]))) * 1e-6
         due, idle = self.last("nr_due", one.number), self.last("nr_inactive", one.number)
-        return slept + (self.end_s - slept) * idle / max(due + idle, 1.0)
+        return slept + max(self.lived_s(one) - slept, 0.0) * idle / max(due + idle, 1.0)
 
     # ---- the run ----------------------------------------------------------------------------------------------------
 

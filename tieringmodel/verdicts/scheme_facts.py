@@ -36,11 +36,12 @@ def too_short(run: PageRun, one: SchemeRun) -> tuple[str, float] | None:
     if not run.has("nr_due") or starved(run, one) or run.asleep_s(one) > 0:
         return None
     if not run.last("nr_due", one.number):
-        return "first application", apply_s(one)
+        return "first application", one.since_s + apply_s(one)
     quota = one.scheme.quota
-    reset_s = quota.reset_interval_ms * 1e-3
-    if (quota.goals or quota.sz_bytes or quota.ms) and run.last("resets", one.number) <= 1 and reset_s >= run.end_s:
-        return "end of its first quota window", reset_s
+    first_s, resets = one.came_s + quota.reset_interval_ms * 1e-3, run.column("resets", one.number)
+    evaluated = 0.0 if resets is None else float(resets[-1])
+    if (quota.goals or quota.sz_bytes or quota.ms) and evaluated <= 1 and first_s >= run.end_s:
+        return "end of its first quota window", first_s
     return None
 
 
@@ -49,6 +50,7 @@ def growth(run: PageRun, one: SchemeRun, since_s: float) -> float:
     esz = run.column("esz_bp", one.number)
     if esz is None:
         return 1.0
+    since_s = max(since_s, one.came_s)
     first = esz[run.at(since_s)]
     windows = max((run.end_s - since_s) / run.window_s, 1.0)
     return float((esz[-1] / first) ** (1 / windows)) if first > 0 and esz[-1] > 0 else 1.0

@@ -147,9 +147,10 @@ def _marks(scenario: Scenario) -> Iterator[str]:
     if scenario.kernel.changed:
         more = scenario.kernel.title.partition(", ")[2]
         yield f"kernel: {more} is left out, which no Linux {scenario.kernel.release} can be told"
-    for name in ("events", "commits"):
-        if changes := getattr(scenario, name):
-            yield f"{name}: {len(changes)} timed changes are left out"
+    if scenario.events:
+        yield f"events: {len(scenario.events)} timed changes are left out"
+    if scenario.commits:
+        yield f"commits: {len(scenario.commits)} whole contexts that take over later are left out"
     for i, context in enumerate(scenario.contexts):
         where = f"contexts[{i}]"
         if context.aggr_times_us:

@@ -21,7 +21,7 @@ from ...given_files import inside
 from ...interop.recording.tables import MOST_BYTES
 from ...scenario import Scenario
 from ...simulation.engine import Engine
-from ...units import PAGE_SZ
+from ...units import LONGEST_US, PAGE_SZ
 from ..case import Case
 from . import format2
 from .e2e_draws import SAMPLING, draw_differences, recorded_streams, split_site, stated_differences
@@ -122,7 +122,7 @@ class Trace:
         target = np.repeat(np.arange(r.ptr.size - 1), np.diff(r.ptr))
         self.rows[name].append(
             {
-                "tick": np.full(n, self.tick),
+                "tick": np.full(n, k.tick),
                 "ctx": np.full(n, k.index),
                 "target": target,
                 "start": r.now.start[:n] // np.uint64(PAGE_SZ),
@@ -142,7 +142,7 @@ class Trace:
         n = len(events)
         self.rows["events"].append(
             {
-                "tick": np.full(n, self.tick),
+                "tick": np.full(n, kdamond.tick),
                 "ctx": np.full(n, kdamond.index),
                 "scheme": events["scheme"].copy(),
                 "target": events["target"].copy(),
@@ -161,12 +161,12 @@ class Trace:
         """Record schemes, goals and nodes at the end of the body."""
         k = kdamond
         if aggregation:
-            self.drawn(k, split_site(k), self.tick)
+            self.drawn(k, split_site(k), k.tick)
             self.regions("regB", k)
         for i, (row, quota) in enumerate(zip(k.schemes, k.quotas, strict=True)):
             self.rows["scheme"].append(
                 {
-                    "tick": self.tick, "ctx": k.index, "scheme": i, "esz": row["esz"], "esz_bp": quota.esz_bp,
+                    "tick": k.tick, "ctx": k.index, "scheme": i, "esz": row["esz"], "esz_bp": quota.esz_bp,
                     "charged_sz": row["charged_sz"], "total_charged_sz": quota.total_charged_sz,
                     "total_charged_ns": row["total_charged_ns"], "charged_from_jiffies": quota.charged_from,
                     "charge_target_plus1": row["charge_target"], "charge_addr_from": row["charge_addr"],
@@ -178,7 +178,7 @@ class Trace:
             for j, (value, target) in enumerate(self._handed(k, i, quota.goals)):
                 self.rows["goal"].append(
                     {
-                        "tick": self.tick,
+                        "tick": k.tick,
                         "ctx": k.index,
                         "scheme": i,
                         "goal": j,
@@ -215,7 +215,7 @@ class Trace:
         used, node = memory.used_pages(), memory.arrays.node
         self.rows["node"].append(
             {
-                "tick": self.tick,
+                "tick": k.tick,
                 "ctx": k.index,
                 "used0": used[0],
                 "used1": used[1],
@@ -243,6 +243,12 @@ class _TickEngine(Engine):
     """The engine with `Trace` told of ticks and draws, and user input read by tick number."""
 
     trace: Trace
+    monitors_nothing = True
+
+    def drawn(self) -> int:
+        """Return how many numbers all contexts have drawn. A lone one prepares a sample when it checks; the kernel, before."""
+        ahead = 0 if self.tracked else sum(c.kdamond.regions.n for c in self.clocks if not c.wait_ns)
+        return ahead + sum(k.rng.taken for k in self.kdamonds)
 
     def _prepare(self, k: Kdamond) -> None:
         super()._prepare(k)
@@ -253,18 +259,23 @@ class _TickEngine(Engine):
         # A lone context prepares and checks at once; in the kernel the loop body before has prepared.
         self.trace.drawn(k, SAMPLING, tick - 1)
 
-    def replay(self, ticks: int, trace: Trace) -> None:
+    def replay(self, run: Mapping[str, Any], trace: Trace) -> None:
         self.trace, self.owner_initial_crc32 = trace, self.memory.owner_crc32()
         for k in self.kdamonds:
-            k.input_now = lambda k=k: k.tick  # type: ignore[method-assign,misc]
+            if not run.get("clocked"):
+                k.input_now = lambda k=k: k.tick  # type: ignore[method-assign,misc]
             k.on_due = trace.due
             trace.regions("regB", k)
+
+        if run.get("clocked"):
+            self.run_to(run["duration_us"] * 1000)
+            return
 
         def begin(tick: int) -> None:
             trace.tick = tick
             self._fire(tick * 1000)  # the times of what changes are ticks
 
-        self.run_lockstep(ticks, begin)
+        self.run_lockstep(run["ticks"], begin)
 
 
 def replay(run: Mapping[str, Any], rngs: list[Rng] | None = None) -> tuple[_TickEngine, Trace]:
@@ -280,7 +291,7 @@ def replay(run: Mapping[str, Any], rngs: list[Rng] | None = None) -> tuple[_Tick
     trace = Trace()
     streams = rngs or [kernel_rng(c["seed"]) for c in run["ctxs"]]
     engine = _TickEngine(scenario_of(run), rngs=streams, observer=trace)
-    engine.replay(run["ticks"], trace)
+    engine.replay(run, trace)
     return engine, trace
 
 
@@ -356,8 +367,9 @@ def case(path: Path) -> list[Case]:
         if (streams := recorded_streams(run, arrays)) is not None:
             sources["recorded draws"] = streams
         scenario_of(run)
-        if type(run["ticks"]) is not int or not 0 < run["ticks"] <= MOST_TICKS:
-            raise InputError("ticks", f"{quoted(run['ticks'])} is not a count of 1..{MOST_TICKS}", remedy)
+        length, most = ("duration_us", LONGEST_US) if run.get("clocked") else ("ticks", MOST_TICKS)
+        if type(run[length]) is not int or not 0 < run[length] <= most:
+            raise InputError(length, f"{quoted(run[length])} is not a count of 1..{most}", remedy)
     except InputError as error:
         raise error.under(f"{path}:1") from None
     except KeyError as error:
@@ -369,10 +381,12 @@ def case(path: Path) -> list[Case]:
         engine, trace = replay(run, rngs)
         checked, first = 0, ""
         results = [*_differences(trace, arrays, npz.name), *_finals(engine, run, arrays, (path.name, npz.name))]
-        if rngs is None and (contexts := trace.column("runs", "ctx")) is not None:
+        if rngs is None and not run.get("clocked") and (contexts := trace.column("runs", "ctx")) is not None:
             counts = trace.column("runs", "count")
             order = np.repeat(contexts, np.zeros(0, np.int64) if counts is None else counts.astype(np.int64))
             results += draw_differences(run, arrays, order, (path.name, npz.name))
+        elif run.get("clocked"):
+            results += stated_differences(run, {"rng_count": engine.drawn()}, path.name)
         for n, difference in results:
             checked += n
             first = first or difference

@@ -13,17 +13,17 @@ from .scheme_json import pattern_fields, weight_fields
 
 FOREVER = 2**62
 _KEYS = {
-    "run": "format kernel kernel_release name note hz jiffies0 clocked ticks duration_us tick_us cost_ns_per_page on_full folio_pages "
-    "nodes logical place groups memcgs processes vma_events ctxs commits mem reserve aggregations rng_count rng_crc32 "
-    "rng_initial_state owner_initial_crc32 owner_final_crc32 rng_raw_complete values",
+    "run": "format kernel kernel_release name note hz jiffies0 clocked ticks duration_us tick_us cost_ns_per_page on_full "
+    "folio_pages nodes logical place groups memcgs processes vma_events ctxs commits mem reserve aggregations "
+    "rng_count rng_crc32 rng_initial_state owner_initial_crc32 owner_final_crc32 rng_raw_complete values",
     "group": "lo hi kind period phase stride thr salt t0 t1",
     "vma_event": "at process vmas",
     "commit": "at ctx to",
-    "ctx": "seed ops sample_us aggr_us ops_update_us min_nr_regions max_nr_regions min_region_sz addr_unit intervals_goal targets "
-    "ranges schemes",
+    "ctx": "seed ops sample_us aggr_us ops_update_us min_nr_regions max_nr_regions min_region_sz addr_unit intervals_goal "
+    "targets ranges schemes",
     "target": "process ranges",
-    "scheme": "action target_nid dests pattern apply_interval_us ms sz reset_interval_ms tuner weights fail_charge max_nr_snapshots "
-    "wmarks goals filters sysbp",
+    "scheme": "action target_nid dests pattern apply_interval_us ms sz reset_interval_ms tuner weights fail_charge "
+    "max_nr_snapshots wmarks goals filters sysbp",
     "goal": "metric target nid memcg user_input",
     "filter": "type matching allow start end idx memcg_id min max",
 }

@@ -34,7 +34,7 @@ def merge(file: VectorFile, record: Record) -> None:
         regions.merge(threshold, sz_limit, max_thres, record["max_nr_regions"])
     elif record["func"] == "damon_merge_regions_of":
         limits = np.uint64(threshold), np.uint64(sz_limit)
-        rk.merge_pass(regions.now, regions.ptr, *limits, bool(record["count_age"]))
+        rk.merge_pass(regions.now, regions.ptr, *limits, bool(record["count_age"]), None, None)
     else:
         raise _unknown(record)
     file.equal(_at(record), "after", regions.rows(), record["after"])

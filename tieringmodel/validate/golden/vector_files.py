@@ -8,6 +8,7 @@ import json
 import zlib
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,11 @@ import numpy as np
 import numpy.typing as npt
 
 from ...errors import InputError
+from ...given_files import inside
 from ...interop.recording.tables import MOST_BYTES
+from ...scenario import Kernel
+from ...scenario.linux import NAMES
+from ...scenario.rules import RECORDS
 from ..case import Case
 
 FORMAT = "the formats are described in data/golden/README.md"
@@ -51,6 +56,27 @@ class VectorFile:
 
     def __init__(self, path: Path) -> None:
         self.path, self.checked = path, 0
+
+    @cached_property
+    def kernel(self) -> Kernel:
+        """The Linux whose vectors these are: by its folder's name, else as the first whole run beside it says.
+
+        Raises
+        ------
+        InputError
+            If neither names one.
+        """
+        folder = self.path.parent
+        if (name := folder.resolve().name) in NAMES:
+            return Kernel(name)
+        for run in sorted(folder.glob("e2e_*.json")):
+            path = inside(folder, run.name, str(run), remedy="copy the file there")
+            try:
+                return Kernel.from_text(json.loads(path.read_text(encoding="utf-8"))["kernel"])
+            except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
+                raise InputError(str(run), f"does not say which kernel it is of: {error}", FORMAT) from None
+        text = "does not say which kernel its units are of"
+        raise InputError(str(folder), text, f"name it after the kernel ({', '.join(RECORDS)}), or add a whole run")
 
     # ---- reading --------------------------------------------------------------------------------------------------
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from ...errors import InputError
 from ...given_files import inside
 from ..case import Case
-from . import e2e, unit_numbers, unit_regions, unit_schemes
+from . import e2e, unit_numbers, unit_regions, unit_rows, unit_schemes
 from .vector_files import VectorFile
 
 REPLAYS: dict[str, Callable[..., None]] = {
@@ -26,6 +26,7 @@ REPLAYS: dict[str, Callable[..., None]] = {
     "goals.jsonl": unit_schemes.goals,
     "min_score.jsonl": unit_schemes.min_score,
     "apply.jsonl": unit_schemes.apply,
+    "units.jsonl": unit_rows.replay,
 }
 """What replays a unit file, by its name without ``.gz``: a table as a whole, other files record by record."""
 
@@ -36,7 +37,7 @@ def is_whole_run(path: Path) -> bool:
 
 
 def recognised(folder: Path) -> list[Path]:
-    """Return the files of a folder that hold vectors, by name.
+    """Return the files of a folder and of the folders in it that hold vectors, by name.
 
     Raises
     ------
@@ -45,7 +46,8 @@ def recognised(folder: Path) -> list[Path]:
     """
     if not folder.is_dir():
         raise InputError(str(folder), "is not a folder", "give a folder of golden vectors")
-    names = [p.name for p in folder.iterdir() if p.name.removesuffix(".gz") in REPLAYS or is_whole_run(p)]
+    found = [p for place in (folder, *sorted(p for p in folder.iterdir() if p.is_dir())) for p in place.iterdir()]
+    names = [str(p.relative_to(folder)) for p in found if p.name.removesuffix(".gz") in REPLAYS or is_whole_run(p)]
     paths = [inside(folder, name, str(folder / name), remedy="copy the file there") for name in names]
     if not paths:
         known = ", ".join(sorted(REPLAYS)) + " (each plain or .gz) or e2e_NAME.json"
