@@ -168,14 +168,16 @@ assert trace.time_s[behind].max() < 52
 # ## Machines of others
 #
 # Eleven published measurements, V1 to V11. The prediction is a page-level run, the reduced loop, or arithmetic on cost
-# constants with a source. Figures, sources and tolerances stand in `data/anchors`. Six rows must be inside. The others are
-# inside too, or an experiment shows what the difference needs.
+# constants with a source. Figures, sources and tolerances stand in `data/anchors`, and for each row the kernel nearest to the
+# one that was measured, by whose rules it runs. Six rows must be inside. The others are inside too, or an experiment shows
+# what the difference needs.
 
 # %%
 rows = {name: answer.result() for name, answer in answers.items()}
 print(f"{'':4s} {'what':52s} {'published':>10s} {'predicted':>10s}  tolerated")
 for name, row in rows.items():
     print(f"\n{name:4s} {row.title} — {row.verdict}{' (must be inside)' if row.must else ''}; {row.level}")
+    print(textwrap.fill(row.under, 112, initial_indent="     ", subsequent_indent="     "))
     for p in row.compared:
         given = "–" if p.published is None else f"{p.published:.4g}"
         mark = "" if p.inside else "  OUTSIDE"
@@ -183,7 +185,8 @@ for name, row in rows.items():
 verdicts = {name: row.verdict for name, row in rows.items()}
 assert all(row.ok for row in rows.values())
 assert all(row.inside for row in rows.values() if row.must)
-assert [name for name, verdict in verdicts.items() if verdict == "explained"] == ["V5", "V10", "V11"]
+assert [name for name, verdict in verdicts.items() if verdict == "explained"] == ["V5", "V10"]
+assert not any(row.left for row in rows.values())  # what is inside under 7.3.4 is inside under a row's own kernel
 
 # %% [markdown]
 # ### What drives each difference
@@ -233,11 +236,11 @@ assert float(abs(v4.predicted - v4.published).max()) < v4.attrs["tolerance"] == 
 # %% [markdown]
 # ### Outside, and explained by an experiment
 #
-# Three rows hold a point outside its range. An explanation here is an experiment that could fail: something is changed, and
+# Two rows hold a point outside its range. An explanation here is an experiment that could fail: something is changed, and
 # the outcome has to fall into a range of its own. It says what would have to be true of the machine, not that it was.
 
 # %%
-for name in ("V5", "V10", "V11"):
+for name in ("V5", "V10"):
     row = rows[name]
     print(f"{name}  {row.title}")
     for p in (*(p for p in row.compared if not p.inside), *row.experiments):
@@ -246,17 +249,23 @@ for name in ("V5", "V10", "V11"):
         print(f"    {kind} {p.what}: {p.predicted:.4g} {p.unit if p.unit != '1' else ''}{given} [{p.low:.4g} … {p.high:.4g}]")
 
 # %% [markdown]
-# V10 shows the kind. CONSIST demotes from a node until half of it is free; published, it ended at 90 %. The model overshoots
-# too, to 73.6 %, where the mirror rule of an integrator predicts it. If the free share that the goal reads is one window
-# late, one more growing quota gets through, and the same run ends at 84.6 %, within tolerance. Why it would be late is not
-# known.
+# V10 shows the kind. CONSIST demotes from a node until half of it is free; published, that began after 15 minutes and ended
+# at 90 %. Under 6.16, the kernel that was measured, the model begins after 15.0 minutes and ends at 50.0 %: no window goes on
+# where the last one stopped, so that each takes again what is empty already. With the one rule that changes this (row 4, from
+# 7.2 on) the end is 73.6 %, where the mirror rule of an integrator predicts it. If besides the free share that the goal reads
+# is one window late, one more growing quota gets through, and the loop ends at 84.6 %, within tolerance. Why it would be late
+# is not known.
 
 # %%
 v10 = rows["V10"]
-free = next(p for p in v10.compared if not p.inside)
-late = next(p for p in v10.experiments if "free share" in p.what)
+first, free = v10.compared
+goes_on, late = (p for p in v10.experiments if "free share" in p.what)
+assert first.inside
+assert round(first.predicted, 1) == 15.0
 assert free.published == 90
-assert round(free.predicted, 1) == 73.6
+assert not free.inside
+assert round(free.predicted, 1) == 50.0
+assert round(goes_on.predicted, 1) == 73.6
 assert late.inside
 assert round(late.predicted, 1) == 84.6
 

@@ -223,7 +223,7 @@ class Context:
     # ---- schemes
 
     def scheme_due(self) -> bool:
-        return any(self.passed >= s.next_apply for s in self.schemes)
+        return any(self.passed >= s.next_apply and s.wmarks.active for s in self.schemes)
 
     def set_inputs(self, now: int) -> None:
         """Goals that are told their value get that of the time; so does the total of stalls."""

@@ -151,13 +151,16 @@ class Virtual(Operations):
         while address < r.end:
             vma = machine.vma_at(process, address)
             slot = machine.slot_mapped(process, address)
-            if vma is None or slot is None or self.seen_before(s, slot):
+            if vma is None or slot is None or (s.action == "stat" and self.seen_before(s, slot)):
                 address += PAGE
                 continue
-            s.last_applied = slot
+            if s.action == "stat":  # migration remembers no folio; no recorded run shows it either way
+                s.last_applied = slot
             if self.passes(s, machine.owner[slot]):
                 yield slot, vma, address
-            inside = (address - vma.start) % machine.folio_bytes if self.rules["folio_end"] else 0
+            by_page = not self.rules["merge_after_apply"] and s.action != "stat"  # before 7.2: a folio's next page is the same
+            to_its_end = self.rules["folio_end"] or by_page
+            inside = (address - vma.start) % machine.folio_bytes if to_its_end else 0
             address += machine.folio_bytes - inside
 
     def apply(self, s, process: int, r: ref.Region) -> tuple[int, int]:

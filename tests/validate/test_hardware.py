@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 import tomllib
 from pathlib import Path
 
@@ -16,17 +17,22 @@ from tieringmodel import cli
 from tieringmodel.cost import DEFAULT
 from tieringmodel.errors import InputError
 from tieringmodel.plot.hardware import hardware_v1, hardware_v4
+from tieringmodel.scenario import Context, Goal, Kernel, Quota, Scenario, Scheme
+from tieringmodel.scenario.rules import RECORDS, RULES
 from tieringmodel.validate.case import Case
 from tieringmodel.validate.published import hardware, hardware_figures, hardware_loops, hardware_tiering
-from tieringmodel.validate.published.hardware_row import MUST, Point, Row, Sensitivity, sensitivities
+from tieringmodel.validate.published.hardware_row import MUST, Point, Row, Sensitivity, published, sensitivities
 from tieringmodel.validate.replay import replay
 
+ROOT = Path(__file__).parents[2]
 QUICK = ("V1", "V2", "V3", "V4", "V6", "V7", "V9", "V11")
+ARITHMETIC = ("V3", "V4", "V6", "V9", "V11")
+"""Rows that no rule of a kernel enters."""
 
 
 @pytest.fixture(scope="module")
 def found() -> dict[str, Row]:
-    """The rows that take a second or so; V5, V8 and V10 run in `tieringmodel validate`."""
+    """The rows that take a second or so; V5, V8 and V10 have a test of their own."""
     return {row.name: row for row in hardware.rows(QUICK)}
 
 
@@ -39,6 +45,10 @@ def test_table_of_published_figures_is_whole() -> None:
         table = tomllib.load(file)
     assert list(table) == list(hardware.ROWS) == [f"V{k}" for k in range(1, 12)]
     assert all(row["title"] and row["source"] for row in table.values())
+    for row in table.values():
+        assert str(Kernel.from_text(row["kernel"]))  # one that is modelled
+        assert row["kernel_why"]
+    assert Kernel.from_text(table["V11"]["kernel_of_repeat"]).base == "7.1"
     assert table["V1"]["mean_percent"] == [69.73, 31.00, 89.74, 84.61]
     assert table["V1"]["sd_pp"] == [0.70, 1.28, 0.64, 0.60]
     assert table["V4"]["relative_time"] == [1.00, 1.05, 1.08, 1.12, 1.14, 1.18, 1.18]
@@ -51,6 +61,90 @@ def test_rows_hold(found: dict[str, Row]) -> None:
         assert row.inside or name not in MUST, row.report()
         assert row.drives
         assert math.isfinite(sum(p.predicted for p in row.compared))
+        assert bool(row.before) == (name not in ARITHMETIC)
+        assert not row.moved
+        assert not row.left
+        assert row.under == f"kernel {row.kernel} (7.3.4: same{', no rule enters' if name in ARITHMETIC else ''})"
+
+
+# ---- README -----------------------------------------------------------------------------------------------------------
+
+
+def ordinal(place: float) -> str:
+    return {1: "1st", 2: "2nd", 3: "3rd"}.get(int(place), f"{place:g}th")
+
+
+def predicted(name: str, points: tuple[Point, ...]) -> str:
+    """What README's table has to say of predictions."""
+    x = [p.predicted for p in points]
+    match name:
+        case "V1":
+            return ", ".join(f"{v:.1f}" for v in x)
+        case "V2":
+            return f"{x[0]:.1f} s"
+        case "V3":
+            return f"{x[0]:.3f}"
+        case "V4":
+            return f"within {max(abs(p.predicted - (p.published or 0)) for p in points):.3f}"
+        case "V5":
+            return f"{x[1]:.3f}; {x[3]:.3f}"
+        case "V6":
+            return f"{x[0]:.2f} s; {x[1]:.1f} ms"
+        case "V7":
+            return f"{x[0]:.1f}; {x[1]:.1f} s"
+        case "V8":
+            return f"{ordinal(x[1])}; {x[3]:.2f}"
+        case "V9":
+            return f"{x[0]:g}, {x[1]:g}"
+        case "V10":
+            return f"{x[0]:.1f} min; {x[1]:.1f} %"
+        case _:
+            return f"{x[-1]:.3f}"
+
+
+def is_in_readme(row: Row) -> None:
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    (line,) = re.findall(rf"^\| (?:\*\*)?{row.name}\b.*$", text, re.MULTILINE)
+    what, _, kernel, ours, before, _, verdict = (cell.strip() for cell in line.strip("|").split("|"))
+    assert what.startswith(f"**{row.name}**") == row.must
+    assert kernel == Kernel.from_text(row.kernel).base
+    assert ours == predicted(row.name, row.compared)
+    assert before == (predicted(row.name, row.before) if row.moved else "same")
+    assert verdict.startswith(row.verdict)
+
+
+def test_readme_says_what_the_command_prints(found: dict[str, Row]) -> None:
+    for row in found.values():
+        is_in_readme(row)
+    line = next(line for line in (ROOT / "README.md").read_text(encoding="utf-8").splitlines() if "eleven published" in line)
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    verdicts = re.findall(r"^\| (?:\*\*)?V\d+\b.*\| (inside|explained)[^|]*\|$", text, re.MULTILINE)
+    assert len(verdicts) == len(hardware.ROWS)
+    assert f"{verdicts.count('inside')} inside, {verdicts.count('explained')} explained" in line
+
+
+def test_slow_rows_hold_under_their_kernels_and_stand_in_readme() -> None:
+    v5, v8, v10 = hardware.rows(("V5", "V8", "V10"))
+    assert (v5.verdict, v8.verdict, v10.verdict) == ("explained", "inside", "explained")
+    for row in (v5, v8, v10):
+        assert row.ok, row.report()
+        assert not row.left, row.report()
+        assert row.moved  # what their kernel changes, and nothing else
+        is_in_readme(row)
+    assert [p.inside for p in v5.compared] == [p.inside for p in v5.before] == [True, True, True, False]
+    # TEMPORAL under 7.3.4; CONSIST, wound up, stays below it by less than one point.
+    consist, temporal = v5.compared[1].predicted, v5.before[1].predicted
+    assert 1.08 < consist < temporal < consist + 0.01
+    assert point(v5, "from one byte").predicted == pytest.approx(1, abs=1e-4)
+    first, free = v10.compared
+    assert first.inside
+    assert not free.inside
+    assert first.predicted == pytest.approx(15.0, abs=0.05)
+    assert free.predicted == pytest.approx(50, abs=0.01)
+    assert [round(p.predicted, 1) for p in v10.before] == [14.3, 73.6]
+    # One rule decides: with it the run follows the integrator.
+    assert point(v10, "with row 4").predicted == pytest.approx(hardware_loops.mirror_percent(21.875, 50), abs=0.05)
+    assert "7.3.4: first 1 % of the node demoted 14.338 min; free share at the end 73.6135 %, OUTSIDE" in v10.under
 
 
 def test_v1_has_one_delay_and_the_relay_of_theory(found: dict[str, Row]) -> None:
@@ -79,6 +173,17 @@ def test_v2_takes_thirteen_windows_and_then_rests(found: dict[str, Row]) -> None
     # First aggregation, twelve windows of 1 s plus a copy of 131072 pages at 1.24 us, and the last copy.
     assert reached == pytest.approx(0.1 + 12 * (0.9 + 0.1625) + 0.1625, abs=0.02)
     assert point(row, "drift").predicted == 0
+
+
+def test_what_7_2_took_from_7_3_changes_neither_the_pair_nor_v7() -> None:
+    taken = [rule.switch for rule in RULES if rule.since == "7.3" and rule.records[RECORDS.index("7.2.12")]]
+    assert "skip_only_charged" in taken
+    bare = ", ".join(["7.2", *(f"{switch} off" for switch in taken)])
+    for ours, plain in zip(hardware_loops.pair_run(kernel=bare), hardware_loops.pair_run(kernel="7.2"), strict=True):
+        np.testing.assert_array_equal(ours, plain)
+    runs = [tm.simulate(hardware_loops.v7_scenario(95, 4285, k), duration=150, seed=1, progress=False) for k in (bare, "7.2")]
+    for name in ("esz_bytes", "nr_applied"):
+        np.testing.assert_array_equal(*(ds[name].values for ds in runs))
 
 
 def test_v3_is_bandwidth_alone(found: dict[str, Row]) -> None:
@@ -117,6 +222,24 @@ def test_v9_is_exact(found: dict[str, Row]) -> None:
     assert [p.predicted for p in found["V9"].compared] == [514, 514, 0]
 
 
+@pytest.mark.parametrize("kernel", ["6.17", "7.3.4"])
+def test_v9_at_page_level_under_its_kernel(kernel: str) -> None:
+    """The page process of the row is what vaddr migration with weights does, from its first release on."""
+    p, pages = published("V9"), published("V9")["before_mb"][0] * 256
+    start = 1 << 30
+    scheme = Scheme("migrate_hot", dests=tuple(tm.Dest(i, w) for i, w in enumerate(p["weights"])))
+    attrs = tm.Attrs(sample_us="500 ms", aggr_us="5 s", update_us="20 s", min_nr_regions=20, max_nr_regions=50)
+    target = tm.Target(((start, start + pages * 4096),))
+    sc = Scenario(
+        tm.Machine.dram_cxl("2 GiB", "2 GiB"),
+        tm.Workload(pages, vmas=(tm.Vma(0, pages, start_bytes=start),)),
+        (Context(ops="vaddr", attrs=attrs, targets=(target,), schemes=(scheme,)),),
+        kernel=Kernel(kernel),
+    )
+    ds = tm.simulate(sc, duration=12, seed=1, progress=False)
+    assert [round((2**19 - int(free)) / 256) for free in ds["free_pages"].values[-1]] == p["after_mb"]
+
+
 def test_v10_loops() -> None:
     seen, final = hardware_loops.v10_loop(0)
     assert 14 <= seen <= 17
@@ -130,9 +253,40 @@ def test_v11_order_follows_from_where_pages_go(found: dict[str, Row]) -> None:
     assert times["none"] == 1.0
     assert times["one node"] == pytest.approx(1 - 0.5 * (1 - 15.5 / 52.5))
     assert times["local"] == pytest.approx(1 - 0.5 * (1 - 10 / 52.5))
-    assert found["V11"].verdict == "explained"
+    assert found["V11"].verdict == "inside"
     same = hardware_tiering.search_times(0.5, ((10, 32, 50), (32, 10, 60)), 64, 96)
     assert same["one node"] == same["local"]  # all ranks on one node
+
+
+def test_v11_compares_both_postings_and_calls_a_tie_a_tie(found: dict[str, Row]) -> None:
+    points = found["V11"].compared
+    assert [p.what.rsplit(", ", 1)[1] for p in points] == ["version 6", "version 7"] * 3
+    assert points[4].published == pytest.approx(0.9584, abs=1e-4)
+    assert points[5].published == pytest.approx(1.0047, abs=1e-4)
+    spread = 6.06046 / 5.73702  # NUMA balancing, the set-up that differs most
+    assert points[4].high == pytest.approx(5.80853 / 6.06046 * spread)
+    assert points[0].high == pytest.approx(1 / spread)
+    assert "tie in version 6 and tie in version 7" in found["V11"].drives
+    assert found["V11"].drives.count("agrees in version") == 4
+
+
+@pytest.mark.parametrize(
+    ("was", "predicted", "said"),
+    [
+        (0.9, 0.8, "agrees"),
+        (0.9, 0.97, "differs"),  # less than the spread
+        (0.9, 1.2, "differs"),
+        (1.2, 1.1, "agrees"),
+        (1.2, 0.9, "differs"),
+        (0.97, 1.0, "tie"),
+        (1.03, 1.0, "tie"),
+        (1.03, 0.9, "differs"),
+    ],
+)
+def test_a_ratio_has_an_order_beyond_the_spread_only(was: float, predicted: float, said: str) -> None:
+    found, word = hardware_tiering.posted("x", was, predicted, math.log(1.05))
+    assert word == said
+    assert found.inside == (said != "differs")
 
 
 def test_later_and_stricter_promotion_serves_more_slowly() -> None:
@@ -151,6 +305,63 @@ def test_v5_starts_with_the_same_share_of_every_slot_away() -> None:
     hot = [g for g in sc.workload.groups if g.name == "hot" and g.start_tick <= 1200 < g.end_tick]
     assert sum(g.hi - g.lo for g in hot) / sc.workload.n_pages == pytest.approx(4 / 27)  # 3.5 slots: 4 at a whole minute
     assert not hardware_tiering.v5_scenario(False).contexts
+
+
+OF_V5 = "6.16, first_window_esz on, charged_from_jiffies on"
+
+
+def test_v5_has_the_tuner_that_existed() -> None:
+    with pytest.raises(InputError, match=r"temporal is not in Linux 6\.16"):
+        hardware_tiering.v5_scenario(True, "6.16")
+    sc = hardware_tiering.v5_scenario(True, OF_V5, 2500)
+    assert published("V5")["kernel"] == OF_V5
+    down, up = (c.schemes[0].quota for c in sc.contexts)
+    assert down.goal_tuner == up.goal_tuner == "consist"
+    assert (down.esz_bp0, up.esz_bp0) == (0, (2**64 - 1) // 256)
+    assert not sc.events
+    later = hardware_tiering.v5_scenario(True, "6.16", 2500, 360)
+    assert [e.at_us for e in later.events] == [360_000_000] * 2
+    assert not any(c.schemes[0].enabled for c in later.contexts)
+
+
+def test_v5_filling_winds_the_quota_up() -> None:
+    cap = 200_000_000
+    enough = hardware_tiering.filling_to_cap_s()
+    assert hardware_tiering.filled_esz_bp(enough) >= cap * 10_000 > hardware_tiering.filled_esz_bp(enough - 1)
+    assert enough == 51
+    assert hardware_tiering.filled_esz_bp(2500) == 2**64 - 1
+    assert hardware_tiering.filled_esz_bp(0) == 0
+    # Where the stand-in starts: 99.5 % of a goal of 99.7 %. From one byte no page in half an hour.
+    assert hardware_tiering.filling_score(99.5) == 9979
+    assert hardware_loops.evaluations(9979, 4096) > 1800
+
+
+def test_a_running_kdamond_winds_up_as_the_filling_says() -> None:
+    seconds = 50
+    course = tuple((s * 1_000_000, round(9950 * (s + 1) / seconds)) for s in range(seconds))
+    quota = Quota(reset_interval_ms=1000, goals=(Goal("user_input", 9970, current_values=course),))
+    sc = Scenario(
+        tm.Machine.dram_cxl("16 MiB", "16 MiB"),
+        tm.Workload(16),
+        (Context(schemes=(Scheme("stat", quota=quota),)),),  # evaluated at 0.1, 1.1, … 49.1 s
+        kernel=Kernel.from_text(OF_V5),
+    )
+    ds = tm.simulate(sc, duration=seconds - 0.5, seed=1, progress=False)
+    assert int(ds["esz_bytes"].values[-1, 0]) == hardware_tiering.filled_esz_bp(seconds) // 10_000
+
+
+def test_v10_on_a_machine_that_has_been_up() -> None:
+    """No window ends in the first five minutes up to 6.16; later the first begins with its quota, as two switches say."""
+
+    def run(kernel: str, up_s: int) -> tuple[float, float]:
+        return hardware_loops.v10_run(hardware_loops.v10_scenario(kernel=kernel, up_s=up_s, min_age_s=25), 1000)
+
+    up = run("6.16", 360)
+    assert up == pytest.approx(run(OF_V5, 0), abs=0.01)
+    assert 14 <= up[0] <= 16
+    without_quota, _ = run("6.16, charged_from_jiffies on", 0)  # a first window of 20 s, less than the minimum age
+    assert without_quota == pytest.approx(up[0] + 20 / 60, abs=0.02)
+    assert 14 <= without_quota <= 16
 
 
 def test_v8_stand_in_has_one_hot_part() -> None:
@@ -190,6 +401,30 @@ def test_only_some_rows_may_be_explained_and_only_by_what_holds(row: Row, verdic
     assert case.detail.startswith(verdict)
 
 
+def test_a_row_says_what_its_kernel_changes() -> None:
+    now = Point("a", 1.0, 1.0, 0.5, 1.5, "s"), Point("b", 2.0, 2.5, 1.5, 2.2, "%")
+    was = Point("a", 1.0, 1.0, 0.5, 1.5, "s"), Point("b", 2.0, 3.0, 1.5, 2.2, "%")
+
+    def under(before: tuple[Point, ...]) -> Row:
+        return Row("V8", "t", "s", "page level", now, "why", kernel="6.13", why="by its date", before=before)
+
+    assert under(()).under == "kernel 6.13 (7.3.4: same, no rule enters)"
+    assert under(now).under == "kernel 6.13 (7.3.4: same)"
+    assert under(was).under == "kernel 6.13 (7.3.4: b 3 %, OUTSIDE)"
+    assert "kernel 6.13 (7.3.4: b 3 %, OUTSIDE); by its date" in under(was).report()
+    assert "; kernel 6.13 (7.3.4: same); a: published" in under(now).case().detail
+    assert not under(was).left  # it was outside before
+
+
+def test_a_point_that_its_kernel_puts_outside_fails_the_row() -> None:
+    now, was = (Point("a", 1.0, value, 0.5, 1.5, "s") for value in (2.0, 1.0))
+    holds = (Point("x", None, 1.0, 0.5, 1.5, "s"),)
+    row = Row("V5", "t", "s", "page level", (now,), "why", experiments=holds, before=(was,))
+    assert row.left == (now,)
+    assert row.verdict == "FAILED"
+    assert Row("V5", "t", "s", "page level", (now,), "why", experiments=holds, before=(now,)).verdict == "explained"
+
+
 def test_points_say_everything() -> None:
     assert str(Point.near("mean", 70.0, 70.5, 1.0, "%")) == "mean: published 70, predicted 70.5 %, inside [69, 71]"
     assert str(Point("time", None, 15.0, 12.0, 14.0, "s")) == "time: predicted 15 s, OUTSIDE [12, 14]"
@@ -209,7 +444,8 @@ def test_report_has_every_part(found: dict[str, Row]) -> None:
     for row in found.values():
         text = row.report()
         flat = " ".join(text.split())
-        for part in (row.title, row.source, "drives the difference: ", "sensitivity: ", *(p.what for p in row.compared)):
+        parts = row.title, row.source, row.under, row.why, "drives the difference: ", "sensitivity: "
+        for part in (*parts, *(p.what for p in row.compared)):
             assert " ".join(part.split()) in flat
         assert max(map(len, text.splitlines())) <= 120
     assert hardware.table(found.values()).count("source: ") == len(found)
@@ -234,7 +470,7 @@ def test_command_prints_cases_reports_and_a_summary(capsys: pytest.CaptureFixtur
     out, err = capsys.readouterr()
     assert err == ""
     lines = out.splitlines()
-    assert lines[0].startswith("ok   hardware  V3: 1 values; inside; ")
+    assert lines[0].startswith("ok   hardware  V3: 1 values; inside; kernel 6.17 (7.3.4: same, no rule enters); ")
     assert any(line.startswith("    sensitivity: skipping walk [ms] is 83.89 / 84.98 / 84.98") for line in lines)
     assert lines[-1] == "2 cases, 3 values, 0 failed"
 
@@ -256,7 +492,8 @@ def test_a_failing_row_fails_the_command(monkeypatch: pytest.MonkeyPatch, capsys
     monkeypatch.setitem(hardware.ROWS, "V6", lambda costs: v6(dear))
     assert cli.main(["validate", "--hardware"]) == 1
     lines = capsys.readouterr().out.splitlines()
-    assert any(line.startswith("FAIL hardware  V6: 2 values; FAILED; walk over every frame") for line in lines)
+    start = "FAIL hardware  V6: 2 values; FAILED; kernel 7.2 (7.3.4: same, no rule enters); walk over every frame"
+    assert any(line.startswith(start) for line in lines)
     assert lines[-1] == "2 cases, 3 values, 1 failed"
 
 

@@ -19,6 +19,7 @@ from ..kernels.older import Older, compiled_rules
 from ..memory.physical import PhysicalMemory
 from ..scenario import Attrs, Context
 from ..scenario.linux import Rules, default_rules
+from ..scenario.metrics import metric_of
 from ..stored import Stored, like, same_kind
 from ..units import LONG_MAX, PAGE_SZ
 from ..workload.access import AccessTable
@@ -220,7 +221,7 @@ class Kdamond(Stored):
         for name in table.SURVIVES:
             rows[name][:kept] = self.schemes[name][:kept]
         for i, scheme in enumerate(context.schemes[:kept]):
-            self.quotas[i].commit(scheme.quota)
+            self.quotas[i].commit(scheme.quota, self._fed(i))
         hz, nodes = self.memory.machine.hz, self.memory.nids.size
         self.quotas = self.quotas[:kept] + [QuotaState(s.quota, hz, nodes, self.rules) for s in context.schemes[kept:]]
         limits = [s.quota for s in context.schemes]
@@ -254,6 +255,12 @@ class Kdamond(Stored):
         """Return what kernels take as `rules` for a context."""
         stored = context.moving_sum == "stored" or not (context.moving_sum or self.rules.mvsum_on_demand)
         return compiled_rules(self.rules, stored)
+
+    def _fed(self, i: int) -> list[int | None]:
+        """Return what users had fed each goal of a scheme by the loop body before, None for those that are measured."""
+        before = max(self.input_before(), 0)
+        goals_of = self.quotas[i].quota.goals
+        return [goals.user_input(g, before) if metric_of(g.metric).counts == "input" else None for g in goals_of]
 
     def state(self) -> dict[str, Any]:
         """Return what the kdamond remembers between two events, but for a request that waits (see `Stored.state`)."""
@@ -303,19 +310,20 @@ class Kdamond(Stored):
 
     def ticks_to_event(self) -> int:
         """Return how many sampling ticks lie ahead up to and including the next one with work beside sampling."""
-        return max(self._ahead(), 1)
+        ahead = self._ahead()
+        if self.turn["refits"]:
+            ahead = min(ahead, self.next_ops_update - self.passed)
+        return max(1 if self.turn["is_latched"] else ahead, 1)
 
     def at_event(self) -> bool:
-        """Whether the present sampling tick has work beside sampling."""
+        """Whether an aggregation ends at the present sampling tick, or an active scheme is due."""
         return self._ahead() <= 0
 
     def _ahead(self) -> int:
         applies = self.next_apply
         if self.watched:
             applies = [at for at, active in zip(applies, self.schemes["active"], strict=True) if active]
-        if self.turn["is_latched"]:
-            return min([int(self.turn["latched"]), *applies, self.passed + 1]) - self.passed
-        return min([self.next_aggregation, *applies]) - self.passed
+        return min([int(self.turn["latched"]) if self.turn["is_latched"] else self.next_aggregation, *applies]) - self.passed
 
     @property
     def next_apply(self) -> list[int]:
@@ -372,7 +380,9 @@ class Kdamond(Stored):
 
     def in_turn(self) -> bool:
         """Whether sampling ticks up to the next event do nothing but check and prepare, so that kernels can take turns."""
-        return type(self).check is Kdamond.check and not (self.pending or self.sleeps or self.by_address)
+        return type(self).check is Kdamond.check and not (
+            self.pending or self.sleeps or self.by_address or self.turn["is_latched"]
+        )
 
     def begin_turns(self) -> tuple[L.Regions, L.Space, L.Draws, L.Scratch]:
         """Return what `sampling.check_in_turn` works on."""
@@ -463,8 +473,6 @@ class Kdamond(Stored):
             self.tune_intervals()
         elif code == turn.UPDATE:
             self.update_ops()
-        elif code == turn.MISSED:
-            self._missed_updates()
         elif code == turn.DUE:
             if self.on_due:
                 self.on_due(self)
@@ -495,12 +503,6 @@ class Kdamond(Stored):
         ]
         if after != self.regions.rows():
             self.regions = RegionSet(after, self.compiled)
-
-    def _missed_updates(self) -> None:
-        """Do what updates did at sampling ticks before the present one that had no other work."""
-        period = max(self.attrs.update_us // self.attrs.sample_us, 1)
-        self.next_ops_update += -(-(self.passed - self.next_ops_update) // period) * period
-        self.update_ops()
 
     def _size_limit(self, anew: bool) -> int:
         """Return the size up to which regions merge. From 7.1 on larger ones are cut; before, it is seldom taken `anew`."""
@@ -564,11 +566,16 @@ class Kdamond(Stored):
         """Return the time at which ``user_input`` goals are read, in the unit of their ``current_values``."""
         return self.memory.now_ns // 1000
 
+    def input_before(self) -> int:
+        """Return that time of the loop body before, a sampling interval ago."""
+        return self.input_now() - self.memory.machine.slept_ns(self.attrs.sample_us, self.rules) // 1000
+
     def measure_goals(self, scheme: int) -> list[tuple[int, int]]:
         """Return (value, target) of each goal of a scheme, measured now."""
         totals, configured = self.quotas[scheme].last_totals, self.context.schemes[scheme].quota.goals
         values = [goals.measure(self.view(scheme, j), g) for j, g in enumerate(configured)]
-        totals[:] = [goals.user_input(g, self.input_now()) for g in configured]
+        now = [goals.user_input(g, self.input_now()) if metric_of(g.metric).counts == "stall" else None for g in configured]
+        totals[:] = [before if total is None else total for before, total in zip(totals, now, strict=True)]
         return values
 
     @property

@@ -181,11 +181,16 @@ class QuotaState(Stored):
         self.note(row)
         return True
 
-    def commit(self, quota: Quota) -> None:
-        """Take over new parameters; tuner state, charge window and totals survive."""
+    def commit(self, quota: Quota, fed: Sequence[int | None] = ()) -> None:
+        """Take over new parameters; tuner state, charge window and totals survive.
+
+        `fed`: what users have fed each goal so far, None for those that are measured.
+        """
         kept = [value for value, _ in self.goals]
-        fed = [metric_of(g.metric).counts == "input" for g in quota.goals]
-        values = [g.current_value if fed[j] or j >= len(kept) else kept[j] for j, g in enumerate(quota.goals)]
+        for j, value in enumerate(fed):
+            kept[j] = kept[j] if value is None else value
+        asked = [metric_of(g.metric).counts == "input" for g in quota.goals]
+        values = [g.current_value if asked[j] or j >= len(kept) else kept[j] for j, g in enumerate(quota.goals)]
         self.goals = [(value, g.target_value) for value, g in zip(values, quota.goals, strict=True)]
         totals = [] if self.rules.psi_first_round else self.last_totals
         self.last_totals = [*totals, *[None] * len(quota.goals)][: len(quota.goals)]

@@ -175,6 +175,7 @@ def build(
         dests += [(index_of(d.id), d.weight) for d in scheme.dests]
         row["apply_us"] = scheme.apply_interval_us
         row["whole_steps"], row["meets_again"] = not rules.folio_end, not rules.last_applied
+        row["va_steps"] = not rules.folio_end and not (rules.va_page_by_page and scheme.action.startswith("migrate"))
         row["heads_only"] = not rules.tail_pages
         row["action"] = L.EXTERNAL if i in external else builtin_action(context, scheme.action, rules)
     filters = records(max(len(rows), 1), L.FILTER)

@@ -41,19 +41,27 @@ DONE, CALL, FLUSH, ROOM = 0, 1, 2, 3
 def virtual_frames(cur, s, filters, space, memory, access, tick, tally, rejected, frames, deals):
     """Walk the mapped pages of the current region: write the frames of those that pass, and what they are dealt by; how many.
 
-    Only ``stat`` remembers the folio it looked at last (``last_applied``), and passes over it.
+    Only ``stat`` remembers the folio it looked at last (``last_applied``), and passes over it. From inside a folio some kernels
+    go on a folio's size further (``va_steps``), as `walk_end` says of physical addresses.
     """
     from_page = np.int64(cur.start >> space.shift)
     to_page = np.int64((cur.end + (_U1 << space.shift) - _U1) >> space.shift)
     allowed, n = cur.core_allowed != 0, np.int64(0)
     first_range, last_range = ranges_of(space, cur.target)
     for k in range(first_range, last_range):
+        inside = _U0
+        if s.va_steps != _U0 and from_page >= space.first[k]:
+            inside = cur.start & ((_U1 << space.shift) - _U1)
         for page in range(max(from_page, space.first[k]), min(to_page, space.last[k])):
+            if inside != _U0 and (np.uint64(page) << space.shift) + inside >= cur.end:
+                break
             frame = frame_of_page(memory, space.base[k] + page - space.first[k])
             if frame < 0:
+                inside = _U0
                 continue
             if s.action == STAT and s.meets_again == _U0:
                 if np.uint64(frame + 1) == s.last_applied:
+                    inside = _U0
                     continue
                 s.last_applied = np.uint64(frame + 1)
             if page_passes(s, filters, space, memory, access, frame, tick, allowed, tally, rejected):

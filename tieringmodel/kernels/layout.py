@@ -169,11 +169,12 @@ SCHEME = np.dtype(
         "weight_nr", "weight_age", "score", "fail_num", "fail_denom", "max_nr_snapshots",
         "nr_tried", "sz_tried", "nr_applied", "sz_applied", "sz_ops_filter_passed", "qt_exceeds", "nr_snapshots",
         "last_applied", "keep_age", "core_first", "core_last", "core_reject", "ops_first", "ops_last", "ops_reject",
-        "dest_first", "dest_last", "whole_steps", "meets_again", "heads_only", "next_apply", "apply_us", "adjusted",
+        "dest_first", "dest_last", "whole_steps", "va_steps", "meets_again", "heads_only", "next_apply", "apply_us", "adjusted",
         "next_reset",
     )] + [("action", "i8"), ("target", "i8")]
 )  # fmt: skip
-"""``whole_steps``: the walk over folios goes on a folio's size behind where it is, rather than at the folio's end.
+"""``whole_steps``: the walk over folios goes on a folio's size behind where it is, rather than at the folio's end; ``va_steps``:
+so does that over virtual addresses.
 ``meets_again``: an operation handles a folio as often as it meets it, rather than to pass over the last one of a pass.
 ``heads_only``: a folio is met at its first 4 KiB only. ``next_apply``: the sample at which the scheme is due, every
 ``apply_us`` or (0) aggregation. ``adjusted``: whether there is a quota to adjust; ``next_reset``: the jiffy from which on that

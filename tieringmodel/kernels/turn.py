@@ -21,15 +21,15 @@ PARTS = 8
 REGIONS, SPACE, DRAWS, SCRATCH, CONTROL, LOOP, STACK = 0, 2, 3, 4, 5, 6, 7
 """Columns of the table of addresses; the two region arrays that take turns come first."""
 
-DONE, MISSED, MERGED, REQUESTS, DUE, ADJUST, BEGIN, CALL, EVENTS, ROOM, STACKS, PASSED, TUNE, UPDATE, FINISHED = range(15)
-"""What is asked of Python: nothing; updates that were due without other work; to look at merged regions; to commit; to look
+DONE, MERGED, REQUESTS, DUE, ADJUST, BEGIN, CALL, EVENTS, ROOM, STACKS, PASSED, TUNE, UPDATE, FINISHED = range(14)
+"""What is asked of Python: nothing; to look at merged regions; to commit; to look
 before schemes; a quota's new window; to begin the actions of an application pass, or to carry out one; to take the regions
 that were handed to actions; room for ``need`` regions, or for more and a larger stack; to see to per-CPU lists; to tune
 intervals; to refit to mappings; to look at the end."""
-LIMIT, PHASE = 15, 16
+LIMIT, PHASE = 14, 15
 """What ends `run` beside that: the time up to which it shall go, or a change of access rules."""
 
-START, MERGE, CUT, TAKE, LOOK, WINDOW, SCORE, ACT, PASS, ENDED, AFTER, RESET, SPLIT, REFIT, TELL, LAST = range(16)
+START, CUT, TAKE, LOOK, WINDOW, SCORE, ACT, PASS, ENDED, AFTER, RESET, SPLIT, REFIT, TELL, LAST = range(15)
 """Where the body goes on."""
 LOOK_MERGED, LOOK_EVENTS, LOOK_FINISHED, LOOK_DUE = 1, 2, 4, 8
 EVERYTHING = LOOK_MERGED | LOOK_EVENTS | LOOK_FINISHED
@@ -227,10 +227,6 @@ def body(parts, c, memory, access, rules):
     while True:
         r, out = both(parts, c, loop)
         if turn.at == START:
-            turn.at = MERGE
-            if turn.cuts == 0 and turn.passed > turn.next_ops_update:
-                return MISSED
-        if turn.at == MERGE:
             if turn.is_latched == 0:
                 turn.latched, turn.update = turn.next_aggregation, turn.next_ops_update
             turn.is_latched, turn.due = 0, 0
@@ -353,6 +349,8 @@ def body(parts, c, memory, access, rules):
 def ticks_ahead(turn, schemes):
     """How many sampling ticks lie ahead up to and including the next one with work beside sampling, at least one."""
     ahead = turn.next_aggregation - turn.passed
+    if turn.refits:
+        ahead = min(ahead, turn.next_ops_update - turn.passed)
     for i in range(schemes.size):
         if turn.watched == 0 or schemes[i].active != _U0:
             ahead = min(ahead, np.int64(schemes[i].next_apply) - turn.passed)

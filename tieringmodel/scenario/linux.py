@@ -24,8 +24,9 @@ MAINLINE = ("6.13", "6.14", "6.15", "6.16", "6.17", "6.19", "7.0", "7.1")
 """Releases without a record: each rule holds from the release on in which it came."""
 NAMES = ("6.12", *RECORDS[:1], *MAINLINE[:5], "6.18", RECORDS[1], *MAINLINE[5:], "7.2", RECORDS[2], "7.3", RECORDS[3], NEXT)
 """Every kernel that is modelled, in order."""
-VA_MIGRATE = (6, 17)
-"""The first release in which migrating actions are carried out in virtual address spaces."""
+VA_MIGRATE, VA_FOLIOS = (6, 17), (7, 2)
+"""The first release in which migrating actions are carried out in virtual address spaces, and the first with a record in which they
+go from folio to folio."""
 
 
 def version(name: str) -> tuple[int, ...]:
@@ -36,7 +37,8 @@ def version(name: str) -> tuple[int, ...]:
 class _Rules:
     """What a kernel does: a truth value for each of `SWITCHES`; true = it has the change.
 
-    Beside them ``va_migrate``: whether migration is carried out in virtual address spaces, or taken and not done.
+    Beside them ``va_migrate``: whether migration is carried out in virtual address spaces, or taken and not done, and
+    ``va_page_by_page``: whether it walks them in steps of 4 KiB.
     """
 
     if TYPE_CHECKING:
@@ -53,7 +55,7 @@ class _Rules:
 if TYPE_CHECKING:
     Rules = _Rules
 else:
-    Rules = NamedTuple("Rules", [(name, bool) for name in (*SWITCHES, "va_migrate")])
+    Rules = NamedTuple("Rules", [(name, bool) for name in (*SWITCHES, "va_migrate", "va_page_by_page")])
 
 
 def _switch_of_base(rule: Rule, release: str) -> bool | None:
@@ -200,7 +202,8 @@ else:
 @cache
 def _rules(release: str, switches: tuple[tuple[str, bool], ...]) -> Rules:
     known = {name: value is not False for name, value in rules_of_release(release).items()}
-    return Rules(**(known | dict(switches)), va_migrate=version(release) >= VA_MIGRATE)
+    now = version(release)
+    return Rules(**(known | dict(switches)), va_migrate=now >= VA_MIGRATE, va_page_by_page=now < VA_FOLIOS)
 
 
 def _not_modelled(name: str) -> tuple[str, str]:

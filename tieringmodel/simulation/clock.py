@@ -43,7 +43,8 @@ class ContextClock(Stored):
     def begin(self, wait_us: int) -> None:
         """Begin a round of the loop, with a sleep of `wait_us` if that is not 0.
 
-        From look to look the shortest wait that any scheme asked for stays in force, until one is active.
+        From look to look the shortest wait that any scheme asked for stays in force, until one is active; also if a commit has
+        left no scheme.
         """
         if wait_us and self.shortest_us:
             wait_us = min(wait_us, self.shortest_us)

@@ -372,7 +372,7 @@ class Engine:
 
     def _begin(self, c: ContextClock) -> None:
         """Begin a round of a context's loop: sleep while every scheme is inactive, else prepare the access check."""
-        wait_us = c.kdamond.watermark_wait_us()
+        wait_us = c.kdamond.watermark_wait_us() if c.kdamond.context.schemes else c.shortest_us
         if wait_us and not c.wait_ns:
             c.kdamond.fall_asleep()
         c.begin(wait_us)
@@ -520,11 +520,11 @@ class Engine:
         times, _, until = c.ahead(1)
         self.memory.arrays.clock[0] = times[0]
         self.access.enter(int(until[0]))
+        self._fire(int(times[0]))
         k.check(int(until[0]))
         if self.memory.reclaims:
             self._fault_in(k, int(until[0]))
         c.advance(times)
-        self._fire(int(times[0]))
         self._body(c)
 
     def _run_alone(self, c: ContextClock, end_ns: int) -> bool:

@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ...damon import goals
+from ...damon.commit import NOWHERE
 from ...damon.kdamond import Kdamond
 from ...damon.rng import Rng, kernel_rng
 from ...damon.table import STAT_FIELDS
@@ -169,7 +170,7 @@ class Trace:
                     "tick": k.tick, "ctx": k.index, "scheme": i, "esz": row["esz"], "esz_bp": quota.esz_bp,
                     "charged_sz": row["charged_sz"], "total_charged_sz": quota.total_charged_sz,
                     "total_charged_ns": row["total_charged_ns"], "charged_from_jiffies": quota.charged_from,
-                    "charge_target_plus1": row["charge_target"], "charge_addr_from": row["charge_addr"],
+                    "charge_target_plus1": row["charge_target"] if row["charge_target"] != NOWHERE else 0, "charge_addr_from": row["charge_addr"],
                     "min_score": row["min_score"], **{f: row[f] for f in STAT_FIELDS},
                     "next_apply_sis": k.next_apply[i], "sample_us": k.attrs.sample_us, "aggr_us": k.attrs.aggr_us,
                     "active": row["active"],
@@ -207,7 +208,7 @@ class Trace:
         out = []
         for j, goal in enumerate(k.context.schemes[i].quota.goals):
             pair = self.handed.get((k.index, i, j), used[j])
-            out.append((goals.user_input(goal, k.tick), pair[1]) if goal.metric == "user_input" else pair)
+            out.append((goals.user_input(goal, k.input_now()), pair[1]) if goal.metric == "user_input" else pair)
         return out
 
     def _node(self, k: Kdamond) -> None:
@@ -264,6 +265,7 @@ class _TickEngine(Engine):
         for k in self.kdamonds:
             if not run.get("clocked"):
                 k.input_now = lambda k=k: k.tick  # type: ignore[method-assign,misc]
+                k.input_before = lambda k=k: k.tick - 1  # type: ignore[method-assign,misc]
             k.on_due = trace.due
             trace.regions("regB", k)
 

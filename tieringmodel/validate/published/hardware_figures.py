@@ -17,7 +17,8 @@ def v1_dataset() -> xr.Dataset:
     """Return the four targets: published and predicted mean and standard deviation, at the derived delay."""
     import xarray as xr
 
-    p, (delay, _) = published("V1"), derived_delay()
+    p = published("V1")
+    delay, _ = derived_delay(kernel=p["kernel"])
     model = pair_shares(delay)
     percent, percentage_points = {"units": "%"}, {"units": "percentage points"}
     return xr.Dataset(

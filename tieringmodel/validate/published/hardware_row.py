@@ -12,6 +12,7 @@ from typing import Any
 
 from ...cost import Costs
 from ...datafiles import data_path
+from ...scenario.linux import DEFAULT as NEWEST
 from ..case import Case
 
 MUST = ("V1", "V2", "V3", "V4", "V6", "V9")
@@ -53,12 +54,16 @@ class Point:
         """Return a point that may be off by `tolerance`."""
         return cls(what, published, predicted, published - tolerance, published + tolerance, unit)
 
+    @property
+    def answer(self) -> str:
+        """The prediction as it is printed: six digits and the unit."""
+        return f"{self.predicted:.6g}" + ("" if self.unit == "1" else f" {self.unit}")
+
     def __str__(self) -> str:
         given = "" if self.published is None else f" published {self.published:g},"
-        unit = "" if self.unit == "1" else f" {self.unit}"
         low = "-inf" if self.low == -math.inf else f"{self.low:.6g}"
         mark = "inside" if self.inside else "OUTSIDE"
-        return f"{self.what}:{given} predicted {self.predicted:.6g}{unit}, {mark} [{low}, {self.high:.6g}]"
+        return f"{self.what}:{given} predicted {self.answer}, {mark} [{low}, {self.high:.6g}]"
 
 
 @dataclass(frozen=True)
@@ -108,8 +113,12 @@ class Row:
         From the table of published figures.
     level : str
         ``"page level"``, ``"reduced loop"``, ``"arithmetic"`` or several of them: what was run.
+    kernel, why : str
+        The Linux whose rules the row runs under, as `Scenario.kernel` takes it, and what says so; from the same table.
     compared : tuple of Point
         What is compared.
+    before : tuple of Point
+        The same points under the rules of Linux 7.3.4; empty where no rule of a kernel enters.
     drives : str
         What drives the difference, or that there is none.
     sensitive : tuple of Sensitivity
@@ -129,6 +138,30 @@ class Row:
     sensitive: tuple[Sensitivity, ...] = ()
     experiments: tuple[Point, ...] = ()
     remarks: tuple[str, ...] = ()
+    kernel: str = NEWEST
+    why: str = ""
+    before: tuple[Point, ...] = ()
+
+    @property
+    def moved(self) -> tuple[Point, ...]:
+        """The points under 7.3.4 whose printed answers are others there."""
+        return tuple(was for was, now in self._pairs() if was.answer != now.answer)
+
+    @property
+    def left(self) -> tuple[Point, ...]:
+        """The points that are inside under 7.3.4 and outside under the row's own kernel."""
+        return tuple(now for was, now in self._pairs() if was.inside and not now.inside)
+
+    def _pairs(self) -> Iterable[tuple[Point, Point]]:
+        return zip(self.before, self.compared, strict=True) if self.before else ()
+
+    @property
+    def under(self) -> str:
+        """The kernel, and what 7.3.4 answers: ``"kernel 6.16 (7.3.4: same)"``."""
+        if not self.before:
+            return f"kernel {self.kernel} ({NEWEST}: same, no rule enters)"
+        was = [f"{p.what} {p.answer}{'' if p.inside else ', OUTSIDE'}" for p in self.moved]
+        return f"kernel {self.kernel} ({NEWEST}: {'; '.join(was) or 'same'})"
 
     @property
     def inside(self) -> bool:
@@ -142,8 +175,11 @@ class Row:
 
     @property
     def ok(self) -> bool:
-        """Whether the row is inside or, where that is allowed, explained by experiments that hold."""
-        if not all(p.inside for p in self.experiments):
+        """Whether the row is inside or, where that is allowed, explained by experiments that hold.
+
+        A point that is inside under 7.3.4 must not be outside under the row's own kernel.
+        """
+        if self.left or not all(p.inside for p in self.experiments):
             return False
         return self.inside or (not self.must and bool(self.experiments))
 
@@ -155,7 +191,12 @@ class Row:
     def case(self) -> Case:
         """Return the row as one piece of evidence: in a line the points, in lines everything."""
         text = "; ".join(
-            [self.verdict, *(str(p) for p in self.compared), *(f"experiment {p}" for p in self.experiments if not p.inside)]
+            [
+                self.verdict,
+                self.under,
+                *(str(p) for p in self.compared),
+                *(f"experiment {p}" for p in self.experiments if not p.inside),
+            ]
         )
         return Case("hardware", self.name, self.ok, len(self.compared) + len(self.experiments), text, self.report())
 
@@ -163,6 +204,7 @@ class Row:
         """Return lines of at most 120 characters: points, what drives the difference, experiments, sensitivities, remarks."""
         duty = "must be inside" if self.must else "inside or explained"
         out = [_item("", f"{self.title} [{self.verdict}; {duty}; {self.level}]"), *(_item("", str(p)) for p in self.compared)]
+        out.append(_item("", f"{self.under}; {self.why}"))
         out.append(_item("drives the difference: ", self.drives))
         out += [_item("experiment: ", str(p)) for p in self.experiments]
         out += [_item("sensitivity: ", str(s)) for s in self.sensitive] or [_item("sensitivity: ", "no assumed cost enters")]
@@ -182,7 +224,8 @@ def published(name: str) -> dict[str, Any]:
 
 
 def row(name: str, level: str, compared: Iterable[Point], drives: str, **others: Any) -> Row:
-    """Return a row with title and source from the shipped table."""
+    """Return a row with title, source and kernel from the shipped table."""
     given = published(name)
-    kept = {key: tuple(value) for key, value in others.items()}
+    kept: dict[str, Any] = {key: tuple(value) for key, value in others.items()}
+    kept |= {"kernel": given["kernel"], "why": given["kernel_why"]}
     return Row(name, given["title"], given["source"], level, tuple(compared), drives, **kept)
