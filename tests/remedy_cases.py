@@ -9,6 +9,7 @@ import numpy as np
 from lint_cases import (
     COLD_PATTERN,
     HOT,
+    HOT_PATTERN,
     MIB,
     PAGES,
     context,
@@ -209,6 +210,22 @@ def against_goal() -> Scenario:
     return Scenario(machine(), workload(0, vmas=(Vma(0, PAGES, 1 << 40),)), contexts)
 
 
+LIMIT = quota(tuner="consist")
+
+
+def on_old(kernel: str, limit: Quota, **changes: Any) -> Scenario:
+    """Hot pages on node 1, to be moved to node 0, with nothing that an older kernel lacks."""
+    reject = (Filter("addr", end_bytes=256 * MIB),)
+    return scenario(move(0, limit, filters=reject), workload=workload(0), kernel=kernel, **changes)
+
+
+def in_one_folio() -> Scenario:
+    """A folio of 2 MiB that is idle at first and hot from 2 s on, monitored alone."""
+    work = Workload(64, (Group(0, 16, rate_hz=400.0, start_tick=400),), (Placement(0, 64, 1),), tick_us=5_000)
+    one = context(move(0, Quota(), filters=()), targets=(Target(((256 * MIB, 258 * MIB),)),))
+    return Scenario(machine().replace(folio_bytes=2 * MIB), work, (one,), kernel="6.18")
+
+
 CASES = (
     Case("apply-starved", tuned(305_000), 10, last("nr_due"), starts),
     Case("young-first-pass", reclaim(), 15, reclaimed, grows),
@@ -293,6 +310,16 @@ CASES = (
     Case("quota-outlives-commit", scenario(move(0, quota(tuner="consist")), workload=workload(0), kernel=tm.Kernel(
          "7.3.4", adjust_quota_while_esz=False), events=(Event("3 s", "contexts.0.schemes.0.quota.sz_bytes", 0),)), 10, moved,
          grows),
+    Case("first-window-unlimited", on_old("6.12", LIMIT), 2.5, moved, falls),
+    Case("quota-never-full", on_old("6.18", LIMIT.replace(sz_bytes=MIB + 1000)), 5, last("qt_exceeds"), starts),
+    Case("full-target-anywhere", on_old("6.18", Quota(), machine=machine(kernel_bytes=200 * MIB)), 10, late, ends),
+    Case("sample-reuse", in_one_folio(), 6, last("sz_matched"), starts),
+    Case("min-regions-merge-only", on_old("6.18", LIMIT).replace(contexts=(context(
+         on_old("6.18", LIMIT).contexts[0].schemes[0], attrs=Attrs(min_nr_regions=100)),)), 1,
+         lambda ds: float(ds["nr_regions"].values[0, 0]), grows),
+    Case("stale-nid", scenario(move(0, quota(eligible(0, 9000)), action="stat", target_nid=-1, access_pattern=HOT_PATTERN,
+         filters=()), workload=workload(8_000), kernel="7.2",
+         events=(Event("5 s", "contexts.0.schemes.0.quota.goals.0.nid", 1),)), 10, last("goal_current"), grows),
     # tuners
     Case("windup-under-cap", promote(quota(eligible(0, 6000), sz=4 * MIB, tuner="consist"), 8_000), 120, miss(),
          lambda a, b: a > 800 > b),
@@ -318,12 +345,7 @@ PROSE = {
 ELSEWHERE = {
     "lossy-intervals": "counts are lost between two readings of a run; test_schemes.py compares with the kernel's conversion",
     "metric-unknown": "no run begins; test_goals.py reads the change",
-    **dict.fromkeys(
-        ("first-window-unlimited", "quota-never-full", "full-target-anywhere", "sample-reuse", "min-regions-merge-only",
-         "stale-nid"),
-        "what an older kernel does; linting/test_kernels.py reads the change",
-    ),
-}  # fmt: skip
+}
 """Codes whose change has no run to compare, and where it is tested."""
 
 WITHOUT = {"dead-band": "it states what is fine"}

@@ -229,7 +229,8 @@ def test_run_writes_what_simulate_returns(folder: Path, capsys: pytest.CaptureFi
     with xr.open_dataset(folder / "deep/er/small.nc", engine="h5netcdf") as got:
         assert got.attrs.pop("command") == "tieringmodel run small.toml --seed 5 --duration '3 s'"
         xr.testing.assert_identical(got.load(), expected)
-    assert out.startswith(f"small: 3 s simulated, seed 5; {int(expected['migrated_pages'].sum())} pages migrated\n\n")
+    pages = int(expected["migrated_pages"].sum())
+    assert out.startswith(f"small: 3 s simulated, seed 5; {pages} pages migrated\nLinux 7.3.4\n\n")
     assert " ".join(tm.verdict(expected).text.split()) in " ".join(out.split())
     assert "\nwrote deep/er/small.nc\n" in out
     assert max(map(len, out.splitlines())) <= 72

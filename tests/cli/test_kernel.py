@@ -16,7 +16,7 @@ from tieringmodel.datasets.kernel import kernel_of
 from tieringmodel.reports import write_report
 from tieringmodel.scenario.linux import NAMES
 
-TAKES = ("run", "compare", "sweep", "lint", "convert")
+TAKES = ("run", "compare", "sweep", "lint", "convert", "diff")
 
 
 @pytest.fixture
@@ -46,7 +46,7 @@ def test_shells_offer_the_names(shell: str, capsys: pytest.CaptureFixture[str]) 
     lines = [line for line in capsys.readouterr().out.splitlines() if "kernel" in line]
     assert len(lines) >= len(TAKES)
     offering = [line for line in lines if " ".join(NAMES) in line or "\\n".join(NAMES) in line]
-    assert len(offering) == len(TAKES)
+    assert len(offering) == len(TAKES) + 1  # diff has --kernels, too
 
 
 def test_a_run_says_on_which_kernel_and_how_to_repeat_it(old: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -282,7 +282,7 @@ def test_commits_and_switches_are_marked() -> None:
     sc = scenario(contexts=(PLAIN,)).replace(kernel=tm.Kernel("6.18", thisnode=True))
     marks = portable(sc.replace(commits=(tm.Commit("1 s", 0, PLAIN),))).marks
     assert "kernel: thisnode on is left out, which no Linux 6.18.35 can be told" in marks
-    assert "commits: 1 timed changes are left out" in marks
+    assert "commits: 1 whole contexts that take over later are left out" in marks
 
 
 def test_complemented_goals_can_be_told_to_later_trees() -> None:

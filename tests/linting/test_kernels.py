@@ -91,7 +91,7 @@ def test_a_quota_that_is_no_multiple_of_a_region_never_gets_full() -> None:
     sc = old("6.18", promote(limit(sz=MIB + 1000)), workload=workload(0))
     finding = one(sc, "quota-never-full")
     assert (finding.level, finding.path) == ("warning", "contexts[0].schemes[0].quota.sz_bytes")
-    assert "1049576 bytes, no multiple of that, never gets full" in finding.message
+    assert "1049576 bytes are no multiple of that, and what is none never gets full" in finding.message
     assert finding.changes == ({"path": "contexts.0.schemes.0.quota.sz_bytes", "value": MIB},)
     assert "quota-never-full" not in codes(finding.applied_to(sc))
     assert "quota-never-full" not in codes(sc.replace(kernel="7.3.4"))
@@ -100,7 +100,7 @@ def test_a_quota_that_is_no_multiple_of_a_region_never_gets_full() -> None:
 
 def test_what_consist_grants_and_what_time_comes_to_is_no_multiple_either() -> None:
     tuned = old("6.18", promote(limit(used(6000))))
-    assert "what CONSIST grants below its size quota" in one(tuned, "quota-never-full").message
+    assert "what CONSIST grants below its size quota is seldom a multiple of that" in one(tuned, "quota-never-full").message
     fires(tuned, "quota-never-full", since="7.2")
     timed = old("6.18", promote(limit(sz=0, ms=10)))
     assert "what a time quota comes to" in one(timed, "quota-never-full").message
@@ -156,26 +156,24 @@ def test_temporal_without_a_stop_at_0() -> None:
 # ---- row 37: sample reuse ---------------------------------------------------------------------------------------------
 
 
-def with_folios(kernel: str, regions: int, folio: int = 2 * MIB, **changes: object) -> Scenario:
+def with_folios(kernel: str, ranges: tuple[tuple[int, int], ...], folio: int = 2 * MIB, **changes: object) -> Scenario:
     work = tm.Workload(64, (tm.Group(0, 16, rate_hz=400.0),), (tm.Placement(0, 64, 1),))
-    attrs = Attrs(max_nr_regions=regions)
-    sc = Scenario(machine().replace(folio_bytes=folio), work, (context(promote(limit()), attrs=attrs, **changes),))
-    return sc.replace(kernel=kernel)
+    one = context(promote(limit()), targets=(Target(ranges),)).replace(**changes)
+    return Scenario(machine().replace(folio_bytes=folio), work, (one,), kernel=kernel)
 
 
-def test_samples_in_one_large_folio_repeat_an_answer() -> None:
-    sc = with_folios("6.18", 1000)
+def test_a_range_in_one_large_folio_keeps_its_first_answer() -> None:
+    sc = with_folios("6.18", ((256 * MIB, 257 * MIB), (257 * MIB, 258 * MIB)))
     finding = one(sc, "sample-reuse")
-    assert (finding.level, finding.path) == ("warning", "contexts[0].attrs.max_nr_regions")
-    assert "folios have 2 MiB, 1000 regions have" in finding.message
-    assert finding.remedy.startswith("set max_nr_regions = 256, or take Linux 7.3 or later (also 6.12.110, 7.2.5)")
+    assert (finding.level, finding.path) == ("warning", "contexts[0].targets")
+    assert "all that is monitored lies in one folio of 2 MiB" in finding.message
+    assert finding.remedy.startswith("take Linux 7.3 or later (also 6.12.110, 7.2.5)")
     fires(sc, "sample-reuse", since="7.3")
-    assert one(with_folios("6.18", 100), "sample-reuse").level == "info"
-    single = with_folios("6.18", 100, targets=(Target(((256 * MIB, 258 * MIB),)),))
-    assert one(single, "sample-reuse").level == "warning"
+    assert one(with_folios("6.18", ((256 * MIB, 259 * MIB),)), "sample-reuse").level == "info"
+    assert one(with_folios("6.18", ()), "sample-reuse").level == "info"
     assert "sample-reuse" not in codes(old("6.18", promote(limit())))  # folios of 4 KiB
     source = tm.SourceOfHotness("hint_faults")
-    assert "sample-reuse" not in codes(with_folios("6.18", 1000, sources=(source,)))
+    assert "sample-reuse" not in codes(with_folios("6.18", (), sources=(source,)))
 
 
 # ---- row 6: min_nr_regions --------------------------------------------------------------------------------------------

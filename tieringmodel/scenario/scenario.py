@@ -221,7 +221,8 @@ class Scenario(Checked):
             actions = ", ".join(f"{s.action} to node {s.target_nid}" if s.target_nid >= 0 else s.action for s in c.to.schemes)
             changes.append((c.at_us, f"contexts[{c.context}] as a whole: {actions or 'no scheme'}"))
         changes.sort(key=lambda change: change[0])
-        rows = [*nodes, ("workload", groups), *schemes, *((f"at {at_us * 1e-6:g} s", what) for at_us, what in changes)]
+        when = ((f"at {at_us * 1e-6:g} s", what) for at_us, what in changes)
+        rows = [("kernel", str(self.kernel)), *nodes, ("workload", groups), *schemes, *when]
         return titled(self.name or "Scenario", table((), rows), folded("TOML", self.to_toml()))
 
     def to_json(self) -> str:

@@ -59,16 +59,19 @@ def quota_full(scenario: Scenario) -> Iterator[Finding]:
         if not (consist or quota.ms or odd):
             continue
         below = " below its size quota" if quota.sz_bytes else ""
-        what = f"{quota.sz_bytes} bytes" if odd else f"what CONSIST grants{below}" if consist else "what a time quota comes to"
+        seldom = f"what CONSIST grants{below}" if consist else "what a time quota comes to"
+        what = f"{seldom} is seldom a multiple of that"
+        if odd and not (consist or quota.ms):
+            what = f"{quota.sz_bytes} bytes are no multiple of that"
         remedy, change = _with("quota_full_min_region")
-        if odd and not consist and not quota.ms:
+        if odd and not (consist or quota.ms):
             remedy, change = "", fix({f"{facts.path}.quota.sz_bytes": quota.sz_bytes - odd})
         yield Finding(
             "quota-never-full",
             "warning" if most_matching_bytes(facts) > caps_bytes(facts) or consist else "info",
             f"{facts.path}.quota" + (".sz_bytes" if odd else ""),
             f"on Linux {scenario.kernel.title} a quota is full when it is charged to the last byte, and regions are charged "
-            f"in steps of {step} bytes: {what}, no multiple of that, never gets full, so qt_exceeds stays as it is and no "
+            f"in steps of {step} bytes: {what}, and what is none never gets full, so that qt_exceeds stays as it is and no "
             "resume address is set: each pass begins at the lowest address again",
             remedy,
             change,
@@ -123,27 +126,28 @@ def full_target(scenario: Scenario) -> Iterator[Finding]:
 
 @rule
 def sample_reuse(scenario: Scenario) -> Iterator[Finding]:
-    """Row 37: a sample in the folio that was checked last repeats the answer of then."""
+    """Row 37: a sample in the folio that was checked last repeats the answer of then, from one tick to the next, too."""
     shared, folio = facts_of(scenario), scenario.machine.folio_bytes
     if scenario.kernel.rules.fresh_look or folio == PAGE_SZ:
         return
     for c, context in enumerate(scenario.contexts):
-        if context.sources:
+        if context.sources or context.ops != "paddr" or not shared.monitored[c]:
             continue
-        watched = sum(b - a for a, b in shared.monitored[c])
-        mean = watched // max(context.attrs.max_nr_regions, 1)
-        fewer = max(watched // folio, context.attrs.min_nr_regions, 3)
+        folios = (max(b for _, b in shared.monitored[c]) - 1) // folio - min(a for a, _ in shared.monitored[c]) // folio + 1
         remedy, change = _with("fresh_look")
-        if mean < folio and fewer < context.attrs.max_nr_regions and watched // fewer >= folio:
-            remedy, change = f"set max_nr_regions = {fewer}, or {remedy}", change
-        within = "every region" if context.ops == "paddr" else "each target"
         yield Finding(
             "sample-reuse",
-            "warning" if mean < folio else "info",
-            f"contexts[{c}].attrs.max_nr_regions",
-            f"Linux {scenario.kernel.title} remembers the folio that it checked last, one for {within}, and repeats its "
-            f"answer while samples fall on it: folios have {format_bytes(folio)}, {context.attrs.max_nr_regions} regions have "
-            f"{format_bytes(mean)} on average; a range inside a single folio is looked at once and keeps that answer",
+            "warning" if folios == 1 else "info",
+            f"contexts[{c}].targets",
+            f"Linux {scenario.kernel.title} remembers the folio that it checked last and repeats its answer while samples fall "
+            "on it: "
+            + (
+                f"all that is monitored lies in one folio of {format_bytes(folio)}, which is looked at once and keeps that "
+                "answer"
+                if folios == 1
+                else f"regions that share a folio of {format_bytes(folio)} share a look, and a range inside one would keep its "
+                "first answer"
+            ),
             remedy,
             change,
         )

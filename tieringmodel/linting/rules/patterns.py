@@ -16,8 +16,6 @@ from ..wording import duration, size
 
 OLD_S = 86_400.0
 """A minimal age above a day is taken for a slip of units."""
-VADDR_MIGRATES = "6.17"
-"""The first Linux whose vaddr carries out migration."""
 _PADDR = ("pageout", "lru_prio", "lru_deprio", "migrate_hot", "migrate_cold", "stat")
 _VADDR = (
     "willneed",
@@ -95,7 +93,7 @@ def unsupported_action(scenario: Scenario) -> Iterator[Finding]:
     """An action that the operations set does not have."""
     for facts in facts_of(scenario).schemes:
         able: tuple[str, ...] = _PADDR if facts.context.ops == "paddr" else _VADDR
-        if able == _VADDR and not scenario.kernel.has(VADDR_MIGRATES):
+        if able == _VADDR and not scenario.kernel.rules.va_migrate:
             able = tuple(action for action in able if not action.startswith("migrate"))
         if facts.scheme.action in able:
             continue
