@@ -79,7 +79,7 @@ class Moves:
         for first, last, target in stretches:
             row["target"], cursor["start"], cursor["end"] = target, first * 4096, last * 4096
             pages = k.space, k.memory.arrays, k.access.arrays, 0
-            apply.apply_one(cursor, row, k.filters, *pages, k.funnel[0], k.rejected)
+            apply.apply_one(cursor, row, k.filters, k.control.dest, *pages, k.funnel[0], k.rejected)
             moved += int(cursor["applied"]) // 4096
         self.moved["kernel"].append(moved)
 

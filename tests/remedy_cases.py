@@ -28,6 +28,7 @@ from tieringmodel.scenario import (
     AccessPattern,
     Attrs,
     Dest,
+    Event,
     Filter,
     Goal,
     Group,
@@ -286,6 +287,12 @@ CASES = (
          30, moved, starts),
     Case("failed-charges", reclaim(quota=quota(free(9000), sz=64 * MIB)), 10, reclaimed, grows),
     Case("quota-bound", promote(quota(sz=16 * MIB, ms=1)), 3, last("quota_bound"), lambda a, b: (a, b) == (2, 1)),
+    # kernels
+    Case("esz0-bypass", scenario(move(1, quota(eligible(1, 6000), sz=4 * MIB)), workload=workload(8_000),
+         kernel=tm.Kernel("7.3.4", esz0_stop=False)), 10, moved, falls),
+    Case("quota-outlives-commit", scenario(move(0, quota(tuner="consist")), workload=workload(0), kernel=tm.Kernel(
+         "7.3.4", adjust_quota_while_esz=False), events=(Event("3 s", "contexts.0.schemes.0.quota.sz_bytes", 0),)), 10, moved,
+         grows),
     # tuners
     Case("windup-under-cap", promote(quota(eligible(0, 6000), sz=4 * MIB, tuner="consist"), 8_000), 120, miss(),
          lambda a, b: a > 800 > b),
@@ -311,7 +318,12 @@ PROSE = {
 ELSEWHERE = {
     "lossy-intervals": "counts are lost between two readings of a run; test_schemes.py compares with the kernel's conversion",
     "metric-unknown": "no run begins; test_goals.py reads the change",
-}
+    **dict.fromkeys(
+        ("first-window-unlimited", "quota-never-full", "full-target-anywhere", "sample-reuse", "min-regions-merge-only",
+         "stale-nid"),
+        "what an older kernel does; linting/test_kernels.py reads the change",
+    ),
+}  # fmt: skip
 """Codes whose change has no run to compare, and where it is tested."""
 
 WITHOUT = {"dead-band": "it states what is fine"}

@@ -16,6 +16,7 @@ from .comparison.policies import policies as policies
 from .comparison.presets import preset as preset
 from .damon.goals import register_metric as register_metric
 from .datafiles import data_path as data_path
+from .differences.diff import diff as diff
 from .errors import InputError as InputError
 from .errors import KernelRefusal as KernelRefusal
 from .errors import TieringError as TieringError

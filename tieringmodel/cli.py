@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from typing import NoReturn
 
 from ._version import __version__
-from .commands import compare, completion, convert, explain, lint, report, run, sweep, validate
+from .commands import compare, completion, convert, diff, explain, lint, report, run, sweep, validate
 from .commands.arguments import check_words, split_line
 from .commands.output import complain
 from .errors import TieringError, printable
@@ -17,6 +17,7 @@ from .errors import TieringError, printable
 COMMANDS = {
     "compare": compare,
     "run": run,
+    "diff": diff,
     "report": report,
     "sweep": sweep,
     "lint": lint,

@@ -58,7 +58,7 @@ def test_every_option_of_every_command(command: str, folder: Path) -> None:
     assert set(complete(command, "-")) == options_of(command)
 
 
-@pytest.mark.parametrize("command", ["compare", "run", "sweep", "lint", "convert"])
+@pytest.mark.parametrize("command", ["compare", "run", "diff", "sweep", "lint", "convert"])
 def test_scenarios_are_what_ships_and_files(command: str, folder: Path) -> None:
     found = complete(command, "")
     assert {"rfc-40-60", "C3_pullpush_temporal", "mine.toml", "with space.toml", "results"} <= set(found)

@@ -11,9 +11,14 @@ from small import pull, scenario
 
 import tieringmodel as tm
 from tieringmodel import cli
+from tieringmodel.interop.damo.json import read_damo
+from tieringmodel.interop.damo.write import damo_json
 from tieringmodel.interop.load import open_scenario
 from tieringmodel.interop.proc_version import kernel_of
+from tieringmodel.interop.sysfs.portable import portable
 from tieringmodel.interop.sysfs.read import read_dump
+from tieringmodel.interop.sysfs.write import sysfs_script, sysfs_writes
+from tieringmodel.scenario.linux import NAMES
 
 DEBIAN = (
     "Linux version {} (debian-kernel@lists.debian.org) (x86_64-linux-gnu-gcc-14) #1 SMP PREEMPT_DYNAMIC Debian (2026-10-01)\n"
@@ -217,3 +222,75 @@ def test_metrics_of_later_trees_are_read_for_the_kernel_that_has_them(tmp_path: 
         open_scenario(tmp_path / "dump.txt")
     loaded = open_scenario(tmp_path / "dump.txt", kernel="next")
     assert loaded.scenario.contexts[0].schemes[0].quota.goals[0].metric == "hugepage_mem_bp"
+
+
+# ---- what a kernel can be told ----------------------------------------------------------------------------------------
+
+PLAIN = tm.Context(
+    targets=(tm.Target(((0, 1 << 30),)),),
+    schemes=(
+        tm.Scheme("pageout", quota=tm.Quota(sz_bytes=4096), filters=(tm.Filter("young"), tm.Filter("addr", end_bytes=4096))),
+    ),
+)
+
+
+def writes(sc: tm.Scenario) -> list[tuple[str, str]]:
+    return sysfs_writes(portable(sc))
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_script_writes_the_files_that_its_kernel_has(name: str) -> None:
+    kernel, sc = tm.Kernel(name), scenario(contexts=(PLAIN,)).replace(kernel=name)
+    paths = {path.partition("/contexts/0/")[2] for path, _ in writes(sc)}
+    for path, since in {
+        "addr_unit": "6.18",
+        "monitoring_attrs/intervals/intervals_goal/aggrs": "6.15",
+        "schemes/0/quotas/goal_tuner": "7.1",
+        "schemes/0/quotas/fail_charge_num": "7.2",
+        "schemes/0/core_filters/nr_filters": "6.15",
+        "schemes/0/ops_filters/0/type": "6.15",
+        "schemes/0/dests/nr_dests": "6.17",
+        "schemes/0/stats/max_nr_snapshots": "7.0",
+    }.items():
+        assert (path in paths) == kernel.has(since), path
+    assert ("schemes/0/filters/1/type" in paths) == (not kernel.has("6.15"))
+    assert ("schemes/0/filters/1/allow" in paths) == (name == "6.14")
+    assert f", for Linux {kernel.release} or later." in sysfs_script(portable(sc))
+    back = read_dump("".join(f"{path} {value}\n" for path, value in writes(sc)))
+    assert back.contexts == portable(sc).contexts or not kernel.has("6.15")
+    assert {f for s in back.context.schemes for f in s.filters} == {*PLAIN.schemes[0].filters}
+
+
+def test_what_is_the_kernels_own_rule_can_be_told_and_another_cannot() -> None:
+    def with_rules(kernel: str, moving_sum: str, esz0: str) -> tm.Scenario:
+        scheme = tm.Scheme("stat", quota=tm.Quota(sz_bytes=4096, esz0=esz0))
+        return scenario(contexts=(tm.Context(schemes=(scheme,), moving_sum=moving_sum),)).replace(kernel=kernel)
+
+    for kernel, moving_sum, esz0 in (("7.3", "on_demand", "stop"), ("6.18", "stored", "bypass"), ("7.2", "stored", "")):
+        assert portable(with_rules(kernel, moving_sum, esz0)).kernel == tm.Kernel(kernel)
+    for kernel, moving_sum, esz0, said in (
+        ("7.3", "stored", "", r"contexts\[0\]\.moving_sum: 'stored' is not in Linux 7\.3\.4"),
+        ("7.2", "on_demand", "", r"moving_sum: 'on_demand' is not in Linux 7\.2\.12"),
+        ("6.18", "", "stop", r"quota\.esz0: 'stop' is not in Linux 6\.18\.35"),
+        ("7.3", "", "bypass", r"quota\.esz0: 'bypass' is not in Linux 7\.3\.4"),
+    ):
+        with pytest.raises(tm.InputError, match=said):
+            portable(with_rules(kernel, moving_sum, esz0))
+
+
+def test_commits_and_switches_are_marked() -> None:
+    sc = scenario(contexts=(PLAIN,)).replace(kernel=tm.Kernel("6.18", thisnode=True))
+    marks = portable(sc.replace(commits=(tm.Commit("1 s", 0, PLAIN),))).marks
+    assert "kernel: thisnode on is left out, which no Linux 6.18.35 can be told" in marks
+    assert "commits: 1 timed changes are left out" in marks
+
+
+def test_complemented_goals_can_be_told_to_later_trees() -> None:
+    quota = tm.Quota(sz_bytes=4096, goals=(tm.Goal("node_mem_used_bp", 4000, complement=True),))
+    sc = scenario(contexts=(tm.Context(schemes=(tm.Scheme("stat", quota=quota),)),))
+    with pytest.raises(tm.InputError, match=r"complement: True is not in Linux 7\.3\.4"):
+        portable(sc)
+    later = sc.replace(kernel="next")
+    assert ("kdamonds/0/contexts/0/schemes/0/quotas/goals/0/complement", "Y") in writes(later)
+    back = read_damo(damo_json(portable(later))).contexts
+    assert back[0].schemes[0].quota.goals[0].complement

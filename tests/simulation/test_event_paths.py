@@ -62,10 +62,10 @@ ADDR = filtered("addr", start_bytes=0, end_bytes=2 * MIB, allow=True)
 START = 1 << 40
 WHOLE = {"targets": [{"regions": [[0, 8 * MIB]]}]}
 VIRTUAL = {"ops": "vaddr", "targets": [{"regions": [[START, START + 900 * 4096]]}]}
+ONE = BASE.contexts[0].schemes[0].to_dict()
 CARRIED_OUT: dict[str, list[tuple[dict[str, Any], Any]]] = {
     "addr_unit": [(WHOLE, 2)],
     "min_region_sz": [(WHOLE, MIB)],
-    "schemes": [({}, []), ({}, [{"action": "stat"}, {"action": "migrate_cold", "target_nid": 1}])],
     "targets.0.process": [(VIRTUAL, 1)],
     "attrs.sample_us": [({}, 10_000)],
     "attrs.aggr_us": [({}, 50_000)],
@@ -79,6 +79,7 @@ CARRIED_OUT: dict[str, list[tuple[dict[str, Any], Any]]] = {
     "moving_sum": [({f"{S}.apply_interval_us": 35_000}, "stored")],
     "targets": [({"ops": "vaddr"}, [{"regions": [[START, START + MIB]]}, {"regions": [[START + MIB, START + 2 * MIB]]}])],
     "targets.0.regions": [({}, [[0, 3 * MIB]]), ({"targets": [{"regions": [[0, MIB]]}]}, [])],
+    "schemes": [({}, []), ({}, [ONE, {"action": "stat"}]), ({"schemes": [ONE, {"action": "stat"}]}, [ONE])],
     f"{S}.action": [({}, "stat"), ({f"{S}.action": "stat"}, "pageout")],
     f"{P}.min_sz_bytes": [({}, 2 * MIB)],
     f"{P}.max_sz_bytes": [({}, 4096)],
@@ -91,7 +92,8 @@ CARRIED_OUT: dict[str, list[tuple[dict[str, Any], Any]]] = {
     f"{Q}.ms": [({f"{Q}.sz_bytes": 1 << 40}, 1)],
     f"{Q}.sz_bytes": [({}, 400_000), ({Q: {"reset_interval_ms": 100}}, 4096)],
     f"{Q}.reset_interval_ms": [({}, 200)],
-    f"{Q}.goals": [(SHARE, [{"metric": "node_mem_free_bp", "target_value": 10, "nid": 1}])],
+    f"{Q}.goals": [(SHARE, [{"metric": "node_mem_free_bp", "target_value": 10, "nid": 1}]), (SHARE, []),
+                   (SHARE, [*SHARE[f"{Q}.goals"], {"metric": "node_mem_free_bp", "target_value": 10, "nid": 1}])],
     f"{G}.metric": [(SHARE, "node_mem_free_bp")],
     f"{G}.target_value": [(SHARE, 500)],
     f"{G}.current_value": [(FED, 6000), (STALL, 9000)],
@@ -144,7 +146,15 @@ REFUSED: dict[str, list[tuple[dict[str, Any], Any]]] = {
     "sources.0.settings": [({"sources": [{"name": "hint_faults"}]}, ["scan_bytes = 1 MiB"])],
     f"{Q}.esz_bp0": [(SHARE, 500)],
 }
-EVERY = [(path, start, value) for cases in (CARRIED_OUT, REFUSED) for path, some in cases.items() for start, value in some]
+AWAITED: dict[str, list[tuple[dict[str, Any], Any]]] = {
+    "addr_unit": [({"targets": [{"regions": [[0, 3 * MIB]]}]}, 4)],
+    "min_region_sz": [({}, 64 * 4096)],
+    "targets.0.process": [({"ops": "vaddr"}, 1)],
+}
+"""Accepted, and to be carried out by the engine, which does not do so yet: then they belong to `CARRIED_OUT`."""
+EVERY = [
+    (path, start, value) for cases in (CARRIED_OUT, AWAITED, REFUSED) for path, some in cases.items() for start, value in some
+]
 OFFLINE = "machine.nodes.1.offline_bytes"
 ALSO = {f"{W}.mid": (tm.Event(200_000, OFFLINE, 4 * MIB), tm.Event(350_000, OFFLINE, 0), tm.Event(600_000, OFFLINE, 4 * MIB))}
 """Events of the machine without which a field is not looked at."""
@@ -221,8 +231,7 @@ def parameters(k: Kdamond) -> Any:
 
 
 def test_every_field_of_a_context_has_its_case() -> None:
-    assert sorted({*CARRIED_OUT, *REFUSED}) == sorted(paths(tm.Context))
-    assert CARRIED_OUT.keys().isdisjoint(REFUSED)
+    assert sorted([*CARRIED_OUT, *AWAITED, *REFUSED]) == sorted(paths(tm.Context))
     for cls, names in TAKEN_OVER.items():
         assert set(names.split()) <= {f.name for f in dataclasses.fields(cls)}
 
@@ -266,6 +275,12 @@ def test_a_context_given_as_a_whole_is_what_is_different_in_it(path: str, start:
     else:
         assert stages(after) == [(150_000, after)]
     assert stages(before.contexts) == [(150_000, before.contexts)]
+
+
+def test_contexts_neither_come_nor_go() -> None:
+    for contexts in ([], [BASE.contexts[0].to_dict()] * 2):
+        with pytest.raises(tm.InputError, match="changes how many contexts there are"):
+            BASE.replace(events=(tm.Event(150_000, "contexts", contexts),))
 
 
 def test_what_is_taken_over_elsewhere_stays_where_something_else_says_it() -> None:

@@ -294,6 +294,8 @@ COMMANDS = [
     "convert damo.json out.json --json", "sweep s.toml --seeds 2 --duration 1 --executor serial -o s.nc",
     "sweep s.toml --grid name=EVIL --duration 1 --executor serial -o t.nc", "sweep s.toml --grid EVIL=1 -o u.nc",
     "validate --vectors v", "validate --vectors v --json", "validate --recordings run --seeds 0", "completion bash",
+    "diff s.toml --kernels 7.2,7.3 --duration 1", "diff s.toml rfc-40-60 --duration 1", "diff out s.toml --json",
+    "diff s.toml EVIL", "diff s.toml --kernels EVIL",
     "report EVIL", "lint EVIL", "EVIL", "run --EVIL", "explain", "explain EVIL", "explain limit-cycle",
 ]  # fmt: skip
 

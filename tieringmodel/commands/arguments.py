@@ -22,6 +22,9 @@ SCENARIO_HELP = (
 KERNEL_HELP = "which Linux runs: 6.18, or '6.18, thisnode on' (default: the scenario's own, or 7.3.4)"
 
 
+KERNELS_HELP = "e.g. 6.12,7.3.4, or '7.2, 7.2, thisnode on'; one alone: from the scenario's own to that"
+
+
 def add_surroundings(command: argparse.ArgumentParser) -> None:
     """Add ``--machine``, ``--workload``, ``--kernel`` and ``--allow-files``."""
     command.add_argument(
@@ -69,6 +72,10 @@ def check_words(arguments: argparse.Namespace) -> None:
             complain("--explain takes no SCENARIO")
     elif command in ("run", "lint", "sweep") and (arguments.scenario is None) != bool(line):
         complain("SCENARIO is " + ("given twice, before and after --" if line else "missing"))
+    elif command == "diff":
+        two = arguments.kernels is None
+        if len(arguments.scenario) + bool(line) != 1 + two:
+            complain("diff takes " + ("two scenarios or runs without --kernels" if two else "one scenario with --kernels"))
     elif command == "compare" and line and arguments.scenario:
         complain("SCENARIO is given twice, before and after --")
 

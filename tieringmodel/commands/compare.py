@@ -78,6 +78,7 @@ def _compared(scenario: Scenario, duration: str | float, arguments: argparse.Nam
     from ..comparison.compare import ROW, compare
     from ..comparison.policies import policies
     from ..verdicts.judge import kinds_of
+    from ..verdicts.row import NOT_IN_KERNEL
 
     seeds = range(arguments.seed, arguments.seed + arguments.seeds)
     results = [compare(policies(scenario), duration=duration, seed=seed, **about) for seed in seeds]
@@ -88,7 +89,7 @@ def _compared(scenario: Scenario, duration: str | float, arguments: argparse.Nam
     shown: list[xr.Dataset] = []
     for k, policy in enumerate(result["policy"].values.tolist()):
         kinds[policy] = {seed: str(one["kind"].values[k]) for seed, one in zip(seeds, results, strict=True)}
-        most = kinds_of(kinds[policy].values())
+        most = kinds_of(kinds[policy].values()) if NOT_IN_KERNEL not in kinds[policy].values() else NOT_IN_KERNEL
         shown.append(next(one for one in results if str(one["kind"].values[k]) == most))
     for name in ROW:
         result[name] = result[name].copy(data=np.array([one[name].values[k] for k, one in enumerate(shown)]))

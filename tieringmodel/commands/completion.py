@@ -7,7 +7,7 @@ from pathlib import Path
 from string import Template
 from typing import Any, NamedTuple
 
-from .arguments import KERNEL_HELP, SCENARIO_HELP
+from .arguments import KERNEL_HELP, KERNELS_HELP, SCENARIO_HELP
 from .output import lines, say
 
 
@@ -58,7 +58,7 @@ def script(shell: str, top: argparse.ArgumentParser, scenarios: tuple[str, ...])
 def _values(action: argparse.Action, scenarios: tuple[str, ...]) -> Values:
     if action.choices:
         return Values(tuple(map(str, action.choices)))
-    if action.help == KERNEL_HELP:
+    if action.help in (KERNEL_HELP, KERNELS_HELP):
         from ..scenario.linux import NAMES
 
         return Values(NAMES)

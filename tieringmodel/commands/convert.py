@@ -18,7 +18,7 @@ def add(commands: Any) -> None:
         help="a scenario in another form",
         description="Write a scenario in the form that OUT's suffix asks for: .toml the scenario with every default left "
         "out; .json damo's parameters; .sh writes to DAMON's sysfs files, to review and run; .damo a damo start command. "
-        "What Linux 7.3.4 cannot be told is refused.",
+        "What the scenario's kernel cannot be told is refused.",
     )
     p.add_argument(
         "files", nargs="+", metavar="FILE", help="IN OUT, or OUT alone before '-- damo start …'; IN: " + SCENARIO_HELP

@@ -18,7 +18,7 @@ from ..scenario import Scenario, need_scenario
 from ..scenario.controlled import Controlled, controlled
 from ..simulation.simulate import attributes, simulate
 from ..units import MIB, parse_duration_us
-from ..verdicts.row import Row, row_of, row_of_recording
+from ..verdicts.row import Row, row_not_run, row_of, row_of_recording
 from ..verdicts.target import records_at, share_bp
 from ..workload.truth import touched_pages
 from .policies import Policy, goal_name
@@ -68,7 +68,9 @@ def compare(
         Dims ``policy`` and ``time`` (s): ``share_bp``, ``migrated_mib_s``; per policy ``settled``, ``settling_s``,
         ``share_error_bp`` (mean after settling, else of the second half, minus target), ``residual_mib_s`` (after
         settling, else in the second half), ``ping_pong`` (share of moves undone within 10 windows), ``moves_per_page``
-        (per page ever touched), ``kind``, ``cause``, ``fix``; region snapshots of the first policy.
+        (per page ever touched), ``kind``, ``cause``, ``fix``; region snapshots of the first policy that is run. A policy
+        that needs what the kernel lacks is not run: its kind is "not in this kernel", its cause says what came when, its
+        numbers are NaN.
 
     Raises
     ------
@@ -96,7 +98,9 @@ def compare(
     runs = {
         name: s if isinstance(s, Policy) else Policy(need_scenario(s, f"scenarios[{name!r}]")) for name, s in scenarios.items()
     }
-    first = next(iter(runs.values())).scenario
+    if all(policy.missing for policy in runs.values()):
+        raise InputError("scenarios", "hold nothing that the kernel can run", "give a scenario that it can")
+    first = next(policy.scenario for policy in runs.values() if not policy.missing)
     what = what or controlled(first, at_us=duration_us - 1)
     for policy in runs.values():
         policy.scenario.machine.need_node(what.nid, "what.nid")
@@ -106,6 +110,11 @@ def compare(
     snapshots: xr.Dataset | None = None
     page_mib = first.machine.folio_bytes / MIB
     for policy in runs.values():
+        if policy.missing:
+            shares.append(np.full(grid.size, np.nan))
+            rates.append(np.full(grid.size, np.nan))
+            summaries.append(row_not_run(policy.missing.feature, policy.missing.since))
+            continue
         ds = simulate(
             policy.scenario,
             duration=duration,

@@ -7,8 +7,10 @@ from math import gcd
 
 from ..damon.vaddr import joined
 from ..errors import InputError
-from ..scenario import AccessPattern, Attrs, Context, Dest, Goal, Placement, Quota, Scenario, Scheme, Target, Vma
+from ..scenario import AccessPattern, Attrs, Context, Dest, Goal, Kernel, Placement, Quota, Scenario, Scheme, Target, Vma
 from ..scenario.controlled import Controlled, controlled
+from ..scenario.features import Used
+from ..scenario.linux import NEXT
 from ..scenario.metrics import metric_of
 from ..units import PAGE_SZ
 from ..workload.truth import touched_pages
@@ -29,10 +31,20 @@ BASELINES = ("all-fast", "all-slow", "static interleave", "oracle")
 
 @dataclass(frozen=True)
 class Policy:
-    """A scenario to run, and whether an oracle places its pages."""
+    """A scenario to run, and whether an oracle places its pages.
+
+    ``missing``: what the kernel lacks of it. Then it is not run, and its scenario's kernel is one that has everything.
+    """
 
     scenario: Scenario
     oracle: bool = False
+    missing: Used | None = None
+
+    @classmethod
+    def on(cls, kernel: Kernel, scenario: Scenario, *, oracle: bool = False) -> Policy:
+        """Return a policy as a kernel runs it, or with what the kernel lacks."""
+        lacks = next(scenario.missing(kernel), None)
+        return cls(scenario if lacks else scenario.replace(kernel=kernel), oracle, lacks)
 
 
 def weights_of(scenario: Scenario, what: Controlled) -> tuple[int, int]:
@@ -194,7 +206,8 @@ def need_same_contexts(scenario: Scenario) -> None:
 def policies(scenario: Scenario) -> dict[str, Policy]:
     """Return everything that ``tieringmodel compare`` runs for a scenario, by name; the scenario itself comes first.
 
-    Every policy sees the same accesses: they depend on seed, page and tick alone.
+    Every policy sees the same accesses: they depend on seed, page and tick alone. All run on the scenario's kernel; what that
+    cannot run says what it lacks (`Policy`).
 
     Parameters
     ----------
@@ -225,18 +238,19 @@ def policies(scenario: Scenario) -> dict[str, Policy]:
     by_node = tuple(
         mine if m.nid == what.nid else theirs if m.nid == _other_node(scenario, what.nid) else 0 for m in scenario.machine.nodes
     )
-    out = {goal_name(scenario): Policy(scenario)}
+    kernel, scenario = scenario.kernel, scenario.replace(kernel=NEXT)  # which can be told everything
+    out = {goal_name(scenario): Policy.on(kernel, scenario)}
     if (gap := with_gap(scenario)) is not None:
-        out["goal: gap and small quota"] = Policy(gap)
+        out["goal: gap and small quota"] = Policy.on(kernel, gap)
     if (posted := as_posted(scenario)) is not None:
-        out["goal: node_sys_bp as posted"] = Policy(posted)
+        out["goal: node_sys_bp as posted"] = Policy.on(kernel, posted)
     for name, (rule, allocator) in WEIGHT_POLICIES.items() if any(map(_migrating, scenario.contexts)) else ():
-        out[name] = Policy(weighted(scenario, rule, allocator))
-    out["all-fast"] = Policy(unwatched(scenario, "all-fast", (Placement(0, n, fast),)))
-    out["all-slow"] = Policy(unwatched(scenario, "all-slow", (Placement(0, n, slow),)))
+        out[name] = Policy.on(kernel, weighted(scenario, rule, allocator))
+    out["all-fast"] = Policy.on(kernel, unwatched(scenario, "all-fast", (Placement(0, n, fast),)))
+    out["all-slow"] = Policy.on(kernel, unwatched(scenario, "all-slow", (Placement(0, n, slow),)))
     dealt = (Placement(0, n, fast, weights=by_node),)
-    out["static interleave"] = Policy(unwatched(scenario, "static interleave", dealt))
-    out["oracle"] = Policy(unwatched(scenario, "oracle"), oracle=True)
+    out["static interleave"] = Policy.on(kernel, unwatched(scenario, "static interleave", dealt))
+    out["oracle"] = Policy.on(kernel, unwatched(scenario, "oracle"), oracle=True)
     return out
 
 

@@ -10,9 +10,10 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from ..kernels import apply, draws, sampling, scoring
+from ..kernels import draws, sampling, scoring, turn
 from ..kernels import layout as L
 from ..kernels import regions as rk
+from ..kernels._bundle import addresses
 from ..kernels._jit import records
 from ..kernels.older import Older, compiled_rules
 from ..memory.physical import PhysicalMemory
@@ -23,18 +24,20 @@ from ..units import LONG_MAX, PAGE_SZ
 from ..workload.access import AccessTable
 from . import goals, table, watermarks
 from .early_exit import EarlyExit
-from .intervals import left_window_bp, nr_samples, tuned_attrs
+from .intervals import nr_samples, tuned_attrs
 from .metric_view import MetricView
 from .quota import QuotaState
 from .regions import RegionSet, SplitState, empty, grown, scratch, set_regions
 from .rng import Rng, restored
 from .vaddr import three_parts
 
-_NEW_PASS = np.zeros((), L.CURSOR)
-
 
 class Observer(Protocol):
-    """What a run's recorder is told; every call happens inside the loop body, at the point its name says."""
+    """What a run's recorder is told; every call happens inside the loop body, at the point its name says.
+
+    ``wants``, bits of `kernels.turn`, tells which calls it is for, all of them where it is left out; ``every``: to be called at
+    every so many aggregations besides.
+    """
 
     def aggregated(self, kdamond: Kdamond) -> None:
         """After merging and the minimum count, before the schemes."""
@@ -44,6 +47,30 @@ class Observer(Protocol):
 
     def finished(self, kdamond: Kdamond, aggregation: bool) -> None:
         """At the end of a loop body in which an aggregation or an application was due."""
+
+
+class InTurn:
+    """A whole number in a kdamond's TURN record."""
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        self.name = name
+
+    def __get__(self, kdamond: Any, owner: type) -> int:
+        return int(kdamond.turn[self.name])
+
+    def __set__(self, kdamond: Any, value: int) -> None:
+        kdamond.turn[self.name] = value
+
+
+_IN_TURN = {
+    "cuts": "apply_min_nr_regions",
+    "any_tick": "commit_any_tick",
+    "splits_some": "split_some_regions",
+    "fix_sums": "fix_mvsum_at_reset",
+}
+"""Rules that the TURN record tells kernels of, by its fields."""
+OF_THIS_RUN = ("wants", "every", "lists", "pending")
+"""Fields of the TURN record that are not stored: they tell who looks on."""
 
 
 class Asked(Protocol):
@@ -103,9 +130,11 @@ class Kdamond(Stored):
 
     Attributes
     ----------
-    before_sleep : list of int
-        Next aggregation, next operations update and sampling interval as they were when the kdamond fell asleep, until the
-        first loop body after that: commits that it takes while asleep do not change them. Zeros at other times.
+    turn : TURN record
+        What it remembers of its loop: `kernels.layout.TURN`. Times that it latched before it fell asleep stay until the first
+        loop body after that: commits that it takes while asleep do not change them.
+    slept_before_us : int
+        The sampling interval that it latched then.
     stage : int
         Which of the scenario's steps it has taken over last; -1 before the first.
     rmap_walks : list of int
@@ -121,19 +150,12 @@ class Kdamond(Stored):
     regions: RegionSet
     split_state: SplitState
     quotas: list[QuotaState]
-    next_apply: list[int]
     rmap_walks: list[int]
-    next_aggregation: int
-    next_ops_update: int
-    next_tune: int
-    sz_limit: int
-    aggr_samples: int
-    before_sleep: list[int]
-    stage: int = -1
-    passed: int = 0
-    tick: int = 0
-    aggregations: int = 0
-    sums_from: int = 0
+    slept_before_us: int = 0
+
+    passed, tick, aggregations, stage = InTurn(), InTurn(), InTurn(), InTurn()
+    next_aggregation, next_ops_update, next_tune = InTurn(), InTurn(), InTurn()
+    aggr_samples, sums_from, sz_limit, min_sz = InTurn(), InTurn(), InTurn(), InTurn()
 
     def __init__(
         self,
@@ -151,7 +173,10 @@ class Kdamond(Stored):
     ) -> None:
         self.index, self.memory, self.access, self.space = index, memory, access, space
         self.rng, self.split_state, self.observer, self.rules = rng, split_state, observer, rules or default_rules()
-        self.attrs = context.attrs
+        self.turns = records(1, L.TURN)
+        self.turn = self.turns[0]
+        self.stage = -1
+        self.use(context.attrs)
         self.aggr_samples = nr_samples(self.attrs.sample_us, self.attrs.aggr_us)
         self.min_sz = context.min_region_sz
         self.compiled = self._compiled(context)
@@ -162,21 +187,25 @@ class Kdamond(Stored):
         self.next_ops_update = self.attrs.update_us // self.attrs.sample_us
         self.next_tune = self.next_aggregation * self.attrs.intervals_goal.aggrs
         self.on_due: Callable[[Kdamond], None] | None = None
-        self.before_sleep = [0, 0, 0]
         self.pending: list[Asked] = []
+        self._cuts, self._table = np.zeros(3, np.uint64), np.zeros((1, turn.PARTS), np.uint64)
+        self._table_of: tuple[Any, ...] = ()
+        for name, rule in _IN_TURN.items():
+            self.turn[name] = getattr(self.rules, rule)
+        self.turn["every"] = getattr(observer, "every", 0)
+        self.turn["lists"] = memory.page_lists is not None
         self.by_address = False
         self.glance = first_glance()
         self.sz_limit = self._size_limit(anew=True)
         self._windows = records(1, L.WINDOW)
         self._window = self._windows[0]
-        self._window_of: tuple[Attrs, int, int, int, int] | None = None
         self._cursors = records(1, L.CURSOR)
         self._cursor = self._cursors[0]
         self._events = records(1024, L.EVENT)
         self.histogram = np.zeros(100, np.uint64)
         self._frames = np.zeros(0, np.int64)
         self._scratch = scratch(64)
-        self.schemes, self.quotas, self.next_apply, self.rmap_walks = records(0, L.SCHEME), [], [], []
+        self.schemes, self.quotas, self.rmap_walks = records(0, L.SCHEME), [], []
         self.funnel, self.filters, self.rejected = records(0, L.FUNNEL), records(0, L.FILTER), np.zeros(0, np.uint64)
         self.configure(context, actions)
 
@@ -200,12 +229,20 @@ class Kdamond(Stored):
         funnel[:kept] = self.funnel[:kept]
         self.funnel, self.rejected = funnel, self.rejected if same else np.zeros(len(filters), np.uint64)
         self.context, self.schemes, self.filters, self.actions = context, rows, filters, external
-        self._window_of = None
         self.compiled = self._compiled(context)
         self.regions = self.regions.under(self.compiled)
         self.rmap_walks = self.rmap_walks[:kept] + [0] * (len(rows) - kept)
-        self.next_apply = self.next_apply[:kept] + [self.passed + self.apply_period(i) for i in range(kept, len(rows))]
-        self.watched = any(s.watermarks.metric != "none" or not s.enabled for s in context.schemes)
+        for i, quota in enumerate(self.quotas):
+            quota.note(rows[i])
+            if i >= kept:
+                rows["next_apply"][i] = self.passed + self.apply_period(i)
+        follows = turn.LOOK_EVENTS if any(lag for quota in self.quotas for lag in quota.lags) else 0
+        self.turn["wants"] = getattr(self.observer, "wants", turn.EVERYTHING) | follows
+        self.turn["external"], self.turn["refits"] = (
+            bool(external),
+            context.ops == "vaddr" or not self.rules.apply_min_nr_regions,
+        )
+        self.turn["watched"] = self.watched = any(s.watermarks.metric != "none" or not s.enabled for s in context.schemes)
         self.sleeps = any(s.watermarks.metric != "none" and s.enabled for s in context.schemes)
         self._stack = empty(16 + 4 * (len(rows) + len(filters)), True)  # pieces into which the schemes can cut one region
         own = self._windows, self._cursors, self._events, self.histogram, funnel, self.rejected
@@ -226,6 +263,7 @@ class Kdamond(Stored):
             "rng": [self.rng.state, self.rng.buffer],
             "frames": frames,
             "glance": self.glance,
+            "turn": self.turns,
             "schemes": {name: self.schemes[name] for name in table.RUNNING},
             "funnel": self.funnel,
             "rejected": self.rejected,
@@ -243,6 +281,10 @@ class Kdamond(Stored):
         super().restore(state)
         self.rng = restored(*state["rng"])
         self._frames = same_kind(state["frames"], "frames", np.int64, (self.regions.n,)).copy()
+        here = {name: self.turn[name] for name in OF_THIS_RUN}
+        self.turns[:] = same_kind(state["turn"], "turn", L.TURN, (1,))
+        for name, value in here.items():
+            self.turn[name] = value
         self.glance[:] = same_kind(state["glance"], "glance", np.int64, (3,))
         if self.glance[L.SIZE] < PAGE_SZ:
             raise ValueError("glance is at no folio")
@@ -271,9 +313,18 @@ class Kdamond(Stored):
         applies = self.next_apply
         if self.watched:
             applies = [at for at, active in zip(applies, self.schemes["active"], strict=True) if active]
-        if self.before_sleep[2]:
-            return min([self.before_sleep[0], *applies, self.passed + 1]) - self.passed
+        if self.turn["is_latched"]:
+            return min([int(self.turn["latched"]), *applies, self.passed + 1]) - self.passed
         return min([self.next_aggregation, *applies]) - self.passed
+
+    @property
+    def next_apply(self) -> list[int]:
+        """The samples at which each scheme is due next."""
+        return [int(at) for at in self.schemes["next_apply"]]
+
+    @next_apply.setter
+    def next_apply(self, at: Sequence[int]) -> None:
+        self.schemes["next_apply"] = at
 
     def watermark_wait_us(self) -> int:
         """Evaluate the schemes' watermarks; return how long to sleep until the next look, 0 = go on (section d.2)."""
@@ -284,13 +335,20 @@ class Kdamond(Stored):
 
     def fall_asleep(self) -> None:
         """Begin to wait for watermarks: the loop has looked at its clocks by then."""
-        self.before_sleep = [self.next_aggregation, self.next_ops_update, self.attrs.sample_us]
+        self.turn["latched"], self.turn["update"], self.turn["is_latched"] = self.next_aggregation, self.next_ops_update, 1
+        self.slept_before_us = self.attrs.sample_us
 
     def take_requests(self) -> None:
         """Carry out what was asked of the kdamond, in the order in which it was asked (``kdamond_call``)."""
         requests, self.pending = self.pending, []
+        self.turn["pending"] = 0
         for request in requests:
             request(self)
+
+    def ask(self, request: Asked) -> None:
+        """Ask the kdamond to carry out a request in its next loop body."""
+        self.pending.append(request)
+        self.turn["pending"] = 1
 
     def sample(self, after: npt.NDArray[np.int64], until: npt.NDArray[np.int64]) -> None:
         """Prepare and check once per window (`after`, `until`] of workload ticks; nobody else disturbs the pages."""
@@ -350,38 +408,72 @@ class Kdamond(Stored):
     # ---- the rest of the loop body --------------------------------------------------------------------------------
 
     def body(self) -> None:
-        """Run what follows the access check of a sampling tick: merge, schemes, tuning, reset, split."""
-        self._missed_updates()
-        latched, update = self.next_aggregation, self.next_ops_update
-        if self.before_sleep[2]:
-            latched, update, _ = self.before_sleep
-            self.before_sleep = [0, 0, 0]
-        aggregation, regions = self.passed >= latched, self.regions
-        if aggregation:
-            threshold, attrs = int(regions.now.nr[: regions.n].max(initial=0)) // 10, self.attrs
-            most = attrs.aggr_us // attrs.sample_us
-            regions.merge(threshold, self.sz_limit, most, attrs.max_nr_regions, self.sums_window())
-            self.sz_limit = self._size_limit(anew=False)
+        """Run what follows the access check of a sampling tick: merge, schemes, tuning, reset, split (`kernels.turn.body`)."""
+        memory = self.memory.arrays
+        while (code := turn.body(self.table(), 0, memory, self.looks(), self.regions.rules)) != turn.DONE:
+            self.see_to(code)
+
+    def apply_schemes(self) -> None:
+        """Run nothing of the loop body but what concerns schemes (``kdamond_apply_schemes``), for replays of that alone."""
+        self.turn["at"], self.turn["aggregation"], self.turn["update"] = turn.LOOK, 0, LONG_MAX
+        self.body()
+
+    def looks(self) -> L.Access | None:
+        """Return who touches what, for actions that look at pages; None where none does."""
+        return self.access.arrays if self._looks else None
+
+    def table(self) -> npt.NDArray[Any]:
+        """Return the addresses of the kdamond's arrays, as kernels of `kernels.turn` take them."""
+        regions, scratch = self.regions, self._scratch
+        of = regions, *regions.pair, self.space, self.rng, scratch, self.control, self._stack
+        if len(of) != len(self._table_of) or any(a is not b for a, b in zip(of, self._table_of, strict=True)):
+            loop = L.Loop(self.turns, regions.side, self.split_state.both, self._cuts)
+            self._loop, self._table_of = loop, of
+            self._table = addresses([[*regions.pair, self.space, self.rng, scratch, self.control, loop, self._stack]])
+        return self._table
+
+    def see_to(self, code: int) -> None:
+        """Do what a kernel of `kernels.turn` returned for, so that it can go on."""
+        regions, cursor = self.regions, self._cursor
+        if code == turn.FINISHED:
+            self.observer.finished(self, bool(self.turn["aggregation"]))
+        elif code == turn.ADJUST:
+            self.start_window(int(self.turn["scheme"]))
+        elif code == turn.CALL:
+            i = int(cursor["scheme"])
+            cursor["applied"], cursor["passed"], cursor["elapsed"] = self.actions[i](self, i, cursor)
+        elif code == turn.BEGIN:
+            for i, row in enumerate(self.schemes):
+                if i in self.actions and row["due"] and row["active"]:
+                    self.actions[i].begin(self, i)
+        elif code == turn.EVENTS:
+            events = self._events[: int(cursor["n_events"])]
+            self._note_lag(events)
+            self.observer.applied(self, events)
+            cursor["n_events"] = 0
+        elif code == turn.MERGED:
             self.observer.aggregated(self)
-        if aggregation or self.rules.commit_any_tick:
+        elif code == turn.REQUESTS:
             self.take_requests()
-        due, regions = self.apply_schemes(), self.regions
-        if aggregation:
-            if self.attrs.intervals_goal.aggrs and self.passed >= self.next_tune:
-                self.next_aggregation = latched
-                self.next_tune += self.aggr_samples * self.attrs.intervals_goal.aggrs
-                self.tune_intervals()
-            self.next_aggregation = latched + self.attrs.aggr_us // self.attrs.sample_us
-            regions.reset_aggregated(self.sums_window(), self.rules.fix_mvsum_at_reset)
-            self.sums_from = self.passed
-            attrs, some = self.attrs, self.rules.split_some_regions
-            regions.split(self.split_state, attrs.max_nr_regions, self.min_sz, self.rng, some)
-            self.aggregations += 1
-        if self.passed >= update:
-            self.next_ops_update = update + self.attrs.update_us // self.attrs.sample_us
+        elif code == turn.PASSED:
+            self.memory.note_free()
+        elif code == turn.TUNE:
+            self.next_aggregation = int(self.turn["latched"])
+            self.next_tune += self.aggr_samples * self.attrs.intervals_goal.aggrs
+            self.tune_intervals()
+        elif code == turn.UPDATE:
             self.update_ops()
-        if aggregation or due:
-            self.observer.finished(self, aggregation)
+        elif code == turn.MISSED:
+            self._missed_updates()
+        elif code == turn.DUE:
+            if self.on_due:
+                self.on_due(self)
+        elif code == turn.STACKS:
+            regions.pair[1 - regions.side[0]], self._stack = grown(regions.spare), grown(self._stack)
+        else:
+            assert code == turn.ROOM, code
+            regions.reserve(int(self.turn["need"]))
+            self._room_to_sample()
 
     def update_ops(self) -> None:
         """Fit the targets' regions to the three parts of their processes' address spaces (``damon_va_update``).
@@ -406,8 +498,6 @@ class Kdamond(Stored):
 
     def _missed_updates(self) -> None:
         """Do what updates did at sampling ticks before the present one that had no other work."""
-        if self.rules.apply_min_nr_regions or self.passed <= self.next_ops_update:
-            return
         period = max(self.attrs.update_us // self.attrs.sample_us, 1)
         self.next_ops_update += -(-(self.passed - self.next_ops_update) // period) * period
         self.update_ops()
@@ -433,9 +523,17 @@ class Kdamond(Stored):
         samples = np.uint64(nr_samples(old.sample_us, old.aggr_us)), np.uint64(nr_samples(new.sample_us, new.aggr_us))
         aggr_us = np.uint64(old.aggr_us), np.uint64(new.aggr_us)
         rk.rescale(self.regions.now, self.regions.n, *samples, *aggr_us, aggregating, self.regions.rules)
-        self.attrs, self.sums_from = new, self.passed
+        self.use(new)
+        self.sums_from = self.passed
         self.funnel["nr_restarted"] += np.array([self.passed < at for at in self.next_apply], np.uint64)
         self.next_apply = [self.passed + self.apply_period(i) for i in range(len(self.schemes))]
+
+    def use(self, attrs: Attrs) -> None:
+        """Let the loop go by new attributes, and nothing else."""
+        self.attrs = attrs
+        for name in ("sample_us", "aggr_us", "update_us", "min_nr_regions", "max_nr_regions"):
+            self.turn[name] = min(getattr(attrs, name), 2**62)
+        self.turn["tune_aggrs"] = attrs.intervals_goal.aggrs
 
     def apply_period(self, i: int) -> int:
         """Return the sampling ticks between two applications of scheme i."""
@@ -445,13 +543,7 @@ class Kdamond(Stored):
 
     def window(self) -> Any:
         """Return the moving-sum window of the present tick (a WINDOW record)."""
-        attrs, now = self.attrs, (self.attrs, self.passed, self.next_aggregation, self.tick, self.sums_from)
-        if now != self._window_of:
-            samples = nr_samples(attrs.sample_us, attrs.aggr_us)
-            left_bp = left_window_bp(self.passed, self.next_aggregation, attrs.sample_us, attrs.aggr_us)
-            gone = max(self.passed - self.sums_from, 0)
-            self._windows[0] = left_bp, samples, attrs.aggr_us, self.min_sz, self.tick, gone
-            self._window_of = now
+        turn.refresh_window(self.turns, self._windows)
         return self._window
 
     def sums_window(self) -> Any:
@@ -484,36 +576,17 @@ class Kdamond(Stored):
         """The machine's clock in jiffies; it starts at 1000, so that 0 never is a time."""
         return 1000 + self.memory.now_ns // int(self.memory.arrays.clock[2])
 
-    def apply_schemes(self) -> bool:
-        """Adjust quotas and run the application pass (``kdamond_apply_schemes``); whether any active scheme was due."""
-        due = [self.passed >= at for at in self.next_apply]
-        rows = self.schemes
-        rows["due"] = due
-        ready = [i for i in range(len(rows)) if due[i] and rows[i]["active"]]
-        for i in range(len(rows)):
-            if due[i]:
-                self.funnel["nr_due" if rows[i]["active"] else "nr_inactive"][i] += 1
-        if not ready:
-            return False
-        self.window()
-        if self.on_due:
-            self.on_due(self)
-        for i in ready:
-            self.adjust_quota(i)
-        for i in ready:
-            if i in self.actions:
-                self.actions[i].begin(self, i)
-        self._apply_pass()
-        for i in range(len(rows)):
-            if due[i]:
-                self.next_apply[i] = self.passed + self.apply_period(i)
-        return True
+    def start_window(self, i: int) -> None:
+        """Start a charge window of scheme i, if it is due (part 1 of ``damos_adjust_quota``)."""
+        measure, monitored_bytes = partial(self.measure_goals, i), lambda: self.regions.total * self.context.addr_unit
+        self.quotas[i].adjust(self.schemes[i], self.jiffies, self.min_sz, measure, monitored_bytes)
 
     def adjust_quota(self, i: int) -> None:
         """Start a charge window where due and set the priority threshold of scheme i (``damos_adjust_quota``)."""
         row = self.schemes[i]
-        measure, monitored_bytes = partial(self.measure_goals, i), lambda: self.regions.total * self.context.addr_unit
-        adjusted = self.quotas[i].adjust(row, self.jiffies, self.min_sz, measure, monitored_bytes)
+        adjusted = row["adjusted"]
+        if adjusted:
+            self.start_window(i)
         if adjusted and row["score"] != L.NO_SCORE:
             row["min_score"] = self.min_score(i)
 
@@ -522,38 +595,10 @@ class Kdamond(Stored):
         regions = self.regions
         self.window()
         regions.reserve(regions.n + 4 * len(self.filters) * max(len(regions.ptr) - 1, 1) + 16)
-        r, out = (regions.now, regions.ptr), (regions.spare, regions.spare_ptr)
+        r, out = (regions.now, regions.now.ptr), (regions.spare, regions.spare.ptr)
         score = scoring.score_histogram(self.control, i, *r, *out, self._stack, regions.rules)
         regions.swap()
         return int(score)
-
-    def _apply_pass(self) -> None:
-        regions, cursor, access = self.regions, self._cursor, self.access.arrays if self._looks else None
-        limit = np.uint64(regions.size_limit(self.attrs.min_nr_regions, self.min_sz))
-        regions.reserve(regions.n + 4 * (len(self.schemes) + len(self.filters)) + 16)
-        self._cursors[0] = _NEW_PASS
-        self.schemes["last_applied"] = 0
-        regions.spare_ptr[0] = 0
-        while True:
-            r, out = (regions.now, regions.ptr), (regions.spare, regions.spare_ptr)
-            pages = self.space, self.memory.arrays, access
-            code = apply.apply_pass(self.control, *r, *out, self._stack, limit, *pages, regions.rules)
-            if code == apply.ROOM:
-                regions.spare, self._stack = grown(regions.spare), grown(self._stack)
-                continue
-            if code == apply.CALL:
-                i = int(cursor["scheme"])
-                cursor["applied"], cursor["passed"], cursor["elapsed"] = self.actions[i](self, i, cursor)
-                continue
-            if cursor["n_events"]:
-                events = self._events[: int(cursor["n_events"])]
-                self._note_lag(events)
-                self.observer.applied(self, events)
-                cursor["n_events"] = 0
-            if code == apply.DONE:
-                break
-        self.memory.note_free()
-        regions.swap()
 
     def _note_lag(self, events: npt.NDArray[Any]) -> None:
         """Tell lag caches what was migrated: from the node of the region's start to the scheme's target."""

@@ -10,7 +10,7 @@ from ..scenario import Goal, Quota
 from ..scenario.linux import Rules, default_rules
 from ..scenario.metrics import metric_of
 from ..stored import Stored
-from ..units import UINT_MAX
+from ..units import UINT_MAX, ULONG_MAX
 from . import quota_math, quota_rules
 from .lag_cache import LagCache
 from .table import quota_is_given, quota_is_set
@@ -115,6 +115,17 @@ class QuotaState(Stored):
         self.bound = LIMITS.index(bound)
         row["quota_set"] = quota_is_set(quota, esz, self.rules)
 
+    def note(self, row: Any) -> None:
+        """Tell kernels whether there is a quota to adjust, and from which jiffy on that starts a new window."""
+        row["quota_set"] = quota_is_set(self.quota, int(row["esz"]), self.rules)
+        row["adjusted"] = self.is_adjusted(row)
+        begun = self.total_charged_sz or self.charged_from
+        end = ULONG_MAX if self.reset_jiffies is None else self._since() + self.reset_jiffies
+        row["next_reset"] = min(end, ULONG_MAX) if begun else 0
+
+    def _since(self) -> int:
+        return self.charged_from or BOOT_JIFFIES + BOOT_S * self.hz
+
     def is_adjusted(self, row: Any) -> bool:
         """Whether ``damos_adjust_quota`` has anything to do: there are limits, or what is left of them."""
         return quota_is_given(self.quota) or (self.rules.adjust_quota_while_esz and row["esz"] != 0)
@@ -150,8 +161,8 @@ class QuotaState(Stored):
                 first, self.charged_from = self.rules.first_window_esz, jiffies
             if first:
                 self.set_effective(row, min_region_sz, measure, monitored_bytes)
-        since = self.charged_from or BOOT_JIFFIES + BOOT_S * self.hz
-        if self.reset_jiffies is None or jiffies < since + self.reset_jiffies:
+        if self.reset_jiffies is None or jiffies < self._since() + self.reset_jiffies:
+            self.note(row)
             return True
         charged, esz = int(row["charged_sz"]), int(row["esz"])
         full = self.is_full(charged, esz, min_region_sz)
@@ -167,6 +178,7 @@ class QuotaState(Stored):
             if lag:
                 lag.next_window(jiffies * 1000 // self.hz)
         self.set_effective(row, min_region_sz, measure, monitored_bytes)
+        self.note(row)
         return True
 
     def commit(self, quota: Quota) -> None:

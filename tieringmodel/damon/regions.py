@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -11,9 +10,10 @@ import numpy.typing as npt
 
 from ..errors import InputError, KernelRefusal
 from ..kernels import regions as rk
+from ..kernels import turn
 from ..kernels.layout import Regions, Scratch
 from ..kernels.older import Older
-from ..stored import Stored, same_kind
+from ..stored import Stored, like, same_kind
 from ..units import ULONG_MAX
 from .rng import Rng
 
@@ -25,18 +25,43 @@ MAX_REGIONS = 2**26
 """Regions of a context; each takes 56 to 64 bytes in two sets of arrays. Linux would run out of memory, too."""
 
 
-@dataclass(eq=False, repr=False)
 class SplitState(Stored):
-    """The two function-static variables of the split code; Linux 7.3 shares them between all contexts."""
+    """The two function-static variables of the split code; Linux 7.3 shares them between all contexts.
 
-    last_nr_regions: int = 0
-    rotation: int = 0
+    Attributes
+    ----------
+    both : ndarray of int64, shape (2,)
+        They, for kernels.
+    """
+
+    def __init__(self) -> None:
+        self.both = np.zeros(2, np.int64)
+
+    @property
+    def last_nr_regions(self) -> int:
+        """How many regions there were before the last split."""
+        return int(self.both[0])
+
+    @property
+    def rotation(self) -> int:
+        """How often some of the regions were split."""
+        return int(self.both[1])
+
+    def state(self) -> dict[str, Any]:
+        """Return both by name."""
+        return {"last_nr_regions": self.last_nr_regions, "rotation": self.rotation}
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Take up what `state` returned."""
+        for k, name in enumerate(("last_nr_regions", "rotation")):
+            self.both[k] = like(0, state[name], name)
 
 
-def empty(capacity: int, sums: bool = False) -> Regions:
-    """Return region arrays of the given capacity, with or without room for moving sums."""
+def empty(capacity: int, sums: bool = False, targets: int = 0) -> Regions:
+    """Return region arrays of the given capacity, with or without room for moving sums, for so many targets."""
     sizes = [capacity] * len(COLUMNS) + [capacity * sums]
-    return Regions(*(np.zeros(n, np.uint64 if i < 2 else np.uint32) for i, n in enumerate(sizes)))
+    start, end, nr, last, age, sum_bp = (np.zeros(n, np.uint64 if i < 2 else np.uint32) for i, n in enumerate(sizes))
+    return Regions(start, end, nr, last, age, sum_bp, np.zeros(targets + 1, np.int64))
 
 
 def scratch(capacity: int) -> Scratch:
@@ -47,7 +72,7 @@ def scratch(capacity: int) -> Scratch:
 
 def grown(r: Regions) -> Regions:
     """Return region arrays of twice the capacity with the same entries."""
-    larger = empty(2 * r.start.size, bool(r.sum_bp.size))
+    larger = empty(2 * r.start.size, bool(r.sum_bp.size), r.ptr.size - 1)
     for to, column in zip(larger, r, strict=True):
         to[: column.size] = column
     return larger
@@ -115,12 +140,10 @@ class RegionSet(Stored):
 
     Attributes
     ----------
-    now : Regions
-        Arrays in use; entries beyond ``n`` are meaningless.
-    ptr : ndarray of int64, shape (n_targets + 1,)
-        Where each target's regions begin.
-    total : int
-        Sum of the regions' sizes, which merging and cutting do not change.
+    pair : list of two Regions
+        Arrays that take turns: kernels read from one and write to the other. Entries beyond ``n`` are meaningless.
+    side : ndarray of int64, shape (1,)
+        Which one is in use.
     """
 
     def __init__(self, targets: Sequence[Sequence[Row]], rules: Older | None = None) -> None:
@@ -132,11 +155,31 @@ class RegionSet(Stored):
 
     def _hold(self, columns: Sequence[Any], ptr: npt.NDArray[np.int64]) -> None:
         n = int(ptr[-1])
-        self.now, self.spare = empty(max(64, 4 * n), self._sums), empty(max(64, 4 * n), self._sums)
-        self.ptr, self.spare_ptr = ptr, ptr.copy()
+        self.pair = [empty(max(64, 4 * n), self._sums, ptr.size - 1) for _ in range(2)]
+        self.side = np.zeros(1, np.int64)
+        self.now.ptr[:] = ptr
         for to, column in zip(self._kept(self.now), columns, strict=True):
             to[:n] = column
-        self.total = int(self.sizes().sum())
+
+    @property
+    def now(self) -> Regions:
+        """Arrays in use."""
+        return self.pair[int(self.side[0])]
+
+    @property
+    def spare(self) -> Regions:
+        """Arrays that a kernel fills next."""
+        return self.pair[1 - int(self.side[0])]
+
+    @property
+    def ptr(self) -> npt.NDArray[np.int64]:
+        """Where each target's regions begin."""
+        return np.asarray(self.now.ptr)
+
+    @property
+    def total(self) -> int:
+        """Sum of the regions' sizes."""
+        return int(self.sizes().sum())
 
     def under(self, rules: Older | None) -> RegionSet:
         """Return the regions for kernels that take these `rules`.
@@ -188,12 +231,11 @@ class RegionSet(Stored):
             text = f"up to {capacity} regions, more than {MAX_REGIONS}, would have to be kept"
             raise InputError("regions", text, "lower min_nr_regions and max_nr_regions, or raise min_region_sz")
         if self.spare.start.size < capacity:
-            self.spare = empty(2 * capacity, self._sums)
+            self.pair[1 - int(self.side[0])] = empty(2 * capacity, self._sums, self.ptr.size - 1)
 
     def swap(self) -> None:
         """Make the spare arrays the present ones, after a kernel has filled them."""
-        self.now, self.spare = self.spare, self.now
-        self.ptr, self.spare_ptr = self.spare_ptr, self.ptr
+        self.side[0] = 1 - self.side[0]
 
     def rows(self) -> list[list[list[int]]]:
         """Return ``[start, end, nr_accesses, last_nr_accesses, age, ...]`` per region and target, as Python ints."""
@@ -217,24 +259,11 @@ class RegionSet(Stored):
         """Cut regions so that the minimum count is kept; return the size limit (``damon_apply_min_nr_regions``)."""
         limit = self.size_limit(min_nr_regions, min_region_sz)
         limit = -(-limit // min_region_sz) * min_region_sz
-        sizes = self.sizes()
-        if self.n and int(sizes.max()) > limit:
-            self._cut(sizes, limit)
+        if self.n and int(self.sizes().max()) > limit:
+            self.reserve(-(-self.total // limit) + self.n)
+            turn.cut(self.now, self.spare, np.uint64(limit), self.rules)
+            self.swap()
         return limit
-
-    def _cut(self, sizes: npt.NDArray[np.uint64], limit: int) -> None:
-        """Cut every region larger than `limit` into pieces of that size, the remainder last."""
-        pieces = (-(-sizes.astype(object) // limit)).astype(np.int64)
-        before = np.concatenate(([0], np.cumsum(pieces)))
-        n = int(before[-1])
-        self.reserve(n)
-        for to, column in zip(self._kept(self.spare), self._kept(self.now), strict=True):
-            to[:n] = np.repeat(column[: self.n], pieces)
-        self.spare.start[:n] += ((np.arange(n) - np.repeat(before[:-1], pieces)) * limit).astype(np.uint64)
-        inner = np.flatnonzero(np.diff(np.repeat(np.arange(self.n), pieces)) == 0)
-        self.spare.end[inner] = self.spare.start[inner + 1]
-        self.spare_ptr[:] = before[self.ptr]
-        self.swap()
 
     def sums_bp(self, window: Any) -> npt.NDArray[np.uint32]:
         """Return the stored moving sum of every region, in bp, uint32 (n,), as of a WINDOW record."""
@@ -248,11 +277,7 @@ class RegionSet(Stored):
         Stored moving sums start from the finished count, or (`fix_sums` false, up to 6.15) from what they are. `window` is the
         WINDOW record, needed where there are any; from then on no samples are gone.
         """
-        n = self.n
-        if self.rules and self.rules.stored_sum:
-            self.now.sum_bp[:n] = self.now.nr[:n] * np.uint32(10_000) if fix_sums else self.sums_bp(window)
-        self.now.last[:n] = self.now.nr[:n]
-        self.now.nr[:n] = 0
+        turn.reset(self.now, window, fix_sums, self.rules)
 
     def merge(self, threshold: int, sz_limit: int, max_thres: int, max_nr_regions: int, window: Any = None) -> None:
         """Age and merge (``kdamond_merge_regions``), in place; `window`: see `reset_aggregated`."""
@@ -271,7 +296,7 @@ class RegionSet(Stored):
             rng,
             np.zeros(pieces, np.uint64),
             self.spare,
-            self.spare_ptr,
+            self.spare.ptr,
             self.rules,
         )
         self.swap()
@@ -287,7 +312,7 @@ class RegionSet(Stored):
         if max_nr_regions // 2 < nr < max_nr_regions:
             step = max_nr_regions // (max_nr_regions - nr)
             offset = state.rotation % step
-            state.rotation += 1
+            state.both[1] += 1
             self.reserve(2 * nr + 16)
             rk.split_some(
                 self.now,
@@ -297,11 +322,11 @@ class RegionSet(Stored):
                 np.uint64(min_region_sz),
                 rng,
                 self.spare,
-                self.spare_ptr,
+                self.spare.ptr,
                 self.rules,
             )
             self.swap()
         elif nr < max_nr_regions:
             steady = state.last_nr_regions == nr and nr < max_nr_regions // 3
             self.split_each(3 if steady else 2, min_region_sz, rng)
-        state.last_nr_regions = nr
+        state.both[0] = nr

@@ -22,7 +22,7 @@ STAT_FIELDS = (
 )
 _ANEW = ("active", "quota_set")
 RUNNING = (
-    "due", "esz", "charged_sz", "total_charged_ns", "charge_target", "charge_addr", "min_score", "last_applied",
+    "due", "esz", "next_apply", "adjusted", "next_reset", "charged_sz", "total_charged_ns", "charge_target", "charge_addr", "min_score", "last_applied",
     *_ANEW, *STAT_FIELDS,
 )  # fmt: skip
 """Columns of a scheme that change while it runs; all others follow from its parameters."""
@@ -172,6 +172,7 @@ def build(
         row["target"] = index_of(scheme.target_nid)
         row["dest_first"], row["dest_last"] = len(dests), len(dests) + len(scheme.dests)
         dests += [(index_of(d.id), d.weight) for d in scheme.dests]
+        row["apply_us"] = scheme.apply_interval_us
         row["whole_steps"], row["meets_again"] = not rules.folio_end, not rules.last_applied
         row["heads_only"] = not rules.tail_pages
         row["action"] = L.EXTERNAL if i in external else builtin_action(context, scheme.action, rules)

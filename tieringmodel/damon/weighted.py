@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ..kernels import apply, frames, placement, scoring
+from ..kernels import frames, placement, scoring
 from ..kernels.layout import LOW32, NO_FRAME, Space
+from ..kernels.pages import passing
 from ..scenario import CORE_FILTERS, Dest, Vma
 from ..scenario.scheme import need_rule
 from ..stored import Stored
@@ -129,7 +130,7 @@ class WeightedMigrate(Stored):
         tally["sz_resident"] += chosen.size << shift
         if any(f.type not in CORE_FILTERS for f in config.filters):
             chosen = chosen[
-                apply.passing(
+                passing(
                     kdamond.schemes[scheme],
                     kdamond.filters,
                     space,

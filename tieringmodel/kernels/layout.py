@@ -67,6 +67,7 @@ class Regions(Bundle):
     age: U32s
     sum_bp: U32s = field(default_factory=lambda: np.zeros(0, np.uint32))  # [0] unless the kernel's code is an older one:
     # what the stored moving sum is made of, see `regions.stored_bp`
+    ptr: I64s = field(default_factory=lambda: np.zeros(1, np.int64))  # [targets + 1], where each target's regions begin
 
 
 @bundle
@@ -168,12 +169,15 @@ SCHEME = np.dtype(
         "weight_nr", "weight_age", "score", "fail_num", "fail_denom", "max_nr_snapshots",
         "nr_tried", "sz_tried", "nr_applied", "sz_applied", "sz_ops_filter_passed", "qt_exceeds", "nr_snapshots",
         "last_applied", "keep_age", "core_first", "core_last", "core_reject", "ops_first", "ops_last", "ops_reject",
-        "dest_first", "dest_last", "whole_steps", "meets_again", "heads_only",
+        "dest_first", "dest_last", "whole_steps", "meets_again", "heads_only", "next_apply", "apply_us", "adjusted",
+        "next_reset",
     )] + [("action", "i8"), ("target", "i8")]
 )  # fmt: skip
 """``whole_steps``: the walk over folios goes on a folio's size behind where it is, rather than at the folio's end.
 ``meets_again``: an operation handles a folio as often as it meets it, rather than to pass over the last one of a pass.
-``heads_only``: a folio is met at its first 4 KiB only."""
+``heads_only``: a folio is met at its first 4 KiB only. ``next_apply``: the sample at which the scheme is due, every
+``apply_us`` or (0) aggregation. ``adjusted``: whether there is a quota to adjust; ``next_reset``: the jiffy from which on that
+starts a new window, 0 before the first."""
 FUNNEL = np.dtype([(name, "u8") for name in (
     "nr_due", "nr_inactive", "nr_restarted", "sz_matched", "sz_but_size", "sz_but_rate", "sz_but_age", "top_rate",
     "top_age", "sz_dropped", "sz_resident", "sz_there", "sz_young", "sz_first_look", "sz_no_frame", "sz_early_exit",
@@ -250,3 +254,29 @@ class Control(Bundle):
     histogram: U64s  # [100], bytes by score
     funnel: Annotated[Any, Column(FUNNEL)]  # [schemes]
     rejected: U64s  # [filters], bytes that the filter rejected; what no filter lets pass is the last one's of its layer
+
+
+TURN = np.dtype([(name, "i8") for name in (
+    "passed", "tick", "next_aggregation", "next_ops_update", "next_tune", "aggr_samples", "sample_us", "aggr_us", "update_us",
+    "min_nr_regions", "max_nr_regions", "tune_aggrs", "aggregations", "sums_from", "stage", "at", "scheme", "aggregation", "due",
+    "latched", "update", "is_latched", "cuts", "any_tick", "splits_some", "fix_sums", "refits", "watched", "external", "wants",
+    "every", "pending", "lists", "last_ns", "slept_ns", "tick_ns", "need", "in_body",
+)] + [("sz_limit", "u8"), ("min_sz", "u8"), ("limit", "u8")])  # fmt: skip
+"""What a kdamond remembers of its loop: see `turn`.
+
+Samples since the start: ``passed``, ``next_aggregation``, ``next_ops_update``, ``next_tune``, ``sums_from``. ``at``: where the
+loop body goes on, with scheme number ``scheme``; ``aggregation``, ``due``: what this body has to do; ``latched``, ``update``: the
+two times as they were when the body began, or (``is_latched``) when the kdamond fell asleep. Rules of the kernel: ``cuts``,
+``any_tick``, ``splits_some``, ``fix_sums``. What Python wants to see to: ``refits``, ``external``, ``wants``, ``every``,
+``pending``, ``lists``. ``sz_limit``: up to which size regions merge, ``limit``: the same within an application pass.
+"""
+
+
+@bundle
+class Loop(Bundle):
+    """What a kdamond's loop works on beside its controller: see `turn`."""
+
+    turn: Annotated[Any, Column(TURN)]  # [1]
+    side: I64s  # [1], which of the two region arrays is in use
+    split: I64s  # [2], the split code's static variables: last_nr_regions, rotation
+    cuts: U64s  # [3], room for the cuts of one region

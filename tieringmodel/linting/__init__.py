@@ -9,17 +9,45 @@ import re
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
-from ..scenario import Scenario, need_scenario
+from ..errors import InputError
+from ..scenario import Kernel, Scenario, need_scenario
+from ..scenario.linux import NEXT
 from ..scenario.numbering import START, Numbering, numbered
 from ..scenario.paths import in_force
 from .concerning import concerning
 from .finding import LEVELS, RULES, Finding, Findings, Rule, format_findings, ordered, rule
-from .rules import clocks, destinations, direction, filters, metrics, monitors, opposing, patterns, quotas, tuners, unreachable
+from .rules import (
+    clocks,
+    destinations,
+    direction,
+    filters,
+    kernels,
+    metrics,
+    monitors,
+    opposing,
+    patterns,
+    quotas,
+    tuners,
+    unreachable,
+)
 from .wording import duration
 
 __all__ = ["LEVELS", "RULES", "Finding", "Findings", "Rule", "concerning", "format_findings", "lint", "rule"]
 
-_BUILT_IN = (clocks, destinations, direction, filters, metrics, monitors, opposing, patterns, quotas, unreachable, tuners)
+_BUILT_IN = (
+    clocks,
+    destinations,
+    direction,
+    filters,
+    metrics,
+    monitors,
+    opposing,
+    patterns,
+    quotas,
+    unreachable,
+    tuners,
+    kernels,
+)
 
 
 def lint(scenario: Scenario, *, rules: Iterable[Rule] | None = None) -> Findings:
@@ -67,12 +95,29 @@ def _findings(scenario: Scenario, rules: list[Rule]) -> Iterator[Finding]:
             key = _key(finding, numbers, when[k])
             if any(key in before for before in keys[:k]):
                 continue
+            if finding.path.startswith(("events[", "commits[")):  # which say when
+                yield _for_its_kernel(finding, scenario)
+                continue
             until_us = next((stages[j][0] for j in range(k + 1, len(stages)) if key not in keys[j]), None)
             told = f"from {duration(since_us * 1e-6)} " if since_us else ""
             told += "on: " if since_us and until_us is None else ""
             told += f"until {duration(until_us * 1e-6)}: " if until_us is not None else ""
             placed = _placed(finding, scenario, since_us) if k else finding
-            yield replace(placed, message=told + finding.message)
+            yield replace(_for_its_kernel(placed, scenario), message=told + finding.message)
+
+
+def _for_its_kernel(finding: Finding, scenario: Scenario) -> Finding:
+    """Return a finding without changes that the scenario's kernel lacks something for; its remedy says so."""
+    if not finding.changes or scenario.kernel.has(Kernel.base):
+        return finding
+    try:
+        lacks = next(finding.applied_to(scenario.replace(kernel=NEXT)).missing(scenario.kernel), None)
+    except InputError:
+        return finding
+    if lacks is None:
+        return finding
+    remedy = f"{finding.remedy} (not in this kernel: {lacks.feature} is first in {lacks.since})"
+    return replace(finding, changes=(), remedy=remedy)
 
 
 def _key(finding: Finding, numbers: Numbering, stage: int) -> tuple[object, ...]:

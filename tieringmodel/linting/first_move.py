@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 
 from ..damon.quota_math import consist_esz_bp
-from ..damon.table import default_rejects, quota_is_given, split_filters
-from ..units import MIB, PAGE_SZ
+from ..damon.table import default_rejects, esz0_stops, quota_is_given, split_filters
+from ..units import MIB, PAGE_SZ, UINT_MAX
 from .goal_reading import reading
 from .plant import first_evaluation
 from .scheme_facts import SchemeFacts
@@ -110,8 +110,17 @@ def first_pass_s(facts: SchemeFacts) -> float:
     return max(windows * facts.window_us if windows else 0.0, facts.apply_us) * 1e-6
 
 
+def unlimited_at_first(facts: SchemeFacts) -> bool:
+    """Whether a scheme's quota limits nothing until its first charge window ends, as before Linux 6.18."""
+    quota, rules = facts.scheme.quota, facts.shared.scenario.kernel.rules
+    windows = quota_is_given(quota) and quota.reset_interval_ms & UINT_MAX
+    return bool(windows and not rules.first_window_esz and not esz0_stops(quota, rules) and not facts.starved)
+
+
 def quota_holds_s(facts: SchemeFacts) -> float:
     """Return when the effective quota first holds a region (s); inf for never."""
+    if unlimited_at_first(facts):
+        return facts.first_us * 1e-6
     quota, k, step = facts.scheme.quota, 1, facts.context.min_region_sz
     score = score_at_start(facts) if quota.goals else 0
     if caps_bytes(facts) < step or (score is not None and score >= 10_000):

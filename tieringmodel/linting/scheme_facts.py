@@ -126,10 +126,17 @@ class SchemeFacts:
 
     def evaluation_s(self, k: int) -> float:
         """Return when the goals are evaluated for the k-th time (k = 1 is the first), in seconds."""
+        at_start = self.shared.scenario.kernel.rules.first_window_esz
         if self.scheme.quota.reset_interval_ms & UINT_MAX == 0:  # expired right at its start: twice in the first application
-            k = max(k - 1, 1)
-        first_us = self.apply_us if self.context.aggr_times_us else self.clock.first_us
-        return (first_us + (k - 1) * self.window_us if k > 1 else first_us) * 1e-6
+            k = max(k - 1, 1) if at_start else k
+        elif not at_start:
+            k += 1
+        return (self.first_us + (k - 1) * self.window_us if k > 1 else self.first_us) * 1e-6
+
+    @property
+    def first_us(self) -> float:
+        """When it is applied for the first time."""
+        return self.apply_us if self.context.aggr_times_us else self.clock.first_us
 
     @cached_property
     def target(self) -> int | None:

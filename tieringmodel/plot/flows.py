@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from ..checks import positive
 from ..verdicts.record import AT_REST
-from .reading import COMPARISON, TIME, names, need, numbers, settled
+from .reading import COMPARISON, TIME, names, need, numbers, ran, settled
 from .roles import BASELINE, listed, looks, role_of, short
 from .style import SMALL_PT, Sheet, colour_of, dress, headline, headline_all, label_ends, lines, literal, number
 
@@ -105,7 +105,7 @@ def _still_moving(cmp: xr.Dataset, smooth: npt.NDArray[np.float64]) -> str:
     known = "kind" in cmp and "residual_mib_s" in cmp
     kinds = cmp["kind"].values.tolist() if known else [""] * len(smooth)
     rates = numbers(cmp, "residual_mib_s") if known else np.nan_to_num(smooth[:, -1])
-    judged = [k for k, name in enumerate(names(cmp)) if role_of(name) != BASELINE]
+    judged = [k for k, (name, run) in enumerate(zip(names(cmp), ran(cmp), strict=True)) if run and role_of(name) != BASELINE]
     moving = [(float(rates[k]), names(cmp)[k]) for k in judged if rates[k] > 0 and kinds[k] not in AT_REST]
     if not moving:
         return "Every policy has come to rest at the end"

@@ -14,6 +14,7 @@ import numpy.typing as npt
 from ..errors import InputError
 from ..scenario import Scenario
 from ..scenario.numbering import numbered
+from ..verdicts.row import NOT_IN_KERNEL
 from .roles import BASELINE, listed, role_of, short
 
 if TYPE_CHECKING:
@@ -57,6 +58,13 @@ def numbers(ds: xr.Dataset, name: str) -> npt.NDArray[np.float64]:
 def settled(ds: xr.Dataset) -> npt.NDArray[np.bool_]:
     """Return which policies settled, bool (policy,); a file may hold them as 0 and 1."""
     return np.asarray(np.asarray(ds["settled"].values) == 1, np.bool_)
+
+
+def ran(ds: xr.Dataset) -> npt.NDArray[np.bool_]:
+    """Return which policies were run, bool (policy,): all but those that need what the kernel lacks."""
+    return np.asarray(
+        [str(kind) != NOT_IN_KERNEL for kind in ds["kind"].values] if "kind" in ds else [True] * ds.sizes["policy"]
+    )
 
 
 def scenario(ds: xr.Dataset) -> dict[str, Any]:
@@ -113,7 +121,8 @@ def _places(ds: xr.Dataset) -> dict[int, str]:
 
 def verdict(cmp: xr.Dataset) -> str:
     """Return how many of the policies that are no baseline came to rest at the target, and which."""
-    judged = [(p, ok) for p, ok in zip(names(cmp), settled(cmp), strict=True) if role_of(p) != BASELINE]
+    known = zip(names(cmp), settled(cmp), ran(cmp), strict=True)
+    judged = [(p, ok) for p, ok, run in known if run and role_of(p) != BASELINE]
     rest = [short(p) for p, ok in judged if ok]
     if not judged:
         return "No policy besides the baselines"

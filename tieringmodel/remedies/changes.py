@@ -103,7 +103,7 @@ def value_at(item: Any, path: str) -> Any:
 def plain(value: Any) -> Any:
     """Return a value as JSON and TOML know it."""
     if isinstance(value, Checked):
-        return value.to_dict()
+        return value.to_plain()
     if isinstance(value, (list, tuple)):
         return [plain(v) for v in value]
     return "max" if value == ULONG_MAX and not isinstance(value, bool) else value

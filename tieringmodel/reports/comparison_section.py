@@ -11,6 +11,7 @@ from ..datasets.kernel import kernel_of
 from ..plot.files import drawn, files_of
 from ..plot.reading import names, verdict
 from ..plot.roles import BASELINE, RECORDED, listed, role_of
+from ..verdicts.row import NOT_IN_KERNEL
 from .drawing import svg
 from .text_of_comparison import MISSING, NUMBERS, Row, rows
 
@@ -30,7 +31,10 @@ FIGURES = {
 
 
 class Sentences(NamedTuple):
-    """Sentences about one comparison; the lists hold (policy, sentence), `fixes` (fix, policies that it is for)."""
+    """Sentences about one comparison; the lists hold (policy, sentence), `fixes` (fix, policies that it is for).
+
+    `missing`: policies that were not run, for the kernel lacks what they take.
+    """
 
     headline: str
     recorded: str
@@ -38,6 +42,7 @@ class Sentences(NamedTuple):
     unsettled: list[tuple[str, str]]
     fixes: list[tuple[str, str]]
     baselines: str
+    missing: list[tuple[str, str]]
 
 
 def _end(text: str) -> str:
@@ -100,8 +105,8 @@ def sentences(cmp: xr.Dataset) -> Sentences:
     InputError
         If the dataset lacks a variable.
     """
-    table = rows(cmp)
-    roles = [role_of(p) for p in names(cmp)]
+    every = [(row, role_of(name)) for row, name in zip(rows(cmp), names(cmp), strict=True)]
+    table, roles = [row for row, _ in every if row.kind != NOT_IN_KERNEL], [r for row, r in every if row.kind != NOT_IN_KERNEL]
     judged = [r for r, role in zip(table, roles, strict=True) if role != BASELINE]
     fixes: dict[str, list[str]] = {}
     for row in judged:
@@ -114,6 +119,7 @@ def sentences(cmp: xr.Dataset) -> Sentences:
         [(r.policy, _sentence(r)) for r in judged if not r.settled],
         [(_end(fix), f"(for {listed(who, len(who))})") for fix, who in fixes.items()],
         _baselines([r for r, role in zip(table, roles, strict=True) if role == BASELINE]),
+        [(row.policy, _end(row.cause)) for row, _ in every if row.kind == NOT_IN_KERNEL],
     )
 
 

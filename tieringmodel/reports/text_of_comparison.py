@@ -15,6 +15,7 @@ from ..errors import InputError
 from ..plot.reading import COMPARISON, names, need, plain, settled
 from ..scenario import Scenario
 from ..verdicts.record import FOR_EVER
+from ..verdicts.row import NOT_IN_KERNEL
 from .plain_text import MAIL_WIDTH, NARROWEST, ascii_of, command_lines, paragraph
 
 if TYPE_CHECKING:
@@ -120,6 +121,8 @@ def in_ascii(row: Row) -> Row:
 
 
 def _settled_cell(row: Row, kind: bool) -> str:
+    if row.kind == NOT_IN_KERNEL:
+        return "not run"
     if row.settled:
         return "yes" if row.settling in (MISSING, "∞", "-", "inf") else f"yes, {row.settling} s"
     return f"no, {row.kind}" if kind and row.kind and row.kind != "converged" else "no"

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from itertools import zip_longest
 from typing import Any
 
 from ..checks import whole
@@ -84,6 +85,31 @@ def read_path(item: Any, path: str) -> Any:
     for part in path.split("."):
         item = item[int(part)] if isinstance(item, tuple) else getattr(item, part)
     return item
+
+
+def different_fields(one: Any, other: Any, path: str = "") -> Iterator[tuple[str, Any, Any]]:
+    """Yield (dotted path, value, other value) of every field in which two scenarios, or parts of them, differ.
+
+    Of lists of unequal length, what only one has stands beside None.
+
+    Parameters
+    ----------
+    one, other : Checked, tuple or a plain value
+        What to go through, side by side.
+    path : str
+        Where in the scenario they are.
+    """
+    if one == other:
+        return
+    if isinstance(one, Checked) and type(one) is type(other):
+        parts = [(f.name, getattr(one, f.name), getattr(other, f.name)) for f in dataclasses.fields(one)]  # type: ignore[arg-type]
+    elif isinstance(one, tuple) and isinstance(other, tuple) and any(isinstance(part, Checked) for part in (*one, *other)):
+        parts = [(str(k), *pair) for k, pair in enumerate(zip_longest(one, other))]
+    else:
+        yield path, one, other
+        return
+    for name, mine, others in parts:
+        yield from different_fields(mine, others, f"{path}.{name}" if path else name)
 
 
 def in_force(scenario: Scenario, path: str, at_us: int | None = None) -> str | None:

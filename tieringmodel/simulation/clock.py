@@ -54,8 +54,8 @@ class ContextClock(Stored):
         """Return the time that the next tick looks back to, and those of the next n ticks (ns)."""
         k = self.kdamond
         if self.ends is None:
-            if k.before_sleep[2]:
-                return self.last_ns + self.slept_ns(k.before_sleep[2]) * _COUNT[:2]
+            if k.turn["is_latched"]:
+                return self.last_ns + self.slept_ns(k.slept_before_us) * _COUNT[:2]
             return self.last_ns + self.slept_ns(k.attrs.sample_us) * _COUNT[: n + 1]
         per, laps = k.attrs.aggr_us // k.attrs.sample_us, self.ends.size - 1
         aggregation, step = np.divmod(np.arange(k.passed, k.passed + n), per)
@@ -74,6 +74,11 @@ class ContextClock(Stored):
     def quiet(self) -> bool:
         """Whether the next sampling tick does nothing but look, so that kernels can carry it out."""
         return not self.wait_ns and self.kdamond.in_turn() and self.kdamond.ticks_to_event() > 1
+
+    def alone(self) -> bool:
+        """Whether kernels can run on by themselves: nominal intervals, accessed bits, nothing asked, and nobody sleeps."""
+        k = self.kdamond
+        return self.ends is None and not self.wait_ns and k.in_turn() and k.rules.fresh_look
 
     def wake(self) -> int:
         """End a sleep; return the time in ns."""

@@ -16,7 +16,7 @@ from ..damon.regions import SplitState
 from ..damon.rng import Rng, counter_rng
 from ..damon.vaddr import evenly_cut, three_parts
 from ..errors import InputError
-from ..kernels import sampling
+from ..kernels import sampling, turn
 from ..kernels._bundle import addresses
 from ..kernels.layout import Space
 from ..memory import reuse
@@ -30,7 +30,12 @@ from .clock import MAX_BATCH, ContextClock
 
 
 class Silent:
-    """An observer that ignores everything."""
+    """An observer that ignores everything; what is derived from it is told everything, unless it says what it ``wants``."""
+
+    wants = 0
+
+    def __init_subclass__(cls) -> None:
+        cls.wants = cls.__dict__.get("wants", turn.EVERYTHING)
 
     def aggregated(self, kdamond: Kdamond) -> None:
         """Ignore."""
@@ -215,7 +220,8 @@ class Engine:
             k.restore(one)
         self.scenario = present
         for k, waiting in zip(self.kdamonds, state["pending"], strict=True):
-            k.pending = [self._request_at(k.index, stage) for stage in waiting]
+            for stage in waiting:
+                k.ask(self._request_at(k.index, stage))
         self.started = like(self.started, state["started"], "started")
         self.clocks = like(self.clocks, state["clocks"], "clocks")
 
@@ -337,6 +343,10 @@ class Engine:
             if wake_ns > end_ns:
                 break
             c, ended = self.clocks[i], True
+            if not self.tracked and c.alone() and self._run_alone(c, end_ns):
+                if progress:
+                    progress(self.memory.now_ns * 1e-9)
+                continue
             if self.tracked and c.quiet() and self._take_turns(end_ns):
                 continue
             if c.wait_ns:  # while asleep a kdamond still takes requests
@@ -405,7 +415,7 @@ class Engine:
                 if scenario.workload.vmas != before.workload.vmas and k.context.ops != "paddr":
                     k.space, k.processes = self.space(k.context)
                 if committed == i or scenario.contexts[i] != before.contexts[i]:
-                    k.pending.append(self._request_at(i, self.done - 1))
+                    k.ask(self._request_at(i, self.done - 1))
 
     def _request_at(self, i: int, stage: int) -> Request:
         """Return the request to commit context i as a stage has it.
@@ -516,6 +526,26 @@ class Engine:
         c.advance(times)
         self._fire(int(times[0]))
         self._body(c)
+
+    def _run_alone(self, c: ContextClock, end_ns: int) -> bool:
+        """Sampling ticks and loop bodies of the only context, up to the last before an event, a change of access rules, or the end.
+
+        Returns whether there were any.
+        """
+        k, memory, before = c.kdamond, self.memory.arrays, c.last_ns
+        until_ns = min(end_ns, self.stages[0][0] * 1000 - 1) if self.done < len(self.all_stages) else end_ns
+        change = self.access.enter(c.last_ns // c.tick_ns + 1)
+        k.turn["last_ns"], k.turn["tick_ns"] = c.last_ns, c.tick_ns
+        access = self.access.arrays
+        general = None if access.plain else True
+        while True:
+            k.turn["slept_ns"] = c.slept_ns(k.attrs.sample_us)
+            code = turn.run(k.table(), memory, access, k.looks(), general, k.regions.rules, until_ns, change, MAX_BATCH)
+            if code in (turn.LIMIT, turn.PHASE):
+                break
+            k.see_to(code)
+        c.last_ns = int(k.turn["last_ns"])
+        return c.last_ns > before
 
     def _batch(self, c: ContextClock, end_ns: int) -> bool:
         """All sampling ticks of the only context up to its next event, a change of access rules, or the end.

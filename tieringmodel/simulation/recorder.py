@@ -14,6 +14,7 @@ from ..damon.kdamond import Kdamond
 from ..damon.regions import COLUMNS
 from ..damon.table import STAT_FIELDS, split_filters
 from ..datasets.schema import Coordinate, described
+from ..kernels import returns, turn
 from ..kernels.layout import AT_BACK, AT_FRONT, FAULTED, FUNNEL, NODE, RECLAIMED, SCHEME, STALLED
 from ..scenario.numbering import START, Numbering, numbered
 
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
     from .engine import Engine
 
 MAX_LAG = 32
+MOST_HEADS = 2**24
+"""Pages for which the list of moves is threaded page by page; of more it is sorted."""
 _QUOTA = ("esz_bp", "score", "resets", "rmap_walks", "held_windows", "full_windows", "quota_bound")
 _GOAL = ("goal_current", "goal_target")
 _CONTEXT = ("nr_regions", "sample_us", "asleep_us")
@@ -56,24 +59,15 @@ class Returns:
             return out, left
         log = np.concatenate(self.moves) if self.moves else np.zeros(0, np.uint64)
         record = np.repeat(np.arange(len(self.moves)), [m.size for m in self.moves])
-        page = (log & np.uint64(0xFFFFFFFF)).astype(np.int64)
-        source = ((log >> np.uint64(32)) & np.uint64(0xFFFF)).astype(np.int64)
-        target = (log >> np.uint64(48)).astype(np.int64)
-        order = np.argsort(page, kind="stable")
-        page, record, source, target = page[order], record[order], source[order], target[order]
-        away = np.arange(page.size)
-        step = 1
-        while away.size and step < page.size:
-            away = away[away + step < page.size]
-            away = away[page[away] == page[away + step]]
-            lag = np.rint((time[record[away + step]] - time[record[away]]) / self.window_s).astype(np.int64)
-            near = lag <= MAX_LAG
-            away, lag = away[near], lag[near]
-            back = target[away + step] == source[away]
-            np.add.at(out, (record[away[back]], lag[back]), 1)
-            left += np.bincount(target[away[back]], minlength=nodes)
-            away = away[~back]
-            step += 1
+        following = np.full(log.size, -1, np.int64)
+        pages = (log & np.uint64(0xFFFFFFFF)).astype(np.int64)
+        if log.size and pages.max() < MOST_HEADS:
+            returns.next_moves(log, np.full(int(pages.max()) + 1, -1, np.int64), following)
+        elif log.size:
+            order = np.argsort(pages, kind="stable")
+            same = pages[order[1:]] == pages[order[:-1]]
+            following[order[:-1][same]] = order[1:][same]
+        returns.count_undone(log, following, record, time, self.window_s, out, left)
         return out, left
 
 
@@ -142,6 +136,8 @@ class Recorder:
     about : dict of str to str
         What made the records; a checkpoint keeps it.
     """
+
+    wants = turn.LOOK_FINISHED
 
     def __init__(self, snapshots: int, expected_aggregations: int, window_s: float = 1.0) -> None:
         self.every = max(1, -(-expected_aggregations // max(snapshots, 1))) if snapshots else 0

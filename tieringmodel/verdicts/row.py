@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     import xarray as xr
 
 Floats = npt.NDArray[np.float64]
+NOT_IN_KERNEL = "not in this kernel"
+"""The kind of a row whose policy was not run, for the kernel lacks what it takes."""
 WITHIN = 10
 """Windows within which a page that returns counts as bounced."""
 
@@ -37,6 +39,12 @@ class Row:
     kind: str
     cause: str
     fix: str = ""
+
+
+def row_not_run(feature: str, since: str) -> Row:
+    """Return the row of a policy that the kernel cannot run, for it lacks a feature that came with a release."""
+    nothing = (math.nan,) * 5
+    return Row(False, *nothing, kind=NOT_IN_KERNEL, cause=f"{NOT_IN_KERNEL}, first in {since}: {feature}")
 
 
 def ping_pong_ratio(returns: npt.NDArray[np.int64] | None, moved: npt.NDArray[np.int64], within: int) -> float:

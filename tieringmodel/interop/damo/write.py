@@ -125,7 +125,7 @@ def _goal(g: Goal, for_linux: Portable, where: str) -> dict[str, Any]:
         "memcg_path": path,
         "target_value": g.target_value,
         "current_value": g.current_value,
-    }
+    } | ({"complement": True} if g.complement else {})
 
 
 def _filter(f: Filter, for_linux: Portable, where: str) -> dict[str, Any]:

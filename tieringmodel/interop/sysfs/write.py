@@ -1,21 +1,37 @@
 """Contexts as writes to DAMON's sysfs files, and those as a shell script to review and run.
 
-Tree, order and names: docs/theory/damon.md, section h.1. Every file that exists by default is written, also where the value is
+Tree, order and names: docs/theory/damon.md, section h.1. Every file that the kernel has is written, also where the value is
 Linux's own default, so that the script does not depend on what an earlier run left there.
 """
 
 from __future__ import annotations
 
+import re
 import shlex
 from collections.abc import Iterator
 
 from ...damon.table import split_filters
 from ...errors import printable
-from ...scenario import Context, Filter, Goal, Scheme
-from ...scenario.metrics import metric_of
+from ...scenario import Context, Filter, Goal, Kernel, Scheme
+from ...scenario.features import FEATURES
+from ...scenario.metrics import SHIPPED, metric_of
 from .portable import Portable
 
 ROOT = "/sys/kernel/mm/damon/admin"
+LAYERS = "6.15"
+"""The first Linux with a folder of filters for each layer; before, all stand in one."""
+_SINCE = {
+    r"addr_unit": FEATURES["addr_unit"],
+    r"monitoring_attrs/intervals/intervals_goal/.*": FEATURES["intervals_goal"],
+    r"schemes/\d+/quotas/goal_tuner": FEATURES["temporal"],
+    r"schemes/\d+/quotas/fail_charge_.*": FEATURES["fail_charge"],
+    r"schemes/\d+/quotas/goals/\d+/nid": SHIPPED["node_mem_used_bp"].linux,
+    r"schemes/\d+/(core|ops)_filters/.*": LAYERS,
+    r"schemes/\d+/filters/\d+/allow": FEATURES["allow"],
+    r"schemes/\d+/dests/.*": FEATURES["dests"],
+    r"schemes/\d+/stats/max_nr_snapshots": FEATURES["max_nr_snapshots"],
+}
+"""Files of a context's tree that came with a release, by pattern."""
 
 
 class Asked(str):
@@ -35,8 +51,15 @@ def sysfs_writes(for_linux: Portable) -> list[tuple[str, str]]:
     for k, context in enumerate(for_linux.contexts):
         top = f"kdamonds/{k}/contexts"
         writes.append((f"{top}/nr_contexts", "1"))
-        writes += [(f"{top}/0/{path}", value) for path, value in _context(context, for_linux, k)]
+        writes += [
+            (f"{top}/0/{path}", value) for path, value in _context(context, for_linux, k) if _exists(path, for_linux.kernel)
+        ]
     return writes
+
+
+def _exists(path: str, kernel: Kernel) -> bool:
+    """Whether a kernel has a file."""
+    return all(kernel.has(since) for pattern, since in _SINCE.items() if re.fullmatch(pattern, path))
 
 
 def _context(c: Context, for_linux: Portable, k: int) -> Iterator[tuple[str, str]]:
@@ -91,12 +114,13 @@ def _scheme(s: Scheme, for_linux: Portable) -> Iterator[tuple[str, str]]:
             yield f"quotas/goals/{j}/{path}", value
     for name in ("metric", "interval_us", "high", "mid", "low"):
         yield f"watermarks/{name}", str(getattr(s.watermarks, name))
-    for folder, filters in zip(("core_filters", "ops_filters"), split_filters(s.filters), strict=True):
+    core, ops = split_filters(s.filters)
+    folders = {"core_filters": core, "ops_filters": ops, "filters": ()}
+    for folder, filters in (folders if for_linux.kernel.has(LAYERS) else {"filters": s.filters}).items():
         yield f"{folder}/nr_filters", str(len(filters))
         for j, item in enumerate(filters):
             for path, value in _filter(item, for_linux):
                 yield f"{folder}/{j}/{path}", value
-    yield "filters/nr_filters", "0"
     yield "dests/nr_dests", str(len(s.dests))
     for j, dest in enumerate(s.dests):
         yield f"dests/{j}/id", str(dest.id)
@@ -109,6 +133,8 @@ def _goal(g: Goal, for_linux: Portable) -> Iterator[tuple[str, str]]:
     yield "target_value", str(g.target_value)
     yield "current_value", str(g.current_value)
     yield "nid", str(g.nid)
+    if g.complement:
+        yield "complement", "Y"
     if "memcg_id" in metric_of(g.metric).needs:
         yield "path", for_linux.memcg_paths.get(g.memcg_id, Asked(f"$MEMCG_{g.memcg_id}"))
 
@@ -147,7 +173,7 @@ def sysfs_script(for_linux: Portable, name: str = "") -> str:
     title = printable(" ".join(name.split()))
     lines = [
         "#!/bin/sh",
-        f"# DAMON set-up{f' of {title}' if title else ''}, for Linux 7.3.4 or later.",
+        f"# DAMON set-up{f' of {title}' if title else ''}, for Linux {for_linux.kernel.release} or later.",
         "# Review it, then run it as root; with --on it also turns DAMON on.",
         "set -eu",
     ]

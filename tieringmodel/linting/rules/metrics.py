@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterator
 
+from ...damon.table import esz0_stops
 from ...fields import suggest
 from ...scenario import Goal, Scenario
 from ...scenario.metrics import metric_of, names
@@ -91,15 +92,16 @@ def literal_metric(scenario: Scenario) -> Iterator[Finding]:
 
 @rule
 def esz0_bypass(scenario: Scenario) -> Iterator[Finding]:
-    """Up to Linux 7.0 an effective quota of 0 means no quota, and TEMPORAL sets it to 0 when it means stop."""
+    """Row 3: before Linux 7.1 an effective quota of 0 means no quota, and TEMPORAL sets it to 0 when it means stop."""
     for facts in facts_of(scenario).schemes:
         quota = facts.scheme.quota
-        if quota.esz0 == "bypass" and quota.goals and quota.goal_tuner == "temporal":
+        if quota.goals and quota.goal_tuner == "temporal" and not esz0_stops(quota, scenario.kernel.rules):
+            why = "with 'bypass' (Linux before 7.1)" if quota.esz0 else f"on Linux {scenario.kernel.title}"
             yield Finding(
                 "esz0-bypass",
                 "error",
                 f"{facts.path}.quota.esz0",
-                "TEMPORAL stops by an effective quota of 0, which with 'bypass' (Linux up to 7.0) means no quota "
+                f"TEMPORAL stops by an effective quota of 0, which {why} means no quota "
                 "at all: as soon as the goal is met, everything that matches is moved",
                 changes=fix({f"{facts.path}.quota.esz0": "stop"}),
             )

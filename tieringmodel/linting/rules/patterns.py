@@ -16,6 +16,8 @@ from ..wording import duration, size
 
 OLD_S = 86_400.0
 """A minimal age above a day is taken for a slip of units."""
+VADDR_MIGRATES = "6.17"
+"""The first Linux whose vaddr carries out migration."""
 _PADDR = ("pageout", "lru_prio", "lru_deprio", "migrate_hot", "migrate_cold", "stat")
 _VADDR = (
     "willneed",
@@ -92,7 +94,9 @@ def empty_pattern(scenario: Scenario) -> Iterator[Finding]:
 def unsupported_action(scenario: Scenario) -> Iterator[Finding]:
     """An action that the operations set does not have."""
     for facts in facts_of(scenario).schemes:
-        able = _PADDR if facts.context.ops == "paddr" else _VADDR
+        able: tuple[str, ...] = _PADDR if facts.context.ops == "paddr" else _VADDR
+        if able == _VADDR and not scenario.kernel.has(VADDR_MIGRATES):
+            able = tuple(action for action in able if not action.startswith("migrate"))
         if facts.scheme.action in able:
             continue
         charged = ", charged to the quota" if quota_is_given(facts.scheme.quota) else ""
@@ -100,8 +104,8 @@ def unsupported_action(scenario: Scenario) -> Iterator[Finding]:
             "unsupported-action",
             "error",
             f"{facts.path}.action",
-            f"operations set {facts.context.ops} has no {facts.scheme.action}: regions are tried{charged} and lose their "
-            "age, and nothing is done to them",
+            f"operations set {facts.context.ops} of Linux {scenario.kernel.title} has no {facts.scheme.action}: regions are "
+            f"tried{charged} and lose their age, and nothing is done to them",
             f"use one of {', '.join(able)}",
         )
 

@@ -9,7 +9,7 @@ from typing import Any
 from ...scenario import Scenario
 from ...units import ULONG_MAX, format_bytes
 from ..finding import Finding, fix, rule
-from ..first_move import SLOW_S, age_s, first_pass_s, score_at_start
+from ..first_move import SLOW_S, age_s, first_pass_s, score_at_start, unlimited_at_first
 from ..goal_reading import reading
 from ..plant import Course, Plant, consist_course, first_evaluation, plant
 from ..scheme_facts import SchemeFacts, facts_of
@@ -63,7 +63,7 @@ def first_move(scenario: Scenario) -> Iterator[Finding]:
     for facts in tuned(scenario, "consist"):
         quota, step = facts.scheme.quota, facts.context.min_region_sz
         best = first_evaluation(0, step, quota.esz_bp0)
-        if best is None or quota.esz_floor_min_region or 0 < quota.sz_bytes < step:
+        if best is None or quota.esz_floor_min_region or 0 < quota.sz_bytes < step or unlimited_at_first(facts):
             continue
         text = (
             f"CONSIST starts at {format_bytes(max(quota.esz_bp0 // 10_000, 1))} and at most doubles per window: its "

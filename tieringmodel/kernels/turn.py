@@ -1,0 +1,418 @@
+"""What a kdamond does once per sampling tick beside looking at pages, and a loop over ticks: see docs/step.md.
+
+Both can be left and taken up again: they return a code where Python has to do something, and go on from there when they are
+called again. A kdamond's arrays come as rows of a table of addresses, `PARTS` in each.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from . import apply
+from ._bundle import at_address
+from ._jit import inlined, kernel
+from .integer import mult_frac
+from .layout import NO_SCORE, NOW, Control, Draws, Loop, Regions, Scratch, Space
+from .regions import copy_region, merge_regions, split_all, split_some, stored_bp
+from .sampling import sample_plain, sample_rules
+from .scoring import score_histogram
+
+PARTS = 8
+REGIONS, SPACE, DRAWS, SCRATCH, CONTROL, LOOP, STACK = 0, 2, 3, 4, 5, 6, 7
+"""Columns of the table of addresses; the two region arrays that take turns come first."""
+
+DONE, MISSED, MERGED, REQUESTS, DUE, ADJUST, BEGIN, CALL, EVENTS, ROOM, STACKS, PASSED, TUNE, UPDATE, FINISHED = range(15)
+"""What is asked of Python: nothing; updates that were due without other work; to look at merged regions; to commit; to look
+before schemes; a quota's new window; to begin the actions of an application pass, or to carry out one; to take the regions
+that were handed to actions; room for ``need`` regions, or for more and a larger stack; to see to per-CPU lists; to tune
+intervals; to refit to mappings; to look at the end."""
+LIMIT, PHASE = 15, 16
+"""What ends `run` beside that: the time up to which it shall go, or a change of access rules."""
+
+START, MERGE, CUT, TAKE, LOOK, WINDOW, SCORE, ACT, PASS, ENDED, AFTER, RESET, SPLIT, REFIT, TELL, LAST = range(16)
+"""Where the body goes on."""
+LOOK_MERGED, LOOK_EVENTS, LOOK_FINISHED, LOOK_DUE = 1, 2, 4, 8
+EVERYTHING = LOOK_MERGED | LOOK_EVENTS | LOOK_FINISHED
+"""Bits of ``wants``: what an observer wants to be told."""
+
+_U0, _U1, _BP = np.uint64(0), np.uint64(1), np.uint64(10_000)
+_UINT_MAX = np.int64(2**32 - 1)
+
+_regions, _space, _draws = at_address(Regions), at_address(Space), at_address(Draws)
+_scratch, _control, _loop = at_address(Scratch), at_address(Control), at_address(Loop)
+
+
+@inlined
+def both(parts, c, loop):
+    """The region arrays in use, and those that are filled next."""
+    side = loop.side[0]
+    return _regions(parts[c, REGIONS + side]), _regions(parts[c, REGIONS + 1 - side])
+
+
+@inlined
+def count_of(r):
+    """Number of regions."""
+    return r.ptr[r.ptr.size - 1]
+
+
+@inlined
+def samples_of(turn):
+    """The largest possible nr_accesses of a region."""
+    return max(np.int64(1), min(turn.aggr_us // max(turn.sample_us, np.int64(1)), _UINT_MAX))
+
+
+@inlined
+def set_window(turn, window):
+    """Write down the moving-sum window of the present tick."""
+    left = np.uint64(max(turn.next_aggregation - turn.passed, np.int64(0)))
+    length = max(turn.aggr_us, np.int64(1)) // max(turn.sample_us, np.int64(1))
+    window.left_bp, window.samples = mult_frac(left, _BP, np.uint64(length)), np.uint64(samples_of(turn))
+    window.aggr_us, window.min_sz, window.tick = np.uint64(turn.aggr_us), turn.min_sz, turn.tick
+    window.gone = np.uint64(max(turn.passed - turn.sums_from, np.int64(0)))
+
+
+@kernel
+def refresh_window(turns, windows):
+    """`set_window` for callers outside the kernels."""
+    set_window(turns[0], windows[0])
+
+
+@kernel
+def size_limit(r, min_nr_regions, min_sz):
+    """``damon_region_sz_limit``: the mean size at the minimum count, at least one minimal region (u64)."""
+    total = _U0
+    for i in range(count_of(r)):
+        total += r.end[i] - r.start[i]
+    return max(total // np.uint64(max(min_nr_regions, np.int64(1))), min_sz)
+
+
+@inlined
+def pieces_of(r, i, limit):
+    """Into how many pieces of at most that size a region is cut."""
+    return np.int64((r.end[i] - r.start[i] + limit - _U1) // limit)
+
+
+@kernel
+def pieces(r, limit):
+    """How many regions there are once none is larger than the limit."""
+    n = np.int64(0)
+    for i in range(count_of(r)):
+        n += pieces_of(r, i, limit)
+    return n
+
+
+@kernel
+def cut(r, out, limit, rules):
+    """Write the regions, those larger than the limit cut into pieces of that size and the rest, to `out`."""
+    n = np.int64(0)
+    out.ptr[0] = 0
+    for t in range(r.ptr.size - 1):
+        for i in range(r.ptr[t], r.ptr[t + 1]):
+            for k in range(pieces_of(r, i, limit)):
+                copy_region(r, i, out, n, rules)
+                out.start[n] = r.start[i] + np.uint64(k) * limit
+                if k > 0:
+                    out.end[n - 1] = out.start[n]
+                n += 1
+        out.ptr[t + 1] = n
+
+
+@kernel
+def reset(r, window, fix_sums, rules):
+    """Remember the finished window's counts and start the next at zero (``kdamond_reset_aggregated``)."""
+    for i in range(count_of(r)):
+        if rules is not None:
+            if rules.stored_sum:
+                now = np.uint64(r.nr[i]) * _BP if fix_sums else stored_bp(r.nr[i], r.last[i], r.sum_bp[i], window)
+                r.sum_bp[i] = np.uint32(now & np.uint64(_UINT_MAX))
+        r.last[i] = r.nr[i]
+        r.nr[i] = np.uint32(0)
+
+
+@inlined
+def merge(r, turn, window, rules):
+    """``kdamond_merge_regions`` of a finished aggregation; regions that are equal within a tenth of the highest count."""
+    top = np.uint32(0)
+    for i in range(count_of(r)):
+        top = max(top, r.nr[i])
+    threshold, most = np.uint64(top) // np.uint64(10), np.uint64(turn.aggr_us // turn.sample_us)
+    merge_regions(r, r.ptr, threshold, turn.sz_limit, most, turn.max_nr_regions, rules, window)
+
+
+@inlined
+def split(r, out, turn, loop, rng, rules):
+    """Split regions at random where the maximum count leaves room (``kdamond_split_regions``); whether `out` has them."""
+    n, most, state = count_of(r), turn.max_nr_regions, loop.split
+    if n > most // 2 and turn.splits_some == 0:
+        return False
+    done = False
+    if most // 2 < n < most:
+        step = most // (most - n)
+        offset = state[1] % step
+        state[1] += 1
+        split_some(r, r.ptr, step, offset, turn.min_sz, rng, out, out.ptr, rules)
+        done = True
+    elif n < most:
+        subs = 3 if state[0] == n and n < most // 3 else 2
+        split_all(r, r.ptr, subs, turn.min_sz, rng, loop.cuts, out, out.ptr, rules)
+        done = True
+    state[0] = n
+    return done
+
+
+@inlined
+def find_due(turn, schemes, funnel):
+    """Note which schemes are due (``passed`` has reached their time); whether an active one is."""
+    ready = False
+    for i in range(schemes.size):
+        s = schemes[i]
+        s.due = np.uint64(turn.passed >= np.int64(s.next_apply))
+        if s.due != _U0:
+            if s.active != _U0:
+                funnel[i].nr_due += _U1
+                ready = True
+            else:
+                funnel[i].nr_inactive += _U1
+    return ready
+
+
+@inlined
+def set_next_apply(turn, schemes):
+    """Note when the schemes that were due are due again."""
+    for i in range(schemes.size):
+        s = schemes[i]
+        if s.due != _U0:
+            s.next_apply = np.uint64(turn.passed + apply_period(turn, s))
+
+
+@inlined
+def apply_period(turn, s):
+    """Sampling ticks between two applications of a scheme."""
+    interval = np.int64(s.apply_us) if s.apply_us != _U0 else turn.aggr_us
+    return interval // turn.sample_us
+
+
+@inlined
+def begin_pass(turn, control, r, out):
+    """Start an application pass: nothing was visited yet, no folio looked at."""
+    cur = control.cursor[0]
+    cur.phase = cur.target = cur.next = cur.n_out = cur.first_out = cur.depth = cur.scheme = 0
+    cur.n_events = 0
+    for i in range(control.scheme.size):
+        control.scheme[i].last_applied = _U0
+    out.ptr[0] = 0
+    turn.limit = size_limit(r, turn.min_nr_regions, turn.min_sz)
+
+
+@kernel
+def body(parts, c, memory, access, rules):
+    """Run what follows the access check of a sampling tick: merge, schemes, tuning, reset, split (see the module's text).
+
+    Parameters
+    ----------
+    parts : u64 table (contexts, PARTS)
+        Addresses of each context's arrays.
+    c : int
+        Which context.
+    memory : Memory
+        Frames and pages.
+    access : Access or None
+        None where no action has to look at a page: see `apply.apply_pass`.
+    rules : Older or None
+        What an older kernel does.
+    """
+    loop, control, space = _loop(parts[c, LOOP]), _control(parts[c, CONTROL]), _space(parts[c, SPACE])
+    turn, window, schemes, cur = loop.turn[0], control.window[0], control.scheme, control.cursor[0]
+    stack = _regions(parts[c, STACK])
+    while True:
+        r, out = both(parts, c, loop)
+        if turn.at == START:
+            turn.at = MERGE
+            if turn.cuts == 0 and turn.passed > turn.next_ops_update:
+                return MISSED
+        if turn.at == MERGE:
+            if turn.is_latched == 0:
+                turn.latched, turn.update = turn.next_aggregation, turn.next_ops_update
+            turn.is_latched, turn.due = 0, 0
+            turn.aggregation = np.int64(turn.passed >= turn.latched)
+            set_window(turn, window)
+            if turn.aggregation:
+                merge(r, turn, window, rules)
+            turn.at = CUT
+        if turn.at == CUT:
+            if turn.aggregation and turn.cuts:
+                limit = (size_limit(r, turn.min_nr_regions, turn.min_sz) + turn.min_sz - _U1) // turn.min_sz * turn.min_sz
+                n = pieces(r, limit)
+                if n > out.start.size:
+                    turn.need = n
+                    return ROOM
+                if n > count_of(r):
+                    cut(r, out, limit, rules)
+                    loop.side[0] = 1 - loop.side[0]
+                turn.sz_limit = limit
+            turn.at = TAKE
+            if turn.aggregation and (turn.wants & LOOK_MERGED or (turn.every > 0 and turn.aggregations % turn.every == 0)):
+                return MERGED
+            continue
+        if turn.at == TAKE:
+            turn.at = LOOK
+            if turn.pending and (turn.aggregation or turn.any_tick):
+                return REQUESTS
+            continue
+        if turn.at == LOOK:
+            turn.at = AFTER
+            if find_due(turn, schemes, control.funnel):
+                set_window(turn, window)
+                turn.due, turn.at, turn.scheme = 1, WINDOW, 0
+                if turn.wants & LOOK_DUE:
+                    return DUE
+        if turn.at == WINDOW:
+            if turn.scheme == schemes.size:
+                turn.at = ACT
+                if turn.external:
+                    return BEGIN
+                continue
+            s = schemes[turn.scheme]
+            if s.due == _U0 or s.active == _U0 or s.adjusted == _U0:
+                turn.scheme += 1
+                continue
+            turn.at = SCORE
+            if np.uint64(1000 + memory.clock[NOW] // memory.clock[2]) >= s.next_reset:
+                return ADJUST
+        if turn.at == SCORE:
+            s = schemes[turn.scheme]
+            if s.score != NO_SCORE:
+                need = count_of(r) + 4 * control.filter.size * max(r.ptr.size - 1, 1) + 16
+                if need > out.start.size:
+                    turn.need = need
+                    return ROOM
+                s.min_score = score_histogram(control, turn.scheme, r, r.ptr, out, out.ptr, stack, rules)
+                loop.side[0] = 1 - loop.side[0]
+            turn.scheme += 1
+            turn.at = WINDOW
+            continue
+        if turn.at == ACT:
+            begin_pass(turn, control, r, out)
+            turn.at = PASS
+        if turn.at == PASS:
+            code = apply.apply_pass(control, r, r.ptr, out, out.ptr, stack, turn.limit, space, memory, access, rules)
+            if code == apply.ROOM:
+                return STACKS
+            if code == apply.CALL:
+                return CALL
+            if code == apply.DONE:
+                turn.at = ENDED
+            if cur.n_events > 0 and turn.wants & LOOK_EVENTS:
+                return EVENTS
+            cur.n_events = 0
+            continue
+        if turn.at == ENDED:
+            loop.side[0] = 1 - loop.side[0]
+            set_next_apply(turn, schemes)
+            turn.at = AFTER
+            if turn.lists:
+                return PASSED
+            continue
+        if turn.at == AFTER:
+            turn.at = REFIT
+            if turn.aggregation:
+                turn.at = RESET
+                if turn.tune_aggrs and turn.passed >= turn.next_tune:
+                    return TUNE
+        if turn.at == RESET:
+            turn.next_aggregation = turn.latched + turn.aggr_us // turn.sample_us
+            set_window(turn, window)
+            reset(r, window, turn.fix_sums != 0, rules)
+            turn.sums_from = turn.passed
+            turn.at = SPLIT
+        if turn.at == SPLIT:
+            need = 3 * count_of(r) + 16
+            if need > out.start.size:
+                turn.need = need
+                return ROOM
+            if split(r, out, turn, loop, _draws(parts[c, DRAWS]), rules):
+                loop.side[0] = 1 - loop.side[0]
+            turn.aggregations += 1
+            turn.at = REFIT
+        if turn.at == REFIT:
+            if turn.passed >= turn.update:
+                turn.next_ops_update = turn.update + turn.update_us // turn.sample_us
+                if turn.refits:
+                    turn.at = TELL
+                    return UPDATE
+            turn.at = TELL
+        if turn.at == TELL:
+            if (turn.aggregation or turn.due) and turn.wants & LOOK_FINISHED:
+                turn.at = LAST
+                return FINISHED
+        turn.at = START
+        return DONE
+
+
+@inlined
+def ticks_ahead(turn, schemes):
+    """How many sampling ticks lie ahead up to and including the next one with work beside sampling, at least one."""
+    ahead = turn.next_aggregation - turn.passed
+    for i in range(schemes.size):
+        if turn.watched == 0 or schemes[i].active != _U0:
+            ahead = min(ahead, np.int64(schemes[i].next_apply) - turn.passed)
+    return max(ahead, np.int64(1))
+
+
+@kernel
+def run(parts, memory, access, looks, general, rules, until_ns, change, room):
+    """Sampling ticks and bodies of a lone context that nobody disturbs, up to a time or to what Python has to do.
+
+    Parameters
+    ----------
+    parts : u64 table (1, PARTS)
+        Addresses of its arrays.
+    memory, access : Memory, Access
+        Frames and pages, and who touches them.
+    looks : Access or None
+        The same, or None: see `body`.
+    general : bool or None
+        None while every class of pages has one rate (`sampling.sample_plain`).
+    rules : Older or None
+        What an older kernel does.
+    until_ns : int
+        Ticks behind this time are left for later.
+    change : int
+        Workload tick at which access rules change.
+    room : int
+        Most sampling ticks at once.
+    """
+    loop, control, space = _loop(parts[0, LOOP]), _control(parts[0, CONTROL]), _space(parts[0, SPACE])
+    turn, rng = loop.turn[0], _draws(parts[0, DRAWS])
+    after, until = np.empty(room, np.int64), np.empty(room, np.int64)
+    while True:
+        if turn.in_body:
+            code = body(parts, 0, memory, looks, rules)
+            if code != DONE:
+                return code
+            turn.in_body = 0
+            turn.last_ns = max(turn.last_ns, memory.clock[NOW])
+        full, n = ticks_ahead(turn, control.scheme), np.int64(0)
+        ahead = min(full, room)
+        time, tick = turn.last_ns, turn.last_ns // turn.tick_ns
+        while n < ahead and time + turn.slept_ns <= until_ns:
+            now = (time + turn.slept_ns) // turn.tick_ns
+            if now >= change:
+                break
+            after[n], until[n] = tick, now
+            time, tick, n = time + turn.slept_ns, now, n + 1
+        if n == 0:
+            return LIMIT if time + turn.slept_ns > until_ns else PHASE
+        r, _ = both(parts, 0, loop)
+        scratch = _scratch(parts[0, SCRATCH])
+        if scratch.record.size <= count_of(r):
+            turn.need = 0
+            return ROOM
+        if general is None:
+            sample_plain(r, r.ptr, after[:n], until[:n], space, memory, access, rng, scratch)
+        else:
+            sample_rules(r, r.ptr, after[:n], until[:n], space, memory, access, rng, scratch)
+        memory.clock[NOW] = time
+        turn.passed += n
+        turn.tick, turn.last_ns = tick, time
+        turn.in_body = np.int64(n == full)
