@@ -31,10 +31,10 @@ def full_target(**quota: int) -> tm.Scenario:
     )
 
 
-def plain_quota() -> tm.Scenario:
+def plain_quota(**quota: int) -> tm.Scenario:
     """16 MiB of hot pages on node 1, and 1 MiB a second to bring them to node 0: 90 % are there in the 15th window."""
     return scenario(
-        to_node_0(reset_interval_ms=1000),
+        to_node_0(reset_interval_ms=1000, **quota),
         pages=8192,
         groups=(tm.Group(0, 4096, rate_hz=400.0, name="hot"),),
         machine=tm.Machine.dram_cxl("64 MiB", "64 MiB"),

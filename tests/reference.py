@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
+from reference_rules import LATEST, Rules
+
 U64, U32 = 2**64 - 1, 2**32 - 1
 
 
@@ -18,6 +20,8 @@ class Region:
     nr: int = 0
     last: int = 0
     age: int = 0
+    bp: int = 0  # the moving sum in basis points that kernels before 7.3 keep
+    sampled: int = 0  # the address that the last prepare drew
 
     @property
     def size(self) -> int:
@@ -48,7 +52,7 @@ def align_down(x: int, unit: int) -> int:
 
 def split_at(target: list[Region], i: int, size: int) -> None:
     left = target[i]
-    target.insert(i + 1, Region(left.start + size, left.end, left.nr, left.last, left.age))
+    target.insert(i + 1, Region(left.start + size, left.end, left.nr, left.last, left.age, left.bp))
     left.end = left.start + size
 
 
@@ -56,18 +60,24 @@ def merge_two(left: Region, right: Region) -> None:
     a, b = left.size, right.size
     left.nr = (left.nr * a + right.nr * b & U64) // (a + b) & U32
     left.age = (left.age * a + right.age * b & U64) // (a + b) & U32
+    left.bp = left.nr * 10_000 & U32
     left.end = right.end
+
+
+def position(target: list[Region], region: Region) -> int:
+    return next(i for i, r in enumerate(target) if r is region)
 
 
 # ---- c.1 to c.4 ---------------------------------------------------------------------------------------------------
 
 
-def merge_pass(target: list[Region], threshold: int, sz_limit: int, count_age: bool) -> None:
+def merge_pass(target: list[Region], threshold: int, sz_limit: int, count_age: bool, rules: Rules = LATEST) -> None:
     i = 0
     while i < len(target):
         r = target[i]
         if count_age:
-            if abs(r.nr - r.last) > threshold or (r.nr == 0) != (r.last == 0):
+            woke = rules["age_reset_on_zero"] and (r.nr == 0) != (r.last == 0)
+            if abs(r.nr - r.last) > threshold or woke:
                 r.age = 0
             else:
                 r.age = r.age + 1 & U32
@@ -79,15 +89,24 @@ def merge_pass(target: list[Region], threshold: int, sz_limit: int, count_age: b
             i += 1
 
 
-def merge_regions(targets: Targets, threshold: int, sz_limit: int, max_thres: int, max_nr_regions: int) -> None:
+def merge_regions(
+    targets: Targets, threshold: int, sz_limit: int, max_thres: int, max_nr_regions: int, rules: Rules = LATEST
+) -> None:
     count_age = True
     while True:
         for target in targets:
-            merge_pass(target, threshold, sz_limit, count_age)
-        count_age = False
-        if sum(map(len, targets)) <= max_nr_regions or max_thres <= threshold:
+            merge_pass(target, threshold, sz_limit, count_age, rules)
+        count_age = not rules["count_age_once"]
+        if sum(map(len, targets)) <= max_nr_regions:
             return
-        threshold = max(1, threshold * 2) if threshold < max_thres // 2 else max_thres
+        if rules["cap_merge_threshold"]:
+            if max_thres <= threshold:
+                return
+            threshold = max(1, threshold * 2) if threshold < max_thres // 2 else max_thres
+        else:
+            threshold = max(1, threshold * 2)
+            if threshold // 2 >= max_thres:
+                return
 
 
 def size_limit(targets: Targets, min_nr_regions: int, min_sz: int) -> int:
@@ -120,13 +139,17 @@ def split_each(targets: Targets, pieces: int, min_sz: int, draws: Iterator[int])
                 left = align_down(tenth(next(draws)) * size // 10, min_sz)
                 if left == 0 or left >= size:
                     continue
-                split_at(target, target.index(r), left)
+                split_at(target, position(target, r), left)
                 size = left
 
 
-def split_regions(targets: Targets, state: dict[str, int], limit: int, min_sz: int, draws: Iterator[int]) -> None:
+def split_regions(
+    targets: Targets, state: dict[str, int], limit: int, min_sz: int, draws: Iterator[int], rules: Rules = LATEST
+) -> None:
     """``state`` holds the shared variables ``rotation`` and ``last``."""
     n = sum(map(len, targets))
+    if not rules["split_some_regions"] and n > limit // 2:
+        return
     if n < limit and n > limit // 2:
         step = limit // (limit - n)
         offset = state["rotation"] % step
@@ -136,7 +159,7 @@ def split_regions(targets: Targets, state: dict[str, int], limit: int, min_sz: i
             if index % step == offset and r.size >= 2 * min_sz:
                 left = align_down(tenth(next(draws)) * r.size // 10, min_sz)
                 if 0 < left < r.size:
-                    split_at(target, next(i for i, x in enumerate(target) if x is r), left)
+                    split_at(target, position(target, r), left)
     elif n < limit:
         split_each(targets, 3 if state["last"] == n and n < limit // 3 else 2, min_sz, draws)
     state["last"] = n
@@ -201,15 +224,19 @@ class Window:
     next_aggregation: int
     sample_us: int
     aggr_us: int
+    rules: Rules = field(default_factory=lambda: LATEST)
 
     def mvsum(self, r: Region) -> int:
-        length = self.aggr_us // self.sample_us
+        if not self.rules["mvsum_on_demand"]:
+            return r.bp // 10_000
+        length = max(self.aggr_us, 1) // max(self.sample_us, 1)
         left = max(self.next_aggregation - self.passed, 0)
         left_bp = mult_frac(left, 10_000, length)
         return r.last if left_bp == 10_000 else r.nr + mult_frac(r.last, left_bp, 10_000) & U32
 
     def hot(self, r: Region, weights: tuple[int, int]) -> int:
-        frequency = mult_frac(self.mvsum(r), 100, max(self.aggr_us // self.sample_us, 1))
+        seen = self.mvsum(r) if self.rules["score_mvsum"] else r.nr
+        frequency = mult_frac(seen, 100, max(self.aggr_us // max(self.sample_us, 1), 1))
         seconds = r.age * self.aggr_us // 1_000_000 & U32
         log_age = min(seconds.bit_length(), 32)
         if frequency == 0:

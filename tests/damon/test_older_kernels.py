@@ -448,10 +448,11 @@ def test_4_less_than_a_region_is_left(after, target, tries, exceeds):
     assert kdamond.schemes["qt_exceeds"][0] == exceeds
 
 
-@pytest.mark.parametrize(("after", "regions"), [(False, [24 * KIB, 64 * KIB]), (True, [64 * KIB])])
+@pytest.mark.parametrize(("after", "regions"), [(False, [24 * KIB, 64 * KIB, 2 * MIB]), (True, [64 * KIB, 2 * MIB])])
 def test_5_pieces_are_merged_back(after, regions):
-    kdamond = kdamond_of(quota(sz_bytes=24 * KIB), rules=rules(merge_after_apply=after), rows=[[0, 64 * KIB, 5, 5, 5]])
-    kdamond.regions.total = MIB  # so that a tenth of it, the limit of merging, is more than all
+    """Up to a tenth of all: hence the large region, which the quota does not reach."""
+    rows = [[0, 64 * KIB, 5, 5, 5], [MIB, 2 * MIB, 5, 5, 5]]
+    kdamond = kdamond_of(quota(sz_bytes=24 * KIB), rules=rules(merge_after_apply=after), rows=rows)
     kdamond.apply_schemes()
     assert ends(kdamond) == regions
 

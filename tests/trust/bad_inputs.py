@@ -1194,7 +1194,7 @@ BAD_INPUTS = [
         "diff DIR/good.toml DIR/good.toml --kernels 7.3",
         ": tieringmodel diff: diff takes one scenario with --kernels",
     ),
-    Bad("command", "diff DIR/good.toml --kernels 7.4", ": tieringmodel: --kernels: '7.4' is no kernel that is modelled"),
+    Bad("command", "diff DIR/good.toml --kernels 7.4", ": tieringmodel: --kernels: '7.4' is newer than 7.3.4"),
     Bad("command", "diff DIR/good.toml --kernels 7.3,7.3.4", ": tieringmodel: kernels: 7.3.4 is there twice"),
     Bad("command", "diff DIR/good.toml --kernels 7.3", ": tieringmodel: kernels: 7.3.4 is the scenario's own"),
     Bad("command", "diff DIR/good.toml --kernels fast", ": tieringmodel: --kernels: 'fast' is no kernel that is modelled"),

@@ -21,6 +21,16 @@ YOUNG = tm.Filter("young", matching=True, allow=True)
 RANGE = tm.Filter("addr", matching=True, allow=True, start_bytes=0, end_bytes=1 << 20)
 
 
+COLUMNS = np.dtype([(name, "u8") for name in (
+    "due", "active", "min_sz", "max_sz", "min_nr", "max_nr", "min_age", "max_age", "quota_set", "esz", "charged_sz",
+    "total_charged_ns", "charge_target", "charge_addr", "min_score", "weight_nr", "weight_age", "score", "fail_num",
+    "fail_denom", "max_nr_snapshots", "nr_tried", "sz_tried", "nr_applied", "sz_applied", "sz_ops_filter_passed",
+    "qt_exceeds", "nr_snapshots", "last_applied", "keep_age", "core_first", "core_last", "core_reject", "ops_first",
+    "ops_last", "ops_reject",
+)] + [("action", "i8"), ("target", "i8")])  # fmt: skip
+"""What the digests cover of a scheme, in the order in which they were first taken."""
+
+
 def scenarios() -> dict[str, tm.Scenario]:
     charge = {"fail_charge_num": 1, "fail_charge_denom": 3}
     quota = tm.Quota(sz_bytes=200_001, reset_interval_ms=100, weights=tm.Weights(0, 3, 7), **charge)
@@ -59,7 +69,10 @@ def digests() -> dict[str, str]:
         engine.run(350_000)
         digest = hashlib.sha256(json.dumps([k.regions.rows() for k in engine.kdamonds]).encode())
         for k in engine.kdamonds:
-            digest.update(np.asarray(k.schemes).tobytes() + repr([q.esz_bp for q in k.quotas]).encode())
+            rows = np.zeros(len(k.schemes), COLUMNS)
+            for column in COLUMNS.names:
+                rows[column] = k.schemes[column]
+            digest.update(rows.tobytes() + repr([q.esz_bp for q in k.quotas]).encode())
         memory = engine.memory
         out[name] = f"{digest.hexdigest()[:16]} {memory.owner_crc32()} {int(memory.migrated_pages().sum())}"
     for rule in ("iid", "pfn_mod", "first", "per_node", "push_only", "vma_offset"):

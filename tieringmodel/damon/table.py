@@ -22,7 +22,8 @@ STAT_FIELDS = (
 )
 _ANEW = ("active", "quota_set")
 RUNNING = (
-    "due", "esz", "next_apply", "adjusted", "next_reset", "charged_sz", "total_charged_ns", "charge_target", "charge_addr", "min_score", "last_applied",
+    "due", "esz", "next_apply", "adjusted", "next_reset", "charged_sz",
+    "total_charged_ns", "charge_target", "charge_addr", "min_score", "last_applied",
     *_ANEW, *STAT_FIELDS,
 )  # fmt: skip
 """Columns of a scheme that change while it runs; all others follow from its parameters."""

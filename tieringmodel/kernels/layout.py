@@ -257,16 +257,16 @@ class Control(Bundle):
 
 
 TURN = np.dtype([(name, "i8") for name in (
-    "passed", "tick", "next_aggregation", "next_ops_update", "next_tune", "aggr_samples", "sample_us", "aggr_us", "update_us",
-    "min_nr_regions", "max_nr_regions", "tune_aggrs", "aggregations", "sums_from", "stage", "at", "scheme", "aggregation", "due",
-    "latched", "update", "is_latched", "cuts", "any_tick", "splits_some", "fix_sums", "refits", "watched", "external", "wants",
-    "every", "pending", "lists", "last_ns", "slept_ns", "tick_ns", "need", "in_body",
+    "passed", "tick", "next_aggregation", "next_ops_update", "next_tune", "aggr_samples", "sample_us", "aggr_us",
+    "update_us", "min_nr_regions", "max_nr_regions", "tune_aggrs", "aggregations", "sums_from", "stage", "at", "scheme",
+    "aggregation", "due", "latched", "update", "is_latched", "cuts", "any_tick", "splits_some", "fix_sums", "refits",
+    "watched", "external", "wants", "every", "pending", "lists", "last_ns", "slept_ns", "tick_ns", "need", "in_body",
 )] + [("sz_limit", "u8"), ("min_sz", "u8"), ("limit", "u8")])  # fmt: skip
 """What a kdamond remembers of its loop: see `turn`.
 
 Samples since the start: ``passed``, ``next_aggregation``, ``next_ops_update``, ``next_tune``, ``sums_from``. ``at``: where the
-loop body goes on, with scheme number ``scheme``; ``aggregation``, ``due``: what this body has to do; ``latched``, ``update``: the
-two times as they were when the body began, or (``is_latched``) when the kdamond fell asleep. Rules of the kernel: ``cuts``,
+loop body goes on, with scheme number ``scheme``; ``aggregation``, ``due``: what this body has to do; ``latched``, ``update``:
+the two times as they were when the body began, or (``is_latched``) when the kdamond fell asleep. Rules of the kernel: ``cuts``,
 ``any_tick``, ``splits_some``, ``fix_sums``. What Python wants to see to: ``refits``, ``external``, ``wants``, ``every``,
 ``pending``, ``lists``. ``sz_limit``: up to which size regions merge, ``limit``: the same within an application pass.
 """

@@ -528,7 +528,7 @@ class Engine:
         self._body(c)
 
     def _run_alone(self, c: ContextClock, end_ns: int) -> bool:
-        """Sampling ticks and loop bodies of the only context, up to the last before an event, a change of access rules, or the end.
+        """Sampling ticks and loop bodies of the only context, up to an event, a change of access rules, or the end.
 
         Returns whether there were any.
         """
