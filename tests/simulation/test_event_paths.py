@@ -156,9 +156,9 @@ SAME_RESULT = {f"{Q}.weights.sz", "moving_sum"}
 
 NOT_LEARNT = {
     "stage", "sample_us", "aggr_us", "update_us", "min_nr_regions", "max_nr_regions", "tune_aggrs", "watched", "external",
-    "sums_from",
+    "sums_from", "need",
 }  # fmt: skip
-"""Fields of a turn that follow from parameters, or count them."""
+"""Fields of a turn that follow from parameters, count them, or say how much room there was."""
 
 
 def paths(cls: type, before: str = "") -> Iterator[str]:
