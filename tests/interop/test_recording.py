@@ -251,3 +251,46 @@ def test_virtual_contexts_without_ranges(copy):
     (target / "layout.csv").write_text(layout)
     scenario = read_recording(target).to_scenario(machine=Machine((Node(0, 0, MIB),)))
     assert scenario.contexts[0].targets[0].regions == ((8192, 40960), (77824, 86016), (122880, 131072))
+
+
+def settings_of(folder, **by_ms):
+    """Write settings that hold from times on, each with some words of the last ones replaced."""
+    text = (folder / "damon_config.txt").read_text()
+    for name, pairs in by_ms.items():
+        edited = text
+        for old, new in pairs:
+            assert old in edited
+            edited = edited.replace(old, new)
+        (folder / f"damon_config_from_{name.removeprefix('at_')}ms.txt").write_text(edited)
+
+
+def test_settings_that_were_changed_are_commits(copy):
+    folder = copy(C3, "damon_config.txt", lambda text: text.replace("target_value 6000", "target_value 5000"))
+    goal, cap = ("target_value 5000", "target_value 6000"), ("quotas/bytes 16777216", "quotas/bytes 4194304")
+    settings_of(folder, at_0=[goal, cap], at_40193=[goal], at_80000=[])
+    run = read_recording(folder)
+    assert run.notes == ()
+    scenario = run.to_scenario()
+    assert [(c.at_us, c.context) for c in scenario.commits] == [(40_193_000, 0), (80_000_000, 0)]
+    quotas = [c.schemes[0].quota for c in (scenario.contexts[0], *(c.to for c in scenario.commits))]
+    assert [(q.goals[0].target_value, q.sz_bytes >> 20) for q in quotas] == [(6000, 4), (6000, 16), (5000, 16)]
+    assert scenario.contexts[0].aggr_times_us, "attributes stay: aggregations end when they did"
+    assert [now.contexts for _, now in scenario.stages()][-1][0].aggr_times_us == scenario.contexts[0].aggr_times_us
+    # Other attributes begin a window anew, whose end was not recorded as one of so many samples.
+    settings_of(folder, at_80000=[("nr_regions/min 40", "nr_regions/min 100")])
+    run = read_recording(folder)
+    assert "differs from the settings from 80000 ms on" in run.notes[0]
+    assert not run.to_scenario().contexts[0].aggr_times_us
+    assert run.to_scenario().commits[1].to.attrs.min_nr_regions == 100
+
+
+def test_commands_whose_effect_nobody_tells_are_asked_for(copy):
+    folder = copy(C3, "damon_config.txt", lambda text: text + "\n")
+    (folder / "events.csv").write_text('planned_ms,start_ms,done_ms,command\n40000,40005.1,40193.0,"sh /ev1.sh"\n')
+    with pytest.raises(InputError, match=r"events\.csv: says that commands ran, .* write damon_config_from_0ms\.txt"):
+        read_recording(folder).to_scenario()
+    settings_of(folder, at_0=[])  # they changed nothing
+    assert read_recording(folder).to_scenario().commits == ()
+    (folder / "damon_config_from_0ms.txt").rename(folder / "damon_config_from_7ms.txt")
+    with pytest.raises(InputError, match=r"from_0ms\.txt: settings are told from 7 ms on only"):
+        read_recording(folder)

@@ -1,4 +1,4 @@
-"""Whole random runs, with commits, processes, mappings that change and watermarks: the engine and the literal reference agree."""
+"""Whole random runs, with commits, processes, changing mappings and watermarks: the engine and the literal reference agree."""
 
 from __future__ import annotations
 

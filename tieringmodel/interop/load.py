@@ -8,7 +8,7 @@ import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ..datafiles import data_path
 from ..errors import InputError, printable
@@ -20,6 +20,9 @@ from .recording.read import read_recording
 from .surroundings import default_machine, equal_nodes, nids_of, read_machine, read_workload, surround
 from .sysfs.read import Dump, read_dump
 from .workloads.family import other_pages, with_family
+
+if TYPE_CHECKING:
+    from .damo.script import Script
 
 _IN_A_DUMP = ("operations", "monitoring_attrs/", "targets/", "schemes/", "nr_contexts", "nr_kdamonds")
 _RECORDED = ("layout", "record", "resets", "quota_steps", "info")
@@ -40,7 +43,7 @@ class Loaded:
     pids : tuple of tuple of int
         Process of each target of each context, 0 where there is none.
     seed, duration_s : int, float, optional
-        Of the run where a stored result was given; the length of a recording.
+        Of the run where a stored result was given; the length of a recording, or of a script that stops DAMON.
     """
 
     scenario: Scenario
@@ -65,7 +68,8 @@ def load(
     ----------
     source : str or Path
         A ``.toml`` file; damo's parameters as ``.json``, ``.yaml`` or ``.yml``; a dump of DAMON's sysfs tree (a
-        directory, or text of ``path value`` lines); a ``damo start …`` line or a ``.damo`` file with one; a directory
+        directory, or text of ``path value`` lines); a ``damo start …`` line or a ``.damo`` file with one, and maybe
+        ``sleep`` and ``damo tune …`` lines after it, each of which becomes a commit; a directory
         with a recording (``layout.csv``, …); a stored result (``.nc``, ``.zarr``); or a name such as ``"rfc-40-60"`` or
         ``"C3_pullpush_temporal"``.
     machine : Machine, str or Path, optional
@@ -204,9 +208,9 @@ def _open(source: str | Path | Sequence[str], given: _Given, allow_files: bool) 
         return _damo(data, path, given)
     if path.suffix in (".yaml", ".yml"):
         return _damo(parse_yaml(text, str(path)), path, given)
-    code = " ".join(line.rstrip().removesuffix("\\") for line in text.splitlines() if not line.lstrip().startswith("#"))
+    code = "\n".join(line for line in text.splitlines() if not line.lstrip().startswith("#"))
     if path.suffix == ".damo" or code.lstrip().startswith(("damo ", "sudo damo ")):
-        return _line(_split_line(code, str(path)), given)
+        return _script(text, path, given)
     if text.startswith("#!"):
         raise InputError(str(path), "is a script, and scripts are not run", "dump the sysfs tree after running it")
     if not any(word in text for word in _IN_A_DUMP):
@@ -270,19 +274,46 @@ def _split_line(text: str, where: str) -> list[str]:
 
 
 def _line(line: Sequence[str], given: _Given) -> Loaded:
-    from .damo.line import read_damo_line, split
+    from .damo.script import Command, Script
 
-    options, machine = split(line), given.machine
+    return _commands(Script(Command(0, "damo start", tuple(line))), "damo start", given)
+
+
+def _script(text: str, path: Path, given: _Given) -> Loaded:
+    from .damo.script import read_script
+
+    script = read_script(text, str(path))
+    return _commands(script, path.stem if script.tunes else "damo start", given)
+
+
+def _commands(script: Script, name: str, given: _Given) -> Loaded:
+    """Return what damo's commands say; without a machine, one that fits all of them."""
+    from .damo.line import read_damo_line, split
+    from .damo.script import commits_of, options_of, read_tune
+
+    options = [*split(script.start.words), *(o for tune in script.tunes for o in options_of(tune))]
     ranges = any(o.name in ("-r", "--regions") for o in options)
     by_node = [int(v) for o in options if o.name == "--numa_node" for v in o.values if v.isdecimal() and len(v) < 3]
-    guess = machine or equal_nodes(max([1, *by_node]) + 1)
-    dump = read_damo_line(line, guess)
-    if machine is None:
-        contexts = dump.contexts if ranges else tuple(c.replace(targets=(Target(),) * len(c.targets)) for c in dump.contexts)
+
+    def dumps_on(machine: Machine) -> list[Dump]:
+        return [read_damo_line(script.start.words, machine), *(read_tune(tune, machine) for tune in script.tunes)]
+
+    guess = given.machine or equal_nodes(max([1, *by_node]) + 1)
+    dumps = dumps_on(guess)
+    if given.machine is None:
+        every = tuple(c for dump in dumps for c in dump.contexts)
+        contexts = every if ranges else tuple(c.replace(targets=(Target(),) * len(c.targets)) for c in every)
         fitting = equal_nodes(max(nids_of(contexts) | {*by_node}) + 1) if by_node else default_machine(contexts)
         if fitting != guess:
-            guess, dump = fitting, read_damo_line(line, fitting)
-    return _surrounded(dump, given._replace(machine=guess), "damo start", assumed=machine is None)
+            guess, dumps = fitting, dumps_on(fitting)
+    start, *later = dumps
+    commits, paths = commits_of(script.tunes, later, start)
+    notes = tuple(dict.fromkeys(note for dump in dumps for note in dump.notes))
+    whole = Dump(tuple(c for dump in dumps for c in dump.contexts), notes, paths, tuple(p for d in dumps for p in d.pids))
+    loaded = _surrounded(whole, given._replace(machine=guess), name, assumed=given.machine is None)
+    scenario = loaded.scenario.replace(contexts=start.contexts, commits=commits)
+    stop_s = None if script.stop_us is None else script.stop_us * 1e-6
+    return replace(loaded, scenario=scenario, pids=start.pids, duration_s=stop_s)
 
 
 def is_recording(path: Path) -> bool:

@@ -84,6 +84,9 @@ def _what(found: Verdict, run: PageRun, goals: list[GoalCourse]) -> str:
     moved = format_bytes(float(run.moved.sum()) * run.page_bytes)
     last = "nothing ever moved" if found.last_move_s is None else f"the last page moved at {found.last_move_s:.1f} s of {end}"
     joined = "; ".join(part for part in (standing, hot) if part)
+    if found.kind == "idle" and run.moved.any():
+        since = f" since {run.disturbed_s:.4g} s" if run.disturbed_s else ""
+        return f"nothing could move pages{since}, {moved} were moved before; {hot}".removesuffix("; ")
     if found.kind == "idle":
         return f"nothing could move pages in {end}{'; ' + hot if hot else ''}"
     if found.kind == "unfinished":

@@ -22,6 +22,8 @@ from ..sysfs.read import read_dump
 from .scenario_of import PHASE, Recording
 from .tables import Schema, Table, read_csv, read_text
 
+_FROM = re.compile(r"damon_config_from_(\d{1,12})ms\.txt")
+"""Settings that held from a time on."""
 _STATS = ("nr_tried", "sz_tried", "nr_applied", "sz_applied", "sz_ops_filter_passed", "qt_exceeds", "nr_snapshots")
 _PHYSMAP: Schema = {"segment": "text", "va_start": "u64", "pa_start": "u64", "bytes": "u64"}
 _RESETS: Schema = {"t_ms": "f64", "scheme": "i64", "score": "u64", "esz": "u64", "esz_changed": "u64"}
@@ -47,8 +49,9 @@ def read_recording(directory: str | Path, *, allow_files: bool = False, kernel: 
     directory : str or Path
         Holds any of ``layout.csv``, ``physmap_start.csv``, ``record.csv``, ``resets.csv``, ``applies.csv``,
         ``aggregated.csv``, ``snapshots.csv``, ``intervals.csv``, ``quota_steps.csv`` (each also as ``.csv.gz``),
-        ``info.txt``, ``damon_config.txt``, ``weights_changed.txt`` and ``version``, the text of ``/proc/version``. Other
-        files are left alone.
+        ``info.txt``, ``damon_config.txt``, ``weights_changed.txt`` and ``version``, the text of ``/proc/version``; where
+        settings were changed while it was recorded, ``damon_config_from_0ms.txt`` and one for each change, named after its
+        time; ``events.csv``, when commands ran. Other files are left alone.
     allow_files : bool
         They may be symbolic links to files outside of the directory.
     kernel : Kernel, optional
@@ -102,16 +105,40 @@ def read_recording(directory: str | Path, *, allow_files: bool = False, kernel: 
     if (config := named("damon_config.txt")) is not None:
         dump = read_dump(config, allow_files=allow_files, kernel=kernel)
         kernel, contexts, notes = dump.kernel, dump.contexts, notes + list(dump.notes)
+    settings = [(int(m[1]), named(m[0])) for m in map(_FROM.fullmatch, sorted(p.name for p in path.iterdir())) if m]
+    changes = [(at_ms, read_dump(file, allow_files=allow_files, kernel=kernel)) for at_ms, file in sorted(settings) if file]
+    if changes:
+        contexts = _first_settings(path, [(at_ms, dump.contexts) for at_ms, dump in changes], contexts, notes)
+    untold = named("events.csv") if not changes else None
+    if untold and len(read_text(untold).splitlines()) < 2:
+        untold = None
     recording = Recording(
         path, layout, physmap, table("record", lambda header: _record_schema(header, segments)),
         table("resets", _RESETS), table("applies", _APPLIES), aggregated,
         None if aggregated is None else _first_rows(aggregated, notes), table("snapshots", _SNAPSHOTS),
         table("intervals", _INTERVALS), table("quota_steps", _QUOTA_STEPS), info, contexts,
         _read_weights_changed(named("weights_changed.txt"), info, notes), tuple(notes), kernel,
+        tuple((at_ms, dump.contexts) for at_ms, dump in changes[1:]), untold,
     )  # fmt: skip
     if all(getattr(recording, name) is None for name in ("layout", "record", "resets", "quota_steps", "info")):
         raise InputError(str(path), "holds no recording", "expected layout.csv, record.csv, info.txt, …")
     return recording
+
+
+def _first_settings(
+    path: Path, settings: list[tuple[int, tuple[Context, ...]]], last: tuple[Context, ...], notes: list[str]
+) -> tuple[Context, ...]:
+    """Return the contexts of the start; refuse settings that do not begin there, or change how many contexts there are."""
+    if settings[0][0]:
+        text = f"settings are told from {settings[0][0]} ms on only"
+        raise InputError(str(path / "damon_config_from_0ms.txt"), text, "write those of the start, too")
+    for at_ms, contexts in settings:
+        if len(contexts) != len(settings[0][1]):
+            text = f"holds {len(contexts)} contexts, the start {len(settings[0][1])}"
+            raise InputError(str(path / f"damon_config_from_{at_ms}ms.txt"), text, "describe every context that runs")
+    if last and last != settings[-1][1]:
+        notes.append(f"{path / 'damon_config.txt'}: differs from the settings from {settings[-1][0]} ms on, which are taken")
+    return settings[0][1]
 
 
 def _layout_schema(header: Sequence[str]) -> Schema:

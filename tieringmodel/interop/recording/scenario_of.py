@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from ...damon.vaddr import joined, three_regions
 from ...errors import InputError
-from ...scenario import Context, Group, Kernel, Machine, Node, Placement, Scenario, Target, Vma, Workload
+from ...scenario import Commit, Context, Group, Kernel, Machine, Node, Placement, Scenario, Target, Vma, Workload
 from ...units import KIB, LONGEST_US, MIB, PAGE_SZ
 from .tables import Table
 
@@ -50,13 +50,17 @@ class Recording:
     info : mapping of str to float
         Settings of the recorder.
     contexts : tuple of Context
-        From the dump of DAMON's sysfs tree, taken at the end of the run.
+        From the dump of DAMON's sysfs tree, taken at the end of the run; where settings were changed, those of the start.
     weights_changed_ms : float or None
         When the schemes' destination weights were changed; the contexts hold those after the change.
     notes : tuple of str
         What the files say beyond the attributes.
     kernel : Kernel or None
         The recorded kernel, where ``version`` or ``proc/version`` says so.
+    changes : tuple of (int, tuple of Context)
+        Milliseconds, and the contexts from then on, for each change of settings.
+    untold : Path or None
+        What says that commands ran while it was recorded, where no file says what they changed.
     """
 
     path: Path
@@ -75,6 +79,8 @@ class Recording:
     weights_changed_ms: float | None = None
     notes: tuple[str, ...] = ()
     kernel: Kernel | None = None
+    changes: tuple[tuple[int, tuple[Context, ...]], ...] = ()
+    untold: Path | None = None
 
     @property
     def name(self) -> str:
@@ -108,7 +114,7 @@ class Recording:
         ----------
         recorded_intervals : bool
             Let aggregations end when they did (``Context.aggr_times_us``) instead of after the nominal interval, which a
-            loaded machine stretches.
+            loaded machine stretches. Where attributes were changed on the way they end after the nominal one all the same.
         recorded_rates : bool
             Touch segments as often as their counters say (`recorded_groups`) instead of at the
             configured rates, which a loaded machine misses.
@@ -124,12 +130,14 @@ class Recording:
         Returns
         -------
         Scenario
-            Named after the run. Destination weights are those at the end of the run.
+            Named after the run; its commits are the recorded changes of settings. Destination weights are those at the end of
+            the run.
 
         Raises
         ------
         InputError
-            If a table is missing or contradicts another one, or an argument is out of range.
+            If a table is missing or contradicts another one, commands ran and no settings from 0 ms on say what they changed,
+            or an argument is out of range.
         """
         if not 0 <= lru_share_of_other <= 1:
             raise InputError("lru_share_of_other", f"{lru_share_of_other} is no share", "write 0 … 1")
@@ -138,6 +146,11 @@ class Recording:
             names = ("layout.csv", layout), ("info.txt", info), ("damon_config.txt", self.contexts or None)
             missing = ", ".join(name for name, value in names if value is None)
             raise InputError(str(self.path), f"has no {missing}", "a scenario needs layout, info and configuration")
+        if self.untold:
+            remedy = (
+                "write damon_config_from_0ms.txt with the settings of the start, and one for each change, named after its time"
+            )
+            raise InputError(str(self.untold), "says that commands ran, and no file says what they changed", remedy)
         tick_ms = info.get("tick_ms", 0.0)
         if not 1 <= tick_ms * 1_000 <= LONGEST_US or tick_ms * 1_000 % 1:
             raise InputError(str(self.path / "info.txt"), f"tick_ms is {tick_ms:g}", "write the workload's tick")
@@ -155,12 +168,23 @@ class Recording:
             machine = _machine(self, placement, lru_share_of_other)
         contexts = tuple(_with_targets(context, layout) for context in self.contexts)
         times = self.aggregation_times_us
-        if recorded_intervals and times is not None:
+        commits = tuple(_commits(contexts, [(ms, [_with_targets(c, layout) for c in now]) for ms, now in self.changes]))
+        same = all(c.to.attrs == contexts[c.context].attrs for c in commits)
+        if recorded_intervals and times is not None and same:
             if len(contexts) != 1:
                 text = f"times of aggregations belong to one context, there are {len(contexts)}"
                 raise InputError(str(self.path), text, "pass recorded_intervals=False")
             contexts = (contexts[0].replace(aggr_times_us=tuple(times.tolist())),)
-        return Scenario(machine, workload, contexts, name=self.name, kernel=kernel or self.kernel or Kernel())
+        of_linux = kernel or self.kernel or Kernel()
+        return Scenario(machine, workload, contexts, name=self.name, kernel=of_linux, commits=commits)
+
+
+def _commits(start: Sequence[Context], changes: Sequence[tuple[int, Sequence[Context]]]) -> Iterator[Commit]:
+    """Yield what is committed at each change of settings: contexts that differ from what ran before."""
+    before = start
+    for at_ms, now in changes:
+        yield from (Commit(at_ms * 1_000, i, c) for i, (c, old) in enumerate(zip(now, before, strict=True)) if c != old)
+        before = now
 
 
 def _lows(layout: Table) -> list[int]:
