@@ -75,7 +75,7 @@ class SchemeFacts:
         ticks = max((self.scheme.apply_interval_us or attrs.aggr_us) // attrs.sample_us, 1)
         nominal = attrs.aggr_us // attrs.sample_us * attrs.sample_us
         tick_us = self.shared.scenario.machine.slept_ns(attrs.sample_us, self.shared.scenario.kernel.rules) / 1000
-        return ticks * tick_us * (times[-1] / len(times) / nominal if times else 1.0)
+        return ticks * attrs.sample_us * times[-1] / len(times) / nominal if times else ticks * tick_us
 
     @cached_property
     def clock(self) -> ApplyClock:
