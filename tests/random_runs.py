@@ -112,7 +112,10 @@ class Maker:
         self.memcgs = self.make_memcgs()
         self.vaddr = self.theme == "targets" or self.chance(0.45)
         self.processes = self.make_processes() if self.vaddr else []
-        self.ctxs = [self.context() for _ in range(1 if self.theme in ("asleep", "targets") else self.one(1, 1, 2, 2, 3))]
+        most = {"asleep": 2, "targets": 1}.get(self.theme, 3)
+        self.ctxs: list[Json] = []
+        for _ in range(min(most, self.one(1, 1, 2, 2, 3))):
+            self.ctxs.append(self.context())
         return {
             "format": 2,
             "kernel": self.kernel,
@@ -151,9 +154,9 @@ class Maker:
         most = {1: 900, 2: 700, 8: 300, 16: 200, 512: 16}[self.pages]
         for nid in range(self.one(2, 2, 2, 3)):
             n = self.log(max(3, most // 15), most)
-            reserve = (
-                self.one(0, 0, 0, 1, self.between(0, n // 3)) if self.theme != "squeeze" else self.between(n // 20, n // 4)
-            )
+            reserve = self.one(0, 0, 0, 1, self.between(0, n // 3))
+            if self.theme == "squeeze":
+                reserve = self.between(n // 5, n // 2)
             nodes.append([nid, frame, n * self.pages, reserve])
             frame += (n + self.one(0, 0, self.between(1, 40))) * self.pages
         return nodes
@@ -248,7 +251,7 @@ class Maker:
         context = {"seed": self.between(0, U64), "ops": ops, "addr_unit": unit, "min_region_sz": min_sz}
         self.set_intervals(context)
         self.set_targets(context, first=True)
-        self.marked = self.theme == "asleep" or (self.clocked and self.chance(0.4))
+        self.marked = (self.theme == "asleep" and not self.ctxs) or (self.clocked and self.chance(0.4))
         context["schemes"] = [self.scheme(context, True) for _ in range(self.one(0, 1, 1, 1, 2, 2, 2, 3, 3, 4))]
         return context
 
@@ -308,6 +311,9 @@ class Maker:
         goals = [self.goal(c["ops"], first) for _ in range(self.one(0, 0, 0, 1, 1, 2))]
         resets = (0, 10, 10, 10, 20, 20, 50, 100)  # a tuner needs many windows, so short ones with goals
         resets = (*resets, 50, 100) if goals else (*resets, 50, 50, 100, 200, 333, 1000, 2**31, U32)
+        filters = [self.filter(c) for _ in range(self.one(0, 0, 0, 0, 1, 1, 2, 3))]
+        if action == "pageout" and self.theme and self.chance(0.7):  # nothing but what is young, or was never looked at
+            filters = [{**self.filter(c), "type": "young", "matching": False, "allow": False}]
         return {
             "action": action,
             "target_nid": self.one(*[n[0] for n in self.nodes] * 6, -1),
@@ -323,7 +329,7 @@ class Maker:
             "max_nr_snapshots": 0 if self.before_7 else self.one(0, 0, 0, 0, 0, self.between(1, 30)),
             "wmarks": self.watermarks(),
             "goals": goals,
-            "filters": [self.filter(c) for _ in range(self.one(0, 0, 0, 0, 1, 1, 2, 3))],
+            "filters": filters,
             "sysbp": [],
         }
 
@@ -336,7 +342,7 @@ class Maker:
 
     def action(self, ops: str) -> str:
         migrate = ["migrate_hot"] * 6 + ["migrate_cold"] * 6
-        if self.theme == "squeeze" and ops == "paddr" and self.chance(0.5):
+        if ops == "paddr" and self.chance(0.5) and self.theme in ("squeeze", "asleep"):
             return "pageout"
         if self.theme == "twice" and self.chance(0.6):
             return self.one("lru_prio", "lru_deprio", "stat")
