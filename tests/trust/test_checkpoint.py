@@ -44,7 +44,7 @@ def everything(engine: Engine, recorder: Recorder, folder: Path) -> tuple[dict[s
 
 @given(
     scenarios(min_contexts=1), st.lists(st.integers(1, 600_000), min_size=1, max_size=3),
-    st.sampled_from(["none", "weights", "event", "watermarks"]),
+    st.sampled_from(["none", "weights", "event", "commits", "watermarks"]),
 )  # fmt: skip
 @RUNS
 def test_saved_and_resumed_is_running_on(tmp_path: Path, data: dict[str, Any], stops: list[int], extra: str) -> None:
@@ -57,6 +57,12 @@ def test_saved_and_resumed_is_running_on(tmp_path: Path, data: dict[str, Any], s
         data["events"] = [
             {"at_us": 90_000, "path": "contexts.0.schemes.0.quota.sz_bytes", "value": 8192},
             {"at_us": 250_000, "path": "contexts.0.attrs.max_nr_regions", "value": 90},
+        ]
+    if extra == "commits":
+        first = data["contexts"][0]
+        some, more = first["schemes"][:1], [*first["schemes"], {"action": "stat"}]
+        data["commits"] = [
+            {"at_us": at_us, "context": 0, "to": {**first, "schemes": to}} for at_us, to in ((90_000, some), (250_000, more))
         ]
     if extra == "watermarks":
         data["machine"]["percpu_lists"] = 2
