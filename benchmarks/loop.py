@@ -10,7 +10,8 @@ import numpy as np
 
 from tieringmodel.damon.kdamond import Kdamond
 from tieringmodel.scenario import Scenario
-from tieringmodel.simulation.engine import Engine, Silent
+from tieringmodel.simulation.engine import Engine
+from tieringmodel.simulation.silent import Silent
 
 from .baselines.obvious import Obvious
 from .baselines.same_algorithm import SameAlgorithm

@@ -9,7 +9,8 @@ import numpy as np
 
 import tieringmodel as tm
 from tieringmodel.damon.kdamond import Kdamond
-from tieringmodel.simulation.engine import Engine, Silent
+from tieringmodel.simulation.engine import Engine
+from tieringmodel.simulation.silent import Silent
 
 MIB = 1 << 20
 PAGE = 4096

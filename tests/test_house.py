@@ -26,6 +26,10 @@ UNTOLD = {"At", "Wish", "classes", "points", "pristine", "reach", "spans", "toge
 STANDS_ALONE = {
     "cli": "the program; `python -m` is another way to call it",
     "damon.metrics_of_the_rfc": "the readings that the RFC adds to Linux's own",
+    "damon.monitor": "the access checks of a kdamond; kdamond.py is long",
+    "simulation.needs": "what a run must keep of its pages; engine.py is long",
+    "simulation.spaces": "where addresses lead, without time; engine.py is long",
+    "validate.golden.format2": "one format's keys, every one of them",
     "damon.watermarks": "one mechanism of the kernel, and kdamond.py is long",
     "differences.rules": "the search for rules, apart from what is shown beside each other",
     "hotness.hint_faults": "one source, as the others are; made by name",

@@ -14,7 +14,8 @@ from benchmarks.scenarios import tiered
 from tieringmodel.damon.kdamond import Kdamond
 from tieringmodel.kernels.layout import LOW32
 from tieringmodel.scenario import AccessPattern, Goal, Group, Quota, Scenario, Weights
-from tieringmodel.simulation.engine import Engine, Silent
+from tieringmodel.simulation.engine import Engine
+from tieringmodel.simulation.silent import Silent
 
 Trace = list[tuple[str, npt.NDArray[np.uint64]]]
 MIB = 1 << 20

@@ -19,7 +19,7 @@ from tieringmodel.kernels import random, scoring
 from tieringmodel.kernels._jit import records
 from tieringmodel.memory.physical import PhysicalMemory
 from tieringmodel.scenario import Context, Group, Machine, Node, Placement, Workload
-from tieringmodel.simulation.engine import Silent
+from tieringmodel.simulation.silent import Silent
 from tieringmodel.workload.access import AccessTable
 
 PAGE = 4096

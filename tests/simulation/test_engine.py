@@ -16,7 +16,8 @@ from tieringmodel.damon.regions import RegionSet, scratch
 from tieringmodel.damon.rng import counter_rng
 from tieringmodel.kernels import sampling
 from tieringmodel.simulation import engine as engine_module
-from tieringmodel.simulation.engine import Engine, Silent
+from tieringmodel.simulation.engine import Engine
+from tieringmodel.simulation.silent import Silent
 from tieringmodel.workload.access import AccessTable
 
 YOUNG = tm.Filter("young", matching=True, allow=True)

@@ -13,7 +13,8 @@ from small import MIB, PAGE, node_of_pages, pull, scenario, traced
 import tieringmodel as tm
 from tieringmodel.damon import goals
 from tieringmodel.damon.kdamond import Kdamond
-from tieringmodel.simulation.engine import Engine, Silent
+from tieringmodel.simulation.engine import Engine
+from tieringmodel.simulation.silent import Silent
 from tieringmodel.simulation.simulate import scheme_actions
 
 NINE = (

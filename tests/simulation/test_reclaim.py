@@ -19,8 +19,9 @@ from tieringmodel.kernels._jit import records
 from tieringmodel.memory import reuse as pristine
 from tieringmodel.memory.physical import NO_NODE
 from tieringmodel.simulation import checkpoint
-from tieringmodel.simulation.engine import Engine, Silent
+from tieringmodel.simulation.engine import Engine
 from tieringmodel.simulation.recorder import Recorder
+from tieringmodel.simulation.silent import Silent
 from tieringmodel.simulation.simulate import scheme_actions
 
 RUNS = settings(

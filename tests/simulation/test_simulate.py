@@ -14,8 +14,9 @@ from small import PAGE, node_of_pages, pull, push, scenario, traced
 import tieringmodel as tm
 from tieringmodel.damon.kdamond import Kdamond
 from tieringmodel.datasets.schema import COORDINATES, VARIABLES
-from tieringmodel.simulation.engine import Engine, Silent
+from tieringmodel.simulation.engine import Engine
 from tieringmodel.simulation.recorder import MAX_LAG, Recorder
+from tieringmodel.simulation.silent import Silent
 from tieringmodel.simulation.simulate import window_s
 
 PULLPUSH = scenario(pull(), push())

@@ -8,7 +8,8 @@ import pytest
 import tieringmodel as tm
 from tieringmodel.damon.weighted import WeightedMigrate
 from tieringmodel.kernels.layout import Space
-from tieringmodel.simulation.engine import Engine, Silent
+from tieringmodel.simulation.engine import Engine
+from tieringmodel.simulation.silent import Silent
 
 PAGE = 4096
 

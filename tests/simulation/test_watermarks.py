@@ -12,7 +12,8 @@ import tieringmodel as tm
 from tieringmodel.damon.kdamond import Kdamond
 from tieringmodel.damon.watermarks import free_mem_rate
 from tieringmodel.kernels import frames
-from tieringmodel.simulation.engine import Engine, Silent
+from tieringmodel.simulation.engine import Engine
+from tieringmodel.simulation.silent import Silent
 from tieringmodel.simulation.simulate import scheme_actions
 
 # 64 MiB with 16 MiB in use: 750 permil are free, and migration does not change that.

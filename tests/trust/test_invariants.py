@@ -17,7 +17,8 @@ from tieringmodel.damon.kdamond import Kdamond
 from tieringmodel.damon.quota_math import feed_loop_next_input, mult_frac, next_esz_bp, quota_score, set_effective
 from tieringmodel.damon.rng import kernel_rng
 from tieringmodel.kernels import integer
-from tieringmodel.simulation.engine import Engine, Silent
+from tieringmodel.simulation.engine import Engine
+from tieringmodel.simulation.silent import Silent
 from tieringmodel.simulation.simulate import scheme_actions
 
 U64 = 2**64 - 1

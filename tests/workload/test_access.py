@@ -20,7 +20,7 @@ from tieringmodel.kernels._jit import records
 from tieringmodel.kernels.layout import Space
 from tieringmodel.memory.physical import PhysicalMemory
 from tieringmodel.scenario import Context, Group, Machine, Node, Workload
-from tieringmodel.simulation.engine import Silent
+from tieringmodel.simulation.silent import Silent
 from tieringmodel.workload.access import AccessTable, rate_threshold
 
 PAGE, TICK_US = 4096, 5000

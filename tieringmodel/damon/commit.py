@@ -10,7 +10,8 @@ from ..kernels.layout import Space
 from ..scenario import Context
 from .early_exit import EarlyExit
 from .intervals import nr_samples
-from .kdamond import Action, Kdamond
+from .kdamond import Kdamond
+from .observers import Action
 
 NOWHERE = 2**63
 """A resume pointer into a target that is gone: no region is ever behind it."""

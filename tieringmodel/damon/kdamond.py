@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from ..kernels import draws, sampling, scoring, turn
+from ..kernels import draws, scoring, turn
 from ..kernels import layout as L
 from ..kernels import regions as rk
 from ..kernels._bundle import addresses
@@ -27,81 +27,16 @@ from . import goals, table, watermarks
 from .early_exit import EarlyExit
 from .intervals import nr_samples, tuned_attrs
 from .metric_view import MetricView
+from .monitor import IN_TURN, OF_THIS_RUN, InTurn, Monitor, first_glance
+from .observers import Action, Asked, Observer
 from .quota import QuotaState
 from .regions import RegionSet, SplitState, empty, grown, scratch, set_regions
 from .rng import Rng, restored
 from .vaddr import three_parts
 
 
-class Observer(Protocol):
-    """What a run's recorder is told; every call happens inside the loop body, at the point its name says.
-
-    ``wants``, bits of `kernels.turn`, tells which calls it is for, all of them where it is left out; ``every``: to be called at
-    every so many aggregations besides.
-    """
-
-    def aggregated(self, kdamond: Kdamond) -> None:
-        """After merging and the minimum count, before the schemes."""
-
-    def applied(self, kdamond: Kdamond, events: npt.NDArray[Any]) -> None:
-        """After regions were handed to actions (rows of EVENT); may come several times in a pass."""
-
-    def finished(self, kdamond: Kdamond, aggregation: bool) -> None:
-        """At the end of a loop body in which an aggregation or an application was due."""
-
-
-class InTurn:
-    """A whole number in a kdamond's TURN record."""
-
-    def __set_name__(self, owner: type, name: str) -> None:
-        self.name = name
-
-    def __get__(self, kdamond: Any, owner: type) -> int:
-        return int(kdamond.turn[self.name])
-
-    def __set__(self, kdamond: Any, value: int) -> None:
-        kdamond.turn[self.name] = value
-
-
-_IN_TURN = {
-    "cuts": "apply_min_nr_regions",
-    "any_tick": "commit_any_tick",
-    "splits_some": "split_some_regions",
-    "fix_sums": "fix_mvsum_at_reset",
-}
-"""Rules that the TURN record tells kernels of, by its fields."""
-OF_THIS_RUN = ("wants", "every", "lists", "pending")
-"""Fields of the TURN record that are not stored: they tell who looks on."""
-
-
-class Asked(Protocol):
-    """A request that waits for the kdamond's next loop body."""
-
-    @property
-    def stage(self) -> int:
-        """Position among the scenario's stages."""
-
-    def __call__(self, kdamond: Kdamond) -> None:
-        """Carry it out."""
-
-
-class Action(Protocol):
-    """An action that the application pass does not carry out itself."""
-
-    def begin(self, kdamond: Kdamond, scheme: int) -> None:
-        """Start of an application pass in which the scheme is due."""
-
-    def __call__(self, kdamond: Kdamond, scheme: int, cursor: Any) -> tuple[int, int, int]:
-        """Act on ``[cursor.start, cursor.end)``; return bytes applied, bytes passing filters, elapsed ns."""
-
-
-def first_glance() -> npt.NDArray[np.int64]:
-    """Return what a kernel that repeats its last answer remembers before the first: address 0, 4 KiB, not accessed."""
-    return np.array([0, PAGE_SZ, 0], np.int64)
-
-
 @dataclass(init=False, eq=False, repr=False)
-class Kdamond(Stored):
+class Kdamond(Monitor):
     """State of one context while it runs; the fields are what it remembers between two events.
 
     Parameters
@@ -191,7 +126,7 @@ class Kdamond(Stored):
         self.pending: list[Asked] = []
         self._cuts, self._table = np.zeros(3, np.uint64), np.zeros((1, turn.PARTS), np.uint64)
         self._table_of: tuple[Any, ...] = ()
-        for name, rule in _IN_TURN.items():
+        for name, rule in IN_TURN.items():
             self.turn[name] = getattr(self.rules, rule)
         self.turn["every"] = getattr(observer, "every", 0)
         self.turn["lists"] = memory.page_lists is not None
@@ -325,15 +260,6 @@ class Kdamond(Stored):
             applies = [at for at, active in zip(applies, self.schemes["active"], strict=True) if active]
         return min([int(self.turn["latched"]) if self.turn["is_latched"] else self.next_aggregation, *applies]) - self.passed
 
-    @property
-    def next_apply(self) -> list[int]:
-        """The samples at which each scheme is due next."""
-        return [int(at) for at in self.schemes["next_apply"]]
-
-    @next_apply.setter
-    def next_apply(self, at: Sequence[int]) -> None:
-        self.schemes["next_apply"] = at
-
     def watermark_wait_us(self) -> int:
         """Evaluate the schemes' watermarks; return how long to sleep until the next look, 0 = go on (section d.2)."""
         if not self.watched:
@@ -358,62 +284,11 @@ class Kdamond(Stored):
         self.pending.append(request)
         self.turn["pending"] = 1
 
-    def sample(self, after: npt.NDArray[np.int64], until: npt.NDArray[np.int64]) -> None:
-        """Prepare and check once per window (`after`, `until`] of workload ticks; nobody else disturbs the pages."""
-        access = self.access.arrays
-        sample: Any = sampling.sample_plain if access.plain else sampling.sample_rules
-        if not self.rules.fresh_look:
-            own = self.regions.now, self.regions.ptr, after, until, self.space, self.memory.arrays, access
-            sampling.sample_reusing(*own, self.rng, self.glance)
-            self.passed += after.size
-            self.tick = int(until[-1])
-            return
-        scratch = self._room_to_sample()
-        sample(self.regions.now, self.regions.ptr, after, until, self.space, self.memory.arrays, access, self.rng, scratch)
-        self.passed += after.size
-        self.tick = int(until[-1])
-
-    def _room_to_sample(self) -> L.Scratch:
-        if self._scratch.record.size <= self.regions.n:
-            self._scratch = scratch(2 * self.regions.n)
-        return self._scratch
-
     def in_turn(self) -> bool:
         """Whether sampling ticks up to the next event do nothing but check and prepare, so that kernels can take turns."""
         return type(self).check is Kdamond.check and not (
             self.pending or self.sleeps or self.by_address or self.turn["is_latched"]
         )
-
-    def begin_turns(self) -> tuple[L.Regions, L.Space, L.Draws, L.Scratch]:
-        """Return what `sampling.check_in_turn` works on."""
-        scratch, frames = self._room_to_sample(), self._frames[: self.regions.n]
-        scratch.place[: frames.size] = frames
-        return self.regions.now, self.space, self.rng, scratch
-
-    def end_turns(self, ticks: int, last: int) -> None:
-        """Note that so many sampling ticks were done, the last one at workload tick `last`."""
-        n = self.regions.n
-        self._frames[:n] = self._scratch.place[:n]
-        self.passed += ticks
-        self.tick = last
-        self.schemes["due"] = [self.passed >= at for at in self.next_apply]
-
-    def prepare(self) -> None:
-        """Pick sampling addresses and clear the pages' accessed state, at the end of the present tick."""
-        if self._frames.size < self.regions.n:
-            self._frames = np.zeros(2 * self.regions.n, np.int64)
-        r, frames = self.regions, self._frames
-        sampling.prepare_checks(r.now, r.ptr, self.tick, self.space, self.memory.arrays, self.rng, frames, self.by_address)
-
-    def check(self, tick: int) -> None:
-        """Check the prepared addresses at workload tick `tick`."""
-        self.tick = tick
-        r, pages = self.regions, (self.space, self.memory.arrays, self.access.arrays)
-        if self.rules.fresh_look:
-            sampling.check_accesses(r.now, r.ptr, tick, *pages, self._frames, self.by_address)
-        else:
-            sampling.check_reusing(r.now, r.ptr, tick, *pages, self._frames, self.glance)
-        self.passed += 1
 
     # ---- the rest of the loop body --------------------------------------------------------------------------------
 

@@ -1,4 +1,4 @@
-"""Quota arithmetic as a kernel has it: that of `quota_math`, or what came before a change to it (docs/theory/kernels.md)."""
+"""Quota arithmetic of a kernel: that of `quota_math`, or what came before a change (docs/theory/kernels.md, section 3)."""
 
 from __future__ import annotations
 

@@ -10,9 +10,9 @@ import numpy as np
 
 from ._jit import inlined, kernel
 from .bits import clear_bit, get_bit, set_bit
-from .frames import charge_clock, migrate_list, migrate_lowest, node_of_frame
+from .frames import charge_clock, migrate_lowest
 from .layout import EXTERNAL, LOW32, MADVISE, MIGRATE, NO_SCORE, STAT, UNSUPPORTED
-from .pages import handle_pages, page_passes, passing_frames
+from .pages import handle_pages, migrate_list, node_of_frame, page_passes, passing_frames
 from .sampling import frame_of_page, ranges_of
 from .scoring import count_resident, fetch
 from .visit import (

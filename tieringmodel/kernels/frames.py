@@ -304,41 +304,6 @@ def migrate_singly(memory, source, a, b, here, target):
 
 
 @inlined
-def migrate_list(memory, chosen, n, target):
-    """Migrate the pages on n chosen frames, a list of ``damon_migrate_pages``, to node `target`; return how many moved.
-
-    The list is cut into runs on equal nodes, and each run is worked off from its last frame. Runs on the target stay.
-    """
-    moved, first = np.int64(0), np.int64(0)
-    while first < n:
-        source = node_of_frame(memory, chosen[first])
-        last = first + 1
-        while last < n and node_of_frame(memory, chosen[last]) == source:
-            last += 1
-        if source != target:
-            for k in range(last - 1, first - 1, -1):
-                if memory.rec[chosen[k]] & LOW32 == _U0:
-                    continue
-                if move_page(memory, source, chosen[k], target):
-                    moved += 1
-                    continue
-                memory.node[target].alloc_failed += 1
-                if not memory.node[target].try_all:
-                    break
-        first = last
-    return moved
-
-
-@inlined
-def node_of_frame(memory, frame):
-    """Index of the node that a frame is on."""
-    k = memory.base.size - 1
-    while frame < memory.base[k]:
-        k -= 1
-    return k
-
-
-@inlined
 def book(memory, w, pages):
     """Count `pages` more LRU pages, and as many free frames less, in the block and the 1 GiB of word w."""
     block, part = w >> 3, w >> 12

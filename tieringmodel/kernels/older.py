@@ -1,4 +1,4 @@
-"""What the compiled code of older kernels does differently (docs/theory/kernels.md).
+"""What the compiled code of older kernels does differently (docs/theory/kernels.md, section 3).
 
 Kernels take `rules`: None where all of it is as in the default kernel, else an `Older`. Each branches on ``rules is None``
 first, so that for the default kernel nothing of this is compiled.

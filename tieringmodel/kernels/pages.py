@@ -32,6 +32,41 @@ _U0, _U1 = np.uint64(0), np.uint64(1)
 
 
 @inlined
+def migrate_list(memory, chosen, n, target):
+    """Migrate the pages on n chosen frames, a list of ``damon_migrate_pages``, to node `target`; return how many moved.
+
+    The list is cut into runs on equal nodes, and each run is worked off from its last frame. Runs on the target stay.
+    """
+    moved, first = np.int64(0), np.int64(0)
+    while first < n:
+        source = node_of_frame(memory, chosen[first])
+        last = first + 1
+        while last < n and node_of_frame(memory, chosen[last]) == source:
+            last += 1
+        if source != target:
+            for k in range(last - 1, first - 1, -1):
+                if memory.rec[chosen[k]] & LOW32 == _U0:
+                    continue
+                if move_page(memory, source, chosen[k], target):
+                    moved += 1
+                    continue
+                memory.node[target].alloc_failed += 1
+                if not memory.node[target].try_all:
+                    break
+        first = last
+    return moved
+
+
+@inlined
+def node_of_frame(memory, frame):
+    """Index of the node that a frame is on."""
+    k = memory.base.size - 1
+    while frame < memory.base[k]:
+        k -= 1
+    return k
+
+
+@inlined
 def reclaims(s, memory):
     """Does the action take pages out of memory? Where memory has no room for such pages they are counted only."""
     return s.action == PAGEOUT and memory.out.size > 0

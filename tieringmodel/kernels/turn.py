@@ -1,4 +1,4 @@
-"""What a kdamond does once per sampling tick beside looking at pages, and a loop over ticks: see docs/step.md.
+"""What a kdamond does once per sampling tick beside looking at pages, and a loop over ticks (docs/step.md).
 
 Both can be left and taken up again: they return a code where Python has to do something, and go on from there when they are
 called again. A kdamond's arrays come as rows of a table of addresses, `PARTS` in each.

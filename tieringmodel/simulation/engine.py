@@ -4,17 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from ..damon.commit import Request
 from ..damon.goals import check_metrics
-from ..damon.kdamond import Action, Kdamond, Observer, first_glance
+from ..damon.kdamond import Kdamond
+from ..damon.monitor import first_glance
+from ..damon.observers import Action, Observer
 from ..damon.regions import SplitState
 from ..damon.rng import Rng, counter_rng
-from ..damon.vaddr import evenly_cut, three_parts
 from ..errors import InputError
 from ..kernels import sampling, turn
 from ..kernels._bundle import addresses
@@ -27,58 +28,9 @@ from ..scenario import Context, Scenario
 from ..stored import like
 from ..workload.access import AccessTable
 from .clock import MAX_BATCH, ContextClock
-
-
-class Silent:
-    """An observer that ignores everything; what is derived from it is told everything, unless it says what it ``wants``."""
-
-    wants = 0
-
-    def __init_subclass__(cls) -> None:
-        cls.wants = cls.__dict__.get("wants", turn.EVERYTHING)
-
-    def aggregated(self, kdamond: Kdamond) -> None:
-        """Ignore."""
-
-    def applied(self, kdamond: Kdamond, events: npt.NDArray[Any]) -> None:
-        """Ignore."""
-
-    def finished(self, kdamond: Kdamond, aggregation: bool) -> None:
-        """Ignore."""
-
-
-Stage = tuple[int, Scenario, int | None]
-"""Time in microseconds, the scenario from then on, and which context a commit is for: see `Scenario.steps`."""
-
-
-class Needs(NamedTuple):
-    """What a run must keep of its pages beside their records, over all that events make of its contexts."""
-
-    young: bool
-    """When accessed state was last cleared: several contexts clear each other's bits, filters and reclaim read them."""
-    frame_of: bool
-    """Where each page is: virtual address spaces and weighted destinations look pages up by identity."""
-    out: bool
-    """Pages without a frame: the action ``pageout`` of paddr contexts takes them out of memory."""
-    marks: bool
-    """Which pages were marked accessed: up to 6.19, ``lru_prio`` of paddr contexts activates a page the second time."""
-
-
-def needs(scenario: Scenario, stages: Sequence[Stage]) -> Needs:
-    """Return what a run of a scenario and of what becomes of it, `Scenario.steps`, needs."""
-    contexts = [c for each in (scenario, *(stage[1] for stage in stages)) for c in each.contexts]
-    out = any(c.ops == "paddr" and s.action == "pageout" for c in contexts for s in c.schemes)
-    young = out or len(scenario.contexts) > 1 or any(f.type == "young" for c in contexts for s in c.schemes for f in s.filters)
-    young = young or maps_change(scenario, stages)
-    frame_of = any(c.ops != "paddr" or any(s.dests for s in c.schemes) for c in contexts)
-    lru_prio = any(c.ops == "paddr" and s.action == "lru_prio" for c in contexts for s in c.schemes)
-    return Needs(young, frame_of, out, lru_prio and not scenario.kernel.rules.lru_prio_activate)
-
-
-def maps_change(scenario: Scenario, stages: Sequence[Stage]) -> bool:
-    """Whether mappings of a monitored process change, perhaps between the preparation and the check of a sample."""
-    virtual = any(c.ops != "paddr" for c in scenario.contexts)
-    return virtual and any(stage[1].workload.vmas != scenario.workload.vmas for stage in stages)
+from .needs import Needs, Stage, maps_change, needs
+from .silent import Silent
+from .spaces import Processes, ranges_of, space_of
 
 
 class Engine:
@@ -225,53 +177,16 @@ class Engine:
         self.started = like(self.started, state["started"], "started")
         self.clocks = like(self.clocks, state["clocks"], "clocks")
 
-    def space(self, context: Context) -> tuple[Space, list[list[tuple[int, int]]]]:
-        """Return where a context's core addresses lead, and what is mapped by target (nothing where addresses are physical)."""
-        if context.ops == "paddr":
-            return self.memory.space_for(context.addr_unit), []
-        size, shift = self.memory.page_bytes, int(self.memory.shift)
-        rows: list[tuple[int, int, int, int]] = []
-        ptr, mapped = [0], []
-        for target in context.targets:
-            vmas = sorted((v for v in self.scenario.workload.vmas if v.process == target.process), key=lambda v: v.start_bytes)
-            for v in vmas:
-                first = v.start_bytes // size
-                rows.append((first, first + v.hi - v.lo, v.lo, (v.pgoff >> (shift - 12)) - first))
-            ptr.append(len(rows))
-            mapped.append([(v.start_bytes, v.start_bytes + (v.hi - v.lo) * size) for v in vmas])
-        start, end, base, deal = (np.array([row[k] for row in rows], np.int64) for k in range(4))
-        unit = np.uint64(context.addr_unit)
-        return Space(
-            start, end, base, deal, np.array(ptr, np.int64), True, not self.rules.tail_pages, unit, self.memory.shift
-        ), mapped
-
-    def first_ranges(self, context: Context, processes: list[list[tuple[int, int]]], where: str) -> list[list[tuple[int, int]]]:
-        """Return what a context monitors at the start, by target: given ranges, else the machine, or parts of a process.
-
-        Where a process has fewer than two gaps Linux monitors nothing; here, every mapping.
-        """
-        nodes, unit = self.scenario.machine.nodes, context.addr_unit
-        out = []
-        for k, target in enumerate(context.targets):
-            ranges = list(target.regions)
-            if not ranges and context.ops == "paddr":
-                ranges = [(nodes[0].start_bytes // unit, (nodes[-1].start_bytes + nodes[-1].sz_bytes) // unit)]
-            elif not ranges:
-                ranges = self.parts_of(processes[k])
-                if not self.rules.va_init_unsplit:
-                    ranges = evenly_cut(ranges, context.attrs.min_nr_regions)
-            if not ranges and not self.monitors_nothing:
-                text = "has no address range"
-                raise InputError(f"{where}[{k}]", text, "give regions, or a machine or mapping to take them from")
-            out.append(ranges)
-        return out
+    def space(self, context: Context) -> tuple[Space, Processes]:
+        """Return where a context's core addresses lead now, and what is mapped by target: see `spaces.space_of`."""
+        return space_of(context, self.scenario.workload.vmas, self.memory, self.rules)
 
     monitors_nothing = False
     """Whether a target may begin without regions, as a process with fewer than two gaps does in Linux."""
 
-    def parts_of(self, mapped: list[tuple[int, int]]) -> list[tuple[int, int]]:
-        """Return what is monitored of a process with these mappings."""
-        return three_parts(mapped) or ([] if self.monitors_nothing else mapped)
+    def first_ranges(self, context: Context, processes: Processes, where: str) -> list[list[tuple[int, int]]]:
+        """Return what a context monitors at the start, by target: see `spaces.ranges_of`."""
+        return ranges_of(context, self.scenario.machine, processes, self.rules, where, self.monitors_nothing)
 
     # ---- time -----------------------------------------------------------------------------------------------------
 

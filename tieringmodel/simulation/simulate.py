@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..checks import whole
-from ..damon.kdamond import Action
+from ..damon.observers import Action
 from ..damon.weighted import WeightedMigrate
 from ..datasets.schema import SCHEMA_VERSION
 from ..errors import InputError

@@ -8,13 +8,14 @@ from typing import Any, TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from ...damon.kdamond import Action, Kdamond
+from ...damon.kdamond import Kdamond
+from ...damon.observers import Action
 from ...damon.regions import SplitState
 from ...damon.rng import counter_rng
 from ...memory.physical import PhysicalMemory
 from ...scenario import Context, Machine, Node, Workload
 from ...scenario.linux import Rules, default_rules
-from ...simulation.engine import Silent
+from ...simulation.silent import Silent
 from ...units import PAGE_SZ
 from ...workload.access import AccessTable
 

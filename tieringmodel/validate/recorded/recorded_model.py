@@ -15,7 +15,8 @@ from ...interop.recording.scenario_of import Recording
 from ...scenario import Context, Dest, Event, Scenario, Scheme
 from ...scenario.metrics import metric_of
 from ...simulation.clock import ContextClock
-from ...simulation.engine import Engine, Silent
+from ...simulation.engine import Engine
+from ...simulation.silent import Silent
 from ...simulation.simulate import scheme_actions
 from ...units import KIB, PAGE_SZ
 from .recorded_measures import Trace, Truth, hot_segments, migrates, snapshot_rows, tables, tuned, watched

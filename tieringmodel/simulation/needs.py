@@ -1,0 +1,41 @@
+"""What a run must keep of its pages, over all that events and commits make of its contexts."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from ..scenario import Scenario
+
+Stage = tuple[int, Scenario, int | None]
+"""Time in microseconds, the scenario from then on, and which context a commit is for: see `Scenario.steps`."""
+
+
+class Needs(NamedTuple):
+    """What a run must keep of its pages beside their records, over all that events make of its contexts."""
+
+    young: bool
+    """When accessed state was last cleared: several contexts clear each other's bits, filters and reclaim read them."""
+    frame_of: bool
+    """Where each page is: virtual address spaces and weighted destinations look pages up by identity."""
+    out: bool
+    """Pages without a frame: the action ``pageout`` of paddr contexts takes them out of memory."""
+    marks: bool
+    """Which pages were marked accessed: up to 6.19, ``lru_prio`` of paddr contexts activates a page the second time."""
+
+
+def needs(scenario: Scenario, stages: Sequence[Stage]) -> Needs:
+    """Return what a run of a scenario and of what becomes of it, `Scenario.steps`, needs."""
+    contexts = [c for each in (scenario, *(stage[1] for stage in stages)) for c in each.contexts]
+    out = any(c.ops == "paddr" and s.action == "pageout" for c in contexts for s in c.schemes)
+    young = out or len(scenario.contexts) > 1 or any(f.type == "young" for c in contexts for s in c.schemes for f in s.filters)
+    young = young or maps_change(scenario, stages)
+    frame_of = any(c.ops != "paddr" or any(s.dests for s in c.schemes) for c in contexts)
+    lru_prio = any(c.ops == "paddr" and s.action == "lru_prio" for c in contexts for s in c.schemes)
+    return Needs(young, frame_of, out, lru_prio and not scenario.kernel.rules.lru_prio_activate)
+
+
+def maps_change(scenario: Scenario, stages: Sequence[Stage]) -> bool:
+    """Whether mappings of a monitored process change, perhaps between the preparation and the check of a sample."""
+    virtual = any(c.ops != "paddr" for c in scenario.contexts)
+    return virtual and any(stage[1].workload.vmas != scenario.workload.vmas for stage in stages)
