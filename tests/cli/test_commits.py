@@ -61,6 +61,14 @@ def test_run_report_and_run_again(folder: Path, capsys: pytest.CaptureFixture[st
     assert again["migrated_pages"] == told["migrated_pages"]
 
 
+def test_what_comes_after_the_end_is_said(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    said("run changing.toml --duration 1.5 --seed 1 --no-fix -o out", capsys)
+    text = " ".join(said("report --text out/changing.nc", capsys).split())
+    assert "Of the scenario's events and commits 2 changes come after the end, from 1.6 s on." in text
+    long = said(f"run changing.toml --duration {LENGTH} --seed 1 --no-fix -o long", capsys)
+    assert "after the end" not in " ".join(long.split())
+
+
 def test_an_interrupted_run_is_taken_up(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     words = f"run changing.toml --duration {LENGTH} --seed 1 --no-fix"
     text = said(f"{words} --resume -o out", capsys)

@@ -107,7 +107,8 @@ def text_of_run(
     parts = [
         paragraph(_title(ds), width)
         + paragraph(kernel_of(ds), width)
-        + paragraph(f"--duration auto {plain(length)}." if length else "", width),
+        + paragraph(f"--duration auto {plain(length)}." if length else "", width)
+        + paragraph(_yet_to_come(run), width),
         paragraph(plain(found.text), width) + _seeds(found, width),
         _causes(found, width),
         _fix(found, tried, width),
@@ -128,6 +129,16 @@ def _title(ds: xr.Dataset) -> str:
     if "reclaimed_pages" in ds:
         pages += f", {int(ds['reclaimed_pages'].sum())} reclaimed, {int(ds['faulted_pages'].sum())} back in memory"
     return f"{plain(ds.attrs.get('name') or 'run')}: {', '.join(facts)}; {pages}"
+
+
+def _yet_to_come(run: PageRun) -> str:
+    """What the scenario changes after the end of the run."""
+    end_s = max(run.end_s, float(run.ds.attrs.get("duration_s", 0.0)))
+    late = [at_us * 1e-6 for at_us in run.numbering.at_us if at_us * 1e-6 > end_s]
+    if not late:
+        return ""
+    count = f"{len(late)} changes come" if len(late) > 1 else "one change comes"
+    return f"Of the scenario's events and commits {count} after the end, from {late[0]:g} s on."
 
 
 def _seeds(found: Verdict, width: int) -> list[str]:

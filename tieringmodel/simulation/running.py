@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
@@ -20,6 +21,7 @@ class _Lengths(Recorder):
     def __init__(self, snapshots: int, expected_aggregations: Sequence[int], window_s: float) -> None:
         super().__init__(snapshots, expected_aggregations[0], window_s)
         self.every_of = [Recorder(snapshots, n).every for n in expected_aggregations]
+        self.every = math.gcd(*self.every_of)  # it is asked at each of these
         self.numbers: list[int] = []
 
     def keeps(self, aggregation: int) -> bool:
