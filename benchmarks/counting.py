@@ -77,7 +77,7 @@ class Occupied:
     def eligible(self, seed: int) -> Work:
         """Count both nodes' pages in the regions that match, every second one, so that none share an edge."""
         k = self.engine.kdamonds[0]
-        arguments = self.regions, N_REGIONS, k.schemes[0], k.window(), k.space, k.memory.arrays, self.counts
+        arguments = self.regions, N_REGIONS, k.schemes[0], k.window(), None, k.space, k.memory.arrays, self.counts
         return partial(repeat, scoring.eligible_bytes, *arguments)
 
     def resident(self, seed: int) -> Work:

@@ -62,7 +62,9 @@ class Checks:
         memory = k.memory.arrays
         r.nr[:] = 0
         for after in windows:
-            sampling.sample_plain(r, k.regions.ptr, after, after + 1, k.space, memory, k.access.arrays, rng, self.scratch)
+            sampling.sample_plain(
+                r, np.array([0, r.nr.size]), after, after + 1, k.space, memory, k.access.arrays, rng, self.scratch
+            )
         self.hits[seed, "kernel"] = r.nr.copy()
 
     def one_tick(self, seed: int) -> Work:

@@ -30,7 +30,7 @@ class Recorded(Silent):
 
     def keep(self, point: str, kdamond: Kdamond) -> None:
         r = kdamond.regions
-        self.trace.append((point, np.array([c[: r.n].astype(np.uint64) for c in r.now])))
+        self.trace.append((point, np.array([c[: r.n].astype(np.uint64) for c in [*r.now][:5]])))
 
     def aggregated(self, kdamond: Kdamond) -> None:
         self.keep("aggregated", kdamond)

@@ -88,7 +88,7 @@ def test_split(source, rows, max_nr, min_sz, seed):
         regions.split(state, max_nr, min_sz, rng)
         ref.split_regions(expected, expected_state, max_nr, min_sz, stream)
         assert regions.rows() == ref.rows_of(expected)
-        assert vars(state) == {"rotation": expected_state["rotation"], "last_nr_regions": expected_state["last"]}
+        assert state.state() == {"rotation": expected_state["rotation"], "last_nr_regions": expected_state["last"]}
     assert rng.taken == raw.size - len(list(stream))
 
 

@@ -139,7 +139,7 @@ def test_1_14_split_above_half_of_the_maximum():
         SplitState(),
     )
     regions.split(state, 1500, 1, rng)
-    assert (regions.n, rng.taken, vars(state)) == (1140, 380, {"last_nr_regions": 760, "rotation": 1})
+    assert (regions.n, rng.taken, state.state()) == (1140, 380, {"last_nr_regions": 760, "rotation": 1})
 
 
 def test_1_15_the_last_region_ends_the_pass():

@@ -15,9 +15,14 @@ from tieringmodel.simulation import checkpoint
 from tieringmodel.simulation.engine import Engine
 from tieringmodel.simulation.simulate import scheme_actions
 
-SCRATCH = {"_scratch", "_stack", "_windows", "_window", "_window_of", "_cursors", "_cursor", "_events", "histogram", "control"}
+SCRATCH = {
+    "_scratch", "_stack", "_windows", "_window", "_cursors", "_cursor", "_events", "histogram", "control", "_cuts", "_loop",
+    "_table", "_table_of", "turn",
+}  # fmt: skip
 """Overwritten before it is read again."""
-ROOM = {"spare", "spare_ptr", "log", "dirty", "dirty_pages"}
+TOLD = {"need", "limit", "scheme", "last_ns", "slept_ns", "tick_ns"}
+"""Fields of a kdamond's TURN record that are said anew before a kernel reads them."""
+ROOM = {"side", "log", "dirty", "dirty_pages"}
 """What a kernel fills next, and what the next run of a sweep wants to know."""
 FOLLOWS = {"_entered", "_entered_plain", "_rates", "threshold", "plain", "ranked", "ranked_records", "observer", "make_actions"}
 """From the clock, or from the call; looked up again."""
@@ -36,8 +41,10 @@ def parts_of(a: Any, b: Any) -> list[tuple[str, Any, Any]] | None:
     if not hasattr(a, "__dict__") or isinstance(a, tm.Scenario):
         return None
     parts = {name: (getattr(a, name), getattr(b, name)) for name in sorted(vars(a).keys() - SCRATCH - ROOM - FOLLOWS)}
-    if "now" in parts:  # beyond the regions in use there is room for more
-        parts["now"] = a.rows(), b.rows()
+    if "pair" in parts:  # beyond the regions in use there is room for more
+        parts["pair"] = a.rows(), b.rows()
+    if "turns" in parts:
+        parts["turns"] = tuple({n: int(k.turns[n][0]) for n in k.turns.dtype.names if n not in TOLD} for k in (a, b))
     if "_frames" in parts:
         parts["_frames"] = a.state()["frames"], b.state()["frames"]
     return [(f".{name}", x, y) for name, (x, y) in parts.items()]
@@ -132,13 +139,14 @@ def test_everything_that_a_run_remembers_has_changed_by_then() -> None:
     expected |= {
         f".memory.page_lists.{n}" for n in ("_rng[state][state]", "moved_in[0]", "lists[0][0].count", "lists[1][0].high")
     }
-    quota = "resets", "score", "lags[0].active", "last_totals[0]"
-    kdamond = "sz_limit", "passed", "tick", "aggregations", "next_aggregation", "next_apply[0]", "_frames", "schemes"
+    quota = "resets", "score", "lags[0].active"
+    turn = "sz_limit", "passed", "tick", "aggregations", "next_aggregation"
+    kdamond = *(f"turns[{name}]" for name in turn), "_frames", "schemes"
     expected |= {
         f".kdamonds[0].{name}"
         for name in (*kdamond, *(f"quotas[0].{name}" for name in quota), "rng.state", "attrs.min_nr_regions")
     }
     assert expected - set(differences(engine, fresh)) == set()
     rows, before = engine.kdamonds[0].schemes, fresh.kdamonds[0].schemes
-    changed = "active", "esz", "charged_sz", "min_score", "nr_tried", "qt_exceeds"
+    changed = "active", "next_apply", "esz", "charged_sz", "min_score", "nr_tried", "qt_exceeds"
     assert [name for name in changed if (rows[name] == before[name]).all()] == []

@@ -126,6 +126,7 @@ class Kdamond(Monitor):
         self.pending: list[Asked] = []
         self._cuts, self._table = np.zeros(3, np.uint64), np.zeros((1, turn.PARTS), np.uint64)
         self._table_of: tuple[Any, ...] = ()
+        self._loop: L.Loop | None = None
         for name, rule in IN_TURN.items():
             self.turn[name] = getattr(self.rules, rule)
         self.turn["every"] = getattr(observer, "every", 0)

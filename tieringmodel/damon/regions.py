@@ -42,10 +42,18 @@ class SplitState(Stored):
         """How many regions there were before the last split."""
         return int(self.both[0])
 
+    @last_nr_regions.setter
+    def last_nr_regions(self, value: int) -> None:
+        self.both[0] = value
+
     @property
     def rotation(self) -> int:
         """How often some of the regions were split."""
         return int(self.both[1])
+
+    @rotation.setter
+    def rotation(self, value: int) -> None:
+        self.both[1] = value
 
     def state(self) -> dict[str, Any]:
         """Return both by name."""
@@ -260,7 +268,7 @@ class RegionSet(Stored):
         limit = self.size_limit(min_nr_regions, min_region_sz)
         limit = -(-limit // min_region_sz) * min_region_sz
         if self.n and int(self.sizes().max()) > limit:
-            self.reserve(-(-self.total // limit) + self.n)
+            self.reserve(int(turn.pieces(self.now, np.uint64(limit))))
             turn.cut(self.now, self.spare, np.uint64(limit), self.rules)
             self.swap()
         return limit

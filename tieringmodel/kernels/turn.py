@@ -89,7 +89,7 @@ def size_limit(r, min_nr_regions, min_sz):
 @inlined
 def pieces_of(r, i, limit):
     """Into how many pieces of at most that size a region is cut."""
-    return np.int64((r.end[i] - r.start[i] + limit - _U1) // limit)
+    return np.int64((r.end[i] - r.start[i] - _U1) // limit) + 1
 
 
 @kernel

@@ -70,6 +70,7 @@ class Engine:
         for one in (scenario, *(stage[1] for stage in self.all_stages)):
             check_metrics(one)
         self.needed = needed = needs(scenario, self.all_stages)
+        self.maps_change = maps_change(scenario, self.all_stages)
         self.tracked = needed.young
         asked = scenario.timed_workload, self.tick_us, not self.tracked
         self.access = reuse.shared(asked, lambda: AccessTable(asked[0], asked[1], 0, asked[2])).with_seed(seed)
@@ -85,26 +86,13 @@ class Engine:
                 from .report_driven import ReportedKdamond
 
                 kind = partial(ReportedKdamond, seed=seed, tick_us=self.tick_us)
-            self.kdamonds.append(
-                kind(
-                    context,
-                    i,
-                    self.memory,
-                    self.access,
-                    space,
-                    ranges,
-                    rngs[i] if rngs else counter_rng(context.rng_seed if context.rng_seed is not None else seed, i),
-                    shared if scenario.machine.shared_split_state else SplitState(),
-                    actions(self, i) if actions else {},
-                    self.observer,
-                    self.rules,
-                )
-            )
-            self.kdamonds[-1].processes = processes
-            self.kdamonds[-1].by_address = not self.rules.fresh_look or (
-                space.virtual and maps_change(scenario, self.all_stages)
-            )
-            self.kdamonds[-1].glance = glances[bool(space.virtual)]
+            rng = rngs[i] if rngs else counter_rng(context.rng_seed if context.rng_seed is not None else seed, i)
+            split = shared if scenario.machine.shared_split_state else SplitState()
+            own = rng, split, actions(self, i) if actions else {}, self.observer, self.rules
+            k = kind(context, i, self.memory, self.access, space, ranges, *own)
+            k.processes, k.glance = processes, glances[bool(space.virtual)]
+            k.by_address = not self.rules.fresh_look or (space.virtual and self.maps_change)
+            self.kdamonds.append(k)
         self.clocks = [ContextClock(k, self.tick_us * 1000) for k in self.kdamonds]
         self.started = False
         self.make_actions = actions
@@ -435,11 +423,13 @@ class Engine:
         times, _, until = c.ahead(1)
         self.memory.arrays.clock[0] = times[0]
         self.access.enter(int(until[0]))
-        self._fire(int(times[0]))
+        if self.maps_change:
+            self._fire(int(times[0]))  # an address is looked up as it is mapped now
         k.check(int(until[0]))
         if self.memory.reclaims:
             self._fault_in(k, int(until[0]))
         c.advance(times)
+        self._fire(int(times[0]))
         self._body(c)
 
     def _run_alone(self, c: ContextClock, end_ns: int) -> bool:

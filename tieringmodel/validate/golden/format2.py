@@ -8,10 +8,9 @@ from typing import Any
 from ...errors import InputError
 from ...fields import suggest
 from ...scenario import Scenario
-from ...units import PAGE_SZ
+from ...units import FOREVER, PAGE_SZ
 from .scheme_json import pattern_fields, weight_fields
 
-FOREVER = 2**62
 _KEYS = {
     "run": "format kernel kernel_release name note hz jiffies0 clocked ticks duration_us tick_us cost_ns_per_page on_full "
     "folio_pages nodes logical place groups memcgs processes vma_events ctxs commits mem reserve aggregations "
