@@ -59,12 +59,10 @@ class Checks:
 
     def _kernel(self, seed: int, rng: Rng, windows: list[npt.NDArray[np.int64]]) -> None:
         k, r = self.engine.kdamonds[0], self.regions
-        memory = k.memory.arrays
+        own, ptr = (k.space, k.memory.arrays, k.access.arrays, rng, self.scratch), np.array([0, r.nr.size])
         r.nr[:] = 0
         for after in windows:
-            sampling.sample_plain(
-                r, np.array([0, r.nr.size]), after, after + 1, k.space, memory, k.access.arrays, rng, self.scratch
-            )
+            sampling.sample_plain(r, ptr, after, after + 1, *own)
         self.hits[seed, "kernel"] = r.nr.copy()
 
     def one_tick(self, seed: int) -> Work:

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from random_runs import KERNELS, random_run
 from reference_run import play
 
+from tieringmodel.errors import InputError
 from tieringmodel.validate.golden import e2e
 
 RUNS = int(os.environ.get("TIERINGMODEL_RANDOM_RUNS", "12"))
@@ -25,7 +26,11 @@ RESULTS = {
 
 def differences(run: dict[str, Any]) -> list[str]:
     expected = dict(play(run))
-    _, trace = e2e.replay(RESULTS | run)
+    try:
+        _, trace = e2e.replay(RESULTS | run)
+    except InputError as error:  # undefined in Linux, refused by name
+        assert "this kernel divides by it" in error.what
+        return []
     return [text for _, text in e2e._differences(trace, expected, f"{run['kernel']} {run['name']}") if text]
 
 
