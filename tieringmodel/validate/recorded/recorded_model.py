@@ -227,6 +227,10 @@ class _SleepClock(ContextClock):
         super().__init__(kdamond, tick_ns)
         self.sleeps = sleeps
 
+    def alone(self) -> bool:
+        """Never: kernels that run on sleep as long as they are told."""
+        return False
+
     def _edges(self, n: int) -> npt.NDArray[np.int64]:
         sample_us = self.kdamond.attrs.sample_us
         step = sample_us * 1000 + self.sleeps.longer(sample_us, self.last_ns)
