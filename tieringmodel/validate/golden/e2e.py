@@ -26,7 +26,7 @@ from ...units import LONGEST_US, PAGE_SZ
 from ..case import Case
 from . import format2
 from .e2e_draws import SAMPLING, draw_differences, recorded_streams, split_site, stated_differences
-from .scheme_json import scheme_fields
+from .scheme_json import attrs_fields, filter_fields, group_fields, scheme_fields
 
 MOST_TICKS = 10**7
 _SYSBP = {(0, 0): "v1-literal", (1, 0): "v1-intent-resident", (1, 1): "v1-intent-share", (0, 1): "frames-share"}
@@ -50,33 +50,19 @@ def _sysbp(g: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _scheme(s: Mapping[str, Any]) -> dict[str, Any]:
-    fields = scheme_fields(s, [*map(_goal, s["goals"]), *map(_sysbp, s["sysbp"])], s["filters"])
+    goals = [*map(_goal, s["goals"]), *map(_sysbp, s["sysbp"])]
+    fields = scheme_fields(s, goals, [filter_fields(f) for f in s["filters"]])
     return fields | {"target_nid": s["target_nid"], "max_nr_snapshots": s.get("max_nr_snapshots", 0)}
 
 
 def _context(c: Mapping[str, Any]) -> dict[str, Any]:
-    goal = dict(zip(("access_bp", "aggrs", "min_sample_us", "max_sample_us"), c["intervals_goal"], strict=True))
     return {
-        "attrs": {
-            "sample_us": c["sample_us"],
-            "aggr_us": c["aggr_us"],
-            "update_us": c["ops_update_us"],
-            "min_nr_regions": c["min_nr_regions"],
-            "max_nr_regions": c["max_nr_regions"],
-            "intervals_goal": goal,
-        },
+        "attrs": attrs_fields(c),
         "targets": [{"regions": [list(r) for r in c["ranges"]]}],
         "min_region_sz": c["min_region_sz"],
         "schemes": [_scheme(s) for s in c["schemes"]],
         "rng_seed": c["seed"],
     }
-
-
-def _group(g: Mapping[str, Any]) -> dict[str, Any]:
-    row = {"lo": g["lo"], "hi": g["hi"], "kind": g["kind"], "start_tick": g["t0"], "end_tick": min(g["t1"], 2**62)}
-    if g["kind"] == "period":
-        return row | {"period": g["period"], "phase": g["phase"], "stride": g["stride"]}
-    return row | {"threshold": g["thr"], "salt": g["salt"]}
 
 
 def scenario_of(run: Mapping[str, Any]) -> Scenario:
@@ -99,7 +85,7 @@ def scenario_of(run: Mapping[str, Any]) -> Scenario:
     machine = {"nodes": nodes, "hz": run["hz"], "on_full": "try_all", "migrate_ns_per_page": run["cost_ns_per_page"]}
     workload = {
         "n_pages": run["logical"],
-        "groups": [_group(g) for g in run["groups"] if g["hi"] > g["lo"]],
+        "groups": [group_fields(g) for g in run["groups"] if g["hi"] > g["lo"]],
         "placement": [{"lo": lo, "hi": hi, "nid": nid} for lo, hi, nid in run["place"] if hi > lo],
     }
     contexts = [_context(c) for c in run["ctxs"]]

@@ -8,8 +8,8 @@ from typing import Any
 from ...errors import InputError
 from ...fields import suggest
 from ...scenario import Scenario
-from ...units import FOREVER, PAGE_SZ
-from .scheme_json import pattern_fields, weight_fields
+from ...units import PAGE_SZ
+from .scheme_json import attrs_fields, group_fields, scheme_fields
 
 _KEYS = {
     "run": "format kernel kernel_release name note hz jiffies0 clocked ticks duration_us tick_us cost_ns_per_page on_full "
@@ -70,23 +70,12 @@ def _scheme(s: Mapping[str, Any], where: str) -> dict[str, Any]:
     if s["sysbp"]:
         raise InputError(f"{where}.sysbp", "is not empty", "no run of format 2 measures it")
     metric, interval_us, high, mid, low = s["wmarks"]
-    return {
-        "action": s["action"],
+    goals = [_goal(g) for g in _tables("goal", s["goals"], f"{where}.goals")]
+    filters = [_filter(f) for f in _tables("filter", s["filters"], f"{where}.filters")]
+    return scheme_fields(s, goals, filters) | {
         "target_nid": s["target_nid"],
         "dests": [{"id": nid, "weight": weight} for nid, weight in s["dests"]],
-        "access_pattern": pattern_fields(s["pattern"]),
-        "apply_interval_us": s["apply_interval_us"],
         "max_nr_snapshots": s["max_nr_snapshots"],
-        "quota": {
-            "ms": s["ms"],
-            "sz_bytes": s["sz"],
-            "reset_interval_ms": s["reset_interval_ms"],
-            "goal_tuner": s["tuner"],
-            "weights": weight_fields(s["weights"]),
-            "fail_charge_num": s["fail_charge"][0],
-            "fail_charge_denom": s["fail_charge"][1],
-            "goals": [_goal(g) for g in _tables("goal", s["goals"], f"{where}.goals")],
-        },
         "watermarks": {
             "metric": ("none", "free_mem_rate")[metric],
             "interval_us": interval_us,
@@ -94,36 +83,20 @@ def _scheme(s: Mapping[str, Any], where: str) -> dict[str, Any]:
             "mid": mid,
             "low": low,
         },
-        "filters": [_filter(f) for f in _tables("filter", s["filters"], f"{where}.filters")],
     }
 
 
 def _context(c: Mapping[str, Any], where: str) -> dict[str, Any]:
-    goal = dict(zip(("access_bp", "aggrs", "min_sample_us", "max_sample_us"), c["intervals_goal"], strict=True))
     targets = _tables("target", c["targets"], f"{where}.targets")
     schemes = _tables("scheme", c["schemes"], f"{where}.schemes")
     return {
         "ops": c["ops"],
-        "attrs": {
-            "sample_us": c["sample_us"],
-            "aggr_us": c["aggr_us"],
-            "update_us": c["ops_update_us"],
-            "min_nr_regions": c["min_nr_regions"],
-            "max_nr_regions": c["max_nr_regions"],
-            "intervals_goal": goal,
-        },
+        "attrs": attrs_fields(c),
         "targets": [{"regions": [list(r) for r in t["ranges"]], "process": max(t["process"], 0)} for t in targets],
         "min_region_sz": c["min_region_sz"],
         "addr_unit": c["addr_unit"],
         "schemes": [_scheme(s, f"{where}.schemes[{i}]") for i, s in enumerate(schemes)],
     }
-
-
-def _group(g: Mapping[str, Any]) -> dict[str, Any]:
-    row = {"lo": g["lo"], "hi": g["hi"], "kind": g["kind"], "start_tick": g["t0"], "end_tick": min(g["t1"], FOREVER)}
-    if g["kind"] == "period":
-        return row | {"period": g["period"], "phase": g["phase"], "stride": g["stride"]}
-    return row | {"threshold": g["thr"], "salt": g["salt"]}
 
 
 def _vmas(processes: Sequence[Sequence[Sequence[int]]]) -> list[dict[str, int]]:
@@ -176,7 +149,7 @@ def scenario_of(run: Mapping[str, Any]) -> Scenario:
     }
     workload = {
         "n_pages": run["logical"],
-        "groups": [_group(g) for g in _tables("group", run["groups"], "groups") if g["hi"] > g["lo"]],
+        "groups": [group_fields(g) for g in _tables("group", run["groups"], "groups") if g["hi"] > g["lo"]],
         "placement": [{"lo": lo, "hi": hi, "nid": nid} for lo, hi, nid in run["place"] if hi > lo],
         "memcgs": [{"memcg_id": m, "parent_id": parent, "lo": lo, "hi": hi} for m, parent, lo, hi in run["memcgs"]],
         "vmas": _vmas(run["processes"]),

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from ...units import FOREVER
+
 _PATTERN = ("min_sz_bytes", "max_sz_bytes", "min_nr_accesses", "max_nr_accesses", "min_age", "max_age")
 _FILTERS = {
     "addr": {"start_bytes": "start", "end_bytes": "end"},
@@ -33,7 +35,7 @@ def filter_fields(f: Mapping[str, Any]) -> dict[str, Any]:
 def scheme_fields(
     s: Mapping[str, Any], goals: Sequence[Mapping[str, Any]], filters: Sequence[Mapping[str, Any]]
 ) -> dict[str, Any]:
-    """Return the fields of a scheme with these goals (as fields) and filters (as JSON); without its target node."""
+    """Return the fields of a scheme with these goals and filters (as fields); without its target node."""
     return {
         "action": s["action"],
         "access_pattern": pattern_fields(s["pattern"]),
@@ -48,5 +50,26 @@ def scheme_fields(
             "fail_charge_denom": s["fail_charge"][1],
             "goals": goals,
         },
-        "filters": [filter_fields(f) for f in filters],
+        "filters": filters,
     }
+
+
+def attrs_fields(c: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the fields of a context's attributes."""
+    goal = dict(zip(("access_bp", "aggrs", "min_sample_us", "max_sample_us"), c["intervals_goal"], strict=True))
+    return {
+        "sample_us": c["sample_us"],
+        "aggr_us": c["aggr_us"],
+        "update_us": c["ops_update_us"],
+        "min_nr_regions": c["min_nr_regions"],
+        "max_nr_regions": c["max_nr_regions"],
+        "intervals_goal": goal,
+    }
+
+
+def group_fields(g: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the fields of a group of the workload."""
+    row = {"lo": g["lo"], "hi": g["hi"], "kind": g["kind"], "start_tick": g["t0"], "end_tick": min(g["t1"], FOREVER)}
+    if g["kind"] == "period":
+        return row | {"period": g["period"], "phase": g["phase"], "stride": g["stride"]}
+    return row | {"threshold": g["thr"], "salt": g["salt"]}

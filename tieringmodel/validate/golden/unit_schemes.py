@@ -108,7 +108,8 @@ def _scheme(record: Record, i: int) -> dict[str, Any]:
     goals = []
     if s["user_input_target"]:
         goals = [{"metric": "user_input", "target_value": s["user_input_target"], "current_values": _course(record, i)}]
-    return scheme_fields(s, goals, s["core_filters"]) | {"max_nr_snapshots": s["max_nr_snapshots"]}
+    filters = [filter_fields(f) for f in s["core_filters"]]
+    return scheme_fields(s, goals, filters) | {"max_nr_snapshots": s["max_nr_snapshots"]}
 
 
 def apply(file: VectorFile, record: Record) -> None:
