@@ -11,7 +11,7 @@ import itertools
 import numpy as np
 import pytest
 
-from tieringmodel.damon.intervals import adapt_intervals, intervals_score, left_window_bp, nr_samples
+from tieringmodel.damon.intervals import adapt_intervals, intervals_score, nr_samples
 from tieringmodel.damon.kdamond import Kdamond
 from tieringmodel.damon.regions import RegionSet, SplitState, set_regions
 from tieringmodel.damon.rng import counter_rng, replay_rng
@@ -19,6 +19,7 @@ from tieringmodel.damon.vaddr import three_regions
 from tieringmodel.errors import KernelRefusal
 from tieringmodel.kernels import regions as rk
 from tieringmodel.kernels import scoring
+from tieringmodel.kernels.turn import left_window_bp
 from tieringmodel.scenario import Attrs, Context
 from tieringmodel.validate.golden.bare_kdamond import bare_kdamond
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from ..scenario import Attrs
 from ..scenario.linux import Rules, default_rules
 from ..units import UINT_MAX
-from .quota_math import feed_loop_next_input, mult_frac
+from .quota_math import feed_loop_next_input
 from .quota_rules import share_bp
 from .regions import RegionSet
 
@@ -36,8 +36,3 @@ def tuned_attrs(attrs: Attrs, regions: RegionSet, aggr_samples: int, rules: Rule
 def nr_samples(sample_us: int, aggr_us: int) -> int:
     """Return the largest possible nr_accesses of a region."""
     return max(1, min(aggr_us // max(sample_us, 1), UINT_MAX))
-
-
-def left_window_bp(passed: int, next_aggregation: int, sample_us: int, aggr_us: int) -> int:
-    """Return the share of the last aggregation still inside the sliding window, in bp (section b.5)."""
-    return mult_frac(max(next_aggregation - passed, 0), 10_000, max(aggr_us, 1) // max(sample_us, 1))

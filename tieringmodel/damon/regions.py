@@ -261,17 +261,17 @@ class RegionSet(Stored):
 
     def size_limit(self, min_nr_regions: int, min_region_sz: int) -> int:
         """Return ``damon_region_sz_limit``: the mean size at the minimum count, at least one minimal region."""
-        return max(self.total // max(min_nr_regions, 1), min_region_sz)
+        return int(turn.size_limit(self.now, min(min_nr_regions, 2**62), np.uint64(min_region_sz)))
 
     def apply_min_nr_regions(self, min_nr_regions: int, min_region_sz: int) -> int:
         """Cut regions so that the minimum count is kept; return the size limit (``damon_apply_min_nr_regions``)."""
-        limit = self.size_limit(min_nr_regions, min_region_sz)
-        limit = -(-limit // min_region_sz) * min_region_sz
-        if self.n and int(self.sizes().max()) > limit:
-            self.reserve(int(turn.pieces(self.now, np.uint64(limit))))
-            turn.cut(self.now, self.spare, np.uint64(limit), self.rules)
+        limit = np.uint64(turn.cut_limit(self.now, min(min_nr_regions, 2**62), np.uint64(min_region_sz)))
+        n = int(turn.pieces(self.now, limit))
+        if n > self.n:
+            self.reserve(n)
+            turn.cut(self.now, self.spare, limit, self.rules)
             self.swap()
-        return limit
+        return int(limit)
 
     def sums_bp(self, window: Any) -> npt.NDArray[np.uint32]:
         """Return the stored moving sum of every region, in bp, uint32 (n,), as of a WINDOW record."""
@@ -296,17 +296,9 @@ class RegionSet(Stored):
     def split_each(self, pieces: int, min_region_sz: int, rng: Rng) -> None:
         """Split every region at random into up to that many pieces (``damon_split_regions_of`` on all targets)."""
         self.reserve(pieces * self.n + 16)
-        rk.split_all(
-            self.now,
-            self.ptr,
-            pieces,
-            np.uint64(min_region_sz),
-            rng,
-            np.zeros(pieces, np.uint64),
-            self.spare,
-            self.spare.ptr,
-            self.rules,
-        )
+        cuts = np.zeros(pieces, np.uint64)
+        size, out = np.uint64(min_region_sz), self.spare
+        rk.split_all(self.now, self.ptr, pieces, size, rng, cuts, out, out.ptr, self.rules)
         self.swap()
 
     def split(self, state: SplitState, max_nr_regions: int, min_region_sz: int, rng: Rng, some: bool = True) -> None:
@@ -314,27 +306,7 @@ class RegionSet(Stored):
 
         Near the maximum some are split, or (`some` false, up to 7.2) none.
         """
-        nr = self.n
-        if nr > max_nr_regions // 2 and not some:
-            return
-        if max_nr_regions // 2 < nr < max_nr_regions:
-            step = max_nr_regions // (max_nr_regions - nr)
-            offset = state.rotation % step
-            state.both[1] += 1
-            self.reserve(2 * nr + 16)
-            rk.split_some(
-                self.now,
-                self.ptr,
-                step,
-                offset,
-                np.uint64(min_region_sz),
-                rng,
-                self.spare,
-                self.spare.ptr,
-                self.rules,
-            )
+        self.reserve(3 * self.n + 16)
+        limits = min(max_nr_regions, 2**62), np.uint64(min_region_sz), some
+        if rk.split_regions(self.now, *limits, state.both, rng, np.zeros(3, np.uint64), self.spare, self.rules):
             self.swap()
-        elif nr < max_nr_regions:
-            steady = state.last_nr_regions == nr and nr < max_nr_regions // 3
-            self.split_each(3 if steady else 2, min_region_sz, rng)
-        state.both[0] = nr

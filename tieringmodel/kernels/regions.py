@@ -195,6 +195,30 @@ def split_some(r, ptr, step, offset, min_sz, rng, out, out_ptr, rules):
 
 
 @kernel
+def split_regions(r, max_nr_regions, min_sz, some, state, rng, cuts, out, rules):
+    """Split regions at random where the maximum count leaves room (``kdamond_split_regions``); whether `out` has them.
+
+    Near the maximum some are split, or (`some` false, up to 7.2) none. `state` (i64[2]) holds the static variables
+    last_nr_regions and rotation, `cuts` (u64[3]) is room for one region's; `out` has room for three regions for each.
+    """
+    n, done = r.ptr[r.ptr.size - 1], False
+    if n > max_nr_regions // 2 and not some:
+        return False
+    if max_nr_regions // 2 < n < max_nr_regions:
+        step = max_nr_regions // (max_nr_regions - n)
+        offset = state[1] % step
+        state[1] += 1
+        split_some(r, r.ptr, step, offset, min_sz, rng, out, out.ptr, rules)
+        done = True
+    elif n < max_nr_regions:
+        subs = 3 if state[0] == n and n < max_nr_regions // 3 else 2
+        split_all(r, r.ptr, subs, min_sz, rng, cuts, out, out.ptr, rules)
+        done = True
+    state[0] = n
+    return done
+
+
+@kernel
 def rescale(r, n, samples_old, samples_new, aggr_old, aggr_new, aggregating, rules):
     """Express counts and ages in new intervals (``damon_update_monitoring_result``): through bp, truncating twice.
 

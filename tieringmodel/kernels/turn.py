@@ -13,7 +13,7 @@ from ._bundle import at_address
 from ._jit import inlined, kernel
 from .integer import mult_frac
 from .layout import NO_SCORE, NOW, Control, Draws, Loop, Regions, Scratch, Space
-from .regions import copy_region, merge_regions, split_all, split_some, stored_bp
+from .regions import copy_region, merge_regions, split_regions, stored_bp
 from .sampling import sample_plain, sample_rules
 from .scoring import score_histogram
 
@@ -61,12 +61,18 @@ def samples_of(turn):
     return max(np.int64(1), min(turn.aggr_us // max(turn.sample_us, np.int64(1)), _UINT_MAX))
 
 
+@kernel
+def left_window_bp(passed, next_aggregation, sample_us, aggr_us):
+    """Return the share of the last aggregation still inside the sliding window, in bp (section b.5)."""
+    left = np.uint64(max(next_aggregation - passed, np.int64(0)))
+    return mult_frac(left, _BP, np.uint64(max(aggr_us, 1) // max(sample_us, 1)))
+
+
 @inlined
 def set_window(turn, window):
     """Write down the moving-sum window of the present tick."""
-    left = np.uint64(max(turn.next_aggregation - turn.passed, np.int64(0)))
-    length = max(turn.aggr_us, np.int64(1)) // max(turn.sample_us, np.int64(1))
-    window.left_bp, window.samples = mult_frac(left, _BP, np.uint64(length)), np.uint64(samples_of(turn))
+    window.left_bp = left_window_bp(turn.passed, turn.next_aggregation, turn.sample_us, turn.aggr_us)
+    window.samples = np.uint64(samples_of(turn))
     window.aggr_us, window.min_sz, window.tick = np.uint64(turn.aggr_us), turn.min_sz, turn.tick
     window.gone = np.uint64(max(turn.passed - turn.sums_from, np.int64(0)))
 
@@ -84,6 +90,12 @@ def size_limit(r, min_nr_regions, min_sz):
     for i in range(count_of(r)):
         total += r.end[i] - r.start[i]
     return max(total // np.uint64(max(min_nr_regions, np.int64(1))), min_sz)
+
+
+@kernel
+def cut_limit(r, min_nr_regions, min_sz):
+    """The size above which regions are cut, so that the minimum count is kept: `size_limit` in whole minimal regions."""
+    return (size_limit(r, min_nr_regions, min_sz) + min_sz - _U1) // min_sz * min_sz
 
 
 @inlined
@@ -137,27 +149,6 @@ def merge(r, turn, window, rules):
         top = max(top, r.nr[i])
     threshold, most = np.uint64(top) // np.uint64(10), np.uint64(turn.aggr_us // turn.sample_us)
     merge_regions(r, r.ptr, threshold, turn.sz_limit, most, turn.max_nr_regions, rules, window)
-
-
-@inlined
-def split(r, out, turn, loop, rng, rules):
-    """Split regions at random where the maximum count leaves room (``kdamond_split_regions``); whether `out` has them."""
-    n, most, state = count_of(r), turn.max_nr_regions, loop.split
-    if n > most // 2 and turn.splits_some == 0:
-        return False
-    done = False
-    if most // 2 < n < most:
-        step = most // (most - n)
-        offset = state[1] % step
-        state[1] += 1
-        split_some(r, r.ptr, step, offset, turn.min_sz, rng, out, out.ptr, rules)
-        done = True
-    elif n < most:
-        subs = 3 if state[0] == n and n < most // 3 else 2
-        split_all(r, r.ptr, subs, turn.min_sz, rng, loop.cuts, out, out.ptr, rules)
-        done = True
-    state[0] = n
-    return done
 
 
 @inlined
@@ -237,7 +228,7 @@ def body(parts, c, memory, access, rules):
             turn.at = CUT
         if turn.at == CUT:
             if turn.aggregation and turn.cuts:
-                limit = (size_limit(r, turn.min_nr_regions, turn.min_sz) + turn.min_sz - _U1) // turn.min_sz * turn.min_sz
+                limit = cut_limit(r, turn.min_nr_regions, turn.min_sz)
                 n = pieces(r, limit)
                 if n > out.start.size:
                     turn.need = n
@@ -326,7 +317,10 @@ def body(parts, c, memory, access, rules):
             if need > out.start.size:
                 turn.need = need
                 return ROOM
-            if split(r, out, turn, loop, _draws(parts[c, DRAWS]), rules):
+            some = turn.splits_some != 0
+            if split_regions(
+                r, turn.max_nr_regions, turn.min_sz, some, loop.split, _draws(parts[c, DRAWS]), loop.cuts, out, rules
+            ):
                 loop.side[0] = 1 - loop.side[0]
             turn.aggregations += 1
             turn.at = REFIT

@@ -5,11 +5,12 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from ...damon.intervals import left_window_bp, nr_samples
+from ...damon.intervals import nr_samples
 from ...damon.quota_math import feed_loop_next_input
 from ...damon.rng import kernel_rng, lfsr_registers, replay_rng
 from ...interleave.vaddr import vaddr_dest_index
 from ...kernels import draws, integer, scoring
+from ...kernels.turn import left_window_bp
 from .vector_files import Record, Table, VectorFile
 
 _WINDOW = ("nr_accesses", "last_nr_accesses", "passed_sis", "next_aggr_sis", "sample_us", "aggr_us")
