@@ -77,8 +77,6 @@ class Kdamond(Monitor):
         How many pages each scheme looked up through rmap: a frame's page has a place in a mapping only that way.
     sums_from : int
         Samples that had passed when the regions' stored moving sums were set last, where there are any.
-    compiled : Older or None
-        What kernels take as `rules`.
     """
 
     context: Context
@@ -115,9 +113,8 @@ class Kdamond(Monitor):
         self.use(context.attrs)
         self.aggr_samples = nr_samples(self.attrs.sample_us, self.attrs.aggr_us)
         self.min_sz = context.min_region_sz
-        self.compiled = self._compiled(context)
         self.rng.state[draws.ONE_DRAW] = not self.rules.ctx_rnd_state
-        self.regions = RegionSet([set_regions([], r, self.min_sz) for r in ranges], self.compiled)
+        self.regions = RegionSet([set_regions([], r, self.min_sz) for r in ranges], self._compiled(context))
         self.processes: list[list[tuple[int, int]]] = []
         self.next_aggregation = self.attrs.aggr_us // self.attrs.sample_us
         self.next_ops_update = self.attrs.update_us // self.attrs.sample_us
@@ -160,14 +157,11 @@ class Kdamond(Monitor):
             self.quotas[i].commit(scheme.quota, self._fed(i))
         hz, nodes = self.memory.machine.hz, self.memory.nids.size
         self.quotas = self.quotas[:kept] + [QuotaState(s.quota, hz, nodes, self.rules) for s in context.schemes[kept:]]
-        limits = [s.quota for s in context.schemes]
-        rows["quota_set"] = [table.quota_is_set(q, int(esz), self.rules) for q, esz in zip(limits, rows["esz"], strict=True)]
         funnel, same = records(len(rows), L.FUNNEL), np.array_equal(filters, self.filters)
         funnel[:kept] = self.funnel[:kept]
         self.funnel, self.rejected = funnel, self.rejected if same else np.zeros(len(filters), np.uint64)
         self.context, self.schemes, self.filters, self.actions = context, rows, filters, external
-        self.compiled = self._compiled(context)
-        self.regions = self.regions.under(self.compiled)
+        self.regions = self.regions.under(self._compiled(context))
         self.rmap_walks = self.rmap_walks[:kept] + [0] * (len(rows) - kept)
         for i, quota in enumerate(self.quotas):
             quota.note(rows[i])
@@ -186,6 +180,11 @@ class Kdamond(Monitor):
         self.control = L.Control(rows, filters, dests, *own)
         lowest = self.memory.machine.allocator == "lowest" and not self.memory.arrays.node["anywhere"].any()
         self._looks = not (lowest and all(table.acts_on_whole_regions(row, self.space.virtual) for row in rows))
+
+    @property
+    def compiled(self) -> Older | None:
+        """What kernels take as `rules`."""
+        return self.regions.rules
 
     def _compiled(self, context: Context) -> Older | None:
         """Return what kernels take as `rules` for a context."""
@@ -457,7 +456,7 @@ class Kdamond(Monitor):
     @property
     def jiffies(self) -> int:
         """The machine's clock in jiffies; it starts at 1000, so that 0 never is a time."""
-        return 1000 + self.memory.now_ns // int(self.memory.arrays.clock[2])
+        return L.BOOT_JIFFIES + self.memory.now_ns // int(self.memory.arrays.clock[L.JIFFY])
 
     def start_window(self, i: int) -> None:
         """Start a charge window of scheme i, if it is due (part 1 of ``damos_adjust_quota``)."""

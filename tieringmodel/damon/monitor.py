@@ -78,15 +78,13 @@ class Monitor(Stored):
     def sample(self, after: npt.NDArray[np.int64], until: npt.NDArray[np.int64]) -> None:
         """Prepare and check once per window (`after`, `until`] of workload ticks; nobody else disturbs the pages."""
         access = self.access.arrays
-        sample: Any = sampling.sample_plain if access.plain else sampling.sample_rules
+        own = self.regions.now, self.regions.ptr, after, until, self.space, self.memory.arrays, access, self.rng
         if not self.rules.fresh_look:
-            own = self.regions.now, self.regions.ptr, after, until, self.space, self.memory.arrays, access
-            sampling.sample_reusing(*own, self.rng, self.glance)
-            self.passed += after.size
-            self.tick = int(until[-1])
-            return
-        scratch = self._room_to_sample()
-        sample(self.regions.now, self.regions.ptr, after, until, self.space, self.memory.arrays, access, self.rng, scratch)
+            sampling.sample_reusing(*own, self.glance)
+        elif access.plain:
+            sampling.sample_plain(*own, self._room_to_sample())
+        else:
+            sampling.sample_rules(*own, self._room_to_sample())
         self.passed += after.size
         self.tick = int(until[-1])
 

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from ..kernels.layout import BOOT_JIFFIES
 from ..scenario import Goal, Quota
 from ..scenario.linux import Rules, default_rules
 from ..scenario.metrics import metric_of
@@ -17,8 +18,8 @@ from .table import quota_is_given, quota_is_set
 
 Measure = Callable[[], Sequence[tuple[int, int]]]
 
-BOOT_JIFFIES, BOOT_S = 1000, 300
-"""The machine's clock at boot, when a run begins, and the seconds until the kernel's own counter of jiffies is 0."""
+BOOT_S = 300
+"""Seconds from boot, when a run begins, until the kernel's own counter of jiffies is 0."""
 LIMITS = ("", "size", "time", "goal")
 """What can bound an effective quota: nothing, ``sz_bytes``, ``ms``, or the tuner's state."""
 
@@ -113,7 +114,6 @@ class QuotaState(Stored):
         tuned = None if esz_bp is None else esz_bp // quota_math.ESZ_SCALE
         bound = "size" if quota.sz_bytes and esz == quota.sz_bytes else "goal" if esz == tuned else "time" if quota.ms else ""
         self.bound = LIMITS.index(bound)
-        row["quota_set"] = quota_is_set(quota, esz, self.rules)
 
     def note(self, row: Any) -> None:
         """Tell kernels whether there is a quota to adjust, and from which jiffy on that starts a new window."""
@@ -151,10 +151,10 @@ class QuotaState(Stored):
         min_region_sz: int,
         measure: Measure,
         monitored_bytes: Callable[[], int] | None = None,
-    ) -> bool:
-        """Start a new charge window where one is due (part 1 of ``damos_adjust_quota``); whether there is a quota to adjust."""
+    ) -> None:
+        """Start a new charge window where one is due (part 1 of ``damos_adjust_quota``)."""
         if not self.is_adjusted(row):
-            return False
+            return
         if self.total_charged_sz == 0 and self.charged_from == 0:
             first = self.rules.first_window_esz and not self.resets
             if self.rules.charged_from_jiffies:
@@ -163,7 +163,7 @@ class QuotaState(Stored):
                 self.set_effective(row, min_region_sz, measure, monitored_bytes)
         if self.reset_jiffies is None or jiffies < self._since() + self.reset_jiffies:
             self.note(row)
-            return True
+            return
         charged, esz = int(row["charged_sz"]), int(row["esz"])
         full = self.is_full(charged, esz, min_region_sz)
         if full:
@@ -179,7 +179,6 @@ class QuotaState(Stored):
                 lag.next_window(jiffies * 1000 // self.hz)
         self.set_effective(row, min_region_sz, measure, monitored_bytes)
         self.note(row)
-        return True
 
     def commit(self, quota: Quota, fed: Sequence[int | None] = ()) -> None:
         """Take over new parameters; tuner state, charge window and totals survive.

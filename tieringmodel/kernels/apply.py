@@ -9,11 +9,11 @@ from __future__ import annotations
 import numpy as np
 
 from ._jit import inlined, kernel
-from .bits import clear_bit, get_bit, set_bit
-from .frames import charge_clock, migrate_lowest
+from .bits import get_bit
+from .frames import charge_clock, hide_page, migrate_lowest, show_page
 from .layout import EXTERNAL, LOW32, MADVISE, MIGRATE, NO_SCORE, STAT, UNSUPPORTED
-from .pages import handle_pages, migrate_list, node_of_frame, page_passes, passing_frames
-from .sampling import frame_of_page, ranges_of
+from .pages import count_on, handle_pages, migrate_list, node_of_frame, page_passes, passing_frames
+from .sampling import frame_of_page, place_of_page, ranges_of
 from .scoring import count_resident, fetch
 from .visit import (
     FETCH,
@@ -93,9 +93,7 @@ def migrate_virtual(cur, s, dests, memory, frames, deals, n, shift, tally):
     if s.dest_first == s.dest_last:
         if s.target >= 0:
             moved = migrate_list(memory, frames, n, s.target)
-            there = np.int64(0)
-            for k in range(n):
-                there += np.int64(node_of_frame(memory, frames[k]) == s.target)
+            there = count_on(memory, frames, n, s.target)
             tally.sz_there += np.uint64(there) << shift
             tally.sz_no_frame += np.uint64(n - there - moved) << shift
         return moved
@@ -149,15 +147,6 @@ def apply_vaddr(cur, s, filters, dests, space, memory, access, tick, tally, reje
 
 
 @inlined
-def frame_at_page(space, page):
-    """Frame of a physical page number, -1 where there is no memory."""
-    for k in range(space.first.size):
-        if space.first[k] <= page < space.last[k]:
-            return space.base[k] + page - space.first[k]
-    return np.int64(-1)
-
-
-@inlined
 def walk_end(cur, s, space, memory, skipped):
     """One past the last page that the walk over the current region meets.
 
@@ -171,7 +160,7 @@ def walk_end(cur, s, space, memory, skipped):
         return last
     address = start
     while address < end:
-        frame = frame_at_page(space, np.int64(address >> space.shift))
+        frame = place_of_page(space, 0, space.first.size, np.int64(address >> space.shift))
         if frame >= 0 and get_bit(memory.lru_bits, frame) and np.uint64(frame + 1) != skipped:
             if s.whole_steps == _U0:
                 return last
@@ -208,7 +197,7 @@ def apply_paddr(cur, s, filters, space, memory, access, tick, tally, rejected):
     note_last(s, space, memory, from_page, to_page)
     hidden = skipped != _U0 and get_bit(memory.lru_bits, np.int64(skipped) - 1)
     if hidden:
-        hide_page(memory, np.int64(skipped) - 1, True)
+        hide_page(memory, np.int64(skipped) - 1)
     for j in range(-1, space.first.size):
         k = ahead if j < 0 else j
         if k < 0 or j == ahead:
@@ -242,7 +231,7 @@ def apply_paddr(cur, s, filters, space, memory, access, tick, tally, rejected):
         if s.action == MIGRATE and ahead >= 0 and memory.node[ahead].anywhere:
             passed, done = migrate_anywhere(cur, s, filters, space, memory, access, from_page, to_page, tick, tally, rejected)
     if hidden:
-        hide_page(memory, np.int64(skipped) - 1, False)
+        show_page(memory, np.int64(skipped) - 1)
     cur.passed = (np.uint64(passed) << space.shift) // space.unit
     cur.applied = (np.uint64(done) << space.shift) // space.unit
     if s.action == MIGRATE:
@@ -252,22 +241,9 @@ def apply_paddr(cur, s, filters, space, memory, access, tick, tally, rejected):
 @inlined
 def note_last(s, space, memory, from_page, to_page):
     """Remember the folio on the last frame of the walk, if there is one (``last_applied``)."""
-    frame = frame_at_page(space, to_page - 1)
+    frame = place_of_page(space, 0, space.first.size, to_page - 1)
     if s.meets_again == _U0 and to_page > from_page and frame >= 0 and get_bit(memory.lru_bits, frame):
         s.last_applied = np.uint64(frame + 1)
-
-
-@inlined
-def hide_page(memory, frame, hidden):
-    """Take the page on a frame out of sight of a walk, or put it back."""
-    if hidden:
-        clear_bit(memory.lru_bits, frame)
-        memory.lru_512[frame >> 9] -= np.uint16(1)
-        memory.lru_256k[frame >> 18] -= 1
-    else:
-        set_bit(memory.lru_bits, frame)
-        memory.lru_512[frame >> 9] += np.uint16(1)
-        memory.lru_256k[frame >> 18] += 1
 
 
 @inlined
@@ -283,9 +259,7 @@ def migrate_anywhere(cur, s, filters, space, memory, access, from_page, to_page,
             looked += here
             if here > 0:
                 n += passing_frames(s, filters, space, memory, access, a, b, tick, allowed, tally, rejected, chosen[n:])
-    there = np.int64(0)
-    for k in range(n):
-        there += np.int64(node_of_frame(memory, chosen[k]) == s.target)
+    there = count_on(memory, chosen, n, s.target)
     moved = migrate_list(memory, chosen, n, s.target)
     tally.sz_resident += np.uint64(looked) << space.shift
     tally.sz_there += np.uint64(there) << space.shift

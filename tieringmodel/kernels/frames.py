@@ -139,14 +139,28 @@ def note_frame(memory, record, frame):
 
 
 @inlined
+def show_page(memory, frame):
+    """Let walks over LRU pages see the page on a frame."""
+    set_bit(memory.lru_bits, frame)
+    memory.lru_512[frame // BLOCK] += np.uint16(1)
+    memory.lru_256k[frame // SUPER] += 1
+
+
+@inlined
+def hide_page(memory, frame):
+    """Take the page on a frame out of sight of walks over LRU pages."""
+    clear_bit(memory.lru_bits, frame)
+    memory.lru_512[frame // BLOCK] -= np.uint16(1)
+    memory.lru_256k[frame // SUPER] -= 1
+
+
+@inlined
 def put_page(memory, i, frame, record):
     """Store a page on a frame that was taken, and count it."""
     memory.rec[frame] = record
     if memory.frame_of.size:
         note_frame(memory, record, frame)
-    set_bit(memory.lru_bits, frame)
-    memory.lru_512[frame // BLOCK] += np.uint16(1)
-    memory.lru_256k[frame // SUPER] += 1
+    show_page(memory, frame)
     memory.node[i].lru += 1
     memory.node[i].active += np.int64((record >> ACTIVE_SHIFT) & _U1)
     memory.by_class[i, np.int64((record >> SHIFT32) & CLASS_MASK)] += 1
@@ -155,9 +169,7 @@ def put_page(memory, i, frame, record):
 @inlined
 def drop_page(memory, i, frame):
     """Remove the page from its frame and free the frame."""
-    clear_bit(memory.lru_bits, frame)
-    memory.lru_512[frame // BLOCK] -= np.uint16(1)
-    memory.lru_256k[frame // SUPER] -= 1
+    hide_page(memory, frame)
     memory.node[i].lru -= 1
     record = memory.rec[frame]
     memory.node[i].active -= np.int64((record >> ACTIVE_SHIFT) & _U1)

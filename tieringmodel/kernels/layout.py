@@ -115,6 +115,8 @@ class Memory(Bundle):
 LOWEST, FIFO, LIFO, RANDOM = 0, 1, 2, 3
 PART_SHIFT = 12
 NOW, COST, JIFFY, DRAWS, LOG_LENGTH, MOVES = 0, 1, 2, 3, 4, 5
+BOOT_JIFFIES = 1000
+"""The machine's clock in jiffies when a run begins, so that 0 never is a time."""
 AT_FRONT, AT_BACK, LOOKED, STALLED, RECLAIMED, FAULTED = 0, 1, 2, 3, 4, 5
 NO_FRAME = 2**32 - 1
 """In `frame_of`: the page is out."""

@@ -44,16 +44,24 @@ def migrate_list(memory, chosen, n, target):
         while last < n and node_of_frame(memory, chosen[last]) == source:
             last += 1
         if source != target:
-            for k in range(last - 1, first - 1, -1):
-                if memory.rec[chosen[k]] & LOW32 == _U0:
-                    continue
-                if move_page(memory, source, chosen[k], target):
-                    moved += 1
-                    continue
-                memory.node[target].alloc_failed += 1
-                if not memory.node[target].try_all:
-                    break
+            moved += move_run(memory, source, chosen, first, last, target)
         first = last
+    return moved
+
+
+@inlined
+def move_run(memory, source, chosen, first, last, target):
+    """Migrate the pages on the chosen frames [first, last), all of node `source`, from the last down; return how many moved."""
+    moved = np.int64(0)
+    for k in range(last - 1, first - 1, -1):
+        if memory.rec[chosen[k]] & LOW32 == _U0:
+            continue
+        if move_page(memory, source, chosen[k], target):
+            moved += 1
+            continue
+        memory.node[target].alloc_failed += 1
+        if not memory.node[target].try_all:
+            break
     return moved
 
 
@@ -64,6 +72,15 @@ def node_of_frame(memory, frame):
     while frame < memory.base[k]:
         k -= 1
     return k
+
+
+@inlined
+def count_on(memory, frames, n, node):
+    """How many of n frames are on a node."""
+    count = np.int64(0)
+    for k in range(n):
+        count += np.int64(node_of_frame(memory, frames[k]) == node)
+    return count
 
 
 @inlined
@@ -159,17 +176,7 @@ def act_on_pages(s, memory, access, source, chosen, n):
             reclaim_page(memory, access, source, chosen[k])
         return np.int64(n)
     if s.action == MIGRATE:
-        moved = np.int64(0)
-        if source == s.target:
-            return moved
-        for k in range(n - 1, -1, -1):
-            if move_page(memory, source, chosen[k], s.target):
-                moved += 1
-                continue
-            memory.node[s.target].alloc_failed += 1
-            if not memory.node[s.target].try_all:
-                return moved
-        return moved
+        return np.int64(0) if source == s.target else move_run(memory, source, chosen, 0, n, s.target)
     if s.action == LRU_PRIO or s.action == LRU_DEPRIO:
         flag = _U1 if s.action == LRU_PRIO else _U0
         for k in range(n):

@@ -32,6 +32,12 @@ def place_at(space, target, address):
         return np.int64(-1)
     page = np.int64(byte >> space.shift)
     first, last = ranges_of(space, target)
+    return place_of_page(space, first, last, page)
+
+
+@inlined
+def place_of_page(space, first, last, page):
+    """Frame or logical page of a page number in the ranges [first, last), -1 where there is none."""
     for k in range(first, last):
         if space.first[k] <= page < space.last[k]:
             return space.base[k] + page - space.first[k]

@@ -12,7 +12,7 @@ from . import apply
 from ._bundle import at_address
 from ._jit import inlined, kernel
 from .integer import mult_frac
-from .layout import NO_SCORE, NOW, Control, Draws, Loop, Regions, Scratch, Space
+from .layout import BOOT_JIFFIES, JIFFY, NO_SCORE, NOW, Control, Draws, Loop, Regions, Scratch, Space
 from .regions import copy_region, merge_regions, split_regions, stored_bp
 from .sampling import sample_plain, sample_rules
 from .scoring import score_histogram
@@ -264,7 +264,7 @@ def body(parts, c, memory, access, rules):
                 turn.scheme += 1
                 continue
             turn.at = SCORE
-            if np.uint64(1000 + memory.clock[NOW] // memory.clock[2]) >= s.next_reset:
+            if np.uint64(BOOT_JIFFIES + memory.clock[NOW] // memory.clock[JIFFY]) >= s.next_reset:
                 return ADJUST
         if turn.at == SCORE:
             s = schemes[turn.scheme]
