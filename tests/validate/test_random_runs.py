@@ -40,6 +40,12 @@ def test_a_random_run_is_what_the_reference_makes_of_it(kernel: str, seed: int) 
     assert differences(random_run(seed, kernel)) == []
 
 
+@pytest.mark.parametrize(("kernel", "seed"), [("7.3.4", 452353), ("7.2.12", 7304), ("6.18", 321)])
+def test_pages_come_back_after_commits_and_to_nobody_asleep(kernel: str, seed: int) -> None:
+    """A commit between aggregations moves when a scheme is due, and thereby whether pages that are out come back."""
+    assert differences(random_run(seed, kernel)) == []
+
+
 def test_a_difference_is_seen() -> None:
     """A rule that only one of them follows: else the test above would hold nothing."""
     run = next(r for r in map(random_run, range(200)) if r["commits"] and not r["clocked"])

@@ -265,6 +265,8 @@ class RegionSet(Stored):
 
     def apply_min_nr_regions(self, min_nr_regions: int, min_region_sz: int) -> int:
         """Cut regions so that the minimum count is kept; return the size limit (``damon_apply_min_nr_regions``)."""
+        if min_region_sz < 1:
+            raise ValueError("min_region_sz is 0")
         limit = np.uint64(turn.cut_limit(self.now, min(min_nr_regions, 2**62), np.uint64(min_region_sz)))
         n = int(turn.pieces(self.now, limit))
         if n > self.n:

@@ -63,7 +63,7 @@ def samples_of(turn):
 
 @kernel
 def left_window_bp(passed, next_aggregation, sample_us, aggr_us):
-    """Return the share of the last aggregation still inside the sliding window, in bp (section b.5)."""
+    """Return the share of the last aggregation still inside the sliding window, in bp (docs/theory/damon.md, section b.5)."""
     left = np.uint64(max(next_aggregation - passed, np.int64(0)))
     return mult_frac(left, _BP, np.uint64(max(aggr_us, 1) // max(sample_us, 1)))
 

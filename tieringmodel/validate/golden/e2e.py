@@ -20,6 +20,7 @@ from ...datasets.read import BROKEN_ARCHIVE
 from ...errors import InputError, quoted
 from ...given_files import inside
 from ...interop.recording.tables import MOST_BYTES
+from ...kernels import turn
 from ...scenario import Scenario
 from ...simulation.engine import Engine
 from ...units import LONGEST_US, PAGE_SZ
@@ -93,7 +94,9 @@ def scenario_of(run: Mapping[str, Any]) -> Scenario:
 
 
 class Trace:
-    """An observer that writes down what a golden run's arrays hold."""
+    """An observer that writes down what a golden run's arrays hold, and brings pages back when such a run does."""
+
+    wants = turn.EVERYTHING | turn.LOOK_DUE
 
     def __init__(self) -> None:
         self.tick = 0
@@ -123,6 +126,7 @@ class Trace:
     def aggregated(self, kdamond: Kdamond) -> None:
         """Record the regions after merging."""
         self.regions("regA", kdamond)
+        fault_in(kdamond)
 
     def applied(self, kdamond: Kdamond, events: npt.NDArray[Any]) -> None:
         """Record the regions handed to actions."""
@@ -184,6 +188,7 @@ class Trace:
 
     def due(self, k: Kdamond) -> None:
         """Keep what the run hands to the core as ``node_sys_bp``: measured when a scheme is due, before any quota is set."""
+        fault_in(k)
         for i, scheme in enumerate(k.context.schemes):
             for j, goal in enumerate(scheme.quota.goals):
                 if goal.metric.startswith("node_sys_bp"):
@@ -226,6 +231,12 @@ class Trace:
         return np.concatenate([np.atleast_1d(np.asarray(r[column])).astype(np.uint64) for r in rows])
 
 
+def fault_in(k: Kdamond) -> None:
+    """Bring touched pages back, as recorded runs do: where an aggregation or, with commits taken over, a scheme is due."""
+    if k.memory.reclaims:
+        k.memory.fault_in(k.access.arrays, k.tick)
+
+
 class _TickEngine(Engine):
     """The engine with `Trace` told of ticks and draws, and user input read by tick number."""
 
@@ -240,6 +251,9 @@ class _TickEngine(Engine):
     def _prepare(self, k: Kdamond) -> None:
         super()._prepare(k)
         self.trace.drawn(k, SAMPLING, self.trace.tick)
+
+    def _fault_in(self, k: Kdamond | None, tick: int) -> None:
+        """Leave it to the trace: a sleeping context brings nothing back here, and commits come first."""
 
     def _check(self, k: Kdamond, tick: int) -> None:
         super()._check(k, tick)
