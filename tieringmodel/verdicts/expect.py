@@ -8,8 +8,6 @@ import re
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-import numpy as np
-
 from ..errors import InputError
 from ..fields import suggest
 from ..units import MIB, PAGE_SZ
@@ -141,10 +139,8 @@ def _abs_error_bp(ds: xr.Dataset, found: Verdict) -> float:
     late = run.time >= float(found.numbers["tail_s"])
     errors = [abs(off[0]) for s in run.schemes if s.acts and s.scheme.dests and (off := weights_error_bp(run, s))]
     for goal in courses(run):
-        y = goal.values[late & goal.evaluated]
-        if goal.of.acts and goal.is_share and y.size:
-            low, high = goal.interval
-            errors.append(float(np.maximum(np.maximum(low - y, y - high), 0.0).mean()))
+        if goal.of.acts and goal.is_share and (distance := goal.distance(late)) is not None:
+            errors.append(distance)
     return max(errors, default=math.nan)
 
 

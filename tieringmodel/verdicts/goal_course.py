@@ -157,6 +157,12 @@ class GoalCourse:
         # What was beyond from the start, and was not moved there, is fine.
         return target, max(target + band, target if math.isnan(self.start) else self.start)
 
+    def distance(self, late: npt.NDArray[np.bool_]) -> float | None:
+        """Mean distance of its value from where it should be, over some records; None if it was evaluated at none of them."""
+        y = self.values[late & self.evaluated]
+        low, high = self.interval
+        return float(np.maximum(np.maximum(low - y, y - high), 0.0).mean()) if y.size else None
+
     @cached_property
     def inside(self) -> npt.NDArray[np.bool_]:
         """Whether it is where it should be, at each record."""
