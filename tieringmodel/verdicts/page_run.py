@@ -12,7 +12,7 @@ import numpy.typing as npt
 from ..scenario import Context, Goal, Scenario, Scheme
 from ..scenario.metrics import metric_of
 from ..scenario.numbering import START, numbered
-from ..units import MIB
+from ..units import FOREVER, MIB
 from .run_view import moved_pages
 from .thresholds import RunThresholds
 
@@ -24,7 +24,6 @@ ONGOING = 1.5
 """A workload goes on changing if it last did so at most that many of its usual gaps before the end."""
 SERIES = 5
 """So many events that take memory are a leak, fewer are events."""
-NEVER_TICK = 2**62
 ONE_WAY = 0.5
 """Moves of which that part is a net shift go one way."""
 STANDINGS = frozenset({"esz_bytes", "esz_bp", "score", "charged_bytes", "min_score", "top_rate", "top_age", "quota_bound"})
@@ -229,7 +228,7 @@ class PageRun:
         """Whether the workload's groups begin or end at the run's end or after it."""
         ticks = [t for group in self.scenario.workload.groups for t in (group.start_tick, group.end_tick)]
         tick_s = self.scenario.tick_us * 1e-6
-        return any(self.end_s <= (t + 1) * tick_s for t in ticks if t < NEVER_TICK)
+        return any(self.end_s <= (t + 1) * tick_s for t in ticks if t < FOREVER)
 
     @cached_property
     def leaks_on(self) -> bool:
