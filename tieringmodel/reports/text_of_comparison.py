@@ -13,6 +13,7 @@ import numpy as np
 from ..datasets.kernel import kernel_of
 from ..plot.reading import COMPARISON, names, need, plain, settled
 from ..scenario import Scenario
+from ..units import significant
 from ..verdicts.record import FOR_EVER
 from ..verdicts.row import NOT_IN_KERNEL
 from .plain_text import MAIL_WIDTH, NARROWEST, ascii_of, joined, need_width, paragraph, to_repeat
@@ -48,13 +49,6 @@ class Column(NamedTuple):
     unit: str
     variable: str
     write: Callable[[float], str]
-
-
-def significant(value: float) -> str:
-    """Return a value with three significant digits, without exponent down to 0.001."""
-    if value and abs(value) < 0.001:
-        return f"{value:.0e}"
-    return f"{value:.0f}" if abs(value) >= 100 else f"{value:.3g}"
 
 
 def ratio(value: float) -> str:

@@ -10,9 +10,9 @@ from typing import Any
 from ..differences.answer import percent
 from ..differences.difference import LEAST_SHARE, Difference, Effect, Row, Together
 from ..errors import printable, short
-from ..units import format_bytes
+from ..units import format_bytes, significant
 from .plain_text import MAIL_WIDTH, columns, joined, need_width, paragraph
-from .text_of_comparison import significant, written
+from .text_of_comparison import written
 
 MOST_FIELDS = 20
 MOST_MEASURES = 5
