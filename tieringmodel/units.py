@@ -195,6 +195,13 @@ def parse_duration_us(value: object, where: str = "duration") -> int:
     return us
 
 
+def significant(value: float) -> str:
+    """Return a value with three significant digits, without exponent down to 0.001."""
+    if value and abs(value) < 0.001:
+        return f"{value:.0e}"
+    return f"{value:.0f}" if abs(value) >= 100 else f"{value:.3g}"
+
+
 def format_bytes(n: float) -> str:
     """Return a size in words, binary units, at most one decimal."""
     value = float(n)

@@ -7,7 +7,8 @@ import pytest
 import xarray as xr
 
 from tieringmodel.errors import InputError
-from tieringmodel.reports.text_of_comparison import ratio, rows, signed, significant, table, written
+from tieringmodel.reports.text_of_comparison import ratio, rows, signed, table, written
+from tieringmodel.units import significant
 
 
 def test_small_table_exactly(comparison: xr.Dataset) -> None:

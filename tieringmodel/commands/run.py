@@ -79,7 +79,7 @@ def run(arguments: argparse.Namespace) -> int:
     if not arguments.no_fix and found.kind != "converged":
         tried = search(ds, found=found, budget_s=arguments.fix_budget or budget_for(cpu_s))
         found = replace(found, fix=tried.fix)
-    clauses = expect(ds, arguments.expect) if arguments.expect else []
+    clauses = expect(ds, arguments.expect, found=found) if arguments.expect else []
     if arguments.json:
         say(strict_json(_summary(ds, found, path, tried) | {"expect": [clause._asdict() for clause in clauses]}))
     else:

@@ -5,22 +5,16 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from ..units import format_bytes
+from ..units import format_bytes, significant
 from .difference import MOST, Effect, Row, Side, Together
 from .measured import KIND, stem_of
-
-
-def significant(value: float) -> str:
-    """Return a value with three significant digits, without exponent down to 0.001; what is none in a word."""
-    if not math.isfinite(value):
-        return "never" if value > 0 else "none"
-    return f"{value:.0e}" if value and abs(value) < 0.001 else f"{value:.0f}" if abs(value) >= 100 else f"{value:.3g}"
 
 
 def _phrase(row: Row, value: float) -> str:
     """Return a value of a measure in words."""
     stem = stem_of(row.name)
-    number, text = row.name[len(stem) :], significant(value)
+    number = row.name[len(stem) :]
+    text = significant(value) if math.isfinite(value) else "never" if value > 0 else "none"
     if stem == "hot90_s_node":
         return f"90 % of accesses on node {number} {f'after {text} s' if math.isfinite(value) else 'never'}"
     if stem == "hot_share_node":

@@ -14,7 +14,7 @@ from ..fields import Checked, suggest
 from ..scenario import Kernel, Scenario
 from ..scenario.paths import different_fields
 from ..scenario.rules import RECORDS, SWITCHES
-from ..simulation.simulate import MAX_DURATION_US
+from ..simulation.simulate import check_length
 from ..units import parse_duration_us
 from .answer import answer_of
 from .difference import Difference, Row, Side, beyond
@@ -164,8 +164,7 @@ def _duration_us(duration: str | float | None) -> int:
     if duration is None:
         raise InputError("duration", "is missing", "write e.g. '60 s'")
     found = parse_duration_us(duration)
-    if found > MAX_DURATION_US:
-        raise InputError("duration", f"{duration!r} is over a hundred years", "shorten it")
+    check_length(found, duration)
     return found
 
 

@@ -84,7 +84,7 @@ def measured(ds: xr.Dataset) -> dict[str, Any]:
     known = set(OF_A_RUN)
     out |= {name: value for name, value in values_of(ds, found=found).items() if stem_of(name) in known - {"overshoot_bp"}}
     try:
-        of_share = summary_measures(ds, scenario)
+        of_share = summary_measures(ds, scenario, found=found)
         out |= {name: of_share[name] for name in ("share_mean_bp", "share_error_bp", "share_sd_bp", "overshoot_bp")}
     except InputError:  # no share is controlled
         pass

@@ -82,13 +82,18 @@ def context(ds: xr.Dataset, index: int) -> dict[str, Any]:
     return contexts[index] if index < len(contexts) else {}
 
 
+def _parsed(ds: xr.Dataset) -> Scenario | None:
+    """Return the scenario of a run; None if it is unknown."""
+    try:
+        return Scenario.from_json(str(ds.attrs.get("scenario", "")), stored=True)
+    except InputError:
+        return None
+
+
 def stages(ds: xr.Dataset) -> list[tuple[float, Scenario]]:
     """Return (seconds, scenario from then on) for the start and all that changes in a run; nothing if it is unknown."""
-    try:
-        given = Scenario.from_json(str(ds.attrs.get("scenario", "")), stored=True)
-    except InputError:
-        return []
-    return [(0.0, given), *((at_us * 1e-6, now) for at_us, now in given.stages())]
+    given = _parsed(ds)
+    return [] if given is None else [(0.0, given), *((at_us * 1e-6, now) for at_us, now in given.stages())]
 
 
 def schemes(ds: xr.Dataset) -> list[str]:
@@ -104,10 +109,10 @@ def schemes(ds: xr.Dataset) -> list[str]:
 
 def _places(ds: xr.Dataset) -> dict[int, str]:
     """Return in words the nodes that each scheme moves pages to, and when it comes and goes, by number."""
-    known = stages(ds)
-    if not known:
+    given = _parsed(ds)
+    if given is None:
         return {}
-    numbers, end_s = numbered(known[0][1]), float(ds["time"].values[-1])
+    numbers, end_s = numbered(given), float(ds["time"].values[-1])
     out = {}
     for k in range(len(numbers.schemes)):
         since_s, until_s = numbers.span_s(k)

@@ -167,14 +167,14 @@ def covered_bytes(start: Floats, end: Floats, low: float = -np.inf, high: float 
     return float(np.maximum(last - np.maximum(first, before), 0).sum())
 
 
-def _message(ds: xr.Dataset, parts: dict[int, Ragged]) -> str:
+def _message(ds: xr.Dataset, parts: dict[int, Ragged], most: dict[int, float]) -> str:
     """Return how much is hot in the first and in the last snapshot, and on which nodes, over all contexts."""
     said = []
     for last in (False, True):
         nodes: dict[int, tuple[int, int]] = {}
         ranges: dict[bool, list[Floats]] = {True: [], False: []}
         for context, regions in parts.items():
-            hot = regions.value >= most_accesses(ds, regions, context) / 2
+            hot = regions.value >= most[context] / 2
             hot &= regions.snapshot == (regions.time.size - 1 if last else 0)
             nodes |= {nid: (low, high) for nid, low, high in node_ranges(ds, context)}
             ranges[physical(ds, context)].append(np.stack([regions.start[hot], regions.end[hot]]))
@@ -222,22 +222,23 @@ def heatmap(ds: xr.Dataset, *, context: int | None = None, rows: int = 400, ax: 
         raise InputError("rows", f"{rows} is not positive", "write e.g. 400")
     shown = contexts_of(ds) if context is None else [context]
     parts = {one: regions_of(ds, one) for one in shown}
+    most = {one: most_accesses(ds, regions, one) for one, regions in parts.items()}
     axes = heatmap_sheet(ds, context=context).axes(ax)
     for panel, (one, regions) in zip(axes, parts.items(), strict=False):
-        _panel(panel, ds, one, regions, rows)
+        _panel(panel, ds, one, regions, most[one], rows)
         if len(shown) > 1:
             ops = reading.context(ds, one).get("ops", "paddr")
             panel.set_title(f"Context {one} ({ops})", loc="left", fontsize=LABEL_PT)
     if len(shown) == 1:
-        headline(axes[0], _message(ds, parts))
+        headline(axes[0], _message(ds, parts, most))
         return axes[0]
-    headline_all(axes, _message(ds, parts))
+    headline_all(axes, _message(ds, parts, most))
     return axes[: len(shown)]
 
 
-def _panel(target: Axes, ds: xr.Dataset, context: int, regions: Ragged, rows: int) -> None:
-    """Draw one context."""
-    nodes, most = node_ranges(ds, context), most_accesses(ds, regions, context)
+def _panel(target: Axes, ds: xr.Dataset, context: int, regions: Ragged, most: float, rows: int) -> None:
+    """Draw one context; `most` accesses a region can have."""
+    nodes = node_ranges(ds, context)
     low, high = float(regions.start.min()), float(regions.end.max())
     zero, label = 0.0, "Physical address"
     if not physical(ds, context):

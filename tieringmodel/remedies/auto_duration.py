@@ -11,6 +11,7 @@ from ..progress import Progress
 from ..scenario import Scenario, need_scenario
 from ..simulation.running import Running
 from ..simulation.simulate import simulate, window_s
+from ..units import FOREVER
 from ..verdicts.judge import verdict
 from ..verdicts.record import Verdict
 from .lumped import expected_settling_s
@@ -23,8 +24,6 @@ LEAST_S = 30.0
 SETTLINGS = 3
 """So many times what is expected to settle, a run lasts at first."""
 DOUBLINGS = 12
-NEVER = 2**62
-"""A group's end that is none, in ticks."""
 
 
 @dataclass(frozen=True)
@@ -56,7 +55,7 @@ def known_length_s(scenario: Scenario) -> float | None:
     """
     recorded = [c.aggr_times_us[-1] * 1e-6 for c in scenario.contexts if c.aggr_times_us]
     ends = [g.end_tick for g in scenario.workload.groups]
-    if not recorded and ends and max(ends) < NEVER:
+    if not recorded and ends and max(ends) < FOREVER:
         recorded = [max(ends) * scenario.tick_us * 1e-6]
     return max(recorded, default=None)
 
@@ -77,7 +76,7 @@ def first_length(scenario: Scenario) -> tuple[float, str]:
     str
         Which of these it is.
     """
-    ticks = {t for g in scenario.workload.groups for t in (g.start_tick, g.end_tick) if 0 < t < NEVER}
+    ticks = {t for g in scenario.workload.groups for t in (g.start_tick, g.end_tick) if 0 < t < FOREVER}
     times_us = {
         what: max((c.at_us for c in of), default=0) for what, of in (("event", scenario.events), ("commit", scenario.commits))
     }

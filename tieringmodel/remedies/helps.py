@@ -69,10 +69,9 @@ def standing(ds: xr.Dataset, found: Verdict) -> Standing:
     for g in courses(run):
         if not g.of.acts:
             continue
-        y = g.values[late & g.evaluated]
-        low, high = g.interval
         scale = 1.0 if g.is_share else 1e4 / max(g.target, 1.0)
-        distance += scale * float(np.maximum(np.maximum(low - y, y - high), 0.0).mean()) if y.size else 1e4
+        off_by = g.distance(late)
+        distance += 1e4 if off_by is None else scale * off_by
     for one in acting:
         if one.scheme.dests:
             off = weights_error_bp(run, one)

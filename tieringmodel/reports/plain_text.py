@@ -5,7 +5,9 @@ from __future__ import annotations
 import shlex
 import textwrap
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+
+from ..errors import InputError
 
 NARROWEST = 60
 MAIL_WIDTH = 72
@@ -18,10 +20,22 @@ _IN_ASCII = str.maketrans(
 )  # fmt: skip
 
 
+def need_width(width: int) -> None:
+    """Refuse lines too short for what is said of a result."""
+    if width < NARROWEST:
+        raise InputError("width", f"{width} columns are too narrow", f"give {NARROWEST} or more")
+
+
 def ascii_of(text: str) -> str:
     """Return text without any byte above 127: signs in words, letters without their marks, else a question mark."""
     plain = unicodedata.normalize("NFKD", text.translate(_IN_ASCII))
     return "".join(c for c in plain if not unicodedata.combining(c)).encode("ascii", "replace").decode()
+
+
+def joined(parts: Iterable[Sequence[str]], *, ascii_only: bool = False) -> str:
+    """Return parts, each in lines, as one text with an empty line between them; parts without lines are left out."""
+    text = "\n\n".join("\n".join(lines) for lines in parts if lines)
+    return ascii_of(text) if ascii_only else text
 
 
 def paragraph(text: str, width: int, first: str = "", later: str | None = None) -> list[str]:
@@ -74,3 +88,8 @@ def command_lines(command: str, width: int, indent: str) -> list[str]:
         else:
             lines.append(f"{indent}  {part}" if lines else indent + part)
     return [line + " \\" for line in lines[:-1]] + lines[-1:]
+
+
+def to_repeat(command: str, width: int) -> list[str]:
+    """Return how a result is made again, as lines; none where that is not known."""
+    return ["To repeat it", *command_lines(command, width, "  ")] if command else []

@@ -10,13 +10,14 @@ import numpy as np
 from ..datasets.kernel import kernel_of
 from ..plot.files import has_regions, varies
 from ..scenario import Scenario
+from ..units import significant
 from ..verdicts.expect import values_of
 from ..verdicts.funnel import describe
 from ..verdicts.judge import Verdict, judged
 from ..verdicts.run_view import moved_pages, series
 from ..verdicts.target import goal_node
 from .drawing import svg
-from .text_of_comparison import MISSING, significant, written
+from .text_of_comparison import MISSING, written
 
 if TYPE_CHECKING:
     import xarray as xr

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from .text_of_comparison import significant
+from ..units import significant
 
 Floats = npt.NDArray[np.float64]
 ROWS, RATE_ROWS = 9, 3

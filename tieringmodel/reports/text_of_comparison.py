@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from ..datasets.kernel import kernel_of
-from ..errors import InputError
 from ..plot.reading import COMPARISON, names, need, plain, settled
 from ..scenario import Scenario
+from ..units import significant
 from ..verdicts.record import FOR_EVER
 from ..verdicts.row import NOT_IN_KERNEL
-from .plain_text import MAIL_WIDTH, NARROWEST, ascii_of, command_lines, paragraph
+from .plain_text import MAIL_WIDTH, NARROWEST, ascii_of, joined, need_width, paragraph, to_repeat
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -49,13 +49,6 @@ class Column(NamedTuple):
     unit: str
     variable: str
     write: Callable[[float], str]
-
-
-def significant(value: float) -> str:
-    """Return a value with three significant digits, without exponent down to 0.001."""
-    if value and abs(value) < 0.001:
-        return f"{value:.0e}"
-    return f"{value:.0f}" if abs(value) >= 100 else f"{value:.3g}"
 
 
 def ratio(value: float) -> str:
@@ -161,10 +154,8 @@ def text_of_comparison(cmp: xr.Dataset, *, width: int = MAIL_WIDTH, ascii_only: 
     scenario = str(cmp.attrs.get("scenario", ""))
     findings = lint(Scenario.from_json(scenario, stored=True)) if scenario and cmp.attrs.get("lint") else []
     parts.append(foretold(findings, str(cmp["kind"].values[0]) if cmp["kind"].size else "", width))
-    command = plain(cmp.attrs.get("command", ""))
-    parts += [["To repeat it", *command_lines(command, width, "  ")]] if command else []
-    text = "\n\n".join("\n".join(lines) for lines in parts if lines)
-    return ascii_of(text) if ascii_only else text
+    parts.append(to_repeat(plain(cmp.attrs.get("command", "")), width))
+    return joined(parts, ascii_only=ascii_only)
 
 
 def foretold(findings: Iterable[Finding], kind: str, width: int) -> list[str]:
@@ -211,9 +202,8 @@ def table(cmp: xr.Dataset, width: int | None = None, *, ascii_only: bool = False
     InputError
         If the width is below 60 or the dataset lacks a variable.
     """
-    if width is not None and width < NARROWEST:
-        raise InputError("width", f"{width} columns are too narrow", f"give {NARROWEST} or more")
     width = max(NARROWEST, shutil.get_terminal_size().columns) if width is None else width
+    need_width(width)
     found = [in_ascii(row) if ascii_only else row for row in rows(cmp)]
     headings = [("settled?",), *(c.heading for c in NUMBERS)]
     for kind in (True, False):

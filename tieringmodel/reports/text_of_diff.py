@@ -9,10 +9,10 @@ from typing import Any
 
 from ..differences.answer import percent
 from ..differences.difference import LEAST_SHARE, Difference, Effect, Row, Together
-from ..errors import InputError, printable, short
-from ..units import format_bytes
-from .plain_text import MAIL_WIDTH, NARROWEST, ascii_of, columns, paragraph
-from .text_of_comparison import significant, written
+from ..errors import printable, short
+from ..units import format_bytes, significant
+from .plain_text import MAIL_WIDTH, columns, joined, need_width, paragraph
+from .text_of_comparison import written
 
 MOST_FIELDS = 20
 MOST_MEASURES = 5
@@ -44,8 +44,7 @@ def text_of_diff(found: Difference, *, width: int = MAIL_WIDTH, ascii_only: bool
     InputError
         If the width is too small.
     """
-    if width < NARROWEST:
-        raise InputError("width", f"{width} columns are too narrow", f"give {NARROWEST} or more")
+    need_width(width)
     parts = [
         paragraph(printable(found.answer), width),
         [*paragraph(printable(found.title), width), *_measures(found, width)],
@@ -53,8 +52,7 @@ def text_of_diff(found: Difference, *, width: int = MAIL_WIDTH, ascii_only: bool
         _fields(found.fields, width),
         [line for note in found.notes for line in paragraph(f"Note: {printable(note)}.", width)],
     ]
-    text = "\n\n".join("\n".join(lines) for lines in parts if lines)
-    return ascii_of(text) if ascii_only else text
+    return joined(parts, ascii_only=ascii_only)
 
 
 def _measures(found: Difference, width: int) -> list[str]:

@@ -10,7 +10,6 @@ import numpy as np
 
 from ..datasets.kernel import kernel_of
 from ..datasets.schema import VARIABLES
-from ..errors import InputError
 from ..linting import Finding, lint
 from ..plot.reading import RUN, need, plain
 from ..units import MIB, format_bytes
@@ -22,7 +21,7 @@ from ..verdicts.record import plain as tidy
 from ..verdicts.sentence import SAID_CAUSES
 from ..verdicts.thresholds import RunThresholds
 from . import text_chart
-from .plain_text import MAIL_WIDTH, NARROWEST, ascii_of, columns, command_lines, paragraph
+from .plain_text import MAIL_WIDTH, columns, joined, need_width, paragraph, to_repeat
 from .text_of_comparison import foretold
 
 if TYPE_CHECKING:
@@ -99,11 +98,11 @@ def text_of_run(
     InputError
         If the width is too small, or the dataset is no run.
     """
-    if width < NARROWEST:
-        raise InputError("width", f"{width} columns are too narrow", f"give {NARROWEST} or more")
+    need_width(width)
     need(ds, "ds", ("access_share_bp", "class_pages", "class_rate_hz", "migrated_pages", "esz_bytes", "resets"), RUN)
     run = PageRun(ds, RunThresholds(**{k: v for k, v in found.thresholds.items() if k in RunThresholds._fields}))
     goals, length = courses(run), ds.attrs.get("length", "")
+    command = plain(ds.attrs.get("command", "")) or (f"tieringmodel run {place}" if place else "")
     parts = [
         paragraph(_title(ds), width)
         + paragraph(kernel_of(ds), width)
@@ -116,10 +115,9 @@ def text_of_run(
         _chart(run, goals, found.causes, width, text_chart.strokes(ascii_only)),
         _funnels(run, found, width, full=funnel),
         _foretold(run, found, width),
-        _repeat(ds, place, width),
+        to_repeat(command, width),
     ]
-    text = "\n\n".join("\n".join(lines) for lines in parts if lines)
-    return ascii_of(text) if ascii_only else text
+    return joined(parts, ascii_only=ascii_only)
 
 
 def _title(ds: xr.Dataset) -> str:
@@ -316,11 +314,6 @@ def _foretold(run: PageRun, found: Verdict, width: int) -> list[str]:
         return False
 
     return foretold((f for f in lint(run.final) if f.level != "info" and comes_true(f)), found.kind, width)
-
-
-def _repeat(ds: xr.Dataset, place: str, width: int) -> list[str]:
-    command = plain(ds.attrs.get("command", "")) or (f"tieringmodel run {place}" if place else "")
-    return ["To repeat it", *command_lines(command, width, "  ")] if command else []
 
 
 def stored_seeds(ds: xr.Dataset) -> dict[int, str]:

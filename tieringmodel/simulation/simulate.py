@@ -25,8 +25,13 @@ if TYPE_CHECKING:
     import xarray as xr
 
 LOG_MOVES = 1 << 21
-MAX_DURATION_US = LONGEST_US
 PIECES = 100
+
+
+def check_length(duration_us: int, duration: str | float) -> None:
+    """Refuse a run that is longer than a clock in ns counts; the message quotes `duration`, as it was given."""
+    if duration_us > LONGEST_US:
+        raise InputError("duration", f"{duration!r} is over a hundred years", "shorten it")
 
 
 def scheme_actions(engine: Engine, context: int) -> dict[int, Action]:
@@ -103,8 +108,7 @@ def simulate(
     """
     need_scenario(scenario)
     duration_us = parse_duration_us(duration)
-    if duration_us > MAX_DURATION_US:
-        raise InputError("duration", f"{duration!r} is over a hundred years", "shorten it")
+    check_length(duration_us, duration)
     seed, snapshots = whole("seed", seed, exact=True), whole("snapshots", snapshots, 0, 2**31, exact=True)
     check_goal_nodes(scenario)
     if oracle:

@@ -22,6 +22,8 @@ from ..workload.truth import touched_pages
 if TYPE_CHECKING:
     import xarray as xr
 
+    from ..verdicts.record import Verdict
+
 Measure = Callable[["xr.Dataset"], Mapping[str, Any]]
 
 MEASURES: dict[str, tuple[str, str]] = {
@@ -119,7 +121,9 @@ def run_point(job: Job, changes: Mapping[str, Any], seed: int) -> Outcome:
         return Outcome(error=f"{type(error).__name__}: {error}", trace=traceback.format_exc())
 
 
-def summary_measures(ds: xr.Dataset, scenario: Scenario, what: Controlled | None = None) -> dict[str, Any]:
+def summary_measures(
+    ds: xr.Dataset, scenario: Scenario, what: Controlled | None = None, *, found: Verdict | None = None
+) -> dict[str, Any]:
     """Return `MEASURES` of a run.
 
     Parameters
@@ -131,6 +135,8 @@ def summary_measures(ds: xr.Dataset, scenario: Scenario, what: Controlled | None
     what : Controlled, optional
         The share to judge by; by default what the scenario's goals control at the end. Where they leave a gap, errors are
         those from the point of it next to the run's end.
+    found : Verdict, optional
+        The verdict on the run, if it is known.
 
     Raises
     ------
@@ -146,7 +152,7 @@ def summary_measures(ds: xr.Dataset, scenario: Scenario, what: Controlled | None
     n_pages = touched_pages(scenario.workload) if what.kind == "access" else scenario.workload.n_pages
     y, time, moved = share_bp(ds, what), ds["time"].values, ds["migrated_pages"].values
     reference = what.reference_bp(y[-1])
-    found = verdict(ds)
+    found = verdict(ds) if found is None else found
     row = row_of(ds, y, n_pages, reference, found)
     late = y[time >= found.numbers["tail_s"] - 1e-9]
     known = late[~np.isnan(late)]

@@ -22,7 +22,7 @@ from ..progress import Progress
 from ..scenario import Scenario, need_scenario
 from ..scenario.controlled import Controlled, controlled
 from ..scenario.paths import SEED, seed_of, with_paths
-from ..simulation.simulate import MAX_DURATION_US, attributes
+from ..simulation.simulate import attributes, check_length
 from ..units import parse_duration_us
 from .design import Design
 from .executors import run_all
@@ -172,8 +172,7 @@ def _job(
     snapshots: int,
 ) -> Job:
     duration_us, every_us = parse_duration_us(duration), parse_duration_us(every, "every")
-    if duration_us > MAX_DURATION_US:
-        raise InputError("duration", f"{duration!r} is over a hundred years", "shorten it")
+    check_length(duration_us, duration)
     if measure is not None and not callable(measure):
         raise InputError("measure", f"{measure!r} cannot be called", "give a function of a dataset")
     if isinstance(series, str) or not all(isinstance(s, str) for s in series):

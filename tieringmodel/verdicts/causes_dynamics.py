@@ -245,7 +245,7 @@ def _opposing(state: State) -> Iterator[Cause]:
         return
     a, b = moving
     since_s = max(a.since_s, b.since_s)
-    late = run.time > since_s if since_s else slice(None)
+    late = run.after(since_s)
     undone = float(run.ds["returns"].values[late].sum() if since_s else run.ds["undone_pages"].values.sum())
     moved = float(run.moved[late].sum())
     if frozenset((a.number, b.number)) in opposed or a.scheme.target_nid == b.scheme.target_nid or undone < 0.1 * moved:

@@ -8,8 +8,6 @@ import re
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-import numpy as np
-
 from ..errors import InputError
 from ..fields import suggest
 from ..units import MIB, PAGE_SZ
@@ -141,14 +139,14 @@ def _abs_error_bp(ds: xr.Dataset, found: Verdict) -> float:
     late = run.time >= float(found.numbers["tail_s"])
     errors = [abs(off[0]) for s in run.schemes if s.acts and s.scheme.dests and (off := weights_error_bp(run, s))]
     for goal in courses(run):
-        y = goal.values[late & goal.evaluated]
-        if goal.of.acts and goal.is_share and y.size:
-            low, high = goal.interval
-            errors.append(float(np.maximum(np.maximum(low - y, y - high), 0.0).mean()))
+        if goal.of.acts and goal.is_share and (distance := goal.distance(late)) is not None:
+            errors.append(distance)
     return max(errors, default=math.nan)
 
 
-def expect(ds: xr.Dataset, text: str, *, target_bp: float | None = None, node: int | None = None) -> list[Clause]:
+def expect(
+    ds: xr.Dataset, text: str, *, target_bp: float | None = None, node: int | None = None, found: Verdict | None = None
+) -> list[Clause]:
     """Return whether a run meets each expectation of a line of text, and what it says instead.
 
     Parameters
@@ -159,6 +157,8 @@ def expect(ds: xr.Dataset, text: str, *, target_bp: float | None = None, node: i
         See `parse`. A measure that is undefined (nan) meets no expectation.
     target_bp, node : float, int, optional
         See `measures`.
+    found : Verdict, optional
+        The verdict on the run by that target and node, if it is known.
 
     Returns
     -------
@@ -178,10 +178,11 @@ def expect(ds: xr.Dataset, text: str, *, target_bp: float | None = None, node: i
     [(True, 'overshoot_bp < 100: overshoot_bp is 96')]
     """
     wanted = parse(text)
-    judged = verdict(ds, target_bp=target_bp, node=node, check_fix=False) if _judged(ds, target_bp, wanted) else None
-    values: dict[str, Any] = {} if judged is None else {"kind": judged.kind, "cause": judged.code}
+    if found is None and _judged(ds, target_bp, wanted):
+        found = verdict(ds, target_bp=target_bp, node=node, check_fix=False)
+    values: dict[str, Any] = {} if found is None else {"kind": found.kind, "cause": found.code}
     if any(name not in _WORDS for _, name, _, _ in wanted):
-        values |= values_of(ds, target_bp=target_bp, node=node, found=judged)
+        values |= values_of(ds, target_bp=target_bp, node=node, found=found)
     out = []
     for clause, name, comparison, value in wanted:
         if name not in values:

@@ -101,7 +101,7 @@ def funnel_of(run: PageRun, one: SchemeRun) -> Funnel:
 
 def _returned(run: PageRun, one: SchemeRun) -> int:
     """Bytes that did not stay: of the moves to its node undone, the scheme's share of all schemes' that move there."""
-    late = run.time > one.since_s if one.since_s else slice(None)
+    late = run.after(one.since_s)
     if one.reclaims:
         return int(run.ds["faulted_pages"].values[late].sum()) * run.page_bytes if run.has("faulted_pages") else 0
     if "undone_pages" not in run.ds or not one.scheme.action.startswith("migrate"):

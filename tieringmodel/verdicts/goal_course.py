@@ -52,7 +52,7 @@ class GoalCourse:
         resets = self.run.column("resets", self.of.number)
         if resets is None:
             return ~np.isnan(self._true_share())
-        return resets > (resets[max(int(np.searchsorted(self.run.time, self.since_s - 1e-9)) - 1, 0)] if self.since_s else 0)
+        return resets > (resets[self.run.before(self.since_s)] if self.since_s else 0)
 
     @cached_property
     def since(self) -> npt.NDArray[np.bool_]:
@@ -157,6 +157,12 @@ class GoalCourse:
         # What was beyond from the start, and was not moved there, is fine.
         return target, max(target + band, target if math.isnan(self.start) else self.start)
 
+    def distance(self, late: npt.NDArray[np.bool_]) -> float | None:
+        """Mean distance of its value from where it should be, over some records; None if it was evaluated at none of them."""
+        y = self.values[late & self.evaluated]
+        low, high = self.interval
+        return float(np.maximum(np.maximum(low - y, y - high), 0.0).mean()) if y.size else None
+
     @cached_property
     def inside(self) -> npt.NDArray[np.bool_]:
         """Whether it is where it should be, at each record."""
@@ -208,8 +214,9 @@ def share_key(goal: Goal) -> tuple[str, int, int, bool] | None:
 
 def courses(run: PageRun) -> list[GoalCourse]:
     """Return every goal of every scheme that is switched on and acts, or counts, with its opposites."""
+    end = len(run.stages) - 1
     out = [
-        GoalCourse(run, number, one, goal, _since_s(run, number))
+        GoalCourse(run, number, one, goal, run.unchanged_since_s(run.numbering.goal_over_time(number), ABOUT, end))
         for one in run.schemes
         for number, goal in zip(one.goal_numbers, one.scheme.quota.goals, strict=True)
     ]
@@ -224,16 +231,6 @@ def courses(run: PageRun) -> list[GoalCourse]:
             ):
                 course.opposite.append(other)
     return out
-
-
-def _since_s(run: PageRun, number: int) -> float:
-    """Return from when a goal is about what it is about at the end."""
-    since_s, before = 0.0, tuple[object, ...]()
-    for stage, goal in run.numbering.goal_over_time(number):
-        about = tuple(getattr(goal, name) for name in ABOUT)
-        if stage < len(run.stages) and about != before:
-            since_s, before = run.numbering.since_s(stage), about
-    return since_s
 
 
 def opposed(run: PageRun, mine: tuple[str, int, int, bool], other: tuple[str, int, int, bool] | None) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -12,7 +13,7 @@ import numpy.typing as npt
 from ..scenario import Context, Goal, Scenario, Scheme
 from ..scenario.metrics import metric_of
 from ..scenario.numbering import START, numbered
-from ..units import MIB
+from ..units import FOREVER, MIB
 from .run_view import moved_pages
 from .thresholds import RunThresholds
 
@@ -24,7 +25,6 @@ ONGOING = 1.5
 """A workload goes on changing if it last did so at most that many of its usual gaps before the end."""
 SERIES = 5
 """So many events that take memory are a leak, fewer are events."""
-NEVER_TICK = 2**62
 ONE_WAY = 0.5
 """Moves of which that part is a net shift go one way."""
 STANDINGS = frozenset({"esz_bytes", "esz_bp", "score", "charged_bytes", "min_score", "top_rate", "top_age", "quota_bound"})
@@ -125,7 +125,9 @@ class PageRun:
             context = self.numbering.scenarios[stage + 1].contexts[i]
             goals = self.numbering.goals_of(i, stage)
             for j, (n, scheme) in enumerate(zip(self.numbering.schemes_of(i, stage), context.schemes, strict=True)):
-                self.schemes.append(SchemeRun(n, i, j, scheme, context, goals[j], *self._times_of(n, stage)))
+                since_s = self.unchanged_since_s(self.numbering.scheme_over_time(n), DOES, stage)
+                came_s, _ = self.numbering.span_s(n)
+                self.schemes.append(SchemeRun(n, i, j, scheme, context, goals[j], came_s, since_s))
 
     def _stage_of(self, context: int) -> int:
         """Return the stage that a context had come to at the end; it may not have heard of the last step yet."""
@@ -141,14 +143,14 @@ class PageRun:
                 return stage
         return last
 
-    def _times_of(self, number: int, stage: int) -> tuple[float, float]:
-        """Return from when a scheme is there, and from when it does what it does, seconds."""
+    def unchanged_since_s(self, course: Iterable[tuple[int, object]], fields: Sequence[str], stage: int) -> float:
+        """Return from when fields of a scheme or goal, known from stage to stage, are what they are at a stage, seconds."""
         since_s, before = 0.0, tuple[object, ...]()
-        for when, scheme in self.numbering.scheme_over_time(number):
-            does = tuple(getattr(scheme, name) for name in DOES)
-            if when <= stage and does != before:
-                since_s, before = self.numbering.since_s(when), does
-        return self.numbering.span_s(number)[0], since_s
+        for when, one in course:
+            now = tuple(getattr(one, name) for name in fields)
+            if when <= stage and now != before:
+                since_s, before = self.numbering.since_s(when), now
+        return since_s
 
     # ---- counters -------------------------------------------------------------------------------------------------
 
@@ -164,16 +166,16 @@ class PageRun:
         """Return a counter of a scheme at the end: what it counted since the scheme does what it does."""
         if name not in self.ds:
             return default
-        values, first = self.ds[name].values[:, scheme], self._before.get(scheme)
+        values, first = self.ds[name].values[:, scheme], self._base.get(scheme)
         if first is None or name in STANDINGS:
             return float(values[-1])
         return float(values[-1]) - float(values[first])
 
     @cached_property
-    def _before(self) -> dict[int, int]:
-        """The last record before a scheme does what it does, of those that did not do so from the start."""
+    def _base(self) -> dict[int, int]:
+        """The last record before a scheme does what it does, by its number; not for those that did so from the start."""
         late = (s for s in self.schemes if s.since_s)
-        return {s.number: max(int(np.searchsorted(self.time, s.since_s - 1e-9)) - 1, 0) for s in late}
+        return {s.number: self.before(s.since_s) for s in late}
 
     def lived_s(self, one: SchemeRun) -> float:
         """Return for how long a scheme has done what it does."""
@@ -189,18 +191,26 @@ class PageRun:
         if name not in self.ds:
             return 0.0
         values = self.ds[name].values[:, scheme]
-        return float(values[-1]) - float(values[max(self.at(start_s), self._before.get(scheme, 0))])
+        return float(values[-1]) - float(values[max(self.at(start_s), self._base.get(scheme, 0))])
 
     def at(self, when_s: float) -> int:
         """Return the last record at or before a time."""
         return max(int(np.searchsorted(self.time, when_s + 1e-9, side="right")) - 1, 0)
+
+    def before(self, when_s: float) -> int:
+        """Return the last record before a time."""
+        return max(int(np.searchsorted(self.time, when_s - 1e-9)) - 1, 0)
+
+    def after(self, since_s: float) -> npt.NDArray[np.bool_] | slice:
+        """Return which records tell of the time since something is as it is: those after it; all, if it was so at the start."""
+        return self.time > since_s if since_s else slice(None)
 
     def asleep_s(self, one: SchemeRun) -> float:
         """Return how long a scheme was inactive since it does what it does."""
         slept = 0.0
         if "asleep_us" in self.ds:
             asleep_us = self.ds["asleep_us"].values[:, one.context_number]
-            first = self._before.get(one.number)
+            first = self._base.get(one.number)
             slept = (float(asleep_us[-1]) - (0.0 if first is None else float(asleep_us[first]))) * 1e-6
         due, idle = self.last("nr_due", one.number), self.last("nr_inactive", one.number)
         return slept + max(self.lived_s(one) - slept, 0.0) * idle / max(due + idle, 1.0)
@@ -229,7 +239,7 @@ class PageRun:
         """Whether the workload's groups begin or end at the run's end or after it."""
         ticks = [t for group in self.scenario.workload.groups for t in (group.start_tick, group.end_tick)]
         tick_s = self.scenario.tick_us * 1e-6
-        return any(self.end_s <= (t + 1) * tick_s for t in ticks if t < NEVER_TICK)
+        return any(self.end_s <= (t + 1) * tick_s for t in ticks if t < FOREVER)
 
     @cached_property
     def leaks_on(self) -> bool:
