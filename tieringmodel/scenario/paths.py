@@ -144,8 +144,3 @@ def in_force(scenario: Scenario, path: str, at_us: int | None = None) -> str | N
         if not is_commit:
             return None if rest else f"events.{i}.value"
     return path
-
-
-def bracketed(path: str) -> str:
-    """Return a dotted path as messages write it: ``contexts.0.ops`` is ``contexts[0].ops``."""
-    return re.sub(r"\.(\d+)(?=\.|$)", r"[\1]", path)
