@@ -10,19 +10,17 @@ from typing import Any
 from ...damon.table import quota_is_given
 from ...scenario import Scenario, Scheme
 from ...scenario.metrics import ELIGIBLE
-from ...scenario.rules import RULES
+from ...scenario.rules import BY_SWITCH
 from ...units import PAGE_SZ, format_bytes
 from ..finding import Finding, fix, rule
 from ..first_move import caps_bytes, most_matching_bytes, unlimited_at_first
 from ..scheme_facts import SchemeFacts, facts_of
 from ..wording import duration, size
 
-_RULES = {one.switch: one for one in RULES}
-
 
 def _with(switch: str, instead: str = "") -> tuple[str, tuple[dict[str, Any], ...]]:
     """Return the remedy of a rule that the kernel lacks: in words, and as the switch that shows what it changes."""
-    one = _RULES[switch]
+    one = BY_SWITCH[switch]
     backports = f" (also {one.backports})" if one.backports else ""
     remedy = f"take Linux {one.since} or later{backports}" + (f", or {instead}" if instead else "")
     return f"{remedy}; kernel.{switch} = true shows what that changes", fix({f"kernel.{switch}": True})
