@@ -54,16 +54,16 @@ def quota_full(scenario: Scenario) -> Iterator[Finding]:
         quota, step = facts.scheme.quota, facts.context.min_region_sz
         consist = quota.goals and quota.goal_tuner == "consist"
         odd = quota.sz_bytes % step if quota.sz_bytes > step else 0
-        if not (consist or quota.ms or odd):
-            continue
-        below = " below its size quota" if quota.sz_bytes else ""
-        seldom = f"what CONSIST grants{below}" if consist else "what a time quota comes to"
-        what = f"{seldom} is seldom a multiple of that"
-        if odd and not (consist or quota.ms):
+        if consist or quota.ms:
+            below = " below its size quota" if quota.sz_bytes else ""
+            seldom = f"what CONSIST grants{below}" if consist else "what a time quota comes to"
+            what = f"{seldom} is seldom a multiple of that"
+            remedy, change = _with("quota_full_min_region")
+        elif odd:
             what = f"{quota.sz_bytes} bytes are no multiple of that"
-        remedy, change = _with("quota_full_min_region")
-        if odd and not (consist or quota.ms):
             remedy, change = "", fix({f"{facts.path}.quota.sz_bytes": quota.sz_bytes - odd})
+        else:
+            continue
         yield Finding(
             "quota-never-full",
             "warning" if most_matching_bytes(facts) > caps_bytes(facts) or consist else "info",
