@@ -96,7 +96,6 @@ class Trace:
     """An observer that writes down what a golden run's arrays hold."""
 
     def __init__(self) -> None:
-        self.tick = 0
         self.handed: dict[tuple[int, int, int], tuple[int, int]] = {}
         self.rows: dict[str, list[dict[str, npt.NDArray[Any] | int]]] = {
             k: [] for k in ("regA", "regB", "scheme", "goal", "node", "events", "runs")
@@ -227,7 +226,7 @@ class Trace:
 
 
 class _TickEngine(Engine):
-    """The engine with `Trace` told of ticks and draws, and user input read by tick number."""
+    """The engine with `Trace` told of draws, and user input read by tick number."""
 
     trace: Trace
     monitors_nothing = True
@@ -239,7 +238,7 @@ class _TickEngine(Engine):
 
     def _prepare(self, k: Kdamond) -> None:
         super()._prepare(k)
-        self.trace.drawn(k, SAMPLING, self.trace.tick)
+        self.trace.drawn(k, SAMPLING, k.tick)
 
     def _check(self, k: Kdamond, tick: int) -> None:
         super()._check(k, tick)
@@ -259,11 +258,7 @@ class _TickEngine(Engine):
             self.run_to(run["duration_us"] * 1000)
             return
 
-        def begin(tick: int) -> None:
-            trace.tick = tick
-            self._fire(tick * 1000)  # the times of what changes are ticks
-
-        self.run_lockstep(run["ticks"], begin)
+        self.run_lockstep(run["ticks"], lambda tick: self._fire(tick * 1000))  # the times of what changes are ticks
 
 
 def replay(run: Mapping[str, Any], rngs: list[Rng] | None = None) -> tuple[_TickEngine, Trace]:
