@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
+from kernel_cases import to_node_0
 from small import HOT, MIB, pull, push, scenario
 
 import tieringmodel as tm
@@ -77,7 +78,7 @@ def swapping(every: int, seconds: int) -> tuple[tm.Group, ...]:
     )
 
 
-plain = tm.Scheme("migrate_hot", access_pattern=HOT, target_nid=0, quota=tm.Quota(sz_bytes=MIB, reset_interval_ms=100))
+PLAIN = to_node_0()
 
 
 def faults() -> dict[str, Fault]:
@@ -118,8 +119,8 @@ def faults() -> dict[str, Fault]:
             ("unfinished",),
         ),
         "destination-full": Fault(
-            scenario(plain, machine=full),
-            scenario(plain),
+            scenario(PLAIN, machine=full),
+            scenario(PLAIN),
             8,
             ("saturated",),
         ),
@@ -151,8 +152,8 @@ def faults() -> dict[str, Fault]:
         ),
         "no-gap": Fault(scenario(pull(6000), push(4000)), scenario(pull(5500), push(3000)), 12, ("limit-cycle", "ripple")),
         "opposing-schemes": Fault(
-            scenario(plain, plain.replace(target_nid=1)),
-            scenario(plain),
+            scenario(PLAIN, PLAIN.replace(target_nid=1)),
+            scenario(PLAIN),
             10,
             ("steady-flow",),
         ),

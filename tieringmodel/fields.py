@@ -58,7 +58,7 @@ def _convert(value: Any, hint: Any, name: str, where: str) -> Any:
         if isinstance(value, hint):  # type: ignore[arg-type]
             return value
         if isinstance(value, str) and hasattr(hint, "from_text"):
-            return _inside_of(where, hint.from_text, value)
+            return hint.from_text(value, where)
         if isinstance(value, Mapping):
             return hint.from_dict(value, where)  # type: ignore[union-attr]
         what, remedy = "is not a table", f"write a table of {hint.__name__} fields"  # type: ignore[union-attr]
@@ -77,13 +77,6 @@ def _convert(value: Any, hint: Any, name: str, where: str) -> Any:
     if hint is str and not isinstance(value, str):
         raise InputError(where, f"{quoted(value)} is not text", "write text in quotes")
     return value
-
-
-def _inside_of(where: str, make: Callable[[str], Any], text: str) -> Any:
-    try:
-        return make(text)
-    except InputError as error:
-        raise InputError(where, error.what, error.remedy) from None
 
 
 class Checked:

@@ -27,12 +27,17 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
+@pytest.fixture(scope="module")
+def found() -> Difference:
+    """What the command of `KERNELS` is to tell."""
+    return tm.diff(full_target(), kernels=["7.2", "7.3.4"], duration="6 s", seed=1)
+
+
 @pytest.mark.usefixtures("folder")
-def test_the_answer_comes_first_then_measures_then_rules(capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_answer_comes_first_then_measures_then_rules(found: Difference, capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(KERNELS) == 0
     text = capsys.readouterr().out
     paragraphs = [" ".join(part.split()) for part in text.split("\n\n")]
-    found = tm.diff(full_target(), kernels=["7.2", "7.3.4"], duration="6 s", seed=1)
     assert paragraphs[0] == str(found)
     assert paragraphs[0].endswith("Because of thisnode (100 % of the difference).")
     assert paragraphs[1].startswith("full target: 6 s simulated, seed 1 7.2.12 7.3.4 change kind steady-flow saturated")
@@ -47,13 +52,12 @@ def test_the_answer_comes_first_then_measures_then_rules(capsys: pytest.CaptureF
 
 
 @pytest.mark.usefixtures("folder")
-def test_json_and_a_file(capsys: pytest.CaptureFixture[str]) -> None:
+def test_json_and_a_file(found: Difference, capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main([*KERNELS, "--json", "-o", "d.json"]) == 0
     out = capsys.readouterr().out
     assert out.count("\n") == 1
     assert Path("d.json").read_text(encoding="utf-8") == out
     told = json.loads(out, parse_constant=pytest.fail)
-    found = tm.diff(full_target(), kernels=["7.2", "7.3.4"], duration="6 s", seed=1)
     assert told == json.loads(strict_json(found.to_dict()))
     assert {row["name"]: row["values"] for row in told["measures"]}["migrated_pages"][1] == FREE_PAGES
 

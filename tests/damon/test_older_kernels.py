@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -664,6 +665,12 @@ def test_whose_rows_they_are(tmp_path):
     (tmp_path / "e2e_one.json").write_text('{"kernel": "7.2.12"}')
     assert VectorFile(path).kernel == tm.Kernel("7.2.12")
     assert VectorFile(path).case(unit_rows.replay).ok
-    (tmp_path / "e2e_one.json").write_text('{"format": 2}')
-    with pytest.raises(InputError, match="does not say which kernel it is of"):
-        VectorFile(path).case(unit_rows.replay)
+    for text, why in (
+        ('{"format": 2}', "'kernel'"),
+        ('{"kernel": 7.2}', "7.2 is not text"),
+        ('{"kernel": null}', "None is not text"),
+        ('{"kernel": ["7.2.12"]}', "['7.2.12'] is not text"),
+    ):
+        (tmp_path / "e2e_one.json").write_text(text)
+        with pytest.raises(InputError, match=re.escape(f"e2e_one.json: does not say which kernel it is of: {why}")):
+            VectorFile(path).case(unit_rows.replay)

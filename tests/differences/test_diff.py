@@ -22,7 +22,7 @@ from tieringmodel.differences.rules import Search, differing_rules, value_of
 from tieringmodel.differences.running import Wanted, side_of
 from tieringmodel.scenario.linux import rules_of_release
 from tieringmodel.scenario.paths import different_fields, read_path
-from tieringmodel.scenario.rules import RULES
+from tieringmodel.scenario.rules import BY_SWITCH, RULES
 from tieringmodel.sweeps.point import Job, Outcome, run_point
 
 FULL = full_target()
@@ -291,8 +291,8 @@ def test_rules_that_cannot_be_left_out_alone_have_a_reason() -> None:
 
 
 def test_what_a_rule_does_is_told_where_it_is_known(monkeypatch: pytest.MonkeyPatch) -> None:
-    told = tuple(r._replace(before="any node", after="the target") if r.switch == "thisnode" else r for r in RULES)
-    monkeypatch.setattr("tieringmodel.differences.rules.RULES", told)
+    told = BY_SWITCH["thisnode"]._replace(before="any node", after="the target")
+    monkeypatch.setitem(BY_SWITCH, "thisnode", told)
     found = tm.diff(FULL, kernels=["7.2", "7.3.4"], duration="2 s", rules=["thisnode"])
     assert found.matter[0].about == "7.2.12: any node. 7.3.4: the target."
     back = tm.diff(FULL, kernels=["7.3.4", "7.2"], duration="2 s", rules=["thisnode"])

@@ -179,7 +179,7 @@ def test_what_7_2_took_from_7_3_changes_neither_the_pair_nor_v7() -> None:
     taken = [rule.switch for rule in RULES if rule.since == "7.3" and rule.records[RECORDS.index("7.2.12")]]
     assert "skip_only_charged" in taken
     bare = ", ".join(["7.2", *(f"{switch} off" for switch in taken)])
-    for ours, plain in zip(hardware_loops.pair_run(kernel=bare), hardware_loops.pair_run(kernel="7.2"), strict=True):
+    for ours, plain in zip(hardware_loops.pair_run(DEFAULT, bare), hardware_loops.pair_run(DEFAULT, "7.2"), strict=True):
         np.testing.assert_array_equal(ours, plain)
     runs = [tm.simulate(hardware_loops.v7_scenario(95, 4285, k), duration=150, seed=1, progress=False) for k in (bare, "7.2")]
     for name in ("esz_bytes", "nr_applied"):

@@ -19,7 +19,7 @@ RUNS = int(os.environ.get("TIERINGMODEL_RANDOM_RUNS", "12"))
 """How many for each kernel; `.ci/full random` asks for more."""
 RESULTS = {
     "aggregations": 0, "rng_count": 0, "rng_crc32": 0, "owner_initial_crc32": 0, "owner_final_crc32": 0, "values": 0,
-    "rng_initial_state": [], "rng_raw_complete": False, "mem": {}, "reserve": [],
+    "rng_initial_state": [], "rng_raw_complete": False,
 }  # fmt: skip
 """Keys of a recorded run that say what came out."""
 

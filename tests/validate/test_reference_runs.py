@@ -48,13 +48,8 @@ SHIPPED = {
 }  # fmt: skip
 
 
-def shipped(kernel: str, name: str) -> Path:
-    """A shipped file; without the whole folder there is nothing to hold the reference to."""
-    return GOLDEN2 / kernel / name
-
-
 def recorded(kernel: str, name: str) -> tuple[dict, dict[str, np.ndarray]]:
-    path = shipped(kernel, f"e2e_{name}.json")
+    path = GOLDEN2 / kernel / f"e2e_{name}.json"
     with np.load(path.with_suffix(".npz")) as tables:
         return json.loads(path.read_text()), dict(tables)
 
@@ -87,15 +82,11 @@ def test_differences_are_seen() -> None:
 # ---- static functions of the kernels, called directly -----------------------------------------------------------------
 
 
-def regions_of(rows: list) -> list[list[ref.Region]]:
-    return ref.targets_of(rows)
-
-
 def bare_context(case: dict, kernel: str) -> Context:
     c = Context.__new__(Context)
     c.rules, c.schemes = rules_of(kernel), []
     c.passed, c.next_aggregation = case["passed_sis"], case["next_aggr_sis"]
-    c.targets = [Target(-1, regions) for regions in regions_of(case["before"])]
+    c.targets = [Target(-1, regions) for regions in ref.targets_of(case["before"])]
     c.attributes = Attributes(*case["old"], 10**6, 10, 1000, [0, 0, 0, 0])
     return c
 
@@ -117,12 +108,12 @@ class Unit:
         return (hot, 99 - hot), (case["hot"], case["cold"])
 
     def merge(self, case: dict) -> tuple:
-        targets, most = regions_of(case["before"]), case["aggr_us"] // case["sample_us"]
+        targets, most = ref.targets_of(case["before"]), case["aggr_us"] // case["sample_us"]
         ref.merge_regions(targets, case["threshold"], case["sz_limit"], most, case["max_nr_regions"], self.rules)
         return self.rows(targets), case["after"]
 
     def split(self, case: dict) -> tuple:
-        targets, draws, state, out = regions_of(case["before"]), Lfsr(case["seed"]), {"rotation": 0, "last": 0}, []
+        targets, draws, state, out = ref.targets_of(case["before"]), Lfsr(case["seed"]), {"rotation": 0, "last": 0}, []
         for _ in case["calls"]:
             before = draws.drawn
             ref.split_regions(targets, state, case["max_nr_regions"], 4096, draws, self.rules)
@@ -151,14 +142,14 @@ class Unit:
         ranges = three_ranges([Vma(0, (end - start) // 4096, start, 0, 4096) for start, end in case["vmas"]])
         if case["rc"]:
             return ranges, []
-        regions = regions_of(case["before"])[0]
+        regions = ref.targets_of(case["before"])[0]
         set_regions(regions, aligned_up(ranges), 4096)
         return (ranges, self.rows([regions])), (case["ranges"], case["after"])
 
 
 @pytest.mark.parametrize("kernel", SHIPPED)
 def test_unit_cases(kernel: str) -> None:
-    path, unit, checked = shipped(kernel, "units.jsonl.gz"), Unit(kernel), 0
+    path, unit, checked = GOLDEN2 / kernel / "units.jsonl.gz", Unit(kernel), 0
     with gzip.open(path, "rt") as file:
         for line in file:
             case = json.loads(line)

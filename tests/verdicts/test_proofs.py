@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 
-from faults import ALL, COLD, ON_0, plain, quota, swapping, used, weights
+from faults import ALL, COLD, ON_0, PLAIN, quota, swapping, used, weights
 from small import MIB, pull, push, scenario
 
 import tieringmodel as tm
@@ -29,7 +29,7 @@ RUNS: dict[str, tuple[tm.Scenario, float]] = {
         scenario(
             contexts=(
                 tm.Context(attrs=FEW, schemes=(pull(9000),), targets=(SLOW,)),
-                tm.Context(attrs=FEW, schemes=(plain.replace(target_nid=1),), targets=(FAST,)),
+                tm.Context(attrs=FEW, schemes=(PLAIN.replace(target_nid=1),), targets=(FAST,)),
             )
         ),
         8,

@@ -121,10 +121,7 @@ def parse_kernels(text: str) -> list[Kernel]:
             titles[-1] += f", {part}"
         else:
             titles.append(part)
-    try:
-        return [Kernel.from_text(one) for one in titles]
-    except InputError as error:
-        raise InputError("--kernels", error.what, error.remedy) from None
+    return [Kernel.from_text(one, "--kernels") for one in titles]
 
 
 def _under(scenario: Scenario, kernels: Sequence[Kernel]) -> list[Scenario]:

@@ -137,10 +137,7 @@ def kernels_of(scenario: Scenario, given: Sequence[str | Kernel]) -> list[Kernel
     for k, one in enumerate(given):
         if not isinstance(one, (str, Kernel)):
             raise InputError(f"kernels[{k}]", f"{one!r} is no kernel", "write e.g. '6.18', or a Kernel with switches")
-        try:
-            found.append(Kernel.from_text(one) if isinstance(one, str) else one)
-        except InputError as error:
-            raise InputError(f"kernels[{k}]", error.what, error.remedy) from None
+        found.append(Kernel.from_text(one, f"kernels[{k}]") if isinstance(one, str) else one)
     told: dict[str, Kernel] = {}
     for kernel in found:
         if kernel.title in told:

@@ -9,7 +9,7 @@ from contextlib import suppress
 from ..errors import InputError
 from ..scenario import Kernel, Scenario
 from ..scenario.linux import rules_of_release
-from ..scenario.rules import RULES, Rule
+from ..scenario.rules import BY_SWITCH, RULES, Rule
 from .difference import MOST, Effect, Row, Side, Together, apart
 from .measured import KIND, Scale, in_order
 from .running import Runs, Wanted
@@ -93,8 +93,7 @@ class Search:
         """Return what each rule does alone, what explains most first, and why some could not be run."""
         found = dict(zip(switches, self._run([[switch] for switch in switches]), strict=True))
         refused = {switch: side.error for switch, side in found.items() if side.error}
-        rules = {rule.switch: rule for rule in RULES}
-        effects = [self._effect(rules[switch], side) for switch, side in found.items() if not side.error]
+        effects = [self._effect(BY_SWITCH[switch], side) for switch, side in found.items() if not side.error]
         measures = [*self.differing, ""]
         return sorted(effects, key=lambda e: (not e.matters, -round(e.share, 2), measures.index(e.measure))), refused
 

@@ -157,10 +157,7 @@ def _kernel(given: Kernel | str | None) -> Kernel | None:
         return given
     if not isinstance(given, str):
         raise InputError("kernel", f"{type(given).__name__} is not a kernel's name", 'write e.g. "6.18"')
-    try:
-        return Kernel.from_text(given)
-    except InputError as error:
-        raise InputError("kernel", error.what, error.remedy) from None
+    return Kernel.from_text(given, "kernel")
 
 
 class _Given(NamedTuple):

@@ -162,22 +162,22 @@ class _Kernel(Checked):
         return [f"{name} {_WORD[value]}" for name, value in self.changed.items()]
 
     @classmethod
-    def from_text(cls, text: str) -> Self:
-        """Return the kernel of that name, or of a title: ``"6.18"``, ``"6.18.35, thisnode on"``."""
+    def from_text(cls, text: str, where: str = "base") -> Self:
+        """Return the kernel of that name, or of a title: ``"6.18"``, ``"6.18.35, thisnode on"``; errors name it by `where`."""
         base, *given = (part.strip() for part in text.split(","))
         switches = dict[str, bool]()
         for part in given:
             name, _, value = part.partition(" ")
             if name not in SWITCHES:
-                raise InputError("base", f"{name!r} is no switch of a kernel", suggest(name, SWITCHES))
+                raise InputError(where, f"{name!r} is no switch of a kernel", suggest(name, SWITCHES))
             if value not in _WORDS:
-                raise InputError("base", f"{name} is neither on nor off", f"write '{name} on' or '{name} off'")
+                raise InputError(where, f"{name} is neither on nor off", f"write '{name} on' or '{name} off'")
             switches[name] = _WORDS[value]
         try:
             return cls(base, **switches)
         except InputError as error:
             what = error.what if error.where == "base" else f"{error.where} {error.what}"
-            raise InputError("base", what, error.remedy) from None
+            raise InputError(where, what, error.remedy) from None
 
     def to_plain(self) -> Any:
         """Return the name alone where no switch was given, else a table."""

@@ -11,7 +11,7 @@ from typing import Any
 from ..checks import whole
 from ..errors import InputError
 from ..fields import Checked, position, suggest
-from .commits import NOT_CARRIED
+from .commits import NOT_CARRIED, Event
 from .scenario import Scenario
 
 SEED = "seed"
@@ -130,22 +130,14 @@ def in_force(scenario: Scenario, path: str, at_us: int | None = None) -> str | N
         A path in the scenario as it is given, as ``events.0.value`` or ``commits.1.to.schemes.0.quota.sz_bytes``. None if an
         event replaces more than the field.
     """
-    changes = [(e.at_us, False, i) for i, e in enumerate(scenario.events)]
-    changes += [(c.at_us, True, i) for i, c in enumerate(scenario.commits)]
-    for when_us, is_commit, i in sorted(changes, reverse=True):
-        if at_us is not None and when_us > at_us:
+    for where, change in reversed(scenario.events_and_commits()):
+        if at_us is not None and change.at_us > at_us:
             continue
-        set_by = f"contexts.{scenario.commits[i].context}" if is_commit else scenario.events[i].path
-        rest = path.removeprefix(set_by)
+        rest = path.removeprefix(change.path if isinstance(change, Event) else f"contexts.{change.context}")
         if rest == path or rest[:1] not in ("", "."):
             continue
-        if is_commit and rest[1:] not in NOT_CARRIED:
-            return f"commits.{i}.to{rest}"
-        if not is_commit:
-            return None if rest else f"events.{i}.value"
+        if isinstance(change, Event):
+            return None if rest else f"{normal(where)}.value"
+        if rest[1:] not in NOT_CARRIED:
+            return f"{normal(where)}.to{rest}"
     return path
-
-
-def bracketed(path: str) -> str:
-    """Return a dotted path as messages write it: ``contexts.0.ops`` is ``contexts[0].ops``."""
-    return re.sub(r"\.(\d+)(?=\.|$)", r"[\1]", path)

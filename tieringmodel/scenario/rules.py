@@ -280,7 +280,8 @@ RULES = (
     ),
 )
 """By row. Row 30 is the change of row 4."""
-SWITCHES = tuple(rule.switch for rule in RULES)
+BY_SWITCH = {rule.switch: rule for rule in RULES}
+SWITCHES = tuple(BY_SWITCH)
 UNDONE = {"thisnode": ("6.17", "7.3")}
 """Changes that mainline had from the start, but not in the releases from the first up to before the second."""
 ONLY_WITH = {"node_mem_extremes": "6.16", "temporal_huge_sz": "7.1", "commit_eligible_nid": "7.2"}

@@ -168,13 +168,16 @@ class Scenario(Checked):
             mapped = now.replace(workload=workload.replace(vmas=now.workload.vmas))
             yield at_us, mapped, next(contexts) if commits else None
 
+    def events_and_commits(self) -> list[tuple[str, Event | Commit]]:
+        """Return (path, event or commit) in order of time; at the same time events come before commits, each as listed."""
+        listed: list[tuple[str, Event | Commit]] = [(f"events[{i}]", change) for i, change in enumerate(self.events)]
+        listed += [(f"commits[{i}]", change) for i, change in enumerate(self.commits)]
+        return sorted(listed, key=lambda each: each[1].at_us)
+
     def changes(self) -> Iterator[tuple[str, int, Scenario]]:
         """Yield (path, microseconds, scenario from then on) for every event and commit, in order of time."""
         now = self.replace(events=(), commits=()) if self.events or self.commits else self
-        listed: list[tuple[str, Event | Commit]] = [(f"events[{i}]", change) for i, change in enumerate(self.events)]
-        listed += [(f"commits[{i}]", change) for i, change in enumerate(self.commits)]
-        listed.sort(key=lambda each: each[1].at_us)
-        for where, change in listed:
+        for where, change in self.events_and_commits():
             try:
                 before, now = now, change.applied(now)
                 need_commit(before.contexts, now.contexts)
@@ -216,12 +219,7 @@ class Scenario(Checked):
             for c, context in enumerate(self.contexts)
             for s, scheme in enumerate(context.schemes)
         ]
-        changes = [(e.at_us, e.path) for e in self.events]
-        for c in self.commits:
-            actions = ", ".join(f"{s.action} to node {s.target_nid}" if s.target_nid >= 0 else s.action for s in c.to.schemes)
-            changes.append((c.at_us, f"contexts[{c.context}] as a whole: {actions or 'no scheme'}"))
-        changes.sort(key=lambda change: change[0])
-        when = ((f"at {at_us * 1e-6:g} s", what) for at_us, what in changes)
+        when = ((f"at {change.at_us * 1e-6:g} s", _told(change)) for _, change in self.events_and_commits())
         rows = [("kernel", str(self.kernel)), *nodes, ("workload", groups), *schemes, *when]
         return titled(self.name or "Scenario", table((), rows), folded("TOML", self.to_toml()))
 
@@ -304,6 +302,14 @@ def tick_over_sample(scenario: Scenario) -> dict[int, tuple[str, int]]:
                 )
                 worst[c] = min(worst.get(c, (2.0, "", 0)), (seen / samples, text, sample_us))
     return {c: (text, sample_us) for c, (_, text, sample_us) in worst.items()}
+
+
+def _told(change: Event | Commit) -> str:
+    """Return what a change is about, in a few words."""
+    if isinstance(change, Event):
+        return change.path
+    actions = ", ".join(f"{s.action} to node {s.target_nid}" if s.target_nid >= 0 else s.action for s in change.to.schemes)
+    return f"contexts[{change.context}] as a whole: {actions or 'no scheme'}"
 
 
 def _shortest_sample_us(scenario: Scenario) -> int:

@@ -10,19 +10,17 @@ from typing import Any
 from ...damon.table import quota_is_given
 from ...scenario import Scenario, Scheme
 from ...scenario.metrics import ELIGIBLE
-from ...scenario.rules import RULES
+from ...scenario.rules import BY_SWITCH
 from ...units import PAGE_SZ, format_bytes
 from ..finding import Finding, fix, rule
 from ..first_move import caps_bytes, most_matching_bytes, unlimited_at_first
 from ..scheme_facts import SchemeFacts, facts_of
 from ..wording import duration, size
 
-_RULES = {one.switch: one for one in RULES}
-
 
 def _with(switch: str, instead: str = "") -> tuple[str, tuple[dict[str, Any], ...]]:
     """Return the remedy of a rule that the kernel lacks: in words, and as the switch that shows what it changes."""
-    one = _RULES[switch]
+    one = BY_SWITCH[switch]
     backports = f" (also {one.backports})" if one.backports else ""
     remedy = f"take Linux {one.since} or later{backports}" + (f", or {instead}" if instead else "")
     return f"{remedy}; kernel.{switch} = true shows what that changes", fix({f"kernel.{switch}": True})
@@ -56,16 +54,16 @@ def quota_full(scenario: Scenario) -> Iterator[Finding]:
         quota, step = facts.scheme.quota, facts.context.min_region_sz
         consist = quota.goals and quota.goal_tuner == "consist"
         odd = quota.sz_bytes % step if quota.sz_bytes > step else 0
-        if not (consist or quota.ms or odd):
-            continue
-        below = " below its size quota" if quota.sz_bytes else ""
-        seldom = f"what CONSIST grants{below}" if consist else "what a time quota comes to"
-        what = f"{seldom} is seldom a multiple of that"
-        if odd and not (consist or quota.ms):
+        if consist or quota.ms:
+            below = " below its size quota" if quota.sz_bytes else ""
+            seldom = f"what CONSIST grants{below}" if consist else "what a time quota comes to"
+            what = f"{seldom} is seldom a multiple of that"
+            remedy, change = _with("quota_full_min_region")
+        elif odd:
             what = f"{quota.sz_bytes} bytes are no multiple of that"
-        remedy, change = _with("quota_full_min_region")
-        if odd and not (consist or quota.ms):
             remedy, change = "", fix({f"{facts.path}.quota.sz_bytes": quota.sz_bytes - odd})
+        else:
+            continue
         yield Finding(
             "quota-never-full",
             "warning" if most_matching_bytes(facts) > caps_bytes(facts) or consist else "info",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 
-from ...damon.table import quota_is_given
+from ...damon.table import idle, quota_is_given
 from ...scenario import Scenario
 from ...scenario.metrics import metric_of
 from ...units import ULONG_MAX, format_bytes
@@ -92,9 +92,8 @@ def empty_pattern(scenario: Scenario) -> Iterator[Finding]:
 def unsupported_action(scenario: Scenario) -> Iterator[Finding]:
     """An action that the operations set does not have."""
     for facts in facts_of(scenario).schemes:
-        able: tuple[str, ...] = _PADDR if facts.context.ops == "paddr" else _VADDR
-        if able == _VADDR and not scenario.kernel.rules.va_migrate:
-            able = tuple(action for action in able if not action.startswith("migrate"))
+        known = _PADDR if facts.context.ops == "paddr" else _VADDR
+        able = [action for action in known if not idle(facts.context, action, scenario.kernel.rules)]
         if facts.scheme.action in able:
             continue
         charged = ", charged to the quota" if quota_is_given(facts.scheme.quota) else ""

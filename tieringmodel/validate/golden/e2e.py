@@ -99,7 +99,6 @@ class Trace:
     wants = turn.EVERYTHING | turn.LOOK_DUE
 
     def __init__(self) -> None:
-        self.tick = 0
         self.handed: dict[tuple[int, int, int], tuple[int, int]] = {}
         self.rows: dict[str, list[dict[str, npt.NDArray[Any] | int]]] = {
             k: [] for k in ("regA", "regB", "scheme", "goal", "node", "events", "runs")
@@ -238,7 +237,7 @@ def fault_in(k: Kdamond) -> None:
 
 
 class _TickEngine(Engine):
-    """The engine with `Trace` told of ticks and draws, and user input read by tick number."""
+    """The engine with `Trace` told of draws, and user input read by tick number."""
 
     trace: Trace
     monitors_nothing = True
@@ -250,7 +249,7 @@ class _TickEngine(Engine):
 
     def _prepare(self, k: Kdamond) -> None:
         super()._prepare(k)
-        self.trace.drawn(k, SAMPLING, self.trace.tick)
+        self.trace.drawn(k, SAMPLING, k.tick)
 
     def _fault_in(self, k: Kdamond | None, tick: int) -> None:
         """Leave it to the trace: a sleeping context brings nothing back here, and commits come first."""
@@ -273,11 +272,7 @@ class _TickEngine(Engine):
             self.run_to(run["duration_us"] * 1000)
             return
 
-        def begin(tick: int) -> None:
-            trace.tick = tick
-            self._fire(tick * 1000)  # the times of what changes are ticks
-
-        self.run_lockstep(run["ticks"], begin)
+        self.run_lockstep(run["ticks"], lambda tick: self._fire(tick * 1000))  # the times of what changes are ticks
 
 
 def replay(run: Mapping[str, Any], rngs: list[Rng] | None = None) -> tuple[_TickEngine, Trace]:

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ...errors import InputError
+from ...errors import InputError, quoted
 from ...given_files import inside
 from ...interop.recording.tables import MOST_BYTES
 from ...scenario import Kernel
@@ -72,7 +72,10 @@ class VectorFile:
         for run in sorted(folder.glob("e2e_*.json")):
             path = inside(folder, run.name, str(run), remedy="copy the file there")
             try:
-                return Kernel.from_text(json.loads(path.read_text(encoding="utf-8"))["kernel"])
+                said = json.loads(path.read_text(encoding="utf-8"))["kernel"]
+                if not isinstance(said, str):
+                    raise TypeError(f"{quoted(said)} is not text")
+                return Kernel.from_text(said)
             except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
                 raise InputError(str(run), f"does not say which kernel it is of: {error}", FORMAT) from None
         text = "does not say which kernel its units are of"

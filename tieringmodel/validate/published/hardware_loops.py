@@ -253,7 +253,7 @@ def v7(costs: Costs = DEFAULT) -> Row:
 
 def v10_scenario(
     costs: Costs = DEFAULT,
-    kernel: Kernel | str = NEWEST,
+    kernel: str = NEWEST,
     *,
     up_s: int = UP_S,
     min_age_s: float | None = None,
@@ -266,7 +266,7 @@ def v10_scenario(
     ----------
     costs : Costs
         Cost constants.
-    kernel : Kernel or str
+    kernel : str
         Which Linux.
     up_s : int
         How long the machine has been up when the scheme starts; 0: it starts at boot.
@@ -291,7 +291,7 @@ def v10_scenario(
         (Context(targets=(Target(((0, size),)),), schemes=(scheme,)),),
         name="V10",
         events=(Event(up_s * 1_000_000, "contexts.0.schemes.0.enabled", True),) if up_s else (),
-        kernel=kernel if isinstance(kernel, Kernel) else Kernel.from_text(kernel),
+        kernel=Kernel.from_text(kernel),
     )
 
 
@@ -336,7 +336,7 @@ def v10(costs: Costs = DEFAULT) -> Row:
 
     seen, free = v10_run(v10_scenario(costs, kernel))
     seen_25, free_25 = v10_run(v10_scenario(costs, kernel, min_age_s=25))
-    _, goes_on = v10_run(v10_scenario(costs, Kernel(kernel, quota_full_min_region=True)))
+    _, goes_on = v10_run(v10_scenario(costs, f"{kernel}, quota_full_min_region on"))
     at_boot, _ = v10_run(v10_scenario(costs, kernel, up_s=0), 60)
     _, by_age = v10_run(v10_scenario(costs, kernel, age_weight=100))
     _, by_age_above = v10_run(v10_scenario(costs, kernel, age_weight=100, low_free=True))
