@@ -223,8 +223,11 @@ class _Short(Compiler):  # type: ignore[misc]
     """Numba's compiler without the passes for what no kernel has: a fifth of the compile time (measured)."""
 
     left_out = frozenset(
-        """WithLifting InlineClosureLikes RewriteDynamicRaises MakeFunctionToJitFunction InlineInlinables FindLiterallyCalls
-        LiteralUnroll LiteralPropagationSubPipelinePass InlineOverloads NopythonRewrites AnnotateTypes DumpParforDiagnostics""".split()
+        (
+            "WithLifting InlineClosureLikes RewriteDynamicRaises MakeFunctionToJitFunction InlineInlinables LiteralUnroll "
+            "FindLiterallyCalls LiteralPropagationSubPipelinePass InlineOverloads NopythonRewrites AnnotateTypes "
+            "DumpParforDiagnostics"
+        ).split()
     )
 
     def define_pipelines(self) -> list[Any]:
