@@ -248,8 +248,10 @@ class Recorder:
         """Empty the log of moves: give the rows that kernels kept what is theirs; return the rest, and how many are lost."""
         assert self.engine is not None
         log, lost = self.engine.memory.take_log()
-        begin = 0
-        for end in self.records.log_at[len(self.returns.moves) :].tolist():
+        begin, ends = 0, self.records.log_at[len(self.returns.moves) :].tolist()
+        if ends and not self.engine.memory.arrays.log.size:
+            self.returns.lost, lost = self.returns.lost + lost, 0  # no log at all: it makes no difference which rows lost them
+        for end in ends:
             self.returns.add(log[begin:end], 0)
             begin = end
         return log[begin:], lost
