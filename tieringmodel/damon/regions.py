@@ -267,11 +267,12 @@ class RegionSet(Stored):
         """Cut regions so that the minimum count is kept; return the size limit (``damon_apply_min_nr_regions``)."""
         if min_region_sz < 1:
             raise ValueError("min_region_sz is 0")
-        limit = np.uint64(turn.cut_limit(self.now, min(min_nr_regions, 2**62), np.uint64(min_region_sz)))
-        n = int(turn.pieces(self.now, limit))
-        if n > self.n:
+        asked = min(min_nr_regions, 2**62), np.uint64(min_region_sz), self.rules
+        limit, n = turn.cut_to_min_nr(self.now, self.spare, *asked)
+        if n > self.spare.start.size:
             self.reserve(n)
-            turn.cut(self.now, self.spare, limit, self.rules)
+            turn.cut_to_min_nr(self.now, self.spare, *asked)
+        if n > self.n:
             self.swap()
         return int(limit)
 

@@ -97,7 +97,7 @@ def size_limit(r, min_nr_regions, min_sz):
     return max(total_size(r) // np.uint64(max(min_nr_regions, np.int64(1))), min_sz)
 
 
-@kernel
+@inlined
 def cut_limit(r, min_nr_regions, min_sz):
     """The size above which regions are cut, so that the minimum count is kept: `size_limit` in whole minimal regions."""
     return (size_limit(r, min_nr_regions, min_sz) + min_sz - _U1) // min_sz * min_sz
@@ -109,7 +109,7 @@ def pieces_of(r, i, limit):
     return np.int64((r.end[i] - r.start[i] - _U1) // limit) + 1
 
 
-@kernel
+@inlined
 def pieces(r, limit):
     """How many regions there are once none is larger than the limit."""
     n = np.int64(0)
@@ -118,7 +118,7 @@ def pieces(r, limit):
     return n
 
 
-@kernel
+@inlined
 def cut(r, out, limit, rules):
     """Write the regions, those larger than the limit cut into pieces of that size and the rest, to `out`."""
     n = np.int64(0)
@@ -132,6 +132,22 @@ def cut(r, out, limit, rules):
                     out.end[n - 1] = out.start[n]
                 n += 1
         out.ptr[t + 1] = n
+
+
+@kernel
+def cut_to_min_nr(r, out, min_nr_regions, min_sz, rules):
+    """Write the regions, cut so that the minimum count is kept, to `out`, if there are more then and room for them.
+
+    Returns
+    -------
+    limit, n : u64, i64
+        The size above which regions are cut, and how many there are then.
+    """
+    limit = cut_limit(r, min_nr_regions, min_sz)
+    n = pieces(r, limit)
+    if count_of(r) < n <= out.start.size:
+        cut(r, out, limit, rules)
+    return limit, n
 
 
 @kernel
@@ -228,13 +244,11 @@ def body(parts, c, memory, access, rules, counts):
             turn.at = CUT
         if turn.at == CUT:
             if turn.aggregation and turn.cuts:
-                limit = cut_limit(r, turn.min_nr_regions, turn.min_sz)
-                n = pieces(r, limit)
+                limit, n = cut_to_min_nr(r, out, turn.min_nr_regions, turn.min_sz, rules)
                 if n > out.start.size:
                     turn.need = n
                     return ROOM
                 if n > count_of(r):
-                    cut(r, out, limit, rules)
                     loop.side[0] = 1 - loop.side[0]
                 turn.sz_limit = limit
             turn.at = TAKE
