@@ -12,7 +12,9 @@ import tieringmodel as tm
 from tieringmodel import cli
 from tieringmodel.interop.convert import FORMS, converted
 from tieringmodel.interop.load import Loaded, open_scenario
-from tieringmodel.interop.surroundings import default_machine, default_workload
+from tieringmodel.interop.surroundings import default_machine
+from tieringmodel.interop.workloads.line import default_workload
+from tieringmodel.interop.workloads.placed import Surroundings
 
 GIB = 1 << 30
 SC = tm.load("rfc-40-60")
@@ -41,7 +43,7 @@ def test_damo_json_with_the_same_surroundings_is_the_same_scenario(folder: Path)
         got = tm.load(path, machine=SC.machine, workload="sc.toml")
     explicit = (tm.Target(((0, 2 * GIB),)),)
     assert got == SC.replace(contexts=(SC.contexts[0].replace(targets=explicit),), name="out")
-    with pytest.warns(UserWarning, match="assumed: machine node 0 1 GiB at 0 B, node 1 1 GiB at 1 GiB; workload 1 GiB"):
+    with pytest.warns(UserWarning, match="assumed: machine node0=1G,node1=1G .*; assumed: workload total=1G,"):
         assert tm.load(path).machine == SC.machine
 
 
@@ -116,7 +118,7 @@ def test_a_dump_takes_the_machine_and_addresses_must_meet_it(folder: Path) -> No
 def test_an_assumed_machine_fits_the_addresses(contexts: tuple[tm.Context, ...], nodes: list[tuple[int, int]]) -> None:
     machine = default_machine(contexts)
     assert [(n.start_bytes // GIB, n.sz_bytes // GIB) for n in machine.nodes] == nodes
-    workload = default_workload(contexts, machine)
+    workload, _ = default_workload(Surroundings(machine, contexts))
     assert workload.n_pages * 4096 * 2 == sum(n.sz_bytes for n in machine.nodes)
 
 
@@ -125,7 +127,7 @@ def test_what_cannot_be_guessed_is_asked_for() -> None:
     with pytest.raises(tm.InputError, match="--machine"):
         default_machine((three,))
     with pytest.raises(tm.InputError, match="--workload"):
-        default_workload((tm.Context("fvaddr", targets=(tm.Target(((0, 9 * GIB),)),)),), default_machine(()))
+        default_workload(Surroundings(default_machine(()), (tm.Context("fvaddr", targets=(tm.Target(((0, 9 * GIB),)),)),)))
 
 
 def test_commands_take_a_line_and_say_what_is_assumed(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
