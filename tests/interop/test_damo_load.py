@@ -205,5 +205,9 @@ def test_wrong_words_end_before_anything_is_read(words: list[str], said: str, ca
 
 def test_the_surroundings_of_a_scenario_can_be_replaced(folder: Path) -> None:
     other = tm.Machine.dram_cxl("2 GiB", "1 GiB")
-    assert tm.load("sc.toml", machine=other) == SC.replace(machine=other)
+    with pytest.warns(UserWarning, match="are those nodes of the given one"):
+        got = tm.load("sc.toml", machine=other)
+    assert got.replace(contexts=()) == SC.replace(machine=other, contexts=())
+    filters = [s.filters[0] for s in got.contexts[0].schemes]
+    assert [(f.start_bytes // GIB, f.end_bytes // GIB) for f in filters] == [(2, 3), (0, 2)]
     assert open_scenario("C3_pullpush_temporal", workload="sc.toml").scenario.workload == SC.workload

@@ -15,6 +15,7 @@ from ..errors import InputError, printable
 from ..scenario import Kernel, Machine, Scenario, Target, Workload
 from ..scenario.scenario import read_toml
 from .documents import MAX_TEXT_BYTES, decode, parse_json, parse_yaml, read_bytes
+from .machines.moved import moved
 from .machines.read import GivenMachine, read_machine
 from .recording.read import read_recording
 from .surroundings import default_machine, equal_nodes, nids_of, surround
@@ -167,14 +168,16 @@ class _Given(NamedTuple):
         """Return a scenario with what was given, and what that had to say; `about` goes to `Loaded`."""
         changes: dict[str, Any] = {} if self.kernel is None else {"kernel": self.kernel}
         notes: tuple[str, ...] = ()
+        said: tuple[str, ...] = ()
         if self.machine is not None:
             changes["machine"] = self.machine.machine
+            scenario, said = moved(scenario, self.machine.machine)
         if self.workload is not None:
             given = self.machine or GivenMachine(scenario.machine)
             memcgs = len({m.memcg_id for m in scenario.workload.memcgs})
             on = Surroundings(given.machine, scenario.contexts, given.ids, memcgs, given.placed)
             changes["workload"], notes = self.workload(on)
-        return Loaded(scenario.replace(**changes) if changes else scenario, notes, **about)
+        return Loaded(scenario.replace(**changes) if changes else scenario, (*said, *notes), **about)
 
     def on_this_kernel(self, data: Mapping[str, Any]) -> Mapping[str, Any]:
         """Return a scenario's tables with the kernel that was given: what they use may not be in their own."""

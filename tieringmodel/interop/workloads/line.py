@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from ...errors import InputError, quoted
 from ...scenario import Context, Group, Machine, Memcg, Placement, Vma, Workload
 from ...units import format_bytes, number
 from ..machines.line import entries, short, size
-from .placed import Surroundings, assumed_place, placement
+from .placed import Surroundings, assumed_place, placement, rooms
 
 EXAMPLE = "total=400G,hot=40G@200Hz,placed=node1"
 HOT_HZ, COLD_HZ = 400.0, 0.2
@@ -112,7 +112,8 @@ def _part(name: str, value: str, where: str) -> Part:
         else:
             raise InputError(where, f"{quoted(word)} is no rate, place or cgroup", f"write e.g. {name}=40G@200Hz@node1@cgroup1")
     if rate is None:
-        raise InputError(where, "has no rate", f"write how often each page is touched: {name}={sz_text}@200Hz, or @0Hz")
+        what = f"{quoted(placed)} is no rate" if placed else "has no rate"
+        raise InputError(where, what, f"write how often each page is touched: {name}={sz_text}@200Hz, or @0Hz")
     return Part(name, size(sz_text, where), rate, placed, memcg_id)
 
 
@@ -175,14 +176,23 @@ def build(line: WorkloadLine, on: Surroundings, where: str = "--workload") -> tu
             place = places.pop().replace(hi=lo + count)
         places.append(place)
         lo += count
+    notes += spilt(places, on.machine)
     vmas = mappings(n_pages, on.contexts, page)
     return Workload(n_pages, tuple(groups), tuple(places), vmas, memcgs=tuple(memcgs)), tuple(notes)
 
 
 def room_of(machine: Machine) -> int:
     """Return how many pages of a workload fit into a machine."""
-    own = (n.sz_bytes - n.unmanaged_bytes - n.kernel_bytes - n.cache_bytes for n in machine.nodes)
-    return sum(own) // machine.folio_bytes
+    return sum(rooms(machine).values())
+
+
+def spilt(places: Sequence[Placement], machine: Machine) -> Iterator[str]:
+    """Yield a sentence for each node that has no room for all pages that are to start on it."""
+    for nid, room in rooms(machine).items():
+        asked = sum(p.hi - p.lo for p in places if p.nid == nid and not p.weights and p.start_bytes is None)
+        if asked > room:
+            asked_bytes, room_bytes = (format_bytes(pages * machine.folio_bytes) for pages in (asked, room))
+            yield f"node {nid} has room for {room_bytes} of the {asked_bytes} that start there: the last ones start elsewhere"
 
 
 def default_place(n_pages: int, on: Surroundings) -> tuple[str, str]:

@@ -180,10 +180,15 @@ def _all_met(place: str, n_pages: int, on: Surroundings) -> bool:
     return bool(met) and all(met)
 
 
+def rooms(machine: Machine) -> dict[int, int]:
+    """Return how many pages of a workload each node has room for, by id."""
+    page = machine.folio_bytes
+    return {n.nid: (n.sz_bytes - n.unmanaged_bytes - n.kernel_bytes - n.cache_bytes) // page for n in machine.nodes}
+
+
 def _pages_on(place: str, n_pages: int, machine: Machine) -> dict[int, float]:
     """Return how many pages start on each node; what finds a node full goes to the others in order."""
-    page = machine.folio_bytes
-    room = {n.nid: (n.sz_bytes - n.unmanaged_bytes - n.kernel_bytes - n.cache_bytes) // page for n in machine.nodes}
+    room = rooms(machine)
     wanted = {nid: n_pages / len(room) if place == EVEN else float(n_pages * (place == f"node{nid}")) for nid in room}
     found = {nid: min(wanted[nid], room[nid]) for nid in room}
     left = n_pages - sum(found.values())

@@ -173,13 +173,17 @@ def _of_toml(path: Path, allow_files: bool) -> Workload:
     return made if isinstance(made, Workload) else Workload.from_dict(part, f"{path}: workload")
 
 
-def _times(options: Mapping[str, str]) -> int | None:
-    text = options.get("repeat")
-    return None if text is None else check.whole("--workload: repeat", text, 1, check.MAX_GROUPS)
+def _count(options: Mapping[str, str], key: str, most: int) -> int | None:
+    text = options.get(key)
+    if text is None:
+        return None
+    if not (text.isascii() and text.isdigit() and len(text) < 20 and 1 <= int(text) <= most):
+        raise InputError(f"--workload: {key}", f"{quoted(text)} is no number of 1 or more", f"write e.g. {key}=3")
+    return int(text)
 
 
 def _again(workload: Workload, ticks: int, options: Mapping[str, str], what: str, notes: list[str]) -> Workload:
-    workload, said = repeated(workload, max(ticks, 1), _times(options), what)
+    workload, said = repeated(workload, max(ticks, 1), _count(options, "repeat", check.MAX_GROUPS), what)
     notes.append(said)
     return workload
 
@@ -198,8 +202,7 @@ def _of_trace(path: Path, options: Mapping[str, str], notes: list[str]) -> Workl
     if _kind(path) == "trace":
         trace = read_trace(path)
     else:
-        period = options.get("period")
-        trace = read_perf(path, period=None if period is None else check.whole("--workload: period", period, 1, LONG_MAX))
+        trace = read_perf(path, period=_count(options, "period", LONG_MAX))
         own = trace.address < np.uint64(2**47)
         if not own.any():
             remedy = "record the program's own accesses: perf mem record -p PID"

@@ -45,17 +45,15 @@ def repeated(workload: Workload, length_ticks: int, times: int | None, what: str
                 "repeat", f"{times} times {len(workload.groups)} rates are too many", f"write at most repeat={most}"
             )
         again = _phases(workload, length_us, times)
-        return again, f"{what} of {took} is gone through {_times(times)}, then nothing is touched (repeat=N replaces it)"
+        return again, f"the {took} of {what} run {_times(times)}, then nothing is touched"
     if all(g.kind == "rate" and g.start_tick == 0 and g.end_tick >= length_ticks for g in workload.groups):
         steady = tuple(g.replace(end_tick=FOREVER) for g in workload.groups)
-        return workload.replace(groups=steady), f"assumed: {what} of {took} goes on for ever (repeat=N replaces it)"
+        return workload.replace(groups=steady), f"assumed: the accesses of {what} go on after its {took} (repeat=N replaces it)"
     n = max(1, min(math.ceil(UNTIL_S * 1e6 / length_us), MOST_GROUPS // max(len(workload.groups), 1)))
     again = _phases(workload, length_us, n)
     means = _means(workload, length_ticks, n * length_ticks)
     until = f"{n * length_us * 1e-6:g} s"
-    said = (
-        f"assumed: {what} of {took} is gone through {_times(n)}, to {until}; then its mean rates go on (repeat=N replaces it)"
-    )
+    said = f"assumed: the {took} of {what} repeat up to {until}, then go on at their mean rates (repeat=N replaces it)"
     return again.replace(groups=(*again.groups, *means)), said
 
 
