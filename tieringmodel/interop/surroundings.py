@@ -102,7 +102,7 @@ def surround(
     if machine is None:
         machine, assumed = default_machine(contexts), True
     if assumed:
-        nodes = ", ".join(f"node {n.nid} {format_bytes(n.sz_bytes)} at {format_bytes(n.start_bytes)}" for n in machine.nodes)
+        nodes = ", ".join(f"node {n.nid} {format_bytes(n.sz_bytes)} at {n.place}" for n in machine.nodes)
         guesses.append(f"machine {nodes}")
     check_addresses(contexts, machine)
     if workload is None:
@@ -136,7 +136,7 @@ def check_addresses(contexts: Sequence[Context], machine: Machine) -> None:
     InputError
         Naming the context and both sides' addresses.
     """
-    nodes = [(n.start_bytes, n.start_bytes + n.sz_bytes) for n in machine.nodes]
+    nodes = [(start, end) for start, end, _ in machine.spans]
     for i, context in enumerate(contexts):
         for what, path in (("regions", "targets[0].regions"), ("filters", "schemes: address filters")):
             ranges = _physical([context], what)
