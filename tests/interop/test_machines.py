@@ -14,7 +14,7 @@ GIB = 1 << 30
 def zone(nid, name, start, spanned, present, managed, free, least, protection="(0, 0, 0, 0, 0)"):
     """Return the lines of a zone that are read, among others."""
     return (
-        f"Node {nid}, zone {name:>8}\n  per-node stats\n      nr_inactive_anon 100\n  pages free     {free}\n        boost    0\n"
+        f"Node {nid}, zone {name:>8}\n  per-node stats\n      nr_inactive_anon 100\n  pages free     {free}\n"
         f"        min      {least}\n        low      {least + 1}\n        spanned  {spanned}\n        present  {present}\n"
         f"        managed  {managed}\n        cma      0\n        protection: {protection}\n      nr_free_pages {free}\n"
         f"  pagesets\n    cpu: 0\n              count:    7\n  node_unreclaimable:  0\n  start_pfn:           {start}\n"
