@@ -11,6 +11,7 @@ from ..errors import InputError
 from ..scenario import Context, Group, Kernel, Machine, Node, Placement, Scenario, Vma, Workload
 from ..scenario.scenario import read_toml
 from ..units import GIB, PAGE_SZ, format_bytes
+from .machines.monitored import holes_between, told, without
 from .workloads.family import with_family
 from .workloads.masim import read_masim
 
@@ -103,7 +104,8 @@ def surround(
         machine, assumed = default_machine(contexts), True
     if assumed:
         nodes = ", ".join(f"node {n.nid} {format_bytes(n.sz_bytes)} at {n.place}" for n in machine.nodes)
-        guesses.append(f"machine {nodes}")
+        holes = told(holes_between(contexts)) if machine == default_machine(contexts) else ""
+        guesses.append(f"machine {nodes}" + (f" without {holes}, which nobody monitors" if holes else ""))
     check_addresses(contexts, machine)
     if workload is None:
         workload = default_workload(contexts, machine)
@@ -165,7 +167,7 @@ def default_machine(contexts: Sequence[Context]) -> Machine:
 
     Without physical addresses: 1 GiB for each node. With address filters, or else monitored ranges: one node for each
     disjoint range in order of address; a single range is cut off the rest; where there is no rest it is the
-    node that every migration leaves, and else halved.
+    node that every migration leaves, and else halved. What lies between monitored ranges is a hole.
 
     Raises
     ------
@@ -196,7 +198,9 @@ def default_machine(contexts: Sequence[Context]) -> Machine:
     if len(ranges) != count or not apart or high > _GUESS_LIMIT_BYTES or any(s >= e for s, e in aligned):
         text = f"{len(every)} address ranges up to {high:#x} do not tell where {count} nodes lie"
         raise InputError("machine", text, "describe the nodes (--machine FILE.toml, or machine= in Python)")
-    return Machine(tuple(Node(nid, start, end - start) for nid, (start, end) in enumerate(aligned)))
+    holes = holes_between(contexts)
+    nodes = (without(start, end, holes) or ((start, end),) for start, end in aligned)
+    return Machine(tuple(Node(nid, ranges=ram) for nid, ram in enumerate(nodes)))
 
 
 def default_workload(contexts: Sequence[Context], machine: Machine) -> Workload:
