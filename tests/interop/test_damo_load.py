@@ -122,6 +122,18 @@ def test_an_assumed_machine_fits_the_addresses(contexts: tuple[tm.Context, ...],
     assert workload.n_pages * 4096 * 2 == sum(n.sz_bytes for n in machine.nodes)
 
 
+def test_gaps_between_monitored_ranges_are_holes_of_an_assumed_machine(capsys: pytest.CaptureFixture[str]) -> None:
+    """The hole of a PC lies inside node 0, and the filters tell the nodes."""
+    dump = tm.data_path("recordings", "E5_hole_inside_node0", "damon_config.txt")
+    loaded = open_scenario(dump)
+    near, far = loaded.scenario.machine.nodes
+    assert near.ranges == ((0, 2 * GIB), (4 * GIB, 6 * GIB))
+    assert (far.start_bytes, far.sz_bytes, far.ranges) == (6 * GIB, 2 * GIB, ())
+    (said,) = (note for note in loaded.notes if note.startswith("assumed: machine"))
+    assert "node0=2G+2G@4G,node1=2G" in said
+    assert "without 2 GiB..4 GiB, which nobody monitors" in said
+
+
 def test_what_cannot_be_guessed_is_asked_for() -> None:
     three = tm.Context(targets=(tm.Target(((0, GIB), (2 * GIB, 3 * GIB), (4 * GIB, 5 * GIB))),))
     with pytest.raises(tm.InputError, match="--machine"):

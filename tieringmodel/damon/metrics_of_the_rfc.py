@@ -80,5 +80,5 @@ def target_mem_bp(view: MetricView, goal: Goal) -> int:
     if i < 0:
         return 0
     by_node = view.bytes_by_node(readings.matching_frame_bytes, view.scheme, view.window, view.compiled, view.space)
-    spanned = int(view.memory.arrays.frames[i]) * view.memory.page_bytes
+    spanned = view.memory.spanned_bytes(i)
     return mult_frac(int(by_node[i]), 10_000, spanned) if spanned else 0

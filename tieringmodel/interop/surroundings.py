@@ -9,6 +9,7 @@ from ..errors import InputError
 from ..scenario import Context, Kernel, Machine, Node, Scenario
 from ..units import GIB, PAGE_SZ
 from .machines.line import to_line
+from .machines.monitored import holes_between, told, without
 from .machines.read import GivenMachine
 from .workloads.line import default_workload
 from .workloads.placed import Surroundings
@@ -52,7 +53,9 @@ def surround(
     if machine is None:
         machine, assumed = GivenMachine(default_machine(contexts)), True
     hardware = machine.machine
-    said = [f"assumed: machine {to_line(hardware)} (--machine replaces it)"] if assumed else []
+    holes = told(holes_between(contexts)) if assumed and hardware == default_machine(contexts) else ""
+    unseen = f", without {holes}, which nobody monitors" if holes else ""
+    said = [f"assumed: machine {to_line(hardware)}{unseen} (--machine replaces it)"] if assumed else []
     check_addresses(contexts, hardware)
     on = Surroundings(hardware, contexts, machine.ids, memcgs, machine.placed)
     if workload is None:
@@ -86,7 +89,7 @@ def check_addresses(contexts: Sequence[Context], machine: Machine) -> None:
     InputError
         Naming the context and both sides' addresses.
     """
-    nodes = [(n.start_bytes, n.start_bytes + n.sz_bytes) for n in machine.nodes]
+    nodes = [(start, end) for start, end, _ in machine.spans]
     for i, context in enumerate(contexts):
         for what, path in (("regions", "targets[0].regions"), ("filters", "schemes: address filters")):
             ranges = _physical([context], what)
@@ -115,7 +118,7 @@ def default_machine(contexts: Sequence[Context]) -> Machine:
 
     Without physical addresses: 1 GiB for each node. With address filters, or else monitored ranges: one node for each
     disjoint range in order of address; a single range is cut off the rest; where there is no rest it is the
-    node that every migration leaves, and else halved.
+    node that every migration leaves, and else halved. What lies between monitored ranges is a hole.
 
     Raises
     ------
@@ -148,4 +151,6 @@ def default_machine(contexts: Sequence[Context]) -> Machine:
         raise InputError(
             "machine", text, "describe the nodes (--machine dram=SIZE@START,cxl=SIZE@START, or machine= in Python)"
         )
-    return Machine(tuple(Node(nid, start, end - start) for nid, (start, end) in enumerate(aligned)))
+    holes = holes_between(contexts)
+    nodes = (without(start, end, holes) or ((start, end),) for start, end in aligned)
+    return Machine(tuple(Node(nid, ranges=ram) for nid, ram in enumerate(nodes)))

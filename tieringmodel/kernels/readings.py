@@ -18,7 +18,7 @@ def matching_frame_bytes(r, n, scheme, window, rules, space, counts):
         if pattern_matches(r, i, scheme, window, rules):
             from_byte, to_byte = np.int64(r.start[i] * space.unit), np.int64(r.end[i] * space.unit)
             for k in range(space.first.size):
-                counts[k] += covered_bytes(space, k, from_byte, to_byte)
+                counts[space.node[k]] += covered_bytes(space, k, from_byte, to_byte)
 
 
 @kernel
@@ -31,4 +31,4 @@ def first_frame_bytes(r, n, scheme, window, rules, space, counts):
             page = np.int64((r.start[i] * space.unit) >> space.shift)
             for k in range(space.first.size):
                 if space.first[k] <= page < space.last[k]:
-                    counts[k] += np.int64(size * space.unit)
+                    counts[space.node[k]] += np.int64(size * space.unit)

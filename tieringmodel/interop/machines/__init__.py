@@ -1,1 +1,1 @@
-"""Machines from a line, from what Linux and its tools print about nodes, and from folders with such texts."""
+"""Machines from a line, and from what Linux and its tools say of nodes: a module per source."""

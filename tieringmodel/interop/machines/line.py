@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 from ...errors import InputError, quoted
 from ...scenario import Machine, Node
-from ...units import PAGE_SZ, format_bytes, parse_bytes
+from ...units import PAGE_SZ, parse_bytes
 
 EXAMPLE = "dram=512G,cxl=256G"
 _WORDS = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,31}=")
@@ -60,8 +60,8 @@ def from_line(text: str, where: str = "--machine") -> tuple[Machine, Mapping[str
     ----------
     text : str
         ``NAME=SIZE[@START]`` for each node, in order of address. Names are free; nodes are numbered in order, but for names
-        such as ``node2``, which number themselves. Without a start (bytes, with a unit), a node begins where the one before
-        it ends. ``folio=2M`` sets ``folio_bytes``, ``hz=250`` the tick rate.
+        such as ``node2``, which number themselves. Without a start, a node begins where the one before it ends. A node with
+        a hole is ``2G@0+2G@4G``. ``folio=2M`` sets ``folio_bytes``, ``hz=250`` the tick rate.
     where : str
         For messages.
 
@@ -91,20 +91,15 @@ def from_line(text: str, where: str = "--machine") -> tuple[Machine, Mapping[str
                 raise InputError(here, "is given twice", "give it once")
             options[name] = size(value, here) if name == "folio" else _hz(value, here)
             continue
-        length, at, start = value.partition("@")
         numbered = _NODE.fullmatch(name)
         nid = int(numbered[1]) if numbered else len(nodes)
         if any(n.nid == nid for n in nodes):
             raise InputError(here, f"node {nid} is given twice", "name all nodes node0, node1, …, or none of them")
-        begin = parse_bytes(start, f"{here}: start") if at else end
-        if begin < end:
-            text = f"starts at {format_bytes(begin)}, before the end of the node before it at {format_bytes(end)}"
-            raise InputError(here, text, "list nodes in order of address")
         try:
-            nodes.append(Node(nid, begin, size(length, here)))
+            nodes.append(Node(nid, ranges=_ranges(value, end, here)))
         except InputError as error:
-            raise InputError(here, error.what, error.remedy) if error.where != here else error from None
-        end = nodes[-1].start_bytes + nodes[-1].sz_bytes
+            raise (error if error.where.startswith(here) else InputError(here, error.what, error.remedy)) from None
+        end = nodes[-1].extent[1]
         ids[name] = -1 if name in ids else nid
     if not nodes:
         raise InputError(where, "names no node", f"write it like {EXAMPLE}")
@@ -115,6 +110,17 @@ def from_line(text: str, where: str = "--machine") -> tuple[Machine, Mapping[str
     return machine, {name: nid for name, nid in ids.items() if nid >= 0} | {f"node{n.nid}": n.nid for n in nodes}
 
 
+def _ranges(text: str, start: int, where: str) -> tuple[tuple[int, int], ...]:
+    """Return the ranges of ``SIZE[@START]``, joined by ``+`` where there are holes between them."""
+    found = []
+    for part in text.split("+"):
+        length, at, begin = part.partition("@")
+        start = parse_bytes(begin, f"{where}: start") if at else start
+        found.append((start, start + size(length, where)))
+        start = found[-1][1]
+    return tuple(found)
+
+
 def _hz(text: str, where: str) -> int:
     if not (text.isascii() and text.isdigit() and len(text) < 8 and int(text)):
         raise InputError(where, f"{quoted(text)} is no tick rate", "write 100, 250 or 1000")
@@ -122,7 +128,7 @@ def _hz(text: str, where: str) -> int:
 
 
 def to_line(machine: Machine) -> str:
-    """Return the line that `from_line` reads as the nodes of a machine: their ids, sizes and starts.
+    """Return the line that `from_line` reads as the nodes of a machine: their ids and where their memory lies.
 
     Parameters
     ----------
@@ -131,9 +137,11 @@ def to_line(machine: Machine) -> str:
     """
     parts, end = [], 0
     for node in machine.nodes:
-        at = "" if node.start_bytes == end else f"@{short(node.start_bytes)}"
-        parts.append(f"node{node.nid}={short(node.sz_bytes)}{at}")
-        end = node.start_bytes + node.sz_bytes
+        ram = []
+        for start, stop in node.system_ram:
+            ram.append(short(stop - start) + ("" if start == end else f"@{short(start)}"))
+            end = stop
+        parts.append(f"node{node.nid}={'+'.join(ram)}")
     return ",".join(parts)
 
 

@@ -23,8 +23,8 @@ def moved(scenario: Scenario, machine: Machine) -> tuple[Scenario, tuple[str, ..
     machine : Machine
         The other one.
     """
-    new = {n.nid: (n.start_bytes, n.start_bytes + n.sz_bytes) for n in machine.nodes}
-    old = [(n.nid, n.start_bytes, n.start_bytes + n.sz_bytes) for n in scenario.machine.nodes if n.nid in new]
+    new = {n.nid: n.extent for n in machine.nodes}
+    old = [(n.nid, *n.extent) for n in scenario.machine.nodes if n.nid in new]
     ranges = {(a[1], b[2]): (new[a[0]][0], new[b[0]][1]) for a, b in product(old, old) if a[1] <= b[1]}
     ranges = {before: after for before, after in ranges.items() if before != after and after[0] < after[1]}
     contexts = tuple(_context(c, ranges) for c in scenario.contexts)

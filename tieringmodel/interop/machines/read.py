@@ -8,15 +8,19 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from ...errors import InputError, quoted
-from ...scenario import Kernel, Machine
+from ...scenario import Kernel, Machine, Node
 from ...scenario.scenario import read_toml
 from ..documents import MAX_TEXT_BYTES, decode, read_bytes
 from .line import EXAMPLE, from_line, is_line
+from .lsmem import from_lsmem
 from .numactl import from_numactl, is_numactl
+from .zoneinfo import from_zoneinfo
 
 FORMS = (
     f"a line such as {EXAMPLE}, TOML with a [machine], /proc/zoneinfo, numactl -H, lsmem --json, or a folder with such files"
 )
+
+_ZONEINFO = re.compile(r"\s*Node \d+, zone")
 
 
 class GivenMachine(NamedTuple):
@@ -84,12 +88,23 @@ def read_machine_file(path: Path) -> GivenMachine:
     if path.suffix == ".toml":
         return GivenMachine(_of_toml(path))
     where, text = str(path), decode(read_bytes(path, MAX_TEXT_BYTES), str(path))
+    if _ZONEINFO.match(text):
+        return GivenMachine(_of_nodes(from_zoneinfo(text, where), where))
     if is_numactl(text):
         return GivenMachine(*from_numactl(text, where))
+    if text.lstrip().startswith("{"):
+        return GivenMachine(_of_nodes(from_lsmem(text, where), where))
     if re.search(r"^\s*\[+machine\b", text, re.MULTILINE):
         return GivenMachine(_of_toml(path))
     first = next((line.strip() for line in text.splitlines() if line.strip()), "")
     raise InputError(where, f"begins with {quoted(first)} and describes no machine", f"give {FORMS}")
+
+
+def _of_nodes(nodes: tuple[Node, ...], where: str) -> Machine:
+    try:
+        return Machine(nodes)
+    except InputError as error:
+        raise InputError(f"{where}: {error.where}", error.what, error.remedy) from None
 
 
 def _of_toml(path: Path) -> Machine:
