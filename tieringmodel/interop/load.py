@@ -15,8 +15,10 @@ from ..errors import InputError, printable
 from ..scenario import Kernel, Machine, Scenario, Target, Workload
 from ..scenario.scenario import read_toml
 from .documents import MAX_TEXT_BYTES, decode, parse_json, parse_yaml, read_bytes
+from .machines.folder import is_collected
 from .machines.moved import moved
 from .machines.read import GivenMachine, read_machine
+from .proc_version import read_kernel
 from .recording.read import read_recording
 from .surroundings import default_machine, equal_nodes, nids_of, surround
 from .sysfs.read import Dump, read_dump
@@ -144,9 +146,25 @@ def open_scenario(
     """
     hardware = None if machine is None else read_machine(machine, allow_files=allow_files)
     work = None if workload is None else read_workload(workload, allow_files=allow_files)
-    runs = _kernel(kernel) or (hardware.kernel if hardware else None)
-    loaded = _open(source, _Given(hardware, work, runs), allow_files)
-    return replace(loaded, notes=(*hardware.notes, *loaded.notes)) if hardware and hardware.notes else loaded
+    path = resolve(source) if isinstance(source, (str, Path)) and not _is_line(source) else None
+    if path is not None and path.is_dir() and (dump := is_collected(path, allow_files=allow_files)):
+        source, hardware = dump, hardware or read_machine(path, allow_files=allow_files)
+    runs, said = _kernel(kernel), list(hardware.notes if hardware else ())
+    if runs is None and hardware and hardware.kernel:
+        runs, of_kernel = read_kernel(hardware.kernel)
+        said += [*of_kernel, f"kernel: {runs}, by {hardware.kernel} (--kernel replaces it)"]
+    try:
+        loaded = _open(source, _Given(hardware, work, runs), allow_files)
+    except InputError as error:
+        if kernel is not None or runs is None or f" is not in {runs}" not in error.what:
+            raise
+        remedy = f"{error.remedy}, or give another kernel than that of the machine (--kernel)"
+        raise type(error)(error.where, error.what, remedy) from None
+    return replace(loaded, notes=(*said, *loaded.notes)) if said else loaded
+
+
+def _is_line(source: str | Path) -> bool:
+    return isinstance(source, str) and source.startswith(("damo ", "sudo damo "))
 
 
 def _kernel(given: Kernel | str | None) -> Kernel | None:
@@ -166,18 +184,25 @@ class _Given(NamedTuple):
 
     def replacing(self, scenario: Scenario, **about: Any) -> Loaded:
         """Return a scenario with what was given, and what that had to say; `about` goes to `Loaded`."""
-        changes: dict[str, Any] = {} if self.kernel is None else {"kernel": self.kernel}
-        notes: tuple[str, ...] = ()
+        changes: dict[str, Any] = {}
         said: tuple[str, ...] = ()
+        notes: tuple[str, ...] = ()
         if self.machine is not None:
-            changes["machine"] = self.machine.machine
-            scenario, said = moved(scenario, self.machine.machine)
+            changes, said = moved(scenario, self.machine.machine)
         if self.workload is not None:
             given = self.machine or GivenMachine(scenario.machine)
             memcgs = len({m.memcg_id for m in scenario.workload.memcgs})
-            on = Surroundings(given.machine, scenario.contexts, given.ids, memcgs, given.placed)
+            on = Surroundings(given.machine, changes.get("contexts", scenario.contexts), given.ids, memcgs, given.placed)
             changes["workload"], notes = self.workload(on)
-        return Loaded(scenario.replace(**changes) if changes else scenario, (*said, *notes), **about)
+        if self.kernel is not None:
+            changes["kernel"] = self.kernel
+        try:
+            return Loaded(scenario.replace(**changes) if changes else scenario, (*said, *notes), **about)
+        except InputError as error:
+            if self.machine is None or self.workload is not None or not error.where.startswith("workload"):
+                raise
+            remedy = "describe a workload for the given machine, too (--workload)"
+            raise InputError(error.where, f"{error.what} that was given", remedy) from None
 
     def on_this_kernel(self, data: Mapping[str, Any]) -> Mapping[str, Any]:
         """Return a scenario's tables with the kernel that was given: what they use may not be in their own."""
@@ -185,7 +210,7 @@ class _Given(NamedTuple):
 
 
 def _open(source: str | Path | Sequence[str], given: _Given, allow_files: bool) -> Loaded:
-    if isinstance(source, str) and source.startswith(("damo ", "sudo damo ")):
+    if isinstance(source, str) and _is_line(source):
         source = _split_line(source, "damo line")
     if isinstance(source, (list, tuple)) and all(isinstance(word, str) for word in source):
         return _line(source, given)

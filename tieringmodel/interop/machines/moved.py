@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from itertools import product
+from typing import Any
 
 from ...scenario import Context, Machine, Scenario
 
 Ranges = Mapping[tuple[int, int], tuple[int, int]]
 
 
-def moved(scenario: Scenario, machine: Machine) -> tuple[Scenario, tuple[str, ...]]:
-    """Return a scenario on another machine, and a sentence if ranges of addresses moved with their nodes.
+def moved(scenario: Scenario, machine: Machine) -> tuple[dict[str, Any], tuple[str, ...]]:
+    """Return what changes of a scenario on another machine, and a sentence if ranges of addresses moved with their nodes.
 
     Monitored ranges and address filters that are exactly a run of whole nodes of the scenario's own machine become the same
     nodes' on the other one. All other addresses stay.
@@ -30,9 +31,9 @@ def moved(scenario: Scenario, machine: Machine) -> tuple[Scenario, tuple[str, ..
     contexts = tuple(_context(c, ranges) for c in scenario.contexts)
     commits = tuple(c.replace(to=_context(c.to, ranges)) for c in scenario.commits)
     if (contexts, commits) == (scenario.contexts, scenario.commits):
-        return scenario, ()
+        return {"machine": machine}, ()
     said = "address ranges that are whole nodes of the scenario's own machine are those nodes of the given one"
-    return scenario.replace(contexts=contexts, commits=commits, machine=machine), (said,)
+    return {"machine": machine, "contexts": contexts, "commits": commits}, (said,)
 
 
 def _context(context: Context, ranges: Ranges) -> Context:

@@ -2,39 +2,37 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from ...errors import InputError, quoted
-from ...scenario import Kernel, Machine, Node
+from ...scenario import Machine, Node
 from ...scenario.scenario import read_toml
 from ..documents import MAX_TEXT_BYTES, decode, read_bytes
+from .folder import looks_like, sorted_out
 from .line import EXAMPLE, from_line, is_line
 from .lsmem import from_lsmem
-from .numactl import from_numactl, is_numactl
+from .numactl import from_numactl
 from .zoneinfo import from_zoneinfo
 
 FORMS = (
     f"a line such as {EXAMPLE}, TOML with a [machine], /proc/zoneinfo, numactl -H, lsmem --json, or a folder with such files"
 )
 
-_ZONEINFO = re.compile(r"\s*Node \d+, zone")
-
 
 class GivenMachine(NamedTuple):
     """A machine that the user gave, and what goes with it.
 
     ``notes``: what was assumed or left out. ``ids``: names that its nodes go by. ``placed``: a file beside it that says
-    where pages lie. ``kernel``: which Linux runs there.
+    where pages lie. ``kernel``: a file that says which Linux runs there.
     """
 
     machine: Machine
     notes: tuple[str, ...] = ()
     ids: Mapping[str, int] = {}
     placed: str | None = None
-    kernel: Kernel | None = None
+    kernel: Path | None = None
 
 
 def read_machine(source: Machine | str | Path, *, allow_files: bool = False) -> GivenMachine:
@@ -66,7 +64,45 @@ def read_machine(source: Machine | str | Path, *, allow_files: bool = False) -> 
         return GivenMachine(machine, ids=ids)
     if not exists(path):
         raise InputError(f"--machine: {text}", "does not exist", f"give {FORMS}")
-    return read_machine_file(path)
+    return _read_folder(path, allow_files) if path.is_dir() else _read_file(path)
+
+
+def _read_folder(folder: Path, allow_files: bool) -> GivenMachine:
+    """Return the machine that a folder's files describe together: each is asked what it knows best."""
+    found, other = sorted_out(folder, allow_files=allow_files)
+    source = next((kind for kind in ("machine", "zoneinfo", "lsmem", "numactl") if kind in found), None)
+    if source is None:
+        raise InputError(
+            str(folder), "holds no file that describes a machine", "fill it with scripts/collect.sh, or name a file"
+        )
+    given = _read_file(found[source])
+    notes = [*given.notes]
+    if source == "zoneinfo" and "lsmem" in found:
+        blocks = from_lsmem(_text(found["lsmem"]), str(found["lsmem"]))
+        given, said = _in_blocks(given, blocks, found)
+        notes.append(said)
+    if other:
+        notes.append(
+            f"{folder}: nothing about a machine is read from {', '.join(other[:4])}{' and others' if other[4:] else ''}"
+        )
+    placed = next((str(found[kind]) for kind in ("numa_maps", "numastat") if kind in found), None)
+    return given._replace(notes=tuple(notes), placed=placed, kernel=found.get("kernel"))
+
+
+def _in_blocks(given: GivenMachine, blocks: tuple[Node, ...], found: Mapping[str, Path]) -> tuple[GivenMachine, str]:
+    """Return a machine whose memory lies in the blocks that are online, with what zoneinfo says is managed and in use."""
+    known = {n.nid: n for n in given.machine.nodes}
+    names = f"{found['lsmem'].name} and {found['zoneinfo'].name}"
+    if sorted(known) != sorted(n.nid for n in blocks):
+        return given, f"{names} tell of different nodes: {found['zoneinfo'].name} is taken"
+    nodes = []
+    for block in blocks:
+        node = known[block.nid]
+        managed = node.sz_bytes - node.unmanaged_bytes
+        if managed > block.sz_bytes:
+            return given, f"{names} contradict each other about node {node.nid}: {found['zoneinfo'].name} is taken"
+        nodes.append(node.replace(ranges=block.system_ram, unmanaged_bytes=block.sz_bytes - managed))
+    return given._replace(machine=given.machine.replace(nodes=tuple(nodes))), f"addresses are those of {found['lsmem'].name}"
 
 
 def exists(path: Path) -> bool:
@@ -77,24 +113,25 @@ def exists(path: Path) -> bool:
         return False
 
 
-def read_machine_file(path: Path) -> GivenMachine:
-    """Return the machine that one file describes.
+def _text(path: Path) -> str:
+    return decode(read_bytes(path, MAX_TEXT_BYTES), str(path))
 
-    Raises
-    ------
-    InputError
-        Naming the file and what is wrong in it.
-    """
+
+def _read_file(path: Path) -> GivenMachine:
+    """Return the machine that one file describes."""
     if path.suffix == ".toml":
         return GivenMachine(_of_toml(path))
-    where, text = str(path), decode(read_bytes(path, MAX_TEXT_BYTES), str(path))
-    if _ZONEINFO.match(text):
+    if path.is_fifo():
+        raise InputError(str(path), "is a pipe, which can be read only once", "write it to a file and give that")
+    where, text = str(path), _text(path)
+    kind = looks_like(text)
+    if kind == "zoneinfo":
         return GivenMachine(_of_nodes(from_zoneinfo(text, where), where))
-    if is_numactl(text):
+    if kind == "numactl":
         return GivenMachine(*from_numactl(text, where))
-    if text.lstrip().startswith("{"):
+    if kind == "lsmem":
         return GivenMachine(_of_nodes(from_lsmem(text, where), where))
-    if re.search(r"^\s*\[+machine\b", text, re.MULTILINE):
+    if kind == "machine":
         return GivenMachine(_of_toml(path))
     first = next((line.strip() for line in text.splitlines() if line.strip()), "")
     raise InputError(where, f"begins with {quoted(first)} and describes no machine", f"give {FORMS}")
