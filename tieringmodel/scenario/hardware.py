@@ -184,16 +184,16 @@ class Machine(Checked):
                 node = node.replace(start_bytes=nodes[-1].extent[1] if nodes else 0)
             if nodes and node.extent[0] < nodes[-1].extent[0]:
                 raise InputError(f"{at}.start_bytes", "lies below the node before", "list nodes in address order")
-            for name in SIZES:
-                if getattr(node, name) % self.folio_bytes:
-                    text = f"{getattr(node, name)} is not a multiple of folio_bytes {self.folio_bytes}"
-                    raise InputError(f"{at}.{name}", text, "align it to a folio")
             for k, bounds in enumerate(node.ranges):
                 if any(bound % self.folio_bytes for bound in bounds):
                     text = (
                         f"{bounds[0]:#x}..{bounds[1]:#x} does not begin and end at multiples of folio_bytes {self.folio_bytes}"
                     )
                     raise InputError(f"{at}.ranges[{k}]", text, "align it to a folio")
+            for name in SIZES:
+                if getattr(node, name) % self.folio_bytes:
+                    text = f"{getattr(node, name)} is not a multiple of folio_bytes {self.folio_bytes}"
+                    raise InputError(f"{at}.{name}", text, "align it to a folio")
             nodes.append(node)
         object.__setattr__(self, "nodes", tuple(nodes))
         spans = self.spans
