@@ -514,7 +514,7 @@ def test_cgroups_that_a_configuration_names_have_pages(folder: Path) -> None:
     assert rates == {400.0}
     inside = sum(m.hi - m.lo for m in loaded.scenario.workload.memcgs)
     assert inside == loaded.scenario.workload.n_pages // 2
-    assert any('cgroup1 is "/app"; say which pages are' in note for note in loaded.notes)
+    assert any('cgroup1 is "/app"; which pages are in one is assumed' in note for note in loaded.notes)
     line = next(note.split()[2] for note in loaded.notes if note.startswith("assumed: workload"))
     assert open_scenario("x.json", workload=line).scenario.workload == loaded.scenario.workload
     none = open_scenario("x.json", workload="total=1G,hot=256M@400Hz")

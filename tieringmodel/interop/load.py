@@ -292,8 +292,11 @@ def _surrounded(dump: Dump, given: _Given, name: str, assumed: bool = False) -> 
     notes = [*said, *dump.notes]
     if dump.memcg_paths:
         ids = ", ".join(f"cgroup{i} is {json.dumps(p)}" for i, p in enumerate(dump.memcg_paths, start=1))
-        none = "" if scenario.workload.memcgs else "no page of the workload is in one: "
-        notes.append(f"control groups: {ids}; {none}say which pages are, in workload.memcgs or --workload hot=1G@400Hz@cgroup1")
+        if workload is None:
+            ids += "; which pages are in one is assumed (--workload hot=1G@400Hz@cgroup1 replaces it)"
+        elif not scenario.workload.memcgs:
+            ids += "; no page of the workload is in one: say which in workload.memcgs, or with --workload hot=1G@400Hz@cgroup1"
+        notes.append(f"control groups: {ids}")
     if len({pid for pids in dump.pids for pid in pids if pid}) > 1:
         notes.append("targets name several processes; all of them are the one workload here")
     return Loaded(scenario, tuple(notes), dump.memcg_paths, dump.pids)

@@ -18,7 +18,7 @@ _LOOKS = (
     ("numa_maps", re.compile(r"[0-9a-f]{4,16} (?:default|bind|interleave|prefer|local|weighted|\?)")),
     ("numastat", re.compile(r"(?s).{0,4096}?^\s+Node 0\b.{0,8192}?^(?:Total|AnonPages)\s", re.MULTILINE)),
     ("kernel", re.compile(r"Linux (?:version )?\S")),
-    ("damon", re.compile(r"(?s).{0,4096}?(?:^|/)(?:nr_kdamonds|nr_schemes|avail_operations|operations)\b", re.MULTILINE)),
+    ("damon", re.compile(r"(?s).{0,4096}?(?:^|/)(?:nr_kdamonds|avail_operations|operations)\b", re.MULTILINE)),
     ("machine", re.compile(r"(?s).{0,65536}?^\s*\[+machine\b", re.MULTILINE)),
 )
 
