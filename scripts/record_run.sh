@@ -76,6 +76,7 @@ stats="nr_tried sz_tried nr_applied sz_applied sz_ops_filter_passed qt_exceeds n
 
 echo on > "$admin/state"
 t0=$(now_ms)
+cat /proc/zoneinfo > "$dir/zoneinfo.txt"
 printf '%s\n' "t0_mono_ms $t0" "rec_ms 1000" "total_ms $((seconds * 1000))" "nr_schemes $schemes" > "$dir/info.txt"
 while [ $(($(now_ms) - t0)) -lt $((seconds * 1000)) ]; do
     begin=$(now_ms)
