@@ -52,10 +52,12 @@ def surround(
     """
     if machine is None:
         machine, assumed = GivenMachine(default_machine(contexts)), True
-    hardware = machine.machine
-    holes = told(holes_between(contexts)) if assumed and hardware == default_machine(contexts) else ""
-    unseen = f", without {holes}, which nobody monitors" if holes else ""
-    said = [f"assumed: machine {to_line(hardware)}{unseen} (--machine replaces it)"] if assumed else []
+    hardware, said = machine.machine, list[str]()
+    if assumed:
+        spans = hardware.spans
+        gaps = [(a, b) for a, b in holes_between(contexts) if not any(start < b and a < end for start, end, _ in spans)]
+        unseen = f", without {told(gaps)}, which nobody monitors" if gaps else ""
+        said.append(f"assumed: machine {to_line(hardware)}{unseen} (--machine replaces it)")
     check_addresses(contexts, hardware)
     on = Surroundings(hardware, contexts, machine.ids, memcgs, machine.placed)
     if workload is None:

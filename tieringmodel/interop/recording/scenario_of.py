@@ -113,7 +113,7 @@ class Recording:
         ----------
         recorded_intervals : bool
             Let aggregations end when they did (``Context.aggr_times_us``) instead of after the nominal interval, which a
-            loaded machine stretches. Where attributes were changed on the way they end after the nominal one all the same.
+            loaded machine stretches. Where intervals were changed on the way they end after the nominal one all the same.
         recorded_rates : bool
             Touch segments as often as their counters say (`recorded_groups`) instead of at the
             configured rates, which a loaded machine misses.
@@ -169,7 +169,7 @@ class Recording:
         contexts = tuple(_with_targets(context, layout) for context in self.contexts)
         times = self.aggregation_times_us
         commits = tuple(_commits(contexts, [(ms, [_with_targets(c, layout) for c in now]) for ms, now in self.changes]))
-        same = all(c.to.attrs == contexts[c.context].attrs for c in commits)
+        same = all(c.to.attrs.same_intervals(contexts[c.context].attrs) for c in commits)
         if recorded_intervals and times is not None and same:
             if len(contexts) != 1:
                 text = f"times of aggregations belong to one context, there are {len(contexts)}"
