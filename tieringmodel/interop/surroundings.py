@@ -104,8 +104,9 @@ def surround(
         machine, assumed = default_machine(contexts), True
     if assumed:
         nodes = ", ".join(f"node {n.nid} {format_bytes(n.sz_bytes)} at {n.place}" for n in machine.nodes)
-        holes = told(holes_between(contexts)) if machine == default_machine(contexts) else ""
-        guesses.append(f"machine {nodes}" + (f" without {holes}, which nobody monitors" if holes else ""))
+        spans = machine.spans
+        gaps = [(a, b) for a, b in holes_between(contexts) if not any(start < b and a < end for start, end, _ in spans)]
+        guesses.append(f"machine {nodes}" + (f" without {told(gaps)}, which nobody monitors" if gaps else ""))
     check_addresses(contexts, machine)
     if workload is None:
         workload = default_workload(contexts, machine)
