@@ -311,12 +311,14 @@ def test_settings_that_were_changed_are_commits(copy):
     assert [(q.goals[0].target_value, q.sz_bytes >> 20) for q in quotas] == [(6000, 4), (6000, 16), (5000, 16)]
     assert scenario.contexts[0].aggr_times_us, "attributes stay: aggregations end when they did"
     assert [now.contexts for _, now in scenario.stages()][-1][0].aggr_times_us == scenario.contexts[0].aggr_times_us
-    # Other attributes begin a window anew, whose end was not recorded as one of so many samples.
+    # Numbers of regions leave intervals alone; with other intervals an end was not recorded as one of so many samples.
     settings_of(folder, at_80000=[("nr_regions/min 40", "nr_regions/min 100")])
     run = read_recording(folder)
     assert "differs from the settings from 80000 ms on" in run.notes[0]
-    assert not run.to_scenario().contexts[0].aggr_times_us
+    assert run.to_scenario().contexts[0].aggr_times_us == scenario.contexts[0].aggr_times_us
     assert run.to_scenario().commits[1].to.attrs.min_nr_regions == 100
+    settings_of(folder, at_80000=[("intervals/sample_us 50000", "intervals/sample_us 100000")])
+    assert not read_recording(folder).to_scenario().contexts[0].aggr_times_us
 
 
 def test_commands_whose_effect_nobody_tells_are_asked_for(copy):

@@ -726,7 +726,7 @@ BAD_INPUTS = [
     Bad(
         "recording",
         ("physmap_start.csv", "50212864", "18446744073709547520"),
-        "sz_bytes: 18446744073172680704 ends beyond 2**63",
+        "DIR/run/physmap_start.csv:2: 8192 bytes at pa_start 18446744073709547520 end beyond 2**63",
     ),
     Bad("recording", ("record.csv", "n0_total_kb", "n0_total_mb"), "DIR/run/record.csv:1: column 'n0_total_mb' is not known"),
     Bad("recording", ("record.csv", "599760", "5e5"), "DIR/run/record.csv:2: n0_total_kb is '5e5', not a whole number"),

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 
 from ...errors import InputError
-from ...scenario import Machine, Node, Placement
+from ...scenario import Context, Machine, Node, Placement
 from ...units import KIB, MIB, PAGE_SZ
 from ..machines.monitored import Ranges, holes_between, without
-
-if TYPE_CHECKING:
-    from .scenario_of import Recording
+from .tables import Table
 
 HZ = 250
 """CONFIG_HZ of the recorded kernel."""
@@ -22,7 +21,22 @@ DOCUMENTED_ENDS = (640 * MIB, 1536 * MIB)
 _MEMORY_BLOCK = 128 * MIB
 
 
-def machine_of(recording: Recording, placement: Sequence[Placement], lru_share: float) -> Machine:
+class _Recorded(Protocol):
+    """What is asked of a recording: see `Recording`."""
+
+    @property
+    def path(self) -> Path: ...
+    @property
+    def record(self) -> Table | None: ...
+    @property
+    def physmap(self) -> Table | None: ...
+    @property
+    def contexts(self) -> tuple[Context, ...]: ...
+    @property
+    def nodes(self) -> tuple[Node, ...]: ...
+
+
+def machine_of(recording: _Recorded, placement: Sequence[Placement], lru_share: float) -> Machine:
     """Return the recorded machine with MemTotal and MemFree of the periodic row nearest to DAMON's start.
 
     Parameters
@@ -81,7 +95,7 @@ def _bytes_on(place: Placement, nid: int, ram: Ranges) -> int:
     return sum(max(0, min(stop, place.start_bytes + size) - max(start, place.start_bytes)) for start, stop in ram)
 
 
-def guessed_holes(recording: Recording) -> Ranges:
+def guessed_holes(recording: _Recorded) -> Ranges:
     """Return what is taken for holes because nobody monitors it, no page lies there, and no zoneinfo.txt says more."""
     if recording.nodes:
         return ()
@@ -93,7 +107,7 @@ def guessed_holes(recording: Recording) -> Ranges:
     return tuple(gap for gap in gaps if not any(start < gap[1] and gap[0] < end for start, end in runs))
 
 
-def _guessed(recording: Recording, placement: Sequence[Placement], total: Sequence[int]) -> dict[int, Ranges]:
+def _guessed(recording: _Recorded, placement: Sequence[Placement], total: Sequence[int]) -> dict[int, Ranges]:
     """Return the ranges of nodes 0 and 1 by bounds that the configuration names, or the documented ones."""
     cut, end = _bounds(recording, placement, total)
     holes = guessed_holes(recording)
@@ -103,7 +117,7 @@ def _guessed(recording: Recording, placement: Sequence[Placement], total: Sequen
     return ram
 
 
-def _bounds(recording: Recording, placement: Sequence[Placement], total: Sequence[int]) -> tuple[int, int]:
+def _bounds(recording: _Recorded, placement: Sequence[Placement], total: Sequence[int]) -> tuple[int, int]:
     """Return the ends of node 0 and node 1 in bytes: bounds that the configuration names, or the documented ones."""
     filters, ranges = [], []
     for context in recording.contexts:

@@ -211,6 +211,8 @@ def _check_physmap(physmap: Table, layout: Table) -> None:
         if size == 0 or any(value % PAGE_SZ for value in (va, pa, size)) or va < low or va + size > high:
             text = f"run of {size} bytes at {va} is empty, not whole pages, or outside segment {name!r}"
             raise InputError(physmap.where(row), text, f"the segment is {low}..{high}")
+        if pa + size >= 2**63:
+            raise InputError(physmap.where(row), f"{size} bytes at pa_start {pa} end beyond 2**63", "correct the address")
     for column in ("va_start", "pa_start"):
         order = np.argsort(physmap[column], kind="stable")
         starts, sizes = physmap[column][order], physmap["bytes"][order]
