@@ -277,6 +277,15 @@ def test_a_scenario_moves_with_its_nodes(folder: Path) -> None:
         open_scenario("rfc-40-60", machine="dram=4G")
 
 
+@pytest.mark.parametrize("flood", ["\n" * 200_000, " " * 200_000, "\nNode 0" * 30_000, "   Node 0\n" * 20_000, "a," * 90_000])
+def test_what_a_file_is_is_found_out_at_once(flood: str, folder: Path) -> None:
+    """A search that tries every place with every length would take minutes here."""
+    (folder / "x").write_text(flood)
+    for read in (read_machine, read_workload):
+        with pytest.raises(tm.InputError, match="describes no"):
+            read("x")
+
+
 # ---- workloads in a line -------------------------------------------------------------------------------------------------
 
 
@@ -331,6 +340,7 @@ def test_pages_are_those_of_the_machine_and_mapped_where_contexts_look() -> None
         ("total=1G,total=2G", "total: is given twice"),
         ("rest=1Hz", "names no memory"),
         ("whatever", "does not exist; give a line such as total=400G"),
+        (" ", "names nothing; give a line such as total=400G"),
         ("whatever,repeat=2", "whatever: does not exist"),
     ],
 )

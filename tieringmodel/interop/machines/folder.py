@@ -13,19 +13,19 @@ from .numactl import is_numactl
 _MOST_FILES = 256
 _HEAD_BYTES = 1 << 16
 _LOOKS = (
-    ("zoneinfo", re.compile(r"\s*Node \d+, zone")),
-    ("lsmem", re.compile(r'\s*\{\s*"memory"')),
-    ("numa_maps", re.compile(r"[0-9a-f]{4,16} (?:default|bind|interleave|prefer|local|weighted|\?)")),
-    ("numastat", re.compile(r"(?s).{0,4096}?^\s+Node 0\b.{0,8192}?^(?:Total|AnonPages)\s", re.MULTILINE)),
-    ("kernel", re.compile(r"Linux (?:version )?\S")),
-    ("damon", re.compile(r"(?s).{0,4096}?(?:^|/)(?:nr_kdamonds|avail_operations|operations)\b", re.MULTILINE)),
-    ("machine", re.compile(r"(?s).{0,65536}?^\s*\[+machine\b", re.MULTILINE)),
+    ("zoneinfo", re.compile(r"\A\s*Node \d+, zone")),
+    ("lsmem", re.compile(r'\A\s*\{\s*"memory"')),
+    ("numa_maps", re.compile(r"\A[0-9a-f]{4,16} (?:default|bind|interleave|prefer|local|weighted|\?)")),
+    ("numastat", re.compile(r"^[ \t]+Node 0\b.*\n[ \t-]+\n(?:.*\n){0,200}?(?:Total|AnonPages)[ \t]", re.MULTILINE)),
+    ("kernel", re.compile(r"\ALinux (?:version )?\S")),
+    ("damon", re.compile(r"^(?:.*/)?(?:nr_kdamonds|avail_operations|operations)[ :]", re.MULTILINE)),
+    ("machine", re.compile(r"^[ \t]*\[+machine\b", re.MULTILINE)),
 )
 
 
 def looks_like(text: str) -> str:
     """Return what a text of a machine is: ``"zoneinfo"``, ``"numactl"``, …, or "" if it says nothing of one."""
-    return "numactl" if is_numactl(text) else next((kind for kind, form in _LOOKS if form.match(text)), "")
+    return "numactl" if is_numactl(text) else next((kind for kind, form in _LOOKS if form.search(text)), "")
 
 
 def sorted_out(folder: Path, *, allow_files: bool = False) -> tuple[dict[str, Path], tuple[str, ...]]:

@@ -58,6 +58,8 @@ def read_machine(source: Machine | str | Path, *, allow_files: bool = False) -> 
     """
     if isinstance(source, Machine):
         return GivenMachine(source)
+    if not isinstance(source, (str, Path)) or not str(source).strip():
+        raise InputError("--machine", f"{quoted(source)} names nothing", f"give {FORMS}")
     path, text = Path(source), str(source)
     if is_line(text) and not exists(path):
         machine, ids = from_line(text)

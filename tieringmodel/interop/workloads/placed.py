@@ -19,6 +19,8 @@ EVEN = "even"
 _WEIGHTS = re.compile(r"\d{1,6}(:\d{1,6})+")
 _PARTS = 64
 """Shares that a file tells are rounded to so many parts: finer than any share is measured."""
+_LONGEST_LINE = 16 * 1024
+"""numastat writes some 16 characters for each of at most 1024 nodes."""
 _NODES = re.compile(r"(?:\s+Node \d+)+(?:\s+Total)?\s*")
 _MAPPED = re.compile(r"[0-9a-f]{4,16} (?:default|bind|interleave|prefer|local|weighted|\?)")
 
@@ -129,7 +131,7 @@ def _of_numastat(text: str, where: str) -> dict[int, float]:
     """Return the last ``Total`` of each block of columns, or of ``-m`` what programs have: ``AnonPages``."""
     found: dict[int, float] = {}
     nids: list[int] = []
-    for line in text.splitlines():
+    for line in (line for line in text.splitlines() if len(line) < _LONGEST_LINE):
         if _NODES.fullmatch(line):
             nids = [int(nid) for nid in re.findall(r"Node (\d{1,4})", line)]
         elif nids and (row := re.match(r"(Total|AnonPages)\s+([-0-9. ]+)$", line.rstrip())):

@@ -93,6 +93,8 @@ def read_workload(source: Workload | str | Path, *, allow_files: bool = False) -
     if isinstance(source, Workload):
         given = source
         return lambda on: Built(given)
+    if not isinstance(source, (str, Path)) or not str(source).strip():
+        raise InputError("--workload", f"{quoted(source)} names nothing", f"give {FORMS}")
     text, path = str(source), Path(source)
     if exists(path):
         return _file(path, {}, allow_files)
@@ -149,7 +151,7 @@ def _kind(path: Path) -> str:
     text = raw.decode("utf-8", "replace")
     if raw[:1] == b"\x78" and len(raw) > 1 and (raw[0] * 256 + raw[1]) % 31 == 0:
         return "record"
-    if re.search(r"^\s*\[+workload\b", text, re.MULTILINE):
+    if re.search(r"^[ \t]*\[+workload\b", text, re.MULTILINE):
         return "toml"
     if text.lstrip().startswith(("[", "{")) or "damon_aggregated:" in text:
         return "record"
