@@ -136,7 +136,8 @@ def _read_file(path: Path) -> GivenMachine:
     if kind == "machine":
         return GivenMachine(_of_toml(path))
     first = next((line.strip() for line in text.splitlines() if line.strip()), "")
-    raise InputError(where, f"begins with {quoted(first)} and describes no machine", f"give {FORMS}")
+    what = f"begins with {quoted(first)} and describes no machine" if first else "is empty"
+    raise InputError(where, what, f"give {FORMS}")
 
 
 def _of_nodes(nodes: tuple[Node, ...], where: str) -> Machine:

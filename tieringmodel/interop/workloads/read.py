@@ -146,9 +146,11 @@ def _kind(path: Path) -> str:
     with opened(path) as stream:
         raw = stream.read(_HEAD_BYTES)
     if raw.startswith(b"PERFILE2"):
-        remedy = f"write text: perf script -i {path.name} -F comm,pid,tid,cpu,time,period,event,addr > {path.name}.txt"
+        remedy = f"write text: perf script -i {path.name} -F comm,pid,tid,time,period,event,addr > {path.name}.txt"
         raise InputError(str(path), "is perf's binary form", remedy)
     text = raw.decode("utf-8", "replace")
+    if not text.strip():
+        raise InputError(str(path), "is empty", f"give {FORMS}")
     if raw[:1] == b"\x78" and len(raw) > 1 and (raw[0] * 256 + raw[1]) % 31 == 0:
         return "record"
     if re.search(r"^[ \t]*\[+workload\b", text, re.MULTILINE):
@@ -156,7 +158,7 @@ def _kind(path: Path) -> str:
     if text.lstrip().startswith(("[", "{")) or "damon_aggregated:" in text:
         return "record"
     if re.search(r"^# PID, TID, IP, ADDR", text, re.MULTILINE):
-        remedy = "give perf script -F comm,pid,tid,cpu,time,period,event,addr"
+        remedy = "give perf script -F comm,pid,tid,time,period,event,addr"
         raise InputError(str(path), "is a report of perf mem, which tells no times", remedy)
     lines = [line.strip() for line in text.splitlines()]
     said = next((line for line in lines if line and not line.startswith("#")), "")
