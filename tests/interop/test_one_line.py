@@ -256,6 +256,22 @@ def test_a_folder_that_contradicts_itself_is_not_guessed_about(folder: Path) -> 
         read_machine("empty")
 
 
+def test_links_that_lead_out_of_a_folder_are_refused(folder: Path) -> None:
+    collect(folder, "here")
+    (folder / "here" / "zoneinfo.txt").rename(folder / "secret")
+    (folder / "here" / "zoneinfo.txt").symlink_to(folder / "secret")
+    with pytest.raises(tm.InputError, match=r"leads out of here, and nobody asked for it; .*--allow-files"):
+        read_machine("here")
+    assert len(read_machine("here", allow_files=True).machine.nodes) == 2
+
+
+def test_a_recording_is_no_such_folder(folder: Path) -> None:
+    run = tm.data_path("recordings", "E5_hole_inside_node0")
+    assert open_scenario(run).duration_s is not None
+    given = open_scenario("rfc-40-60", machine=run, workload="total=1G,hot=200M@10Hz,rest=0Hz,placed=even")
+    assert [n.extent[1] // GIB for n in given.scenario.machine.nodes] == [6, 8]
+
+
 def test_a_machine_whose_kernel_lacks_something_says_so(folder: Path) -> None:
     collect(folder, "here")
     (folder / "here" / "uname.txt").unlink()

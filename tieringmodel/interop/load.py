@@ -147,8 +147,9 @@ def open_scenario(
     hardware = None if machine is None else read_machine(machine, allow_files=allow_files)
     work = None if workload is None else read_workload(workload, allow_files=allow_files)
     path = resolve(source) if isinstance(source, (str, Path)) and not _is_line(source) else None
-    if path is not None and path.is_dir() and (dump := is_collected(path, allow_files=allow_files)):
-        source, hardware = dump, hardware or read_machine(path, allow_files=allow_files)
+    folder = path if path is not None and path.is_dir() and not _has_tables(path) else None
+    if folder and (dump := is_collected(folder, allow_files=allow_files)):
+        source, hardware = dump, hardware or read_machine(folder, allow_files=allow_files)
     runs, said = _kernel(kernel), list(hardware.notes if hardware else ())
     if runs is None and hardware and hardware.kernel:
         runs, of_kernel = read_kernel(hardware.kernel)
@@ -360,11 +361,14 @@ def _commands(script: Script, name: str, given: _Given) -> Loaded:
 
 def is_recording(path: Path) -> bool:
     """Tell whether a directory holds a recording rather than DAMON's sysfs tree."""
-    tables = any((path / f"{n}.{end}").exists() for n in _RECORDED for end in ("csv", "csv.gz", "txt"))
-    return tables or not any(
+    return _has_tables(path) or not any(
         (path / n).exists()
         for n in ("kdamonds", "nr_kdamonds", "contexts", "operations", "monitoring_attrs", "0", "admin", "sys")
     )
+
+
+def _has_tables(path: Path) -> bool:
+    return any((path / f"{n}.{end}").exists() for n in _RECORDED for end in ("csv", "csv.gz", "txt"))
 
 
 def resolve(source: str | Path) -> Path:

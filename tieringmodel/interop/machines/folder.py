@@ -70,8 +70,6 @@ def is_collected(folder: Path, *, allow_files: bool = False) -> Path | None:
     InputError
         If it describes a machine alone, or as `sorted_out`.
     """
-    if any((folder / f"{name}.{end}").exists() for name in ("record", "layout") for end in ("csv", "csv.gz")):
-        return None
     if not any((folder / name).is_file() for name in ("damon.txt", "zoneinfo.txt", "lsmem.json", "numactl.txt")):
         return None
     found, _ = sorted_out(folder, allow_files=allow_files)
