@@ -418,6 +418,15 @@ def test_a_table_repeats_instead_of_ending_in_silence(folder: Path) -> None:
     assert twice.workload.placement[0].nid == 1
 
 
+def test_what_takes_too_many_rates_to_repeat_goes_on(folder: Path) -> None:
+    lines = [f"{k % 60}.5,{0x7F0000000000 + (k // 60 << 21):#x}" for k in range(60 * 150)]
+    (folder / "x").write_text("\n".join(["time_s,address", *lines]) + "\n")
+    made = built("x,placed=even")
+    said = "the 60 s of x are not repeated, which would take too many rates: they go on at their mean rates"
+    assert made.notes == (f"assumed: {said} (repeat=N replaces it)",)
+    assert touches_per_s(made.workload, 1e4) == pytest.approx(150)
+
+
 def test_masim_by_its_content(folder: Path) -> None:
     (folder / "work").write_text(MASIM)
     made = built("work,placed=node0")

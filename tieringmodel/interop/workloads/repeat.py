@@ -52,8 +52,10 @@ def repeated(workload: Workload, length_ticks: int, times: int | None, what: str
     n = max(1, min(math.ceil(UNTIL_S * 1e6 / length_us), MOST_GROUPS // max(len(workload.groups), 1)))
     again = _phases(workload, length_us, n)
     means = _means(workload, length_ticks, n * length_ticks)
-    until = f"{n * length_us * 1e-6:g} s"
-    said = f"assumed: the {took} of {what} repeat up to {until}, then go on at their mean rates (repeat=N replaces it)"
+    again_s = (
+        f"repeat up to {n * length_us * 1e-6:g} s, then" if n > 1 else "are not repeated, which would take too many rates: they"
+    )
+    said = f"assumed: the {took} of {what} {again_s} go on at their mean rates (repeat=N replaces it)"
     return again.replace(groups=(*again.groups, *means)), said
 
 
