@@ -2,8 +2,8 @@
 # Record a DAMON run of this machine in the format of data/recordings, as far as Linux tells it.
 #   record_run.sh DIR SECONDS     as root, with kdamond 0 configured (the .sh of `tieringmodel convert`) and off
 #   record_run.sh --tables DIR    only make the tables from DIR/trace.txt and DIR/info.txt
-# Untested on hardware. Not written, because Linux does not tell it: layout.csv and physmap_start.csv (who touches what, and
-# where it lies: write them by hand), resets.csv (scores need a probe in the kernel). See docs/recording.md.
+# Tested on a made-up tree, not on hardware; TIERINGMODEL_ROOT=DIR takes DIR/sys and DIR/proc for /sys and /proc. Not written, because Linux does not tell it: layout.csv and physmap_start.csv (who touches what, and
+# where it lies: write them by hand), resets.csv (scores need a probe in the kernel). See docs/howto/recordings.md.
 set -eu
 
 tables() {
@@ -37,17 +37,22 @@ if [ "${1:-}" = --tables ]; then
     exit 0
 fi
 dir="${1:?the directory to write}" seconds="${2:?how long to record}"
-admin=/sys/kernel/mm/damon/admin/kdamonds/0
+case "$seconds" in '' | *[!0-9]* | 0) echo "$seconds is no number of seconds" >&2; exit 1 ;; esac
+sys="${TIERINGMODEL_ROOT:-}/sys" proc="${TIERINGMODEL_ROOT:-}/proc"
+admin="$sys/kernel/mm/damon/admin/kdamonds/0"
 context="$admin/contexts/0"
-trace=/sys/kernel/tracing/instances/tieringmodel
+trace="$sys/kernel/tracing/instances/tieringmodel"
+[ -r "$admin/state" ] || { echo "$admin: no kdamond is configured, or this is not root" >&2; exit 1; }
 [ "$(cat "$admin/state")" = off ] || { echo "kdamond 0 is not off" >&2; exit 1; }
-mkdir "$dir" "$trace"
+[ ! -e "$dir" ] || { echo "$dir exists already" >&2; exit 1; }
+mkdir "$dir"
+mkdir -p "$trace"
 reader=
 stop() {
     trap - EXIT INT TERM
     echo off > "$admin/state" || true
     [ -z "$reader" ] || kill "$reader" 2>/dev/null || true
-    rmdir "$trace" || true
+    rmdir "$trace" 2>/dev/null || true
 }
 trap stop EXIT INT TERM
 echo mono > "$trace/trace_clock"
@@ -58,10 +63,13 @@ done
 cat "$trace/trace_pipe" > "$dir/trace.txt" &
 reader=$!
 
-now_ms() { awk '{printf "%.0f\n", $1 * 1000}' /proc/uptime; }
+now_ms() { awk '{printf "%.0f\n", $1 * 1000}' "$proc/uptime"; }
+number() { if [ -e "$1" ]; then cat "$1"; else echo 0; fi; } # older kernels have fewer files
 schemes=$(cat "$context/schemes/nr_schemes")
-nodes=$(ls -d /sys/devices/system/node/node[0-9]* | sed 's/.*node//' | sort -n)
+nodes=$(ls -d "$sys"/devices/system/node/node[0-9]* | sed 's/.*node//' | sort -n)
 stats="nr_tried sz_tried nr_applied sz_applied sz_ops_filter_passed qt_exceeds nr_snapshots"
+cat "$proc/version" > "$dir/version"
+cat "$proc/zoneinfo" > "$dir/zoneinfo.txt"
 {
     printf t_ms
     for n in $nodes; do printf ',n%s_total_kb,n%s_free_kb' "$n" "$n"; done
@@ -80,25 +88,26 @@ printf '%s\n' "t0_mono_ms $t0" "rec_ms 1000" "total_ms $((seconds * 1000))" "nr_
 while [ $(($(now_ms) - t0)) -lt $((seconds * 1000)) ]; do
     begin=$(now_ms)
     echo update_schemes_stats > "$admin/state"
-    echo update_schemes_effective_quotas > "$admin/state"
+    echo update_schemes_effective_quotas > "$admin/state" || true
     {
         printf '%s' "$((begin - t0))"
         for n in $nodes; do
-            awk '/MemTotal|MemFree/ {printf ",%s", $4}' "/sys/devices/system/node/node$n/meminfo"
+            awk '/MemTotal|MemFree/ {printf ",%s", $4}' "$sys/devices/system/node/node$n/meminfo"
         done
-        awk '/^pgmigrate_(success|fail) / {printf ",%s", $2}' /proc/vmstat
+        awk '/^pgmigrate_(success|fail) / {printf ",%s", $2}' "$proc/vmstat"
         i=0
         while [ "$i" -lt "$schemes" ]; do
-            for name in $stats; do printf ',%s' "$(cat "$context/schemes/$i/stats/$name")"; done
-            printf ',%s' "$(cat "$context/schemes/$i/quotas/effective_bytes")"
+            for name in $stats; do printf ',%s' "$(number "$context/schemes/$i/stats/$name")"; done
+            printf ',%s' "$(number "$context/schemes/$i/quotas/effective_bytes")"
             i=$((i + 1))
         done
         echo ",0,0,$(($(now_ms) - begin))"
     } >> "$dir/record.csv"
     sleep 1
 done
+# One line a file, as it is read: avail_operations has three.
 (cd "$context" && find . -type f ! -path '*tried_regions*' | sort | while read -r file; do
-    printf '%s %s\n' "$file" "$(cat "$file" 2>/dev/null || true)"
+    printf '%s %s\n' "$file" "$(tr '\n' ' ' 2>/dev/null < "$file" || true)"
 done) > "$dir/damon_config.txt"
 stop
 tables "$dir"

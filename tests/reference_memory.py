@@ -4,23 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from itertools import groupby
 
 
 @dataclass
 class RefNode:
-    first: int
-    frames: int
+    ranges: list[tuple[int, int]]  # page frames [first, last) of System RAM, in order
     reserve: int = 0
     free: list[int] = field(default_factory=list)  # in the order of the free list
     owner: dict[int, int] = field(default_factory=dict)  # page frame -> logical page
     failed: int = 0
 
     def __post_init__(self) -> None:
-        self.free = list(range(self.first, self.first + self.frames))
-
-    @property
-    def last(self) -> int:
-        return self.first + self.frames
+        self.free = [frame for first, last in self.ranges for frame in range(first, last)]
 
 
 class RefMemory:
@@ -36,7 +32,7 @@ class RefMemory:
         self.active: set[int] = set()
 
     def place_at(self, page: int, frame: int) -> None:
-        node = next(n for n in self.nodes if n.first <= frame < n.last)
+        node = next(n for n in self.nodes if any(first <= frame < last for first, last in n.ranges))
         node.free.remove(frame)
         node.owner[frame] = page
 
@@ -82,12 +78,15 @@ class RefMemory:
         return True
 
     def migrate(self, first: int, last: int, target: int) -> int:
-        """Migrate a region of page frames: node by node in address order, each run from its highest frame down."""
+        """Migrate a region of page frames: in runs of ranges of one node, by address, each from its highest frame down."""
         moved = 0
-        for i, node in enumerate(self.nodes):
+        every = sorted((a, b, i) for i, node in enumerate(self.nodes) for a, b in node.ranges)
+        for i, run in groupby(every, key=lambda span: span[2]):
             if i == target:
                 continue
-            for frame in sorted((f for f in node.owner if first <= f < last), reverse=True):
+            spans = [(max(a, first), min(b, last)) for a, b, _ in run]
+            here = [f for f in self.nodes[i].owner if any(a <= f < b for a, b in spans)]
+            for frame in sorted(here, reverse=True):
                 if self.move(i, frame, target):
                     moved += 1
                 elif self.stop_run:

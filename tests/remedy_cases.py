@@ -279,6 +279,8 @@ CASES = (
     Case("monitoring-cost", striped(20, 500, 3000, min_nr_regions=4000, max_nr_regions=8000), 2, checks, falls),
     Case("no-ranges", scenario(move(0, Quota(), action="stat", target_nid=-1, filters=(), access_pattern=AccessPattern()),
          machine=GAP), 5, per_due("sz_matched"), falls),
+    Case("unmonitored-target", scenario(contexts=(context(move(0, quota(eligible(0, 2000), sz=4 * MIB)), targets=(
+         Target(((0, 8 * MIB), (256 * MIB, 512 * MIB))),)),), workload=workload(0)), 30, moved, falls),
     # schemes against each other
     Case("targets-overlap", opposed(6000, 5000), 30, late, falls),
     Case("targets-no-gap", opposed(6000, 4000), 30, late, falls),

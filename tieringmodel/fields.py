@@ -83,17 +83,19 @@ class Checked:
     """Base of the scenario's dataclasses.
 
     Every field is converted by its type and the unit in its name, then checked. Integers must fit u64 unless the
-    field is listed in ``_signed``; ``_max`` bounds single fields.
+    field is listed in ``_signed``; ``_max`` bounds single fields. ``_in_bytes``: fields that are sizes without saying so.
     """
 
     _signed: typing.ClassVar[frozenset[str]] = frozenset()
     _max: typing.ClassVar[Mapping[str, int]] = {}
     _choices: typing.ClassVar[Mapping[str, tuple[str, ...]]] = {}
+    _in_bytes: typing.ClassVar[frozenset[str]] = frozenset()
 
     def __post_init__(self) -> None:
         hints = _hints(type(self))  # type: ignore[arg-type]
         for field in dataclasses.fields(self):  # type: ignore[arg-type]
-            value = _convert(getattr(self, field.name), hints[field.name], field.name, field.name)
+            name = f"{field.name}_bytes" if field.name in self._in_bytes else field.name
+            value = _convert(getattr(self, field.name), hints[field.name], name, field.name)
             low, most = (-(2**31), 2**31 - 1) if field.name in self._signed else (0, units.ULONG_MAX)
             _check_range(value, low, self._max.get(field.name, most), field.name)
             if field.name in self._choices and value not in self._choices[field.name]:

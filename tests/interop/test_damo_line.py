@@ -174,11 +174,11 @@ def test_a_line_without_machine_assumes_one_that_has_its_nodes_and_addresses() -
     loaded = open_scenario("damo start --numa_node 2 --damos_action migrate_hot 0")
     assert [n.nid for n in loaded.scenario.machine.nodes] == [0, 1, 2]
     assert loaded.scenario.contexts[0].targets[0].regions == ((2 << 30, 3 << 30),)
-    assert loaded.notes[0].startswith("assumed: machine node 0 1 GiB at 0 B, node 1 1 GiB at 1 GiB, node 2")
+    assert loaded.notes[0].startswith("assumed: machine node0=1G,node1=1G,node2=1G (")
     loaded = open_scenario("damo start -r 4G-8G --damos_action migrate_hot 0")
     assert [(n.start_bytes >> 30, n.sz_bytes >> 30) for n in loaded.scenario.machine.nodes] == [(0, 4), (4, 4)]
     with_filter = "damo start --damos_action migrate_hot 1 --damos_filter allow addr 4G 8G"
     loaded = open_scenario(with_filter, machine=tm.Machine.dram_cxl("8 GiB", "8 GiB"))
     assert loaded.scenario.contexts[0].targets[0].regions == ((0, 16 << 30),)
     assert "machine" not in loaded.notes[0]
-    assert loaded.notes[0].endswith("(to replace by --workload)")
+    assert loaded.notes[0].endswith("(--workload replaces it)")

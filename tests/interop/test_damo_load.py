@@ -12,7 +12,9 @@ import tieringmodel as tm
 from tieringmodel import cli
 from tieringmodel.interop.convert import FORMS, converted
 from tieringmodel.interop.load import Loaded, open_scenario
-from tieringmodel.interop.surroundings import default_machine, default_workload
+from tieringmodel.interop.surroundings import default_machine
+from tieringmodel.interop.workloads.line import default_workload
+from tieringmodel.interop.workloads.placed import Surroundings
 
 GIB = 1 << 30
 SC = tm.load("rfc-40-60")
@@ -41,7 +43,7 @@ def test_damo_json_with_the_same_surroundings_is_the_same_scenario(folder: Path)
         got = tm.load(path, machine=SC.machine, workload="sc.toml")
     explicit = (tm.Target(((0, 2 * GIB),)),)
     assert got == SC.replace(contexts=(SC.contexts[0].replace(targets=explicit),), name="out")
-    with pytest.warns(UserWarning, match="assumed: machine node 0 1 GiB at 0 B, node 1 1 GiB at 1 GiB; workload 1 GiB"):
+    with pytest.warns(UserWarning, match="assumed: machine node0=1G,node1=1G .*; assumed: workload total=1G,"):
         assert tm.load(path).machine == SC.machine
 
 
@@ -116,8 +118,20 @@ def test_a_dump_takes_the_machine_and_addresses_must_meet_it(folder: Path) -> No
 def test_an_assumed_machine_fits_the_addresses(contexts: tuple[tm.Context, ...], nodes: list[tuple[int, int]]) -> None:
     machine = default_machine(contexts)
     assert [(n.start_bytes // GIB, n.sz_bytes // GIB) for n in machine.nodes] == nodes
-    workload = default_workload(contexts, machine)
+    workload, _ = default_workload(Surroundings(machine, contexts))
     assert workload.n_pages * 4096 * 2 == sum(n.sz_bytes for n in machine.nodes)
+
+
+def test_gaps_between_monitored_ranges_are_holes_of_an_assumed_machine(capsys: pytest.CaptureFixture[str]) -> None:
+    """The hole of a PC lies inside node 0, and the filters tell the nodes."""
+    dump = tm.data_path("recordings", "E5_hole_inside_node0", "damon_config.txt")
+    loaded = open_scenario(dump)
+    near, far = loaded.scenario.machine.nodes
+    assert near.ranges == ((0, 2 * GIB), (4 * GIB, 6 * GIB))
+    assert (far.start_bytes, far.sz_bytes, far.ranges) == (6 * GIB, 2 * GIB, ())
+    (said,) = (note for note in loaded.notes if note.startswith("assumed: machine"))
+    assert "node0=2G+2G@4G,node1=2G" in said
+    assert "without 2 GiB..4 GiB, which nobody monitors" in said
 
 
 def test_what_cannot_be_guessed_is_asked_for() -> None:
@@ -125,7 +139,7 @@ def test_what_cannot_be_guessed_is_asked_for() -> None:
     with pytest.raises(tm.InputError, match="--machine"):
         default_machine((three,))
     with pytest.raises(tm.InputError, match="--workload"):
-        default_workload((tm.Context("fvaddr", targets=(tm.Target(((0, 9 * GIB),)),)),), default_machine(()))
+        default_workload(Surroundings(default_machine(()), (tm.Context("fvaddr", targets=(tm.Target(((0, 9 * GIB),)),)),)))
 
 
 def test_commands_take_a_line_and_say_what_is_assumed(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -203,5 +217,9 @@ def test_wrong_words_end_before_anything_is_read(words: list[str], said: str, ca
 
 def test_the_surroundings_of_a_scenario_can_be_replaced(folder: Path) -> None:
     other = tm.Machine.dram_cxl("2 GiB", "1 GiB")
-    assert tm.load("sc.toml", machine=other) == SC.replace(machine=other)
+    with pytest.warns(UserWarning, match="are those nodes of the given one"):
+        got = tm.load("sc.toml", machine=other)
+    assert got.replace(contexts=()) == SC.replace(machine=other, contexts=())
+    filters = [s.filters[0] for s in got.contexts[0].schemes]
+    assert [(f.start_bytes // GIB, f.end_bytes // GIB) for f in filters] == [(2, 3), (0, 2)]
     assert open_scenario("C3_pullpush_temporal", workload="sc.toml").scenario.workload == SC.workload

@@ -14,8 +14,14 @@ from tieringmodel.units import MIB, PAGE_SZ
 
 RECORDINGS = Path(__file__).parents[2] / "data" / "recordings"
 RUNS = sorted(p.parent.name for p in RECORDINGS.glob("*/layout.csv"))
-# MemTotal of both nodes, in kB, as the recorded machine's description gives it.
-TOTAL_KB = (599_760, 902_832)
+E3, E5 = "E3_pullpush_temporal_defaults", "E5_hole_inside_node0"
+GIB = 1 << 30
+# MemTotal of both nodes, in kB, as the recorded machine's description gives it, and where their memory lies.
+TOTAL_KB = {"": (599_760, 902_832), E3: (1_953_344, 4_127_780), E5: (4_017_732, 2_063_396)}
+RAM = {
+    E3: (((0, 2 * GIB),), ((4 * GIB, 8 * GIB),)),
+    E5: (((0, 2 * GIB), (4 * GIB, 6 * GIB)), ((6 * GIB, 8 * GIB),)),
+}
 
 
 def test_reads_what_a_run_has_and_nothing_else():
@@ -50,19 +56,21 @@ def test_every_run_becomes_a_scenario(name):
     scenario = run.to_scenario()
     assert Scenario.from_toml(scenario.to_toml()) == scenario
     assert scenario.name == name
-    low, high = scenario.machine.nodes
-    assert (low.start_bytes, low.sz_bytes, high.start_bytes, high.sz_bytes) == (0, 640 * MIB, 640 * MIB, 896 * MIB)
+    low, high = RAM.get(name, (((0, 640 * MIB),), ((640 * MIB, 1536 * MIB),)))
+    assert [node.system_ram for node in scenario.machine.nodes] == [low, high]
     assert scenario.machine.hz == 250
     # What the first periodic row says about a node is what the scenario gives it.
     on_node = [0, 0]
     for place in scenario.workload.placement:
         assert place.start_bytes is not None, "every page's frame was recorded"
-        on_node[place.start_bytes >= 640 * MIB] += place.hi - place.lo
+        on_node[place.start_bytes >= high[0][0]] += place.hi - place.lo
     for node, pages in zip(scenario.machine.nodes, on_node, strict=True):
-        assert node.sz_bytes - node.unmanaged_bytes == TOTAL_KB[node.nid] * 1024
+        total_kb = int(run.record[f"n{node.nid}_total_kb"][0])
+        assert total_kb == TOTAL_KB.get(name, TOTAL_KB[""])[node.nid]
+        assert node.sz_bytes - node.unmanaged_bytes == total_kb * 1024
         used = node.kernel_bytes + pages * PAGE_SZ
         free_kb = int(run.record[f"n{node.nid}_free_kb"][0])
-        assert used == (TOTAL_KB[node.nid] - free_kb) * 1024
+        assert used == (total_kb - free_kb) * 1024
         assert node.cache_bytes == 0
     counted = [sum(int(run.record[f"{s}_n{i}_pages"][0]) for s in run.layout["segment"]) for i in (0, 1)]
     assert on_node == counted
@@ -215,6 +223,33 @@ def test_pages_without_a_recorded_frame_lie_on_their_node(copy):
     assert scenario.machine == whole.machine, "the page still counts on its node"
 
 
+def test_without_zoneinfo_what_lies_between_monitored_ranges_is_a_hole(copy):
+    """The same nodes as with it, and a line that says what they rest on; recorded pages in the gap would say otherwise."""
+    target = copy(E5, "zoneinfo.txt", lambda text: text + "\n")
+    (target / "zoneinfo.txt").unlink()
+    run = read_recording(target)
+    (note,) = (note for note in run.notes if "hole" in note)
+    assert note == f"{target}: 2 GiB..4 GiB lies between monitored ranges and is taken for a hole: there is no zoneinfo.txt"
+    whole = read_recording(RECORDINGS / E5)
+    assert not [note for note in whole.notes if "hole" in note]
+    assert run.to_scenario().machine == whole.to_scenario().machine
+    elsewhere = (target / "physmap_start.csv").read_text().replace(",8588918784,4096", f",{3 << 30},4096")
+    (target / "physmap_start.csv").write_text(elsewhere)
+    run = read_recording(target)
+    assert not [note for note in run.notes if "hole" in note]
+    assert run.to_scenario().machine.nodes[0].system_ram == ((0, 6 << 30),)
+
+
+def test_zoneinfo_and_record_must_agree(copy):
+    """MemTotal must fit into the ranges, and the nodes must be the same."""
+    target = copy(E5, "zoneinfo.txt", lambda text: text.replace("Node 1", "Node 2"))
+    with pytest.raises(InputError, match=r"record\.csv: describes nodes 0, 1, zoneinfo.txt nodes 0, 2; pass machine="):
+        read_recording(target).to_scenario()
+    target = copy(E5, "record.csv", lambda text: text.replace(",4017732,", ",9017732,"))
+    with pytest.raises(InputError, match=r"record\.csv:2: node 0 has 9234157568 bytes in total, in ranges of 4294967296"):
+        read_recording(target).to_scenario()
+
+
 def test_node_bounds_follow_the_filters(copy):
     text = (RECORDINGS / C3 / "damon_config.txt").read_text()
     moved = text.replace("671088640", str(642 * MIB))
@@ -276,12 +311,14 @@ def test_settings_that_were_changed_are_commits(copy):
     assert [(q.goals[0].target_value, q.sz_bytes >> 20) for q in quotas] == [(6000, 4), (6000, 16), (5000, 16)]
     assert scenario.contexts[0].aggr_times_us, "attributes stay: aggregations end when they did"
     assert [now.contexts for _, now in scenario.stages()][-1][0].aggr_times_us == scenario.contexts[0].aggr_times_us
-    # Other attributes begin a window anew, whose end was not recorded as one of so many samples.
+    # Numbers of regions leave intervals alone; with other intervals an end was not recorded as one of so many samples.
     settings_of(folder, at_80000=[("nr_regions/min 40", "nr_regions/min 100")])
     run = read_recording(folder)
     assert "differs from the settings from 80000 ms on" in run.notes[0]
-    assert not run.to_scenario().contexts[0].aggr_times_us
+    assert run.to_scenario().contexts[0].aggr_times_us == scenario.contexts[0].aggr_times_us
     assert run.to_scenario().commits[1].to.attrs.min_nr_regions == 100
+    settings_of(folder, at_80000=[("intervals/sample_us 50000", "intervals/sample_us 100000")])
+    assert not read_recording(folder).to_scenario().contexts[0].aggr_times_us
 
 
 def test_commands_whose_effect_nobody_tells_are_asked_for(copy):

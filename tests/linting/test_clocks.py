@@ -9,7 +9,23 @@ import sys
 
 import numpy as np
 import pytest
-from lint_cases import COLD_PATTERN, HOT, MIB, codes, context, found, free, machine, move, one, quota, scenario, used, workload
+from lint_cases import (
+    COLD_PATTERN,
+    HOT,
+    MIB,
+    codes,
+    context,
+    eligible,
+    found,
+    free,
+    machine,
+    move,
+    one,
+    quota,
+    scenario,
+    used,
+    workload,
+)
 from remedy_cases import GAP, TWO_CGROUPS, reclaim, striped
 
 import tieringmodel as tm
@@ -22,7 +38,9 @@ from tieringmodel.scenario import (
     Goal,
     Group,
     IntervalsGoal,
+    Machine,
     Memcg,
+    Node,
     Quota,
     Scenario,
     Target,
@@ -215,6 +233,47 @@ def test_holes_are_monitored_where_no_ranges_are_given():
     assert "no-ranges" not in codes(scenario(move(0, quota(used(5000)))))
     far = GAP.replace(nodes=(GAP.nodes[0], GAP.nodes[1].replace(start_bytes=300 * MIB)))
     assert one(sc.replace(machine=far), "no-ranges").level == "info"
+
+
+def monitoring(*ranges, to=0, **first):
+    """Return a scheme that fills node `to` in a context that monitors some ranges, in MiB."""
+    regions = tuple((low * MIB, high * MIB) for low, high in ranges)
+    of = context(move(to, quota(eligible(0, 5000))), targets=(Target(regions),))
+    return scenario(contexts=(of,), machine=machine(**first))
+
+
+def test_frames_that_can_be_filled_and_are_not_monitored_are_named():
+    """What the kernel holds and what is offline cannot be filled; nodes that nobody looks at at all are other rules' matter."""
+    finding = one(monitoring((0, 128), (256, 512)), "unmonitored-target")
+    assert (finding.level, finding.path) == ("warning", "contexts[0].targets[0].regions")
+    assert "node 0, to which contexts[0].schemes[0] moves pages, can be filled at 128 MiB..256 MiB (128 MiB)" in finding.message
+    assert finding.changes[0]["value"] == [[0, 512 * MIB]]
+    both = one(monitoring((32, 128), (192, 200), (256, 512)), "unmonitored-target")
+    assert "at 0 B..32 MiB, 128 MiB..192 MiB, 200 MiB..256 MiB (152 MiB)" in both.message
+    lower = one(monitoring((32, 128), (256, 512), kernel_bytes=20 * MIB, offline_bytes=100 * MIB), "unmonitored-target")
+    assert "at 20 MiB..32 MiB, 128 MiB..156 MiB (40 MiB)" in lower.message
+    assert lower.changes[0]["value"] == [[20 * MIB, 156 * MIB], [256 * MIB, 512 * MIB]]
+    for quiet in (
+        monitoring((0, 256), (256, 512)),
+        monitoring((0, 254), (256, 512)),  # below 1 % of the node
+        monitoring((256, 512)),
+        monitoring((32, 256), (256, 512), kernel_bytes=32 * MIB),
+        monitoring((0, 128), (256, 512), to=1),
+    ):
+        assert "unmonitored-target" not in codes(quiet)
+    assert "unmonitored-target" not in codes(finding.applied_to(monitoring((0, 128), (256, 512))))
+
+
+def test_a_hole_is_no_frame_that_can_be_filled():
+    """A node of two ranges, both of them monitored."""
+    ranges = ((0, 128 * MIB), (1024 * MIB, 1152 * MIB))
+    regions = ((0, 128 * MIB), (1024 * MIB, 1152 * MIB), (2048 * MIB, 2304 * MIB))
+    scheme = move(0, quota(eligible(0, 5000)), filters=(Filter("addr", start_bytes=0, end_bytes=2048 * MIB),))
+    sc = scenario(contexts=(context(scheme, targets=(Target(regions),)),))
+    far = Machine((Node(0, ranges=ranges), Node(1, 2048 * MIB, 256 * MIB)))
+    assert "unmonitored-target" not in codes(sc.replace(machine=far))
+    solid = Machine((Node(0, 0, 1152 * MIB), Node(1, 2048 * MIB, 256 * MIB)))
+    assert "can be filled at 128 MiB..1 GiB (896 MiB)" in one(sc.replace(machine=solid), "unmonitored-target").message
 
 
 def test_the_cost_of_very_many_regions_is_that_of_the_run():

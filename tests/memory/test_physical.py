@@ -63,8 +63,15 @@ def machines(draw):
         size = draw(st.sampled_from([1, 40, 511, 512, 700, 1500]))
         taken = [draw(st.integers(0, size // 8)) for _ in range(3)]
         reserve = draw(st.sampled_from([0, 0, 5, size // 4]))
-        nodes.append(Node(nid, at * PAGE, size * PAGE, reserve, *(n * PAGE for n in taken)))
-        at += size + draw(st.sampled_from([0, 3, 600]))
+        cut, hole = draw(st.integers(0, size)), draw(st.sampled_from([0, 0, 1, 600]))
+        ranges = [(at, at + cut), (at + cut + hole, at + size + hole)]
+        ranges = [(first * PAGE, last * PAGE) for first, last in ranges if first < last]
+        nodes.append(Node(nid, None, 0, reserve, *(n * PAGE for n in taken), ranges=ranges))
+        at += size + hole + draw(st.sampled_from([0, 3, 600]))
+        if nid == 1 and hole > 100 and cut % size and nodes[0].extent[1] < ranges[0][0] and draw(st.booleans()):
+            # Node 0 goes on inside node 1's hole.
+            more = (ranges[0][1], ranges[0][1] + 80 * PAGE)
+            nodes[0] = nodes[0].replace(ranges=(*nodes[0].system_ram, more))
     options = {
         "allocator": draw(st.sampled_from(ALLOCATORS)),
         "on_full": draw(st.sampled_from(["stop_run", "try_all"])),
@@ -93,7 +100,7 @@ def below(key, counter, n):
 
 
 def reference_of(machine, workload):
-    nodes = [RefNode(n.start_bytes // PAGE, n.sz_bytes // PAGE, n.reserve_pages) for n in machine.nodes]
+    nodes = [RefNode([(a // PAGE, b // PAGE) for a, b in n.system_ram], n.reserve_pages) for n in machine.nodes]
     keys = [np.uint64(random.mixed(SEED ^ (i + 1))) for i in range(len(nodes))]
     pick = lambda i, draw, n: int(below(keys[i], np.uint64(draw), np.uint64(n)))  # noqa: E731
     ref = RefMemory(nodes, machine.allocator, machine.on_full == "stop_run", pick)
@@ -121,7 +128,7 @@ def free_list(memory, i):
     frame = int(m.node[i]["head"])
     while frame >= 0:
         assert int(m.rec[frame]) & 0xFFFFFFFF == 0  # a free frame holds no page
-        frames.append(frame - int(m.base[i]) + int(m.pfn[i]))
+        frames.append(int(memory.pfn_of(np.array([frame]))[0]))
         frame = (int(m.rec[frame]) >> 32) - 1
     assert (frames == []) == (int(m.node[i]["tail"]) < 0) or memory.machine.allocator == "lifo"
     return frames
@@ -132,8 +139,9 @@ def same(memory, ref):
     m = memory.arrays
     owner = np.full(m.rec.size, -1)
     for i, node in enumerate(ref.nodes):
+        dense = {frame: k for k, frame in enumerate(f for first, last in node.ranges for f in range(first, last))}
         for frame, page in node.owner.items():
-            owner[m.base[i] + frame - m.pfn[i]] = page
+            owner[m.base[i] + dense[frame]] = page
     held = np.flatnonzero(owner >= 0)
     np.testing.assert_array_equal((m.rec[held] & L.LOW32).astype(np.int64) - 1, owner[held])
     assert not (np.delete(m.rec, held) & L.LOW32).any()
@@ -149,7 +157,7 @@ def same(memory, ref):
         assert int(row["alloc_failed"]) == node.failed
         assert int(row["active"]) == len(ref.active.intersection(node.owner.values()))
         bits = np.unpackbits(m.free_bits.view(np.uint8), bitorder="little")[m.base[i] : m.base[i] + m.frames[i]]
-        assert (np.flatnonzero(bits) + m.pfn[i]).tolist() == free
+        assert memory.pfn_of(np.flatnonzero(bits) + m.base[i]).tolist() == free
         if ref.policy in ("fifo", "lifo"):
             assert free_list(memory, i) == node.free
         assert 0 <= len(free) <= row["total"] + memory.machine.nodes[i].unmanaged_bytes // PAGE
@@ -176,7 +184,7 @@ def test_any_sequence_of_moves(data):
     ref, kdamond = reference_of(machine, workload), bind(memory, access)
     same(memory, ref)
     before = memory.pfn_of_pages()
-    top = ref.nodes[-1].last
+    top = machine.extent[1] // PAGE
     for _ in range(data.draw(st.integers(1, 6))):
         first = data.draw(st.integers(0, top))
         last = data.draw(st.integers(first, top + 5))
@@ -193,7 +201,8 @@ def test_any_sequence_of_moves(data):
     assert moves.size == memory.migrated_pages().sum() == int(memory.arrays.node["migrated_out"].sum())
     assert (memory.used_pages() + memory.free_pages() == memory.arrays.node["total"]).all()
     # Replaying the log of moves from the start ends where the pages are.
-    node = (np.searchsorted(memory.arrays.pfn, before, side="right") - 1).tolist()
+    starts = np.array([(start // PAGE, i) for start, _, i in machine.spans])
+    node = starts[np.searchsorted(starts[:, 0], before, side="right") - 1, 1].tolist()
     for move in moves.tolist():
         page, source, target = move & 0xFFFFFFFF, move >> 32 & 0xFFFF, move >> 48
         if page < n:

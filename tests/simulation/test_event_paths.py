@@ -285,8 +285,9 @@ def test_contexts_neither_come_nor_go() -> None:
 
 def test_what_is_taken_over_elsewhere_stays_where_something_else_says_it() -> None:
     ends = {"aggr_times_us": [200_000 * k for k in range(1, 20)]}
-    with pytest.raises(tm.InputError, match=r"contexts\.0\.attrs cannot change .*: aggr_times_us holds for the attributes"):
-        with_event(ends, "attrs.max_nr_regions", 50)
+    with pytest.raises(tm.InputError, match=r"contexts\.0\.attrs cannot change .*: aggr_times_us holds for the intervals"):
+        with_event(ends, "attrs.sample_us", 10_000)
+    with_event(ends, "attrs.max_nr_regions", 50)
     with_event(ends, f"{Q}.sz_bytes", 4096)
     for start, value in ((SHARE, 7), (SHARE | {f"{G}.current_value": 7}, 0)):
         with pytest.raises(tm.InputError, match=r"goals\.0\.current_value cannot change .*: node_mem_used_bp is measured"):

@@ -8,6 +8,7 @@ import pytest
 import tieringmodel as tm
 from tieringmodel.damon.weighted import vma_index
 from tieringmodel.interleave import vaddr_dest_index
+from tieringmodel.interop.machines.read import GivenMachine
 from tieringmodel.interop.surroundings import surround
 from tieringmodel.linting.scheme_facts import in_base_pages
 from tieringmodel.simulation.engine import Engine
@@ -194,12 +195,12 @@ def test_bytes_of_a_folio_machine_are_folios() -> None:
 
 def test_the_assumed_workload_is_counted_in_folios() -> None:
     size = 8 << 30
-    scenario, said = surround((tm.Context(),), machine(size, BIG), None)
+    scenario, said = surround((tm.Context(),), GivenMachine(machine(size, BIG)), None)
     room = 2 * size - 4 * BIG
     assert scenario.workload.n_pages == room // BIG // 2
-    assert "8.0 GiB dealt" in said[0]
+    assert "total=8188M" in said[0]
     fixed = tm.Context(ops="vaddr", targets=(tm.Target(((BIG, 3 * BIG),)),))
-    scenario, _ = surround((fixed,), machine(size, BIG), None)
+    scenario, _ = surround((fixed,), GivenMachine(machine(size, BIG)), None)
     assert [(v.lo, v.hi, v.start_bytes, v.pgoff) for v in scenario.workload.vmas] == [(0, 2, BIG, 1)]
 
 

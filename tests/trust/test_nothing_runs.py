@@ -29,6 +29,8 @@ from tieringmodel.datasets.foreign import CODECS
 from tieringmodel.datasets.read import read_results
 from tieringmodel.errors import InputError
 from tieringmodel.interop.load import open_scenario
+from tieringmodel.interop.machines.read import read_machine
+from tieringmodel.interop.workloads.read import read_workload
 from tieringmodel.interop.workloads.record_workload import read_record_workload
 from tieringmodel.simulation import checkpoint
 from tieringmodel.sweeps.store import FORMAT, Store
@@ -161,6 +163,7 @@ def test_pickles_where_other_bytes_are_expected(protocol: int, packed: Callable[
     for name, act in (
         ("damon.data", read_record_workload),
         ("damon.data.gz", read_record_workload),
+        ("machine", read_machine), ("work", read_workload),
         ("x.toml", tm.load), ("x.json", tm.load), ("x.yaml", tm.load), ("x.damo", tm.load), ("x.txt", tm.load),
         ("x.csv", tm.read_trace), ("x.csv.gz", tm.read_trace), ("x.perf", tm.read_perf), ("x.masim", tm.read_masim),
         ("x.nc", read_results), ("x.zarr", read_results), ("x.checkpoint", checkpoint.read),

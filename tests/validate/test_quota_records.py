@@ -28,6 +28,8 @@ def test_every_recorded_reset_agrees():
         "C5_tier_temporal_shift/resets.csv": 3 * 202,
         "C8_pullpush_temporal_q2M/resets.csv": 3 * 206,
         "C10_tier_consist_farstart/resets.csv": 3 * 438,
+        "E3_pullpush_temporal_defaults/resets.csv": 3 * 144,
+        "E5_hole_inside_node0/resets.csv": 3 * 70,
     }
 
 

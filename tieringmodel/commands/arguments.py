@@ -25,20 +25,20 @@ KERNEL_HELP = "which Linux runs: 6.18, or '6.18, thisnode on' (default: the scen
 KERNELS_HELP = "e.g. 6.12,7.3.4, or '7.2, 7.2, thisnode on'; one alone: from the scenario's own to that"
 
 
+MACHINE_HELP = (
+    "the machine: dram=512G,cxl=256G, TOML with a [machine], /proc/zoneinfo, numactl -H, lsmem --json, or a folder with these "
+    "(default: one that fits the addresses; a scenario's own is replaced)"
+)
+WORKLOAD_HELP = (
+    "the workload: total=400G,hot=40G@200Hz,placed=node1, TOML with a [workload], perf script, a table of accesses, masim or a "
+    "damo record, maybe with options: perf.txt,repeat=3 (default: half of the memory in use, a quarter of it hot)"
+)
+
+
 def add_surroundings(command: argparse.ArgumentParser) -> None:
     """Add ``--machine``, ``--workload``, ``--kernel`` and ``--allow-files``."""
-    command.add_argument(
-        "--machine",
-        metavar="FILE",
-        type=Path,
-        help="TOML with a [machine]; for what describes DAMON only (default: a DRAM and CXL pair that fits the addresses)",
-    )
-    command.add_argument(
-        "--workload",
-        metavar="FILE",
-        type=Path,
-        help="TOML with a [workload], or a damo record (default: half of the memory in use, a quarter of it hot)",
-    )
+    command.add_argument("--machine", metavar="MACHINE", help=MACHINE_HELP)
+    command.add_argument("--workload", metavar="WORKLOAD", help=WORKLOAD_HELP)
     command.add_argument("--kernel", metavar="NAME", help=KERNEL_HELP)
     command.add_argument(
         "--allow-files",

@@ -7,7 +7,7 @@ from pathlib import Path
 from string import Template
 from typing import Any, NamedTuple
 
-from .arguments import KERNEL_HELP, KERNELS_HELP, SCENARIO_HELP
+from .arguments import KERNEL_HELP, KERNELS_HELP, MACHINE_HELP, SCENARIO_HELP, WORKLOAD_HELP
 from .output import lines, say
 
 
@@ -64,6 +64,8 @@ def _values(action: argparse.Action, scenarios: tuple[str, ...]) -> Values:
         return Values(NAMES)
     if SCENARIO_HELP in (action.help or ""):
         return Values(scenarios, "files")
+    if action.help in (MACHINE_HELP, WORKLOAD_HELP):
+        return Values(paths="files")
     if action.type is Path:
         return Values(paths="dirs" if action.metavar == "DIR" else "files")
     return Values()

@@ -26,9 +26,11 @@ def _what_works(context: Context, scheme: Scheme, scenario: Scenario) -> Scheme:
     filters = scheme.filters
     home = next((n for n in scenario.machine.nodes if n.nid == scheme.target_nid), None)
     if scheme.action.startswith("migrate") and home and context.ops == "paddr" and not filters:
-        unit = context.addr_unit
-        last = (home.start_bytes + home.sz_bytes) // unit
-        filters = (Filter("addr", allow=False, start_bytes=home.start_bytes // unit, end_bytes=last),)
+        stretches = scenario.machine.stretches(scenario.machine.nodes.index(home))
+        filters = tuple(
+            Filter("addr", allow=False, start_bytes=start // context.addr_unit, end_bytes=end // context.addr_unit)
+            for start, end in stretches
+        )
     quota = scheme.quota.replace(goals=_read_as(ELIGIBLE, scheme), goal_tuner="temporal", esz0="")
     return scheme.replace(quota=quota, filters=filters)
 

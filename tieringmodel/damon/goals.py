@@ -205,7 +205,8 @@ def exit_target(view: MetricView, goal: Goal, scored: int) -> int | None:
         return scored
     i = view.memory.index_of(goal.nid)
     total = int(view.memory.arrays.node["total"].sum())
-    capacity = mult_frac(int(view.memory.arrays.frames[i]), 10_000, total) if i >= 0 and total else 0
+    spanned = view.memory.spanned_bytes(i) // view.memory.page_bytes if i >= 0 else 0
+    capacity = mult_frac(spanned, 10_000, total) if total else 0
     return min(goal.target_value, capacity) if capacity else None
 
 

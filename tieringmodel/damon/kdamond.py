@@ -494,5 +494,6 @@ class Kdamond(Monitor):
                     continue
                 for event in events[(events["scheme"] == i) & (events["sz_applied"] > 0)]:
                     page = int(event["start"]) * self.context.addr_unit // self.memory.page_bytes
-                    source = max(int(np.searchsorted(self.space.first, page, side="right")) - 1, 0)
+                    at = max(int(np.searchsorted(self.space.first, page, side="right")) - 1, 0)
+                    source = at if self.space.virtual else int(self.space.node[at])
                     lag.moved(source, target, int(event["sz_applied"]), self.jiffies * 1000 // quota.hz)

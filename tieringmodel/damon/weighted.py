@@ -161,7 +161,7 @@ class WeightedMigrate(Stored):
         if self.rule in ("per_node", "push_only"):
             dealt = self._shares(kdamond, pages, source, memory.index_of(self.dests[0].id))
         else:
-            dealt = self.destinations(memory.arrays.pfn[source] + chosen - memory.arrays.base[source], pages, rank)
+            dealt = self.destinations(memory.pfn_of(chosen), pages, rank)
         target = np.array([memory.index_of(d.id) for d in self.dests] + [-1], np.int64)[dealt]
         moved = int(frames.migrate_chosen(memory.arrays, chosen, source.astype(np.int64), target))
         there = int(np.count_nonzero((source == target) | (target < 0)))

@@ -23,10 +23,12 @@ _OLD_NUMBER = re.compile(r"[-+]?(0[0-9_]+|[0-9][0-9_]*(:[0-9_]+)+(\.[0-9_]*)?)")
 MAX_YAML_DEPTH = 64
 """damo nests 12 deep; a YAML scanner's time grows with the square of the depth."""
 
+_GZIP = b"\x1f\x8b"
+
 
 @contextmanager
 def opened(path: Path) -> Iterator[BinaryIO]:
-    """Open a file for reading, decompressed if its name ends in ``.gz``.
+    """Open a file for reading, decompressed if its name ends in ``.gz`` or its content begins as gzip does.
 
     Raises
     ------
@@ -34,8 +36,9 @@ def opened(path: Path) -> Iterator[BinaryIO]:
         If it is missing or unreadable, or its compression is cut off or broken, also while the block reads on.
     """
     try:
-        with gzip.open(path, "rb") if path.suffix == ".gz" else path.open("rb") as stream:
-            yield cast(BinaryIO, stream)
+        with path.open("rb") as plain:
+            packed = path.suffix == ".gz" or plain.peek(2)[:2] == _GZIP
+            yield cast(BinaryIO, gzip.GzipFile(fileobj=plain)) if packed else plain
     except EOFError:
         raise InputError(str(path), "its compressed data end too early", "copy the whole file again") from None
     except (zlib.error, gzip.BadGzipFile) as error:

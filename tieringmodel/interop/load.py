@@ -14,12 +14,17 @@ from ..datafiles import data_path
 from ..errors import InputError, printable
 from ..scenario import Kernel, Machine, Scenario, Target, Workload
 from ..scenario.scenario import read_toml
-from ..units import PAGE_SZ
 from .documents import MAX_TEXT_BYTES, decode, parse_json, parse_yaml, read_bytes
+from .machines.folder import is_collected
+from .machines.moved import moved
+from .machines.read import GivenMachine, read_machine
+from .proc_version import read_kernel
 from .recording.read import read_recording
-from .surroundings import default_machine, equal_nodes, nids_of, read_machine, read_workload, surround
+from .surroundings import default_machine, equal_nodes, nids_of, surround
 from .sysfs.read import Dump, read_dump
-from .workloads.family import other_pages, with_family
+from .workloads.family import with_family
+from .workloads.placed import Surroundings
+from .workloads.read import Description, read_workload
 
 if TYPE_CHECKING:
     from .damo.script import Script
@@ -73,11 +78,13 @@ def load(
         with a recording (``layout.csv``, …); a stored result (``.nc``, ``.zarr``); or a name such as ``"rfc-40-60"`` or
         ``"C3_pullpush_temporal"``.
     machine : Machine, str or Path, optional
-        The machine, or a TOML file with a ``[machine]``. Forms that describe DAMON only need one; left out, one that fits
-        the addresses is assumed. A scenario's own machine is replaced.
+        The machine; a line such as ``"dram=512G,cxl=256G"``; TOML with a ``[machine]``, ``/proc/zoneinfo``, what
+        ``numactl -H`` or ``lsmem --json`` print, or a folder with such files (docs/howto/your_machine.md). Forms that describe
+        DAMON only need one; left out, one that fits the addresses is assumed. A scenario's own machine is replaced.
     workload : Workload, str or Path, optional
-        The workload, a TOML file with a ``[workload]``, or a damo record. Left out, half of the memory is assumed, a
-        quarter of it hot.
+        The workload; a line such as ``"total=400G,hot=40G@200Hz,placed=node1"``; TOML with a ``[workload]``, a masim
+        configuration, a table of accesses, the text of perf script, or a damo record. Left out, half of the memory is assumed,
+        a quarter of it hot.
     kernel : Kernel or str, optional
         Which Linux runs: ``"6.18"``. Left out, it is the source's own: what it says, or the text of ``/proc/version`` in or
         beside a recording or a dump; without one, the default.
@@ -137,19 +144,28 @@ def open_scenario(
     InputError
         As for `load`.
     """
-    hardware = None if machine is None else read_machine(machine)
+    hardware = None if machine is None else read_machine(machine, allow_files=allow_files)
     work = None if workload is None else read_workload(workload, allow_files=allow_files)
-    loaded = _open(source, _Given(hardware, work, _kernel(kernel)), allow_files)
-    _same_pages(loaded.scenario.machine, workload)
-    if work is None or isinstance(workload, Workload) or Path(str(workload)).suffix == ".toml" or work.vmas:
-        return loaded
-    text = f"{workload}: physical addresses that the record never saw touched are left out, they may be free memory"
-    return replace(loaded, notes=(text, *loaded.notes))
+    path = resolve(source) if isinstance(source, (str, Path)) and not _is_line(source) else None
+    folder = path if path is not None and path.is_dir() and not _has_tables(path) else None
+    if folder and (dump := is_collected(folder, allow_files=allow_files)):
+        source, hardware = dump, hardware or read_machine(folder, allow_files=allow_files)
+    runs, said = _kernel(kernel), list(hardware.notes if hardware else ())
+    if runs is None and hardware and hardware.kernel:
+        runs, of_kernel = read_kernel(hardware.kernel)
+        said += [*of_kernel, f"kernel: {runs}, by {hardware.kernel} (--kernel replaces it)"]
+    try:
+        loaded = _open(source, _Given(hardware, work, runs), allow_files)
+    except InputError as error:
+        if kernel is not None or runs is None or f" is not in {runs}" not in error.what:
+            raise
+        remedy = f"{error.remedy}, or give another kernel than that of the machine (--kernel)"
+        raise type(error)(error.where, error.what, remedy) from None
+    return replace(loaded, notes=(*said, *loaded.notes)) if said else loaded
 
 
-def _same_pages(machine: Machine, workload: Workload | str | Path | None) -> None:
-    if machine.folio_bytes != PAGE_SZ and isinstance(workload, (str, Path)) and Path(workload).suffix != ".toml":
-        raise other_pages(str(workload), machine.folio_bytes, "give a workload in TOML, in folios, or a machine of base pages")
+def _is_line(source: str | Path) -> bool:
+    return isinstance(source, str) and source.startswith(("damo ", "sudo damo "))
 
 
 def _kernel(given: Kernel | str | None) -> Kernel | None:
@@ -163,14 +179,31 @@ def _kernel(given: Kernel | str | None) -> Kernel | None:
 class _Given(NamedTuple):
     """What replaces a source's own, or stands for what it does not say."""
 
-    machine: Machine | None = None
-    workload: Workload | None = None
+    machine: GivenMachine | None = None
+    workload: Description | None = None
     kernel: Kernel | None = None
 
-    def replacing(self, scenario: Scenario) -> Scenario:
-        """Return a scenario with what was given."""
-        changes = {name: value for name, value in self._asdict().items() if value is not None}
-        return scenario.replace(**changes) if changes else scenario
+    def replacing(self, scenario: Scenario, **about: Any) -> Loaded:
+        """Return a scenario with what was given, and what that had to say; `about` goes to `Loaded`."""
+        changes: dict[str, Any] = {}
+        said: tuple[str, ...] = ()
+        notes: tuple[str, ...] = ()
+        if self.machine is not None:
+            changes, said = moved(scenario, self.machine.machine)
+        if self.workload is not None:
+            given = self.machine or GivenMachine(scenario.machine)
+            memcgs = len({m.memcg_id for m in scenario.workload.memcgs})
+            on = Surroundings(given.machine, changes.get("contexts", scenario.contexts), given.ids, memcgs, given.placed)
+            changes["workload"], notes = self.workload(on)
+        if self.kernel is not None:
+            changes["kernel"] = self.kernel
+        try:
+            return Loaded(scenario.replace(**changes) if changes else scenario, (*said, *notes), **about)
+        except InputError as error:
+            if self.machine is None or self.workload is not None or not error.where.startswith("workload"):
+                raise
+            remedy = "describe a workload for the given machine, too (--workload)"
+            raise InputError(error.where, f"{error.what} that was given", remedy) from None
 
     def on_this_kernel(self, data: Mapping[str, Any]) -> Mapping[str, Any]:
         """Return a scenario's tables with the kernel that was given: what they use may not be in their own."""
@@ -178,7 +211,7 @@ class _Given(NamedTuple):
 
 
 def _open(source: str | Path | Sequence[str], given: _Given, allow_files: bool) -> Loaded:
-    if isinstance(source, str) and source.startswith(("damo ", "sudo damo ")):
+    if isinstance(source, str) and _is_line(source):
         source = _split_line(source, "damo line")
     if isinstance(source, (list, tuple)) and all(isinstance(word, str) for word in source):
         return _line(source, given)
@@ -191,17 +224,17 @@ def _open(source: str | Path | Sequence[str], given: _Given, allow_files: bool) 
         recording = read_recording(path, allow_files=allow_files, kernel=given.kernel)
         end_s = float(recording.record["t_ms"][-1]) * 1e-3 if recording.record is not None else None
         # What replaces the machine must be known before: a recording without MemTotal has none of its own.
-        scenario = _Given(workload=given.workload).replacing(recording.to_scenario(machine=given.machine))
-        return Loaded(scenario, duration_s=end_s)
+        own = given.machine and given.machine.machine
+        return given._replace(kernel=None).replacing(recording.to_scenario(machine=own), duration_s=end_s)
     if path.suffix == ".toml":
-        return Loaded(_toml(path, given, allow_files))
+        return _toml(path, given, allow_files)
     if path.is_dir():
         return _surrounded(read_dump(path, allow_files=allow_files, kernel=given.kernel), given, path.name)
     text = decode(read_bytes(path, MAX_TEXT_BYTES), str(path))
     if path.suffix == ".json" or text.lstrip().startswith("{"):
         data = parse_json(text, str(path))
         if isinstance(data, dict) and "machine" in data:
-            return Loaded(given.replacing(Scenario.from_dict(given.on_this_kernel(data))))
+            return given.replacing(Scenario.from_dict(given.on_this_kernel(data)))
         return _damo(data, path, given)
     if path.suffix in (".yaml", ".yml"):
         return _damo(parse_yaml(text, str(path)), path, given)
@@ -226,32 +259,45 @@ def _result(path: Path, given: _Given) -> Loaded:
         raise InputError(str(path), what, "give the result of one run")
     ((text, ds),) = stored.items()
     alone = ds.attrs["kind"] == "simulation"
-    return Loaded(
-        given.replacing(Scenario.from_json(str(text))),
+    return given.replacing(
+        Scenario.from_json(str(text)),
         seed=int(ds.attrs["seed"]) if alone else None,
         duration_s=float(ds.attrs["duration_s"]) if alone else None,
     )
 
 
-def _toml(path: Path, given: _Given, allow_files: bool) -> Scenario:
+def _toml(path: Path, given: _Given, allow_files: bool) -> Loaded:
     try:
         tables = with_family(read_toml(path), path.parent, allow_files=allow_files)
-        return given.replacing(Scenario.from_dict(given.on_this_kernel(tables)))
+        scenario = Scenario.from_dict(given.on_this_kernel(tables))
     except RecursionError:
         raise InputError(str(path), "is nested too deeply", "no scenario is") from None
     except InputError as error:
         if error.where == str(path):
             raise
         raise type(error)(f"{path}: {error.where}", error.what, error.remedy) from None
+    return given.replacing(scenario)
 
 
 def _surrounded(dump: Dump, given: _Given, name: str, assumed: bool = False) -> Loaded:
     machine, workload, kernel = given
-    scenario, said = surround(dump.contexts, machine, workload, name, assumed=assumed, kernel=kernel or dump.kernel)
+    scenario, said = surround(
+        dump.contexts,
+        machine,
+        workload,
+        name,
+        assumed=assumed,
+        kernel=kernel or dump.kernel,
+        memcgs=len(dump.memcg_paths),
+    )
     notes = [*said, *dump.notes]
     if dump.memcg_paths:
-        ids = ", ".join(f"{i} is {json.dumps(p)}" for i, p in enumerate(dump.memcg_paths, start=1))
-        notes.append(f"control groups: memcg_id {ids}; say in workload.memcgs which pages belong to them")
+        ids = ", ".join(f"cgroup{i} is {json.dumps(p)}" for i, p in enumerate(dump.memcg_paths, start=1))
+        if workload is None:
+            ids += "; which pages are in one is assumed (--workload hot=1G@400Hz@cgroup1 replaces it)"
+        elif not scenario.workload.memcgs:
+            ids += "; no page of the workload is in one: say which in workload.memcgs, or with --workload hot=1G@400Hz@cgroup1"
+        notes.append(f"control groups: {ids}")
     if len({pid for pids in dump.pids for pid in pids if pid}) > 1:
         notes.append("targets name several processes; all of them are the one workload here")
     return Loaded(scenario, tuple(notes), dump.memcg_paths, dump.pids)
@@ -295,7 +341,7 @@ def _commands(script: Script, name: str, given: _Given) -> Loaded:
     def dumps_on(machine: Machine) -> list[Dump]:
         return [read_damo_line(script.start.words, machine), *(read_tune(tune, machine) for tune in script.tunes)]
 
-    guess = given.machine or equal_nodes(max([1, *by_node]) + 1)
+    guess = given.machine.machine if given.machine else equal_nodes(max([1, *by_node]) + 1)
     dumps = dumps_on(guess)
     if given.machine is None:
         every = tuple(c for dump in dumps for c in dump.contexts)
@@ -307,7 +353,7 @@ def _commands(script: Script, name: str, given: _Given) -> Loaded:
     commits, paths = commits_of(script.tunes, later, start)
     notes = tuple(dict.fromkeys(note for dump in dumps for note in dump.notes))
     whole = Dump(tuple(c for dump in dumps for c in dump.contexts), notes, paths, tuple(p for d in dumps for p in d.pids))
-    loaded = _surrounded(whole, given._replace(machine=guess), name, assumed=given.machine is None)
+    loaded = _surrounded(whole, given._replace(machine=given.machine or GivenMachine(guess)), name, assumed=not given.machine)
     scenario = loaded.scenario.replace(contexts=start.contexts, commits=commits)
     stop_s = None if script.stop_us is None else script.stop_us * 1e-6
     return replace(loaded, scenario=scenario, pids=start.pids, duration_s=stop_s)
@@ -315,11 +361,14 @@ def _commands(script: Script, name: str, given: _Given) -> Loaded:
 
 def is_recording(path: Path) -> bool:
     """Tell whether a directory holds a recording rather than DAMON's sysfs tree."""
-    tables = any((path / f"{n}.{end}").exists() for n in _RECORDED for end in ("csv", "csv.gz", "txt"))
-    return tables or not any(
+    return _has_tables(path) or not any(
         (path / n).exists()
         for n in ("kdamonds", "nr_kdamonds", "contexts", "operations", "monitoring_attrs", "0", "admin", "sys")
     )
+
+
+def _has_tables(path: Path) -> bool:
+    return any((path / f"{n}.{end}").exists() for n in _RECORDED for end in ("csv", "csv.gz", "txt"))
 
 
 def resolve(source: str | Path) -> Path:

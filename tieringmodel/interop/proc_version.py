@@ -15,7 +15,7 @@ from .documents import opened
 FILES = ("proc/version", "version", "version.txt")
 """Where the text is looked for, below a directory."""
 _MOST_BYTES = 1024
-_RELEASE = re.compile(r"(?:Linux version )?(\d{1,4}\.\d{1,4})(?:\.(\d{1,4}))?(?!\d)")
+_RELEASE = re.compile(r"(?:Linux (?:version |(?=\d)|(?!version )\S{1,64} ))?(\d{1,4}\.\d{1,4})(?:\.(\d{1,4}))?(?!\d)")
 
 
 def kernel_of(text: str, where: str) -> tuple[Kernel, tuple[str, ...]]:
@@ -24,7 +24,7 @@ def kernel_of(text: str, where: str) -> tuple[Kernel, tuple[str, ...]]:
     Parameters
     ----------
     text : str
-        ``"Linux version 6.12.117+deb13-amd64 …"`` or what ``uname -r`` prints.
+        ``"Linux version 6.12.117+deb13-amd64 …"`` or what ``uname -r``, ``-sr`` or ``-a`` print.
     where : str
         Where it was read, for messages.
 
@@ -87,6 +87,17 @@ def beside(source: Path, *, allow_files: bool = False) -> tuple[Kernel, tuple[st
         if path.is_file() and (text := _beginning(path)).startswith("Linux version "):
             return kernel_of(text, str(path))
     return None
+
+
+def read_kernel(path: Path) -> tuple[Kernel, tuple[str, ...]]:
+    """Return the kernel that a file's text names, and notes: see `kernel_of`.
+
+    Raises
+    ------
+    InputError
+        If it names none, or one that is not modelled.
+    """
+    return kernel_of(_beginning(path), str(path))
 
 
 def _beginning(path: Path) -> str:

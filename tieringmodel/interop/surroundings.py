@@ -4,114 +4,69 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import pairwise
-from pathlib import Path
-from typing import Any
 
 from ..errors import InputError
-from ..scenario import Context, Group, Kernel, Machine, Node, Placement, Scenario, Vma, Workload
-from ..scenario.scenario import read_toml
-from ..units import GIB, PAGE_SZ, format_bytes
-from .workloads.family import with_family
-from .workloads.masim import read_masim
+from ..scenario import Context, Kernel, Machine, Node, Scenario
+from ..units import GIB, PAGE_SZ
+from .machines.line import to_line
+from .machines.monitored import holes_between, told, without
+from .machines.read import GivenMachine
+from .workloads.line import default_workload
+from .workloads.placed import Surroundings
+from .workloads.read import Description
 
-HOT_HZ, COLD_HZ = 400.0, 0.2
 _GUESS_LIMIT_BYTES = 1 << 40
-_MMAP_BASE = 0x7F00_0000_0000
-
-
-def toml_part(path: Path, name: str) -> dict[str, Any]:
-    """Return the table `name` of a TOML file, which may hold a whole scenario.
-
-    Raises
-    ------
-    InputError
-        If the file is not readable TOML or has no such table.
-    """
-    part = read_toml(path).get(name)
-    if not isinstance(part, dict):
-        raise InputError(str(path), f"has no [{name}]", f"add the table, as in a scenario's [{name}]")
-    return part
-
-
-def read_machine(source: Machine | str | Path) -> Machine:
-    """Return a machine, read from the ``[machine]`` of a TOML file unless it is one.
-
-    Raises
-    ------
-    InputError
-        Naming the file and what is wrong in it.
-    """
-    if isinstance(source, Machine):
-        return source
-    return Machine.from_dict(toml_part(Path(source), "machine"), f"{source}: machine")
-
-
-def read_workload(source: Workload | str | Path, *, allow_files: bool = False) -> Workload:
-    """Return a workload, read from the ``[workload]`` of a TOML file, a ``.masim`` file or a damo record unless it is one.
-
-    Files that a TOML file names lie in its folder unless `allow_files`.
-
-    Raises
-    ------
-    InputError
-        Naming the file and what is wrong in it.
-    """
-    if isinstance(source, Workload):
-        return source
-    if Path(source).suffix == ".toml":
-        part = toml_part(Path(source), "workload")
-        made = with_family({"workload": part}, Path(source).parent, allow_files=allow_files)["workload"]
-        return made if isinstance(made, Workload) else Workload.from_dict(part, f"{source}: workload")
-    if Path(source).suffix == ".masim":
-        return read_masim(source)
-    from .workloads.record_workload import read_record_workload
-
-    return read_record_workload(source)
 
 
 def surround(
     contexts: tuple[Context, ...],
-    machine: Machine | None,
-    workload: Workload | None,
+    machine: GivenMachine | None,
+    workload: Description | None,
     name: str = "",
     *,
     assumed: bool = False,
     kernel: Kernel | None = None,
+    memcgs: int = 0,
 ) -> tuple[Scenario, tuple[str, ...]]:
-    """Return a scenario of contexts, and one sentence for all that had to be assumed (none if nothing had).
+    """Return a scenario of contexts, and one sentence for each thing that had to be assumed (none if nothing had).
 
     Parameters
     ----------
     contexts : tuple of Context
         What DAMON is told.
-    machine, workload : Machine, Workload or None
-        What is given.
+    machine, workload : GivenMachine, callable or None
+        What is given: see `read_machine` and `read_workload`.
     name : str
         Name of the scenario.
     assumed : bool
         `machine` is a guess itself.
     kernel : Kernel, optional
         Which Linux runs.
+    memcgs : int
+        How many control groups the contexts name.
 
     Raises
     ------
     InputError
         If addresses lie outside of the machine, or what is missing cannot be guessed.
     """
-    guesses = []
     if machine is None:
-        machine, assumed = default_machine(contexts), True
+        machine, assumed = GivenMachine(default_machine(contexts)), True
+    hardware, said = machine.machine, list[str]()
     if assumed:
-        nodes = ", ".join(f"node {n.nid} {format_bytes(n.sz_bytes)} at {format_bytes(n.start_bytes)}" for n in machine.nodes)
-        guesses.append(f"machine {nodes}")
-    check_addresses(contexts, machine)
+        spans = hardware.spans
+        gaps = [(a, b) for a, b in holes_between(contexts) if not any(start < b and a < end for start, end, _ in spans)]
+        unseen = f", without {told(gaps)}, which nobody monitors" if gaps else ""
+        said.append(f"assumed: machine {to_line(hardware)}{unseen} (--machine replaces it)")
+    check_addresses(contexts, hardware)
+    on = Surroundings(hardware, contexts, machine.ids, memcgs, machine.placed)
     if workload is None:
-        workload = default_workload(contexts, machine)
-        text = f"{format_bytes(workload.n_pages * machine.folio_bytes)} dealt evenly over the nodes"
-        guesses.append(f"workload {text}, a quarter touched at {HOT_HZ:g} Hz, the rest at {COLD_HZ:g} Hz")
-    options = " and ".join(f"--{g.partition(' ')[0]}" for g in guesses)
-    said = (f"assumed: {'; '.join(guesses)} (to replace by {options})",) if guesses else ()
-    return Scenario(machine, workload, contexts, name, kernel=kernel or Kernel()), said
+        work, line = default_workload(on)
+        said.append(f"assumed: workload {line} (--workload replaces it)")
+    else:
+        work, notes = workload(on)
+        said += notes
+    return Scenario(hardware, work, contexts, name, kernel=kernel or Kernel()), tuple(said)
 
 
 def _physical(contexts: Sequence[Context], what: str) -> list[tuple[int, int]]:
@@ -136,7 +91,7 @@ def check_addresses(contexts: Sequence[Context], machine: Machine) -> None:
     InputError
         Naming the context and both sides' addresses.
     """
-    nodes = [(n.start_bytes, n.start_bytes + n.sz_bytes) for n in machine.nodes]
+    nodes = [(start, end) for start, end, _ in machine.spans]
     for i, context in enumerate(contexts):
         for what, path in (("regions", "targets[0].regions"), ("filters", "schemes: address filters")):
             ranges = _physical([context], what)
@@ -165,7 +120,7 @@ def default_machine(contexts: Sequence[Context]) -> Machine:
 
     Without physical addresses: 1 GiB for each node. With address filters, or else monitored ranges: one node for each
     disjoint range in order of address; a single range is cut off the rest; where there is no rest it is the
-    node that every migration leaves, and else halved.
+    node that every migration leaves, and else halved. What lies between monitored ranges is a hole.
 
     Raises
     ------
@@ -195,38 +150,9 @@ def default_machine(contexts: Sequence[Context]) -> Machine:
     aligned = [(start // PAGE_SZ * PAGE_SZ, -(-end // PAGE_SZ) * PAGE_SZ) for start, end in ranges]
     if len(ranges) != count or not apart or high > _GUESS_LIMIT_BYTES or any(s >= e for s, e in aligned):
         text = f"{len(every)} address ranges up to {high:#x} do not tell where {count} nodes lie"
-        raise InputError("machine", text, "describe the nodes (--machine FILE.toml, or machine= in Python)")
-    return Machine(tuple(Node(nid, start, end - start) for nid, (start, end) in enumerate(aligned)))
-
-
-def default_workload(contexts: Sequence[Context], machine: Machine) -> Workload:
-    """Return a workload of two levels: half of the memory, a quarter of it hot, dealt evenly over the nodes.
-
-    Where a virtual context has fixed ranges, exactly those are mapped.
-
-    Raises
-    ------
-    InputError
-        If the fixed ranges exceed the machine.
-    """
-    page = machine.folio_bytes
-    room = sum(n.sz_bytes - n.unmanaged_bytes - n.kernel_bytes - n.cache_bytes for n in machine.nodes) // page
-    virtual = [c for c in contexts if c.ops != "paddr"]
-    fixed = sorted({r for c in virtual for t in c.targets for r in t.regions})
-    n_pages, vmas = max(room // 2, 4), []
-    if fixed:
-        n_pages = 0
-        for start, end in fixed:
-            size = -(-end // page) - start // page
-            vmas.append(Vma(n_pages, n_pages + size, start // page * page, start // page))
-            n_pages += size
-    elif virtual:
-        vmas = [Vma(0, n_pages, _MMAP_BASE, _MMAP_BASE // page)]
-    if n_pages > room:
-        text = f"the monitored ranges have {n_pages} pages, the machine {room}"
-        raise InputError("workload", text, "describe it (--workload FILE.toml, or workload= in Python)")
-    hot = max(n_pages // 4, 1)
-    groups = [Group(0, hot, rate_hz=HOT_HZ, name="hot")]
-    groups += [Group(hot, n_pages, rate_hz=COLD_HZ, name="cold")] if hot < n_pages else []
-    placement = Placement(0, n_pages, machine.nodes[0].nid, weights=(1,) * len(machine.nodes))
-    return Workload(n_pages, tuple(groups), (placement,), tuple(vmas))
+        raise InputError(
+            "machine", text, "describe the nodes (--machine dram=SIZE@START,cxl=SIZE@START, or machine= in Python)"
+        )
+    holes = holes_between(contexts)
+    nodes = (without(start, end, holes) or ((start, end),) for start, end in aligned)
+    return Machine(tuple(Node(nid, ranges=ram) for nid, ram in enumerate(nodes)))

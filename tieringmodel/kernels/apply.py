@@ -198,14 +198,14 @@ def apply_paddr(cur, s, filters, space, memory, access, tick, tally, rejected):
     hidden = skipped != _U0 and get_bit(memory.lru_bits, np.int64(skipped) - 1)
     if hidden:
         hide_page(memory, np.int64(skipped) - 1)
-    for j in range(-1, space.first.size):
-        k = ahead if j < 0 else j
-        if k < 0 or j == ahead:
+    at, others = np.int64(0), ahead < 0
+    while at < space.first.size or not others:
+        if at == space.first.size:
+            at, others = np.int64(0), True
+        k = space.node[at]
+        at, a, b = frames_of_node(space, at, from_page, to_page)
+        if a >= b or (k == ahead) == others:
             continue
-        a, b = max(from_page, space.first[k]), min(to_page, space.last[k])
-        if a >= b:
-            continue
-        a, b = a + space.base[k] - space.first[k], b + space.base[k] - space.first[k]
         here = count_resident(memory, a, b)
         if here == 0:
             continue
@@ -236,6 +236,23 @@ def apply_paddr(cur, s, filters, space, memory, access, tick, tally, rejected):
     cur.applied = (np.uint64(done) << space.shift) // space.unit
     if s.action == MIGRATE:
         cur.elapsed = charge_clock(memory, done, np.int64(0))
+
+
+@inlined
+def frames_of_node(space, k, from_page, to_page):
+    """The frames of pages [from_page, to_page) in range k and those of the same node that follow: where they end, and [a, b).
+
+    A node's frames are numbered without the holes between its ranges, so they follow each other as on the kernel's list.
+    """
+    node, a, b = space.node[k], np.int64(0), np.int64(0)
+    while k < space.first.size and space.node[k] == node:
+        low, high = max(from_page, space.first[k]), min(to_page, space.last[k])
+        if low < high:
+            if a == b:
+                a = low + space.base[k] - space.first[k]
+            b = high + space.base[k] - space.first[k]
+        k += 1
+    return k, a, b
 
 
 @inlined

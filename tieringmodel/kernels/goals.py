@@ -39,7 +39,7 @@ def matching_frame_bytes(r, n, scheme, window, rules, space, counts):
         if pattern_matches(r, i, scheme, window, rules):
             from_byte, to_byte = np.int64(r.start[i] * space.unit), np.int64(r.end[i] * space.unit)
             for k in range(space.first.size):
-                counts[k] += covered_bytes(space, k, from_byte, to_byte)
+                counts[space.node[k]] += covered_bytes(space, k, from_byte, to_byte)
 
 
 @kernel
@@ -52,7 +52,7 @@ def first_frame_bytes(r, n, scheme, window, rules, space, counts):
             page = np.int64((r.start[i] * space.unit) >> space.shift)
             for k in range(space.first.size):
                 if space.first[k] <= page < space.last[k]:
-                    counts[k] += np.int64(size * space.unit)
+                    counts[space.node[k]] += np.int64(size * space.unit)
 
 
 @kernel
@@ -107,6 +107,16 @@ def in_pages(g, memory, space, hidden, members, rules):
 
 
 @inlined
+def spanned_pages(space, i):
+    """Pages from node i's first address to its last one, with the holes between."""
+    first, last = np.int64(2**62), np.int64(0)
+    for k in range(space.first.size):
+        if space.node[k] == i:
+            first, last = min(first, space.first[k]), max(last, space.last[k])
+    return max(last - first, np.int64(0))
+
+
+@inlined
 def of_counts(g, counts, memory, space):
     """Value of a metric that looks at regions (u64, bp)."""
     metric, i, nodes = g.metric, g.node, memory.node.size
@@ -115,7 +125,7 @@ def of_counts(g, counts, memory, space):
     else:
         part, whole = counts[i], np.int64(0)
         if metric == MATCHING_OF_SPANNED:
-            whole = memory.frames[i] << np.int64(space.shift)
+            whole = spanned_pages(space, i) << np.int64(space.shift)
         elif metric == FRAMES_OF_SYSTEM or metric == RESIDENT_OF_SYSTEM:
             for k in range(nodes):
                 whole += memory.node[k].total

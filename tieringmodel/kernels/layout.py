@@ -1,8 +1,9 @@
 """The arrays that kernels work on, as bundles and record types.
 
-Frames are numbered densely: node i owns frames ``base[i]`` … ``base[i] + frames - 1``, bases are multiples of 512, so that
-no word of a bitmap and no 2 MiB block belongs to two nodes. ``rec[frame]`` packs class << 32 | logical page + 1; its low
-32 bits are 0 for a frame without a page, and then the high bits link the free list (next frame + 1).
+Frames are numbered densely: node i owns frames ``base[i]`` … ``base[i] + frames - 1``, in order of address; holes in its
+memory have none. Bases are multiples of 512, so that no word of a bitmap and no 2 MiB block belongs to two nodes.
+``rec[frame]`` packs class << 32 | logical page + 1; its low 32 bits are 0 for a frame without a page, and then the high bits
+link the free list (next frame + 1).
 """
 
 from __future__ import annotations
@@ -98,7 +99,7 @@ class Memory(Bundle):
     free_256k: I64s
     base: I64s  # [nodes]
     frames: I64s  # [nodes]
-    pfn: I64s  # [nodes], first page frame number
+    pfn: I64s  # [nodes], first page frame number; of a frame, where there are holes: `PhysicalMemory.pfn_of`
     node: Nodes  # [nodes]
     by_class: I64Table  # [nodes, classes], LRU pages of each access class
     log: U64s  # [capacity], moves since the log was last read: page | from << 32 | to << 48; empty = not kept
@@ -137,6 +138,8 @@ class Space(Bundle):
     heads: Flag  # a folio is seen at its first 4 KiB only
     unit: U64  # bytes per core address unit
     shift: U64  # binary logarithm of the bytes of a page (of a folio, where memory consists of larger ones)
+    node: I64s = field(default_factory=lambda: np.zeros(0, np.int64))  # [ranges], index of the node whose frames these are;
+    # virtual: [0]
 
 
 @bundle

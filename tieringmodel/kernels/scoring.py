@@ -253,7 +253,7 @@ def add_resident(counts, memory, space, start, end):
             total -= before
         if behind and count_resident(memory, last - 1 + shift, last + shift):
             total -= page - behind
-        counts[k] += total
+        counts[space.node[k]] += total
 
 
 @inlined
@@ -295,7 +295,7 @@ def online_bytes(r, n, space, counts):
     for i in range(n):
         from_byte, to_byte = np.int64(r.start[i] * space.unit), np.int64(r.end[i] * space.unit)
         for k in range(space.first.size):
-            counts[k] += covered_bytes(space, k, from_byte, to_byte)
+            counts[space.node[k]] += covered_bytes(space, k, from_byte, to_byte)
 
 
 @kernel

@@ -18,6 +18,7 @@ from .concerning import concerning
 from .finding import LEVELS, RULES, Finding, Findings, Rule, format_findings, ordered, rule
 from .rules import (
     clocks,
+    coverage,
     destinations,
     direction,
     filters,
@@ -36,6 +37,7 @@ __all__ = ["LEVELS", "RULES", "Finding", "Findings", "Rule", "concerning", "form
 
 _BUILT_IN = (
     clocks,
+    coverage,
     destinations,
     direction,
     filters,

@@ -40,7 +40,7 @@ CONCERNS: dict[str, tuple[str, ...]] = {
     "step-over": ("esz0-bypass", "first-window-unlimited", "gap-below-step", "no-cap"),
     "tuner-windup": ("consist-overshoot", "esz0-bypass", "windup-under-cap"),
     "one-way": ("consist-overshoot", "esz0-bypass", "first-window-unlimited", "no-cap", "windup-under-cap"),
-    "measured-differs": ("sample-reuse", "too-few-regions", "two-contexts-same-memory"),
+    "measured-differs": ("sample-reuse", "too-few-regions", "two-contexts-same-memory", "unmonitored-target"),
     "redraw": ("dests-on-paddr",),
     "frame-rule": ("dests-on-paddr",),
     "rank-rule": ("dests-on-paddr",),

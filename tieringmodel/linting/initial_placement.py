@@ -112,8 +112,8 @@ class Places:
             k += 1
 
     def _node_of(self, start: int, size: int) -> int | None:
-        inside = (i for i, n in enumerate(self.nodes) if n.start_bytes <= start and start + size <= n.start_bytes + n.sz_bytes)
-        return next(inside, None)
+        ram = ((i, low, high) for i, n in enumerate(self.nodes) for low, high in n.system_ram)
+        return next((i for i, low, high in ram if low <= start and start + size <= high), None)
 
     def _put(self, run: Run) -> None:
         self.runs.append(run)

@@ -155,10 +155,10 @@ class SchemeFacts:
         """What of `monitored` passes the core filters."""
         return passing_ranges(self.scheme, self.monitored, self.context.addr_unit, self.context.min_region_sz)
 
-    def all_but(self, node: int) -> Filter:
-        """Return the filter that rejects a node's addresses."""
-        n, unit = self.shared.nodes[node], self.context.addr_unit
-        return Filter("addr", start_bytes=n.start_bytes // unit, end_bytes=(n.start_bytes + n.sz_bytes) // unit)
+    def all_but(self, node: int) -> tuple[Filter, ...]:
+        """Return the filters that reject a node's addresses: one, unless another node's lie between them."""
+        unit, stretches = self.context.addr_unit, self.shared.scenario.machine.stretches(node)
+        return tuple(Filter("addr", start_bytes=start // unit, end_bytes=end // unit) for start, end in stretches)
 
     @cached_property
     def sources(self) -> frozenset[int]:
@@ -251,9 +251,8 @@ class ScenarioFacts:
         for context in self.scenario.contexts:
             unit, step = context.addr_unit, context.min_region_sz
             if context.ops == "paddr":
-                all_bytes = [
-                    (self.nodes[0].start_bytes // unit, (self.nodes[-1].start_bytes + self.nodes[-1].sz_bytes) // unit)
-                ]
+                low, high = self.scenario.machine.extent
+                all_bytes = [(low // unit, high // unit)]
             else:
                 all_bytes = [(v.start_bytes, v.start_bytes + (v.hi - v.lo) * PAGE_SZ) for v in self.scenario.workload.vmas]
             named = [r for t in context.targets for r in (t.regions or all_bytes)]
@@ -267,8 +266,7 @@ class ScenarioFacts:
 
     def bytes_on(self, ranges: Ranges, node: int) -> int:
         """Return how many bytes of a node the physical spans cover."""
-        n = self.nodes[node]
-        return sum(b - a for a, b in clip(ranges, n.start_bytes, n.start_bytes + n.sz_bytes))
+        return sum(b - a for start, end in self.nodes[node].system_ram for a, b in clip(ranges, start, end))
 
     def touches(self, c: int) -> Touches:
         """Return the workload's areas with nr_accesses as context c will count them; they cover all logical pages."""

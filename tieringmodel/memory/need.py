@@ -120,6 +120,6 @@ def check_memory(machine: Machine, pages: int, frame_of: bool, seen: bool, out: 
     share = max(available - FIXED_BYTES, 0) / (needed - FIXED_BYTES)
     remedy = f"simulate at most {int(frames * share):.1e} frames"
     if size < 2 * MIB:
-        remedy += " or set machine.folio_bytes = '2 MiB'"
+        remedy += " or set machine.folio_bytes = '2 MiB' (--machine …,folio=2M)"
     text = f"has {frames} frames of {format_bytes(size)}: the run needs {format_bytes(needed)}"
     raise InputError("machine", f"{text}, {format_bytes(available)} are free", f"{remedy}; {LIMIT} overrides what is free")

@@ -174,7 +174,7 @@ class PhysicalMemory:
             free_256k=np.zeros(n_frames // bits.SUPER + 1, np.int64),
             base=base,
             frames=sizes,
-            pfn=np.array([n.start_bytes // self.page_bytes for n in machine.nodes], np.int64),
+            pfn=np.array([n.extent[0] // self.page_bytes for n in machine.nodes], np.int64),
             node=nodes,
             by_class=np.zeros((len(machine.nodes), n_classes), np.int64),
             log=np.zeros(log_moves, np.uint64),
@@ -222,17 +222,16 @@ class PhysicalMemory:
             frames.build_free_lists(self.arrays)
 
     def _place_at(self, filler: Filler, place: Placement, where: str) -> None:
-        m = self.arrays
         pfn = int(place.start_bytes or 0) // self.page_bytes
-        n = place.hi - place.lo
-        for i in range(len(self.nids)):
-            if m.pfn[i] <= pfn and pfn + n <= m.pfn[i] + m.frames[i]:
-                taken = filler.at(i, int(m.base[i]) + pfn - int(m.pfn[i]), place.lo, place.hi)
-                if taken != place.hi:
-                    raise InputError(where, f"the frame for page {taken} is already taken", "place pages on free frames")
-                return
-        text = f"bytes {place.start_bytes} … +{n * self.page_bytes} are not inside one node"
-        raise InputError(f"{where}.start_bytes", text, "choose an address range of the machine")
+        n, space = place.hi - place.lo, self.space_for(1)
+        inside = np.flatnonzero((space.first <= pfn) & (pfn + n <= space.last))
+        if not inside.size:
+            text = f"bytes {place.start_bytes} … +{n * self.page_bytes} are not inside one node, or reach into a hole of it"
+            raise InputError(f"{where}.start_bytes", text, "choose an address range of the machine")
+        k = int(inside[0])
+        taken = filler.at(int(space.node[k]), int(space.base[k]) + pfn - int(space.first[k]), place.lo, place.hi)
+        if taken != place.hi:
+            raise InputError(where, f"the frame for page {taken} is already taken", "place pages on free frames")
 
     def set_offline(self, i: int, pages: int) -> None:
         """Take frames of node index i offline, the highest free ones first, or bring the last ones taken back.
@@ -269,11 +268,15 @@ class PhysicalMemory:
 
     def space_for(self, addr_unit: int) -> Space:
         """Return the paddr address space for core addresses of `addr_unit` bytes."""
-        m = self.arrays
-        whole = np.array([0, m.base.size], np.int64)
-        return Space(
-            m.pfn, m.pfn + m.frames, m.base, np.zeros_like(m.base), whole, False, self.heads, np.uint64(addr_unit), self.shift
-        )
+        start, end, node = np.array(self.machine.spans, np.int64).T
+        first, last, base = start // self.page_bytes, end // self.page_bytes, np.zeros_like(node)
+        for i in range(self.nids.size):
+            mine = np.flatnonzero(node == i)
+            sizes = last[mine] - first[mine]
+            base[mine] = self.arrays.base[i] + np.cumsum(sizes) - sizes
+        whole, unit = np.array([0, base.size], np.int64), np.uint64(addr_unit)
+        node = np.ascontiguousarray(node)
+        return Space(first, last, base, np.zeros_like(base), whole, False, self.heads, unit, self.shift, node)
 
     @property
     def shift(self) -> np.uint64:
@@ -383,19 +386,29 @@ class PhysicalMemory:
 
     def pfn_of_pages(self) -> npt.NDArray[np.int64]:
         """Return the page frame number of every workload page, int64 (workload_pages,), -1 for one that is out."""
-        frame, m = self.frame_of[: self.workload_pages], self.arrays
-        node = self._node_of(frame)
-        pfn = np.asarray(frame - m.base[node] + m.pfn[node])
+        frame = self.frame_of[: self.workload_pages]
+        pfn = self.pfn_of(frame)
         return np.where(frame == NO_FRAME, -1, pfn) if self.out_pages else pfn
 
+    def pfn_of(self, frames: npt.NDArray[Any]) -> npt.NDArray[np.int64]:
+        """Return the page frame numbers of frames, int64 of the same shape: frames are numbered without holes."""
+        order = np.argsort(self.space.base)
+        base = self.space.base[order]
+        k = np.searchsorted(base, frames, side="right") - 1
+        return np.asarray(frames - base[k] + self.space.first[order][k], np.int64)
+
     def owners(self) -> npt.NDArray[np.uint32]:
-        """Return logical page + 1 by page frame from the first node's start to the last one's end, 0 where there is none."""
-        m = self.arrays
-        out = np.zeros(int(m.pfn[-1] + m.frames[-1] - m.pfn[0]), np.uint32)
-        for i in range(len(self.nids)):
-            at = int(m.pfn[i] - m.pfn[0])
-            out[at : at + int(m.frames[i])] = m.rec[m.base[i] : m.base[i] + m.frames[i]] & LOW32
+        """Return logical page + 1 by page frame from the machine's start to its end, 0 where there is none."""
+        space, rec = self.space, self.arrays.rec
+        out = np.zeros(int(space.last[-1] - space.first[0]), np.uint32)
+        for first, last, base in zip(space.first - space.first[0], space.last - space.first[0], space.base, strict=True):
+            out[first:last] = rec[base : base + last - first] & LOW32
         return out
+
+    def spanned_bytes(self, i: int) -> int:
+        """Return what node index i spans, from its first address to its last one with the holes between, in bytes."""
+        start, end = self.machine.nodes[i].extent
+        return end - start
 
     def owner_crc32(self) -> int:
         """Return the CRC-32 of `owners` as little-endian bytes: a checksum of the whole placement."""

@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..errors import InputError
+from ..scenario import Node
 from ..units import GIB, MIB
 from . import reading
 from .roles import listed
@@ -123,11 +124,11 @@ def physical(ds: xr.Dataset, context: int) -> bool:
 
 
 def node_ranges(ds: xr.Dataset, context: int) -> list[tuple[int, int, int]]:
-    """Return (nid, first byte, one past the last) of the scenario's nodes; none for virtual addresses."""
+    """Return (nid, first byte, one past the last) of each range of the scenario's nodes; none for virtual addresses."""
     if not physical(ds, context):
         return []
-    nodes = reading.scenario(ds).get("machine", {}).get("nodes", [])
-    return [(n["nid"], n["start_bytes"], n["start_bytes"] + n["sz_bytes"]) for n in nodes]
+    nodes = map(Node.from_dict, reading.scenario(ds).get("machine", {}).get("nodes", []))
+    return [(node.nid, start, end) for node in nodes for start, end in node.system_ram]
 
 
 def widest_area(regions: Ragged) -> tuple[float, float]:
@@ -171,15 +172,18 @@ def _message(ds: xr.Dataset, parts: dict[int, Ragged], most: dict[int, float]) -
     """Return how much is hot in the first and in the last snapshot, and on which nodes, over all contexts."""
     said = []
     for last in (False, True):
-        nodes: dict[int, tuple[int, int]] = {}
+        nodes: dict[tuple[int, int, int], None] = {}
         ranges: dict[bool, list[Floats]] = {True: [], False: []}
         for context, regions in parts.items():
             hot = regions.value >= most[context] / 2
             hot &= regions.snapshot == (regions.time.size - 1 if last else 0)
-            nodes |= {nid: (low, high) for nid, low, high in node_ranges(ds, context)}
+            nodes |= dict.fromkeys(node_ranges(ds, context))
             ranges[physical(ds, context)].append(np.stack([regions.start[hot], regions.end[hot]]))
         start, end = np.concatenate([np.zeros((2, 0)), *ranges[True]], axis=1)
-        sizes = {f" on node {nid}": covered_bytes(start, end, *ends) for nid, ends in nodes.items()}
+        sizes: dict[str, float] = {}
+        for nid, low, high in nodes:
+            name = f" on node {nid}"
+            sizes[name] = sizes.get(name, 0.0) + covered_bytes(start, end, low, high)
         sizes = sizes or {"": covered_bytes(start, end)}
         sizes[" of virtual memory"] = sum(float((r[1] - r[0]).sum()) for r in ranges[False])
         said.append(listed([f"{size / MIB:.0f} MiB{where}" for where, size in sizes.items() if size], 6) or "nothing")

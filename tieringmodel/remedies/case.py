@@ -121,13 +121,12 @@ class Case:
         return int(values[fits][order][enough]) if enough < held.size else 0
 
     def covers(self, context: int, nid: int) -> bool:
-        """Whether a context monitors a whole node; False if there is no such node."""
+        """Whether a context monitors all RAM of a node; False if there is no such node."""
         one, node = self.scenario.contexts[context], next((n for n in self.scenario.machine.nodes if n.nid == nid), None)
         if node is None:
             return False
-        ranges = [r for t in one.targets for r in t.regions]
-        lo, hi = node.start_bytes, node.start_bytes + node.sz_bytes
-        return not ranges or any(a * one.addr_unit <= lo and hi <= b * one.addr_unit for a, b in ranges)
+        ranges = [(a * one.addr_unit, b * one.addr_unit) for t in one.targets for a, b in t.regions]
+        return not ranges or all(any(a <= lo and hi <= b for a, b in ranges) for lo, hi in node.system_ram)
 
     def effect_at(self, one: SchemeRun, goal: GoalCourse, nid: int) -> int:
         """Return what a scheme's action would do to a goal if it were about another node."""

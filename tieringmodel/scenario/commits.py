@@ -30,7 +30,7 @@ class Event(Checked):
     ``path`` is dotted, with list positions as numbers: ``contexts.0.schemes.1.quota.goals.0.target_value``; a position one
     past the end appends. Changes below ``contexts`` are committed as DAMON commits parameters: tuner state and charge windows
     survive. What a running context does not take over is refused: ``ops``, ``rng_seed``, ``sources``, ``aggr_times_us`` (and
-    with it ``attrs``), a quota's ``esz_bp0``, and the ``current_value`` of a goal that is measured. Of the machine, nodes'
+    with it intervals), a quota's ``esz_bp0``, and the ``current_value`` of a goal that is measured. Of the machine, nodes'
     ``offline_bytes`` and ``reserve_pages`` can change; of the workload, ``vmas``: pages stay where they are, their addresses
     change.
 
@@ -138,8 +138,8 @@ def need_commit(old: Any, new: Any, where: str = "contexts") -> None:
 
 def _stays(old: Any, new: Any, name: str) -> str:
     """Return why a field that is taken over elsewhere stays as it is here, if it does."""
-    if name == "attrs" and new.aggr_times_us:
-        return "aggr_times_us holds for the attributes of the start"
+    if name == "attrs" and new.aggr_times_us and not old.attrs.same_intervals(new.attrs):
+        return "aggr_times_us holds for the intervals of the start"
     if name == "current_value" and (new.metric == old.metric or new.current_value):
         return f"{new.metric} is measured" if metric_of(new.metric).counts not in ("", "input", "stall") else ""
     return ""

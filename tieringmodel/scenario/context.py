@@ -67,6 +67,11 @@ class Attrs(Checked):
         if self.sample_us == 0:
             raise InputError("sample_us", "0 would never advance simulated time", "write 1 or more")
 
+    def same_intervals(self, other: Attrs) -> bool:
+        """Whether aggregations are cut in as many samples, of the same nominal length, and tuned alike."""
+        names = ("sample_us", "aggr_us", "intervals_goal")
+        return all(getattr(self, name) == getattr(other, name) for name in names)
+
     @property
     def shortest_sample_us(self) -> int:
         """The shortest sampling interval that can come into force, at least 1."""

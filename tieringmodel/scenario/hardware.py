@@ -3,20 +3,26 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import groupby, pairwise
 from typing import Any, ClassVar
 
 from ..errors import InputError
 from ..fields import Checked, suggest
-from ..units import PAGE_SZ
+from ..units import PAGE_SZ, format_bytes
 from .linux import Rules
 
+SIZES = ("start_bytes", "sz_bytes", "unmanaged_bytes", "kernel_bytes", "cache_bytes", "offline_bytes")
+"""Fields of a node that are whole pages, and whole folios."""
 ALLOCATORS = ("lowest", "fifo", "lifo", "random")
 
 
 @dataclass(frozen=True)
 class Node(Checked):
-    """A NUMA node: `sz_bytes` of physical address space from `start_bytes`.
+    """A NUMA node: `sz_bytes` of System RAM from `start_bytes`, or ``ranges`` of it where there are holes between them.
 
+    ``ranges`` are [start, end) in physical bytes, ascending. Ranges that touch are one, and a single one is the same as
+    `start_bytes` and `sz_bytes`; of several these two are the first address and the sum. Holes have no frames: addresses
+    there lead nowhere. Without ``ranges`` and `start_bytes` a node begins where the one before it in the machine ends.
     ``unmanaged_bytes`` are frames outside MemTotal (firmware, memory map); ``kernel_bytes`` are allocated but on no LRU
     list; ``cache_bytes`` are LRU pages that nobody touches. Allocation from the node fails while its free pages are at
     or below ``reserve_pages`` (the watermark). ``offline_bytes`` are taken from the top of the free memory.
@@ -27,28 +33,85 @@ class Node(Checked):
     >>> import tieringmodel as tm
     >>> tm.Node(nid=0, start_bytes=0, sz_bytes="1 GiB").sz_bytes
     1073741824
+    >>> tm.Node(nid=0, ranges=[["0", "2 GiB"], ["4 GiB", "6 GiB"]]).sz_bytes >> 30
+    4
     """
 
     nid: int
-    start_bytes: int
-    sz_bytes: int
+    start_bytes: int | None = None
+    sz_bytes: int = 0
     reserve_pages: int = 0
     unmanaged_bytes: int = 0
     kernel_bytes: int = 0
     cache_bytes: int = 0
     offline_bytes: int = 0
     percpu_pages: int = 0
+    ranges: tuple[tuple[int, int], ...] = ()
     _max: ClassVar = {"nid": 1023, "reserve_pages": 2**52}
+    _in_bytes: ClassVar = frozenset({"ranges"})
 
     def check(self) -> None:
         """Refuse empty, unaligned or overfull nodes."""
-        for name in ("start_bytes", "sz_bytes", "unmanaged_bytes", "kernel_bytes", "cache_bytes", "offline_bytes"):
-            if getattr(self, name) % PAGE_SZ:
+        if self.ranges:
+            self._take_ranges()
+        for name in SIZES:
+            if (getattr(self, name) or 0) % PAGE_SZ:
                 raise InputError(name, f"{getattr(self, name)} is not a multiple of {PAGE_SZ}", "align it to a page")
-        if self.sz_bytes == 0 or self.start_bytes + self.sz_bytes >= 2**63:
-            raise InputError("sz_bytes", f"{self.sz_bytes} is empty or ends beyond 2**63", "write e.g. '16 GiB'")
+        if self.sz_bytes == 0:
+            raise InputError("sz_bytes", "is missing, or 0: the node is empty", "write e.g. '16 GiB', or give ranges")
+        if self.extent[1] >= 2**63:
+            raise InputError("sz_bytes", f"{self.sz_bytes} ends beyond 2**63", "write e.g. '16 GiB'")
         if self.unmanaged_bytes + self.kernel_bytes + self.cache_bytes + self.offline_bytes > self.sz_bytes:
             raise InputError("cache_bytes", "the occupied parts exceed the node", "make them smaller")
+
+    def _take_ranges(self) -> None:
+        """Refuse ranges that are none, join those that touch, and say where they begin and how much they are."""
+        joined: list[tuple[int, int]] = []
+        for i, (start, end) in enumerate(self.ranges):
+            where, said = f"ranges[{i}]", f"{start:#x}..{end:#x}"
+            if start % PAGE_SZ or end % PAGE_SZ:
+                raise InputError(where, f"{said} does not begin and end at multiples of {PAGE_SZ}", "align it to pages")
+            if start >= end:
+                raise InputError(where, f"{said} is empty", "write [start, end] with the end behind the last byte")
+            if joined and start < joined[-1][1]:
+                what = "overlaps the range before" if end > self.ranges[i - 1][0] else "lies before the range before"
+                raise InputError(where, f"{said} {what}", "list ranges in address order, each byte once")
+            if joined and start == joined[-1][1]:
+                start = joined.pop()[0]
+            joined.append((start, end))
+        derived = {"start_bytes": joined[0][0], "sz_bytes": sum(end - start for start, end in joined)}
+        for name, value in derived.items():
+            if getattr(self, name) not in (None if name == "start_bytes" else 0, value):
+                text = f"{getattr(self, name)} contradicts ranges, which give {value}"
+                raise InputError(name, text, "change ranges, and leave start_bytes and sz_bytes out")
+            object.__setattr__(self, name, value)
+        object.__setattr__(self, "ranges", tuple(joined) if len(joined) > 1 else ())
+
+    @property
+    def system_ram(self) -> tuple[tuple[int, int], ...]:
+        """The ranges that have frames, [start, end) in physical bytes: `ranges`, or the only one."""
+        start = self.start_bytes or 0
+        return self.ranges or ((start, start + self.sz_bytes),)
+
+    @property
+    def extent(self) -> tuple[int, int]:
+        """First address and the one behind the last, in bytes: what the node spans with its holes."""
+        return self.system_ram[0][0], self.system_ram[-1][1]
+
+    @property
+    def place(self) -> str:
+        """Where the node begins, or which ranges it has, in words."""
+        ranges = (f"{format_bytes(start)}..{format_bytes(end)}" for start, end in self.ranges)
+        return " and ".join(ranges) or format_bytes(self.extent[0])
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain data; what ``ranges`` say is not said again."""
+        out = super().to_dict()
+        return {k: v for k, v in out.items() if k not in ("start_bytes", "sz_bytes")} if self.ranges else out
+
+    def replace(self, **changes: Any) -> Node:
+        """Return a copy with fields changed; new ``ranges`` are all there is to say of where it lies."""
+        return super().replace(**({"start_bytes": None, "sz_bytes": 0} if "ranges" in changes else {}) | changes)
 
 
 @dataclass(frozen=True)
@@ -108,15 +171,7 @@ class Machine(Checked):
         if self.percpu_lists and self.folio_bytes > PAGE_SZ:
             text = f"lists hold pages of {PAGE_SZ} bytes, folios have {self.folio_bytes}"
             raise InputError("percpu_lists", text, "leave it out: large folios are freed to the node")
-        end = 0
-        for i, node in enumerate(self.nodes):
-            if node.start_bytes < end:
-                raise InputError(f"nodes[{i}].start_bytes", "overlaps the node before", "list nodes in address order")
-            for name in ("start_bytes", "sz_bytes", "unmanaged_bytes", "kernel_bytes", "cache_bytes", "offline_bytes"):
-                if getattr(node, name) % self.folio_bytes:
-                    text = f"{getattr(node, name)} is not a multiple of folio_bytes {self.folio_bytes}"
-                    raise InputError(f"nodes[{i}].{name}", text, "align it to a folio")
-            end = node.start_bytes + node.sz_bytes
+        self._lay_out()
         if len({n.nid for n in self.nodes}) != len(self.nodes):
             raise InputError("nodes", "two nodes share a nid", "number them differently")
 
@@ -125,6 +180,49 @@ class Machine(Checked):
         if not self.whole_jiffies:
             return 2**62
         return -(-4_000_000 // self.hz) if rules.sleep_four_jiffies else 20_001
+
+    def _lay_out(self) -> None:
+        """Let nodes without an address follow the one before; refuse an order or sizes that do not fit, and overlaps."""
+        nodes: list[Node] = []
+        for i, node in enumerate(self.nodes):
+            at = f"nodes[{i}]"
+            if node.start_bytes is None:
+                node = node.replace(start_bytes=nodes[-1].extent[1] if nodes else 0)
+            if nodes and node.extent[0] < nodes[-1].extent[0]:
+                raise InputError(f"{at}.start_bytes", "lies below the node before", "list nodes in address order")
+            for k, bounds in enumerate(node.ranges):
+                if any(bound % self.folio_bytes for bound in bounds):
+                    text = (
+                        f"{bounds[0]:#x}..{bounds[1]:#x} does not begin and end at multiples of folio_bytes {self.folio_bytes}"
+                    )
+                    raise InputError(f"{at}.ranges[{k}]", text, "align it to a folio")
+            for name in SIZES:
+                if getattr(node, name) % self.folio_bytes:
+                    text = f"{getattr(node, name)} is not a multiple of folio_bytes {self.folio_bytes}"
+                    raise InputError(f"{at}.{name}", text, "align it to a folio")
+            nodes.append(node)
+        object.__setattr__(self, "nodes", tuple(nodes))
+        spans = self.spans
+        for (_, end, before), (start, _, i) in pairwise(spans):
+            if start < end:
+                where = f"nodes[{i}].{'ranges' if self.nodes[i].ranges else 'start_bytes'}"
+                text = f"overlaps the node before: node {self.nodes[before].nid} ends at {end:#x}"
+                raise InputError(where, text, "list nodes in address order, each byte once")
+
+    @property
+    def spans(self) -> list[tuple[int, int, int]]:
+        """Where there are frames, in order of address: start and end in physical bytes, index of the node."""
+        return sorted((start, end, i) for i, node in enumerate(self.nodes) for start, end in node.system_ram)
+
+    def stretches(self, i: int) -> list[tuple[int, int]]:
+        """Return the fewest stretches, in physical bytes, with the RAM of node index i and no other's; holes may lie inside."""
+        runs = ((k, list(run)) for k, run in groupby(self.spans, key=lambda span: span[2]))
+        return [(run[0][0], run[-1][1]) for k, run in runs if k == i]
+
+    @property
+    def extent(self) -> tuple[int, int]:
+        """The lowest physical address and the one behind the highest, in bytes; holes lie inside."""
+        return self.spans[0][0], self.spans[-1][1]
 
     def slept_ns(self, sleep_us: int, rules: Rules) -> int:
         """Return how long a kdamond's sleep lasts, in nanoseconds (``kdamond_usleep``).

@@ -204,7 +204,7 @@ class Scenario(Checked):
 
     def _repr_html_(self) -> str:
         nodes = [
-            (f"node {n.nid}", f"{format_bytes(n.sz_bytes)} at {n.start_bytes:#x}, {format_bytes(n.kernel_bytes)} kernel's")
+            (f"node {n.nid}", f"{format_bytes(n.sz_bytes)} at {n.place}, {format_bytes(n.kernel_bytes)} kernel's")
             for n in self.machine.nodes
         ]
         size = format_bytes(self.machine.folio_bytes)

@@ -46,11 +46,11 @@ def ranges_of(
     InputError
         At `where`, if nothing is left to monitor.
     """
-    nodes, unit, out = machine.nodes, context.addr_unit, []
+    unit, out = context.addr_unit, []
     for k, target in enumerate(context.targets):
         ranges = list(target.regions)
         if not ranges and context.ops == "paddr":
-            ranges = [(nodes[0].start_bytes // unit, (nodes[-1].start_bytes + nodes[-1].sz_bytes) // unit)]
+            ranges = [(machine.extent[0] // unit, machine.extent[1] // unit)]
         elif not ranges:
             ranges = three_parts(processes[k]) or ([] if nothing else processes[k])
             if not rules.va_init_unsplit:

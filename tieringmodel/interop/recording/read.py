@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -17,8 +18,11 @@ from ...fields import suggest
 from ...given_files import inside
 from ...scenario import Context, Kernel
 from ...units import PAGE_SZ, number
+from ..machines.monitored import told
+from ..machines.zoneinfo import from_zoneinfo
 from ..proc_version import beside
 from ..sysfs.read import read_dump
+from .machine_of import guessed_holes
 from .scenario_of import PHASE, Recording
 from .tables import Schema, Table, read_csv, read_text
 
@@ -51,7 +55,8 @@ def read_recording(directory: str | Path, *, allow_files: bool = False, kernel: 
         ``aggregated.csv``, ``snapshots.csv``, ``intervals.csv``, ``quota_steps.csv`` (each also as ``.csv.gz``),
         ``info.txt``, ``damon_config.txt``, ``weights_changed.txt`` and ``version``, the text of ``/proc/version``; where
         settings were changed while it was recorded, ``damon_config_from_0ms.txt`` and one for each change, named after its
-        time; ``events.csv``, when commands ran. Other files are left alone.
+        time; ``events.csv``, when commands ran; ``zoneinfo.txt``, the text of ``/proc/zoneinfo``, for the ranges of
+        addresses that nodes have. Other files are left alone.
     allow_files : bool
         They may be symbolic links to files outside of the directory.
     kernel : Kernel, optional
@@ -112,14 +117,18 @@ def read_recording(directory: str | Path, *, allow_files: bool = False, kernel: 
     untold = named("events.csv") if not changes else None
     if untold and len(read_text(untold).splitlines()) < 2:
         untold = None
+    nodes = from_zoneinfo(read_text(zones), str(zones)) if (zones := named("zoneinfo.txt")) else ()
     recording = Recording(
         path, layout, physmap, table("record", lambda header: _record_schema(header, segments)),
         table("resets", _RESETS), table("applies", _APPLIES), aggregated,
         None if aggregated is None else _first_rows(aggregated, notes), table("snapshots", _SNAPSHOTS),
         table("intervals", _INTERVALS), table("quota_steps", _QUOTA_STEPS), info, contexts,
         _read_weights_changed(named("weights_changed.txt"), info, notes), tuple(notes), kernel,
-        tuple((at_ms, dump.contexts) for at_ms, dump in changes[1:]), untold,
+        tuple((at_ms, dump.contexts) for at_ms, dump in changes[1:]), untold, nodes,
     )  # fmt: skip
+    if holes := guessed_holes(recording):
+        notes.append(f"{path}: {told(holes)} lies between monitored ranges and is taken for a hole: there is no zoneinfo.txt")
+        recording = replace(recording, notes=tuple(notes))
     if all(getattr(recording, name) is None for name in ("layout", "record", "resets", "quota_steps", "info")):
         raise InputError(str(path), "holds no recording", "expected layout.csv, record.csv, info.txt, …")
     return recording
@@ -202,6 +211,8 @@ def _check_physmap(physmap: Table, layout: Table) -> None:
         if size == 0 or any(value % PAGE_SZ for value in (va, pa, size)) or va < low or va + size > high:
             text = f"run of {size} bytes at {va} is empty, not whole pages, or outside segment {name!r}"
             raise InputError(physmap.where(row), text, f"the segment is {low}..{high}")
+        if pa + size >= 2**63:
+            raise InputError(physmap.where(row), f"{size} bytes at pa_start {pa} end beyond 2**63", "correct the address")
     for column in ("va_start", "pa_start"):
         order = np.argsort(physmap[column], kind="stable")
         starts, sizes = physmap[column][order], physmap["bytes"][order]

@@ -14,16 +14,12 @@ from numpy.typing import NDArray
 from ...damon.vaddr import joined, three_regions
 from ...errors import InputError
 from ...scenario import Commit, Context, Group, Kernel, Machine, Node, Placement, Scenario, Target, Vma, Workload
-from ...units import KIB, LONGEST_US, MIB, PAGE_SZ
+from ...units import LONGEST_US, PAGE_SZ
+from .machine_of import machine_of
 from .tables import Table
 
 PHASE = re.compile(r"rate_hz_from_(\d+)ms")
 """Columns of the layout with access rates, from a time on."""
-HZ = 250
-"""CONFIG_HZ of the recorded kernel."""
-DOCUMENTED_ENDS = (640 * MIB, 1536 * MIB)
-"""Ends of node 0 and node 1 of the machine that the recordings' README describes."""
-_MEMORY_BLOCK = 128 * MIB
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,6 +55,8 @@ class Recording:
         The recorded kernel, where ``version`` or ``proc/version`` says so.
     changes : tuple of (int, tuple of Context)
         Milliseconds, and the contexts from then on, for each change of settings.
+    nodes : tuple of Node
+        From ``zoneinfo.txt``, where there is one: which ranges of addresses the nodes have.
     untold : Path or None
         What says that commands ran while it was recorded, where no file says what they changed.
     """
@@ -81,6 +79,7 @@ class Recording:
     kernel: Kernel | None = None
     changes: tuple[tuple[int, tuple[Context, ...]], ...] = ()
     untold: Path | None = None
+    nodes: tuple[Node, ...] = ()
 
     @property
     def name(self) -> str:
@@ -114,7 +113,7 @@ class Recording:
         ----------
         recorded_intervals : bool
             Let aggregations end when they did (``Context.aggr_times_us``) instead of after the nominal interval, which a
-            loaded machine stretches. Where attributes were changed on the way they end after the nominal one all the same.
+            loaded machine stretches. Where intervals were changed on the way they end after the nominal one all the same.
         recorded_rates : bool
             Touch segments as often as their counters say (`recorded_groups`) instead of at the
             configured rates, which a loaded machine misses.
@@ -122,8 +121,9 @@ class Recording:
             Share (0 … 1) of the memory in use that is not the workload's which lies on LRU lists, where DAMON sees it.
             The record does not tell; the rest counts as kernel memory.
         machine : Machine or None
-            Replaces the machine found in the recording: nodes split at a bound of address filters or monitored ranges that
-            agrees best with where segments lie, or else the documented ones; MemTotal and MemFree from the record.
+            Replaces the machine found in the recording: nodes as ``zoneinfo.txt`` has them, or else split at a bound of
+            address filters or monitored ranges that agrees best with where segments lie, or at the documented ones, with
+            holes where nothing between monitored ranges is known of; MemTotal and MemFree from the record.
         kernel : Kernel or None
             Replaces the recorded kernel; without either it is the default.
 
@@ -165,11 +165,11 @@ class Recording:
             groups = tuple(recorded_groups(self, groups, tick_ms))
         workload = Workload(int(lows[-1]), groups, placement, vmas, tick_us=round(tick_ms * 1_000))
         if machine is None:
-            machine = _machine(self, placement, lru_share_of_other)
+            machine = machine_of(self, placement, lru_share_of_other)
         contexts = tuple(_with_targets(context, layout) for context in self.contexts)
         times = self.aggregation_times_us
         commits = tuple(_commits(contexts, [(ms, [_with_targets(c, layout) for c in now]) for ms, now in self.changes]))
-        same = all(c.to.attrs == contexts[c.context].attrs for c in commits)
+        same = all(c.to.attrs.same_intervals(contexts[c.context].attrs) for c in commits)
         if recorded_intervals and times is not None and same:
             if len(contexts) != 1:
                 text = f"times of aggregations belong to one context, there are {len(contexts)}"
@@ -236,60 +236,6 @@ def _with_targets(context: Context, layout: Table) -> Context:
         return context
     ranges = joined(zip(layout["va_start"].tolist(), layout["va_end"].tolist(), strict=True))
     return context.replace(targets=(Target(three_regions(ranges) if len(ranges) > 2 else ranges),))
-
-
-def _machine(recording: Recording, placement: Sequence[Placement], lru_share: float) -> Machine:
-    """Return nodes with MemTotal and MemFree of the periodic row nearest to DAMON's start."""
-    record = recording.record
-    if record is None or record.n_rows == 0:
-        raise InputError(str(recording.path), "has no record.csv with MemTotal and MemFree", "pass machine=")
-    row = int(np.argmin(np.abs(record["t_ms"])))
-    nids = sorted(int(name[1:-9]) for name in record if name.startswith("n") and name.endswith("_total_kb"))
-    total = [int(record[f"n{nid}_total_kb"][row]) * KIB for nid in nids]
-    free = [int(record[f"n{nid}_free_kb"][row]) * KIB for nid in nids]
-    if nids != [0, 1]:
-        text = f"describes nodes {', '.join(map(str, nids))}; their bounds can be found for nodes 0 and 1 only"
-        raise InputError(str(record.path), text, "pass machine=")
-    cut, end = _bounds(recording, placement, total)
-    nodes = []
-    for nid, (start, stop) in enumerate(((0, cut), (cut, end))):
-        mine = sum(
-            max(0, min(stop, p.start_bytes + (p.hi - p.lo) * PAGE_SZ) - max(start, p.start_bytes))
-            if p.start_bytes is not None
-            else (p.hi - p.lo) * PAGE_SZ * (p.nid == nid)
-            for p in placement
-        )
-        other = total[nid] - free[nid] - mine
-        if other < 0:
-            text = f"node {nid} has {total[nid] - free[nid]} bytes in use, the workload alone {mine}"
-            raise InputError(record.where(row), text, "pass machine=")
-        cache = int(other * lru_share) // PAGE_SZ * PAGE_SZ
-        nodes.append(Node(nid, start, stop - start, 0, stop - start - total[nid], other - cache, cache))
-    return Machine(tuple(nodes), hz=HZ)
-
-
-def _bounds(recording: Recording, placement: Sequence[Placement], total: Sequence[int]) -> tuple[int, int]:
-    """Return the ends of node 0 and node 1 in bytes: bounds that the configuration names, or the documented ones."""
-    filters, ranges = [], []
-    for context in recording.contexts:
-        if context.ops == "paddr":
-            addresses = (f for scheme in context.schemes for f in scheme.filters if f.type == "addr")
-            filters += [bound * context.addr_unit for f in addresses for bound in (f.start_bytes, f.end_bytes)]
-            ranges += [bound * context.addr_unit for t in context.targets for region in t.regions for bound in region]
-    runs = [(p.nid, p.start_bytes, p.start_bytes + (p.hi - p.lo) * PAGE_SZ) for p in placement if p.start_bytes is not None]
-    need = max([sum(total), *ranges, *(stop for _, _, stop in runs)])
-    ends = [bound for bound in (*filters, DOCUMENTED_ENDS[1]) if need <= bound < 2**63]
-    end = min(ends) if ends else -(-need // _MEMORY_BLOCK) * _MEMORY_BLOCK
-
-    def misplaced(cut: int) -> int:
-        above = sum(max(0, stop - max(start, cut)) for nid, start, stop in runs if nid == 0)
-        return above + sum(max(0, min(stop, cut) - start) for nid, start, stop in runs if nid == 1)
-
-    cuts = [cut for cut in (*filters, *ranges, DOCUMENTED_ENDS[0]) if total[0] <= cut <= end - total[1]]
-    if not cuts:
-        text = f"no bound splits 0..{end} into nodes of {total[0]} and {total[1]} bytes"
-        raise InputError(str(recording.path), text, "pass machine=")
-    return min(cuts, key=misplaced), end
 
 
 def recorded_groups(recording: Recording, groups: Sequence[Group], tick_ms: float) -> Iterator[Group]:

@@ -89,8 +89,8 @@ def portable(scenario: Scenario, *, memcg_paths: Sequence[str] = (), pids: Seque
 
 
 def ranges_of(machine: Machine, addr_unit: int = 1) -> tuple[tuple[int, int], ...]:
-    """Return the nodes' ranges in core addresses (bytes / `addr_unit`), adjacent ones joined."""
-    return joined((n.start_bytes // addr_unit, -(-(n.start_bytes + n.sz_bytes) // addr_unit)) for n in machine.nodes)
+    """Return the nodes' System RAM in core addresses (bytes / `addr_unit`), adjacent ranges joined."""
+    return joined((start // addr_unit, -(-end // addr_unit)) for start, end, _ in machine.spans)
 
 
 def _listed(texts: Sequence[str]) -> str:

@@ -34,10 +34,26 @@ def read_record_workload(source: str | Path, *, max_bytes: int | str = MAX_RECOR
     InputError
         As `read_damo_record` and `workload_of`.
     """
+    return workload_of(whole_records(source, max_bytes=max_bytes)[0])
+
+
+def whole_records(source: str | Path, *, max_bytes: int | str = MAX_RECORD_BYTES) -> list[Record]:
+    """Return the records of all regions that a file holds, at least one: what schemes were tried on is left out.
+
+    Parameters
+    ----------
+    source, max_bytes
+        As for `read_damo_record`.
+
+    Raises
+    ------
+    InputError
+        As `read_damo_record`, or if there is none.
+    """
     records = [r for r in read_damo_record(source, max_bytes=max_bytes) if r.scheme is None and r.snapshots]
     if not records:
         raise InputError(str(source), "holds no record of all regions", "record without --schemes_target_regions")
-    return workload_of(records[0])
+    return records
 
 
 def rate_hz(nr_accesses: int, max_nr_accesses: int, sample_us: int) -> float:

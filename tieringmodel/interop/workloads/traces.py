@@ -18,7 +18,7 @@ from ...workload import arguments as check
 from ..documents import decode, opened
 
 MAX_BYTES = 256 * MIB
-_REMEDY = "print samples with perf script -F comm,pid,tid,cpu,time,period,event,addr"
+_REMEDY = "print samples with perf script -F comm,pid,tid,time,period,event,addr"
 _NUMBER = r"[0-9]+(?:\.[0-9]*)?(?:[eE][-+]?[0-9]+)?"
 _TRACE = re.compile(rf"\s*({_NUMBER})\s*,\s*(0[xX][0-9a-fA-F]{{1,20}}|[0-9]{{1,20}})\s*(?:,\s*({_NUMBER})\s*)?")
 _PID = re.compile(r"(?:-?\d{1,20}/)?-?\d{1,20}")
@@ -91,7 +91,7 @@ def read_perf(source: str | Path, *, period: int | None = None, max_bytes: int =
     r"""Read samples of memory accesses as ``perf script`` prints them (PEBS, IBS or SPE, by ``perf mem record``).
 
     A line is ``[comm] pid[/tid] [cpu] time: [period] event: address …`` in perf's order; the address is the first field
-    after the event's name, as with ``-F comm,pid,tid,cpu,time,period,event,addr``. What follows is not read, except that
+    after the event's name, as with ``-F comm,pid,tid,time,period,event,addr``. What follows is not read, except that
     a lone address followed by a symbol, which is where the program was and not what it accessed, and a data source
     in its place are refused. Lines of comments (``#``) and empty ones are passed over.
 

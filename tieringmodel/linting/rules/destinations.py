@@ -159,7 +159,7 @@ def missing_address_filter(scenario: Scenario) -> Iterator[Finding]:
                 f"{facts.path}.filters" if facts.scheme.filters else f"contexts[{facts.c}].targets",
                 f"nothing but node {node.nid}, the target itself, is monitored and passes the filters: nothing can move",
                 "let the filters pass the node to move from",
-                fix({f"{facts.path}.filters": [others.to_dict()]} if facts.scheme.filters else {}),
+                fix({f"{facts.path}.filters": [f.to_dict() for f in others]} if facts.scheme.filters else {}),
             )
             continue
         if not facts.shared.bytes_on(facts.passing, facts.target):
@@ -176,7 +176,10 @@ def missing_address_filter(scenario: Scenario) -> Iterator[Finding]:
             "warning" if charged and (there or not facts.scheme.access_pattern.min_nr_accesses) else "info",
             f"{facts.path}.filters",
             text,
-            f"add {{ type = 'addr', allow = false, start_bytes = {others.start_bytes}, end_bytes = {others.end_bytes} }} "
-            "before the others",
-            fix({f"{facts.path}.filters": [f.to_dict() for f in (others, *facts.scheme.filters)]}),
+            "add "
+            + " and ".join(
+                f"{{ type = 'addr', allow = false, start_bytes = {f.start_bytes}, end_bytes = {f.end_bytes} }}" for f in others
+            )
+            + " before the others",
+            fix({f"{facts.path}.filters": [f.to_dict() for f in (*others, *facts.scheme.filters)]}),
         )

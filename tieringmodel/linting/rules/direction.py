@@ -96,7 +96,7 @@ def _unmoved(facts: SchemeFacts, goal: Goal, path: str) -> Finding:
         fate = "never acts then" if value >= target else "never stops"
         everything: dict[str, Any] = {f"contexts[{facts.c}].targets": [{}]}
         if facts.target is not None and not facts.scheme.filters:
-            everything[f"{facts.path}.filters"] = [facts.all_but(facts.target).to_dict()]
+            everything[f"{facts.path}.filters"] = [f.to_dict() for f in facts.all_but(facts.target)]
         return Finding(
             "goal-without-effect",
             "error",

@@ -174,7 +174,8 @@ def no_ranges(scenario: Scenario) -> Iterator[Finding]:
         if context.ops != "paddr" or not open_ended:
             continue
         nodes, unit = shared.nodes, context.addr_unit
-        extent = nodes[-1].start_bytes + nodes[-1].sz_bytes - nodes[0].start_bytes
+        low, high = scenario.machine.extent
+        extent = high - low
         holes = extent - sum(n.sz_bytes for n in nodes)
         empty = holes + sum(n.unmanaged_bytes + n.offline_bytes for n in nodes)
         if not holes:
@@ -185,9 +186,9 @@ def no_ranges(scenario: Scenario) -> Iterator[Finding]:
             "warning" if 2 * empty > extent else "info",
             path,
             f"without ranges all {format_bytes(extent)} from the first to the last address are monitored, "
-            f"{format_bytes(holes)} of them holes between nodes: regions and quota are spent on addresses without memory",
+            f"{format_bytes(holes)} of them holes: regions and quota are spent on addresses without memory",
             "give the nodes' ranges",
-            fix({path: [[n.start_bytes // unit, (n.start_bytes + n.sz_bytes) // unit] for n in nodes]}),
+            fix({path: [[start // unit, end // unit] for start, end, _ in scenario.machine.spans]}),
         )
 
 
@@ -216,7 +217,7 @@ def _in_order(shared: ScenarioFacts, c: int, context: Context) -> list[tuple[int
     touches, pieces, n = shared.touches(c), [], len(shared.nodes)
     edges = touches.edges.tolist()
     if context.ops == "paddr":
-        starts, lowest = [], [node.start_bytes for node in shared.nodes]
+        starts, lowest = [], [node.extent[0] for node in shared.nodes]
         for run in shared.places.runs:  # without an address they fill the lowest frames in order
             starts.append(lowest if run.start_bytes is None else [run.start_bytes] * n)
             if run.start_bytes is None:
