@@ -141,6 +141,7 @@ class Recorder:
 
     def __init__(self, snapshots: int, expected_aggregations: int, window_s: float = 1.0) -> None:
         self.every = max(1, -(-expected_aggregations // max(snapshots, 1))) if snapshots else 0
+        self.expected = expected_aggregations + 2
         self.engine: Engine | None = None
         self.about: dict[str, str] = {}
         self.returns = Returns(window_s)
@@ -181,7 +182,7 @@ class Recorder:
     def records(self) -> Records:
         """The rows that were kept."""
         assert self.engine is not None
-        return Records(self.layout, len(self.engine.kdamonds), self.engine.memory.arrays.by_class.shape[1])
+        return Records(self.layout, len(self.engine.kdamonds), self.engine.memory.arrays.by_class.shape[1], self.expected)
 
     def kept_by_kernels(self) -> Records | NoRecords:
         """Return where kernels shall keep rows of the engine's lone context, with all that they are made of up to date."""

@@ -15,8 +15,8 @@ from ..units import LONG_MAX
 
 CONTEXT = ("nr_regions", "sample_us", "asleep_us", "stage")
 """What a row holds of each context itself."""
-ROOM = 64
-"""Rows at the start; then room doubles."""
+ROOM, MOST_AT_FIRST = 64, 4096
+"""Rows at the start, at least and at most."""
 
 
 class Records:
@@ -30,9 +30,11 @@ class Records:
         Number of contexts.
     classes : int
         Number of page classes.
+    room : int
+        Rows that there is room for at the start; it doubles when it is used up.
     """
 
-    def __init__(self, layout: np.dtype[Any], contexts: int, classes: int) -> None:
+    def __init__(self, layout: np.dtype[Any], contexts: int, classes: int, room: int = ROOM) -> None:
         self.layout = layout
         self.context = np.zeros((contexts, len(CONTEXT)), np.int64)
         self.rates_hz = np.zeros(classes)
@@ -41,7 +43,7 @@ class Records:
         self._parts: Sequence[npt.NDArray[Any]] = ()
         self._words: list[Words] = []
         self.sources = addresses([[Words(np.zeros(0, np.uint64))]])
-        self._grow(ROOM)
+        self._grow(min(max(room, ROOM), MOST_AT_FIRST))
 
     def __len__(self) -> int:
         return int(self._state[COUNT])

@@ -131,8 +131,8 @@ def _refaults(state: State) -> Iterator[Cause]:
     run = state.run
     if not run.has("faulted_pages"):
         return
-    faulted = run.ds["faulted_pages"].values
-    back, out = float(faulted.sum()), float(run.ds["reclaimed_pages"].values.sum())
+    faulted = run.values("faulted_pages")
+    back, out = float(faulted.sum()), float(run.values("reclaimed_pages").sum())
     if faulted[run.time >= state.tail_s].any() and back >= 0.1 * out:
         one = next((s for s in run.schemes if s.reclaims and s.acts), None)
         text = f"of {format_bytes(out * run.page_bytes)} reclaimed {format_bytes(back * run.page_bytes)} came back"
@@ -246,7 +246,7 @@ def _opposing(state: State) -> Iterator[Cause]:
     a, b = moving
     since_s = max(a.since_s, b.since_s)
     late = run.after(since_s)
-    undone = float(run.ds["returns"].values[late].sum() if since_s else run.ds["undone_pages"].values.sum())
+    undone = float(run.values("returns")[late].sum() if since_s else run.values("undone_pages").sum())
     moved = float(run.moved[late].sum())
     if frozenset((a.number, b.number)) in opposed or a.scheme.target_nid == b.scheme.target_nid or undone < 0.1 * moved:
         return

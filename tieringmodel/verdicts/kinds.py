@@ -196,7 +196,7 @@ class Judge:
                 continue
             answers = any(np.ptp(g.values[(run.time >= self.tail_s) & g.evaluated]) > g.band for g in self.goals_of(one))
             stays = (
-                run.ds["faulted_pages"].values[run.time >= self.tail_s].sum() * run.page_bytes < MOST * applied
+                run.values("faulted_pages")[run.time >= self.tail_s].sum() * run.page_bytes < MOST * applied
                 if (one.reclaims and run.has("faulted_pages"))
                 else True
             )
@@ -284,7 +284,7 @@ class Judge:
         run, asked = self.run, self.run.oracle or {}
         at = run.nids.index(asked["nid"])
         if asked["kind"] == "used":
-            used, free = (run.ds[name].values[-1, at] for name in ("used_pages", "free_pages"))
+            used, free = (run.values(name)[-1, at] for name in ("used_pages", "free_pages"))
             return float(1e4 * used / (used + free)) if used + free else None
         return run.hot_share_bp[asked["nid"]]
 

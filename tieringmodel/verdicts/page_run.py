@@ -135,8 +135,8 @@ class PageRun:
         if "active" not in self.ds:
             return last
         numbers = self.numbering
-        there = [n for n in np.flatnonzero(self.ds["active"].values[-1]).tolist() if numbers.schemes[n][0] == context]
-        aims = [g for g in np.flatnonzero(self.ds["goal_active"].values[-1]).tolist() if numbers.goals[g][0] in there]
+        there = [n for n in np.flatnonzero(self.values("active")[-1]).tolist() if numbers.schemes[n][0] == context]
+        aims = [g for g in np.flatnonzero(self.values("goal_active")[-1]).tolist() if numbers.goals[g][0] in there]
         for stage in range(last, START - 1, -1):
             goals = sorted(g for of_scheme in numbers.goals_of(context, stage) for g in of_scheme)
             if (sorted(numbers.schemes_of(context, stage)), goals) == (there, aims):
@@ -154,19 +154,23 @@ class PageRun:
 
     # ---- counters -------------------------------------------------------------------------------------------------
 
+    def values(self, name: str) -> npt.NDArray[Any]:
+        """Return a variable as an array: it is asked for a hundred times, and a labelled array is made anew each time."""
+        return np.asarray(self.ds.variables[name].values)
+
     def has(self, name: str) -> bool:
         """Whether the dataset holds a variable; those of earlier versions lack some."""
         return name in self.ds
 
     def column(self, name: str, scheme: int) -> Floats | None:
         """Return a counter of a scheme over time; None where the dataset lacks it."""
-        return np.asarray(self.ds[name].values[:, scheme], np.float64) if name in self.ds else None
+        return np.asarray(self.values(name)[:, scheme], np.float64) if name in self.ds else None
 
     def last(self, name: str, scheme: int, default: float = 0.0) -> float:
         """Return a counter of a scheme at the end: what it counted since the scheme does what it does."""
         if name not in self.ds:
             return default
-        values, first = self.ds[name].values[:, scheme], self._base.get(scheme)
+        values, first = self.values(name)[:, scheme], self._base.get(scheme)
         if first is None or name in STANDINGS:
             return float(values[-1])
         return float(values[-1]) - float(values[first])
@@ -190,7 +194,7 @@ class PageRun:
         """Return by how much a counter of a scheme has grown since a time."""
         if name not in self.ds:
             return 0.0
-        values = self.ds[name].values[:, scheme]
+        values = self.values(name)[:, scheme]
         return float(values[-1]) - float(values[max(self.at(start_s), self._base.get(scheme, 0))])
 
     def at(self, when_s: float) -> int:
@@ -209,7 +213,7 @@ class PageRun:
         """Return how long a scheme was inactive since it does what it does."""
         slept = 0.0
         if "asleep_us" in self.ds:
-            asleep_us = self.ds["asleep_us"].values[:, one.context_number]
+            asleep_us = self.values("asleep_us")[:, one.context_number]
             first = self._base.get(one.number)
             slept = (float(asleep_us[-1]) - (0.0 if first is None else float(asleep_us[first]))) * 1e-6
         due, idle = self.last("nr_due", one.number), self.last("nr_inactive", one.number)
@@ -220,12 +224,12 @@ class PageRun:
     @cached_property
     def memory_bytes(self) -> float:
         """Bytes of all LRU pages at the start: what schemes can act on."""
-        return float(self.ds["class_pages"].values[0].sum()) * self.page_bytes
+        return float(self.values("class_pages")[0].sum()) * self.page_bytes
 
     @cached_property
     def rate_changes_s(self) -> Floats:
         """Times at which the workload changed."""
-        rates = self.ds["class_rate_hz"].values
+        rates = self.values("class_rate_hz")
         return np.asarray(self.time[1:][(rates[1:] != rates[:-1]).any(axis=1)])
 
     @cached_property
@@ -268,7 +272,7 @@ class PageRun:
     def one_way(self, start_s: float) -> bool:
         """Return whether most of what moved from a time on is a net shift between nodes, or out of memory: it must end."""
         first = self.at(start_s)
-        pages = self.ds["class_pages"].values[[first, -1]].sum(axis=2).astype(float)
+        pages = self.values("class_pages")[[first, -1]].sum(axis=2).astype(float)
         moved = float(self.moved[first + 1 :].sum())
         return 0 < moved * ONE_WAY <= float(np.abs(pages[1] - pages[0]).max())
 
@@ -292,14 +296,14 @@ class PageRun:
     @cached_property
     def hot_share_bp(self) -> dict[int, float | None]:
         """Share of accesses that each node serves, as last known; None where nothing was accessed."""
-        share = self.ds["access_share_bp"].values
+        share = self.values("access_share_bp")
         known = np.flatnonzero(~np.isnan(share).any(axis=1))
         return {nid: float(share[known[-1], i]) if known.size else None for i, nid in enumerate(self.nids)}
 
     @cached_property
     def is_accessed(self) -> bool:
         """Whether anything is ever accessed."""
-        return bool(self.ds["class_rate_hz"].values.any())
+        return bool(self.values("class_rate_hz").any())
 
     def matching_share_bp(self, one: SchemeRun) -> Floats:
         """Return the share of the pages that a scheme is after that lies on each node, bp, (n_records, nodes).
@@ -307,25 +311,25 @@ class PageRun:
         Those are the pages touched often enough to match its pattern at that time; where none is, those touched at least a
         tenth as often as the hottest. nan where nothing is touched.
         """
-        rates, attrs = self.ds["class_rate_hz"].values, one.context.attrs
-        sample_us = self.ds["sample_us"].values[-1, one.context_number] if self.has("sample_us") else attrs.sample_us
+        rates, attrs = self.values("class_rate_hz"), one.context.attrs
+        sample_us = self.values("sample_us")[-1, one.context_number] if self.has("sample_us") else attrs.sample_us
         expected = attrs.aggr_us / attrs.sample_us * -np.expm1(-rates * float(sample_us) * 1e-6)
         after = (rates > 0) & (expected >= CLEARLY * one.scheme.access_pattern.min_nr_accesses)
         warm = (rates > 0) & (rates >= rates.max(axis=1, initial=0.0, keepdims=True) / 10)
         after = np.where(after.any(axis=1, keepdims=True) & one.asks_for_accesses, after, warm)
-        pages = (self.ds["class_pages"].values * after[:, None, :]).sum(axis=2).astype(float)
+        pages = (self.values("class_pages") * after[:, None, :]).sum(axis=2).astype(float)
         total = pages.sum(axis=1, keepdims=True)
         return np.asarray(np.divide(1e4 * pages, total, out=np.full(pages.shape, np.nan), where=total > 0))
 
     def bytes_shared(self, goal: Goal) -> float:
         """Return the bytes that a goal's share is one of: of touched pages, or of its node."""
         if metric_of(goal.metric).counts == "eligible":
-            touched = self.ds["class_rate_hz"].values.any(axis=0)
-            return float(self.ds["class_pages"].values[-1][:, touched].sum()) * self.page_bytes
+            touched = self.values("class_rate_hz").any(axis=0)
+            return float(self.values("class_pages")[-1][:, touched].sum()) * self.page_bytes
         if goal.nid not in self.nids:
             return 0.0
         at = self.nids.index(goal.nid)
-        return float(self.ds["used_pages"].values[-1, at] + self.ds["free_pages"].values[-1, at]) * self.page_bytes
+        return float(self.values("used_pages")[-1, at] + self.values("free_pages")[-1, at]) * self.page_bytes
 
     @cached_property
     def oracle(self) -> dict[str, Any] | None:
@@ -339,6 +343,6 @@ class PageRun:
         """Return the share that a node's used memory has of its own, or that it serves of the accesses, bp."""
         at = self.nids.index(nid)
         if not metric_counts_used:
-            return np.asarray(self.ds["access_share_bp"].values[:, at], np.float64)
-        used, free = (self.ds[name].values[:, at].astype(float) for name in ("used_pages", "free_pages"))
+            return np.asarray(self.values("access_share_bp")[:, at], np.float64)
+        used, free = (self.values(name)[:, at].astype(float) for name in ("used_pages", "free_pages"))
         return np.asarray(1e4 * used / np.maximum(used + free, 1.0))
