@@ -1,78 +1,54 @@
-"""Quota goal metrics. Core knows the system-wide ones; those that need an address space are asked of the operations set.
+"""Quota goal metrics, as a scheme asks for them: shipped ones are measured by kernels, one's own in Python.
 
-The request by name with 0 for "not supported" is the RFC's ``get_goal_metric()``.
+Core knows the system-wide ones; those that need an address space are asked of the operations set. The request by name with 0
+for "not supported" is the RFC's ``get_goal_metric()``.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
 from ..errors import InputError
-from ..kernels import scoring
+from ..kernels import goals as of
+from ..kernels._jit import records
+from ..kernels.layout import GOAL
 from ..scenario import Goal, Scenario, metrics
 from ..scenario.metrics import metric_of, need_metric
-from ..units import MIB, ULONG_MAX
-from . import metrics_of_the_rfc as of_the_rfc
 from .metric_view import Metric, MetricView
-from .quota_math import mult_frac
-from .quota_rules import share_bp
+from .quota_math import TUNERS, mult_frac
 
-HUGE_BYTES = 2 * MIB
-
-
-def _share_bp(view: MetricView, goal: Goal, part: int, total: int, extreme: int) -> int:
-    """Return a part of a total in bp, `extreme` where it is none; up to 7.3.3 what is below 0 wraps.
-
-    Raises
-    ------
-    InputError
-        Where Linux would divide by 0.
-    """
-    if view.rules.node_mem_extremes:
-        return mult_frac(part, 10_000, total) if 0 <= part <= total and total else extreme
-    if not total:
-        text = f"{goal.metric} of a total of 0: this kernel divides by it"
-        raise InputError("kernel.node_mem_extremes", text, "set the switch to true, or give the node memory")
-    return share_bp(part & ULONG_MAX, total, view.rules)
-
-
-def _node_pages(view: MetricView, goal: Goal) -> tuple[int, int] | None:
-    """Return (pages, free pages) of the goal's node, None if there is no such node."""
-    i = view.memory.index_of(goal.nid)
-    return None if i < 0 else (int(view.memory.arrays.node[i]["total"]), view.memory.visible_free(i))
-
-
-def _used_bp(view: MetricView, goal: Goal) -> int:
-    if (pages := _node_pages(view, goal)) is None:
-        return 0
-    total, free = pages
-    return _share_bp(view, goal, total - free, total, 10_000)
-
-
-def _free_bp(view: MetricView, goal: Goal) -> int:
-    if (pages := _node_pages(view, goal)) is None:
-        return 10_000
-    total, free = pages
-    return _share_bp(view, goal, free, total, 0)
-
-
-def _active_pages(view: MetricView) -> tuple[int, int]:
-    node = view.memory.arrays.node
-    return int(node["active"].sum()), int(node["lru"].sum())
-
-
-def _active_bp(view: MetricView, goal: Goal) -> int:
-    active, lru = _active_pages(view)
-    return _share_bp(view, goal, active, lru, 0)
-
-
-def _inactive_bp(view: MetricView, goal: Goal) -> int:
-    active, lru = _active_pages(view)
-    return _share_bp(view, goal, lru - active, lru, 0)
-
-
-def _hugepage_bp(view: MetricView, goal: Goal) -> int:
-    """Pages in folios of 2 MiB or more, of all pages on LRU lists: inferred from the metric's name, in no release yet."""
-    _, lru = _active_pages(view)
-    return 10_000 if lru and view.memory.page_bytes >= HUGE_BYTES else 0  # all folios have one size here
+CODES = {
+    "user_input": of.INPUT,
+    "some_mem_psi_us": of.STALL,
+    "node_mem_used_bp": of.USED,
+    "node_mem_free_bp": of.FREE,
+    "node_memcg_used_bp": of.MEMCG_USED,
+    "node_memcg_free_bp": of.MEMCG_FREE,
+    "active_mem_bp": of.ACTIVE,
+    "inactive_mem_bp": of.INACTIVE,
+    "hugepage_mem_bp": of.HUGE,  # inferred from its name, in no release yet
+    "node_eligible_mem_bp": of.ELIGIBLE,
+    "node_sys_bp": of.FRAMES_OF_SYSTEM,
+    "node_sys_bp:v1-literal": of.FRAMES_OF_SYSTEM,
+    "node_sys_bp:v1-intent-resident": of.RESIDENT_OF_SYSTEM,
+    "node_sys_bp:v1-intent-share": of.RESIDENT_OF_NODES,
+    "node_sys_bp:frames-share": of.FRAMES_OF_NODES,
+    "node_target_mem_bp": of.MATCHING_OF_SPANNED,
+    "node_target_mem_bp:v2": of.MATCHING_OF_SPANNED,
+    "node_eligible_mem_bp:v3": of.ELIGIBLE_V3,
+    "node_eligible_mem_bp:v4": of.ELIGIBLE,
+    "node_ineligible_mem_bp": of.INELIGIBLE,
+    "node_ineligible_mem_bp:v3": of.INELIGIBLE_V3,
+    "node_ineligible_mem_bp:v4": of.INELIGIBLE,
+}
+"""How each metric of `scenario.metrics.SHIPPED` is measured."""
+OWN: dict[str, Metric] = {}
+"""Metrics that `register_metric` was given, by name."""
+_CLAMPS = {"tuner": of.TUNER, "reachable": of.REACHABLE}
 
 
 def user_input(goal: Goal, now_us: int) -> int:
@@ -87,64 +63,50 @@ def user_input(goal: Goal, now_us: int) -> int:
     return value
 
 
-def _user_input(view: MetricView, goal: Goal) -> int:
-    return user_input(goal, view.now_us)
+def write_down(
+    configured: Sequence[Goal], ops: str, index_of: Callable[[int], int], memcg_classes: Mapping[int, npt.NDArray[np.bool_]]
+) -> tuple[npt.NDArray[Any], npt.NDArray[np.uint64], npt.NDArray[np.uint8]]:
+    """Return goals as kernels read them: the parameters in GOAL records, and the courses and cgroups that these lead to.
+
+    Parameters
+    ----------
+    configured : sequence of Goal
+        The goals of a context, scheme by scheme.
+    ops : str
+        Its operations set: one that does not know a metric answers 0.
+    index_of : callable
+        Maps a node id to the machine's node index, -1 if it has none.
+    memcg_classes : mapping of int to ndarray of bool, shape (n_classes,)
+        Page classes of each memory cgroup and its descendants.
+
+    Returns
+    -------
+    goals : ndarray of GOAL, shape (max(goals, 1),)
+    course : ndarray of uint64, shape (2 * entries,)
+        Times in us and values of what users feed in.
+    member : ndarray of uint8, shape (cgroups * n_classes,)
+        1 for the classes of each cgroup.
+    """
+    rows = records(max(len(configured), 1), GOAL)
+    course: list[int] = []
+    members: list[npt.NDArray[np.bool_]] = []
+    for row, goal in zip(rows, configured, strict=False):
+        row["metric"] = CODES.get(goal.metric, of.OWN) if ops in metric_of(goal.metric).ops else of.NOT_SUPPORTED
+        row["node"], row["complement"] = index_of(goal.nid), goal.complement
+        row["target"], row["clamp"] = goal.target_value, _CLAMPS.get(goal.clamp, of.UNCLAMPED)
+        row["start"], row["course_first"] = goal.current_value, len(course) // 2
+        course += [number for entry in goal.current_values for number in entry]
+        row["course_last"], row["members"] = len(course) // 2, -1
+        if (classes := memcg_classes.get(goal.memcg_id)) is not None:
+            row["members"] = sum(one.size for one in members)
+            members.append(classes)
+    member = np.concatenate([np.zeros(0, np.bool_), *members]).astype(np.uint8)
+    return rows, np.array(course, np.uint64), member
 
 
-def _stall_us(view: MetricView, goal: Goal) -> int:
-    """``some_mem_psi_us``: growth of the stall total; the first evaluation asks the tuner to keep things as they are."""
-    if view.last_total is not None:
-        return (user_input(goal, view.now_us) - view.last_total) & ULONG_MAX
-    return 0 if view.tuner == "temporal" and view.esz else goal.target_value
-
-
-def _memcg_pages(view: MetricView, goal: Goal) -> tuple[int, int] | None:
-    """Return (LRU pages of the goal's cgroup on its node, pages of the node), None if there is no such node or cgroup."""
-    i, classes = view.memory.index_of(goal.nid), view.memcg_classes.get(goal.memcg_id)
-    if i < 0 or classes is None:
-        return None
-    return int(view.memory.arrays.by_class[i, classes].sum()), int(view.memory.arrays.node[i]["total"])
-
-
-def _memcg_used_bp(view: MetricView, goal: Goal) -> int:
-    if (pages := _memcg_pages(view, goal)) is None:
-        return 0
-    used, total = pages
-    return _share_bp(view, goal, used, total, 10_000)
-
-
-def _memcg_free_bp(view: MetricView, goal: Goal) -> int:
-    if (pages := _memcg_pages(view, goal)) is None:
-        return 10_000
-    used, total = pages
-    return _share_bp(view, goal, total - used, total, 0)
-
-
-FUNCTIONS: dict[str, Metric] = {
-    "user_input": _user_input,
-    "some_mem_psi_us": _stall_us,
-    "node_mem_used_bp": _used_bp,
-    "node_mem_free_bp": _free_bp,
-    "node_memcg_used_bp": _memcg_used_bp,
-    "node_memcg_free_bp": _memcg_free_bp,
-    "active_mem_bp": _active_bp,
-    "inactive_mem_bp": _inactive_bp,
-    "hugepage_mem_bp": _hugepage_bp,
-    "node_eligible_mem_bp": of_the_rfc.eligible_bp(False),
-    "node_sys_bp": of_the_rfc.sys_bp("frames", "system"),
-    "node_sys_bp:v1-literal": of_the_rfc.sys_bp("frames", "system"),
-    "node_sys_bp:v1-intent-resident": of_the_rfc.sys_bp("resident", "system"),
-    "node_sys_bp:v1-intent-share": of_the_rfc.sys_bp("resident", "nodes"),
-    "node_sys_bp:frames-share": of_the_rfc.sys_bp("frames", "nodes"),
-    "node_target_mem_bp": of_the_rfc.target_mem_bp,
-    "node_target_mem_bp:v2": of_the_rfc.target_mem_bp,
-    "node_eligible_mem_bp:v3": of_the_rfc.eligible_bp(True),
-    "node_eligible_mem_bp:v4": of_the_rfc.eligible_bp(False),
-    "node_ineligible_mem_bp": of_the_rfc.ineligible_v4,
-    "node_ineligible_mem_bp:v3": of_the_rfc.ineligible_v3,
-    "node_ineligible_mem_bp:v4": of_the_rfc.ineligible_v4,
-}
-"""How each metric of `scenario.metrics.SHIPPED` is measured; one's own are added by `register_metric`."""
+def looks_at_regions(row: Any) -> bool:
+    """Whether a goal, a GOAL record, counts bytes in regions."""
+    return bool(of.FRAMES_OF_SYSTEM <= row["metric"] < of.OWN or row["clamp"] == of.REACHABLE)
 
 
 def check_metrics(scenario: Scenario) -> None:
@@ -161,9 +123,55 @@ def check_metrics(scenario: Scenario) -> None:
                 need_metric(goal.metric, f"contexts[{i}].schemes[{j}].quota.goals[{k}].metric")
 
 
+def _counted(view: MetricView, metric: int) -> npt.NDArray[np.int64]:
+    """Return the bytes by node that a metric is made of."""
+    counts = np.zeros(view.memory.nids.size, np.int64)
+    of.count(metric, view.regions, view.n, view.scheme, view.window, view.space, view.memory.arrays, view.compiled, counts)
+    return counts
+
+
 def current_value(view: MetricView, goal: Goal) -> int:
-    """Return a goal's present value; an operations set that does not know the metric answers 0."""
-    return FUNCTIONS[goal.metric](view, goal) if view.ops in metric_of(goal.metric).ops else 0
+    """Return a goal's present value; an operations set that does not know the metric answers 0.
+
+    Raises
+    ------
+    InputError
+        Where Linux would divide by 0.
+    """
+    rows, course, member = write_down([goal], view.ops, view.memory.index_of, view.memcg_classes)
+    row, metric = rows[0], int(rows[0]["metric"])
+    if metric == of.OWN:
+        return OWN[goal.metric](view, goal)
+    counts, hidden = np.zeros(view.memory.nids.size, np.int64), 0
+    if of.FRAMES_OF_SYSTEM <= metric < of.OWN:
+        counts = _counted(view, metric)
+        if view.lag is not None and row["node"] >= 0 and metric in _LAGGING:
+            counts = np.array(view.lag.effective(counts.tolist()), np.int64)
+            if not counts.any():
+                return 10_000 - view.last_value if metric in (of.INELIGIBLE, of.INELIGIBLE_V3) else view.last_value
+    elif metric in (of.USED, of.FREE) and row["node"] >= 0:
+        i = int(row["node"])
+        hidden = int(view.memory.arrays.node["free"][i]) - view.memory.visible_free(i)
+    if not view.rules.node_mem_extremes and _whole_pages(view, row, metric) == 0:
+        text = f"{goal.metric} of a total of 0: this kernel divides by it"
+        raise InputError("kernel.node_mem_extremes", text, "set the switch to true, or give the node memory")
+    row["last_total"], row["has_total"] = view.last_total or 0, view.last_total is not None
+    at, quota = np.int64(view.now_us), (np.uint64(TUNERS.index(view.tuner)), np.uint64(view.esz))
+    machine = view.memory.arrays, view.space, view.compiled
+    return int(of.value_of(row, counts, np.int64(hidden), course, member, at, *quota, *machine))
+
+
+_LAGGING = (of.ELIGIBLE, of.INELIGIBLE, of.ELIGIBLE_V3, of.INELIGIBLE_V3)
+"""Metrics that a lag cache corrects."""
+
+
+def _whole_pages(view: MetricView, row: Any, metric: int) -> int:
+    """Return the total of which a metric takes a share by the machine's counters, -1 for others."""
+    node = view.memory.arrays.node
+    if metric in (of.ACTIVE, of.INACTIVE):
+        return int(node["lru"].sum())
+    of_node = metric in (of.USED, of.FREE) or (metric in (of.MEMCG_USED, of.MEMCG_FREE) and row["members"] >= 0)
+    return int(node["total"][row["node"]]) if of_node and row["node"] >= 0 else -1
 
 
 def effective_target(view: MetricView, goal: Goal) -> int:
@@ -171,24 +179,13 @@ def effective_target(view: MetricView, goal: Goal) -> int:
 
     A node that the machine does not have clamps nothing, and no clamp reaches 0, which no score could be made of.
     """
-    i = view.memory.index_of(goal.nid)
-    if goal.clamp in ("none", "v1") or i < 0:
-        return goal.target_value
-    node = view.memory.arrays.node
-    if goal.clamp == "tuner":
-        capacity_bp = mult_frac(int(node["total"][i]), 10_000, max(int(node["total"].sum()), 1))
-        return min(goal.target_value, max(capacity_bp, 1))
-    return min(goal.target_value, max(reachable_bp(view, i), 1))
+    rows, _, _ = write_down([goal], view.ops, view.memory.index_of, {})
+    return int(of.scored_target(rows[0], _counted(view, of.ELIGIBLE), view.memory.arrays, view.space))
 
 
 def reachable_bp(view: MetricView, i: int) -> int:
     """Return the largest share of eligible memory that node index i can hold now: what is there, plus its free frames."""
-    by_node = view.bytes_by_node(
-        scoring.eligible_bytes, view.scheme, view.window, view.compiled, view.space, view.memory.arrays
-    )
-    node, total = view.memory.arrays.node, int(by_node.sum())
-    room = max(int(node["free"][i] - node["reserve"][i]), 0) * view.memory.page_bytes
-    return min(mult_frac(int(by_node[i]) + room, 10_000, total), 10_000) if total else 10_000
+    return int(of.reachable_bp(i, _counted(view, of.ELIGIBLE), view.memory.arrays, view.space))
 
 
 def exit_target(view: MetricView, goal: Goal, scored: int) -> int | None:
@@ -251,12 +248,12 @@ def register_metric(name: str, metric: Metric, ops: tuple[str, ...] | None = Non
     >>> unregister_metric("constant_bp")
     """
     metrics.add_own(name, metrics.OPS if ops is None else ops, replace=replace)
-    FUNCTIONS[name] = metric
+    OWN[name] = metric
 
 
 def own_metrics() -> dict[str, object]:
     """Return what `register_metric` was given, by name: operations sets and the function."""
-    return {name: (metric_of(name).ops, function) for name, function in FUNCTIONS.items() if name not in metrics.SHIPPED}
+    return {name: (metric_of(name).ops, function) for name, function in OWN.items()}
 
 
 def unregister_metric(name: str) -> None:
@@ -269,4 +266,4 @@ def unregister_metric(name: str) -> None:
     """
     if name not in metrics.SHIPPED:
         metrics.drop_own(name)
-        FUNCTIONS.pop(name, None)
+        OWN.pop(name, None)

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ..kernels import draws, scoring, turn
+from ..kernels import draws, intervals, scoring, turn
 from ..kernels import layout as L
 from ..kernels import regions as rk
 from ..kernels._bundle import addresses
@@ -25,7 +25,7 @@ from ..units import LONG_MAX, PAGE_SZ
 from ..workload.access import AccessTable
 from . import goals, table, watermarks
 from .early_exit import EarlyExit
-from .intervals import nr_samples, tuned_attrs
+from .intervals import nr_samples
 from .metric_view import MetricView
 from .monitor import IN_TURN, OF_THIS_RUN, InTurn, Monitor, first_glance
 from .observers import Action, Asked, Observer
@@ -73,18 +73,14 @@ class Kdamond(Monitor):
         The sampling interval that it latched then.
     stage : int
         Which of the scenario's steps it has taken over last; -1 before the first.
-    rmap_walks : list of int
-        How many pages each scheme looked up through rmap: a frame's page has a place in a mapping only that way.
     sums_from : int
         Samples that had passed when the regions' stored moving sums were set last, where there are any.
     """
 
     context: Context
-    attrs: Attrs
     regions: RegionSet
     split_state: SplitState
     quotas: list[QuotaState]
-    rmap_walks: list[int]
     slept_before_us: int = 0
 
     passed, tick, aggregations, stage = InTurn(), InTurn(), InTurn(), InTurn()
@@ -126,7 +122,8 @@ class Kdamond(Monitor):
         self._loop: L.Loop | None = None
         for name, rule in IN_TURN.items():
             self.turn[name] = getattr(self.rules, rule)
-        self.turn["every"] = getattr(observer, "every", 0)
+        self.turn["every"], self.turn["jiffies0"] = getattr(observer, "every", 0), L.BOOT_JIFFIES
+        self.turn["hz"], self.turn["whole_from_us"] = memory.machine.hz, memory.machine.whole_from_us(self.rules)
         self.turn["lists"] = memory.page_lists is not None
         self.by_address = False
         self.glance = first_glance()
@@ -139,7 +136,7 @@ class Kdamond(Monitor):
         self.histogram = np.zeros(100, np.uint64)
         self._frames = np.zeros(0, np.int64)
         self._scratch = scratch(64)
-        self.schemes, self.quotas, self.rmap_walks = records(0, L.SCHEME), [], []
+        self.schemes, self.quotas = records(0, L.SCHEME), []
         self.funnel, self.filters, self.rejected = records(0, L.FUNNEL), records(0, L.FILTER), np.zeros(0, np.uint64)
         self.configure(context, actions)
 
@@ -162,7 +159,7 @@ class Kdamond(Monitor):
         self.funnel, self.rejected = funnel, self.rejected if same else np.zeros(len(filters), np.uint64)
         self.context, self.schemes, self.filters, self.actions = context, rows, filters, external
         self.regions = self.regions.under(self._compiled(context))
-        self.rmap_walks = self.rmap_walks[:kept] + [0] * (len(rows) - kept)
+        tables = self._settle(context)
         for i, quota in enumerate(self.quotas):
             quota.note(rows[i])
             if i >= kept:
@@ -177,9 +174,26 @@ class Kdamond(Monitor):
         self.sleeps = any(s.watermarks.metric != "none" and s.enabled for s in context.schemes)
         self._stack = empty(16 + 4 * (len(rows) + len(filters)), True)  # pieces into which the schemes can cut one region
         own = self._windows, self._cursors, self._events, self.histogram, funnel, self.rejected
-        self.control = L.Control(rows, filters, dests, *own)
+        self.control = L.Control(rows, filters, dests, *own, *tables)
         lowest = self.memory.machine.allocator == "lowest" and not self.memory.arrays.node["anywhere"].any()
         self._looks = not (lowest and all(table.acts_on_whole_regions(row, self.space.virtual) for row in rows))
+
+    def _settle(self, context: Context) -> tuple[npt.NDArray[Any], ...]:
+        """Move quotas and goals into tables of their own; return these, with the goals' courses and cgroups."""
+        configured = [g for s in context.schemes for g in s.quota.goals]
+        rows, *more = goals.write_down(configured, context.ops, self.memory.index_of, self.access.memcg_classes)
+        quotas, first = records(len(self.quotas), L.QUOTA), 0
+        for i, quota in enumerate(self.quotas):
+            quota.settle(quotas, rows, i, first)
+            first += len(quota.goal_rows)
+            quota.own["by_python"] = any(self._by_python(g) for g in quota.quota.goals)
+        self.counts = np.zeros(self.memory.nids.size, np.int64) if any(map(goals.looks_at_regions, rows)) else None
+        return quotas, rows, *more
+
+    def _by_python(self, goal: Goal) -> bool:
+        """Whether a goal is not measured by kernels: one's own metric, what Python remembers, or a kernel that may divide by 0."""
+        listed = self.memory.page_lists is not None and metric_of(goal.metric).counts == "used"
+        return goal.metric not in goals.CODES or goal.lag_cache or listed or not self.rules.node_mem_extremes
 
     @property
     def compiled(self) -> Older | None:
@@ -205,6 +219,7 @@ class Kdamond(Monitor):
             "rng": [self.rng.state, self.rng.buffer],
             "frames": frames,
             "glance": self.glance,
+            "attrs": self.attrs.to_dict(),
             "turn": self.turns,
             "schemes": {name: self.schemes[name] for name in table.RUNNING},
             "funnel": self.funnel,
@@ -223,6 +238,7 @@ class Kdamond(Monitor):
         super().restore(state)
         self.rng = restored(*state["rng"])
         self._frames = same_kind(state["frames"], "frames", np.int64, (self.regions.n,)).copy()
+        self.use(Attrs.from_dict(state["attrs"], "attrs"))
         here = {name: self.turn[name] for name in OF_THIS_RUN}
         self.turns[:] = same_kind(state["turn"], "turn", L.TURN, (1,))
         for name, value in here.items():
@@ -295,8 +311,10 @@ class Kdamond(Monitor):
     def body(self) -> None:
         """Run what follows the access check of a sampling tick: merge, schemes, tuning, reset, split (`kernels.turn.body`)."""
         memory = self.memory.arrays
-        while (code := turn.body(self.table(), 0, memory, self.looks(), self.regions.rules)) != turn.DONE:
+        own = memory, self.looks(), self.regions.rules, self.counts
+        while (code := turn.body(self.table(), 0, *own)) != turn.DONE:
             self.see_to(code)
+            own = memory, self.looks(), self.regions.rules, self.counts
 
     def apply_schemes(self) -> None:
         """Run nothing of the loop body but what concerns schemes (``kdamond_apply_schemes``), for replays of that alone."""
@@ -323,7 +341,10 @@ class Kdamond(Monitor):
         if code == turn.FINISHED:
             self.observer.finished(self, bool(self.turn["aggregation"]))
         elif code == turn.ADJUST:
-            self.start_window(int(self.turn["scheme"]))
+            i = int(self.turn["scheme"])
+            if self.turn["then"] == turn.SCORE:  # a window has just begun
+                self.quotas[i].note_lags(self.jiffies)
+            self.quotas[i].goals = self.measure_goals(i)
         elif code == turn.CALL:
             i = int(cursor["scheme"])
             cursor["applied"], cursor["passed"], cursor["elapsed"] = self.actions[i](self, i, cursor)
@@ -342,10 +363,6 @@ class Kdamond(Monitor):
             self.take_requests()
         elif code == turn.PASSED:
             self.memory.note_free()
-        elif code == turn.TUNE:
-            self.next_aggregation = int(self.turn["latched"])
-            self.next_tune += self.aggr_samples * self.attrs.intervals_goal.aggrs
-            self.tune_intervals()
         elif code == turn.UPDATE:
             self.update_ops()
         elif code == turn.DUE:
@@ -386,31 +403,36 @@ class Kdamond(Monitor):
         return self.regions.size_limit(self.attrs.min_nr_regions, self.min_sz) if anew else self.sz_limit
 
     def tune_intervals(self) -> None:
-        """Adapt the sampling interval to the observed access events (``kdamond_tune_intervals``)."""
-        tuned = tuned_attrs(self.attrs, self.regions, self.aggr_samples, self.rules)
-        if tuned:
-            self.set_attrs(tuned, aggregating=False)
+        """Adapt the sampling interval to the observed access events, for replays of that alone (``kdamond_tune_intervals``)."""
+        r = self.regions
+        intervals.tune(self.turn, self.schemes, self.funnel, r.now, r.n, r.rules)
 
     def set_attrs(self, new: Attrs, aggregating: bool | None = None) -> None:
         """Take over new attributes (``damon_set_attrs``): timers restart, results are converted to the new units."""
-        old = self.attrs
+        r = self.regions
         aggregating = self.passed < self.next_aggregation if aggregating is None else aggregating
-        self.next_aggregation = self.passed + new.aggr_us // new.sample_us
-        self.next_ops_update = self.passed + new.update_us // new.sample_us
-        samples = np.uint64(nr_samples(old.sample_us, old.aggr_us)), np.uint64(nr_samples(new.sample_us, new.aggr_us))
-        aggr_us = np.uint64(old.aggr_us), np.uint64(new.aggr_us)
-        rk.rescale(self.regions.now, self.regions.n, *samples, *aggr_us, aggregating, self.regions.rules)
+        self.turn["update_us"] = min(new.update_us, 2**62)
+        sample_us, aggr_us = (np.int64(min(us, 2**62)) for us in (new.sample_us, new.aggr_us))
+        own = self.turn, self.schemes, self.funnel, r.now, r.n
+        intervals.set_intervals(*own, sample_us, aggr_us, aggregating, r.rules)
         self.use(new)
-        self.sums_from = self.passed
-        self.funnel["nr_restarted"] += np.array([self.passed < at for at in self.next_apply], np.uint64)
-        self.next_apply = [self.passed + self.apply_period(i) for i in range(len(self.schemes))]
+
+    @property
+    def attrs(self) -> Attrs:
+        """The attributes in force: the context's, with the intervals that tuning has come to."""
+        sample_us, aggr_us = int(self.turn["sample_us"]), int(self.turn["aggr_us"])
+        if (sample_us, aggr_us) != (min(self._attrs.sample_us, 2**62), min(self._attrs.aggr_us, 2**62)):
+            self._attrs = self._attrs.replace(sample_us=sample_us, aggr_us=aggr_us)
+        return self._attrs
 
     def use(self, attrs: Attrs) -> None:
         """Let the loop go by new attributes, and nothing else."""
-        self.attrs = attrs
+        self._attrs, goal = attrs, attrs.intervals_goal
         for name in ("sample_us", "aggr_us", "update_us", "min_nr_regions", "max_nr_regions"):
             self.turn[name] = min(getattr(attrs, name), 2**62)
-        self.turn["tune_aggrs"] = attrs.intervals_goal.aggrs
+        for name in ("access_bp", "min_sample_us", "max_sample_us"):
+            self.turn[name] = min(getattr(goal, name), 2**62)
+        self.turn["tune_aggrs"] = goal.aggrs
 
     def apply_period(self, i: int) -> int:
         """Return the sampling ticks between two applications of scheme i."""
@@ -439,24 +461,27 @@ class Kdamond(Monitor):
 
     def input_now(self) -> int:
         """Return the time at which ``user_input`` goals are read, in the unit of their ``current_values``."""
-        return self.memory.now_ns // 1000
+        return self.tick if self.turn["by_ticks"] else self.memory.now_ns // 1000
 
     def input_before(self) -> int:
         """Return that time of the loop body before, a sampling interval ago."""
+        if self.turn["by_ticks"]:
+            return self.tick - 1
         return self.input_now() - self.memory.machine.slept_ns(self.attrs.sample_us, self.rules) // 1000
 
     def measure_goals(self, scheme: int) -> list[tuple[int, int]]:
         """Return (value, target) of each goal of a scheme, measured now."""
-        totals, configured = self.quotas[scheme].last_totals, self.context.schemes[scheme].quota.goals
+        configured, rows = self.context.schemes[scheme].quota.goals, self.quotas[scheme].goal_rows
         values = [goals.measure(self.view(scheme, j), g) for j, g in enumerate(configured)]
-        now = [goals.user_input(g, self.input_now()) if metric_of(g.metric).counts == "stall" else None for g in configured]
-        totals[:] = [before if total is None else total for before, total in zip(totals, now, strict=True)]
+        for row, goal in zip(rows, configured, strict=True):
+            if metric_of(goal.metric).counts == "stall":
+                row["last_total"], row["has_total"] = goals.user_input(goal, self.input_now()), True
         return values
 
     @property
     def jiffies(self) -> int:
         """The machine's clock in jiffies; it starts at 1000, so that 0 never is a time."""
-        return L.BOOT_JIFFIES + self.memory.now_ns // int(self.memory.arrays.clock[L.JIFFY])
+        return int(self.turn["jiffies0"]) + self.memory.now_ns // int(self.memory.arrays.clock[L.JIFFY])
 
     def start_window(self, i: int) -> None:
         """Start a charge window of scheme i, if it is due (part 1 of ``damos_adjust_quota``)."""

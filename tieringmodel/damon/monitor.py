@@ -39,7 +39,7 @@ IN_TURN = {
     "fix_sums": "fix_mvsum_at_reset",
 }
 """Rules that the TURN record tells kernels of, by its fields."""
-OF_THIS_RUN = ("wants", "every", "lists", "pending")
+OF_THIS_RUN = ("wants", "every", "lists", "pending", "by_ticks")
 """Fields of the TURN record that are not stored: they tell who looks on."""
 
 

@@ -6,22 +6,27 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ..kernels.layout import BOOT_JIFFIES
+import numpy as np
+import numpy.typing as npt
+
+from ..checks import whole
+from ..kernels import window
+from ..kernels._jit import records
+from ..kernels.layout import BOOT_JIFFIES, GOAL, QUOTA
+from ..kernels.older import compiled_rules
 from ..scenario import Goal, Quota
 from ..scenario.linux import Rules, default_rules
 from ..scenario.metrics import metric_of
-from ..stored import Stored
+from ..stored import Stored, same_kind
 from ..units import UINT_MAX, ULONG_MAX
-from . import quota_math, quota_rules
 from .lag_cache import LagCache
-from .table import quota_is_given, quota_is_set
+from .quota_math import TUNERS
+from .table import esz0_stops, quota_is_given
 
 Measure = Callable[[], Sequence[tuple[int, int]]]
 
 BOOT_S = 300
 """Seconds from boot, when a run begins, until the kernel's own counter of jiffies is 0."""
-LIMITS = ("", "size", "time", "goal")
-"""What can bound an effective quota: nothing, ``sz_bytes``, ``ms``, or the tuner's state."""
 
 
 def reset_interval_jiffies(ms: int, hz: int) -> int | None:
@@ -33,49 +38,69 @@ def reset_interval_jiffies(ms: int, hz: int) -> int | None:
     return None if ms >> 31 else -(-ms * hz // 1000)
 
 
+class InQuota:
+    """A whole number in a quota's QUOTA record."""
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        self.name = name
+
+    def __get__(self, quota: Any, owner: type) -> int:
+        return int(quota.own[0][self.name])
+
+    def __set__(self, quota: Any, value: int) -> None:
+        quota.own[self.name] = value
+
+
 @dataclass(init=False, eq=False, repr=False)
 class QuotaState(Stored):
     """What ``struct damos_quota`` remembers, beside the fields that the application pass keeps in the scheme table.
 
     Attributes
     ----------
-    esz_bp : int
-        The tuner's state, 1/10000 byte.
-    charged_from : int
-        Start of the charge window in jiffies; 0 = no window was ever started.
-    total_charged_sz : int
-        Bytes charged in finished windows.
-    goals : list of (int, int)
-        Value and target per goal, as last handed to the score.
-    last_totals : list of (int or None)
-        What each goal's growing total was at its last evaluation; None before the first one.
+    own : ndarray of QUOTA, shape (1,)
+        What kernels read and write: the tuner's state, the charge window, and the parameters.
+    goal_rows : ndarray of GOAL, shape (goals,)
+        The same of the goals.
     lags : list of (LagCache or None)
         Bytes in flight, for the goals that ask for them.
-    held_windows, full_windows : int
-        Finished windows whose effective quota held a region, and those of them that ended full.
-    bound : int
-        Which of `LIMITS` the effective quota is made of.
     """
 
-    esz_bp: int
-    goals: list[tuple[int, int]]
-    last_totals: list[int | None]
     lags: list[LagCache | None]
-    charged_from: int = 0
-    total_charged_sz: int = 0
-    score: int = 0
-    resets: int = 0
-    held_windows: int = 0
-    full_windows: int = 0
-    bound: int = 0
+
+    esz_bp, score, resets, rmap_walks = InQuota(), InQuota(), InQuota(), InQuota()
+    held_windows, full_windows, quota_bound = InQuota(), InQuota(), InQuota()
+    charged_from, total_charged_sz = InQuota(), InQuota()
 
     def __init__(self, quota: Quota, hz: int, n_nodes: int = 0, rules: Rules | None = None) -> None:
-        self.quota, self.hz, self.n_nodes, self.rules = quota, hz, n_nodes, rules or default_rules()
-        self.reset_jiffies = reset_interval_jiffies(quota.reset_interval_ms, hz)
+        self.hz, self.n_nodes, self.rules = hz, n_nodes, rules or default_rules()
+        self.compiled = compiled_rules(self.rules, False)
+        self.own, self.goal_rows = records(1, QUOTA), records(0, GOAL)
+        self.lags = []
+        self._use(quota)
         self.esz_bp = quota.esz_bp0
-        self.goals = [(g.current_value, g.target_value) for g in quota.goals]
-        self.last_totals = [None] * len(quota.goals)
         self.lags = [self.lag_of(g) for g in quota.goals]
+
+    def _use(self, quota: Quota) -> None:
+        """Write down parameters; goals at the same position keep what was measured last."""
+        self.quota = quota
+        self.reset_jiffies = reset_interval_jiffies(quota.reset_interval_ms, self.hz)
+        self.own["boot_jiffies"] = BOOT_JIFFIES + BOOT_S * self.hz
+        self.own["reset_jiffies"] = ULONG_MAX if self.reset_jiffies is None else self.reset_jiffies
+        self.own["sz_bytes"], self.own["ms"] = quota.sz_bytes, quota.ms
+        self.own["tuner"] = TUNERS.index(quota.goal_tuner)
+        self.own["given"], self.own["stops"] = quota_is_given(quota), esz0_stops(quota, self.rules)
+        self.own["capped"], self.own["floored"] = quota.esz_cap_monitored, quota.esz_floor_min_region
+        before, self.goal_rows = self.goal_rows, records(len(quota.goals), GOAL)
+        self.goal_table = self.goal_rows
+        self.own["goal_first"], self.own["goal_last"] = 0, len(quota.goals)
+        for j, (row, goal) in enumerate(zip(self.goal_rows, quota.goals, strict=True)):
+            row["goal_current"], row["goal_target"] = goal.current_value, goal.target_value
+            row["has_total"] = not self.rules.psi_first_round  # such a kernel takes the total for 0 before
+            if j < len(before):
+                if metric_of(goal.metric).counts != "input":
+                    row["goal_current"] = before[j]["goal_current"]
+                if not self.rules.psi_first_round:
+                    row["last_total"], row["has_total"] = before[j]["last_total"], before[j]["has_total"]
 
     def lag_of(self, goal: Goal, lag: LagCache | None = None) -> LagCache | None:
         """Return the lag cache of a goal that asks for one: `lag`, if there is one, else an empty one."""
@@ -85,64 +110,69 @@ class QuotaState(Stored):
         lag.timeout_ms = goal.lag_timeout_ms
         return lag
 
+    def settle(self, quotas: npt.NDArray[Any], goals: npt.NDArray[Any], i: int, first: int) -> None:
+        """Move into a context's tables: row `i` of its quotas, and rows from `first` on of its goals, whose parameters are there."""
+        self.own["goal_first"], self.own["goal_last"] = first, first + len(self.goal_rows)
+        quotas[i : i + 1], rows = self.own, goals[first : first + len(self.goal_rows)]
+        for name in _MEASURED:
+            rows[name] = self.goal_rows[name]
+        self.own, self.goal_rows, self.goal_table = quotas[i : i + 1], rows, goals
+
+    def last_total(self, goal: int) -> int | None:
+        """Return what a goal's growing total was at its last evaluation; None before the first one."""
+        row = self.goal_rows[goal]
+        return int(row["last_total"]) if row["has_total"] else None
+
+    def state(self) -> dict[str, Any]:
+        """Return the fields, and the records."""
+        return super().state() | {"own": self.own, "goal_rows": self.goal_rows}
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Take up what `state` returned.
+
+        Raises
+        ------
+        KeyError, TypeError, ValueError
+            If it is not what a quota with these parameters could have stored.
+        """
+        super().restore(state)
+        own = same_kind(state["own"], "own", self.own.dtype, self.own.shape)
+        rows = same_kind(state["goal_rows"], "goal_rows", self.goal_rows.dtype, self.goal_rows.shape)
+        for name in _LEARNT:
+            self.own[name] = own[name]
+        for name in _MEASURED:
+            self.goal_rows[name] = rows[name]
+
+    @property
+    def goals(self) -> list[tuple[int, int]]:
+        """Value and target per goal, as last handed to the score."""
+        return [(int(row["goal_current"]), int(row["goal_target"])) for row in self.goal_rows]
+
+    @goals.setter
+    def goals(self, pairs: Sequence[tuple[int, int]]) -> None:
+        for j, (row, (value, target)) in enumerate(zip(self.goal_rows, pairs, strict=True)):
+            row["goal_current"] = whole(f"goals[{j}].current", value)
+            row["goal_target"] = whole(f"goals[{j}].target", target, 1)
+
     def set_effective(
         self, row: Any, min_region_sz: int, measure: Measure, monitored_bytes: Callable[[], int] | None = None
     ) -> None:
-        """Evaluate goals and caps into the effective quota (``damos_set_effective_quota``)."""
-        quota = self.quota
-        esz_bp: int | None = None
-        if quota.goals:
+        """Evaluate goals and caps into the effective quota (``damos_set_effective_quota``).
+
+        Raises
+        ------
+        InputError
+            If a goal's value is no unsigned 64-bit integer, or its target 0.
+        """
+        if self.quota.goals:
             self.goals = list(measure())
-            self.score = quota_rules.quota_score(self.goals, self.rules)
-            tuner = quota.goal_tuner, self.esz_bp, self.score, quota.sz_bytes
-            self.esz_bp = esz_bp = quota_rules.next_esz_bp(*tuner, self.rules)
-        self.resets += 1
-        esz = quota_rules.set_effective(
-            sz_bytes=quota.sz_bytes,
-            ms=quota.ms,
-            esz_bp=esz_bp,
-            total_charged_sz=self.total_charged_sz,
-            total_charged_ns=int(row["total_charged_ns"]),
-            min_region_sz=min_region_sz,
-            rules=self.rules,
-        )
-        if quota.esz_cap_monitored and monitored_bytes:
-            esz = min(esz, monitored_bytes())
-        if quota.esz_floor_min_region and esz:
-            esz = max(esz, min_region_sz)
-        row["esz"] = esz
-        tuned = None if esz_bp is None else esz_bp // quota_math.ESZ_SCALE
-        bound = "size" if quota.sz_bytes and esz == quota.sz_bytes else "goal" if esz == tuned else "time" if quota.ms else ""
-        self.bound = LIMITS.index(bound)
+        monitored = monitored_bytes() if monitored_bytes and self.quota.esz_cap_monitored else ULONG_MAX
+        limits = np.uint64(min_region_sz), np.uint64(monitored)
+        window.set_effective(self.own[0], row, self.goal_table, *limits, self.compiled)
 
     def note(self, row: Any) -> None:
-        """Tell kernels whether there is a quota to adjust, and from which jiffy on that starts a new window."""
-        row["quota_set"] = quota_is_set(self.quota, int(row["esz"]), self.rules)
-        row["adjusted"] = self.is_adjusted(row)
-        begun = self.total_charged_sz or self.charged_from
-        end = ULONG_MAX if self.reset_jiffies is None else self._since() + self.reset_jiffies
-        row["next_reset"] = min(end, ULONG_MAX) if begun else 0
-
-    def _since(self) -> int:
-        return self.charged_from or BOOT_JIFFIES + BOOT_S * self.hz
-
-    def is_adjusted(self, row: Any) -> bool:
-        """Whether ``damos_adjust_quota`` has anything to do: there are limits, or what is left of them."""
-        return quota_is_given(self.quota) or (self.rules.adjust_quota_while_esz and row["esz"] != 0)
-
-    def is_full(self, charged: int, esz: int, min_region_sz: int) -> bool:
-        """Whether a quota of `esz` bytes is used up, or (from 7.2 on) less than a minimal region of it is left."""
-        if not quota_is_set(self.quota, esz, self.rules):
-            return False
-        return charged >= esz or (self.rules.quota_full_min_region and esz - charged < min_region_sz)
-
-    def last_total(self, goal: int) -> int | None:
-        """Return what a goal's growing total was at its last evaluation.
-
-        Before the first one there is none, which up to 7.2 counts as 0.
-        """
-        total = self.last_totals[goal]
-        return 0 if total is None and not self.rules.psi_first_round else total
+        """Tell the application pass whether there is a quota to adjust, and from which jiffy on that starts a new window."""
+        window.note_window(self.own[0], row, self.compiled)
 
     def adjust(
         self,
@@ -152,48 +182,38 @@ class QuotaState(Stored):
         measure: Measure,
         monitored_bytes: Callable[[], int] | None = None,
     ) -> None:
-        """Start a new charge window where one is due (part 1 of ``damos_adjust_quota``)."""
-        if not self.is_adjusted(row):
+        """Start a new charge window where one is due (part 1 of ``damos_adjust_quota``), as `kernels.turn.body` does."""
+        self.note(row)
+        if not row["adjusted"]:
             return
-        if self.total_charged_sz == 0 and self.charged_from == 0:
-            first = self.rules.first_window_esz and not self.resets
-            if self.rules.charged_from_jiffies:
-                first, self.charged_from = self.rules.first_window_esz, jiffies
-            if first:
-                self.set_effective(row, min_region_sz, measure, monitored_bytes)
-        if self.reset_jiffies is None or jiffies < self._since() + self.reset_jiffies:
-            self.note(row)
-            return
-        charged, esz = int(row["charged_sz"]), int(row["esz"])
-        full = self.is_full(charged, esz, min_region_sz)
-        if full:
-            row["qt_exceeds"] += 1
-        if esz >= min_region_sz:
-            self.held_windows += 1
-            self.full_windows += full
-        self.total_charged_sz += charged
-        self.charged_from = jiffies
-        row["charged_sz"] = 0
+        now, least, own = np.uint64(jiffies), np.uint64(min_region_sz), self.own[0]
+        if window.first_window(own, row, now, self.compiled):
+            self.set_effective(row, min_region_sz, measure, monitored_bytes)
+        if window.next_window(own, row, now, least, self.compiled):
+            self.note_lags(jiffies)
+            self.set_effective(row, min_region_sz, measure, monitored_bytes)
+
+    def note_lags(self, jiffies: int) -> None:
+        """Tell lag caches that a charge window begins."""
         for lag in self.lags:
             if lag:
                 lag.next_window(jiffies * 1000 // self.hz)
-        self.set_effective(row, min_region_sz, measure, monitored_bytes)
-        self.note(row)
 
     def commit(self, quota: Quota, fed: Sequence[int | None] = ()) -> None:
         """Take over new parameters; tuner state, charge window and totals survive.
 
         `fed`: what users have fed each goal so far, None for those that are measured.
         """
-        kept = [value for value, _ in self.goals]
-        for j, value in enumerate(fed):
-            kept[j] = kept[j] if value is None else value
-        asked = [metric_of(g.metric).counts == "input" for g in quota.goals]
-        values = [g.current_value if asked[j] or j >= len(kept) else kept[j] for j, g in enumerate(quota.goals)]
-        self.goals = [(value, g.target_value) for value, g in zip(values, quota.goals, strict=True)]
-        totals = [] if self.rules.psi_first_round else self.last_totals
-        self.last_totals = [*totals, *[None] * len(quota.goals)][: len(quota.goals)]
-        kept_lags = [*self.lags, *[None] * len(quota.goals)]
-        self.lags = [self.lag_of(g, lag) for g, lag in zip(quota.goals, kept_lags, strict=False)]
-        self.quota = quota
-        self.reset_jiffies = reset_interval_jiffies(quota.reset_interval_ms, self.hz)
+        for row, value in zip(self.goal_rows, fed, strict=False):
+            if value is not None:
+                row["goal_current"] = value
+        self._use(quota)
+        kept = [*self.lags, *[None] * len(quota.goals)]
+        self.lags = [self.lag_of(g, lag) for g, lag in zip(quota.goals, kept, strict=False)]
+
+
+_LEARNT = (
+    "esz_bp", "score", "resets", "rmap_walks", "held_windows", "full_windows", "quota_bound", "charged_from",
+    "total_charged_sz",
+)  # fmt: skip
+_MEASURED = ("goal_current", "goal_target", "last_total", "has_total")

@@ -147,7 +147,7 @@ class WeightedMigrate(Stored):
         if by_rmap:
             chosen = self._unmarked(kdamond, chosen)
             walks = chosen.size
-            kdamond.rmap_walks[scheme] += walks
+            kdamond.quotas[scheme].rmap_walks += walks
         passed = 0 if space.virtual else (chosen.size << shift) // int(space.unit)
         rank = None
         if self.rule == "vma_offset":

@@ -247,6 +247,37 @@ EVENT = np.dtype(
 )
 
 
+QUOTA = np.dtype(
+    [("esz_bp", "u8")]
+    + [(name, "i8") for name in ("score", "resets", "rmap_walks", "held_windows", "full_windows", "quota_bound")]
+    + [(name, "u8") for name in (
+        "charged_from", "total_charged_sz", "sz_bytes", "ms", "tuner", "reset_jiffies", "boot_jiffies", "given", "stops",
+        "capped", "floored", "by_python",
+    )]
+    + [("goal_first", "i8"), ("goal_last", "i8")]
+)  # fmt: skip
+"""What ``struct damos_quota`` remembers beside the fields of SCHEME, and its parameters.
+
+``esz_bp``: the tuner's state, 1/10000 byte. ``charged_from``: start of the charge window in jiffies, 0 = none was ever started;
+``total_charged_sz``: bytes charged in finished windows. ``held_windows``, ``full_windows``: finished windows whose effective quota
+held a region, and those of them that ended full. ``quota_bound``: which of `window.LIMITS` the effective quota is made of.
+``rmap_walks``: pages looked up through rmap, for a frame's page has a place in a mapping only that way. ``reset_jiffies``: length
+of a window, 2**64 - 1 = infinite; ``boot_jiffies``: where a window without a start begins. ``given``: any limit is set; ``stops``:
+an effective quota of 0 stops the scheme; ``capped``, ``floored``: by the monitored bytes, at a minimal region; ``by_python``: a
+goal is measured there. Goals: ``goal_first`` … ``goal_last`` - 1.
+"""
+GOAL = np.dtype(
+    [(name, "u8") for name in ("goal_current", "goal_target", "target", "start", "last_total")]
+    + [
+        (name, "i8")
+        for name in ("metric", "node", "clamp", "complement", "has_total", "course_first", "course_last", "members")
+    ]
+)
+"""A quota goal: value and target as last handed to the score; the metric (`kernels.goals`), its node's index, -1 = none;
+``target`` as configured. What users feed in is ``start``, later ``course[course_first … course_last]``; ``last_total``: what a
+growing total was at the last evaluation. ``members``: where the classes of its memory cgroup begin in `Control.member`."""
+
+
 @bundle
 class Control(Bundle):
     """What a context's controller works on beside regions and memory."""
@@ -260,13 +291,18 @@ class Control(Bundle):
     histogram: U64s  # [100], bytes by score
     funnel: Annotated[Any, Column(FUNNEL)]  # [schemes]
     rejected: U64s  # [filters], bytes that the filter rejected; what no filter lets pass is the last one's of its layer
+    quota: Annotated[Any, Column(QUOTA)]  # [schemes]
+    goal: Annotated[Any, Column(GOAL)]  # [goals of all schemes], at least one
+    course: U64s  # [2 · entries], time and value of what users feed into goals
+    member: U8s  # [cgroups · classes], 1 for the page classes of each memory cgroup that a goal names
 
 
 TURN = np.dtype([(name, "i8") for name in (
     "passed", "tick", "next_aggregation", "next_ops_update", "next_tune", "aggr_samples", "sample_us", "aggr_us",
     "update_us", "min_nr_regions", "max_nr_regions", "tune_aggrs", "aggregations", "sums_from", "stage", "at", "scheme",
     "aggregation", "due", "latched", "update", "is_latched", "cuts", "any_tick", "splits_some", "fix_sums", "refits",
-    "watched", "external", "wants", "every", "pending", "lists", "last_ns", "slept_ns", "tick_ns", "need", "in_body",
+    "watched", "external", "wants", "every", "pending", "lists", "last_ns", "tick_ns", "need", "in_body",
+    "jiffies0", "by_ticks", "then", "access_bp", "min_sample_us", "max_sample_us", "hz", "whole_from_us",
 )] + [("sz_limit", "u8"), ("min_sz", "u8"), ("limit", "u8")])  # fmt: skip
 """What a kdamond remembers of its loop: see `turn`.
 
@@ -274,7 +310,8 @@ Samples since the start: ``passed``, ``next_aggregation``, ``next_ops_update``, 
 loop body goes on, with scheme number ``scheme``; ``aggregation``, ``due``: what this body has to do; ``latched``, ``update``:
 the two times as they were when the body began, or (``is_latched``) when the kdamond fell asleep. Rules of the kernel: ``cuts``,
 ``any_tick``, ``splits_some``, ``fix_sums``. What Python wants to see to: ``refits``, ``external``, ``wants``, ``every``,
-``pending``, ``lists``. ``sz_limit``: up to which size regions merge, ``limit``: the same within an application pass.
+``pending``, ``lists``. ``jiffies0``: the clock in jiffies when the run begins; ``by_ticks``: what users feed in comes by the
+number of the tick; ``hz``, ``whole_from_us``: sleeps from so long on last whole jiffies; ``then``: what follows when a quota's goals are measured. ``sz_limit``: up to which size regions merge, ``limit``: the same within an application pass.
 """
 
 

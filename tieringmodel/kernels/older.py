@@ -31,6 +31,17 @@ class Older(Bundle):
     stat_walk: Flag
     attrs_reset_window: Flag
     attrs_last_nr_accesses: Flag
+    first_window_esz: Flag
+    charged_from_jiffies: Flag
+    adjust_quota_while_esz: Flag
+    goal_score_mult_frac: Flag
+    feed_loop_cap: Flag
+    temporal_huge_sz: Flag
+    time_quota_min_region: Flag
+    time_quota_zero_esz: Flag
+    throughput_mult_frac: Flag
+    node_mem_extremes: Flag
+    psi_first_round: Flag
     stored_sum: Flag
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from ._jit import kernel
+from ._jit import inlined, kernel
 from .scoring import covered_bytes, pattern_matches
 
 _U0 = np.uint64(0)
@@ -19,6 +19,18 @@ def matching_frame_bytes(r, n, scheme, window, rules, space, counts):
             from_byte, to_byte = np.int64(r.start[i] * space.unit), np.int64(r.end[i] * space.unit)
             for k in range(space.first.size):
                 counts[space.node[k]] += covered_bytes(space, k, from_byte, to_byte)
+
+
+@inlined
+def spanned_pages(space, node):
+    """Pages from a node's first address to its last one, with the holes between; ranges are in order of address."""
+    first, last = np.int64(-1), np.int64(-1)
+    for k in range(space.first.size):
+        if space.node[k] == node:
+            if first < 0:
+                first = space.first[k]
+            last = space.last[k]
+    return last - first
 
 
 @kernel

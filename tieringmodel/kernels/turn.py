@@ -12,24 +12,29 @@ from . import apply
 from ._bundle import at_address
 from ._jit import inlined, kernel
 from .integer import mult_frac
-from .layout import BOOT_JIFFIES, JIFFY, NO_SCORE, NOW, Control, Draws, Loop, Regions, Scratch, Space
+from .goals import measure
+from .intervals import apply_period, samples_of, slept_ns, tune
+from .layout import JIFFY, NO_SCORE, NOW, Control, Draws, Loop, Regions, Scratch, Space
 from .regions import copy_region, merge_regions, split_regions, stored_bp
 from .sampling import sample_plain, sample_rules
 from .scoring import score_histogram
+from .window import first_window, next_window, set_effective
 
 PARTS = 8
 REGIONS, SPACE, DRAWS, SCRATCH, CONTROL, LOOP, STACK = 0, 2, 3, 4, 5, 6, 7
 """Columns of the table of addresses; the two region arrays that take turns come first."""
 
-DONE, MERGED, REQUESTS, DUE, ADJUST, BEGIN, CALL, EVENTS, ROOM, STACKS, PASSED, TUNE, UPDATE, FINISHED = range(14)
+DONE, MERGED, REQUESTS, DUE, ADJUST, BEGIN, CALL, EVENTS, ROOM, STACKS, PASSED, UPDATE, FINISHED = range(13)
 """What is asked of Python: nothing; to look at merged regions; to commit; to look
-before schemes; a quota's new window; to begin the actions of an application pass, or to carry out one; to take the regions
-that were handed to actions; room for ``need`` regions, or for more and a larger stack; to see to per-CPU lists; to tune
-intervals; to refit to mappings; to look at the end."""
-LIMIT, PHASE = 14, 15
+before schemes; to measure a quota's goals; to begin the actions of an application pass, or to carry out one; to take the regions
+that were handed to actions; room for ``need`` regions, or for more and a larger stack; to see to per-CPU lists; to refit to
+mappings; to look at the end."""
+LIMIT, PHASE = 13, 14
 """What ends `run` beside that: the time up to which it shall go, or a change of access rules."""
 
-START, CUT, TAKE, LOOK, WINDOW, SCORE, ACT, PASS, ENDED, AFTER, RESET, SPLIT, REFIT, TELL, LAST = range(15)
+START, CUT, TAKE, LOOK, WINDOW, OVER, MEASURE, LIMITS, SCORE, ACT, PASS, ENDED, AFTER, RESET, SPLIT, REFIT, TELL, LAST = range(
+    18
+)
 """Where the body goes on."""
 LOOK_MERGED, LOOK_EVENTS, LOOK_FINISHED, LOOK_DUE = 1, 2, 4, 8
 EVERYTHING = LOOK_MERGED | LOOK_EVENTS | LOOK_FINISHED
@@ -55,12 +60,6 @@ def count_of(r):
     return r.ptr[r.ptr.size - 1]
 
 
-@inlined
-def samples_of(turn):
-    """The largest possible nr_accesses of a region."""
-    return max(np.int64(1), min(turn.aggr_us // max(turn.sample_us, np.int64(1)), _UINT_MAX))
-
-
 @kernel
 def left_window_bp(passed, next_aggregation, sample_us, aggr_us):
     """Return the share of the last aggregation still inside the sliding window, in bp (docs/theory/damon.md, section b.5)."""
@@ -72,7 +71,7 @@ def left_window_bp(passed, next_aggregation, sample_us, aggr_us):
 def set_window(turn, window):
     """Write down the moving-sum window of the present tick."""
     window.left_bp = left_window_bp(turn.passed, turn.next_aggregation, turn.sample_us, turn.aggr_us)
-    window.samples = np.uint64(samples_of(turn))
+    window.samples = np.uint64(samples_of(turn.sample_us, turn.aggr_us))
     window.aggr_us, window.min_sz, window.tick = np.uint64(turn.aggr_us), turn.min_sz, turn.tick
     window.gone = np.uint64(max(turn.passed - turn.sums_from, np.int64(0)))
 
@@ -83,13 +82,19 @@ def refresh_window(turns, windows):
     set_window(turns[0], windows[0])
 
 
-@kernel
-def size_limit(r, min_nr_regions, min_sz):
-    """``damon_region_sz_limit``: the mean size at the minimum count, at least one minimal region (u64)."""
+@inlined
+def total_size(r):
+    """Core addresses in all regions (u64)."""
     total = _U0
     for i in range(count_of(r)):
         total += r.end[i] - r.start[i]
-    return max(total // np.uint64(max(min_nr_regions, np.int64(1))), min_sz)
+    return total
+
+
+@kernel
+def size_limit(r, min_nr_regions, min_sz):
+    """``damon_region_sz_limit``: the mean size at the minimum count, at least one minimal region (u64)."""
+    return max(total_size(r) // np.uint64(max(min_nr_regions, np.int64(1))), min_sz)
 
 
 @kernel
@@ -177,13 +182,6 @@ def set_next_apply(turn, schemes):
 
 
 @inlined
-def apply_period(turn, s):
-    """Sampling ticks between two applications of a scheme."""
-    interval = np.int64(s.apply_us) if s.apply_us != _U0 else turn.aggr_us
-    return interval // turn.sample_us
-
-
-@inlined
 def begin_pass(turn, control, r, out):
     """Start an application pass: nothing was visited yet, no folio looked at."""
     cur = control.cursor[0]
@@ -196,7 +194,7 @@ def begin_pass(turn, control, r, out):
 
 
 @kernel
-def body(parts, c, memory, access, rules):
+def body(parts, c, memory, access, rules, counts):
     """Run what follows the access check of a sampling tick: merge, schemes, tuning, reset, split (see the module's text).
 
     Parameters
@@ -211,6 +209,8 @@ def body(parts, c, memory, access, rules):
         None where no action has to look at a page: see `apply.apply_pass`.
     rules : Older or None
         What an older kernel does.
+    counts : i64[nodes] or None
+        Room to count bytes; None where no goal looks at regions.
     """
     loop, control, space = _loop(parts[c, LOOP]), _control(parts[c, CONTROL]), _space(parts[c, SPACE])
     turn, window, schemes, cur = loop.turn[0], control.window[0], control.scheme, control.cursor[0]
@@ -264,8 +264,29 @@ def body(parts, c, memory, access, rules):
                 turn.scheme += 1
                 continue
             turn.at = SCORE
-            if np.uint64(BOOT_JIFFIES + memory.clock[NOW] // memory.clock[JIFFY]) >= s.next_reset:
-                return ADJUST
+            jiffies = np.uint64(turn.jiffies0 + memory.clock[NOW] // memory.clock[JIFFY])
+            if jiffies >= s.next_reset:
+                turn.at = turn.then = OVER
+                if first_window(control.quota[turn.scheme], s, jiffies, rules):
+                    turn.at = MEASURE
+        if turn.at == OVER:
+            turn.at = turn.then = SCORE
+            jiffies = np.uint64(turn.jiffies0 + memory.clock[NOW] // memory.clock[JIFFY])
+            if next_window(control.quota[turn.scheme], schemes[turn.scheme], jiffies, turn.min_sz, rules):
+                turn.at = MEASURE
+        if turn.at == MEASURE:
+            q, turn.at = control.quota[turn.scheme], LIMITS
+            if q.goal_last > q.goal_first:
+                if q.by_python != _U0:
+                    return ADJUST
+                now_us = turn.tick if turn.by_ticks else memory.clock[NOW] // np.int64(1000)
+                measure(control, turn.scheme, r, count_of(r), space, memory, rules, counts, now_us)
+        if turn.at == LIMITS:
+            q, turn.at = control.quota[turn.scheme], turn.then
+            monitored = total_size(r) * space.unit if q.capped != _U0 else _U0
+            set_effective(q, schemes[turn.scheme], control.goal, turn.min_sz, monitored, rules)
+            if turn.at == OVER:
+                continue
         if turn.at == SCORE:
             s = schemes[turn.scheme]
             if s.score != NO_SCORE:
@@ -305,7 +326,9 @@ def body(parts, c, memory, access, rules):
             if turn.aggregation:
                 turn.at = RESET
                 if turn.tune_aggrs and turn.passed >= turn.next_tune:
-                    return TUNE
+                    turn.next_aggregation = turn.latched
+                    turn.next_tune += turn.aggr_samples * turn.tune_aggrs
+                    tune(turn, schemes, control.funnel, r, count_of(r), rules)
         if turn.at == RESET:
             turn.next_aggregation = turn.latched + turn.aggr_us // turn.sample_us
             set_window(turn, window)
@@ -352,7 +375,7 @@ def ticks_ahead(turn, schemes):
 
 
 @kernel
-def run(parts, memory, access, looks, general, rules, until_ns, change, room):
+def run(parts, memory, access, looks, general, rules, counts, until_ns, change, room):
     """Sampling ticks and bodies of a lone context that nobody disturbs, up to a time or to what Python has to do.
 
     Parameters
@@ -361,8 +384,8 @@ def run(parts, memory, access, looks, general, rules, until_ns, change, room):
         Addresses of its arrays.
     memory, access : Memory, Access
         Frames and pages, and who touches them.
-    looks : Access or None
-        The same, or None: see `body`.
+    looks, counts : Access or None, i64[nodes] or None
+        See `body`.
     general : bool or None
         None while every class of pages has one rate (`sampling.sample_plain`).
     rules : Older or None
@@ -379,22 +402,22 @@ def run(parts, memory, access, looks, general, rules, until_ns, change, room):
     after, until = np.empty(room, np.int64), np.empty(room, np.int64)
     while True:
         if turn.in_body:
-            code = body(parts, 0, memory, looks, rules)
+            code = body(parts, 0, memory, looks, rules, counts)
             if code != DONE:
                 return code
             turn.in_body = 0
             turn.last_ns = max(turn.last_ns, memory.clock[NOW])
         full, n = ticks_ahead(turn, control.scheme), np.int64(0)
         ahead = min(full, room)
-        time, tick = turn.last_ns, turn.last_ns // turn.tick_ns
-        while n < ahead and time + turn.slept_ns <= until_ns:
-            now = (time + turn.slept_ns) // turn.tick_ns
+        time, tick, slept = turn.last_ns, turn.last_ns // turn.tick_ns, slept_ns(turn)
+        while n < ahead and time + slept <= until_ns:
+            now = (time + slept) // turn.tick_ns
             if now >= change:
                 break
             after[n], until[n] = tick, now
-            time, tick, n = time + turn.slept_ns, now, n + 1
+            time, tick, n = time + slept, now, n + 1
         if n == 0:
-            return LIMIT if time + turn.slept_ns > until_ns else PHASE
+            return LIMIT if time + slept > until_ns else PHASE
         r, _ = both(parts, 0, loop)
         scratch = _scratch(parts[0, SCRATCH])
         if scratch.record.size <= count_of(r):

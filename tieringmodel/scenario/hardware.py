@@ -218,6 +218,12 @@ class Machine(Checked):
         """The lowest physical address and the one behind the highest, in bytes; holes lie inside."""
         return self.spans[0][0], self.spans[-1][1]
 
+    def whole_from_us(self, rules: Rules) -> int:
+        """Return from which length on, in microseconds, a kdamond's sleep lasts whole jiffies; 2**62 for none."""
+        if not self.whole_jiffies:
+            return 2**62
+        return -(-4_000_000 // self.hz) if rules.sleep_four_jiffies else 20_001
+
     def slept_ns(self, sleep_us: int, rules: Rules) -> int:
         """Return how long a kdamond's sleep lasts, in nanoseconds (``kdamond_usleep``).
 
@@ -234,8 +240,7 @@ class Machine(Checked):
             Whole jiffies, rounded up, from four jiffies on (without ``sleep_four_jiffies``: from above 20 ms on), unless
             ``whole_jiffies`` is off; else what was asked for.
         """
-        whole = sleep_us * self.hz >= 4_000_000 if rules.sleep_four_jiffies else sleep_us > 20_000
-        if not (self.whole_jiffies and whole):
+        if sleep_us < self.whole_from_us(rules):
             return sleep_us * 1000
         return -(-sleep_us * self.hz // 1_000_000) * (1_000_000_000 // self.hz)
 

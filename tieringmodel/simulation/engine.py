@@ -444,8 +444,8 @@ class Engine:
         access = self.access.arrays
         general = None if access.plain else True
         while True:
-            k.turn["slept_ns"] = c.slept_ns(k.attrs.sample_us)
-            code = turn.run(k.table(), memory, access, k.looks(), general, k.regions.rules, until_ns, change, MAX_BATCH)
+            own = k.table(), memory, access, k.looks(), general, k.regions.rules, k.counts
+            code = turn.run(*own, until_ns, change, MAX_BATCH)
             if code in (turn.LIMIT, turn.PHASE):
                 break
             k.see_to(code)

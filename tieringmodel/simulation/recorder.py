@@ -191,8 +191,8 @@ class Recorder:
         self.time.append(now)
         quotas, goals, contexts = array("Q"), array("Q"), array("q")
         for k, clock in zip(kdamonds, engine.clocks, strict=True):
-            for i, q in enumerate(k.quotas):
-                own = q.esz_bp, q.score, q.resets, k.rmap_walks[i], q.held_windows, q.full_windows, q.bound
+            for q in k.quotas:
+                own = q.esz_bp, q.score, q.resets, q.rmap_walks, q.held_windows, q.full_windows, q.quota_bound
                 quotas.extend(own)
                 goals.extend(chain.from_iterable(q.goals))
             contexts.extend((k.regions.n, k.attrs.sample_us, clock.asleep_ns(memory.now_ns) // 1000, k.stage))

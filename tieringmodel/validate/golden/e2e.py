@@ -262,9 +262,7 @@ class _TickEngine(Engine):
     def replay(self, run: Mapping[str, Any], trace: Trace) -> None:
         self.trace, self.owner_initial_crc32 = trace, self.memory.owner_crc32()
         for k in self.kdamonds:
-            if not run.get("clocked"):
-                k.input_now = lambda k=k: k.tick  # type: ignore[method-assign,misc]
-                k.input_before = lambda k=k: k.tick - 1  # type: ignore[method-assign,misc]
+            k.turn["by_ticks"] = not run.get("clocked")
             k.on_due = trace.due
             trace.regions("regB", k)
 

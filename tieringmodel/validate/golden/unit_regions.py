@@ -6,12 +6,12 @@ from typing import Any
 
 import numpy as np
 
-from ...damon.intervals import adapt_intervals, intervals_score
+from ...damon.intervals import adapt_intervals
 from ...damon.kdamond import Kdamond
 from ...damon.regions import RegionSet, SplitState, set_regions
 from ...damon.rng import Rng, kernel_rng, lfsr_registers, replay_rng
 from ...errors import InputError, KernelRefusal
-from ...kernels import draws
+from ...kernels import draws, intervals
 from ...kernels import regions as rk
 from .bare_kdamond import bare_kdamond
 from .vector_files import FORMAT, Record, VectorFile
@@ -95,7 +95,8 @@ def tune_intervals(file: VectorFile, record: Record) -> None:
     attrs: dict[str, Any] = {k: record[k] for k in ("sample_us", "aggr_us")} | {"intervals_goal": goal}
     kdamond = bare_kdamond(Kdamond, {"attrs": attrs})
     kdamond.regions, kdamond.aggr_samples = RegionSet(record["before"]), record["aggr_samples"]
-    score = intervals_score(kdamond.regions, kdamond.aggr_samples, record["access_bp"])
+    goal_bp = int(kdamond.turn["access_bp"])
+    score = int(intervals.intervals_score(kdamond.regions.now, kdamond.regions.n, kdamond.aggr_samples, goal_bp, None))
     file.equal(_at(record), "score_bp", score, record["score_bp"])
     file.equal(_at(record), "adaptation_bp", adapt_intervals(score), record["adaptation_bp"])
     kdamond.tune_intervals()

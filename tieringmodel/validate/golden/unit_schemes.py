@@ -86,16 +86,6 @@ class ModuloStub:
         return pages * PAGE_SZ, size, int(frames.charge_moves(self.memory.arrays, pages, 0))
 
 
-class _SteppedKdamond(Kdamond):
-    """A kdamond whose clock in jiffies is part of the vector."""
-
-    step_jiffies = 0
-
-    @property
-    def jiffies(self) -> int:
-        return self.step_jiffies
-
-
 def _course(record: Record, scheme: int) -> list[list[int]]:
     """Return (step, value) of a scheme's goal; a step lists values of all schemes, or of those with a goal."""
     with_goal = [i for i, s in enumerate(record["schemes"]) if s["user_input_target"]]
@@ -119,7 +109,7 @@ def apply(file: VectorFile, record: Record) -> None:
         _apply_step(file, f"{record.where}, id {record['id']}, step {k}", kdamond, k, step)
 
 
-def _apply_kdamond(record: Record) -> _SteppedKdamond:
+def _apply_kdamond(record: Record) -> Kdamond:
     attrs = {
         "sample_us": record["sample_us"],
         "aggr_us": record["aggr_us"],
@@ -129,7 +119,7 @@ def _apply_kdamond(record: Record) -> _SteppedKdamond:
     schemes = [_scheme(record, i) for i in range(len(record["schemes"]))]
     fail_mod = record["apply_fail_mod"]
     kdamond = bare_kdamond(
-        _SteppedKdamond,
+        Kdamond,
         {"attrs": attrs, "min_region_sz": record["min_region_sz"], "schemes": schemes},
         lambda memory: ModuloStub(memory, fail_mod),
         hz=record["hz"],
@@ -139,11 +129,12 @@ def _apply_kdamond(record: Record) -> _SteppedKdamond:
     return kdamond
 
 
-def _apply_step(file: VectorFile, where: str, kdamond: _SteppedKdamond, k: int, step: Record) -> None:
+def _apply_step(file: VectorFile, where: str, kdamond: Kdamond, k: int, step: Record) -> None:
     kdamond.regions = RegionSet(step["before"])
     kdamond.passed, kdamond.next_aggregation = step["passed_sis"], step["next_aggr_sis"]
-    kdamond.memory.arrays.clock[0], kdamond.step_jiffies = step["clock_ns"], step["jiffies"]
-    kdamond.input_now = lambda: k  # type: ignore[method-assign]
+    kdamond.memory.arrays.clock[0], kdamond.tick = step["clock_ns"], k
+    kdamond.turn["jiffies0"] += step["jiffies"] - kdamond.jiffies
+    kdamond.turn["by_ticks"] = True
     observer = kdamond.observer
     assert isinstance(observer, Applied)
     observer.events = []
