@@ -32,9 +32,7 @@ mappings; to look at the end."""
 LIMIT, PHASE = 13, 14
 """What ends `run` beside that: the time up to which it shall go, or a change of access rules."""
 
-START, CUT, TAKE, LOOK, WINDOW, OVER, MEASURE, LIMITS, SCORE, ACT, PASS, ENDED, AFTER, RESET, SPLIT, REFIT, TELL, LAST = range(
-    18
-)
+START, CUT, TAKE, LOOK, WINDOW, OVER, MEASURE, LIMITS, SCORE, ACT, PASS, ENDED, AFTER, RESET, SPLIT, REFIT, TELL, LAST = range(18)
 """Where the body goes on."""
 LOOK_MERGED, LOOK_EVENTS, LOOK_FINISHED, LOOK_DUE = 1, 2, 4, 8
 EVERYTHING = LOOK_MERGED | LOOK_EVENTS | LOOK_FINISHED
