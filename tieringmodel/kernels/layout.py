@@ -268,10 +268,7 @@ goal is measured there. Goals: ``goal_first`` … ``goal_last`` - 1.
 """
 GOAL = np.dtype(
     [(name, "u8") for name in ("goal_current", "goal_target", "target", "start", "last_total")]
-    + [
-        (name, "i8")
-        for name in ("metric", "node", "clamp", "complement", "has_total", "course_first", "course_last", "members")
-    ]
+    + [(name, "i8") for name in ("metric", "node", "clamp", "complement", "has_total", "course_first", "course_last", "members")]
 )
 """A quota goal: value and target as last handed to the score; the metric (`kernels.goals`), its node's index, -1 = none;
 ``target`` as configured. What users feed in is ``start``, later ``course[course_first … course_last]``; ``last_total``: what a
