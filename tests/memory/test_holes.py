@@ -221,3 +221,11 @@ def test_nodes_without_an_address_follow_the_one_before():
     between = tm.Machine((NEAR, tm.Node(1, "8 MiB", "8 MiB"), tm.Node(2, "24 MiB", "8 MiB")))
     assert between.stretches(0) == [(0, 8 * MIB), (16 * MIB, 24 * MIB)]
     assert tm.Machine((NEAR, FAR)).stretches(0) == [(0, 24 * MIB)]
+
+
+def test_a_share_of_what_a_node_spans_counts_its_hole():
+    """RFC v2: 16 MiB of frames in a node of 24 MiB with its hole are two thirds, where all that is monitored matches."""
+    goal = tm.Goal("node_target_mem_bp:v2", 9000, nid=0)
+    scheme = tm.Scheme("migrate_hot", target_nid=0, quota=tm.Quota(sz_bytes=4096, goals=(goal,), reset_interval_ms=100))
+    ds = tm.simulate(scenario(scheme), duration="1 s", seed=1)
+    assert set(ds["goal_current"].values[5:, 0].tolist()) == {6666}
