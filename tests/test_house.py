@@ -25,7 +25,6 @@ UNTOLD = {"At", "Wish", "classes", "points", "pristine", "reach", "spans", "toge
 
 STANDS_ALONE = {
     "cli": "the program; `python -m` is another way to call it",
-    "damon.metrics_of_the_rfc": "the readings that the RFC adds to Linux's own",
     "simulation.needs": "what a run must keep of its pages; engine.py is long",
     "simulation.spaces": "where addresses lead, without time; engine.py is long",
     "validate.golden.format2": "one format's keys, every one of them",
@@ -39,7 +38,6 @@ STANDS_ALONE = {
     "interop.damo.program": "runs damo itself, the only place that starts a program",
     "interop.surroundings": "machines and workloads from files beside a scenario",
     "interop.sysfs.tree": "the dump as a tree, before anything in it has a meaning",
-    "kernels.visit": "what a scheme does with a region, whatever pages are on it; apply.py is long",
     "linting.expected_accesses": "what DAMON will count, by arithmetic over groups and times",
     "linting.apply_clock": "one clock under tuning, by arithmetic; no scenario is asked",
     "linting.initial_placement": "where pages start, by arithmetic; no scheme is asked",

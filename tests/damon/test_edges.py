@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -13,13 +14,14 @@ from small import MIB, pull, scenario
 import tieringmodel as tm
 from tieringmodel.damon import goals
 from tieringmodel.damon.early_exit import EarlyExit
-from tieringmodel.damon.intervals import intervals_score
 from tieringmodel.damon.kdamond import Kdamond
 from tieringmodel.damon.quota import QuotaState
 from tieringmodel.damon.regions import RegionSet
 from tieringmodel.damon.rng import kernel_rng, lfsr_registers, replay_rng
 from tieringmodel.kernels import draws, scoring
+from tieringmodel.kernels.intervals import intervals_score
 from tieringmodel.simulation.engine import Engine
+from tieringmodel.simulation.silent import Silent
 from tieringmodel.simulation.simulate import scheme_actions
 
 
@@ -247,7 +249,7 @@ def test_the_interval_score_wraps_at_64_bits() -> None:
     most = 3 * 2**62 * 7 % 2**64  # 3 samples, 7 bp of them wanted
     assert most == 2**62
     wanted = most // 10_000
-    assert intervals_score(regions, 3, 7) == 2**62 // wanted * 10_000 + 2**62 % wanted * 10_000 // wanted
+    assert intervals_score(regions.now, 1, 3, 7, None) == 2**62 // wanted * 10_000 + 2**62 % wanted * 10_000 // wanted
 
 
 @pytest.mark.parametrize("filters", [(), (tm.Filter("young", matching=True, allow=True),)])
@@ -312,16 +314,26 @@ def test_a_committed_quota_keeps_what_its_goals_measured_and_takes_what_users_sa
     told = tuple(g.replace(target_value=7_000, current_value=99) for g in (said, measured, measured))
     state.commit(tm.Quota(sz_bytes=1, goals=told))
     assert state.goals == [(99, 7_000), (21, 7_000), (99, 7_000)]
-    assert state.last_totals == [None, None, None]
+    assert [state.last_total(j) for j in range(3)] == [None, None, None]
 
 
-def test_intervals_are_tuned_after_every_so_many_aggregations(monkeypatch: pytest.MonkeyPatch) -> None:
-    tuned: list[int] = []
-    monkeypatch.setattr(Kdamond, "tune_intervals", lambda self: tuned.append(self.aggregations))
+class Intervals(Silent):
+    """The sampling interval at the end of each aggregation."""
+
+    def __init__(self) -> None:
+        self.us: list[int] = []
+
+    def finished(self, kdamond: Kdamond, aggregation: bool) -> None:
+        self.us.append(kdamond.attrs.sample_us)
+
+
+def test_intervals_are_tuned_after_every_so_many_aggregations() -> None:
     goal = tm.IntervalsGoal(access_bp=400, aggrs=3, min_sample_us=1_000, max_sample_us=100_000)
-    engine = Engine(scenario(tm.Scheme("stat"), attrs=tm.Attrs(max_nr_regions=50, intervals_goal=goal)), 1)
-    engine.run(1_250_000)
-    assert tuned == [2, 5, 8, 11]
+    seen = Intervals()
+    Engine(scenario(tm.Scheme("stat"), attrs=tm.Attrs(max_nr_regions=50, intervals_goal=goal)), 1, observer=seen).run(2_000_000)
+    changed = [i for i, (one, other) in enumerate(pairwise([5_000, *seen.us])) if one != other]
+    assert changed[:2] == [2, 5]
+    assert all(i % 3 == 2 for i in changed)
 
 
 def test_schemes_that_are_gone_leave_nothing_behind() -> None:

@@ -8,8 +8,8 @@ import pytest
 from small import MIB, pull, scenario, traced
 
 import tieringmodel as tm
+from tieringmodel.damon import goals
 from tieringmodel.damon.lag_cache import COOLDOWN, SLOTS, LagCache
-from tieringmodel.damon.metrics_of_the_rfc import eligible_bp
 from tieringmodel.damon.quota import QuotaState
 
 
@@ -180,7 +180,7 @@ def test_the_goal_is_measured_with_what_is_in_flight() -> None:
     view = kdamond.view(0, 0)
     goal = kdamond.context.schemes[0].quota.goals[0]
     assert view.lag is not None
-    assert eligible_bp(True)(view, goal) > eligible_bp(True)(replace(view, lag=None), goal)
+    assert goals.current_value(view, goal) > goals.current_value(replace(view, lag=None), goal)
 
 
 def test_a_cache_survives_new_parameters_unless_it_is_switched() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -12,7 +12,7 @@ import pytest
 from small import scenario
 
 import tieringmodel as tm
-from tieringmodel.damon import quota_math, quota_rules
+from tieringmodel.damon import quota_math
 from tieringmodel.damon.kdamond import Kdamond
 from tieringmodel.damon.quota import QuotaState
 from tieringmodel.damon.regions import RegionSet, SplitState
@@ -303,9 +303,25 @@ def test_27_no_window_begins_in_the_first_five_minutes_after_boot(after, start, 
     assert (state.total_charged_sz, row["charged_sz"], state.charged_from) == (8192, 0, first)
 
 
-def esz_of(after: Rules, **given: int) -> int:
-    ask = {"sz_bytes": 0, "ms": 1, "esz_bp": None, "total_charged_sz": 0, "total_charged_ns": 0, "min_region_sz": PAGE}
-    return quota_rules.set_effective(**(ask | given), rules=after)
+def set_once(quota: dict, pairs: Sequence[tuple[int, int]], rules: Rules, esz_bp: int = 0, **charged: int) -> tuple[int, ...]:
+    """Effective quota, tuner state and score after one evaluation of goals with these values and targets."""
+    goals = [{"metric": "user_input", "target_value": target} for _, target in pairs]
+    state, row = QuotaState(Quota.from_dict(quota | {"goals": goals}), 1000, rules=rules), records(1, SCHEME)[0]
+    state.esz_bp, state.total_charged_sz = esz_bp, charged.get("total_charged_sz", 0)
+    row["total_charged_ns"] = charged.get("total_charged_ns", 0)
+    state.set_effective(row, PAGE, lambda: pairs)
+    return int(row["esz"]), state.esz_bp, state.score
+
+
+def esz_of(after: Rules, *, esz_bp: int | None = None, sz_bytes: int = 0, **charged: int) -> int:
+    """The effective quota of a time quota of 1 ms, beside a goal that is just achieved: so the tuner keeps its state."""
+    quota = {"ms": 1, "sz_bytes": sz_bytes, "goal_tuner": "consist" if esz_bp else "temporal"}
+    return set_once(quota, [] if esz_bp is None else [(1, 1)], after, esz_bp or 0, **charged)[0]
+
+
+def tuned(tuner: str, esz_bp: int, score: int, sz_bytes: int, after: Rules) -> int:
+    """The tuner's next state."""
+    return set_once({"goal_tuner": tuner, "sz_bytes": sz_bytes}, [(score, 10_000)], after, esz_bp)[1]
 
 
 WRAPPED = 2**50 * 10**6 - 61 * 2**64
@@ -333,15 +349,14 @@ def test_16_26_31_time_quotas(switches, given, before, after):
 @pytest.mark.parametrize(
     ("call", "switch", "before", "after"),
     [
-        (lambda r: quota_rules.next_esz_bp("temporal", 0, 0, 2**60, r), "temporal_huge_sz", 2**60 * 10_000 % 2**64, ULONG_MAX),
-        (lambda r: quota_rules.next_esz_bp("temporal", 0, 10_000, 2**60, r), "temporal_huge_sz", 0, 0),
-        (lambda r: quota_rules.next_esz_bp("temporal", 0, 0, 0, r), "temporal_huge_sz", ULONG_MAX, ULONG_MAX),
-        (lambda r: quota_rules.next_esz_bp("consist", 2**63, 0, 0, r), "feed_loop_cap", 2**63, 18_446_744_073_709_545_808),
-        (lambda r: quota_rules.next_esz_bp("consist", 2**63, 5_000, 0, r), "feed_loop_cap", 2**63, 13_835_058_055_282_160_808),
-        (lambda r: quota_rules.next_esz_bp("consist", 10**6, 5_000, 0, r), "feed_loop_cap", 1_500_000, 1_500_000),
-        (lambda r: quota_rules.next_esz_bp("consist", 10**6, 15_000, 0, r), "feed_loop_cap", 500_000, 500_000),
-        (lambda r: quota_rules.quota_score([(2**61, 2**60), (3, 6)], r), "goal_score_mult_frac", 5_000, 20_000),
-        (lambda r: quota_rules.quota_score([], r), "goal_score_mult_frac", 0, 0),
+        (lambda r: tuned("temporal", 0, 0, 2**60, r), "temporal_huge_sz", 2**60 * 10_000 % 2**64, ULONG_MAX),
+        (lambda r: tuned("temporal", 0, 10_000, 2**60, r), "temporal_huge_sz", 0, 0),
+        (lambda r: tuned("temporal", 0, 0, 0, r), "temporal_huge_sz", ULONG_MAX, ULONG_MAX),
+        (lambda r: tuned("consist", 2**63, 0, 0, r), "feed_loop_cap", 2**63, 18_446_744_073_709_545_808),
+        (lambda r: tuned("consist", 2**63, 5_000, 0, r), "feed_loop_cap", 2**63, 13_835_058_055_282_160_808),
+        (lambda r: tuned("consist", 10**6, 5_000, 0, r), "feed_loop_cap", 1_500_000, 1_500_000),
+        (lambda r: tuned("consist", 10**6, 15_000, 0, r), "feed_loop_cap", 500_000, 500_000),
+        (lambda r: set_once({}, [(2**61, 2**60), (3, 6)], r)[2], "goal_score_mult_frac", 5_000, 20_000),
     ],
 )
 def test_21_29_46_what_wrapped(call: Callable[[Rules], int], switch, before, after):
@@ -378,9 +393,9 @@ def test_17_the_window_in_which_a_quota_ends_still_gets_a_threshold():
 def test_23_the_first_reading_of_stalls(after, value):
     goal = {"metric": "some_mem_psi_us", "target_value": 1000, "current_values": [[0, 5000], [1, 5700]]}
     kdamond = kdamond_of(quota(goals=[goal]), rules=rules(psi_first_round=after))
-    kdamond.input_now = lambda: 0  # type: ignore[method-assign]
+    kdamond.turn["by_ticks"], kdamond.tick = True, 0
     assert kdamond.measure_goals(0) == [(value, 1000)]
-    kdamond.input_now = lambda: 1  # type: ignore[method-assign]
+    kdamond.tick = 1
     assert kdamond.measure_goals(0) == [(700, 1000)]
     kdamond.quotas[0].commit(kdamond.context.schemes[0].quota)
     assert kdamond.measure_goals(0) == [(0 if not after else 1000, 1000)], "a commit keeps what older kernels remember"

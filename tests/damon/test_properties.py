@@ -83,8 +83,7 @@ def conserved(memory):
 
 def state(engine):
     return [
-        (k.regions.rows(), k.schemes.tobytes(), [vars(q) | {"quota": None} for q in k.quotas], k.attrs, k.passed)
-        for k in engine.kdamonds
+        (k.regions.rows(), k.schemes.tobytes(), [q.state() for q in k.quotas], k.attrs, k.passed) for k in engine.kdamonds
     ], engine.memory.owner_crc32()
 
 

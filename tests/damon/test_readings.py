@@ -9,7 +9,6 @@ import tieringmodel as tm
 from tieringmodel.comparison.presets import preset
 from tieringmodel.damon import goals
 from tieringmodel.damon.lag_cache import COOLDOWN, LagCache
-from tieringmodel.damon.metrics_of_the_rfc import eligible_bp
 from tieringmodel.scenario.metrics import SHIPPED
 from tieringmodel.simulation.engine import Engine
 
@@ -74,7 +73,7 @@ def test_no_eligible_memory_reads_zero_and_its_version_3_complement_all():
     e = engine()
     kdamond = e.kdamonds[0]
     kdamond.schemes["min_nr"][0] = pattern.min_nr_accesses
-    assert eligible_bp(False)(kdamond.view(0), tm.Goal("node_eligible_mem_bp", 5000)) == 0
+    assert goals.current_value(kdamond.view(0), tm.Goal("node_eligible_mem_bp", 5000)) == 0
     assert goals.current_value(kdamond.view(0), tm.Goal("node_ineligible_mem_bp:v3", 5000)) == 10_000
 
 
@@ -188,7 +187,7 @@ def test_a_metric_in_ten_lines():
         with pytest.raises(tm.InputError, match="metric of the model"):
             goals.register_metric("node_mem_used_bp", coldness_bp, replace=True)
         goals.unregister_metric("node_mem_used_bp")
-        assert "node_mem_used_bp" in goals.FUNCTIONS
+        assert "node_mem_used_bp" in goals.CODES
     finally:
         goals.unregister_metric("coldness_bp")
     with pytest.raises(tm.InputError, match="not a goal metric"):

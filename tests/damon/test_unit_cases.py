@@ -11,7 +11,7 @@ import itertools
 import numpy as np
 import pytest
 
-from tieringmodel.damon.intervals import adapt_intervals, intervals_score, nr_samples
+from tieringmodel.damon.intervals import adapt_intervals, nr_samples
 from tieringmodel.damon.kdamond import Kdamond
 from tieringmodel.damon.regions import RegionSet, SplitState, set_regions
 from tieringmodel.damon.rng import counter_rng, replay_rng
@@ -19,6 +19,7 @@ from tieringmodel.damon.vaddr import three_regions
 from tieringmodel.errors import KernelRefusal
 from tieringmodel.kernels import regions as rk
 from tieringmodel.kernels import scoring
+from tieringmodel.kernels.intervals import adaptation_bp, intervals_score
 from tieringmodel.kernels.turn import left_window_bp
 from tieringmodel.scenario import Attrs, Context
 from tieringmodel.validate.golden.bare_kdamond import bare_kdamond
@@ -403,7 +404,7 @@ def test_9_age_in_seconds_is_32_bits_wide():
     ],
 )  # fmt: skip
 def test_10_adaptation(score_bp, factor_bp):
-    assert adapt_intervals(score_bp) == factor_bp
+    assert adapt_intervals(score_bp) == adaptation_bp(np.uint64(score_bp)) == factor_bp
 
 
 def tuning(nr, low=1, high=10**7):
@@ -415,7 +416,7 @@ def tuning(nr, low=1, high=10**7):
 
 def test_10_example():
     kdamond = tuning(1)
-    assert intervals_score(kdamond.regions, 20, 400) == 12_500
+    assert intervals_score(kdamond.regions.now, kdamond.regions.n, 20, 400, None) == 12_500
     kdamond.tune_intervals()
     assert (kdamond.attrs.sample_us, kdamond.attrs.aggr_us) == (4375, 87_500)
     assert kdamond.regions.rows() == [[[0, MIB, 1, 1, 9]]]  # 8 * 100000 // 87500

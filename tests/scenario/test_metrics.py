@@ -16,7 +16,7 @@ import tieringmodel as tm
 from tieringmodel.comparison.policies import policies
 from tieringmodel.comparison.presets import preset
 from tieringmodel.cost import control_cost
-from tieringmodel.damon.goals import FUNCTIONS, current_value, unregister_metric
+from tieringmodel.damon.goals import CODES, OWN, current_value, unregister_metric
 from tieringmodel.interop.damo.json import read_damo
 from tieringmodel.interop.sysfs.portable import portable
 from tieringmodel.interop.sysfs.read import read_dump
@@ -57,7 +57,8 @@ def own() -> Iterator[str]:
 
 
 def test_each_metric_has_one_function_and_one_set_of_facts() -> None:
-    assert list(FUNCTIONS) == NAMES == names()
+    assert list(CODES) == NAMES == names()
+    assert not OWN
     facts = [(m.counts, m.over, m.rest) for m in SHIPPED.values() if m.name not in ALIKE]
     doubled = {f for f in facts if facts.count(f) > 1}
     assert doubled == {("eligible", "nodes", False), ("eligible", "nodes", True)}  # version 3 books by first frames

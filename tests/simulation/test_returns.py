@@ -114,6 +114,7 @@ def test_a_simulation_counts_what_its_own_log_says() -> None:
     recorder.engine = engine
     recorder.record()
     engine.run(6_000_000)
+    recorder.settle()
     records = [[(int(m) & 0xFFFFFFFF, int(m) >> 32 & 0xFFFF, int(m) >> 48) for m in moves] for moves in recorder.returns.moves]
     ds = recorder.dataset()
     assert sum(map(len, records)) > 5000

@@ -9,13 +9,14 @@ from typing import Any
 import numpy as np
 import pytest
 import xarray as xr
-from small import PAGE, node_of_pages, pull, push, scenario, traced
+from small import MIB, PAGE, node_of_pages, pull, push, scenario, traced
 
 import tieringmodel as tm
 from tieringmodel.damon.kdamond import Kdamond
 from tieringmodel.datasets.schema import COORDINATES, VARIABLES
 from tieringmodel.simulation.engine import Engine
 from tieringmodel.simulation.recorder import MAX_LAG, Recorder
+from tieringmodel.simulation.records import NoRecords
 from tieringmodel.simulation.silent import Silent
 from tieringmodel.simulation.simulate import window_s
 
@@ -291,3 +292,45 @@ def test_a_trace_of_the_engine_is_what_simulate_runs() -> None:
 def test_what_is_no_scenario_is_refused_by_name(call: Any, said: str) -> None:
     with pytest.raises(tm.InputError, match=said):
         call()
+
+
+def recorded_by_python(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Leave every record to Python, as where kernels cannot keep it."""
+    monkeypatch.setattr(Recorder, "kept_by_kernels", lambda self: NoRecords())
+
+
+MOVED_ON = (
+    tm.Event(450_000, "machine.nodes.0.offline_bytes", 2 * MIB),
+    tm.Event(600_000, "contexts.0.schemes.0.quota.sz_bytes", 2 * MIB),
+)
+PHASES = tm.Group(0, 1024, rate_hz=400.0, start_tick=0, end_tick=120), tm.Group(1024, 3000, rate_hz=90.0, start_tick=70)
+AGED = tm.Scheme("pageout", tm.AccessPattern(max_nr_accesses=1), quota=tm.Quota(sz_bytes=MIB, reset_interval_ms=200))
+
+
+@pytest.mark.parametrize(
+    "sc",
+    [
+        scenario(pull(6000), push(4000)),
+        scenario(pull(6000), push(4000), groups=PHASES),
+        scenario(pull(6000), push(4000), machine=tm.Machine.dram_cxl("32 MiB", "32 MiB", migrate_ns_per_page=30_000)),
+        scenario(pull(6000), push(4000)).replace(events=MOVED_ON),
+        scenario(pull(6000), AGED),
+        scenario(),
+    ],
+    ids=["goals", "phases", "moves take time", "events", "reclaim", "no scheme"],
+)
+@pytest.mark.parametrize("log_moves", [True, False])
+def test_kernels_keep_the_records_that_python_would(monkeypatch: pytest.MonkeyPatch, sc: tm.Scenario, log_moves: bool) -> None:
+    options: dict[str, Any] = {"duration": 1.5, "seed": 4, "snapshots": 5, "progress": False, "log_moves": log_moves}
+    calls: list[bool] = []
+    finished = Recorder.finished
+    monkeypatch.setattr(
+        Recorder, "finished", lambda self, k, aggregation: (calls.append(True), finished(self, k, aggregation))[1]
+    )
+    by_kernels, left = tm.simulate(sc, **options), len(calls)
+    recorded_by_python(monkeypatch)
+    by_python = tm.simulate(sc, **options)
+    assert by_kernels.identical(by_python)
+    assert len(calls) - left == by_python.sizes["time"] - 1
+    if not any(s.action == "pageout" for c in sc.contexts for s in c.schemes):  # reclaim has ticks of its own
+        assert left < 4, "a few only: where rates change, or the log is to be emptied"

@@ -20,7 +20,7 @@ SCRATCH = {
     "_table", "_table_of", "turn",
 }  # fmt: skip
 """Overwritten before it is read again."""
-TOLD = {"need", "limit", "scheme", "last_ns", "slept_ns", "tick_ns"}
+TOLD = {"need", "limit", "scheme", "last_ns", "tick_ns"}
 """Fields of a kdamond's TURN record that are said anew before a kernel reads them."""
 ROOM = {"side", "log", "dirty", "dirty_pages"}
 """What a kernel fills next, and what the next run of a sweep wants to know."""
@@ -45,6 +45,8 @@ def parts_of(a: Any, b: Any) -> list[tuple[str, Any, Any]] | None:
         parts["pair"] = a.rows(), b.rows()
     if "turns" in parts:
         parts["turns"] = tuple({n: int(k.turns[n][0]) for n in k.turns.dtype.names if n not in TOLD} for k in (a, b))
+    if "own" in parts:
+        parts["own"] = tuple({n: int(q.own[n][0]) for n in q.own.dtype.names} for q in (a, b))
     if "_frames" in parts:
         parts["_frames"] = a.state()["frames"], b.state()["frames"]
     return [(f".{name}", x, y) for name, (x, y) in parts.items()]
@@ -139,12 +141,12 @@ def test_everything_that_a_run_remembers_has_changed_by_then() -> None:
     expected |= {
         f".memory.page_lists.{n}" for n in ("_rng[state][state]", "moved_in[0]", "lists[0][0].count", "lists[1][0].high")
     }
-    quota = "resets", "score", "lags[0].active"
+    quota = "own[resets]", "own[score]", "lags[0].active"
     turn = "sz_limit", "passed", "tick", "aggregations", "next_aggregation"
     kdamond = *(f"turns[{name}]" for name in turn), "_frames", "schemes"
     expected |= {
         f".kdamonds[0].{name}"
-        for name in (*kdamond, *(f"quotas[0].{name}" for name in quota), "rng.state", "attrs.min_nr_regions")
+        for name in (*kdamond, *(f"quotas[0].{name}" for name in quota), "rng.state", "_attrs.min_nr_regions")
     }
     assert expected - set(differences(engine, fresh)) == set()
     rows, before = engine.kdamonds[0].schemes, fresh.kdamonds[0].schemes

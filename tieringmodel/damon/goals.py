@@ -16,7 +16,9 @@ from ..errors import InputError
 from ..kernels import goals as of
 from ..kernels._jit import records
 from ..kernels.layout import GOAL
+from ..memory.physical import PhysicalMemory
 from ..scenario import Goal, Scenario, metrics
+from ..scenario.linux import Rules
 from ..scenario.metrics import metric_of, need_metric
 from .metric_view import Metric, MetricView
 from .quota_math import TUNERS, mult_frac
@@ -107,6 +109,12 @@ def write_down(
 def looks_at_regions(row: Any) -> bool:
     """Whether a goal, a GOAL record, counts bytes in regions."""
     return bool(of.FRAMES_OF_SYSTEM <= row["metric"] < of.OWN or row["clamp"] == of.REACHABLE)
+
+
+def by_python(goal: Goal, memory: PhysicalMemory, rules: Rules) -> bool:
+    """Whether kernels do not measure a goal: one's own metric, what Python remembers, or where Linux may divide by 0."""
+    listed = memory.page_lists is not None and metric_of(goal.metric).counts == "used"
+    return goal.metric not in CODES or goal.lag_cache or listed or not rules.node_mem_extremes
 
 
 def check_metrics(scenario: Scenario) -> None:

@@ -12,7 +12,6 @@ import numpy.typing as npt
 
 from ..kernels import draws, intervals, scoring, turn
 from ..kernels import layout as L
-from ..kernels import regions as rk
 from ..kernels._bundle import addresses
 from ..kernels._jit import records
 from ..kernels.older import Older, compiled_rules
@@ -29,7 +28,7 @@ from .intervals import nr_samples
 from .metric_view import MetricView
 from .monitor import IN_TURN, OF_THIS_RUN, InTurn, Monitor, first_glance
 from .observers import Action, Asked, Observer
-from .quota import QuotaState
+from .quota import QuotaState, tables_of
 from .regions import RegionSet, SplitState, empty, grown, scratch, set_regions
 from .rng import Rng, restored
 from .vaddr import three_parts
@@ -106,6 +105,7 @@ class Kdamond(Monitor):
         self.turns = records(1, L.TURN)
         self.turn = self.turns[0]
         self.stage = -1
+        self._attrs: Attrs
         self.use(context.attrs)
         self.aggr_samples = nr_samples(self.attrs.sample_us, self.attrs.aggr_us)
         self.min_sz = context.min_region_sz
@@ -159,7 +159,7 @@ class Kdamond(Monitor):
         self.funnel, self.rejected = funnel, self.rejected if same else np.zeros(len(filters), np.uint64)
         self.context, self.schemes, self.filters, self.actions = context, rows, filters, external
         self.regions = self.regions.under(self._compiled(context))
-        tables = self._settle(context)
+        tables, self.counts = tables_of(self.quotas, context, self.memory, self.access.memcg_classes)
         for i, quota in enumerate(self.quotas):
             quota.note(rows[i])
             if i >= kept:
@@ -177,23 +177,6 @@ class Kdamond(Monitor):
         self.control = L.Control(rows, filters, dests, *own, *tables)
         lowest = self.memory.machine.allocator == "lowest" and not self.memory.arrays.node["anywhere"].any()
         self._looks = not (lowest and all(table.acts_on_whole_regions(row, self.space.virtual) for row in rows))
-
-    def _settle(self, context: Context) -> tuple[npt.NDArray[Any], ...]:
-        """Move quotas and goals into tables of their own; return these, with the goals' courses and cgroups."""
-        configured = [g for s in context.schemes for g in s.quota.goals]
-        rows, *more = goals.write_down(configured, context.ops, self.memory.index_of, self.access.memcg_classes)
-        quotas, first = records(len(self.quotas), L.QUOTA), 0
-        for i, quota in enumerate(self.quotas):
-            quota.settle(quotas, rows, i, first)
-            first += len(quota.goal_rows)
-            quota.own["by_python"] = any(self._by_python(g) for g in quota.quota.goals)
-        self.counts = np.zeros(self.memory.nids.size, np.int64) if any(map(goals.looks_at_regions, rows)) else None
-        return quotas, rows, *more
-
-    def _by_python(self, goal: Goal) -> bool:
-        """Whether a goal is not measured by kernels: one's own metric, what Python remembers, or a kernel that may divide by 0."""
-        listed = self.memory.page_lists is not None and metric_of(goal.metric).counts == "used"
-        return goal.metric not in goals.CODES or goal.lag_cache or listed or not self.rules.node_mem_extremes
 
     @property
     def compiled(self) -> Older | None:
@@ -483,17 +466,12 @@ class Kdamond(Monitor):
         """The machine's clock in jiffies; it starts at 1000, so that 0 never is a time."""
         return int(self.turn["jiffies0"]) + self.memory.now_ns // int(self.memory.arrays.clock[L.JIFFY])
 
-    def start_window(self, i: int) -> None:
-        """Start a charge window of scheme i, if it is due (part 1 of ``damos_adjust_quota``)."""
-        measure, monitored_bytes = partial(self.measure_goals, i), lambda: self.regions.total * self.context.addr_unit
-        self.quotas[i].adjust(self.schemes[i], self.jiffies, self.min_sz, measure, monitored_bytes)
-
     def adjust_quota(self, i: int) -> None:
         """Start a charge window where due and set the priority threshold of scheme i (``damos_adjust_quota``)."""
         row = self.schemes[i]
         adjusted = row["adjusted"]
-        if adjusted:
-            self.start_window(i)
+        measure, monitored_bytes = partial(self.measure_goals, i), lambda: self.regions.total * self.context.addr_unit
+        self.quotas[i].adjust(row, self.jiffies, self.min_sz, measure, monitored_bytes)
         if adjusted and row["score"] != L.NO_SCORE:
             row["min_score"] = self.min_score(i)
 

@@ -14,7 +14,8 @@ class Observer(Protocol):
     """What a run's recorder is told; every call happens inside the loop body, at the point its name says.
 
     ``wants``, bits of `kernels.turn`, tells which calls it is for, all of them where it is left out; ``every``: to be called at
-    every so many aggregations besides.
+    every so many aggregations besides. One that has a method ``kept_by_kernels`` lets kernels keep records in place of calls of
+    `finished`, as long as they can (`simulation.records`).
     """
 
     def aggregated(self, kdamond: Kdamond) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,11 +14,13 @@ from ..kernels import window
 from ..kernels._jit import records
 from ..kernels.layout import BOOT_JIFFIES, GOAL, QUOTA
 from ..kernels.older import compiled_rules
-from ..scenario import Goal, Quota
+from ..memory.physical import PhysicalMemory
+from ..scenario import Context, Goal, Quota
 from ..scenario.linux import Rules, default_rules
 from ..scenario.metrics import metric_of
-from ..stored import Stored, same_kind
+from ..stored import Stored, like
 from ..units import UINT_MAX, ULONG_MAX
+from . import goals
 from .lag_cache import LagCache
 from .quota_math import TUNERS
 from .table import esz0_stops, quota_is_given
@@ -111,7 +113,7 @@ class QuotaState(Stored):
         return lag
 
     def settle(self, quotas: npt.NDArray[Any], goals: npt.NDArray[Any], i: int, first: int) -> None:
-        """Move into a context's tables: row `i` of its quotas, and rows from `first` on of its goals, whose parameters are there."""
+        """Move into a context's tables: row `i` of the quotas, rows from `first` on of the goals; parameters are there."""
         self.own["goal_first"], self.own["goal_last"] = first, first + len(self.goal_rows)
         quotas[i : i + 1], rows = self.own, goals[first : first + len(self.goal_rows)]
         for name in _MEASURED:
@@ -124,8 +126,10 @@ class QuotaState(Stored):
         return int(row["last_total"]) if row["has_total"] else None
 
     def state(self) -> dict[str, Any]:
-        """Return the fields, and the records."""
-        return super().state() | {"own": self.own, "goal_rows": self.goal_rows}
+        """Return what was learnt and measured, and the lag caches (see `Stored.state`)."""
+        learnt = {name: int(self.own[0][name]) for name in _LEARNT}
+        totals = [self.last_total(j) for j in range(len(self.goal_rows))]
+        return super().state() | learnt | {"goals": [list(pair) for pair in self.goals], "last_totals": totals}
 
     def restore(self, state: dict[str, Any]) -> None:
         """Take up what `state` returned.
@@ -136,12 +140,11 @@ class QuotaState(Stored):
             If it is not what a quota with these parameters could have stored.
         """
         super().restore(state)
-        own = same_kind(state["own"], "own", self.own.dtype, self.own.shape)
-        rows = same_kind(state["goal_rows"], "goal_rows", self.goal_rows.dtype, self.goal_rows.shape)
         for name in _LEARNT:
-            self.own[name] = own[name]
-        for name in _MEASURED:
-            self.goal_rows[name] = rows[name]
+            self.own[name] = like(int(self.own[0][name]), state[name], name)
+        self.goals = [(value, target) for value, target in like(self.goals, state["goals"], "goals")]
+        for row, total in zip(self.goal_rows, state["last_totals"], strict=True):
+            row["last_total"], row["has_total"] = like(0, total or 0, "last_totals"), total is not None
 
     @property
     def goals(self) -> list[tuple[int, int]]:
@@ -217,3 +220,26 @@ _LEARNT = (
     "total_charged_sz",
 )  # fmt: skip
 _MEASURED = ("goal_current", "goal_target", "last_total", "has_total")
+
+
+def tables_of(
+    quotas: Sequence[QuotaState], context: Context, memory: PhysicalMemory, memcg_classes: Mapping[int, npt.NDArray[np.bool_]]
+) -> tuple[tuple[npt.NDArray[Any], ...], npt.NDArray[np.int64] | None]:
+    """Move a context's quotas and their goals into tables of their own.
+
+    Returns
+    -------
+    tables : tuple of ndarray
+        QUOTA, GOAL, and the goals' courses and cgroups: see `goals.write_down`.
+    counts : ndarray of int64, shape (n_nodes,), or None
+        Room to count bytes by node, where a goal looks at regions.
+    """
+    configured = [g for s in context.schemes for g in s.quota.goals]
+    rows, course, member = goals.write_down(configured, context.ops, memory.index_of, memcg_classes)
+    table, first = records(len(quotas), QUOTA), 0
+    for i, quota in enumerate(quotas):
+        quota.settle(table, rows, i, first)
+        first += len(quota.goal_rows)
+        quota.own["by_python"] = any(goals.by_python(g, memory, quota.rules) for g in quota.quota.goals)
+    counts = np.zeros(memory.nids.size, np.int64) if any(map(goals.looks_at_regions, rows)) else None
+    return (table, rows, course, member), counts

@@ -1,6 +1,7 @@
-"""Quota goal metrics: what each counts, and what it is a share of (docs/theory/damon.md, section f.2; docs/theory/rfc.md, sections 3, 7).
+"""Quota goal metrics: what each counts, and what it is a share of.
 
-`g` is a GOAL record. Counts by node come first, where a metric looks at regions; the value is made of them.
+Sources: docs/theory/damon.md, section f.2, and docs/theory/rfc.md, sections 3 and 7. `g` is a GOAL record. Counts by node come
+first, where a metric looks at regions; the value is made of them.
 """
 
 from __future__ import annotations
@@ -9,8 +10,7 @@ import numpy as np
 
 from ._jit import inlined, kernel
 from .integer import U0, U1, U10000, ULONG_MAX, mult_frac
-from .readings import first_frame_bytes, matching_frame_bytes, spanned_pages
-from .scoring import eligible_bytes, online_bytes, resident_bytes
+from .scoring import covered_bytes, eligible_bytes, online_bytes, pattern_matches, resident_bytes
 from .window import TEMPORAL, share_bp
 
 (
@@ -29,6 +29,42 @@ _10000 = np.int64(10_000)
 def looks_at_regions(metric):
     """Whether a metric counts bytes by node in regions."""
     return FRAMES_OF_SYSTEM <= metric < OWN
+
+
+@kernel
+def matching_frame_bytes(r, n, scheme, window, rules, space, counts):
+    """Bytes by node of existing frames, occupied or not, in regions that match the pattern (i64[nodes])."""
+    counts[:] = 0
+    for i in range(n):
+        if pattern_matches(r, i, scheme, window, rules):
+            from_byte, to_byte = np.int64(r.start[i] * space.unit), np.int64(r.end[i] * space.unit)
+            for k in range(space.first.size):
+                counts[space.node[k]] += covered_bytes(space, k, from_byte, to_byte)
+
+
+@inlined
+def spanned_pages(space, node):
+    """Pages from a node's first address to its last one, with the holes between; ranges are in order of address."""
+    first, last = np.int64(-1), np.int64(-1)
+    for k in range(space.first.size):
+        if space.node[k] == node:
+            if first < 0:
+                first = space.first[k]
+            last = space.last[k]
+    return last - first
+
+
+@kernel
+def first_frame_bytes(r, n, scheme, window, rules, space, counts):
+    """Whole size of every matching region, booked on the node of its first frame (i64[nodes])."""
+    counts[:] = 0
+    for i in range(n):
+        size = r.end[i] - r.start[i]
+        if pattern_matches(r, i, scheme, window, rules):
+            page = np.int64((r.start[i] * space.unit) >> space.shift)
+            for k in range(space.first.size):
+                if space.first[k] <= page < space.last[k]:
+                    counts[space.node[k]] += np.int64(size * space.unit)
 
 
 @kernel

@@ -258,17 +258,20 @@ QUOTA = np.dtype(
 )  # fmt: skip
 """What ``struct damos_quota`` remembers beside the fields of SCHEME, and its parameters.
 
-``esz_bp``: the tuner's state, 1/10000 byte. ``charged_from``: start of the charge window in jiffies, 0 = none was ever started;
-``total_charged_sz``: bytes charged in finished windows. ``held_windows``, ``full_windows``: finished windows whose effective quota
-held a region, and those of them that ended full. ``quota_bound``: which of `window.LIMITS` the effective quota is made of.
-``rmap_walks``: pages looked up through rmap, for a frame's page has a place in a mapping only that way. ``reset_jiffies``: length
-of a window, 2**64 - 1 = infinite; ``boot_jiffies``: where a window without a start begins. ``given``: any limit is set; ``stops``:
-an effective quota of 0 stops the scheme; ``capped``, ``floored``: by the monitored bytes, at a minimal region; ``by_python``: a
-goal is measured there. Goals: ``goal_first`` … ``goal_last`` - 1.
+``esz_bp``: the tuner's state, 1/10000 byte. ``charged_from``: start of the charge window in jiffies, 0 = none was ever
+started; ``total_charged_sz``: bytes charged in finished windows. ``held_windows``, ``full_windows``: finished windows whose
+effective quota held a region, and those of them that ended full. ``quota_bound``: which of `window.LIMITS` bounds the effective
+quota. ``rmap_walks``: pages looked up through rmap, for a frame's page has a place in a mapping only that way.
+``reset_jiffies``: length of a window, 2**64 - 1 = infinite; ``boot_jiffies``: where a window without a start begins. ``given``:
+any limit is set; ``stops``: an effective quota of 0 stops the scheme; ``capped``, ``floored``: by the monitored bytes, at a
+minimal region; ``by_python``: a goal is measured there. Goals: ``goal_first`` … ``goal_last`` - 1.
 """
 GOAL = np.dtype(
     [(name, "u8") for name in ("goal_current", "goal_target", "target", "start", "last_total")]
-    + [(name, "i8") for name in ("metric", "node", "clamp", "complement", "has_total", "course_first", "course_last", "members")]
+    + [
+        (name, "i8")
+        for name in ("metric", "node", "clamp", "complement", "has_total", "course_first", "course_last", "members")
+    ]
 )
 """A quota goal: value and target as last handed to the score; the metric (`kernels.goals`), its node's index, -1 = none;
 ``target`` as configured. What users feed in is ``start``, later ``course[course_first … course_last]``; ``last_total``: what a
@@ -308,7 +311,8 @@ loop body goes on, with scheme number ``scheme``; ``aggregation``, ``due``: what
 the two times as they were when the body began, or (``is_latched``) when the kdamond fell asleep. Rules of the kernel: ``cuts``,
 ``any_tick``, ``splits_some``, ``fix_sums``. What Python wants to see to: ``refits``, ``external``, ``wants``, ``every``,
 ``pending``, ``lists``. ``jiffies0``: the clock in jiffies when the run begins; ``by_ticks``: what users feed in comes by the
-number of the tick; ``hz``, ``whole_from_us``: sleeps from so long on last whole jiffies; ``then``: what follows when a quota's goals are measured. ``sz_limit``: up to which size regions merge, ``limit``: the same within an application pass.
+number of the tick; ``hz``, ``whole_from_us``: sleeps from so long on last whole jiffies; ``then``: what follows when a quota's
+goals are measured. ``sz_limit``: up to which size regions merge, ``limit``: the same within an application pass.
 """
 
 

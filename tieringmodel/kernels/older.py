@@ -41,7 +41,6 @@ class Older(Bundle):
     time_quota_zero_esz: Flag
     throughput_mult_frac: Flag
     node_mem_extremes: Flag
-    psi_first_round: Flag
     stored_sum: Flag
 
 

@@ -11,10 +11,11 @@ import numpy as np
 from . import apply
 from ._bundle import at_address
 from ._jit import inlined, kernel
-from .integer import mult_frac
 from .goals import measure
+from .integer import mult_frac
 from .intervals import apply_period, samples_of, slept_ns, tune
-from .layout import JIFFY, NO_SCORE, NOW, Control, Draws, Loop, Regions, Scratch, Space
+from .layout import JIFFY, LOG_LENGTH, NO_SCORE, NOW, Control, Draws, Loop, Regions, Scratch, Space
+from .records import has_room, keep
 from .regions import copy_region, merge_regions, split_regions, stored_bp
 from .sampling import sample_plain, sample_rules
 from .scoring import score_histogram
@@ -25,14 +26,15 @@ REGIONS, SPACE, DRAWS, SCRATCH, CONTROL, LOOP, STACK = 0, 2, 3, 4, 5, 6, 7
 """Columns of the table of addresses; the two region arrays that take turns come first."""
 
 DONE, MERGED, REQUESTS, DUE, ADJUST, BEGIN, CALL, EVENTS, ROOM, STACKS, PASSED, UPDATE, FINISHED = range(13)
-"""What is asked of Python: nothing; to look at merged regions; to commit; to look
-before schemes; to measure a quota's goals; to begin the actions of an application pass, or to carry out one; to take the regions
-that were handed to actions; room for ``need`` regions, or for more and a larger stack; to see to per-CPU lists; to refit to
-mappings; to look at the end."""
+"""What is asked of Python: nothing; to look at merged regions; to commit; to look before schemes; to measure a quota's goals;
+to begin the actions of an application pass, or to carry out one; to take the regions that were handed to actions; room for
+``need`` regions, or for more and a larger stack; to see to per-CPU lists; to refit to mappings; to look at the end."""
 LIMIT, PHASE = 13, 14
 """What ends `run` beside that: the time up to which it shall go, or a change of access rules."""
 
-START, CUT, TAKE, LOOK, WINDOW, OVER, MEASURE, LIMITS, SCORE, ACT, PASS, ENDED, AFTER, RESET, SPLIT, REFIT, TELL, LAST = range(18)
+START, CUT, TAKE, LOOK, WINDOW, OVER, MEASURE, EFFECT, SCORE, ACT, PASS, ENDED, AFTER, RESET, SPLIT, REFIT, TELL, LAST = range(
+    18
+)
 """Where the body goes on."""
 LOOK_MERGED, LOOK_EVENTS, LOOK_FINISHED, LOOK_DUE = 1, 2, 4, 8
 EVERYTHING = LOOK_MERGED | LOOK_EVENTS | LOOK_FINISHED
@@ -273,13 +275,13 @@ def body(parts, c, memory, access, rules, counts):
             if next_window(control.quota[turn.scheme], schemes[turn.scheme], jiffies, turn.min_sz, rules):
                 turn.at = MEASURE
         if turn.at == MEASURE:
-            q, turn.at = control.quota[turn.scheme], LIMITS
+            q, turn.at = control.quota[turn.scheme], EFFECT
             if q.goal_last > q.goal_first:
                 if q.by_python != _U0:
                     return ADJUST
                 now_us = turn.tick if turn.by_ticks else memory.clock[NOW] // np.int64(1000)
                 measure(control, turn.scheme, r, count_of(r), space, memory, rules, counts, now_us)
-        if turn.at == LIMITS:
+        if turn.at == EFFECT:
             q, turn.at = control.quota[turn.scheme], turn.then
             monitored = total_size(r) * space.unit if q.capped != _U0 else _U0
             set_effective(q, schemes[turn.scheme], control.goal, turn.min_sz, monitored, rules)
@@ -373,7 +375,7 @@ def ticks_ahead(turn, schemes):
 
 
 @kernel
-def run(parts, memory, access, looks, general, rules, counts, until_ns, change, room):
+def run(parts, memory, access, looks, general, rules, counts, kept, sources, until_ns, change, room):
     """Sampling ticks and bodies of a lone context that nobody disturbs, up to a time or to what Python has to do.
 
     Parameters
@@ -388,6 +390,8 @@ def run(parts, memory, access, looks, general, rules, counts, until_ns, change, 
         None while every class of pages has one rate (`sampling.sample_plain`).
     rules : Older or None
         What an older kernel does.
+    kept, sources : Kept, u64 table (arrays, 1)
+        Where records go instead of to Python, and what they are copied from: see `records`.
     until_ns : int
         Ticks behind this time are left for later.
     change : int
@@ -401,6 +405,14 @@ def run(parts, memory, access, looks, general, rules, counts, until_ns, change, 
     while True:
         if turn.in_body:
             code = body(parts, 0, memory, looks, rules, counts)
+            if code == FINISHED and has_room(kept, memory):
+                kept.context[0], kept.context[1], kept.context[3] = (
+                    count_of(both(parts, 0, loop)[0]),
+                    turn.sample_us,
+                    turn.stage,
+                )
+                keep(kept, sources, memory.clock[NOW] * 1e-9, memory.clock[LOG_LENGTH])
+                continue
             if code != DONE:
                 return code
             turn.in_body = 0

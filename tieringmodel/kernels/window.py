@@ -1,7 +1,7 @@
 """A scheme's quota: its charge windows, the score of its goals, the tuners, the effective quota.
 
-Formulas: docs/theory/damon.md, sections e.2 and f.3 to f.6; what older kernels do: docs/theory/kernels.md, section 3. `q` is a QUOTA
-record, `s` a SCHEME record, `rules` an `Older` or None.
+Formulas: docs/theory/damon.md, sections e.2 and f.3 to f.6; what older kernels do: docs/theory/kernels.md, section 3.
+`q` is a QUOTA record, `s` a SCHEME record, `rules` an `Older` or None.
 """
 
 from __future__ import annotations

@@ -355,13 +355,13 @@ class PhysicalMemory:
         clock[LOG_LENGTH] = clock[MOVES] = 0
         return self.arrays.log[:n].copy(), moves - n
 
-    def put_back(self, moves: npt.NDArray[np.uint64]) -> None:
-        """Put moves that were taken from the log back in front of it."""
+    def put_back(self, moves: npt.NDArray[np.uint64], lost: int = 0) -> None:
+        """Put moves that were taken from the log back in front of it, and as many that were lost."""
         m, n = self.arrays, int(self.arrays.clock[LOG_LENGTH])
         room = min(moves.size + n, m.log.size)
         m.log[:room] = np.concatenate((moves, m.log[:n]))[:room]
         m.clock[LOG_LENGTH] = room
-        m.clock[MOVES] += moves.size
+        m.clock[MOVES] += moves.size + lost
 
     @property
     def frame_of(self) -> npt.NDArray[np.uint32]:

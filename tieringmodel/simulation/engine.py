@@ -29,6 +29,7 @@ from ..stored import like
 from ..workload.access import AccessTable
 from .clock import MAX_BATCH, ContextClock
 from .needs import Needs, Stage, maps_change, needs
+from .records import NoRecords, Records
 from .silent import Silent
 from .spaces import Processes, ranges_of, space_of
 
@@ -76,6 +77,8 @@ class Engine:
         self.access = reuse.shared(asked, lambda: AccessTable(asked[0], asked[1], 0, asked[2])).with_seed(seed)
         self.memory = self._memory(log_moves, needed)
         self.observer = observer or Silent()
+        nothing = NoRecords()
+        self.kept: Callable[[], Records | NoRecords] = getattr(self.observer, "kept_by_kernels", lambda: nothing)
         shared, glances = SplitState(), (first_glance(), first_glance())
         self.kdamonds: list[Kdamond] = []
         for i, context in enumerate(scenario.contexts):
@@ -444,8 +447,8 @@ class Engine:
         access = self.access.arrays
         general = None if access.plain else True
         while True:
-            own = k.table(), memory, access, k.looks(), general, k.regions.rules, k.counts
-            code = turn.run(*own, until_ns, change, MAX_BATCH)
+            own, rows = (k.table(), memory, access, k.looks(), general, k.regions.rules, k.counts), self.kept()
+            code = turn.run(*own, rows.kept, rows.sources, until_ns, change, MAX_BATCH)
             if code in (turn.LIMIT, turn.PHASE):
                 break
             k.see_to(code)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from array import array
 from functools import cached_property
 from itertools import chain, pairwise
 from typing import TYPE_CHECKING, Any
@@ -15,8 +14,10 @@ from ..damon.regions import COLUMNS
 from ..damon.table import STAT_FIELDS, split_filters
 from ..datasets.schema import Coordinate, described
 from ..kernels import returns, turn
-from ..kernels.layout import AT_BACK, AT_FRONT, FAULTED, FUNNEL, NODE, RECLAIMED, SCHEME, STALLED
+from ..kernels.layout import AT_BACK, AT_FRONT, FAULTED, FUNNEL, GOAL, NODE, QUOTA, RECLAIMED, SCHEME, STALLED
 from ..scenario.numbering import START, Numbering, numbered
+from ..stored import same_kind
+from .records import CONTEXT, NoRecords, Records
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -28,8 +29,9 @@ MOST_HEADS = 2**24
 """Pages for which the list of moves is threaded page by page; of more it is sorted."""
 _QUOTA = ("esz_bp", "score", "resets", "rmap_walks", "held_windows", "full_windows", "quota_bound")
 _GOAL = ("goal_current", "goal_target")
-_CONTEXT = ("nr_regions", "sample_us", "asleep_us")
+_CONTEXT = CONTEXT[:-1]
 _KEPT = (*COLUMNS, "target")
+_NOWHERE, _NO_GOALS = NoRecords(), np.zeros(0, GOAL)
 
 
 class Returns:
@@ -72,12 +74,10 @@ class Returns:
 
 
 def row_layout(engine: Engine, numbers: Numbering) -> np.dtype[Any]:
-    """Return what one record consists of: while running it is kept as bytes, which are made into columns at the end."""
+    """Return what one record consists of: rows while running, which are made into columns at the end."""
     nodes, classes = engine.memory.arrays.by_class.shape
     schemes = (len(numbers.schemes),)
-    quota = [("esz_bp", "u8"), *((name, "i8") for name in _QUOTA[1:])]
-    goal = [(name, "u8") for name in _GOAL]
-    context = [(name, "i8") for name in (*_CONTEXT, "stage")]
+    context = [(name, "i8") for name in CONTEXT]
     swap = [("swap", "i8", engine.memory.arrays.swap.shape)] if engine.memory.reclaims else []
     return np.dtype(
         [
@@ -86,8 +86,8 @@ def row_layout(engine: Engine, numbers: Numbering) -> np.dtype[Any]:
             ("class_rate_hz", "f8", (classes,)),
             ("scheme", SCHEME, schemes),
             ("funnel", FUNNEL, schemes),
-            ("quota", quota, schemes),
-            ("goal", goal, (len(numbers.goals),)),
+            ("quota", QUOTA, schemes),
+            ("goal", GOAL, (len(numbers.goals),)),
             ("context", context, (len(engine.kdamonds),)),
             *swap,
         ]
@@ -143,8 +143,6 @@ class Recorder:
         self.every = max(1, -(-expected_aggregations // max(snapshots, 1))) if snapshots else 0
         self.engine: Engine | None = None
         self.about: dict[str, str] = {}
-        self.rows: list[bytes] = []
-        self.time: list[float] = []
         self.returns = Returns(window_s)
         self.snapshots: list[tuple[float, int, dict[str, npt.NDArray[Any]]]] = []
 
@@ -179,62 +177,107 @@ class Recorder:
         """Keep one record of everything."""
         self.record()
 
+    @cached_property
+    def records(self) -> Records:
+        """The rows that were kept."""
+        assert self.engine is not None
+        return Records(self.layout, len(self.engine.kdamonds), self.engine.memory.arrays.by_class.shape[1])
+
+    def kept_by_kernels(self) -> Records | NoRecords:
+        """Return where kernels shall keep rows of the engine's lone context, with all that they are made of up to date."""
+        if self.numbering.changes:
+            return _NOWHERE
+        self._refresh()
+        return self.records
+
     def record(self) -> None:
         """Keep one record of everything, at the machine's present time."""
         engine = self.engine
         assert engine is not None
-        memory, kdamonds = engine.memory, engine.kdamonds
+        records, memory = self.records, engine.memory
         # A context that starts while another one is still migrating finds pages already moved: never look back.
-        now = max(memory.now_ns * 1e-9, self.time[-1] if self.time else 0.0)
-        if self.time and self.time[-1] == now:
-            self._drop_last()
-        self.time.append(now)
-        quotas, goals, contexts = array("Q"), array("Q"), array("q")
-        for k, clock in zip(kdamonds, engine.clocks, strict=True):
-            for q in k.quotas:
-                own = q.esz_bp, q.score, q.resets, q.rmap_walks, q.held_windows, q.full_windows, q.quota_bound
-                quotas.extend(own)
-                goals.extend(chain.from_iterable(q.goals))
-            contexts.extend((k.regions.n, k.attrs.sample_us, clock.asleep_ns(memory.now_ns) // 1000, k.stage))
-        rates = engine.access.touch_rate_hz(memory.now_ns // (engine.tick_us * 1000))
-        tables = [memory.arrays.node, memory.arrays.by_class, rates]
-        learnt = [*(k.schemes for k in kdamonds)], [*(k.funnel for k in kdamonds)], [quotas], [goals]
-        tables += self._by_number(*learnt) if self.numbering.changes else chain.from_iterable(learnt)
-        tables.append(contexts)
-        if memory.reclaims:
-            tables.append(memory.arrays.swap)
-        self.rows.append(b"".join([table.tobytes() for table in tables]))
-        self.returns.add(*memory.take_log())
+        now = max(memory.now_ns * 1e-9, records.time_s[-1] if len(records) else 0.0)
+        moves, lost = self._divide_log()
+        if len(records) and records.time_s[-1] == now:  # two contexts that finish at the same moment make one record
+            records.drop_last()
+            moves = np.concatenate((self.returns.moves.pop(), moves))
+        self._refresh()
+        records.append(now, self._by_number() if self.numbering.changes else None)
+        self.returns.add(moves, lost)
 
-    def _by_number(self, *learnt: list[Any]) -> list[npt.NDArray[Any]]:
-        """Return tables of schemes and goals, which come in the order of those that run, in the order of their numbers."""
+    def _refresh(self) -> None:
+        """Bring up to date what rows are copied from and no kernel keeps."""
+        engine, records = self.engine, self.records
+        assert engine is not None
+        memory, kdamonds = engine.memory, engine.kdamonds
+        for row, k, clock in zip(records.context, kdamonds, engine.clocks, strict=True):
+            row[:] = k.regions.n, k.attrs.sample_us, clock.asleep_ns(memory.now_ns) // 1000, k.stage
+        tick_ns = engine.tick_us * 1000
+        since, until, rates = engine.access.touch_rates_hz(memory.now_ns // tick_ns)
+        records.rates_hz[:] = rates
+        records.rates_hold(since * tick_ns, until * tick_ns)
+        parts = [memory.arrays.node, memory.arrays.by_class, records.rates_hz, *chain(*self._learnt()), records.context]
+        records.copy_from([*parts, memory.arrays.swap] if memory.reclaims else parts)
+
+    def _learnt(self) -> tuple[list[npt.NDArray[Any]], ...]:
+        """Return the tables of schemes, funnels, quotas and goals, by context."""
         assert self.engine is not None
-        before = np.frombuffer(self.rows[-1], self.layout)[0] if self.rows else np.zeros(1, self.layout)[0]
+        kdamonds = self.engine.kdamonds
+        goals = [k.control.goal if any(q.quota.goals for q in k.quotas) else _NO_GOALS for k in kdamonds]
+        return [k.schemes for k in kdamonds], [k.funnel for k in kdamonds], [k.control.quota for k in kdamonds], goals
+
+    def _by_number(self) -> npt.NDArray[Any]:
+        """Return a row in which schemes and goals, which come in the order of those that run, are in that of their numbers."""
+        assert self.engine is not None
+        memory, records = self.engine.memory, self.records
+        row: npt.NDArray[Any] = records.table[-1].copy() if len(records) else np.zeros(1, self.layout)[0]
+        row["node"], row["class_pages"], row["class_rate_hz"] = memory.arrays.node, memory.arrays.by_class, records.rates_hz
+        for at, values in zip(row["context"], records.context, strict=True):
+            for name, value in zip(CONTEXT, values, strict=True):
+                at[name] = value
+        if memory.reclaims:
+            row["swap"] = memory.arrays.swap
         running = [(k.index, k.stage) for k in self.engine.kdamonds]
         schemes = [n for one in running for n in self.numbering.schemes_of(*one)]
         goals = [n for one in running for of_scheme in self.numbering.goals_of(*one) for n in of_scheme]
-        out = []
-        for name, parts in zip(("scheme", "funnel", "quota", "goal"), learnt, strict=True):
-            table = before[name].copy()
-            values = np.frombuffer(b"".join([part.tobytes() for part in parts]), table.dtype)
-            table[goals if name == "goal" else schemes] = values
-            out.append(table)
-        return out
+        for name, tables in zip(("scheme", "funnel", "quota", "goal"), self._learnt(), strict=True):
+            row[name][goals if name == "goal" else schemes] = np.concatenate(tables)
+        return row
 
-    def _drop_last(self) -> None:
-        """Two contexts that finish at the same moment make one record."""
-        self.time.pop()
-        self.rows.pop()
+    def _divide_log(self) -> tuple[npt.NDArray[np.uint64], int]:
+        """Empty the log of moves: give the rows that kernels kept what is theirs; return the rest, and how many are lost."""
+        assert self.engine is not None
+        log, lost = self.engine.memory.take_log()
+        begin, ends = 0, self.records.log_at[len(self.returns.moves) :].tolist()
+        if ends and not self.engine.memory.arrays.log.size:
+            self.returns.lost, lost = self.returns.lost + lost, 0  # no log at all: it makes no difference which rows lost them
+        for end in ends:
+            self.returns.add(log[begin:end], 0)
+            begin = end
+        return log[begin:], lost
+
+    def settle(self) -> None:
+        """Divide the log, and put back what belongs to no row yet."""
+        if len(self.records) > len(self.returns.moves):
+            rest, lost = self._divide_log()
+            self.engine.memory.put_back(rest, lost)  # type: ignore[union-attr]
+
+    def drop_last(self) -> npt.NDArray[Any]:
+        """Forget the last record, its moves are to be recorded anew; return its row."""
+        self.settle()
+        row: npt.NDArray[Any] = self.records.table[-1].copy()
+        self.records.drop_last()
         log = self.returns.moves.pop()
         if log.size:
             self.engine.memory.put_back(log)  # type: ignore[union-attr]
+        return row
 
     def _columns(self) -> dict[str, npt.NDArray[Any]]:
         """Return what the rows hold, by variable."""
-        if not self.rows:
-            return {}
         assert self.engine is not None
-        table = np.frombuffer(b"".join(self.rows), self.layout)
+        table = self.records.table
+        if not len(table):
+            return {}
         node, scheme = table["node"], table["scheme"]
         data = {
             "used_pages": node["total"] - node["free"],
@@ -265,9 +308,9 @@ class Recorder:
     def _stages(self) -> npt.NDArray[np.int64]:
         """Return the stage that each context had taken over at each record, (records, contexts)."""
         assert self.engine is not None
-        if not self.rows:
+        if not len(self.records):
             return np.array([[k.stage for k in self.engine.kdamonds]], np.int64)
-        return np.array(np.frombuffer(b"".join(self.rows), self.layout)["context"]["stage"])
+        return np.array(self.records.table["context"]["stage"])
 
     def _courses(self, stages: npt.NDArray[np.int64]) -> tuple[npt.NDArray[Any], ...]:
         """Return by record and number: whether a scheme is there, its action; whether a goal is there, its metric.
@@ -291,11 +334,12 @@ class Recorder:
 
     def state(self) -> dict[str, Any]:
         """Return what was kept so far, as plain data and arrays: few large ones, however many records there are."""
-        moves, columns = self.returns.moves, [c for _, _, c in self.snapshots]
+        self.settle()
+        moves, columns, records = self.returns.moves, [c for _, _, c in self.snapshots], self.records
         return {
             "about": self.about,
-            "rows": np.frombuffer(b"".join(self.rows), np.uint8).reshape(len(self.rows), -1),
-            "time": np.array(self.time),
+            "rows": records.table.view(np.uint64).reshape(len(records), -1),
+            "time": records.time_s,
             "moves": np.concatenate([np.zeros(0, np.uint64), *moves]),
             "moves_of": np.array([m.size for m in moves], np.int64),
             "lost": self.returns.lost,
@@ -314,11 +358,11 @@ class Recorder:
             If something is missing, or not a record of this run.
         """
         self.about = dict(state["about"])
-        self.rows = [row.tobytes() for row in state["rows"]]
-        self._columns()  # refuses rows of another run
-        self.returns.moves = np.split(state["moves"], np.cumsum(state["moves_of"])[:-1]) if self.rows else []
+        rows, time_s = state["rows"], state["time"]
+        n, words = len(time_s), self.layout.itemsize // 8
+        self.records.replace(same_kind(rows, "rows", np.uint64, (n, words)).reshape(-1).view(self.layout), time_s)
+        self.returns.moves = np.split(state["moves"], np.cumsum(state["moves_of"])[:-1]) if n else []
         self.returns.lost = state["lost"]
-        self.time = state["time"].tolist()
         edges = np.cumsum([0, *state["snapshot_sizes"]]).tolist()
         times, of, columns = state["snapshot_time"].tolist(), state["snapshot_of"], state["snapshot"]
         self.snapshots = [
@@ -330,6 +374,7 @@ class Recorder:
         """Return everything kept, as one dataset described by `VARIABLES`."""
         engine = self.engine
         assert engine is not None
+        self.settle()
         data = self._columns()
         if data:
             weight = data["class_pages"] * data["class_rate_hz"][:, None, :]
@@ -339,7 +384,7 @@ class Recorder:
             data["access_share_bp"] = 1e4 * share
             moved = data["migrated_in_pages"].sum(axis=1)
             data["migrated_pages"] = np.diff(moved, prepend=0)
-            data["returns"], data["undone_pages"] = self.returns.table(np.array(self.time), engine.memory.nids.size)
+            data["returns"], data["undone_pages"] = self.returns.table(np.array(self.records.time_s), engine.memory.nids.size)
         columns = [c for _, _, c in self.snapshots]
         data["region_count"] = np.array([c["start"].size for c in columns], np.int64)
         for name, source in (("start", "start"), ("end", "end"), ("nr_accesses", "nr"), ("age", "age")):
@@ -357,7 +402,7 @@ class Recorder:
             data["region_target"] = np.concatenate([c["target"] for c in columns] or [np.zeros(0, np.uint64)])
         filters = [(numbers.schemes_of(k.index, k.stage)[i], kind) for k in engine.kdamonds for i, kind in _filters(k)]
         coords: dict[str, Coordinate] = {
-            "time": ("time", np.array(self.time)),
+            "time": ("time", np.array(self.records.time_s)),
             "node": ("node", engine.memory.nids),
             "scheme": ("scheme", np.arange(len(numbers.schemes))),
             "scheme_context": ("scheme", np.array([i for i, _, _ in numbers.schemes], np.int64)),

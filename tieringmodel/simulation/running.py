@@ -69,16 +69,20 @@ class Running:
         """
         recorder, kept = self.recorder, self.recorder.snapshots
         self.engine.run_to(length_us * 1000, update)
-        every, n, last = recorder.every_of[self.lengths_us.index(length_us)], len(recorder.rows), recorder.rows[-1]
+        every, n, last = (
+            recorder.every_of[self.lengths_us.index(length_us)],
+            len(recorder.records),
+            recorder.records.table[-1].copy(),
+        )
         recorder.snapshots = [s for s, k in zip(kept, recorder.numbers, strict=True) if every and k % every == 0]
         about = attributes(self.scenario, length_us, self.seed, **self.others)
         try:
             return described(self.engine, recorder, about)
         finally:
             recorder.snapshots = kept
-            if len(recorder.rows) > n:  # a record of those who slept to this end, which a longer run does not have
-                recorder._drop_last()
-            recorder.rows[-1] = last
+            if len(recorder.records) > n:  # a record of those who slept to this end, which a longer run does not have
+                recorder.drop_last()
+            recorder.records.table[-1] = last
 
     def close(self) -> None:
         """Let go of the memory: engine and recorder know each other."""

@@ -24,7 +24,8 @@ from .recorder import Recorder
 if TYPE_CHECKING:
     import xarray as xr
 
-LOG_MOVES = 1 << 21
+LOG_MOVES = (1 << 21) + (1 << 17)
+"""Room for two million moves in one record: kernels keep records while a seventeenth of it is full at most."""
 PIECES = 100
 
 

@@ -244,6 +244,10 @@ class AccessTable:
 
     def touch_rate_hz(self, tick: int) -> npt.NDArray[np.float64]:
         """Expected touches per second of each class's pages, their mean, around `tick`, float64 (n_classes,); read only."""
+        return self.touch_rates_hz(tick)[2]
+
+    def touch_rates_hz(self, tick: int) -> tuple[int, int, npt.NDArray[np.float64]]:
+        """Return `touch_rate_hz` with the ticks from which on and before which it holds."""
         since, until, out = self._rates
         if not since <= tick < until:
             at = bisect_right(self.changes, tick)
@@ -254,7 +258,7 @@ class AccessTable:
             # bincount adds in the order of the rules, one after the other: the sum does not depend on how many there are.
             out = np.bincount(self._class_of_rule[active], self._rate_of_rule[active], n).astype(np.float64)
             self._rates = since, until, out
-        return out
+        return self._rates
 
     def _rates_of_rules(self) -> npt.NDArray[np.float64]:
         """Return the touches per second that each rule adds to a page of its class, on average where it has a stride."""

@@ -1,0 +1,110 @@
+"""The rows of a run's record while it goes on: kernels and Python append to the same arrays."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from ..kernels import records as rows
+from ..kernels._bundle import addresses
+from ..kernels.records import COUNT, SINCE_NS, UNTIL_NS, Kept, Words
+from ..units import LONG_MAX
+
+CONTEXT = ("nr_regions", "sample_us", "asleep_us", "stage")
+"""What a row holds of each context itself."""
+ROOM = 64
+"""Rows at the start; then room doubles."""
+
+
+class Records:
+    """Rows of one layout, the time of each, and what they are copied from.
+
+    Parameters
+    ----------
+    layout : dtype
+        Fields of a row, 64 bits each.
+    contexts : int
+        Number of contexts.
+    classes : int
+        Number of page classes.
+    """
+
+    def __init__(self, layout: np.dtype[Any], contexts: int, classes: int) -> None:
+        self.layout = layout
+        self.context = np.zeros((contexts, len(CONTEXT)), np.int64)
+        self.rates_hz = np.zeros(classes)
+        self._state = np.zeros(3, np.int64)
+        self._table, self._time, self._log_at = np.zeros(0, layout), np.zeros(0), np.zeros(0, np.int64)
+        self._parts: Sequence[npt.NDArray[Any]] = ()
+        self._words: list[Words] = []
+        self.sources = addresses([[Words(np.zeros(0, np.uint64))]])
+        self._grow(ROOM)
+
+    def __len__(self) -> int:
+        return int(self._state[COUNT])
+
+    @property
+    def table(self) -> npt.NDArray[Any]:
+        """The rows, of `layout`."""
+        return self._table[: len(self)]
+
+    @property
+    def time_s(self) -> npt.NDArray[np.float64]:
+        """The simulated time of each row, seconds."""
+        return self._time[: len(self)]
+
+    @property
+    def log_at(self) -> npt.NDArray[np.int64]:
+        """The length of the log of moves at each row."""
+        return self._log_at[: len(self)]
+
+    def _grow(self, capacity: int) -> None:
+        n = len(self)
+        table, time_s, log_at = np.zeros(capacity, self.layout), np.zeros(capacity), np.zeros(capacity, np.int64)
+        table[:n], time_s[:n], log_at[:n] = self._table[:n], self._time[:n], self._log_at[:n]
+        self._table, self._time, self._log_at = table, time_s, log_at
+        self.kept = Kept(table.view(np.uint64), time_s, log_at, self._state, self.context.reshape(-1))
+
+    def copy_from(self, parts: Sequence[npt.NDArray[Any]]) -> None:
+        """Let rows consist of these arrays, in this order."""
+        if len(parts) != len(self._parts) or any(a is not b for a, b in zip(parts, self._parts, strict=True)):
+            self._parts = list(parts)
+            self._words = [Words(np.asarray(part).reshape(-1).view(np.uint64)) for part in parts]
+            self.sources = addresses([[one] for one in self._words])
+
+    def rates_hold(self, since_ns: int, until_ns: int) -> None:
+        """Note between which times `rates_hz` are right: kernels keep rows then only."""
+        self._state[SINCE_NS], self._state[UNTIL_NS] = max(since_ns, -LONG_MAX), min(until_ns, LONG_MAX)
+
+    def append(self, time_s: float, row: npt.NDArray[Any] | None = None, log_length: int = 0) -> None:
+        """Add a row: `row`, or what the arrays that it is copied from hold now."""
+        n = len(self)
+        if n == len(self._time):
+            self._grow(max(2 * n, ROOM))
+        rows.keep(self.kept, self.sources if row is None else self.sources[:0], time_s, log_length)
+        if row is not None:
+            self._table[n] = row
+
+    def drop_last(self) -> None:
+        """Forget the last row."""
+        self._state[COUNT] -= 1
+
+    def replace(self, table: npt.NDArray[Any], time_s: npt.NDArray[np.float64]) -> None:
+        """Hold these rows and no others."""
+        self._state[COUNT] = 0
+        self._grow(max(len(table), ROOM))
+        self._table[: len(table)], self._time[: len(table)] = table, time_s
+        self._state[COUNT] = len(table)
+
+
+class NoRecords:
+    """What an observer that keeps no rows hands to kernels."""
+
+    def __init__(self) -> None:
+        nothing = np.zeros(0, np.int64)
+        self.kept = Kept(np.zeros(0, np.uint64), np.zeros(0), nothing, np.zeros(3, np.int64), nothing)
+        self._words = Words(np.zeros(0, np.uint64))
+        self.sources = addresses([[self._words]])
