@@ -229,3 +229,13 @@ def test_a_share_of_what_a_node_spans_counts_its_hole():
     scheme = tm.Scheme("migrate_hot", target_nid=0, quota=tm.Quota(sz_bytes=4096, goals=(goal,), reset_interval_ms=100))
     ds = tm.simulate(scenario(scheme), duration="1 s", seed=1)
     assert set(ds["goal_current"].values[5:, 0].tolist()) == {6666}
+
+
+@pytest.mark.parametrize("metric", ["node_eligible_mem_bp:v3", "node_sys_bp:frames-share"])
+def test_earlier_readings_book_ranges_by_their_node(metric):
+    """12 MiB of node 0's two ranges and 28 MiB of node 1 are monitored, and all of it matches: 3000 bp."""
+    goal = tm.Goal(metric, 9000, nid=0)
+    scheme = tm.Scheme("migrate_hot", target_nid=0, quota=tm.Quota(sz_bytes=4096, goals=(goal,), reset_interval_ms=100))
+    regions = ((0, 8 * MIB), (16 * MIB, 20 * MIB), (28 * MIB, 56 * MIB))
+    ds = tm.simulate(scenario(scheme, regions=regions), duration="1 s", seed=1)
+    assert set(ds["goal_current"].values[5:, 0].tolist()) == {3000}
