@@ -188,7 +188,9 @@ def effective_target(view: MetricView, goal: Goal) -> int:
     A node that the machine does not have clamps nothing, and no clamp reaches 0, which no score could be made of.
     """
     rows, _, _ = write_down([goal], view.ops, view.memory.index_of, {})
-    return int(of.scored_target(rows[0], _counted(view, of.ELIGIBLE), view.memory.arrays, view.space))
+    reachable = rows[0]["clamp"] == of.REACHABLE and rows[0]["node"] >= 0
+    counts = _counted(view, of.ELIGIBLE) if reachable else np.zeros(view.memory.nids.size, np.int64)
+    return int(of.scored_target(rows[0], counts, view.memory.arrays, view.space))
 
 
 def reachable_bp(view: MetricView, i: int) -> int:

@@ -57,7 +57,11 @@ def first_frame_bytes(r, n, scheme, window, rules, space, counts):
 
 @kernel
 def count(metric, r, n, scheme, window, space, memory, rules, counts):
-    """Bytes by node that a metric is made of (i64[nodes])."""
+    """Bytes by node that a metric is made of (i64[nodes]); none in virtual address spaces, which no such metric looks at."""
+    if space.virtual:
+        for k in range(memory.node.size):
+            counts[k] = 0
+        return
     if metric == FRAMES_OF_SYSTEM or metric == FRAMES_OF_NODES:
         online_bytes(r, n, space, counts)
     elif metric == RESIDENT_OF_SYSTEM or metric == RESIDENT_OF_NODES:
