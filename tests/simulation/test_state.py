@@ -20,7 +20,7 @@ SCRATCH = {
     "_table", "_table_of", "turn",
 }  # fmt: skip
 """Overwritten before it is read again."""
-TOLD = {"need", "limit", "scheme", "last_ns", "tick_ns"}
+TOLD = {"need", "limit", "scheme", "last_ns", "start_ns", "tick_ns"}
 """Fields of a kdamond's TURN record that are said anew before a kernel reads them."""
 ROOM = {"side", "log", "dirty", "dirty_pages"}
 """What a kernel fills next, and what the next run of a sweep wants to know."""

@@ -126,7 +126,8 @@ class Kdamond(Monitor):
         self.turn["hz"], self.turn["whole_from_us"] = memory.machine.hz, memory.machine.whole_from_us(self.rules)
         self.turn["lists"] = memory.page_lists is not None
         self.by_address = False
-        self.glance = first_glance()
+        self.glance, recorded = first_glance(), context.aggr_times_us
+        self.ends = np.array((0, *recorded), np.int64) * 1000 if recorded else np.zeros(0, np.int64)
         self.sz_limit = self._size_limit(anew=True)
         self._windows = records(1, L.WINDOW)
         self._window = self._windows[0]
@@ -313,7 +314,7 @@ class Kdamond(Monitor):
         regions, scratch = self.regions, self._scratch
         of = regions, *regions.pair, self.space, self.rng, scratch, self.control, self._stack
         if len(of) != len(self._table_of) or any(a is not b for a, b in zip(of, self._table_of, strict=True)):
-            loop = L.Loop(self.turns, regions.side, self.split_state.both, self._cuts)
+            loop = L.Loop(self.turns, regions.side, self.split_state.both, self._cuts, self.ends)
             self._loop, self._table_of = loop, of
             self._table = addresses([[*regions.pair, self.space, self.rng, scratch, self.control, loop, self._stack]])
         return self._table

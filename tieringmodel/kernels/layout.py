@@ -301,7 +301,7 @@ TURN = np.dtype([(name, "i8") for name in (
     "passed", "tick", "next_aggregation", "next_ops_update", "next_tune", "aggr_samples", "sample_us", "aggr_us",
     "update_us", "min_nr_regions", "max_nr_regions", "tune_aggrs", "aggregations", "sums_from", "stage", "at", "scheme",
     "aggregation", "due", "latched", "update", "is_latched", "cuts", "any_tick", "splits_some", "fix_sums", "refits",
-    "watched", "external", "wants", "every", "pending", "lists", "last_ns", "tick_ns", "need", "in_body",
+    "watched", "external", "wants", "every", "pending", "lists", "last_ns", "start_ns", "tick_ns", "need", "in_body",
     "jiffies0", "by_ticks", "then", "access_bp", "min_sample_us", "max_sample_us", "hz", "whole_from_us",
 )] + [("sz_limit", "u8"), ("min_sz", "u8"), ("limit", "u8")])  # fmt: skip
 """What a kdamond remembers of its loop: see `turn`.
@@ -324,3 +324,4 @@ class Loop(Bundle):
     side: I64s  # [1], which of the two region arrays is in use
     split: I64s  # [2], the split code's static variables: last_nr_regions, rotation
     cuts: U64s  # [3], room for the cuts of one region
+    ends: I64s  # [aggregations + 1], where a recording says when they ended, ns, 0 first; [0] where intervals are nominal

@@ -388,6 +388,22 @@ def ticks_ahead(turn, schemes):
     return max(ahead, np.int64(1))
 
 
+@inlined
+def next_time(turn, ends, n, time, slept):
+    """When the sampling tick behind the next `n` ones happens, in ns: a sleep after `time`, or as recorded.
+
+    Recorded ends of aggregations have their ticks evenly spaced between them, and repeat when they are used up.
+    """
+    if ends.size == 0:
+        return time + slept
+    per, laps = turn.aggr_us // turn.sample_us, ends.size - 1
+    aggregation, step = (turn.passed + n) // per, (turn.passed + n) % per + 1
+    lap, j = aggregation // laps, aggregation % laps
+    length = ends[j + 1] - ends[j]
+    # Parts of length * step // per that cannot overflow.
+    return turn.start_ns + lap * ends[laps] + ends[j] + length // per * step + length % per * step // per
+
+
 @kernel
 def run(parts, memory, access, looks, general, rules, counts, kept, sources, until_ns, change, room):
     """Sampling ticks and bodies of a lone context that nobody disturbs, up to a time or to what Python has to do.
@@ -434,14 +450,16 @@ def run(parts, memory, access, looks, general, rules, counts, kept, sources, unt
         full, n = ticks_ahead(turn, control.scheme), np.int64(0)
         ahead = min(full, room)
         time, tick, slept = turn.last_ns, turn.last_ns // turn.tick_ns, slept_ns(turn)
-        while n < ahead and time + slept <= until_ns:
-            now = (time + slept) // turn.tick_ns
+        following = next_time(turn, loop.ends, n, time, slept)
+        while n < ahead and following <= until_ns:
+            now = following // turn.tick_ns
             if now >= change:
                 break
             after[n], until[n] = tick, now
-            time, tick, n = time + slept, now, n + 1
+            time, tick, n = following, now, n + 1
+            following = next_time(turn, loop.ends, n, time, slept)
         if n == 0:
-            return LIMIT if time + slept > until_ns else PHASE
+            return LIMIT if following > until_ns else PHASE
         r, _ = both(parts, 0, loop)
         scratch = _scratch(parts[0, SCRATCH])
         if scratch.record.size <= count_of(r):

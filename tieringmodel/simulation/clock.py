@@ -33,8 +33,7 @@ class ContextClock(Stored):
 
     def __init__(self, kdamond: Kdamond, tick_ns: int) -> None:
         self.kdamond, self.tick_ns = kdamond, tick_ns
-        recorded = kdamond.context.aggr_times_us
-        self.ends = np.array((0, *recorded), np.int64) * 1000 if recorded else None
+        self.ends = kdamond.ends
 
     def slept_ns(self, sleep_us: int) -> int:
         """Return how long a sleep lasts."""
@@ -54,7 +53,7 @@ class ContextClock(Stored):
     def _edges(self, n: int) -> npt.NDArray[np.int64]:
         """Return the time that the next tick looks back to, and those of the next n ticks (ns)."""
         k = self.kdamond
-        if self.ends is None:
+        if not self.ends.size:
             if k.turn["is_latched"]:
                 return self.last_ns + self.slept_ns(k.slept_before_us) * _COUNT[:2]
             return self.last_ns + self.slept_ns(k.attrs.sample_us) * _COUNT[: n + 1]
@@ -77,9 +76,9 @@ class ContextClock(Stored):
         return not self.wait_ns and self.kdamond.in_turn() and self.kdamond.ticks_to_event() > 1
 
     def alone(self) -> bool:
-        """Whether kernels can run on by themselves: nominal intervals, accessed bits, nothing asked, and nobody sleeps."""
+        """Whether kernels can run on by themselves: accessed bits, nothing asked, and nobody sleeps."""
         k = self.kdamond
-        return self.ends is None and not self.wait_ns and k.in_turn() and k.rules.fresh_look
+        return not self.wait_ns and k.in_turn() and k.rules.fresh_look
 
     def wake(self) -> int:
         """End a sleep; return the time in ns."""

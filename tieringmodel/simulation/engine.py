@@ -443,7 +443,7 @@ class Engine:
         k, memory, before = c.kdamond, self.memory.arrays, c.last_ns
         until_ns = min(end_ns, self.stages[0][0] * 1000 - 1) if self.done < len(self.all_stages) else end_ns
         change = self.access.enter(c.last_ns // c.tick_ns + 1)
-        k.turn["last_ns"], k.turn["tick_ns"] = c.last_ns, c.tick_ns
+        k.turn["last_ns"], k.turn["start_ns"], k.turn["tick_ns"] = c.last_ns, c.start_ns, c.tick_ns
         access = self.access.arrays
         general = None if access.plain else True
         while True:
