@@ -175,7 +175,8 @@ class Kdamond(Monitor):
         self._stack = empty(16 + 4 * (len(rows) + len(filters)), True)  # pieces into which the schemes can cut one region
         own = self._windows, self._cursors, self._events, self.histogram, funnel, self.rejected
         self.control = L.Control(rows, filters, dests, *own, *tables)
-        lowest = self.memory.machine.allocator == "lowest" and not self.memory.arrays.node["anywhere"].any()
+        arrays = self.memory.arrays
+        lowest = self.memory.machine.allocator == "lowest" and not arrays.node["anywhere"].any() and arrays.folio is None
         self._looks = not (lowest and all(table.acts_on_whole_regions(row, self.space.virtual) for row in rows))
 
     @property

@@ -12,6 +12,7 @@ from ._jit import inlined, kernel
 from .bits import get_bit
 from .frames import charge_clock, hide_page, migrate_lowest, show_page
 from .layout import EXTERNAL, LOW32, MADVISE, MIGRATE, NO_SCORE, STAT, UNSUPPORTED
+from .mixed import apply_folios
 from .pages import count_on, handle_pages, migrate_list, node_of_frame, page_passes, passing_frames
 from .sampling import frame_of_page, place_of_page, ranges_of
 from .scoring import count_resident, fetch
@@ -294,7 +295,16 @@ def apply_builtin(cur, s, filters, dests, space, memory, access, tick, tally, re
     if space.virtual:
         apply_vaddr(cur, s, filters, dests, space, memory, access, tick, tally, rejected)
     else:
+        apply_physical(memory.folio, cur, s, filters, space, memory, access, tick, tally, rejected)
+
+
+@inlined
+def apply_physical(folio, cur, s, filters, space, memory, access, tick, tally, rejected):
+    """Carry out a paddr action page by page, or folio by folio where `folio`, ``memory.folio``, tells them apart."""
+    if folio is None:
         apply_paddr(cur, s, filters, space, memory, access, tick, tally, rejected)
+    else:
+        apply_folios(cur, s, filters, space, memory, access, tick, tally, rejected)
 
 
 @kernel

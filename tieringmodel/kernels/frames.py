@@ -77,7 +77,34 @@ def _nth_free(memory, i, k):
 
 
 @inlined
-def _claim(memory, i, frame):
+def _of_used_block(memory, folio, i, frame):
+    """Return a free frame of a block of 512 frames that is in use already, if there is one, where folios are mixed.
+
+    So blocks stay whole, as where the buddy allocator takes pages from its smallest free blocks. ``tail`` is the last one used.
+    """
+    if folio is None:
+        return frame
+    node, at = memory.node[i], frame // BLOCK
+    first, blocks = memory.base[i] // BLOCK, (memory.frames[i] + BLOCK - 1) // BLOCK
+    if node.tail >= first and 0 < memory.free_512[node.tail] < BLOCK:
+        at = node.tail
+    else:
+        for k in range(blocks):
+            other = first + (at - first + k) % blocks
+            if 0 < memory.free_512[other] < BLOCK:
+                at = other
+                break
+    node.tail = at
+    if at == frame // BLOCK:
+        return frame
+    word = at * 8
+    while memory.free_bits[word] == _U0:
+        word += 1
+    return word * 64 + np.int64(ctz(memory.free_bits[word]))
+
+
+@inlined
+def claim_frame(memory, i, frame):
     """Count a free frame of node i as taken."""
     memory.dirty[frame >> PART_SHIFT] = DIRTY
     memory.node[i].free -= 1
@@ -101,8 +128,9 @@ def take_frame(memory, i):
             node.tail = -1
     else:
         frame = _nth_free(memory, i, np.int64(below(node.key, np.uint64(memory.clock[3]), np.uint64(node.free))))
+        frame = _of_used_block(memory, memory.folio, i, frame)
         memory.clock[3] += 1
-    _claim(memory, i, frame)
+    claim_frame(memory, i, frame)
     return frame
 
 
@@ -194,6 +222,18 @@ def take_frame_for(memory, target):
 
 
 @inlined
+def book_move(memory, source, target, record):
+    """Count and log that the page in `record` went from one node to another."""
+    memory.node[target].migrated_in += 1
+    memory.node[source].migrated_out += 1
+    at = memory.clock[LOG_LENGTH]
+    if at < memory.log.size:
+        memory.log[at] = ((record & LOW32) - _U1) | (np.uint64(source) << SHIFT32) | (np.uint64(target) << _U48)
+        memory.clock[LOG_LENGTH] = at + 1
+    memory.clock[MOVES] += 1
+
+
+@inlined
 def move_page(memory, source, frame, target):
     """Migrate one page to a frame of node `target`: the frame changes, the logical page stays. False if none is free.
 
@@ -205,13 +245,7 @@ def move_page(memory, source, frame, target):
     record = memory.rec[frame]
     drop_page(memory, source, frame)
     put_page(memory, target, new, record)
-    memory.node[target].migrated_in += 1
-    memory.node[source].migrated_out += 1
-    at = memory.clock[LOG_LENGTH]
-    if at < memory.log.size:
-        memory.log[at] = ((record & LOW32) - _U1) | (np.uint64(source) << SHIFT32) | (np.uint64(target) << _U48)
-        memory.clock[LOG_LENGTH] = at + 1
-    memory.clock[MOVES] += 1
+    book_move(memory, source, target, record)
     return True
 
 
@@ -460,7 +494,7 @@ def take_offline(memory, i, n):
             bits ^= _U1 << np.uint64(top)
             out[k] = word * 64 + top
             memory.rec[out[k]] = _U0
-            _claim(memory, i, out[k])
+            claim_frame(memory, i, out[k])
             k += 1
         word -= 1
     return out

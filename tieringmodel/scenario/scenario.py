@@ -18,6 +18,7 @@ from ..units import format_bytes
 from .commits import Commit, Event, need_commit
 from .context import Attrs, Context
 from .features import Used, check_features, features_of, is_in
+from .folios import check_folios
 from .hardware import Machine
 from .linux import Kernel
 from .metrics import marked
@@ -114,6 +115,7 @@ class Scenario(Checked):
                 if at_us < before:
                     raise InputError(f"{what}[{i}].at_us", "lies before the one above", f"list {what} in order of time")
         check_features(self.contexts, self.kernel)
+        check_folios(self)
         for _ in self.changes():
             pass
 
