@@ -130,7 +130,8 @@ class MixedMemory(Memory):
 
     folio: U32s = field()  # type: ignore[misc]
     # [frames]: order | class of who touches the folio << 8; 0 on frames of folios of one frame, and on free ones
-    mixed: I64s  # [2]: folios of several frames that migrated whole since the start, and that were split to migrate
+    mixed: I64s = field()
+    # [2]: folios of several frames that migrated whole since the start, and that were split to migrate
 
 
 LOWEST, FIFO, LIFO, RANDOM = 0, 1, 2, 3

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from ..errors import InputError
 from ..units import PAGE_SZ, format_bytes
-from .workload import Group, Workload
+from .workload import Group, Memcg, Placement, Vma, Workload
 
 if TYPE_CHECKING:
     from .scenario import Scenario
@@ -92,7 +92,7 @@ class _Cuts:
     def __init__(self, workload: Workload) -> None:
         placed = [p for p in workload.placement if p.start_bytes is not None]
         self.vmas, self.placed = sorted(workload.vmas, key=lambda v: v.lo), sorted(placed, key=lambda p: p.lo)
-        ranges = (*workload.vmas, *workload.placement, *workload.memcgs)
+        ranges: tuple[Vma | Placement | Memcg, ...] = (*workload.vmas, *workload.placement, *workload.memcgs)
         self.edges = sorted({edge for r in ranges for edge in (r.lo, r.hi)})
         self.starts = [p.lo for p in self.placed]
 

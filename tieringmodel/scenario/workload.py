@@ -23,8 +23,8 @@ class Group(Checked):
     ``p * 0x9E3779B1 + t * 0x85EBCA77 + salt`` is below ``threshold`` (the golden runs' generator).
 
     ``folio_bytes`` puts the group's pages into folios of that size (4 KiB … 2 MiB, a power of two): one accessed state each,
-    set by a touch of any of its pages, and one place in memory. Without it ``thp`` says what Linux does: ``"always"`` backs every
-    aligned range of 2 MiB by one folio, ``"madvise"`` those that the group advises, ``"never"`` (the default) none.
+    set by a touch of any of its pages, and one place in memory. Without it ``thp`` says what Linux does: ``"always"`` backs
+    every aligned range of 2 MiB by one folio, ``"madvise"`` those that the group advises, ``"never"`` (the default) none.
     ``thp_share`` of these ranges get their folio: with ``"always"`` spread evenly, with ``"madvise"`` the first ones. Of groups
     that share pages one says it for all; which ranges are aligned: `tieringmodel.scenario.folios.folio_runs`.
 
