@@ -27,8 +27,9 @@ from .layout import (
     STAT,
     UNSUPPORTED,
 )
-from .pages import act_on_pages, node_of_frame, page_passes
+from .pages import act_on_pages, count_on, node_of_frame, page_passes
 from .random import below
+from .sampling import frame_of_page, ranges_of
 
 _U0, _U1, _PAGE = np.uint64(0), np.uint64(1), np.uint64(4096)
 _ALL = np.uint64(2**64 - 1)
@@ -300,6 +301,39 @@ def walk_folios(cur, s, filters, space, memory, access, tick, tally, rejected, c
 
 
 @inlined
+def virtual_folios(cur, s, filters, space, memory, access, tick, tally, rejected, frames, deals):
+    """`apply.virtual_frames` from folio to folio: first frames of those that pass, and their places in the interleaving.
+
+    A folio's place counts folios of its own size from the start of its mapping (docs/theory/damon.md, section g.6). Each is
+    met at most once, however many of its pages the region maps.
+    """
+    from_page = np.int64(cur.start >> space.shift)
+    to_page = np.int64((cur.end + (_U1 << space.shift) - _U1) >> space.shift)
+    allowed, n = cur.core_allowed != 0, np.int64(0)
+    first_range, last_range = ranges_of(space, cur.target)
+    for k in range(first_range, last_range):
+        page = max(from_page, space.first[k])
+        while page < min(to_page, space.last[k]):
+            frame = frame_of_page(memory, space.base[k] + page - space.first[k])
+            if frame < 0:
+                page += 1
+                continue
+            head, order = head_of(memory.folio, frame), order_at(memory.folio, frame)
+            met, size = page, np.int64(1) << order
+            page += size if s.va_steps != _U0 else size - (frame - head)
+            if s.action == STAT and s.meets_again == _U0:
+                if np.uint64(head + 1) == s.last_applied:
+                    page = met + 1
+                    continue
+                s.last_applied = np.uint64(head + 1)
+            if page_passes(s, filters, space, memory, access, head, tick, allowed, tally, rejected):
+                frames[n] = head
+                deals[n] = np.uint64(((space.deal[k] + space.first[k]) >> order) + ((met - space.first[k]) >> order))
+                n += 1
+    return n
+
+
+@inlined
 def apply_folios(cur, s, filters, space, memory, access, tick, tally, rejected):
     """Built-in paddr actions on the current region, folio by folio: walk all of it, then act on what passed.
 
@@ -310,12 +344,9 @@ def apply_folios(cur, s, filters, space, memory, access, tick, tally, rejected):
     room = walk_folios(cur, s, filters, space, memory, access, tick, tally, rejected, np.empty(0, np.int64), False)
     chosen = np.empty(room, np.int64)
     n = walk_folios(cur, s, filters, space, memory, access, tick, tally, rejected, chosen, True)
-    passed, there, done = np.int64(0), np.int64(0), np.int64(0)
+    passed, there, done = np.int64(0), count_on(memory, chosen, n, s.target), np.int64(0)
     for k in range(n):
-        pages = np.int64(1) << order_at(memory.folio, chosen[k])
-        passed += pages
-        if node_of_frame(memory, chosen[k]) == s.target:
-            there += pages
+        passed += np.int64(1) << order_at(memory.folio, chosen[k])
     if s.action == MIGRATE:
         if s.target >= 0:
             done = migrate_folios(memory, access, chosen, n, s.target, tick)

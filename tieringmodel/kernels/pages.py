@@ -7,7 +7,7 @@ import numpy as np
 from ._jit import inlined, kernel
 from .access import clear_young, last_cleared, young
 from .bits import clear_bit, ctz, get_bit, set_bit
-from .folios import folio_bytes
+from .folios import folio_bytes, order_at
 from .frames import DIRTY, migrate_lowest, migrate_singly, move_page, reclaim_page
 from .layout import (
     ACTIVE_SHIFT,
@@ -77,10 +77,10 @@ def node_of_frame(memory, frame):
 
 @inlined
 def count_on(memory, frames, n, node):
-    """How many of n frames are on a node."""
+    """How many pages of the folios on n frames are on a node."""
     count = np.int64(0)
     for k in range(n):
-        count += np.int64(node_of_frame(memory, frames[k]) == node)
+        count += np.int64(node_of_frame(memory, frames[k]) == node) << order_at(memory.folio, frames[k])
     return count
 
 

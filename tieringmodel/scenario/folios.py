@@ -129,6 +129,9 @@ def check_folios(scenario: Scenario) -> None:
     machine, rules = scenario.machine, scenario.kernel.rules
     size = PAGE_SZ << max(run.order for run in runs)
     beside = f"beside groups with folios of {format_bytes(size)}"
+    for where, _, now in scenario.changes():
+        if folio_runs(now.workload) != runs:
+            raise InputError(where, "changes which pages form folios", "keep mappings aligned as they are at the start")
     if machine.folio_bytes != PAGE_SZ:
         fix = "leave out one of the two: groups choose among pages of 4 KiB"
         raise InputError("machine.folio_bytes", f"is {format_bytes(machine.folio_bytes)} {beside}", fix)
@@ -147,14 +150,12 @@ def check_folios(scenario: Scenario) -> None:
             text = "is 'hash', which touches single pages of the golden runs, over larger folios"
             raise InputError(f"workload.groups[{i}].kind", text, "write 'rate' or 'period'")
     for i, context in enumerate(scenario.contexts):
-        if context.ops != "paddr":
-            text = f"is {context.ops!r}, which is not modelled {beside}"
-            raise InputError(f"contexts[{i}].ops", text, "write 'paddr', or machine.folio_bytes for all folios")
         if context.sources:
             text = f"see single pages, and do not go {beside}"
             raise InputError(f"contexts[{i}].sources", text, "leave them out, or set machine.folio_bytes for all folios")
         for j, scheme in enumerate(context.schemes):
-            if scheme.dests and scheme.action.startswith("migrate"):
-                text = f"deal single pages, and do not go {beside}"
-                fix = "name one target_nid, or set machine.folio_bytes for all folios"
+            builtin = context.ops != "paddr" and scheme.dest_rule == "vma_offset"
+            if scheme.dests and scheme.action.startswith("migrate") and not builtin:
+                text = f"deal single pages on paddr or by rules of the model's own, and do not go {beside}"
+                fix = "name one target_nid, use vaddr with 'vma_offset', or set machine.folio_bytes for all folios"
                 raise InputError(f"contexts[{i}].schemes[{j}].dests", text, fix)
