@@ -7,6 +7,7 @@ import numpy as np
 from ._jit import inlined, kernel
 from .access import touched
 from .bits import BLOCK, SUPER, clear_bit, clz, count_range, ctz, popcount, set_bit
+from .folios import frame_of_used_block
 from .layout import (
     ACTIVE_SHIFT,
     AT_BACK,
@@ -77,33 +78,6 @@ def _nth_free(memory, i, k):
 
 
 @inlined
-def _of_used_block(memory, folio, i, frame):
-    """Return a free frame of a block of 512 frames that is in use already, if there is one, where folios are mixed.
-
-    So blocks stay whole, as where the buddy allocator takes pages from its smallest free blocks. ``tail`` is the last one used.
-    """
-    if folio is None:
-        return frame
-    node, at = memory.node[i], frame // BLOCK
-    first, blocks = memory.base[i] // BLOCK, (memory.frames[i] + BLOCK - 1) // BLOCK
-    if node.tail >= first and 0 < memory.free_512[node.tail] < BLOCK:
-        at = node.tail
-    else:
-        for k in range(blocks):
-            other = first + (at - first + k) % blocks
-            if 0 < memory.free_512[other] < BLOCK:
-                at = other
-                break
-    node.tail = at
-    if at == frame // BLOCK:
-        return frame
-    word = at * 8
-    while memory.free_bits[word] == _U0:
-        word += 1
-    return word * 64 + np.int64(ctz(memory.free_bits[word]))
-
-
-@inlined
 def claim_frame(memory, i, frame):
     """Count a free frame of node i as taken."""
     memory.dirty[frame >> PART_SHIFT] = DIRTY
@@ -128,7 +102,7 @@ def take_frame(memory, i):
             node.tail = -1
     else:
         frame = _nth_free(memory, i, np.int64(below(node.key, np.uint64(memory.clock[3]), np.uint64(node.free))))
-        frame = _of_used_block(memory, memory.folio, i, frame)
+        frame = frame_of_used_block(memory, memory.folio, i, frame)
         memory.clock[3] += 1
     claim_frame(memory, i, frame)
     return frame

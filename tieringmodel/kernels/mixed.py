@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from ._jit import inlined
+from ._jit import inlined, kernel
 from .access import young
 from .bits import BLOCK, ctz
 from .folios import folio_bytes, head_of, order_at
@@ -193,6 +193,27 @@ def migrate_folios(memory, access, chosen, n, target, tick):
         if source != target:
             moved += move_folio_run(memory, access, source, chosen, first, last, target, tick)
         first = last
+    return moved
+
+
+@kernel
+def migrate_whole(memory, chosen, target):
+    """Migrate the folios with pages on the chosen frames to node `target`, each once, for callers outside the kernels.
+
+    One that finds no room stays, and so does what is there already. Returns how many pages moved.
+    """
+    moved = np.int64(0)
+    for k in range(chosen.size):
+        source = node_of_frame(memory, chosen[k])
+        if source == target or memory.rec[chosen[k]] & LOW32 == _U0:
+            continue
+        head, order = head_of(memory.folio, chosen[k]), order_at(memory.folio, chosen[k])
+        if order > 0 and move_folio(memory, source, head, order, target):
+            moved += np.int64(1) << order
+        elif order == 0 and move_page(memory, source, head, target):
+            moved += 1
+        else:
+            memory.node[target].alloc_failed += 1
     return moved
 
 

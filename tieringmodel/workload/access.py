@@ -167,6 +167,7 @@ class AccessTable:
         self.key = np.uint64(mixed(seed ^ 0xA5A5))
         touched_by = [[workload.groups[i] for i in members] for members in self.groups_of_class]
         self.folios = list(self._folios(touched_by))
+        self._touched_by = touched_by
         first = np.zeros(len(touched_by) + 1, np.int64)
         rules = []
         for c, groups in enumerate(touched_by):
@@ -235,6 +236,42 @@ class AccessTable:
                         raise InputError("workload.groups", text, "use fewer, larger groups")
                 yield lo, lo + alike * n, run.order, number[key]
                 lo += alike * n
+
+    def seen_groups(self) -> list[Group]:
+        """Return the groups as accessed bits show them: a folio is touched as often as all of its pages are."""
+        out, at, end = [], 0, self.workload.n_pages
+        for lo, hi, _, cls in [*self.folios, (end, end, 0, 0)]:
+            single = [(g, g.touched(at, lo)) for g in (self.workload.groups if at < lo else ())]
+            out += [g.replace(lo=pages.start, hi=pages.stop) for g, pages in single if pages]
+            out += [g.replace(lo=lo, hi=hi) for g in (self._touched_by[cls] if lo < hi else ())]
+            at = hi
+        return out
+
+    def seen_rate_hz(self, rates: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+        """Return how often each class's pages look touched, on average, where folios show the touches of all their pages.
+
+        Parameters
+        ----------
+        rates : ndarray of float64, shape (n, n_classes)
+            Touches per second of each class's pages.
+
+        Returns
+        -------
+        ndarray of float64, shape (n, n_classes)
+        """
+        edges = np.cumsum([0, *(n for n, _ in self.runs)]).tolist()
+        pages = np.bincount([c for _, c in self.runs], [n for n, _ in self.runs], rates.shape[1])
+        alone, shown = pages.copy(), np.zeros_like(rates)
+        for lo, hi, order, _ in self.folios:
+            n, of_class = 1 << order, dict[int, int]()
+            for k in range(bisect_right(edges, lo) - 1, bisect_left(edges, lo + n)):
+                c = self.runs[k][1]
+                of_class[c] = of_class.get(c, 0) + min(lo + n, edges[k + 1]) - max(lo, edges[k])
+            total = sum(rates[:, c] * k for c, k in of_class.items())
+            for c, k in of_class.items():
+                alone[c] -= k * ((hi - lo) >> order)
+                shown[:, c] += total * (k * ((hi - lo) >> order))
+        return np.asarray((shown + rates * alone) / np.maximum(pages, 1))
 
     @staticmethod
     def _of_folio(g: Group, pages: int) -> Group:
