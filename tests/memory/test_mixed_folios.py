@@ -15,6 +15,7 @@ from small import MIB, PAGE, scenario
 
 import tieringmodel as tm
 from tieringmodel.damon.early_exit import run_builtin
+from tieringmodel.damon.goals import current_value
 from tieringmodel.errors import InputError
 from tieringmodel.kernels.layout import FOLIO_ORDER, LOW32, MOVED_WHOLE, SPLIT_FOLIOS
 from tieringmodel.memory import reuse
@@ -311,8 +312,12 @@ def test_reclaim_takes_whole_folios_and_pages_come_back_one_by_one() -> None:
 
 
 def test_huge_pages_are_counted() -> None:
-    engine = built(tm.Group(0, 512, thp="always"), tm.Group(512, 768, folio_bytes="1 MiB"))
-    assert engine.memory.huge_pages() == 512
+    groups = tm.Group(0, 512, thp="always"), tm.Group(512, 768, folio_bytes="1 MiB")
+    goal = tm.Goal("hugepage_mem_bp", 5000)
+    sc = scenario(tm.Scheme("migrate_hot", target_nid=0), pages=2048, groups=groups).replace(kernel="next")
+    scheme = tm.Scheme("migrate_hot", target_nid=0, quota=tm.Quota(goals=(goal,), reset_interval_ms=100))
+    kdamond = Engine(sc.replace(contexts=(tm.Context(schemes=(scheme,)),))).kdamonds[0]
+    assert current_value(kdamond.view(0), goal) == 2500
 
 
 # ---- processes -------------------------------------------------------------------------------------------------------

@@ -18,14 +18,12 @@ from ..kernels.layout import (
     AT_FRONT,
     COST,
     FIFO,
-    FOLIO_ORDER,
     JIFFY,
     LIFO,
     LOG_LENGTH,
     LOOKED,
     LOW32,
     LOWEST,
-    MAX_ORDER,
     MOVES,
     NO_FRAME,
     NODE,
@@ -39,7 +37,6 @@ from ..kernels.layout import (
 )
 from ..kernels.random import mixed
 from ..scenario import Machine, Placement, Workload
-from ..scenario.workload import HUGE_BYTES
 from ..stored import same_kind
 from ..units import MAX_PAGES
 from . import consistency
@@ -335,13 +332,6 @@ class PhysicalMemory:
     def migrated_pages(self) -> npt.NDArray[np.int64]:
         """Return pages migrated into each node since the start, int64 (n_nodes,)."""
         return np.array(self.arrays.node["migrated_in"])
-
-    def huge_pages(self) -> int:
-        """Return how many pages on LRU lists are in folios of 2 MiB or more; by a scan where folios are of several sizes."""
-        m = self.arrays
-        if m.folio is not None:
-            return int(np.count_nonzero((m.folio & FOLIO_ORDER) == MAX_ORDER))
-        return int(m.node["lru"].sum()) if self.page_bytes >= HUGE_BYTES else 0
 
     def class_pages(self) -> npt.NDArray[np.int64]:
         """Return LRU pages per node and access class, int64 (n_nodes, n_classes)."""
