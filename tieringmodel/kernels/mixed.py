@@ -1,6 +1,6 @@
 """Folios of several sizes in one memory: blocks of frames, migration of whole folios, the walk from folio to folio.
 
-Compiled for `layout.MixedMemory` alone (docs/theory/damon.md, section g.1 and g.2).
+Compiled for `layout.MixedMemory` alone (docs/theory/damon.md, section g.2).
 """
 
 from __future__ import annotations

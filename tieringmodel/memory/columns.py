@@ -1,4 +1,4 @@
-"""Counting pages in a column of nodes, one byte each."""
+"""Counting in columns: pages of a column of nodes, one byte each, and folios."""
 
 from __future__ import annotations
 
@@ -7,6 +7,14 @@ import numpy.typing as npt
 
 from ..errors import InputError
 from ..kernels import bits
+from ..kernels.layout import FOLIO_ORDER
+
+
+def count_heads(folio: npt.NDArray[np.uint32]) -> int:
+    """Count the folios of several frames in a column that marks the frames of each (`MixedMemory.folio`)."""
+    at = np.flatnonzero(folio)
+    order = (folio[at] & FOLIO_ORDER).astype(np.int64)
+    return int(np.count_nonzero(at >> order << order == at))
 
 
 def count_on_node(node: npt.NDArray[np.uint8], nid: int) -> int:

@@ -121,6 +121,11 @@ def memcg_classes(memcgs: Sequence[Memcg], of_class: npt.NDArray[np.int64]) -> d
     return out
 
 
+def _only_says_folios(g: Group) -> bool:
+    """Whether a group touches nothing, and is there for the folios that its pages are in."""
+    return g.kind == "rate" and g.rate_hz == 0 and g.folio_order > 0
+
+
 class AccessTable:
     """Access classes of pages, and the rules of each class.
 
@@ -165,7 +170,8 @@ class AccessTable:
         memcg_of_class = np.array([memcg for _, memcg in number], np.int64)
         self.memcg_classes = memcg_classes(workload.memcgs, memcg_of_class)
         self.key = np.uint64(mixed(seed ^ 0xA5A5))
-        touched_by = [[workload.groups[i] for i in members] for members in self.groups_of_class]
+        self._touching = [[i for i in c if not _only_says_folios(workload.groups[i])] for c in self.groups_of_class]
+        touched_by = [[workload.groups[i] for i in members] for members in self._touching]
         self.folios = list(self._folios(touched_by))
         self._touched_by = touched_by
         first = np.zeros(len(touched_by) + 1, np.int64)
@@ -215,7 +221,7 @@ class AccessTable:
             """Which groups touch something of pages lo … hi - 1, and (rates) how many of them."""
             found: dict[int, int] = {}
             for k in range(bisect_right(edges, lo) - 1, bisect_left(edges, hi)):
-                for i in self.groups_of_class[self.runs[k][1]]:
+                for i in self._touching[self.runs[k][1]]:
                     pages = len(groups[i].touched(max(lo, edges[k]), min(hi, edges[k + 1])))
                     found[i] = found.get(i, 0) + pages if groups[i].kind == "rate" else max(found.get(i, 0), min(pages, 1))
             return tuple(sorted((i, n) for i, n in found.items() if n))
@@ -225,7 +231,7 @@ class AccessTable:
             while lo < run.hi:
                 k = bisect_right(edges, lo) - 1
                 alike = max((min(edges[k + 1], run.hi) - lo) // n, 1)
-                if alike > 1 and any(groups[i].touched().step > 1 for i in self.groups_of_class[self.runs[k][1]]):
+                if alike > 1 and any(groups[i].touched().step > 1 for i in self._touching[self.runs[k][1]]):
                     alike = 1
                 key = touches(lo, lo + n)
                 if key not in number:
@@ -341,7 +347,7 @@ class AccessTable:
 
     def _rates_of_rules(self) -> npt.NDArray[np.float64]:
         """Return the touches per second that each rule adds to a page of its class, on average where it has a stride."""
-        groups, members = self.workload.groups, self.groups_of_class
+        groups, members = self.workload.groups, self._touching
         rates = [groups[i].touch_rate_hz(self.tick_us) for of_class in members for i in of_class]
         if any(g.stride > 1 and g.kind == "period" for g in groups):
             pages, touched, lo = [0] * len(members), [[0] * len(of_class) for of_class in members], 0
