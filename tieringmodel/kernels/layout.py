@@ -118,6 +118,7 @@ class Memory(Bundle):
     swap: I64s  # [6]: pages at the front of `out`, at its back, tick up to which touches of them were looked for, pages
     # at the front that wait for a free frame, pages reclaimed and faulted in since the start
     folio: ClassVar[Any] = None  # all folios are of one page: see `MixedMemory`
+    mixed: ClassVar[Any] = None
 
 
 @bundle
@@ -130,7 +131,7 @@ class MixedMemory(Memory):
 
     folio: U32s = field()  # type: ignore[misc]
     # [frames]: order | class of who touches the folio << 8; 0 on frames of folios of one frame, and on free ones
-    mixed: I64s = field()
+    mixed: I64s = field()  # type: ignore[misc]
     # [2]: folios of several frames that migrated whole since the start, and that were split to migrate
 
 

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from itertools import pairwise
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 from ..errors import InputError
 from ..units import PAGE_SZ, format_bytes
+from .context import Context
+from .hardware import Machine
+from .linux import Kernel
 from .workload import Group, Memcg, Placement, Vma, Workload
-
-if TYPE_CHECKING:
-    from .scenario import Scenario
 
 
 class FolioRun(NamedTuple):
@@ -115,7 +115,7 @@ class _Cuts:
         yield from ((item.start_bytes or 0) // PAGE_SZ - item.lo for item in here)
 
 
-def check_folios(scenario: Scenario) -> None:
+def check_folios(machine: Machine, workload: Workload, contexts: Sequence[Context], kernel: Kernel) -> None:
     """Refuse what the model does not know of machines whose folios are of several sizes.
 
     Raises
@@ -123,15 +123,11 @@ def check_folios(scenario: Scenario) -> None:
     InputError
         Naming it.
     """
-    runs = folio_runs(scenario.workload)
+    runs = folio_runs(workload)
     if not runs:
         return
-    machine, rules = scenario.machine, scenario.kernel.rules
     size = PAGE_SZ << max(run.order for run in runs)
     beside = f"beside groups with folios of {format_bytes(size)}"
-    for where, _, now in scenario.changes():
-        if folio_runs(now.workload) != runs:
-            raise InputError(where, "changes which pages form folios", "keep mappings aligned as they are at the start")
     if machine.folio_bytes != PAGE_SZ:
         fix = "leave out one of the two: groups choose among pages of 4 KiB"
         raise InputError("machine.folio_bytes", f"is {format_bytes(machine.folio_bytes)} {beside}", fix)
@@ -142,14 +138,14 @@ def check_folios(scenario: Scenario) -> None:
         if node.start_bytes % size:
             text = f"{node.start_bytes} is no multiple of the largest folio, {format_bytes(size)}"
             raise InputError(f"machine.nodes[{i}].start_bytes", text, "align it")
-    if not rules.tail_pages:
-        text = f"Linux {scenario.kernel.title} sees a folio at its first page only, which is not modelled {beside}"
+    if not kernel.rules.tail_pages:
+        text = f"Linux {kernel.title} sees a folio at its first page only, which is not modelled {beside}"
         raise InputError("kernel", text, "choose a later kernel, or machine.folio_bytes for all folios")
-    for i, group in enumerate(scenario.workload.groups):
+    for i, group in enumerate(workload.groups):
         if group.kind == "hash" and any(run.lo < group.hi and group.lo < run.hi for run in runs):
             text = "is 'hash', which touches single pages of the golden runs, over larger folios"
             raise InputError(f"workload.groups[{i}].kind", text, "write 'rate' or 'period'")
-    for i, context in enumerate(scenario.contexts):
+    for i, context in enumerate(contexts):
         if context.sources:
             text = f"see single pages, and do not go {beside}"
             raise InputError(f"contexts[{i}].sources", text, "leave them out, or set machine.folio_bytes for all folios")
