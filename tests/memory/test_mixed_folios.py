@@ -6,6 +6,7 @@ The reference is literal: folios are lists of pages, frames a dictionary, the wa
 from __future__ import annotations
 
 import itertools
+import json
 from functools import partial
 from typing import Any
 
@@ -18,8 +19,11 @@ from tieringmodel.damon.early_exit import run_builtin
 from tieringmodel.damon.goals import current_value
 from tieringmodel.errors import InputError
 from tieringmodel.kernels.layout import FOLIO_ORDER, LOW32, MOVED_WHOLE, SPLIT_FOLIOS
+from tieringmodel.linting.expected_accesses import touches_of
 from tieringmodel.memory import reuse
+from tieringmodel.scenario.controlled import Controlled
 from tieringmodel.simulation.engine import Engine
+from tieringmodel.workload.access import AccessTable
 
 HUGE = 512
 
@@ -472,6 +476,44 @@ def test_random_regions_do_what_the_reference_does(seed: int) -> None:
         assert orders(engine) == large
         sound(engine)
     assert engine.memory.arrays.mixed[MOVED_WHOLE] + engine.memory.arrays.mixed[SPLIT_FOLIOS] > 0 or not orders(engine)
+
+
+# ---- who else asks about them ----------------------------------------------------------------------------------------
+
+
+def test_lint_and_verdicts_expect_of_a_page_what_its_folio_shows() -> None:
+    groups = tm.Group(0, 1024, thp="always", rate_hz=0.01, name="warm"), tm.Group(512, 768, rate_hz=2.0, name="hot")
+    sc = built(*groups, tm.Group(1024, 2048, rate_hz=0.01, name="warm")).scenario
+    nr = touches_of(sc, sc.contexts[0].attrs, (0,))
+    shown = [512 * 0.01, 512 * 0.01 + 256 * 2.0, 0.01]
+    assert nr.edges.tolist() == [0, 512, 1024, 2048]
+    np.testing.assert_allclose(nr.at(np.arange(3), np.zeros(3, int)), [20 * -np.expm1(-hz * 0.005) for hz in shown])
+    table = AccessTable(sc.timed_workload, sc.tick_us, 0)
+    # Pages of the first group alone: 512 in the first folio, 256 in the second.
+    expected = [0.0, (512 * shown[0] + 256 * shown[1]) / 768, shown[1], 0.01]
+    assert table.class_names == ["untouched", "warm", "warm+hot", "warm"]
+    np.testing.assert_allclose(table.seen_rate_hz(table.touch_rate_hz(0)[None])[0], expected)
+
+
+def test_an_oracle_moves_folios_whole() -> None:
+    groups = tm.Group(0, 1024, thp="always", rate_hz=1.0), tm.Group(1024, 2048, rate_hz=1.0)
+    sc = scenario(pages=2048, groups=groups, contexts=())
+    ds = tm.simulate(sc, duration="2 s", oracle=Controlled("access", 0, 7000))
+    assert ds["access_share_bp"].sel(node=0).values[-1] == pytest.approx(7000, abs=5)
+    assert json.loads(ds.attrs["folios"]) == {"moved_whole": 2, "split": 0, "left": 2}
+    ds = tm.simulate(sc, duration="2 s", oracle=Controlled("access", 0, 2000))
+    assert ds["access_share_bp"].sel(node=0).values[-1] == 2500  # the first folio, and not half of it
+
+
+def test_random_single_pages_leave_blocks_whole() -> None:
+    machine = tm.Machine.dram_cxl("16 MiB", "16 MiB", allocator="random")
+    engine = built(tm.Group(0, 1024, thp="always"), pages=1800, machine=machine)
+    assert visit(engine, 4096 + 1024, 8192) == (776, 776)
+    free = engine.memory.arrays.free_512[:8].tolist()
+    assert sorted(free)[2:] == [512] * 6
+    assert visit(engine, 4096, 4096 + 1024) == (1024, 1024)
+    assert engine.memory.arrays.mixed.tolist() == [2, 0]
+    sound(engine)
 
 
 # ---- the rest of the house -------------------------------------------------------------------------------------------
