@@ -26,6 +26,7 @@ from tieringmodel.simulation.engine import Engine
 from tieringmodel.workload.access import AccessTable
 
 HUGE = 512
+LARGER = tm.Machine.dram_cxl("32 MiB", "32 MiB", folio_bytes="8 KiB")
 
 
 def built(*groups: tm.Group, scheme: tm.Scheme | None = None, pages: int = 2048, **changes: Any) -> Engine:
@@ -106,18 +107,22 @@ def test_addresses_of_a_placement_say_what_can_be_a_folio() -> None:
         ({"groups": [tm.Group(0, 1024, folio_bytes="2 MiB"), tm.Group(512, 1024, folio_bytes="64 KiB")]}, "workload.groups[1]"),
         ({"machine": tm.Machine.dram_cxl("16 MiB", "16 MiB", allocator="fifo")}, "machine.allocator"),
         ({"machine": tm.Machine.dram_cxl("16 MiB", "16 MiB", start_bytes=PAGE)}, "machine.nodes[0].start_bytes"),
-        ({"machine": tm.Machine.dram_cxl("32 MiB", "32 MiB", folio_bytes="8 KiB")}, "machine.folio_bytes"),
+        ({"machine": LARGER}, "machine.folio_bytes"),
         ({"groups": [tm.Group(0, 512, "hash", threshold=9), tm.Group(0, 512, thp="always")]}, "workload.groups[0].kind"),
         ({"schemes": (tm.Scheme("migrate_hot", dests=(tm.Dest(0, 1), tm.Dest(1, 1))),)}, "contexts[0].schemes[0].dests"),
+        ({"groups": [tm.Group(0, 1024, thp="always"), tm.Group(5, 9, folio_bytes=PAGE)]}, "workload.groups[1].folio_bytes"),
+        ({"groups": [tm.Group(0, 9, folio_bytes=PAGE)], "machine": LARGER}, "machine.folio_bytes"),
+        ({"contexts": [tm.Context(sources=(tm.SourceOfHotness("chmu"),))]}, "contexts[0].sources"),
+        ({"events": [tm.Event("1 s", "workload.vmas", [{"lo": 0, "hi": 2048, "start_bytes": PAGE}])]}, "events[0]"),
         ({"kernel": "6.12.20"}, "kernel"),
     ],
 )  # fmt: skip
 def test_what_is_not_modelled_is_refused(change: dict[str, Any], where: str) -> None:
-    schemes, kernel = change.pop("schemes", ()), change.pop("kernel", None)
+    schemes, later = change.pop("schemes", ()), {name: change.pop(name) for name in ("kernel", "events") if name in change}
     given = {"pages": 2048, "groups": [tm.Group(0, 1024, thp="always")], "machine": tm.Machine.dram_cxl("16 MiB", "16 MiB")}
     make = partial(scenario, *schemes, **(given | change))
     with pytest.raises(InputError) as caught:
-        make().replace(**({"kernel": kernel} if kernel else {}))
+        make().replace(**later)
     assert caught.value.where == where
 
 

@@ -71,7 +71,11 @@ def _runs(workload: Workload) -> tuple[FolioRun, ...]:
         else:
             text = f"pages from {run.lo} on are in other folios by another group"
             raise InputError(f"workload.groups[{found[run]}]", text, "give the folio size of a page range once")
-    return tuple(run for run in out if run.lo < run.hi)
+    for i, g in enumerate(workload.groups):
+        if g.folio_bytes == PAGE_SZ and any(run.lo < g.hi and g.lo < run.hi for run in out):
+            text = "is 4 KiB, and another group puts some of these pages into larger folios"
+            raise InputError(f"workload.groups[{i}].folio_bytes", text, "give the folio size of a page range once")
+    return tuple(out)
 
 
 def _shared(runs: list[FolioRun], g: Group) -> Iterator[FolioRun]:
@@ -123,14 +127,15 @@ def check_folios(machine: Machine, workload: Workload, contexts: Sequence[Contex
     InputError
         Naming it.
     """
+    said = [i for i, g in enumerate(workload.groups) if g.thp != "never" or g.folio_bytes is not None]
+    if said and machine.folio_bytes != PAGE_SZ:
+        text = f"is {format_bytes(machine.folio_bytes)} for all folios, and workload.groups[{said[0]}] says what its own are"
+        raise InputError("machine.folio_bytes", text, "leave out one of the two: groups choose on machines of 4 KiB")
     runs = folio_runs(workload)
     if not runs:
         return
     size = PAGE_SZ << max(run.order for run in runs)
     beside = f"beside groups with folios of {format_bytes(size)}"
-    if machine.folio_bytes != PAGE_SZ:
-        fix = "leave out one of the two: groups choose among pages of 4 KiB"
-        raise InputError("machine.folio_bytes", f"is {format_bytes(machine.folio_bytes)} {beside}", fix)
     if machine.allocator not in ("lowest", "random"):
         text = f"{machine.allocator!r} hands out single frames, and does not go {beside}"
         raise InputError("machine.allocator", text, "write 'lowest' or 'random'")
