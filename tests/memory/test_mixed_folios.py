@@ -106,7 +106,7 @@ def test_addresses_of_a_placement_say_what_can_be_a_folio() -> None:
         ({"groups": [tm.Group(0, 1000, folio_bytes="2 MiB")]}, "workload.groups[0].folio_bytes"),
         ({"groups": [tm.Group(0, 1024, folio_bytes="2 MiB"), tm.Group(512, 1024, folio_bytes="64 KiB")]}, "workload.groups[1]"),
         ({"machine": tm.Machine.dram_cxl("16 MiB", "16 MiB", allocator="fifo")}, "machine.allocator"),
-        ({"machine": tm.Machine.dram_cxl("16 MiB", "16 MiB", start_bytes=PAGE)}, "machine.nodes[0].start_bytes"),
+        ({"machine": tm.Machine.dram_cxl("16 MiB", "16 MiB", start_bytes=PAGE)}, "machine.nodes[0]"),
         ({"machine": LARGER}, "machine.folio_bytes"),
         ({"groups": [tm.Group(0, 512, "hash", threshold=9), tm.Group(0, 512, thp="always")]}, "workload.groups[0].kind"),
         ({"schemes": (tm.Scheme("migrate_hot", dests=(tm.Dest(0, 1), tm.Dest(1, 1))),)}, "contexts[0].schemes[0].dests"),

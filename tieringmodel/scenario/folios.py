@@ -141,8 +141,8 @@ def check_folios(machine: Machine, workload: Workload, contexts: Sequence[Contex
         raise InputError("machine.allocator", text, "write 'lowest' or 'random'")
     for i, node in enumerate(machine.nodes):
         if node.start_bytes % size:
-            text = f"{node.start_bytes} is no multiple of the largest folio, {format_bytes(size)}"
-            raise InputError(f"machine.nodes[{i}].start_bytes", text, "align it")
+            text = f"begins at {node.start_bytes}, no multiple of the largest folio, {format_bytes(size)}"
+            raise InputError(f"machine.nodes[{i}]", text, "align start_bytes")
     if not kernel.rules.tail_pages:
         text = f"Linux {kernel.title} sees a folio at its first page only, which is not modelled {beside}"
         raise InputError("kernel", text, "choose a later kernel, or machine.folio_bytes for all folios")
