@@ -320,6 +320,21 @@ def test_reclaim_takes_whole_folios_and_pages_come_back_one_by_one() -> None:
     sound(engine)
 
 
+def test_holes_inside_a_node_are_walked_over_and_its_blocks_used() -> None:
+    ranges = (0, 4 * MIB), (8 * MIB, 12 * MIB)
+    machine = tm.Machine((tm.Node(0, ranges=ranges), tm.Node(1, 16 * MIB, 16 * MIB)))
+    engine = built(tm.Group(0, 2048, thp="always"), machine=machine, placement=[tm.Placement(0, 2048, nid=1)])
+    assert visit(engine, 4096, 8192) == (2048, 2048)
+    assert engine.memory.pfn_of_pages()[::HUGE].tolist() == [2048 + HUGE, 2048, HUGE, 0]  # from the highest address down
+    sound(engine)
+    engine.kdamonds[0].schemes["target"] = 1
+    assert visit(engine, 500, 2049) == (3 * HUGE, 3 * HUGE)
+    sound(engine)
+    uneven = machine.nodes[0].replace(ranges=((0, 4 * MIB + PAGE), (8 * MIB, 12 * MIB)))
+    with pytest.raises(InputError, match=r"machine.nodes\[0\]: has RAM from 0x0 to 0x401000"):
+        built(tm.Group(0, 2048, thp="always"), machine=machine.replace(nodes=(uneven, machine.nodes[1])))
+
+
 def test_huge_pages_are_counted() -> None:
     groups = tm.Group(0, 512, thp="always"), tm.Group(512, 768, folio_bytes="1 MiB")
     goal = tm.Goal("hugepage_mem_bp", 5000)

@@ -139,10 +139,11 @@ def check_folios(machine: Machine, workload: Workload, contexts: Sequence[Contex
     if machine.allocator not in ("lowest", "random"):
         text = f"{machine.allocator!r} hands out single frames, and does not go {beside}"
         raise InputError("machine.allocator", text, "write 'lowest' or 'random'")
-    for i, node in enumerate(machine.nodes):
-        if node.start_bytes % size:
-            text = f"begins at {node.start_bytes}, no multiple of the largest folio, {format_bytes(size)}"
-            raise InputError(f"machine.nodes[{i}]", text, "align start_bytes")
+    for start, end, i in machine.spans:
+        inner = end != machine.nodes[i].extent[1]  # frames are numbered on behind a hole: there blocks must not straddle it
+        if start % size or (inner and end % size):
+            text = f"has RAM from {start:#x} to {end:#x}, which are no multiples of the largest folio, {format_bytes(size)}"
+            raise InputError(f"machine.nodes[{i}]", text, "align where its ranges begin, and end before a hole")
     if not kernel.rules.tail_pages:
         text = f"Linux {kernel.title} sees a folio at its first page only, which is not modelled {beside}"
         raise InputError("kernel", text, "choose a later kernel, or machine.folio_bytes for all folios")
