@@ -10,7 +10,7 @@ import numpy as np
 from tieringmodel.damon.regions import empty
 from tieringmodel.kernels import bits, scoring
 from tieringmodel.kernels._jit import kernel
-from tieringmodel.memory.physical import count_on_node
+from tieringmodel.memory.columns import count_on_node
 from tieringmodel.scenario import AccessPattern, Context, Machine, Scenario, Scheme, Workload
 from tieringmodel.simulation.engine import Engine
 

@@ -10,6 +10,7 @@ import pytest
 from tieringmodel.errors import InputError
 from tieringmodel.interop.recording.read import read_recording
 from tieringmodel.scenario import Group, Machine, Node, Scenario, Target
+from tieringmodel.scenario.folios import FolioRun, folio_runs
 from tieringmodel.units import MIB, PAGE_SZ
 
 RECORDINGS = Path(__file__).parents[2] / "data" / "recordings"
@@ -152,6 +153,19 @@ def on_line(number, old, new):
 
 
 C3 = "C3_pullpush_temporal"
+
+
+def test_segments_on_huge_pages_get_folios(tmp_path):
+    target = tmp_path / C3
+    shutil.copytree(RECORDINGS / C3, target)
+    for name in ("layout.csv", "physmap_start.csv", "record.csv", "info.txt"):
+        lines = (target / name).read_text().replace("cold0", "cold0_thp").split("\n")
+        kept = [line for line in lines if not (name == "physmap_start.csv" and line.startswith("cold0_thp"))]
+        (target / name).write_text("\n".join(kept) + ("thp 1\n" if name == "info.txt" else ""))
+    workload = read_recording(target).to_scenario().workload
+    assert folio_runs(workload) == (FolioRun(40960, 73728, 9),)
+    (target / "info.txt").write_text((target / "info.txt").read_text().replace("thp 1", "thp 0"))
+    assert folio_runs(read_recording(target).to_scenario().workload) == ()
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ from small import PAGE, pull, scenario
 
 import tieringmodel as tm
 from tieringmodel.errors import InputError
-from tieringmodel.memory.physical import count_on_node
+from tieringmodel.memory.columns import count_on_node
 from tieringmodel.simulation.engine import Engine
 
 

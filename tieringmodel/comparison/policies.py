@@ -10,6 +10,7 @@ from ..errors import InputError
 from ..scenario import AccessPattern, Attrs, Context, Dest, Goal, Kernel, Placement, Quota, Scenario, Scheme, Target, Vma
 from ..scenario.controlled import Controlled, controlled
 from ..scenario.features import Used
+from ..scenario.folios import folio_runs
 from ..scenario.linux import NEXT
 from ..scenario.metrics import metric_of
 from ..units import PAGE_SZ
@@ -207,7 +208,7 @@ def policies(scenario: Scenario) -> dict[str, Policy]:
     """Return everything that ``tieringmodel compare`` runs for a scenario, by name; the scenario itself comes first.
 
     Every policy sees the same accesses: they depend on seed, page and tick alone. All run on the scenario's kernel; what that
-    cannot run says what it lacks (`Policy`).
+    cannot run says what it lacks (`Policy`). Weights deal single pages: they are not there where groups form larger folios.
 
     Parameters
     ----------
@@ -244,7 +245,8 @@ def policies(scenario: Scenario) -> dict[str, Policy]:
         out["goal: gap and small quota"] = Policy.on(kernel, gap)
     if (posted := as_posted(scenario)) is not None:
         out["goal: node_sys_bp as posted"] = Policy.on(kernel, posted)
-    for name, (rule, allocator) in WEIGHT_POLICIES.items() if any(map(_migrating, scenario.contexts)) else ():
+    deals = any(map(_migrating, scenario.contexts)) and not folio_runs(scenario.workload)
+    for name, (rule, allocator) in WEIGHT_POLICIES.items() if deals else ():
         out[name] = Policy.on(kernel, weighted(scenario, rule, allocator))
     out["all-fast"] = Policy.on(kernel, unwatched(scenario, "all-fast", (Placement(0, n, fast),)))
     out["all-slow"] = Policy.on(kernel, unwatched(scenario, "all-slow", (Placement(0, n, slow),)))

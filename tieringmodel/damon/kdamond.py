@@ -176,7 +176,8 @@ class Kdamond(Monitor):
         self._stack = empty(16 + 4 * (len(rows) + len(filters)), True)  # pieces into which the schemes can cut one region
         own = self._windows, self._cursors, self._events, self.histogram, funnel, self.rejected
         self.control = L.Control(rows, filters, dests, *own, *tables)
-        lowest = self.memory.machine.allocator == "lowest" and not self.memory.arrays.node["anywhere"].any()
+        arrays = self.memory.arrays
+        lowest = self.memory.machine.allocator == "lowest" and not arrays.node["anywhere"].any() and arrays.folio is None
         self._looks = not (lowest and all(table.acts_on_whole_regions(row, self.space.virtual) for row in rows))
 
     @property
@@ -295,10 +296,8 @@ class Kdamond(Monitor):
     def body(self) -> None:
         """Run what follows the access check of a sampling tick: merge, schemes, tuning, reset, split (`kernels.turn.body`)."""
         memory = self.memory.arrays
-        own = memory, self.looks(), self.regions.rules, self.counts
-        while (code := turn.body(self.table(), 0, *own)) != turn.DONE:
+        while (code := turn.body(self.table(), 0, memory, self.looks(), self.regions.rules, self.counts)) != turn.DONE:
             self.see_to(code)
-            own = memory, self.looks(), self.regions.rules, self.counts
 
     def apply_schemes(self) -> None:
         """Run nothing of the loop body but what concerns schemes (``kdamond_apply_schemes``), for replays of that alone."""

@@ -100,7 +100,8 @@ def activities(truth: Activity | Scenario, duration: str | float, interval: str 
 
     tick_us, workload = truth.tick_us, truth.timed_workload
     table = AccessTable(workload, tick_us, 0)
-    memory = PhysicalMemory(truth.machine, truth.workload, table.page_class, n_classes=len(table.groups_of_class))
+    classes = len(table.groups_of_class)
+    memory = PhysicalMemory(truth.machine, truth.workload, table.page_class, n_classes=classes, folios=table.folios)
     node = memory.nids[memory.node_of_pages()]
     # Tick k decides about the time that ends at k ticks.
     changes = [(t - 1) * tick_us for t in table.changes if 0 < (t - 1) * tick_us < end_us]

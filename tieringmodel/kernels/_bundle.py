@@ -101,10 +101,13 @@ class BundleType(types.Type):  # type: ignore[misc]
         super().__init__(name=f"{cls.__module__}.{cls.__qualname__}")
 
     def attribute(self, name: str) -> Any:
-        """Return the numba type of a field, None if there is none of that name."""
+        """Return the numba type of a field, None if there is none of that name.
+
+        What the class itself says is None is None in kernels, too: passed on, it prunes branches (see `layout.MixedMemory`).
+        """
         kind = self.cls.layout.get(name)
         if kind is None:
-            return None
+            return types.none if getattr(self.cls, name, self) is None else None
         return ColumnType(kind.dtype, kind.ndim) if isinstance(kind, Column) else from_dtype(np.dtype(kind.dtype))
 
 
@@ -184,6 +187,8 @@ class _ColumnAttribute(AttributeTemplate):  # type: ignore[misc]
 
 @lower_getattr_generic(BundleType)
 def _get_field(context: Any, builder: Any, typ: Any, value: Any, attr: str) -> Any:
+    if attr not in typ.cls.layout:
+        return context.get_dummy_value()
     table = builder.bitcast(value, ir.IntType(64).as_pointer())
     row, field_type = list(typ.cls.layout).index(attr), typ.attribute(attr)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from ._jit import inlined
+from .folios import head_of, seen_record
 from .layout import CLASS_MASK, LOW32, PART_SHIFT, PERIOD, RATE, SEEN_LOW, SEEN_SHIFT, SHIFT32
 from .random import GAMMA, mix64
 
@@ -83,7 +84,8 @@ def touched(access, record, after, until):
 
 @inlined
 def clear_young(memory, frame, now):
-    """Clear the accessed state of the page on `frame` at tick `now`: remember 1 + now (31 bits) for it."""
+    """Clear the accessed state of the folio on `frame` at tick `now`: remember 1 + now (31 bits) for it."""
+    frame = head_of(memory.folio, frame)
     record, when = memory.rec[frame], np.uint64(now + 1)
     memory.rec[frame] = (record & ((np.uint64(1) << SEEN_SHIFT) - np.uint64(1))) | ((when & SEEN_LOW) << SEEN_SHIFT)
     page = np.int64(record & LOW32) - 1
@@ -101,12 +103,12 @@ def last_cleared(memory, record):
 
 @inlined
 def young(access, memory, frame, now):
-    """Is the page's accessed state set at tick `now`? A page whose state was never cleared counts as young.
+    """Is the folio's accessed state set at tick `now`? A folio whose state was never cleared counts as young.
 
     When the answer is no, the remembered clear moves up to `now`: nothing was touched since, so later answers stay the
     same and no tick is looked at twice.
     """
-    record = memory.rec[frame]
+    record = seen_record(memory, memory.folio, frame)
     if record & LOW32 == _U0:
         return False
     cleared = last_cleared(memory, record)

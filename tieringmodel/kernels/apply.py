@@ -10,8 +10,10 @@ import numpy as np
 
 from ._jit import inlined, kernel
 from .bits import get_bit
+from .folios import folio_bytes, order_at
 from .frames import charge_clock, hide_page, migrate_lowest, show_page
 from .layout import EXTERNAL, LOW32, MADVISE, MIGRATE, NO_SCORE, STAT, UNSUPPORTED
+from .mixed import apply_folios, migrate_folios, virtual_folios
 from .pages import count_on, handle_pages, migrate_list, node_of_frame, page_passes, passing_frames
 from .sampling import frame_of_page, place_of_page, ranges_of
 from .scoring import count_resident, fetch
@@ -35,6 +37,33 @@ from .visit import (
 
 _U0, _U1, _PAGE = np.uint64(0), np.uint64(1), np.uint64(4096)
 DONE, CALL, FLUSH, ROOM = 0, 1, 2, 3
+
+
+@inlined
+def virtual_heads(folio, cur, s, filters, space, memory, access, tick, tally, rejected, frames, deals):
+    """`virtual_frames`, or where `folio`, ``memory.folio``, tells folios apart the first frames of those that pass."""
+    if folio is None:
+        return virtual_frames(cur, s, filters, space, memory, access, tick, tally, rejected, frames, deals)
+    return virtual_folios(cur, s, filters, space, memory, access, tick, tally, rejected, frames, deals)
+
+
+@inlined
+def move_list(folio, memory, access, chosen, n, target, tick):
+    """Migrate the folios on n chosen frames to node `target`; return how many pages moved."""
+    if folio is None:
+        return migrate_list(memory, chosen, n, target)
+    return migrate_folios(memory, access, chosen, n, target, tick)
+
+
+@inlined
+def pages_on(folio, frames, n):
+    """How many pages the folios on n frames have."""
+    if folio is None:
+        return n
+    pages = np.int64(0)
+    for k in range(n):
+        pages += np.int64(1) << order_at(folio, frames[k])
+    return pages
 
 
 @inlined
@@ -83,8 +112,8 @@ def mapped_pages(cur, space):
 
 
 @inlined
-def migrate_virtual(cur, s, dests, memory, frames, deals, n, shift, tally):
-    """Migrate n pages of a process: a list for each destination, worked off in the order of destinations; how many moved.
+def migrate_virtual(cur, s, dests, memory, access, frames, deals, n, shift, tick, tally):
+    """Migrate n folios of a process: a list for each destination, worked off in the order of destinations; pages moved.
 
     With destinations a page's offset in its mapping decides, by a sum of weights of 32 bits, and a page that is there already
     is on no list; without, all go to the scheme's target (``damos_va_migrate``).
@@ -92,10 +121,10 @@ def migrate_virtual(cur, s, dests, memory, frames, deals, n, shift, tally):
     moved = np.int64(0)
     if s.dest_first == s.dest_last:
         if s.target >= 0:
-            moved = migrate_list(memory, frames, n, s.target)
-            there = count_on(memory, frames, n, s.target)
+            pages, there = pages_on(memory.folio, frames, n), count_on(memory, frames, n, s.target)
+            moved = move_list(memory.folio, memory, access, frames, n, s.target, tick)
             tally.sz_there += np.uint64(there) << shift
-            tally.sz_no_frame += np.uint64(n - there - moved) << shift
+            tally.sz_no_frame += np.uint64(pages - there - moved) << shift
         return moved
     total = _U0
     for d in range(s.dest_first, s.dest_last):
@@ -111,15 +140,17 @@ def migrate_virtual(cur, s, dests, memory, frames, deals, n, shift, tally):
         dealt[k] = d
         if node_of_frame(memory, frames[k]) == dests[d].node:
             dealt[k] = -1
-            tally.sz_there += _U1 << shift
+            tally.sz_there += folio_bytes(memory.folio, frames[k], shift)
     for d in range(s.dest_first, s.dest_last):
         count = np.int64(0)
         for k in range(n):
             if dealt[k] == d:
                 chosen[count] = frames[k]
                 count += 1
-        done = migrate_list(memory, chosen, count, dests[d].node) if dests[d].node >= 0 else np.int64(0)
-        tally.sz_no_frame += np.uint64(count - done) << shift
+        pages, done = pages_on(memory.folio, chosen, count), np.int64(0)
+        if dests[d].node >= 0:
+            done = move_list(memory.folio, memory, access, chosen, count, dests[d].node, tick)
+        tally.sz_no_frame += np.uint64(pages - done) << shift
         moved += done
     return moved
 
@@ -136,12 +167,13 @@ def apply_vaddr(cur, s, filters, dests, space, memory, access, tick, tally, reje
     if access is not None:
         if s.action == MIGRATE or (s.action == STAT and s.ops_first != s.ops_last):
             frames, deals = np.empty(mapped, np.int64), np.empty(mapped, np.uint64)
-            n = virtual_frames(cur, s, filters, space, memory, access, tick, tally, rejected, frames, deals)
+            n = virtual_heads(memory.folio, cur, s, filters, space, memory, access, tick, tally, rejected, frames, deals)
+            passed = np.uint64(pages_on(memory.folio, frames, n)) << space.shift
             if s.action == STAT:
-                cur.passed = np.uint64(n) << space.shift
+                cur.passed = passed
             else:
-                tally.sz_resident += np.uint64(n) << space.shift
-                moved = migrate_virtual(cur, s, dests, memory, frames, deals, n, space.shift, tally)
+                tally.sz_resident += passed
+                moved = migrate_virtual(cur, s, dests, memory, access, frames, deals, n, space.shift, tick, tally)
                 cur.applied = np.uint64(moved) << space.shift
                 cur.elapsed = charge_clock(memory, moved, np.int64(0))
 
@@ -294,7 +326,16 @@ def apply_builtin(cur, s, filters, dests, space, memory, access, tick, tally, re
     if space.virtual:
         apply_vaddr(cur, s, filters, dests, space, memory, access, tick, tally, rejected)
     else:
+        apply_physical(memory.folio, cur, s, filters, space, memory, access, tick, tally, rejected)
+
+
+@inlined
+def apply_physical(folio, cur, s, filters, space, memory, access, tick, tally, rejected):
+    """Carry out a paddr action page by page, or folio by folio where `folio`, ``memory.folio``, tells them apart."""
+    if folio is None:
         apply_paddr(cur, s, filters, space, memory, access, tick, tally, rejected)
+    else:
+        apply_folios(cur, s, filters, space, memory, access, tick, tally, rejected)
 
 
 @kernel

@@ -7,6 +7,7 @@ import numpy as np
 from ._jit import inlined, kernel
 from .access import touched
 from .bits import BLOCK, SUPER, clear_bit, clz, count_range, ctz, popcount, set_bit
+from .folios import frame_of_used_block
 from .layout import (
     ACTIVE_SHIFT,
     AT_BACK,
@@ -77,7 +78,7 @@ def _nth_free(memory, i, k):
 
 
 @inlined
-def _claim(memory, i, frame):
+def claim_frame(memory, i, frame):
     """Count a free frame of node i as taken."""
     memory.dirty[frame >> PART_SHIFT] = DIRTY
     memory.node[i].free -= 1
@@ -101,8 +102,9 @@ def take_frame(memory, i):
             node.tail = -1
     else:
         frame = _nth_free(memory, i, np.int64(below(node.key, np.uint64(memory.clock[3]), np.uint64(node.free))))
+        frame = frame_of_used_block(memory, memory.folio, i, frame)
         memory.clock[3] += 1
-    _claim(memory, i, frame)
+    claim_frame(memory, i, frame)
     return frame
 
 
@@ -194,6 +196,18 @@ def take_frame_for(memory, target):
 
 
 @inlined
+def book_move(memory, source, target, record):
+    """Count and log that the page in `record` went from one node to another."""
+    memory.node[target].migrated_in += 1
+    memory.node[source].migrated_out += 1
+    at = memory.clock[LOG_LENGTH]
+    if at < memory.log.size:
+        memory.log[at] = ((record & LOW32) - _U1) | (np.uint64(source) << SHIFT32) | (np.uint64(target) << _U48)
+        memory.clock[LOG_LENGTH] = at + 1
+    memory.clock[MOVES] += 1
+
+
+@inlined
 def move_page(memory, source, frame, target):
     """Migrate one page to a frame of node `target`: the frame changes, the logical page stays. False if none is free.
 
@@ -205,13 +219,7 @@ def move_page(memory, source, frame, target):
     record = memory.rec[frame]
     drop_page(memory, source, frame)
     put_page(memory, target, new, record)
-    memory.node[target].migrated_in += 1
-    memory.node[source].migrated_out += 1
-    at = memory.clock[LOG_LENGTH]
-    if at < memory.log.size:
-        memory.log[at] = ((record & LOW32) - _U1) | (np.uint64(source) << SHIFT32) | (np.uint64(target) << _U48)
-        memory.clock[LOG_LENGTH] = at + 1
-    memory.clock[MOVES] += 1
+    book_move(memory, source, target, record)
     return True
 
 
@@ -460,7 +468,7 @@ def take_offline(memory, i, n):
             bits ^= _U1 << np.uint64(top)
             out[k] = word * 64 + top
             memory.rec[out[k]] = _U0
-            _claim(memory, i, out[k])
+            claim_frame(memory, i, out[k])
             k += 1
         word -= 1
     return out

@@ -9,7 +9,9 @@ from __future__ import annotations
 import numpy as np
 
 from ._jit import inlined, kernel
+from .bits import BLOCK
 from .integer import U0, U1, U10000, ULONG_MAX, mult_frac
+from .layout import FOLIO_ORDER, MAX_ORDER
 from .scoring import covered_bytes, eligible_bytes, online_bytes, pattern_matches, resident_bytes
 from .window import TEMPORAL, share_bp
 
@@ -94,7 +96,7 @@ def in_pages(g, memory, space, hidden, members, rules):
         for k in range(memory.node.size):
             active, lru = active + memory.node[k].active, lru + memory.node[k].lru
         if metric == HUGE:
-            return U10000 if lru > 0 and space.shift >= _HUGE_SHIFT else U0
+            return huge_bp(memory.folio, lru, space.shift)
         return part_bp(active if metric == ACTIVE else lru - active, lru, U0, rules)
     uses = metric == USED or metric == MEMCG_USED
     if i < 0 or ((metric == MEMCG_USED or metric == MEMCG_FREE) and g.members < 0):
@@ -118,6 +120,17 @@ def spanned_pages(space, i):
         if space.node[k] == i:
             first, last = min(first, space.first[k]), max(last, space.last[k])
     return max(last - first, np.int64(0))
+
+
+@inlined
+def huge_bp(folio, lru, shift):
+    """Share of the LRU pages that are in folios of 2 MiB or more (u64, bp); where those are of several sizes, by a scan."""
+    if folio is None:
+        return U10000 if lru > 0 and shift >= _HUGE_SHIFT else U0
+    pages = np.int64(0)
+    for block in range(folio.size // BLOCK):
+        pages += BLOCK * np.int64(folio[block * BLOCK] & FOLIO_ORDER == MAX_ORDER)
+    return mult_frac(np.uint64(pages), U10000, np.uint64(max(lru, np.int64(1))))
 
 
 @inlined

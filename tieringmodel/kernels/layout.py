@@ -9,7 +9,7 @@ link the free list (next frame + 1).
 from __future__ import annotations
 
 from dataclasses import field
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar
 
 import numpy as np
 
@@ -31,6 +31,12 @@ U64s = Annotated[Any, Column("u8")]
 I64s = Annotated[Any, Column("i8")]
 I64Table = Annotated[Any, Column("i8", 2)]
 
+
+MOVED_WHOLE, SPLIT_FOLIOS = 0, 1
+FOLIO_ORDER = np.uint32(0xFF)
+FOLIO_SHIFT = np.uint32(8)
+MAX_ORDER = 9
+"""Binary logarithm of the frames of the largest folio among others: 2 MiB, one entry of the counts by 512 frames."""
 
 NODE = np.dtype(
     [
@@ -111,6 +117,22 @@ class Memory(Bundle):
     marked: U64s  # [pages / 64, rounded up] or [0] where no action marks pages accessed: those that one marked once
     swap: I64s  # [6]: pages at the front of `out`, at its back, tick up to which touches of them were looked for, pages
     # at the front that wait for a free frame, pages reclaimed and faulted in since the start
+    folio: ClassVar[Any] = None  # all folios are of one page: see `MixedMemory`
+    mixed: ClassVar[Any] = None
+
+
+@bundle
+class MixedMemory(Memory):
+    """Memory in which some folios are of several frames: an aligned run of 2**order, with consecutive pages.
+
+    A class of its own, so that kernels are compiled for it apart: elsewhere ``memory.folio`` is None, and what asks for it is
+    not compiled. The first frame's record keeps the folio's accessed state.
+    """
+
+    folio: U32s = field()  # type: ignore[misc]
+    # [frames]: order | class of who touches the folio << 8; 0 on frames of folios of one frame, and on free ones
+    mixed: I64s = field()  # type: ignore[misc]
+    # [2]: folios of several frames that migrated whole since the start, and that were split to migrate
 
 
 LOWEST, FIFO, LIFO, RANDOM = 0, 1, 2, 3

@@ -7,6 +7,7 @@ import numpy as np
 from ._jit import inlined, kernel
 from .access import clear_young, last_cleared, young
 from .bits import clear_bit, ctz, get_bit, set_bit
+from .folios import folio_bytes, order_at
 from .frames import DIRTY, migrate_lowest, migrate_singly, move_page, reclaim_page
 from .layout import (
     ACTIVE_SHIFT,
@@ -76,10 +77,10 @@ def node_of_frame(memory, frame):
 
 @inlined
 def count_on(memory, frames, n, node):
-    """How many of n frames are on a node."""
+    """How many pages of the folios on n frames are on a node."""
     count = np.int64(0)
     for k in range(n):
-        count += np.int64(node_of_frame(memory, frames[k]) == node)
+        count += np.int64(node_of_frame(memory, frames[k]) == node) << order_at(memory.folio, frames[k])
     return count
 
 
@@ -90,20 +91,20 @@ def reclaims(s, memory):
 
 
 @inlined
-def made_old(space, memory, access, frame, tick, tally):
-    """Is the page young? If so it is made old, and the scheme's tally told whether anybody had looked at it before."""
+def made_old(memory, access, frame, tick, tally, size):
+    """Is the folio young? If so it is made old, and the scheme's tally told whether anybody had looked at it before."""
     before = last_cleared(memory, memory.rec[frame])
     if not young(access, memory, frame, tick):
         return False
     clear_young(memory, frame, tick)
     if before == 0:
-        tally.sz_first_look += _U1 << space.shift
+        tally.sz_first_look += size
     return True
 
 
 @inlined
 def page_passes(s, filters, space, memory, access, frame, tick, core_allowed, tally, rejected):
-    """Do the operations filters let the page on `frame` pass? The first hit decides; a young page is made old.
+    """Do the operations filters let the folio that begins on `frame` pass? The first hit decides; a young page is made old.
 
     Reclaim rejects young pages where no filter asks for their age. The scheme's `tally` and `rejected` (by filter) count
     what is turned away.
@@ -111,7 +112,7 @@ def page_passes(s, filters, space, memory, access, frame, tick, core_allowed, ta
     if core_allowed:
         return True
     record, ageless = memory.rec[frame], reclaims(s, memory)
-    cls, size = np.int64((record >> SHIFT32) & CLASS_MASK), _U1 << space.shift
+    cls, size = np.int64((record >> SHIFT32) & CLASS_MASK), folio_bytes(memory.folio, frame, space.shift)
     for k in range(s.ops_first, s.ops_last):
         f = filters[k]
         aged = False
@@ -123,7 +124,7 @@ def page_passes(s, filters, space, memory, access, frame, tick, core_allowed, ta
             hit = access.memcg[cls] != 0 and access.memcg[cls] == f.index
         elif f.type == YOUNG:
             ageless = False
-            hit = aged = made_old(space, memory, access, frame, tick, tally)
+            hit = aged = made_old(memory, access, frame, tick, tally, size)
         elif f.type == HUGEPAGE_SIZE:
             hit = f.start <= size <= f.end
         else:
@@ -134,7 +135,7 @@ def page_passes(s, filters, space, memory, access, frame, tick, core_allowed, ta
                 if aged:
                     tally.sz_young += size
             return f.allow != _U0
-    if ageless and made_old(space, memory, access, frame, tick, tally):
+    if ageless and made_old(memory, access, frame, tick, tally, size):
         tally.sz_young += size
         return False
     if s.ops_reject != _U0:

@@ -11,6 +11,7 @@ from ._bundle import at_address
 from ._jit import inlined, kernel
 from .access import clear_young, last_cleared, plain_touched, rules_touched, touch_bits, touched, young
 from .draws import COUNTER, KEY, KIND, POS, rand_range
+from .folios import folio_bytes, seen_record
 from .layout import ACCESSED, AT, CLASS_MASK, LOW32, SHIFT32, SIZE, Draws, Regions, Scratch, Space
 from .random import bits64
 
@@ -123,7 +124,7 @@ def sample_plain(r, ptr, after, until, space, memory, access, rng, scratch):
     for k in range(after.size):
         draw_frames(r, ptr, space, memory, rng, draws, scratch)
         for i in range(n):
-            record = memory.rec[scratch.place[i]] if scratch.place[i] >= 0 else _U0
+            record = seen_record(memory, memory.folio, scratch.place[i]) if scratch.place[i] >= 0 else _U0
             page = record & LOW32 != _U0
             scratch.record[i] = record
             scratch.limit[i] = access.threshold[np.int64((record >> SHIFT32) & CLASS_MASK)] if page else _U0
@@ -142,7 +143,7 @@ def sample_rules(r, ptr, after, until, space, memory, access, rng, scratch):
     for k in range(after.size):
         draw_frames(r, ptr, space, memory, rng, draws, scratch)
         for i in range(n):
-            record = memory.rec[scratch.place[i]] if scratch.place[i] >= 0 else _U0
+            record = seen_record(memory, memory.folio, scratch.place[i]) if scratch.place[i] >= 0 else _U0
             cls = np.int64((record >> SHIFT32) & CLASS_MASK)
             page = np.int64(record & LOW32) - 1
             if page >= 0 and rules_touched(access, cls, page, after[k], until[k]):
@@ -174,7 +175,7 @@ def count_plain(r, n, before, now, space, memory, access, scratch):
     """
     for i in range(n):
         frame = frame_of_place(space, memory, scratch.place[i])
-        record = memory.rec[frame] if frame >= 0 else _U0
+        record = seen_record(memory, memory.folio, frame) if frame >= 0 else _U0
         scratch.record[i] = record & LOW32
         scratch.limit[i] = _U0
         scratch.place[i] = before
@@ -234,7 +235,7 @@ def note_glance(glance, byte, space, frame, accessed, memory):
     """Remember what was seen at an address. Where there is no folio the size of the last one stays."""
     glance[AT], glance[ACCESSED] = np.int64(byte), np.int64(accessed)
     if frame >= 0 and memory.rec[frame] & LOW32 != _U0:
-        glance[SIZE] = np.int64(1) << np.int64(space.shift)
+        glance[SIZE] = np.int64(folio_bytes(memory.folio, frame, space.shift))
 
 
 @kernel
@@ -250,7 +251,7 @@ def sample_reusing(r, ptr, after, until, space, memory, access, rng, glance):
                 byte = address * space.unit
                 if (space.virtual and i == ptr[t]) or not same_folio(byte, glance):
                     frame = frame_of_place(space, memory, place_at(space, t, address))
-                    accessed = frame >= 0 and touched(access, memory.rec[frame], after[k], until[k])
+                    accessed = frame >= 0 and touched(access, seen_record(memory, memory.folio, frame), after[k], until[k])
                     note_glance(glance, byte, space, frame, accessed, memory)
                 r.nr[i] += np.uint32(glance[ACCESSED])
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from bisect import bisect_left
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
 
-from ..scenario import Attrs, Scenario
+from ..scenario import Attrs, Group, Scenario
+from ..scenario.folios import folio_runs
 
 
 class Touches(NamedTuple):
@@ -42,9 +44,14 @@ def touches_of(scenario: Scenario, attrs: Attrs, phases: tuple[int, ...]) -> Tou
 
     A region's nr_accesses is taken as the number of samples times the probability that a sampling interval sees a page
     touched, by the groups that touch the area and by the time at which a phase begins (workload ticks). It changes only
-    where a group of that area sets in or ends, so that many phases cost no more than the groups that make them.
+    where a group of that area sets in or ends, so that many phases cost no more than the groups that make them. A folio of
+    several pages is one area's page: it is touched where any of its pages is.
     """
-    groups = scenario.workload.groups
+    groups: Sequence[Group] = scenario.workload.groups
+    if folio_runs(scenario.workload):
+        from ..workload.access import AccessTable
+
+        groups = AccessTable(scenario.workload, scenario.tick_us, 0).seen_groups()
     samples = max(attrs.aggr_us // attrs.sample_us, 1)
     edges = sorted({0, scenario.workload.n_pages, *(e for g in groups for e in (g.lo, g.hi))})
     index = {edge: k for k, edge in enumerate(edges)}

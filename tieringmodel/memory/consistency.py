@@ -14,9 +14,12 @@ from ..kernels.layout import (
     AT_FRONT,
     CLASS_MASK,
     FAULTED,
+    FOLIO_ORDER,
+    FOLIO_SHIFT,
     LOG_LENGTH,
     LOOKED,
     LOW32,
+    MAX_ORDER,
     NO_FRAME,
     RECLAIMED,
     SHIFT32,
@@ -83,7 +86,7 @@ def check(given: Memory, offline: Sequence[Ints], built: Memory, taken: Sequence
     held = np.zeros(frames, np.bool_)
     held[at] = True
     link, cls = given.rec >> SHIFT32, ((given.rec[at] >> SHIFT32) & CLASS_MASK).astype(np.int64)
-    if (link[~held] > frames).any() or (given.rec[~held] & LOW32).any() or (cls >= first.size - 1).any():
+    if (link[~held] > frames).any() or (given.rec[~held] & LOW32).any() or (cls >= built.by_class.shape[1]).any():
         bad.append("rec")
     on = np.searchsorted(built.base, at, side="right") - 1
     cell = on * built.by_class.shape[1] + cls
@@ -91,6 +94,8 @@ def check(given: Memory, offline: Sequence[Ints], built: Memory, taken: Sequence
         bad.append("by_class")
     if (_flags(given.lru_bits) != held).any():
         bad.append("lru_bits")
+    if given.folio is not None and not _are_folios(given.folio, page, range(built.by_class.shape[1], first.size - 1)):
+        bad.append("folio")
     if bad or given.clock[LOG_LENGTH] != given.log.size:
         raise ValueError(f"{', '.join(bad) or 'log'} of its memory contradict the rest")
     free = _flags(given.free_bits)
@@ -110,6 +115,18 @@ def _flags(words: npt.NDArray[np.uint64]) -> npt.NDArray[np.bool_]:
     return np.unpackbits(words.view(np.uint8), bitorder="little").astype(np.bool_)
 
 
+def _are_folios(folio: npt.NDArray[np.uint32], page: Ints, classes: range) -> bool:
+    """Tell whether marks say which frames form folios: aligned runs of one mark, of consecutive pages, of a class of folios."""
+    at = np.flatnonzero(folio)
+    order = (folio[at] & FOLIO_ORDER).astype(np.int64)
+    if not ((order > 0) & (order <= MAX_ORDER)).all():
+        return False
+    head = at >> order << order
+    cls, whole = (folio[at] >> FOLIO_SHIFT).astype(np.int64), np.bincount(head, minlength=folio.size)[head] == 1 << order
+    alike = (folio[at] == folio[head]) & (page[head] >= 0) & (page[at] - page[head] == at - head)
+    return bool((whole & alike & (cls >= classes.start) & (cls < classes.stop)).all())
+
+
 def _pages_out(given: Memory, first: Ints) -> Ints:
     """Return the pages that are out, after checking that their records are ones that `fault_in` can put back."""
     swap, size = given.swap, given.out.size
@@ -121,7 +138,7 @@ def _pages_out(given: Memory, first: Ints) -> Ints:
     waits = (record & TOUCHED) != 0
     cls = ((record & ~TOUCHED) >> SHIFT32).astype(np.int64)
     number = cls & int(CLASS_MASK)
-    known = (cls >> 17 == 0) & (number < first.size - 1)
+    known = (cls >> 17 == 0) & (number < given.by_class.shape[1])
     if not known.all() or np.flatnonzero(waits).size != swap[STALLED] or waits[front:].any():
         raise ValueError("memory.out holds no pages of this run")
     touchable = first[number] < first[number + 1]

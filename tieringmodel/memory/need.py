@@ -18,11 +18,15 @@ _CGROUPS = (
 )
 PER_FRAME = 8 + 2 / 8 + 2 * 2 / 512 + 1 / 4096
 """Bytes: the page's record, a bit each for free and for LRU, two counts per 512 frames, a flag per 4096."""
+PER_FRAME_MIXED = 4
+"""Bytes more, where folios are of several sizes: which one the frame belongs to."""
 FIXED_BYTES = 64 * MIB
 """The interpreter with numpy and numba, scratch arrays, and the log of moves."""
 
 
-def needed_bytes(frames: int, pages: int, frame_of: bool, seen: bool, copied: bool = False, out: bool = False) -> int:
+def needed_bytes(
+    frames: int, pages: int, frame_of: bool, seen: bool, copied: bool = False, out: bool = False, mixed: bool = False
+) -> int:
     """Return the most memory that a run has in use, while its pages are placed, in bytes.
 
     Parameters
@@ -39,8 +43,10 @@ def needed_bytes(frames: int, pages: int, frame_of: bool, seen: bool, copied: bo
         Keep a copy of it all for the next run of a sweep.
     out : bool
         Keep room for pages without a frame (8 bytes a page); a copy does without.
+    mixed : bool
+        Keep for every frame which folio it belongs to (4 bytes a frame).
     """
-    arrays = round(frames * PER_FRAME) + pages * (4 * frame_of + 2 * seen)
+    arrays = round(frames * (PER_FRAME + PER_FRAME_MIXED * mixed)) + pages * (4 * frame_of + 2 * seen)
     return arrays * (1 + copied) + pages * (2 + 8 * out) + FIXED_BYTES
 
 
@@ -81,30 +87,30 @@ def _counts(machine: Machine, pages: int) -> tuple[int, int]:
     return sum(n.sz_bytes for n in machine.nodes) // size, pages + sum(n.cache_bytes for n in machine.nodes) // size
 
 
-def copy_fits(machine: Machine, pages: int, frame_of: bool, seen: bool, out: bool = False) -> bool:
+def copy_fits(machine: Machine, pages: int, frame_of: bool, seen: bool, out: bool = False, mixed: bool = False) -> bool:
     """Whether a copy of the memory fits beside it, before either is allocated.
 
     Anywhere but in a program's first thread other runs may begin at the same time, one per processor: each gets its part.
 
     Parameters
     ----------
-    machine, pages, frame_of, seen, out : Machine, int, bool, bool, bool
+    machine, pages, frame_of, seen, out, mixed : Machine, int, bool, bool, bool, bool
         As for `check_memory`.
     """
     alone = parent_process() is None and threading.current_thread() is threading.main_thread()
     available = available_bytes()
-    needed = needed_bytes(*_counts(machine, pages), frame_of, seen, copied=True, out=out)
+    needed = needed_bytes(*_counts(machine, pages), frame_of, seen, copied=True, out=out, mixed=mixed)
     return available is None or needed <= available // (1 if alone else os.cpu_count() or 1)
 
 
-def check_memory(machine: Machine, pages: int, frame_of: bool, seen: bool, out: bool = False) -> None:
+def check_memory(machine: Machine, pages: int, frame_of: bool, seen: bool, out: bool = False, mixed: bool = False) -> None:
     """Refuse a run that does not fit, before anything is allocated.
 
     Parameters
     ----------
     machine : Machine
         Its nodes give the frames.
-    pages, frame_of, seen, out : int, bool, bool, bool
+    pages, frame_of, seen, out, mixed : int, bool, bool, bool, bool
         As for `needed_bytes`.
 
     Raises
@@ -114,7 +120,7 @@ def check_memory(machine: Machine, pages: int, frame_of: bool, seen: bool, out: 
     """
     size = machine.folio_bytes
     frames, pages = _counts(machine, pages)
-    needed, available = needed_bytes(frames, pages, frame_of, seen, out=out), available_bytes()
+    needed, available = needed_bytes(frames, pages, frame_of, seen, out=out, mixed=mixed), available_bytes()
     if available is None or needed <= available:
         return
     share = max(available - FIXED_BYTES, 0) / (needed - FIXED_BYTES)

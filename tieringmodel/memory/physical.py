@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import zlib
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -30,6 +32,7 @@ from ..kernels.layout import (
     RANDOM,
     Access,
     Memory,
+    MixedMemory,
     Space,
 )
 from ..kernels.random import mixed
@@ -38,7 +41,7 @@ from ..stored import same_kind
 from ..units import MAX_PAGES
 from . import consistency
 from .page_lists import PageLists
-from .populate import Filler, check_room
+from .populate import Filler, Folios, check_room
 from .reuse import Kept
 
 """Logical pages and frames are numbered in 32 bits; one number means none."""
@@ -80,6 +83,8 @@ class PhysicalMemory:
         A folio is seen at its first 4 KiB only.
     marks : bool
         Make room for a mark on each page (a bit a page).
+    folios : sequence of (int, int, int, int)
+        First and one past the last page, order and class of each run of folios of several pages, where there are some.
 
     Attributes
     ----------
@@ -117,6 +122,7 @@ class PhysicalMemory:
         anywhere: bool = False,
         heads: bool = False,
         marks: bool = False,
+        folios: Sequence[Folios] = (),
     ) -> None:
         self.machine = machine
         self.page_bytes, self.heads = machine.folio_bytes, heads
@@ -126,9 +132,9 @@ class PhysicalMemory:
         self.n_pages = workload.n_pages + sum(cache)
         if kept is None:
             assert page_class is not None
-            self.arrays = self._empty(track_young, n_classes, log_moves, keep_frame_of, reclaims, marks)
+            self.arrays = self._empty(track_young, n_classes, log_moves, keep_frame_of, reclaims, marks, bool(folios))
             self.offline = [np.zeros(0, np.int64) for _ in machine.nodes]
-            self._populate(workload, page_class, cache)
+            self._populate(workload, page_class, cache, folios)
             for i, node in enumerate(machine.nodes):
                 self.set_offline(i, node.offline_bytes // self.page_bytes)
             self.arrays.dirty[:] = 0
@@ -147,7 +153,14 @@ class PhysicalMemory:
             self.page_lists = PageLists(self.arrays, held, machine.percpu_lists, seed, machine.percpu_roams)
 
     def _empty(
-        self, track_young: bool, n_classes: int, log_moves: int, keep_frame_of: bool, reclaims: bool, marks: bool
+        self,
+        track_young: bool,
+        n_classes: int,
+        log_moves: int,
+        keep_frame_of: bool,
+        reclaims: bool,
+        marks: bool,
+        mixed: bool,
     ) -> Memory:
         assert track_young or not reclaims, "reclaim rejects young pages, so their state must be known"
         machine = self.machine
@@ -162,7 +175,10 @@ class PhysicalMemory:
         nodes["policy"] = _POLICY[machine.allocator]
         nodes["hint"] = base // bits.BLOCK
         pages_written = self.n_pages if keep_frame_of or track_young else 0
-        return Memory(
+        kind: Callable[..., Memory] = Memory
+        if mixed:
+            kind = partial(MixedMemory, folio=np.zeros(n_frames, np.uint32), mixed=np.zeros(2, np.int64))
+        return kind(
             rec=np.zeros(n_frames, np.uint64),
             frame_of=np.zeros(self.n_pages if keep_frame_of else 0, np.uint32),
             seen=np.zeros(self.n_pages if track_young else 0, np.uint16),
@@ -186,14 +202,16 @@ class PhysicalMemory:
             swap=np.zeros(6, np.int64),
         )
 
-    def _populate(self, workload: Workload, page_class: npt.NDArray[np.uint16], cache: list[int]) -> None:
+    def _populate(
+        self, workload: Workload, page_class: npt.NDArray[np.uint16], cache: list[int], folios: Sequence[Folios]
+    ) -> None:
         m = self.arrays
         m.node["total"] = [s - n.unmanaged_bytes // self.page_bytes for s, n in zip(m.frames, self.machine.nodes, strict=True)]
         m.node["reserve"] = [n.reserve_pages for n in self.machine.nodes]
         classes = page_class
         if self.n_pages > workload.n_pages:
             classes = np.concatenate((page_class, np.zeros(self.n_pages - workload.n_pages, np.uint16)))
-        filler = Filler(m, classes)
+        filler = Filler(m, classes, folios)
         places = list(workload.placement) or [Placement(0, workload.n_pages, int(self.nids[0]))]
         for k, place in enumerate(places):
             if place.start_bytes is not None:
@@ -448,7 +466,7 @@ class PhysicalMemory:
         m = self.arrays
         shapes = {name: array.shape for name, array in zip(m.layout, m, strict=True)}
         shapes["log"] = (min(state["log"].size, m.log.size),)
-        given = Memory(*(same_kind(state[n], f"memory.{n}", getattr(m, n).dtype, shape) for n, shape in shapes.items()))
+        given = type(m)(*(same_kind(state[n], f"memory.{n}", getattr(m, n).dtype, shape) for n, shape in shapes.items()))
         offline = [same_kind(a, "memory.offline", np.int64, (a.size,)) for a in state["offline"]]
         consistency.check(given, offline, m, self.offline, self.n_pages, first)
         for to, array in zip(m, given, strict=True):
@@ -456,32 +474,3 @@ class PhysicalMemory:
         self.offline = [a.copy() for a in offline]
         if self.page_lists:
             self.page_lists.restore(state["page_lists"])
-
-
-def count_on_node(node: npt.NDArray[np.uint8], nid: int) -> int:
-    """Count pages on a node by a full scan of a uint8 node column, eight pages per step.
-
-    Parameters
-    ----------
-    node : ndarray of uint8, shape (n_pages,)
-        Node of every page.
-    nid : int
-        Node to count, 0 … 255.
-
-    Returns
-    -------
-    int
-        Pages whose entry equals `nid`.
-
-    Raises
-    ------
-    InputError
-        If `nid` is outside 0 … 255 or the column is not a contiguous uint8 array.
-    """
-    if not 0 <= nid <= 255:
-        raise InputError("nid", f"{nid} is outside 0..255", "a uint8 column holds node ids up to 255")
-    if node.dtype != np.uint8 or not node.flags.c_contiguous or node.ndim != 1:
-        raise InputError("node", "is not a contiguous one-dimensional uint8 array", "pass np.ascontiguousarray(…, np.uint8)")
-    body = node.size - node.size % 8
-    total = int(bits.count_equal_u8(node[:body].view(np.uint64), nid))
-    return total + int(np.count_nonzero(node[body:] == nid))

@@ -20,10 +20,10 @@ if TYPE_CHECKING:
     from ..kernels.layout import Memory
 
 T = TypeVar("T")
-_BY_FRAME = {"rec": 1, "free_bits": 64, "lru_bits": 64, "free_512": 512, "lru_512": 512}
+_BY_FRAME = {"rec": 1, "folio": 1, "free_bits": 64, "lru_bits": 64, "free_512": 512, "lru_512": 512}
 """Frames that an entry stands for."""
 _BY_PAGE = ("frame_of", "seen")
-_WHOLE = ("lru_256k", "free_256k", "node", "by_class", "clock", "swap")
+_WHOLE = ("lru_256k", "free_256k", "node", "by_class", "clock", "swap", "mixed")
 
 
 class Kept:
@@ -41,7 +41,8 @@ class Kept:
 
     def __init__(self, layout: object, arrays: Memory, offline: list[npt.NDArray[np.int64]]) -> None:
         self.layout, self.arrays, self.offline = layout, arrays, list(offline)
-        self._copies = {name: getattr(self.arrays, name).copy() for name in (*_BY_FRAME, *_BY_PAGE, *_WHOLE)}
+        names = [name for name in (*_BY_FRAME, *_BY_PAGE, *_WHOLE) if name in arrays.layout]
+        self._copies = {name: getattr(arrays, name).copy() for name in names}
 
     def restored(self, log_moves: int) -> Memory:
         """Put back what was written since, and return the arrays with an empty log of that many moves.
@@ -52,11 +53,12 @@ class Kept:
 
         for a, b in _runs(self.arrays.dirty):
             for name, per in _BY_FRAME.items():
-                self._put_back(name, (a << PART_SHIFT) // per, (b << PART_SHIFT) // per)
+                if name in self._copies:
+                    self._put_back(name, (a << PART_SHIFT) // per, (b << PART_SHIFT) // per)
         for a, b in _runs(self.arrays.dirty_pages):
             for name in _BY_PAGE:
                 self._put_back(name, a << PART_SHIFT, b << PART_SHIFT)
-        for name in _WHOLE:
+        for name in filter(self._copies.__contains__, _WHOLE):
             getattr(self.arrays, name)[:] = self._copies[name]
         self.arrays.out[:] = 0  # before a run every page has a frame
         self.arrays.marked[:] = 0

@@ -18,6 +18,7 @@ from ..units import format_bytes
 from .commits import Commit, Event, need_commit
 from .context import Attrs, Context
 from .features import Used, check_features, features_of, is_in
+from .folios import check_folios, folio_runs
 from .hardware import Machine
 from .linux import Kernel
 from .metrics import marked
@@ -114,8 +115,10 @@ class Scenario(Checked):
                 if at_us < before:
                     raise InputError(f"{what}[{i}].at_us", "lies before the one above", f"list {what} in order of time")
         check_features(self.contexts, self.kernel)
-        for _ in self.changes():
-            pass
+        check_folios(self.machine, self.workload, self.contexts, self.kernel)
+        for where, _, now in self.changes():
+            if now.workload is not self.workload and folio_runs(now.workload) != folio_runs(self.workload):
+                raise InputError(where, "changes which pages form folios", "keep mappings aligned as they are at the start")
 
     def features(self) -> Iterator[Used]:
         """Yield what the scenario uses that not every Linux has: path, feature, first release; events and commits included.

@@ -8,7 +8,10 @@ from typing import ClassVar
 
 from ..errors import InputError
 from ..fields import Checked
-from ..units import FOREVER, LONG_MAX, LONGEST_US, UINT_MAX
+from ..units import FOREVER, LONG_MAX, LONGEST_US, MIB, PAGE_SZ, UINT_MAX
+
+HUGE_BYTES = 2 * MIB
+"""Size of a transparent huge page, and of the largest folio among others."""
 
 
 @dataclass(frozen=True)
@@ -18,6 +21,12 @@ class Group(Checked):
     ``kind``: ``"rate"`` touches each page at ``rate_hz`` as a Poisson process; ``"period"`` touches every ``stride``-th
     page whenever ``(tick + phase) % period == 0``; ``"hash"`` touches page p in tick t iff the 32-bit mix of
     ``p * 0x9E3779B1 + t * 0x85EBCA77 + salt`` is below ``threshold`` (the golden runs' generator).
+
+    ``folio_bytes`` puts the group's pages into folios of that size (4 KiB … 2 MiB, a power of two): one accessed state each,
+    set by a touch of any of its pages, and one place in memory. Without it ``thp`` says what Linux does: ``"always"`` backs
+    every aligned range of 2 MiB by one folio, ``"madvise"`` those that the group advises, ``"never"`` (the default) none.
+    ``thp_share`` of these ranges get their folio: with ``"always"`` spread evenly, with ``"madvise"`` the first ones. Of groups
+    that share pages one says it for all; which ranges are aligned: `tieringmodel.scenario.folios.folio_runs`.
 
     Examples
     --------
@@ -38,7 +47,10 @@ class Group(Checked):
     start_tick: int = 0
     end_tick: int = FOREVER
     name: str = ""
-    _choices: ClassVar = {"kind": ("rate", "period", "hash")}
+    folio_bytes: int | None = None
+    thp: str = "never"
+    thp_share: float = 1.0
+    _choices: ClassVar = {"kind": ("rate", "period", "hash"), "thp": ("always", "madvise", "never")}
     _max: ClassVar = {"threshold": 2**32, "salt": UINT_MAX, "hi": 2**52} | dict.fromkeys(
         ("end_tick", "start_tick", "period", "phase", "stride"), FOREVER
     )
@@ -51,6 +63,20 @@ class Group(Checked):
             raise InputError("period" if self.period < 1 else "stride", "is 0", "write 1 or more")
         if self.rate_hz < 0:
             raise InputError("rate_hz", f"{self.rate_hz} is negative", "write accesses per second and page")
+        size = PAGE_SZ if self.folio_bytes is None else self.folio_bytes
+        if not PAGE_SZ <= size <= HUGE_BYTES or size & (size - 1):
+            raise InputError("folio_bytes", f"{size} is no power of two from 4 KiB to 2 MiB", "write '64 KiB' or '2 MiB'")
+        if self.folio_bytes is not None and self.thp != "never":
+            raise InputError("thp", f"is {self.thp!r} beside folio_bytes", "give one of the two")
+        if not 0 <= self.thp_share <= 1 or (self.thp_share < 1 and self.thp == "never"):
+            fix = "write 0 … 1, with thp = 'always' or 'madvise'"
+            raise InputError("thp_share", f"{self.thp_share} is no share of ranges with thp = {self.thp!r}", fix)
+
+    @property
+    def folio_order(self) -> int:
+        """Binary logarithm of the pages of the group's folios, 0 for folios of one page."""
+        size = self.folio_bytes or (PAGE_SZ if self.thp == "never" else HUGE_BYTES)
+        return (size // PAGE_SZ).bit_length() - 1
 
     def touched(self, lo: int = 0, hi: int = 2**52) -> range:
         """Return the pages from `lo` up to `hi` that the group touches: every one, or every ``stride``-th of a ``"period"``."""
@@ -180,7 +206,8 @@ class Memcg(Checked):
 class Workload(Checked):
     """Logical pages, who touches them, where they start, where they are mapped and which memory cgroup they belong to.
 
-    A page is what the machine calls one: ``Machine.folio_bytes``, 4 KiB unless it says otherwise.
+    A page is what the machine calls one: ``Machine.folio_bytes``, 4 KiB unless it says otherwise. Groups can put pages of 4 KiB
+    into larger folios (`Group`).
 
     ``tick_us`` is the grain of access decisions: a page is touched or not in each tick, and the answer depends only on
     (seed, page, tick). Left out, groups count in the shortest sampling interval of the contexts. A tick that nobody chose,

@@ -103,12 +103,20 @@ class Engine:
     def _memory(self, log_moves: int, needed: Needs) -> PhysicalMemory:
         """Return the machine's memory as the run finds it; a sweep's runs take over what the last one left, if it fits."""
         machine, workload, access = self.scenario.machine, self.scenario.workload, self.access
-        built_of = machine.nodes, machine.allocator, machine.folio_bytes, workload.n_pages, workload.placement, access.runs
+        built_of = (
+            machine.nodes,
+            machine.allocator,
+            machine.folio_bytes,
+            workload.n_pages,
+            workload.placement,
+            access.runs,
+            access.folios,
+        )
         layout = *built_of, len(access.groups_of_class), needed
         kept = reuse.take(layout)
         copied = False
         if kept is None:
-            size = machine, workload.n_pages, needed.frame_of, needed.young, needed.out
+            size = machine, workload.n_pages, needed.frame_of, needed.young, needed.out, bool(access.folios)
             check_memory(*size)
             copied = reuse.wanted(layout) and copy_fits(*size)
         memory = PhysicalMemory(
@@ -125,6 +133,7 @@ class Engine:
             anywhere=not self.rules.thisnode,
             heads=not self.rules.tail_pages,
             marks=needed.marks,
+            folios=access.folios,
         )
         if copied:
             reuse.keep(layout, memory.arrays, memory.offline)

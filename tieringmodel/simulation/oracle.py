@@ -5,14 +5,14 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from ..kernels import frames
+from ..kernels import frames, mixed
 from ..scenario.controlled import Controlled
 from ..workload.truth import page_rates
 from .engine import Engine
 
 
 class Oracle:
-    """Moves pages at the start and at every phase change, and at no other time.
+    """Moves pages at the start and at every phase change, and at no other time; folios of several pages whole.
 
     Parameters
     ----------
@@ -72,5 +72,8 @@ class Oracle:
     def _migrate(self, pages: npt.NDArray[np.int64], target: int) -> None:
         memory = self.engine.memory
         frame = memory.frame_of[pages].astype(np.int64)
+        if memory.arrays.folio is not None:
+            mixed.migrate_whole(memory.arrays, frame, target)
+            return
         source = np.searchsorted(memory.arrays.base, frame, side="right") - 1
         frames.migrate_chosen(memory.arrays, frame, source.astype(np.int64), np.full(pages.size, target, np.int64))

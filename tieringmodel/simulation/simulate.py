@@ -13,6 +13,7 @@ from ..damon.observers import Action
 from ..damon.weighted import WeightedMigrate
 from ..datasets.schema import SCHEMA_VERSION
 from ..errors import InputError
+from ..memory.columns import count_heads
 from ..progress import Progress
 from ..scenario import Scenario, need_scenario
 from ..scenario.controlled import Controlled, check_goal_nodes
@@ -92,8 +93,9 @@ def simulate(
         `OF_COMMITS` for runs in which schemes or goals come or go.
         Attributes: ``scenario`` (JSON, from which the run can be repeated), ``kernel`` (the release whose rules hold, and
         switches that differ from it), ``parameters`` (JSON of the other arguments),
-        ``sources`` (JSON: cost and reports of each, where contexts have some), ``duration_s``, ``seed``, ``window_s``,
-        ``n_pages``, ``page_bytes``, ``kind`` and the package's version.
+        ``sources`` (JSON: cost and reports of each, where contexts have some), ``folios`` (JSON, where folios are of several
+        sizes: how many of several pages moved whole, were split, and are left at the end), ``duration_s``, ``seed``,
+        ``window_s``, ``n_pages``, ``page_bytes``, ``kind`` and the package's version.
 
     Raises
     ------
@@ -158,6 +160,9 @@ def described(engine: Engine, recorder: Recorder, about: dict[str, Any]) -> xr.D
         from .report_driven import costs
 
         ds.attrs["sources"] = json.dumps(costs(engine.kdamonds, engine.given.contexts))
+    if (folios := engine.memory.arrays.folio) is not None:
+        moved, split = engine.memory.arrays.mixed.tolist()
+        ds.attrs["folios"] = json.dumps({"moved_whole": moved, "split": split, "left": count_heads(folios)})
     return ds
 
 

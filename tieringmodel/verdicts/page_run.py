@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..scenario import Context, Goal, Scenario, Scheme
+from ..scenario.folios import folio_runs
 from ..scenario.metrics import metric_of
 from ..scenario.numbering import START, numbered
 from ..units import FOREVER, MIB
@@ -311,7 +312,7 @@ class PageRun:
         Those are the pages touched often enough to match its pattern at that time; where none is, those touched at least a
         tenth as often as the hottest. nan where nothing is touched.
         """
-        rates, attrs = self.values("class_rate_hz"), one.context.attrs
+        rates, attrs = self._seen_hz(self.values("class_rate_hz")), one.context.attrs
         sample_us = self.values("sample_us")[-1, one.context_number] if self.has("sample_us") else attrs.sample_us
         expected = attrs.aggr_us / attrs.sample_us * -np.expm1(-rates * float(sample_us) * 1e-6)
         after = (rates > 0) & (expected >= CLEARLY * one.scheme.access_pattern.min_nr_accesses)
@@ -320,6 +321,15 @@ class PageRun:
         pages = (self.values("class_pages") * after[:, None, :]).sum(axis=2).astype(float)
         total = pages.sum(axis=1, keepdims=True)
         return np.asarray(np.divide(1e4 * pages, total, out=np.full(pages.shape, np.nan), where=total > 0))
+
+    def _seen_hz(self, rates: Floats) -> Floats:
+        """Return how often each class's pages look touched: in folios of several pages as often as all of these are."""
+        workload = self.scenario.timed_workload
+        if not folio_runs(workload):
+            return rates
+        from ..workload.access import AccessTable
+
+        return AccessTable(workload, self.scenario.tick_us, 0).seen_rate_hz(rates)
 
     def bytes_shared(self, goal: Goal) -> float:
         """Return the bytes that a goal's share is one of: of touched pages, or of its node."""

@@ -17,6 +17,7 @@ from ..kernels._jit import records
 from ..kernels.layout import HASH, PERIOD, RATE, RULE, Access
 from ..kernels.random import mixed
 from ..scenario import Group, Memcg, Workload
+from ..scenario.folios import folio_runs
 
 _KIND = {"rate": RATE, "period": PERIOD, "hash": HASH}
 
@@ -120,6 +121,11 @@ def memcg_classes(memcgs: Sequence[Memcg], of_class: npt.NDArray[np.int64]) -> d
     return out
 
 
+def _only_says_folios(g: Group) -> bool:
+    """Whether a group touches nothing, and is there for the folios that its pages are in."""
+    return g.kind == "rate" and g.rate_hz == 0 and g.folio_order > 0
+
+
 class AccessTable:
     """Access classes of pages, and the rules of each class.
 
@@ -145,6 +151,10 @@ class AccessTable:
         Classes of each memory cgroup, those of its descendants included.
     runs : list of (int, int)
         Pages and class of each run of pages of one class, from page 0 on.
+    folios : list of (int, int, int, int)
+        First and one past the last page, order and class of each run of folios of several pages that the same groups touch
+        alike. A folio is touched where any of its pages is: its rate is the sum of theirs. Its class is one beyond those of
+        pages.
     """
 
     def __init__(self, workload: Workload, tick_us: int, seed: int, plain: bool = True) -> None:
@@ -160,27 +170,30 @@ class AccessTable:
         memcg_of_class = np.array([memcg for _, memcg in number], np.int64)
         self.memcg_classes = memcg_classes(workload.memcgs, memcg_of_class)
         self.key = np.uint64(mixed(seed ^ 0xA5A5))
-        first = np.zeros(len(self.groups_of_class) + 1, np.int64)
+        self._touching = [[i for i in c if not _only_says_folios(workload.groups[i])] for c in self.groups_of_class]
+        touched_by = [[workload.groups[i] for i in members] for members in self._touching]
+        self.folios = list(self._folios(touched_by))
+        self._touched_by = touched_by
+        first = np.zeros(len(touched_by) + 1, np.int64)
         rules = []
-        for c, members in enumerate(self.groups_of_class):
-            slots = _slots([workload.groups[i] for i in members])
-            rules += [(*self._rule(workload.groups[i]), slot) for i, slot in zip(members, slots, strict=True)]
+        for c, groups in enumerate(touched_by):
+            rules += [(*self._rule(g), slot) for g, slot in zip(groups, _slots(groups), strict=True)]
             first[c + 1] = len(rules)
         table = records(max(len(rules), 1), RULE)
         table[: len(rules)] = np.array(rules, RULE)
         self._rules = table[: len(rules)]
         self._class_of_rule = np.repeat(np.arange(first.size - 1), np.diff(first))
-        of_rule = [workload.groups[i] for members in self.groups_of_class for i in members]
+        of_rule = [g for groups in touched_by for g in groups]
         always = [2**32 if g.kind == "period" else rate_threshold(g.rate_hz, tick_us) for g in of_rule]
         self._plain_of_rule = np.array(always, np.uint64)
         self._rate_of_rule = self._rates_of_rules()
-        n = len(self.groups_of_class)
+        n = len(touched_by)
         self.changes = sorted({t for g in workload.groups for t in (g.start_tick, g.end_tick) if 0 < t < 2**62})
         self._plain_possible = (plain or not self.changes) and all(
             g.kind == "rate" or (g.kind == "period" and g.period == g.stride == 1) for g in workload.groups
         )
-        anon = np.ones(n, np.uint8)
-        self.arrays = Access(first, table, np.zeros(n, np.uint64), False, self.key, anon, memcg_of_class)
+        memcg_of_class = np.append(memcg_of_class, np.zeros(n - memcg_of_class.size, np.int64))
+        self.arrays = Access(first, table, np.zeros(n, np.uint64), False, self.key, np.ones(n, np.uint8), memcg_of_class)
         self._entered, self._entered_plain = (0, 0), False
         self._rates: tuple[int, int, npt.NDArray[np.float64]] = (0, 0, np.zeros(0))
         self.enter(0)
@@ -198,6 +211,78 @@ class AccessTable:
     def page_class(self) -> npt.NDArray[np.uint16]:
         """Class of every page, uint16 (n_pages,), made anew at every call: pages keep their class in their record."""
         return np.repeat(np.array([c for _, c in self.runs], np.uint16), [n for n, _ in self.runs])
+
+    def _folios(self, touched_by: list[list[Group]]) -> Iterator[tuple[int, int, int, int]]:
+        """Yield what `folios` lists, and add the groups of each class of folios to those of classes of pages."""
+        groups, number = self.workload.groups, dict[tuple[tuple[int, int], ...], int]()
+        edges = np.cumsum([0, *(n for n, _ in self.runs)]).tolist()
+
+        def touches(lo: int, hi: int) -> tuple[tuple[int, int], ...]:
+            """Which groups touch something of pages lo … hi - 1, and (rates) how many of them."""
+            found: dict[int, int] = {}
+            for k in range(bisect_right(edges, lo) - 1, bisect_left(edges, hi)):
+                for i in self._touching[self.runs[k][1]]:
+                    pages = len(groups[i].touched(max(lo, edges[k]), min(hi, edges[k + 1])))
+                    found[i] = found.get(i, 0) + pages if groups[i].kind == "rate" else max(found.get(i, 0), min(pages, 1))
+            return tuple(sorted((i, n) for i, n in found.items() if n))
+
+        for run in folio_runs(self.workload):
+            n, lo = 1 << run.order, run.lo
+            while lo < run.hi:
+                k = bisect_right(edges, lo) - 1
+                alike = max((min(edges[k + 1], run.hi) - lo) // n, 1)
+                if alike > 1 and any(groups[i].touched().step > 1 for i in self._touching[self.runs[k][1]]):
+                    alike = 1
+                key = touches(lo, lo + n)
+                if key not in number:
+                    number[key] = len(touched_by)
+                    touched_by.append([self._of_folio(groups[i], pages) for i, pages in key])
+                    if len(touched_by) > 65536:
+                        text = "form more than 65535 classes of pages and folios"
+                        raise InputError("workload.groups", text, "use fewer, larger groups")
+                yield lo, lo + alike * n, run.order, number[key]
+                lo += alike * n
+
+    def seen_groups(self) -> list[Group]:
+        """Return the groups as accessed bits show them: a folio is touched as often as all of its pages are."""
+        out, at, end = [], 0, self.workload.n_pages
+        for lo, hi, _, cls in [*self.folios, (end, end, 0, 0)]:
+            single = [(g, g.touched(at, lo)) for g in (self.workload.groups if at < lo else ())]
+            out += [g.replace(lo=pages.start, hi=pages.stop) for g, pages in single if pages]
+            out += [g.replace(lo=lo, hi=hi) for g in (self._touched_by[cls] if lo < hi else ())]
+            at = hi
+        return out
+
+    def seen_rate_hz(self, rates: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+        """Return how often each class's pages look touched, on average, where folios show the touches of all their pages.
+
+        Parameters
+        ----------
+        rates : ndarray of float64, shape (n, n_classes)
+            Touches per second of each class's pages.
+
+        Returns
+        -------
+        ndarray of float64, shape (n, n_classes)
+        """
+        edges = np.cumsum([0, *(n for n, _ in self.runs)]).tolist()
+        pages = np.bincount([c for _, c in self.runs], [n for n, _ in self.runs], rates.shape[1])
+        alone, shown = pages.copy(), np.zeros_like(rates)
+        for lo, hi, order, _ in self.folios:
+            n, of_class = 1 << order, dict[int, int]()
+            for k in range(bisect_right(edges, lo) - 1, bisect_left(edges, lo + n)):
+                c = self.runs[k][1]
+                of_class[c] = of_class.get(c, 0) + min(lo + n, edges[k + 1]) - max(lo, edges[k])
+            total = sum(rates[:, c] * k for c, k in of_class.items())
+            for c, k in of_class.items():
+                alone[c] -= k * ((hi - lo) >> order)
+                shown[:, c] += total * (k * ((hi - lo) >> order))
+        return np.asarray((shown + rates * alone) / np.maximum(pages, 1))
+
+    @staticmethod
+    def _of_folio(g: Group, pages: int) -> Group:
+        """Return a group as it touches a folio of which it touches so many pages: their rates add up."""
+        return g.replace(rate_hz=g.rate_hz * pages) if g.kind == "rate" else g.replace(stride=1)
 
     def _rule(self, g: Group) -> tuple[int, ...]:
         threshold = rate_threshold(g.rate_hz, self.tick_us) if g.kind == "rate" else g.threshold
@@ -239,7 +324,7 @@ class AccessTable:
         return [
             ("+".join(dict.fromkeys(groups[i].name or f"group{i}" for i in members)) or "untouched")
             + (f" in memcg {memcg}" if memcg else "")
-            for members, memcg in zip(self.groups_of_class, self.arrays.memcg.tolist(), strict=True)
+            for members, memcg in zip(self.groups_of_class, self.arrays.memcg.tolist(), strict=False)  # then those of folios
         ]
 
     def touch_rate_hz(self, tick: int) -> npt.NDArray[np.float64]:
@@ -253,8 +338,8 @@ class AccessTable:
             at = bisect_right(self.changes, tick)
             since = self.changes[at - 1] if at else -(2**62)
             until = self.changes[at] if at < len(self.changes) else 2**62
-            active = (self._rules["start"] <= tick) & (tick < self._rules["end"])
-            n = len(self.groups_of_class)
+            rules, n = self._rules[: self._rate_of_rule.size], len(self.groups_of_class)  # of pages, without those of folios
+            active = np.flatnonzero((rules["start"] <= tick) & (tick < rules["end"]))
             # bincount adds in the order of the rules, one after the other: the sum does not depend on how many there are.
             out = np.bincount(self._class_of_rule[active], self._rate_of_rule[active], n).astype(np.float64)
             self._rates = since, until, out
@@ -262,7 +347,7 @@ class AccessTable:
 
     def _rates_of_rules(self) -> npt.NDArray[np.float64]:
         """Return the touches per second that each rule adds to a page of its class, on average where it has a stride."""
-        groups, members = self.workload.groups, self.groups_of_class
+        groups, members = self.workload.groups, self._touching
         rates = [groups[i].touch_rate_hz(self.tick_us) for of_class in members for i in of_class]
         if any(g.stride > 1 and g.kind == "period" for g in groups):
             pages, touched, lo = [0] * len(members), [[0] * len(of_class) for of_class in members], 0

@@ -107,7 +107,8 @@ class Recording:
 
         Every page of the layout becomes a logical page, segment after segment. A segment whose rate is one access per
         workload tick or more is touched periodically, a slower one at random; an idle one has no group. Pages start on the
-        recorded frames, or on their segment's node where no frame was recorded.
+        recorded frames, or on their segment's node where no frame was recorded. If ``info.txt`` says ``thp 1``, segments whose
+        name ends in ``_thp`` are in folios of 2 MiB wherever virtual and physical addresses are aligned for one.
 
         Parameters
         ----------
@@ -163,6 +164,8 @@ class Recording:
         groups = tuple(_groups(layout, tick_ms))
         if recorded_rates:
             groups = tuple(recorded_groups(self, groups, tick_ms))
+        if info.get("thp"):
+            groups += tuple(_huge(layout))
         workload = Workload(int(lows[-1]), groups, placement, vmas, tick_us=round(tick_ms * 1_000))
         if machine is None:
             machine = machine_of(self, placement, lru_share_of_other)
@@ -207,6 +210,13 @@ def _groups(layout: Table, tick_ms: float) -> Iterator[Group]:
             if per_tick >= 1:  # a page is touched in a tick or not: more than once looks like once
                 group = group.replace(kind="period", rate_hz=0.0, period=max(1, round(1 / per_tick)))
             yield group.replace(end_tick=starts[phase + 1]) if phase + 1 < len(starts) else group
+
+
+def _huge(layout: Table) -> Iterator[Group]:
+    """Yield the segments on transparent huge pages, those whose name ends in ``_thp``: who touches them others say."""
+    for (lo, hi), segment in zip(pairwise(_lows(layout)), layout["segment"], strict=True):
+        if segment.endswith("_thp"):
+            yield Group(lo, hi, name=segment, thp="always")
 
 
 def _placement(layout: Table, physmap: Table | None) -> Iterator[Placement]:

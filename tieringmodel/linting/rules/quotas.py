@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from ...damon.quota import reset_interval_jiffies
 from ...damon.table import quota_is_given
 from ...scenario import Scenario
+from ...scenario.folios import folio_runs
 from ...units import MIB, PAGE_SZ, UINT_MAX, format_bytes
 from ..finding import Finding, fix, rule
 from ..first_move import matching_bytes, score_at_start, time_cap_bytes
@@ -122,14 +123,15 @@ def weights_zero(scenario: Scenario) -> Iterator[Finding]:
 @rule
 def large_folios(scenario: Scenario) -> Iterator[Finding]:
     """A folio moves whole, however little of it the quota was charged for."""
-    folio = scenario.machine.folio_bytes
+    mixed = [PAGE_SZ << run.order for run in folio_runs(scenario.workload)]
+    folio = max([scenario.machine.folio_bytes, *mixed])
     for facts in facts_of(scenario).schemes if folio > PAGE_SZ else ():
         most, region = facts.scheme.quota.sz_bytes, facts.context.min_region_sz * facts.context.addr_unit
         if facts.migrates and facts.context.ops == "paddr" and quota_is_given(facts.scheme.quota) and most < 64 * folio:
             yield Finding(
                 "large-folios",
                 "info",
-                "machine.folio_bytes",
+                "workload.groups" if mixed else "machine.folio_bytes",
                 f"{facts.path}: a piece of {format_bytes(region)} that the quota lets through moves the folio of "
                 f"{format_bytes(folio)} it lies in: small quotas move up to {folio // region} times what they are charged",
                 f"give quota.sz_bytes = {64 * folio} or more, so that it counts folios",
