@@ -59,7 +59,7 @@ class Runs:
         moved = int(engine.memory.migrated_pages().sum())
         engine.run(self.timed * AGGREGATION_US)
         r = engine.kdamonds[0].regions
-        self.last[seed, "package"] = np.array([c[: r.n].astype(np.uint64) for c in r.now])
+        self.last[seed, "package"] = np.array([c.astype(np.uint64) for c in r.columns().values()])
         self.counts += observer.counts
         self.moved.append(int(engine.memory.migrated_pages().sum()) - moved)
 

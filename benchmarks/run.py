@@ -17,7 +17,7 @@ if __package__ in (None, ""):
 import numba
 import numpy as np
 
-from benchmarks import against_c, counting, first_use, footprint, loop, migration, page_simulators, sampling, sweep
+from benchmarks import against_c, counting, first_use, footprint, loop, migration, page_simulators, sampling, sweep, whole_in_c
 from benchmarks.measure import Table
 
 GIB = 1 << 30
@@ -40,6 +40,7 @@ def questions(quick: bool) -> dict[str, Callable[[], list[Table]]]:
         "baselines": lambda: [loop.against_baselines(same + obvious)],
         "speed": lambda: [loop.speed(defaults + most, 2, 5 if quick else 10, 3 if quick else 5)],
         "c": lambda: [against_c.table(footprints, 3 if quick else 7)],
+        "whole-loop-c": lambda: [whole_in_c.table(footprints, 3 if quick else 5)],
         "first-use": lambda: [first_use.table(1 if quick else 3)],
         "memory": lambda: [footprint.table([("16 GiB", 16 * GIB)] if quick else [LARGE, HUGE])],
         "counting": lambda: [counting.table(2**26 if quick else 2**28, rounds)],

@@ -7,9 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks import counting, migration, page_simulators, run, sampling, sweep
+from benchmarks import against_c, counting, loop, migration, page_simulators, run, sampling, sweep, whole_in_c
 from benchmarks.measure import Spread, Table, interleaved, ratio
 from benchmarks.scenarios import tiered
+from tieringmodel.scenario import Goal, Quota, Weights
 
 MIB = 1 << 20
 
@@ -64,6 +65,41 @@ def test_grids_of_the_loop_and_plain_c_come_to_the_same(tuner: str, delay: int, 
         both.package(seed)()
         both.plain(seed)()
     assert both.agree()
+
+
+@pytest.mark.parametrize("linked_list", [False, True])
+def test_monitoring_in_c_ends_with_the_same_regions(linked_list: bool, tmp_path: Path) -> None:
+    if not against_c.has_compiler():
+        assert against_c.table([("64 MiB", 64 * MIB)], 1).rows == []
+        return
+    loops = against_c.Loops(64 * MIB, 1_000, 64)
+    function = against_c.compiled(str(tmp_path), "monitor", f"-DLIST={int(linked_list)}")
+    for seed in range(2):
+        loops.package(seed)()
+        for name in ("arrays", "list"):
+            loops.c(name, function, seed)()
+    assert min(loops.regions) > 100
+    assert loops.agree()
+
+
+@pytest.mark.parametrize("workload", list(loop.WORKLOADS))
+@pytest.mark.parametrize("tuner", ["consist", "temporal"])
+def test_the_whole_loop_in_c_ends_the_same(tuner: str, workload: str, tmp_path: Path) -> None:
+    if not against_c.has_compiler():
+        assert whole_in_c.table([("64 MiB", 64 * MIB)], 1).rows == []
+        return
+    # The tuner's state starts near the cap, or it would need a minute until the first page; odd caps cut regions.
+    quota = Quota(
+        sz_bytes=MIB + 4096 * 37, reset_interval_ms=700, goals=(Goal("node_mem_used_bp", 9_970, nid=0),), goal_tuner=tuner,
+        weights=Weights(0, 3, 1), esz_bp0=MIB * 5_000,
+    )  # fmt: skip
+    scenario = tiered(256 * MIB, quota=quota, **loop.WORKLOADS[workload])
+    loops = whole_in_c.WholeLoops(scenario, against_c.compiled(str(tmp_path), "whole_loop"), before=3, timed=400)
+    for seed in range(3):
+        loops.package(seed)()
+        loops.c(seed)()
+    assert min(loops.moved) > 1_000
+    assert loops.agree()
 
 
 def test_rounds_alternate_and_have_fresh_seeds() -> None:
