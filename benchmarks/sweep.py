@@ -36,7 +36,8 @@ class Grid:
 
     def __init__(self, tuner: str, runs: int, windows: int, delay: int, library: ctypes.CDLL) -> None:
         self.tuner, self.runs, self.windows, self.delay, self.library = tuner, runs, windows, delay, library
-        self.last: dict[tuple[int, str], dict[str, npt.NDArray[Any]]] = {}
+        self.runs_of: dict[int, Any] = {}
+        self.plain_of: dict[int, dict[str, npt.NDArray[Any]]] = {}
 
     def arguments(self, seed: int) -> dict[str, npt.NDArray[Any]]:
         """Draw starts, caps, leaks."""
@@ -52,11 +53,7 @@ class Grid:
         given = self.arguments(seed)
 
         def run() -> None:
-            ds = tm.loop.run_many(self.tuner, n_pages=10**6, windows=self.windows, delay=self.delay, **given)
-            self.last[seed, "package"] = {
-                "final": ds["final_pages"].values, "moved": ds["moved_pages"].values, "peak": ds["peak_pages"].values,
-                "tail_low": ds["tail_low_pages"].values, "esz": ds["final_esz"].values,
-            }  # fmt: skip
+            self.runs_of[seed] = tm.loop.run_many(self.tuner, n_pages=10**6, windows=self.windows, delay=self.delay, **given)
 
         return run
 
@@ -66,7 +63,7 @@ class Grid:
         pages, tail = np.full(n, 10**6), min(self.windows, max(100, -(-self.windows // 5)))
         wanted = given["target_bp"] * pages
         out = {name: np.empty(n, np.int64) for name in _OUT} | {"esz": np.empty(n, np.uint64)}
-        self.last[seed, "plain"] = out
+        self.plain_of[seed] = out
         delay = np.full(n, self.delay)
         call = self.library.grid
         whole = ctypes.c_int64
@@ -80,9 +77,11 @@ class Grid:
 
     def agree(self) -> bool:
         """Tell whether both came to the same."""
-        seeds = {seed for seed, _ in self.last}
-        pairs = ((self.last[s, "package"], self.last[s, "plain"]) for s in seeds)
-        return all(np.array_equal(mine[name], plain[name]) for mine, plain in pairs for name in mine)
+        names = {name: f"{name}_pages" for name in ("final", "moved", "peak", "tail_low")} | {"esz": "final_esz"}
+        return all(
+            np.array_equal(self.runs_of[seed][ours].values, plain[name])
+            for seed, plain in self.plain_of.items() for name, ours in names.items()
+        )  # fmt: skip
 
 
 def compiled(folder: Path) -> ctypes.CDLL | None:
