@@ -6,6 +6,7 @@ import ctypes
 import shutil
 import subprocess
 import tempfile
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -126,7 +127,7 @@ def table(footprints: list[tuple[str, int]], rounds: int) -> Table:
         for label, footprint in footprints:
             for most, areas in ((1_000, 256), (10_000, 256)):
                 loops = Loops(footprint, most, areas)
-                programs = {
+                programs: dict[str, Callable[[int], Work]] = {
                     "package": loops.package, "arrays": partial(loops.c, "arrays", arrays),
                     "list": partial(loops.c, "list", linked),
                 }  # fmt: skip
