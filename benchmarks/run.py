@@ -47,7 +47,7 @@ def questions(quick: bool) -> dict[str, Callable[[], list[Table]]]:
     sizes = footprints if quick else [*footprints, HUGE]
     defaults = [(*f, w, 1_000) for f in sizes for w in loop.WORKLOADS]
     most = [(*f, "all warm", 10_000) for f in sizes]
-    few = [(*f, "mostly idle", 1_000, before, 200) for f in footprints for before in (20, 600)]
+    few = [(*f, "mostly idle", 1_000, before, 400) for f in footprints for before in (20, 600)]
     stretches = few + [(*footprints[-1], "all warm", most, 20, 100) for most in (1_000, 10_000)]
     swept = [(*SMALL, 20, 1.8)] if quick else [(*SMALL, 60, 1.8), (*LARGE, 60, 1.6)]
     return {
