@@ -207,7 +207,12 @@ def test_runs_and_their_pairs(folder: Path) -> None:
         "hot share mean", "hot share sd", "hot share min", "hot share max", "migrated"
     ]  # fmt: skip
     assert all(p.inside and p.width == 0 and p.crps == 0 for p in one.pairs)
-    assert {p.measure for p in two.pairs if p.inside} >= {"hot share min", "hot share max", "first move"}
+    stretches = [", 0 s to 60 s", ", 60 s to the end"]
+    assert {p.measure for p in two.pairs if p.inside} >= {
+        f"hot share {m}{s}" for m in ("mean", "sd", "min", "max") for s in stretches
+    }
+    assert [p.recorded for p in two.pairs if p.measure.startswith("hot share min")] == pytest.approx([0.6, 0.5], abs=1e-4)
+    assert [p.measure for p in two.pairs if p.measure.startswith("first move")] == ["first move, 0 s to 60 s"]
     said = summary([*one.pairs, *two.pairs])
     assert said.ok
     assert "of that of 'nothing moves'" in said.detail
@@ -254,7 +259,7 @@ def test_a_broken_run_is_named_and_the_others_are_compared(folder: Path) -> None
     assert good.name == f"{D1}/bands"
     assert verdict.name == "bands"
     assert verdict.detail.endswith("bands of 2 seeds are narrow: between their extremes lie 1 of 3 further values")
-    assert verdict.checked == good.checked == 6
+    assert verdict.checked == good.checked == 11
 
 
 def test_folders_without_runs_have_no_bands(tmp_path: Path) -> None:

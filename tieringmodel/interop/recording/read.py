@@ -23,8 +23,8 @@ from ..machines.monitored import told as told_ranges
 from ..machines.zoneinfo import from_zoneinfo
 from ..proc_version import beside
 from ..sysfs.read import read_dump
-from .machine_of import guessed_holes
 from . import told
+from .machine_of import guessed_holes
 from .scenario_of import PHASE, KdamondTables, Recording
 from .tables import Schema, Table, read_csv, read_text
 
@@ -36,7 +36,7 @@ _RESETS: Schema = {"t_ms": "f64", "scheme": "i64", "score": "u64?", "esz": "u64"
 """A scheme without goals has no score."""
 _APPLIES: Schema = {"t_ms": "f64", "scheme": "i64"} | dict.fromkeys(_STATS, "u64")
 _REGION = {"start": "u64", "end": "u64", "nr_accesses": "u64", "age": "u64"}
-_AGGREGATION: Schema = {"agg": "i64", "t_ms": "f64", "nr_regions": "u64"}
+_AGGREGATION = {"agg": "i64", "t_ms": "f64", "nr_regions": "u64"}
 _SNAPSHOTS: Schema = {"snap": "i64", "t_request_ms": "f64", "t_done_ms": "f64"} | _REGION | {"sz_filter_passed": "u64"}
 _INTERVALS: Schema = {"t_ms": "f64", "sample_us": "u64"}
 _QUOTA_STEPS: Schema = (
@@ -140,7 +140,9 @@ def read_recording(directory: str | Path, *, allow_files: bool = False, kernel: 
         tuple(stages[1:]), untold, nodes, table("extra", _extra_schema), kdamonds,
     )  # fmt: skip
     if holes := guessed_holes(recording):
-        notes.append(f"{path}: {told_ranges(holes)} lies between monitored ranges and is taken for a hole: there is no zoneinfo.txt")
+        notes.append(
+            f"{path}: {told_ranges(holes)} lies between monitored ranges and is taken for a hole: there is no zoneinfo.txt"
+        )
         recording = replace(recording, notes=tuple(notes))
     if all(getattr(recording, name) is None for name in ("layout", "record", "resets", "quota_steps", "info")):
         raise InputError(str(path), "holds no recording", "expected layout.csv, record.csv, info.txt, …")

@@ -51,8 +51,8 @@ def changes(
 ) -> list[Settings] | None:
     """Return the settings of the start and after each command, if the line says what every command changed.
 
-    The line reads ``as RUN; at 40 s CHANGE, CHANGE (HOW); at 80 s …``: the start is that of another run beside this one, and the
-    clauses belong to the commands in order. A command has changed what it does when it is done.
+    The line reads ``as RUN; at 40 s CHANGE, CHANGE (HOW); at 80 s …``: the start is that of another run beside this one, and
+    the clauses belong to the commands in order. A command has changed what it does when it is done.
 
     Parameters
     ----------
@@ -71,7 +71,7 @@ def changes(
     Raises
     ------
     InputError
-        If there is a clause for each command, but one of them is not understood, or they do not lead to the settings of the end.
+        If there is a clause for each command, but one of them is not understood, or they do not lead to the last settings.
     """
     first, *clauses = [clause.strip() for clause in read_text(notes).strip().split(";")]
     base, ran = _BASE.fullmatch(first), commands(events)
@@ -105,9 +105,7 @@ def _changed(contexts: Sequence[Context], words: str, where: str) -> tuple[Conte
             raise InputError(where, f"{words!r} does not name a target for each goal", "list them in order of schemes")
         left = iter(values)
         return each(
-            lambda s: s.replace(
-                quota=s.quota.replace(goals=tuple(g.replace(target_value=next(left)) for g in s.quota.goals))
-            )
+            lambda s: s.replace(quota=s.quota.replace(goals=tuple(g.replace(target_value=next(left)) for g in s.quota.goals)))
         )
     if m := re.fullmatch(r"caps (\d.*)", words):
         size = parse_bytes(m[1], where)

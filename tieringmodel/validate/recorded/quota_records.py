@@ -156,7 +156,7 @@ def _goals(table: Table, row: int) -> list[tuple[int, int]]:
 
 
 def _resets(recording: Recording, k: int, table: Table) -> Case:
-    """Replay each scheme's effective quota from its recorded scores, with the settings in force: commits keep the tuner's state."""
+    """Replay each scheme's effective quota from recorded scores and the settings in force; commits keep the tuner's state."""
     compared = _Compared(table, f"{recording.name}/{table.path.name.removesuffix('.gz')}")
 
     def replay() -> str:

@@ -9,7 +9,8 @@ import numpy as np
 
 from ...interop.recording.scenario_of import Recording
 from .bands import Pair, band, crps
-from .recorded_measures import LATE, migrates, tuned
+from .recorded_kinds import migrates, tuned
+from .recorded_measures import LATE
 from .recorded_model import Mechanisms, reads_mem_free
 from .recorded_runs import Measured
 
