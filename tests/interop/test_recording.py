@@ -105,9 +105,12 @@ def test_contexts_of_a_run():
     assert context == run.contexts[0]
     assert context.ops == "fvaddr"
     assert context.targets == (Target(((17592186044416, 17592404148224),)),)
-    assert [(d.id, d.weight) for d in context.schemes[0].dests] == [(0, 1), (1, 1)]
+    assert [(d.id, d.weight) for d in context.schemes[0].dests] == [(0, 3), (1, 2)]
     assert run.weights_changed_ms == pytest.approx(60_292.977)
-    assert "after the change" in run.notes[0]
+    assert "those before stand in the run's name" in run.notes[0]
+    ((at_us, now),) = [(c.at_us, c.to) for c in run.to_scenario().commits]
+    assert at_us == 60_293_000
+    assert [(d.id, d.weight) for d in now.schemes[0].dests] == [(0, 1), (1, 1)]
 
 
 def test_arguments():

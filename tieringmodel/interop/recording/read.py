@@ -126,6 +126,13 @@ def read_recording(directory: str | Path, *, allow_files: bool = False, kernel: 
         start_of = partial(_settings_beside, path, allow_files, kernel)
         stages = told.changes(untold, said, contexts, start_of) or []
         contexts, untold = (stages[0][1], None) if stages else (contexts, untold)
+    weights_changed_ms = _read_weights_changed(named("weights_changed.txt"), info)
+    if weights_changed_ms is not None and not stages:
+        before = told.earlier_weights(path.resolve().name, contexts)
+        which = "the contexts hold those after the change" if before is None else "those before stand in the run's name"
+        notes.append(f"{path / 'weights_changed.txt'}: weights were changed at {weights_changed_ms:.0f} ms; {which}")
+        if before is not None:
+            stages, contexts = [(0, before), (round(weights_changed_ms), contexts)], before
     nodes = from_zoneinfo(read_text(zones), str(zones)) if (zones := named("zoneinfo.txt")) else ()
     alone = _tables_of(table, "", notes)
     kdamonds = tuple(_tables_of(table, f"_k{k}", notes) for k in range(len(contexts))) if len(contexts) > 1 else ()
@@ -136,7 +143,7 @@ def read_recording(directory: str | Path, *, allow_files: bool = False, kernel: 
         path, layout, physmap, table("record", lambda header: _record_schema(header, segments)),
         alone.resets, alone.applies, alone.aggregated, alone.aggregation_rows, table("snapshots", _SNAPSHOTS),
         table("intervals", _INTERVALS), table("quota_steps", _QUOTA_STEPS), info, contexts,
-        _read_weights_changed(named("weights_changed.txt"), info, notes), tuple(notes), kernel,
+        weights_changed_ms, tuple(notes), kernel,
         tuple(stages[1:]), untold, nodes, table("extra", _extra_schema), kdamonds,
     )  # fmt: skip
     if holes := guessed_holes(recording):
@@ -302,13 +309,11 @@ def _read_info(path: Path | None) -> dict[str, float] | None:
     return info
 
 
-def _read_weights_changed(path: Path | None, info: Mapping[str, float] | None, notes: list[str]) -> float | None:
+def _read_weights_changed(path: Path | None, info: Mapping[str, float] | None) -> float | None:
     """Return the time of a change of weights; the file quotes ``/proc/uptime`` (seconds since boot, and idle)."""
     if path is None:
         return None
     changed = re.search(r"weights changed at (\d+(?:\.\d+)?)(?:\s|$)", read_text(path))
     if not changed or not info or "t0_mono_ms" not in info:
         raise InputError(f"{path}:1", "gives no time since boot, or info.txt no t0_mono_ms", "write both")
-    changed_ms = float(changed[1]) * 1_000 - info["t0_mono_ms"]
-    notes.append(f"{path}: weights were changed at {changed_ms:.0f} ms; the contexts hold those after the change")
-    return changed_ms
+    return float(changed[1]) * 1_000 - info["t0_mono_ms"]

@@ -66,7 +66,8 @@ class Recording:
     contexts : tuple of Context
         From the dump of DAMON's sysfs tree, taken at the end of the run; where settings were changed, those of the start.
     weights_changed_ms : float or None
-        When the schemes' destination weights were changed; the contexts hold those after the change.
+        When the schemes' destination weights were changed: one of `changes`, if the run's name has those before it, or else the
+        contexts hold those after the change.
     notes : tuple of str
         What the files say beyond the attributes.
     kernel : Kernel or None
@@ -158,8 +159,7 @@ class Recording:
         Returns
         -------
         Scenario
-            Named after the run; its commits are the recorded changes of settings. Destination weights are those at the end of
-            the run.
+            Named after the run; its commits are the recorded changes of settings.
 
         Raises
         ------

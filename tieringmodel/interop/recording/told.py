@@ -1,4 +1,4 @@
-"""What commands changed while a run was recorded, as the line in its ``notes.txt`` tells it."""
+"""What was changed while a run was recorded, as its ``notes.txt`` or its name tells it."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from ...errors import InputError
-from ...scenario import Context, Scheme
+from ...scenario import Context, Dest, Scheme
 from ...units import number, parse_bytes
 from .tables import read_text
 
@@ -91,6 +91,23 @@ def changes(
         text = f"its changes to the settings of {base[1]} do not lead to those of damon_config.txt"
         raise InputError(f"{notes}:1", text, "write damon_config_from_0ms.txt, and one for each change")
     return settings
+
+
+def earlier_weights(run: str, last: tuple[Context, ...]) -> tuple[Context, ...] | None:
+    """Return the contexts with the weights that stand in a run's name (``…dests_3_2…``, in the order of the destinations).
+
+    A dump tells the weights of the end only. None if the name does not say, or no scheme has as many destinations.
+    """
+    said = re.search(r"dests((?:_\d{1,9})+)", run)
+    weights = [int(word) for word in said[1].split("_")[1:]] if said else []
+
+    def earlier(scheme: Scheme) -> Scheme:
+        if len(scheme.dests) != len(weights):
+            return scheme
+        return scheme.replace(dests=tuple(Dest(d.id, w) for d, w in zip(scheme.dests, weights, strict=True)))
+
+    before = tuple(c.replace(schemes=tuple(map(earlier, c.schemes))) for c in last)
+    return before if weights and before != last else None
 
 
 def _changed(contexts: Sequence[Context], words: str, where: str) -> tuple[Context, ...]:

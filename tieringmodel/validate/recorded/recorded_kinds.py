@@ -100,7 +100,5 @@ def _dealt(recording: Recording) -> Iterator[int]:
 def stretches_s(recording: Recording) -> tuple[tuple[float, float], ...]:
     """Return the times in seconds between which nothing was committed; none if nothing was."""
     changed_ms = [float(at_ms) for at_ms, _ in recording.changes]
-    if recording.weights_changed_ms is not None:
-        changed_ms.append(recording.weights_changed_ms)
     edges = [0.0, *(at_ms / 1e3 for at_ms in sorted(changed_ms)), math.inf]
     return tuple(pairwise(edges)) if changed_ms else ()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -15,7 +14,7 @@ import numpy.typing as npt
 from ...damon.kdamond import Kdamond
 from ...interop.recording.scenario_of import Recording
 from ...kernels.layout import NO_FRAME
-from ...scenario import Context, Dest, Event, Scenario, Scheme
+from ...scenario import Context, Scenario
 from ...scenario.metrics import metric_of
 from ...simulation.clock import ContextClock
 from ...simulation.engine import Engine
@@ -113,7 +112,7 @@ def setup(recording: Recording, mechanisms: Mechanisms | None = None) -> Setup:
         recorded_rates=m.recorded_rates,
         lru_share_of_other=m.lru_share_of_other,
     )
-    scenario = _with_earlier_weights(recording, scenario.replace(machine=scenario.machine.replace(allocator=m.allocator)))
+    scenario = scenario.replace(machine=scenario.machine.replace(allocator=m.allocator))
     if PAGEOUT in kinds_of(recording):
         scenario = scenario.replace(contexts=tuple(_not_held_up(c) for c in scenario.contexts))
     if m.damon_seed is not None:
@@ -142,30 +141,6 @@ def _not_held_up(context: Context) -> Context:
 def reads_mem_free(contexts: Sequence[Context]) -> bool:
     """Return whether a goal of the contexts reads MemFree."""
     return any(metric_of(g.metric).counts == "used" for c in contexts for s in c.schemes for g in s.quota.goals)
-
-
-def _with_earlier_weights(recording: Recording, scenario: Scenario) -> Scenario:
-    """Return the scenario with weights that change when they did.
-
-    The files hold the weights after the change; those before stand in the run's name (``…dests_3_2…``, in the order of
-    the destinations). Where they do not, the later weights hold throughout.
-    """
-    before = re.search(r"dests((?:_\d+)+)", recording.name)
-    if recording.weights_changed_ms is None or before is None:
-        return scenario
-    weights = [int(word) for word in before[1].split("_")[1:]]
-    events: list[Event] = []
-
-    def earlier(i: int, scheme: Scheme) -> Scheme:
-        if len(scheme.dests) != len(weights):
-            return scheme
-        later = [d.to_dict() for d in scheme.dests]
-        events.append(Event(round(recording.weights_changed_ms or 0) * 1000, f"contexts.0.schemes.{i}.dests", later))
-        return scheme.replace(dests=tuple(Dest(d.id, w) for d, w in zip(scheme.dests, weights, strict=True)))
-
-    context: Context = scenario.contexts[0]
-    schemes = tuple(earlier(i, scheme) for i, scheme in enumerate(context.schemes))
-    return scenario.replace(contexts=(context.replace(schemes=schemes), *scenario.contexts[1:]), events=tuple(events))
 
 
 # ---- MemFree and per-CPU lists ---------------------------------------------------------------------------------------
