@@ -410,6 +410,20 @@ def test_what_the_model_lacks_is_said_in_the_runs_line(capsys: pytest.CaptureFix
     assert of_run.detail.startswith("the model has no NUMA balancing, which promoted, no demotion by kswapd; 0 of 0 measures")
 
 
+def test_what_the_model_lacks_is_the_cause_of_pairs_outside(tmp_path: Path) -> None:
+    shutil.copytree(tm.data_path("recordings", G1), tmp_path / G1)
+    (run,) = compare_runs(tmp_path, seeds=2, workers=1)
+    assert (run.error, run.beside) == ("", True)
+    outside = {p.measure: p.cause for p in run.pairs if not p.inside}
+    assert outside["promoted by others"] == "the model has no NUMA balancing, which promoted, no demotion by kswapd"
+    assert {p.measure for p in run.pairs if p.inside} >= {f"on node 0: cold0 at {at} %" for at in (25, 50, 75, 100)}
+
+
+def test_experiments_with_orders_of_single_frames_need_single_frames() -> None:
+    assert "last freed frame reused first" in variants(recorded("F2_thp_off_pullpush"))
+    assert "last freed frame reused first" not in variants(recorded(F1))
+
+
 def test_quick_is_eight_seeds(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     shutil.rmtree(folder / D1)
     assert cli.main(["validate", "--recordings", str(folder), "--quick"]) == 0

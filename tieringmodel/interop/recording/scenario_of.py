@@ -143,6 +143,7 @@ class Recording:
         recorded_intervals : bool
             Let aggregations end when they did (``Context.aggr_times_us``) instead of after the nominal interval, which a
             loaded machine stretches. Where intervals were changed on the way they end after the nominal one all the same.
+            Where they do, kdamond's work takes time (``Machine.overload``).
         recorded_rates : bool
             Touch segments as often as their counters say (`recorded_groups`) instead of at the
             configured rates, which a loaded machine misses.
@@ -194,6 +195,7 @@ class Recording:
         if info.get("thp"):
             groups += tuple(_huge(layout))
         workload = Workload(int(lows[-1]), groups, placement, vmas, tick_us=round(tick_ms * 1_000))
+        given = machine
         if machine is None:
             machine = machine_of(self, placement, lru_share_of_other)
         contexts = tuple(_with_targets(context, layout) for context in self.contexts)
@@ -201,6 +203,8 @@ class Recording:
         same = all(c.to.attrs.same_intervals(contexts[c.context].attrs) for c in commits)
         if recorded_intervals and same:
             contexts = tuple(self._as_timed(k, context) for k, context in enumerate(contexts))
+        if given is None and not all(c.aggr_times_us for c in contexts):
+            machine = machine.replace(overload=True)
         of_linux = kernel or self.kernel or Kernel()
         return Scenario(machine, workload, contexts, name=self.name, kernel=of_linux, commits=commits)
 

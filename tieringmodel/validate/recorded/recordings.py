@@ -136,9 +136,11 @@ def compare_runs(
                 recording = read_recording(path)
                 measured = model()
                 of_run = run_pairs(recording, measured, nominal())
-                if causes and any(not p.inside for p in of_run):
+                if missing := lacks(recording):  # no experiment with what there is says more
+                    of_run = [p if p.inside else replace(p, cause=lacking(missing)) for p in of_run]
+                elif causes and any(not p.inside for p in of_run):
                     of_run = _with_causes(of_run, recording, measured, runner, few)
-                outcome = RunPairs(recording.name, of_run, beside=bool(recording.nodes), lacks=lacks(recording))
+                outcome = RunPairs(recording.name, of_run, beside=bool(recording.nodes), lacks=missing)
             except InputError as error:
                 outcome = RunPairs(path.resolve().name, [], str(error))
             bar.clear()
@@ -172,10 +174,15 @@ def line(pair: Pair) -> str:
     return text if pair.inside else f"OUTSIDE {text}: {pair.cause or 'no experiment was made'}"
 
 
+def lacking(what: Sequence[str]) -> str:
+    """Return what the model lacks in words."""
+    return f"the model has no {', no '.join(what)}"
+
+
 def run_case(name: str, of_run: Sequence[Pair], without: Sequence[str] = ()) -> Case:
     """Return the case of one run: what was found, for the verdict is on all runs together; first what the model lacks."""
     inside = sum(p.inside for p in of_run)
-    said = [f"the model has no {', no '.join(without)}"] if without else []
+    said = [lacking(without)] if without else []
     return Case(
         "recording",
         f"{name}/bands",
