@@ -6,6 +6,7 @@ import numpy as np
 
 from ._jit import inlined, kernel
 from .access import touched
+from .buddy import free_to_stack, next_frame, pass_seconds
 from .bits import BLOCK, SUPER, clear_bit, clz, count_range, ctz, popcount, set_bit
 from .folios import frame_of_used_block
 from .layout import (
@@ -13,6 +14,7 @@ from .layout import (
     AT_BACK,
     AT_FRONT,
     CLASS_MASK,
+    CPU,
     FAULTED,
     FIFO,
     LIFO,
@@ -88,11 +90,12 @@ def claim_frame(memory, i, frame):
 
 
 @inlined
-def take_frame(memory, i):
-    """Take a free frame of node i by its policy, or return -1 at the watermark."""
+def frame_by_policy(memory, stack, i):
+    """The free frame of node i that comes next; `stack` is ``memory.stack``, None where frames are on none."""
+    if stack is not None:
+        pass_seconds(memory)
+        return next_frame(memory, i, memory.crew[CPU])
     node = memory.node[i]
-    if node.free <= node.reserve or node.free <= 0:
-        return np.int64(-1)
     if node.policy == LOWEST:
         frame = _lowest_free(memory, node, i)
     elif node.policy == FIFO or node.policy == LIFO:
@@ -104,6 +107,16 @@ def take_frame(memory, i):
         frame = _nth_free(memory, i, np.int64(below(node.key, np.uint64(memory.clock[3]), np.uint64(node.free))))
         frame = frame_of_used_block(memory, memory.folio, i, frame)
         memory.clock[3] += 1
+    return frame
+
+
+@inlined
+def take_frame(memory, i):
+    """Take a free frame of node i by its policy, or return -1 at the watermark."""
+    node = memory.node[i]
+    if node.free <= node.reserve or node.free <= 0:
+        return np.int64(-1)
+    frame = frame_by_policy(memory, memory.stack, i)
     claim_frame(memory, i, frame)
     return frame
 
@@ -130,6 +143,7 @@ def give_frame(memory, i, frame):
     elif node.policy == LIFO:
         memory.rec[frame] = np.uint64(node.head + 1) << SHIFT32
         node.head = frame
+    free_to_stack(memory, memory.stack, i, frame)
 
 
 @inlined
@@ -395,6 +409,84 @@ def migrate_lowest(memory, source, a, b, here, target):
     memory.clock[MOVES] += moved
     count_failures(node, here - moved)
     return moved
+
+
+@inlined
+def migrate_recycled(memory, source, a, b, here, target):
+    """Do the same as `migrate_singly` where frames come from stacks and cursors: see `kernels.buddy`.
+
+    What is taken of one word of the target's bitmap, and freed of one word of the source's, is booked once each.
+    """
+    pass_seconds(memory)
+    node, home, cpu = memory.node[target], memory.node[source], memory.crew[CPU]
+    room = min(here, node.free, node.free - node.reserve)
+    moved, active, at = np.int64(0), np.int64(0), memory.clock[LOG_LENGTH]
+    link = (np.uint64(source) << SHIFT32) | (np.uint64(target) << _U48)
+    to, taken, top = np.int64(0), _U0, memory.stack[source, cpu]
+    for block in range((b - 1) >> 9, (a >> 9) - 1, -1):
+        if moved >= room:
+            break
+        if memory.lru_512[block] == 0:
+            continue
+        for w in range(block * 8 + 7, block * 8 - 1, -1):
+            bits = word_within(memory, w, a, b)
+            before = bits
+            while bits != _U0 and moved < room:
+                frame, new = w * 64 + np.int64(63) - np.int64(clz(bits)), next_frame(memory, target, cpu)
+                bits ^= _U1 << np.uint64(frame & 63)
+                if new >> 6 != to:
+                    book_taken(memory, to, taken)
+                    to, taken = new >> 6, _U0
+                taken |= _U1 << np.uint64(new & 63)
+                record = memory.rec[frame]
+                memory.rec[frame] = np.uint64(top + 1) << SHIFT32
+                top = frame
+                memory.rec[new] = record
+                if memory.frame_of.size:
+                    note_frame(memory, record, new)
+                cls = np.int64((record >> SHIFT32) & CLASS_MASK)
+                memory.by_class[source, cls] -= 1
+                memory.by_class[target, cls] += 1
+                active += np.int64((record >> ACTIVE_SHIFT) & _U1)
+                if at < memory.log.size:
+                    memory.log[at] = ((record & LOW32) - _U1) | link
+                    at += 1
+                moved += 1
+            if bits != before:
+                memory.lru_bits[w] ^= bits ^ before
+                memory.free_bits[w] |= bits ^ before
+                book(memory, w, -np.int64(popcount(bits ^ before)))
+    book_taken(memory, to, taken)
+    memory.stack[source, cpu] = top
+    node.free -= moved
+    node.lru += moved
+    node.active += active
+    node.migrated_in += moved
+    home.free += moved
+    home.lru -= moved
+    home.active -= active
+    home.migrated_out += moved
+    memory.clock[LOG_LENGTH] = at
+    memory.clock[MOVES] += moved
+    count_failures(node, here - moved)
+    return moved
+
+
+@inlined
+def book_taken(memory, w, taken):
+    """Give LRU pages to the free frames of word w that are set in `taken`."""
+    if taken != _U0:
+        memory.free_bits[w] &= ~taken
+        memory.lru_bits[w] |= taken
+        book(memory, w, np.int64(popcount(taken)))
+
+
+@inlined
+def migrate_whole_words(memory, stack, source, a, b, here, target):
+    """Migrate as `migrate_singly`, word by word, by the policies that can; `stack` is ``memory.stack``."""
+    if stack is not None:
+        return migrate_recycled(memory, source, a, b, here, target)
+    return migrate_lowest(memory, source, a, b, here, target)
 
 
 @kernel

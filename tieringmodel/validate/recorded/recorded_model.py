@@ -41,7 +41,7 @@ class Mechanisms:
     page_lists : bool
         MemFree does not count free pages on per-CPU lists.
     allocator : str
-        Which free frame comes next (`tieringmodel.scenario.Machine.allocator`).
+        Which free frame comes next (`tieringmodel.scenario.Machine.allocator`); empty: as `Recording.to_scenario` has it.
     lru_share_of_other : float
         Share of the memory that is not the workload's which DAMON sees.
     roams : bool
@@ -53,7 +53,7 @@ class Mechanisms:
     recorded_intervals: bool = True
     recorded_rates: bool = True
     page_lists: bool = True
-    allocator: str = "lowest"
+    allocator: str = ""
     lru_share_of_other: float = 0.0
     roams: bool = True
     damon_seed: int | None = None
@@ -105,7 +105,8 @@ def setup(recording: Recording, mechanisms: Mechanisms | None = None) -> Setup:
         recorded_rates=m.recorded_rates,
         lru_share_of_other=m.lru_share_of_other,
     )
-    scenario = _with_earlier_weights(recording, scenario.replace(machine=scenario.machine.replace(allocator=m.allocator)))
+    machine = scenario.machine.with_allocator(m.allocator) if m.allocator else scenario.machine
+    scenario = _with_earlier_weights(recording, scenario.replace(machine=machine))
     if m.damon_seed is not None:
         scenario = scenario.replace(contexts=tuple(c.replace(rng_seed=m.damon_seed) for c in scenario.contexts))
     if m.page_lists and reads_mem_free(scenario.contexts):
