@@ -44,14 +44,14 @@ def words_of(memory, i):
 
 @inlined
 def next_fresh(memory, i):
-    """Take node i's next frame in boot order that nobody had yet; -1 where none is left."""
-    words, first = words_of(memory, i), memory.base[i] >> 6
+    """Take node i's next frame in boot order that nobody had yet; -1 where none is left. Who takes it marks it as written."""
+    words = words_of(memory, i)
     while memory.cursor[i] < words:
-        w = first + (memory.origin[i] + memory.cursor[i]) % words
+        w = memory.origin[i] + memory.cursor[i]
+        w += (memory.base[i] >> 6) - (words if w >= words else np.int64(0))
         bits = memory.fresh_bits[w]
         if bits != _U0:
             memory.fresh_bits[w] = bits & (bits - _U1)
-            memory.dirty[w >> (PART_SHIFT - 6)] = _DIRTY
             return w * 64 + np.int64(ctz(bits))
         memory.cursor[i] += 1
     return np.int64(-1)

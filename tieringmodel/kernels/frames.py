@@ -6,7 +6,7 @@ import numpy as np
 
 from ._jit import inlined, kernel
 from .access import touched
-from .buddy import free_to_stack, next_frame, pass_seconds
+from .buddy import free_to_stack, linked, next_frame, pass_seconds
 from .bits import BLOCK, SUPER, clear_bit, clz, count_range, ctz, popcount, set_bit
 from .folios import frame_of_used_block
 from .layout import (
@@ -422,7 +422,7 @@ def migrate_recycled(memory, source, a, b, here, target):
     room = min(here, node.free, node.free - node.reserve)
     moved, active, at = np.int64(0), np.int64(0), memory.clock[LOG_LENGTH]
     link = (np.uint64(source) << SHIFT32) | (np.uint64(target) << _U48)
-    to, taken, top = np.int64(0), _U0, memory.stack[source, cpu]
+    to, taken, top, head = np.int64(0), _U0, memory.stack[source, cpu], memory.stack[target, cpu]
     for block in range((b - 1) >> 9, (a >> 9) - 1, -1):
         if moved >= room:
             break
@@ -432,7 +432,12 @@ def migrate_recycled(memory, source, a, b, here, target):
             bits = word_within(memory, w, a, b)
             before = bits
             while bits != _U0 and moved < room:
-                frame, new = w * 64 + np.int64(63) - np.int64(clz(bits)), next_frame(memory, target, cpu)
+                frame, new = w * 64 + np.int64(63) - np.int64(clz(bits)), head
+                if new >= 0:
+                    head = linked(memory, new)
+                else:
+                    memory.stack[target, cpu] = head
+                    new = next_frame(memory, target, cpu)
                 bits ^= _U1 << np.uint64(frame & 63)
                 if new >> 6 != to:
                     book_taken(memory, to, taken)
@@ -457,7 +462,7 @@ def migrate_recycled(memory, source, a, b, here, target):
                 memory.free_bits[w] |= bits ^ before
                 book(memory, w, -np.int64(popcount(bits ^ before)))
     book_taken(memory, to, taken)
-    memory.stack[source, cpu] = top
+    memory.stack[source, cpu], memory.stack[target, cpu] = top, head
     node.free -= moved
     node.lru += moved
     node.active += active
