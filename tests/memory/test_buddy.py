@@ -188,7 +188,8 @@ def test_a_state_that_kernels_could_not_follow_is_refused(damage: str) -> None:
 @pytest.mark.parametrize(
     ("fields", "where"),
     [({"allocator": "lifo", "buddy": {}}, "buddy"), ({"buddy": {"cpus": 0}}, "buddy.cpus"),
-     ({"buddy": {"cpus": 4}, "percpu_lists": 2}, "buddy.cpus"), ({"buddy": {"cpu_changes_bp": 10_001}}, "buddy.cpu_changes_bp")],
+     ({"buddy": {"cpus": 4}, "percpu_lists": 2}, "buddy.cpus"),
+     ({"buddy": {"cpu_changes_bp": 10_001}}, "buddy.cpu_changes_bp")],
 )  # fmt: skip
 def test_assumptions_that_contradict_the_machine_are_refused(fields: dict[str, Any], where: str) -> None:
     with pytest.raises(InputError) as caught:

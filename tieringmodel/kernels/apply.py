@@ -11,7 +11,7 @@ import numpy as np
 from ._jit import inlined, kernel
 from .bits import get_bit
 from .folios import folio_bytes, order_at
-from .frames import charge_clock, hide_page, migrate_whole_words, show_page
+from .frames import charge_clock, hide_page, show_page
 from .layout import EXTERNAL, LOW32, MADVISE, MIGRATE, NO_SCORE, STAT, UNSUPPORTED
 from .mixed import apply_folios, migrate_folios, virtual_folios
 from .pages import count_on, handle_pages, migrate_list, node_of_frame, page_passes, passing_frames
@@ -34,6 +34,7 @@ from .visit import (
     quota_full,
     skip_charged,
 )
+from .words import migrate_whole_words
 
 _U0, _U1, _PAGE = np.uint64(0), np.uint64(1), np.uint64(4096)
 DONE, CALL, FLUSH, ROOM = 0, 1, 2, 3

@@ -15,7 +15,7 @@ import numpy as np
 
 from ._jit import inlined, kernel
 from .bits import ctz, get_bit, set_bit
-from .layout import CPU, CPU_CHANGES_BP, DRAWS, NOW, OTHERS, PART_SHIFT, SECOND_END, SECONDS, SHIFT32
+from .layout import CPU, CPU_CHANGES_BP, CPUS, DRAWS, NOW, OTHERS, PART_SHIFT, SECOND_END, SECONDS, SHIFT32
 from .random import below
 
 _U0, _U1 = np.uint64(0), np.uint64(1)
@@ -76,12 +76,12 @@ def next_frame(memory, i, cpu):
     if frame < 0:
         frame = next_fresh(memory, i)
     if frame < 0:
-        for k in range(1, memory.stack.size):
-            frame = pop(memory, i, (cpu + k) % memory.stack.size)
+        for k in range(1, memory.crew[CPUS]):
+            frame = pop(memory, i, (cpu + k) % memory.crew[CPUS])
             if frame >= 0:
                 break
     if frame < 0:
-        for k in range(2 * memory.stack.size):
+        for k in range(2 * memory.crew[CPUS]):
             c, at = k >> 1, k & 1
             frame = memory.held[c, at]
             if frame >= 0:
@@ -111,7 +111,7 @@ def pass_seconds(memory):
         crew[SECOND_END] += SECOND_NS
         at = crew[SECONDS] & 1
         crew[SECONDS] += 1
-        for cpu in range(memory.stack.size):
+        for cpu in range(memory.crew[CPUS]):
             first, last = np.int64(-1), np.int64(-1)
             for _ in range(crew[OTHERS]):
                 frame = pop(memory, np.int64(0), cpu)
@@ -132,7 +132,7 @@ def pass_seconds(memory):
                 memory.stack[0, cpu] = back
                 back = following
             memory.held[cpu, at] = first
-        cpus, key = memory.stack.size, memory.node[0].key
+        cpus, key = memory.crew[CPUS], memory.node[0].key
         if cpus > 1:
             drawn = np.uint64(memory.clock[DRAWS])
             if np.int64(below(key, drawn, np.uint64(10_000))) < crew[CPU_CHANGES_BP]:
@@ -154,9 +154,9 @@ def all_fresh(memory):
             memory.dirty[w >> (PART_SHIFT - 6)] = _DIRTY
     for i in range(memory.base.size):
         memory.cursor[i] = 0
-        for cpu in range(memory.stack.size):
+        for cpu in range(memory.crew[CPUS]):
             memory.stack[i, cpu] = -1
-    for cpu in range(memory.stack.size):
+    for cpu in range(memory.crew[CPUS]):
         for k in range(2):
             memory.held[cpu, k] = -1
 
@@ -167,7 +167,7 @@ def count_linked(memory, met):
 
     ``met``: u64[frames / 64], zeroed.
     """
-    count, frames, cpus = np.int64(0), memory.rec.size, memory.stack.size
+    count, frames, cpus = np.int64(0), memory.rec.size, memory.crew[CPUS]
     for k in range((memory.base.size + 2) * cpus):
         i, cpu = k // cpus, k % cpus
         if i < memory.base.size:

@@ -144,22 +144,22 @@ class BuddyMemory(Memory):
     queue of what others hold, through its record.
     """
 
-    fresh_bits: U64s = field()  # type: ignore[misc]
+    fresh_bits: U64s = field()
     # [frames / 64]: free frames that nobody had since the start
     stack: I64Table = field()  # type: ignore[misc]
     # [nodes, cpus]: the frame freed last, -1 = none; the record of each links to the one freed before
-    origin: I64s = field()  # type: ignore[misc]
+    origin: I64s = field()
     # [nodes]: word of `fresh_bits`, counted from the node's first, where boot order begins; it ends before that word
-    cursor: I64s = field()  # type: ignore[misc]
+    cursor: I64s = field()
     # [nodes]: words in boot order that have no fresh frame left
-    held: I64Table = field()  # type: ignore[misc]
+    held: I64Table = field()
     # [cpus, 2]: the first frame that others took in the last even second, and in the last odd one, -1 = none
-    crew: I64s = field()  # type: ignore[misc]
-    # [5]: the CPU that works now, when its second ends (ns), seconds that ended, frames that others take of each CPU in a
-    # second, chance that another CPU works in the next one (bp)
+    crew: I64s = field()
+    # [6]: the CPU that works now, when its second ends (ns), seconds that ended, frames that others take of each CPU in a
+    # second, chance that another CPU works in the next one (bp), CPUs
 
 
-CPU, SECOND_END, SECONDS, OTHERS, CPU_CHANGES_BP = 0, 1, 2, 3, 4
+CPU, SECOND_END, SECONDS, OTHERS, CPU_CHANGES_BP, CPUS = 0, 1, 2, 3, 4, 5
 LOWEST, FIFO, LIFO, RANDOM, BUDDY = 0, 1, 2, 3, 4
 PART_SHIFT = 12
 NOW, COST, JIFFY, DRAWS, LOG_LENGTH, MOVES = 0, 1, 2, 3, 4, 5

@@ -8,7 +8,7 @@ from ._jit import inlined, kernel
 from .access import clear_young, last_cleared, young
 from .bits import clear_bit, ctz, get_bit, set_bit
 from .folios import folio_bytes, order_at
-from .frames import DIRTY, migrate_singly, migrate_whole_words, move_page, reclaim_page
+from .frames import DIRTY, migrate_singly, move_page, reclaim_page
 from .layout import (
     ACTIVE_SHIFT,
     ANON,
@@ -29,6 +29,7 @@ from .layout import (
     SHIFT32,
     YOUNG,
 )
+from .words import migrate_whole_words
 
 _U0, _U1 = np.uint64(0), np.uint64(1)
 

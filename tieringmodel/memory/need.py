@@ -110,7 +110,9 @@ def copy_fits(machine: Machine, pages: int, frame_of: bool, seen: bool, out: boo
     """
     alone = parent_process() is None and threading.current_thread() is threading.main_thread()
     available = available_bytes()
-    needed = needed_bytes(*_counts(machine, pages), frame_of, seen, copied=True, out=out, mixed=mixed, buddy=bool(machine.handed_out))
+    needed = needed_bytes(
+        *_counts(machine, pages), frame_of, seen, copied=True, out=out, mixed=mixed, buddy=bool(machine.handed_out)
+    )
     return available is None or needed <= available // (1 if alone else os.cpu_count() or 1)
 
 

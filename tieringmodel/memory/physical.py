@@ -33,7 +33,6 @@ from ..kernels.layout import (
     OTHERS,
     PART_SHIFT,
     RANDOM,
-    SECOND_END,
     Access,
     BuddyMemory,
     Memory,
@@ -43,8 +42,8 @@ from ..kernels.layout import (
 from ..kernels.random import mixed
 from ..scenario import Machine, Placement, Workload
 from ..stored import same_kind
-from ..units import GIB, MAX_PAGES
-from . import consistency
+from ..units import MAX_PAGES
+from . import consistency, stacks
 from .page_lists import PageLists
 from .populate import Filler, Folios, check_room
 from .reuse import Kept
@@ -53,8 +52,6 @@ from .reuse import Kept
 NO_NODE = 255
 """In `PhysicalMemory.node_of_pages`: the page is out."""
 _POLICY = {"lowest": LOWEST, "fifo": FIFO, "lifo": LIFO, "random": RANDOM, "buddy": BUDDY}
-_DMA32_BYTES = 4 * GIB
-"""A zone of its own on x86 begins here, and is used before those below."""
 
 
 class PhysicalMemory:
@@ -152,7 +149,8 @@ class PhysicalMemory:
         nodes["anywhere"] = anywhere
         nodes["key"] = [mixed(seed ^ (i + 1)) for i in range(len(nodes))]
         clock[COST], clock[JIFFY] = machine.migrate_ns_per_page, 1_000_000_000 // machine.hz
-        if handed_out := machine.handed_out:
+        handed_out = machine.handed_out
+        if handed_out and isinstance(self.arrays, BuddyMemory):
             self.arrays.crew[[OTHERS, CPU_CHANGES_BP]] = handed_out.others_pages_per_s, handed_out.cpu_changes_bp
         self.space = self.space_for(1)
         self.reclaims = bool(self.arrays.out.size)
@@ -188,7 +186,7 @@ class PhysicalMemory:
         if mixed:
             kind = partial(MixedMemory, folio=np.zeros(n_frames, np.uint32), mixed=np.zeros(2, np.int64))
         if machine.handed_out:
-            kind = partial(BuddyMemory, **self._stacks(machine.handed_out.cpus, n_frames))
+            kind = partial(BuddyMemory, **stacks.columns(machine, n_frames))
         return kind(
             rec=np.zeros(n_frames, np.uint64),
             frame_of=np.zeros(self.n_pages if keep_frame_of else 0, np.uint32),
@@ -213,26 +211,6 @@ class PhysicalMemory:
             swap=np.zeros(6, np.int64),
         )
 
-    def _stacks(self, cpus: int, n_frames: int) -> dict[str, npt.NDArray[Any]]:
-        """Return what `BuddyMemory` has beside other memory, with nothing on stacks yet."""
-        n = len(self.machine.nodes)
-        crew = np.zeros(5, np.int64)
-        crew[SECOND_END] = buddy.SECOND_NS
-        return {
-            "fresh_bits": np.zeros(n_frames // 64, np.uint64),
-            "stack": np.full((n, cpus), -1, np.int64),
-            "origin": np.array([self._frames_below_4_gib(i) // 64 for i in range(n)], np.int64),
-            "cursor": np.zeros(n, np.int64),
-            "held": np.full((cpus, 2), -1, np.int64),
-            "crew": crew,
-        }
-
-    def _frames_below_4_gib(self, i: int) -> int:
-        """Return how many frames of node index i lie there, 0 if all do."""
-        ram = self.machine.nodes[i].system_ram
-        below = sum(max(min(end, _DMA32_BYTES) - start, 0) for start, end in ram)
-        return below // self.page_bytes if below < self.machine.nodes[i].sz_bytes else 0
-
     def _populate(
         self, workload: Workload, page_class: npt.NDArray[np.uint16], cache: list[int], folios: Sequence[Folios]
     ) -> None:
@@ -244,7 +222,7 @@ class PhysicalMemory:
             classes = np.concatenate((page_class, np.zeros(self.n_pages - workload.n_pages, np.uint16)))
         filler = Filler(m, classes, folios)
         if self.machine.handed_out:
-            filler.begin_at([self._frames_below_4_gib(i) for i in range(len(cache))])
+            filler.begin_at([stacks.frames_below_4_gib(node, self.page_bytes) for node in self.machine.nodes])
         places = list(workload.placement) or [Placement(0, workload.n_pages, int(self.nids[0]))]
         for k, place in enumerate(places):
             if place.start_bytes is not None:

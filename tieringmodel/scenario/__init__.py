@@ -24,7 +24,7 @@ from .workload import Group, Memcg, Placement, Vma, Workload
 
 __all__ = [
     "ACTIONS", "ALLOCATORS", "CLAMPS", "CORE_FILTERS", "DEST_RULES", "EARLY_EXITS", "OPS_FILTERS", "AccessPattern", "Attrs",
-    "Buddy", "Commit", "Context", "Dest", "Event", "Filter", "Goal", "Group", "IntervalsGoal", "Kernel", "Machine", "Memcg", "Node",
-    "Placement", "Quota", "Scenario", "Scheme", "SourceOfHotness", "Target", "Vma", "Watermarks", "Weights", "Workload",
+    "Buddy", "Commit", "Context", "Dest", "Event", "Filter", "Goal", "Group", "IntervalsGoal", "Kernel", "Machine", "Memcg",
+    "Node", "Placement", "Quota", "Scenario", "Scheme", "SourceOfHotness", "Target", "Vma", "Watermarks", "Weights", "Workload",
     "need_scenario", "tick_over_sample",
 ]  # fmt: skip

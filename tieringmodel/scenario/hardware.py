@@ -158,9 +158,9 @@ class Machine(Checked):
     ``percpu_lists`` CPUs keep lists of freed pages, which ``MemFree`` does not count and allocations take first (0: no
     lists; see `tieringmodel.memory.page_lists`). With ``percpu_roams`` each pass runs on any of these CPUs.
 
-    ``allocator`` says which free frame is handed out: the ``"lowest"``, the one freed first (``"fifo"``) or last (``"lifo"``), a
-    ``"random"`` one. ``"buddy"`` is a minimal model of Linux's allocator, with ``buddy`` as its assumptions: each CPU takes the
-    frames freed on it, the last one first, and when none is left the next one that nobody had since boot, in boot order:
+    ``allocator`` says which free frame is handed out: the ``"lowest"``, the one freed first (``"fifo"``) or last (``"lifo"``),
+    a ``"random"`` one. ``"buddy"`` is a minimal model of Linux's allocator, with ``buddy`` as its assumptions: each CPU takes
+    the frames freed on it, the last one first, and when none is left the next one that nobody had since boot, in boot order:
     ascending, but those from 4 GiB on before those below (`tieringmodel.kernels.buddy`). It keeps no orders of free blocks.
 
     Examples
