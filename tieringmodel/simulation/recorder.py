@@ -205,6 +205,7 @@ class Recorder:
         self._refresh()
         records.append(now, self._by_number() if self.numbering.changes else None)
         self.returns.add(moves, lost)
+        records.settled(len(records))
 
     def _refresh(self) -> None:
         """Bring up to date what rows are copied from and no kernel keeps."""
@@ -255,6 +256,7 @@ class Recorder:
         for end in ends:
             self.returns.add(log[begin:end], 0)
             begin = end
+        self.records.settled(len(self.records))
         return log[begin:], lost
 
     def settle(self) -> None:
@@ -334,8 +336,10 @@ class Recorder:
         return there, actions, aims, metrics
 
     def state(self) -> dict[str, Any]:
-        """Return what was kept so far, as plain data and arrays: few large ones, however many records there are."""
-        self.settle()
+        """Return what was kept so far, as plain data and arrays: few large ones, however many records there are.
+
+        The log of moves is divided among them by then: see `settle`.
+        """
         moves, columns, records = self.returns.moves, [c for _, _, c in self.snapshots], self.records
         return {
             "about": self.about,
