@@ -2,6 +2,7 @@
 
 import gzip
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -345,3 +346,10 @@ def test_commands_whose_effect_nobody_tells_are_asked_for(copy):
     (folder / "damon_config_from_0ms.txt").rename(folder / "damon_config_from_7ms.txt")
     with pytest.raises(InputError, match=r"from_0ms\.txt: settings are told from 7 ms on only"):
         read_recording(folder)
+
+
+def test_a_recorded_machine_hands_frames_out_as_linux_does_unless_folios_need_blocks():
+    recording = read_recording(RECORDINGS / "C3_pullpush_temporal")
+    assert recording.to_scenario().machine.allocator == "buddy"
+    huge = replace(recording, info={**(recording.info or {}), "thp": 1.0})
+    assert huge.to_scenario().machine.allocator == "lowest"
