@@ -14,6 +14,7 @@ class RefNode:
     free: list[int] = field(default_factory=list)  # in the order of the free list
     owner: dict[int, int] = field(default_factory=dict)  # page frame -> logical page
     failed: int = 0
+    freed: list[int] = field(default_factory=list)  # what somebody had, the one freed last at the end
 
     def __post_init__(self) -> None:
         self.free = [frame for first, last in self.ranges for frame in range(first, last)]
@@ -56,12 +57,15 @@ class RefMemory:
         elif self.policy == "random":
             frame = sorted(node.free)[self.pick(i, self.draws, len(node.free))]
             self.draws += 1
+        elif self.policy == "buddy":  # on one CPU, where nobody else takes frames
+            frame = node.freed.pop() if node.freed else min(node.free)
         else:
             frame = node.free[0]
         node.free.remove(frame)
         return frame
 
     def give(self, i: int, frame: int) -> None:
+        self.nodes[i].freed.append(frame)
         if self.policy == "lifo":
             self.nodes[i].free.insert(0, frame)
         else:

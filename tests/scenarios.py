@@ -28,10 +28,13 @@ def machines(draw):
             "reserve_pages": draw(st.integers(0, 30)),
         },
     ]
+    allocator = draw(st.sampled_from(["lowest", "fifo", "lifo", "random", "buddy"]))
+    alone = {"cpus": 1, "others_pages_per_s": 0}
     return {
         "nodes": nodes,
         "hz": draw(st.sampled_from([100, 250, 1000])),
-        "allocator": draw(st.sampled_from(["lowest", "fifo", "lifo", "random"])),
+        "allocator": allocator,
+        "buddy": alone if allocator == "buddy" else None,
         "on_full": draw(st.sampled_from(["stop_run", "try_all"])),
         "migrate_ns_per_page": draw(st.sampled_from([0, 2_000])),
         "shared_split_state": draw(st.booleans()),

@@ -35,6 +35,7 @@ from .linting.finding import lint_rule as lint_rule
 from .remedies.search import find_fix as find_fix
 from .scenario import AccessPattern as AccessPattern
 from .scenario import Attrs as Attrs
+from .scenario import Buddy as Buddy
 from .scenario import Commit as Commit
 from .scenario import Context as Context
 from .scenario import Dest as Dest

@@ -2,6 +2,7 @@
 
 import gzip
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -423,3 +424,10 @@ def test_a_scheme_without_goals_has_no_score(copy):
     run = read_recording(target)
     assert run.contexts[0].schemes[0].quota.goals == ()
     assert run.resets["score"][:3].tolist() == [None, 25000, None]
+
+
+def test_a_recorded_machine_hands_frames_out_as_linux_does_unless_folios_need_blocks():
+    recording = read_recording(RECORDINGS / "C3_pullpush_temporal")
+    assert recording.to_scenario().machine.allocator == "buddy"
+    huge = replace(recording, info={**(recording.info or {}), "thp": 1.0})
+    assert huge.to_scenario().machine.allocator == "lowest"

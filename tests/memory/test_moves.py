@@ -12,7 +12,7 @@ from tieringmodel.memory.columns import count_on_node
 from tieringmodel.simulation.engine import Engine
 
 
-@pytest.mark.parametrize("allocator", ["lowest", "fifo", "lifo", "random"])
+@pytest.mark.parametrize("allocator", ["lowest", "fifo", "lifo", "random", "buddy"])
 def test_every_page_of_a_region_moves_and_is_logged(allocator: str) -> None:
     n = 1500  # three blocks of 512 frames, the last one not full
     machine = tm.Machine.dram_cxl("8 MiB", "8 MiB").replace(allocator=allocator)

@@ -45,7 +45,7 @@ def wide(draw: Any) -> dict[str, Any]:
         for i, size in enumerate(sizes)
     ]  # fmt: skip
     machine = {
-        "nodes": nodes, "allocator": draw(st.sampled_from(["lowest", "fifo", "lifo", "random"])),
+        "nodes": nodes, "allocator": draw(st.sampled_from(["lowest", "fifo", "lifo", "random", "buddy"])),
         "migrate_ns_per_page": draw(st.sampled_from([0, 2_000])), "percpu_lists": draw(st.sampled_from([0, 2])),
         "on_full": draw(st.sampled_from(["stop_run", "try_all"])),
     }  # fmt: skip

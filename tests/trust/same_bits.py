@@ -36,7 +36,7 @@ def scenarios() -> dict[str, tm.Scenario]:
     quota = tm.Quota(sz_bytes=200_001, reset_interval_ms=100, weights=tm.Weights(0, 3, 7), **charge)
     small = {"pages": 300, "groups": [tm.Group(0, 150, rate_hz=300.0), tm.Group(40, 90, "period", period=3, stride=2)]}
     small |= {"machine": tm.Machine.dram_cxl("2 MiB", "2 MiB", 4096 * 7), "attrs": tm.Attrs(max_nr_regions=30)}
-    fifo, lifo, drawn = (small["machine"].replace(allocator=a) for a in ("fifo", "lifo", "random"))  # type: ignore[attr-defined]
+    fifo, lifo, drawn, buddy = (small["machine"].replace(allocator=a) for a in ("fifo", "lifo", "random", "buddy"))  # type: ignore[attr-defined]
     hot = tm.Scheme("migrate_hot", target_nid=0, quota=quota)
     cold = tm.Scheme("migrate_hot", target_nid=0, quota=quota, filters=(YOUNG,))
     dealt = tm.Scheme("migrate_hot", dests=(tm.Dest(0, 3), tm.Dest(1, 2)), dest_rule="per_node")
@@ -57,6 +57,7 @@ def scenarios() -> dict[str, tm.Scenario]:
         "young": scenario(cold, **small | {"machine": lifo}),
         "weights": scenario(dealt, **small | {"machine": drawn}),
         "phases": scenario(pull(goal_tuner="consist", esz_bp0=10**9), **small | {"groups": hashed}),
+        "buddy": scenario(pull(), push(), **small | {"machine": buddy}),
         "contexts": scenario(contexts=two, **{k: v for k, v in small.items() if k != "attrs"}),
     }
 

@@ -131,7 +131,7 @@ def weighted(scenario: Scenario, rule: str, allocator: str = "") -> Scenario:
         same = [scenario.contexts[at], *(scenario.contexts[i] for i in watching if scenario.contexts[i].ops == "paddr")]
         dealing = dealing.replace(targets=_all_targets(same))
     contexts = tuple(dealing if i == at else c.replace(schemes=()) for i, c in enumerate(scenario.contexts))
-    machine = scenario.machine.replace(allocator=allocator) if allocator else scenario.machine
+    machine = scenario.machine.with_allocator(allocator) if allocator else scenario.machine
     return scenario.replace(machine=machine, workload=workload, contexts=contexts, name=f"{scenario.name}: {rule}".strip(": "))
 
 

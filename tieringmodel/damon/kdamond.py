@@ -177,8 +177,9 @@ class Kdamond(Monitor):
         own = self._windows, self._cursors, self._events, self.histogram, funnel, self.rejected
         self.control = L.Control(rows, filters, dests, *own, *tables)
         arrays = self.memory.arrays
-        lowest = self.memory.machine.allocator == "lowest" and not arrays.node["anywhere"].any() and arrays.folio is None
-        self._looks = not (lowest and all(table.acts_on_whole_regions(row, self.space.virtual) for row in rows))
+        by_word = self.memory.machine.allocator in ("lowest", "buddy")
+        plain = by_word and not arrays.node["anywhere"].any() and arrays.folio is None
+        self._looks = not (plain and all(table.acts_on_whole_regions(row, self.space.virtual) for row in rows))
 
     @property
     def compiled(self) -> Older | None:

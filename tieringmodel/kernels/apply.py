@@ -11,7 +11,7 @@ import numpy as np
 from ._jit import inlined, kernel
 from .bits import get_bit
 from .folios import folio_bytes, order_at
-from .frames import charge_clock, hide_page, migrate_lowest, show_page
+from .frames import charge_clock, hide_page, show_page
 from .layout import EXTERNAL, LOW32, MADVISE, MIGRATE, NO_SCORE, STAT, UNSUPPORTED
 from .mixed import apply_folios, migrate_folios, virtual_folios
 from .pages import count_on, handle_pages, migrate_list, node_of_frame, page_passes, passing_frames
@@ -34,6 +34,7 @@ from .visit import (
     quota_full,
     skip_charged,
 )
+from .words import migrate_whole_words
 
 _U0, _U1, _PAGE = np.uint64(0), np.uint64(1), np.uint64(4096)
 DONE, CALL, FLUSH, ROOM = 0, 1, 2, 3
@@ -215,7 +216,7 @@ def apply_paddr(cur, s, filters, space, memory, access, tick, tally, rejected):
     node's part first comes to the same: nothing that arrives is looked at. Where they may arrive anywhere, all are looked at
     first. A folio that the scheme's action looked at last in this pass (``last_applied``) is passed over; the last one of a
     region is handled whole, however little of it the region covers. `access` is None where no page has to be looked at and
-    frames are taken lowest first: then every page passes and may migrate, and nothing else is compiled.
+    frames can be taken word by word: then every page passes and may migrate, and nothing else is compiled.
     """
     if s.action == UNSUPPORTED or (s.action == STAT and s.ops_first == s.ops_last):
         return
@@ -244,7 +245,7 @@ def apply_paddr(cur, s, filters, space, memory, access, tick, tally, rejected):
         let_by, handled = here, np.int64(0)
         if access is None:
             if s.target >= 0 and k != s.target:
-                handled = migrate_lowest(memory, k, a, b, here, s.target)
+                handled = migrate_whole_words(memory, memory.stack, k, a, b, here, s.target)
         elif s.action == MIGRATE and ahead >= 0 and memory.node[ahead].anywhere:
             break
         else:

@@ -6,13 +6,15 @@ import numpy as np
 
 from ._jit import inlined, kernel
 from .access import touched
-from .bits import BLOCK, SUPER, clear_bit, clz, count_range, ctz, popcount, set_bit
+from .bits import BLOCK, SUPER, clear_bit, clz, count_range, ctz, set_bit
+from .buddy import free_to_stack, next_frame, pass_seconds
 from .folios import frame_of_used_block
 from .layout import (
     ACTIVE_SHIFT,
     AT_BACK,
     AT_FRONT,
     CLASS_MASK,
+    CPU,
     FAULTED,
     FIFO,
     LIFO,
@@ -36,7 +38,7 @@ DIRTY = np.uint8(1)
 
 
 @inlined
-def _lowest_free(memory, node, i):
+def lowest_free(memory, node, i):
     """Lowest free frame of node i; `hint` never lies above a block with a free frame."""
     block = node.hint
     while memory.free_512[block] == 0:
@@ -88,13 +90,14 @@ def claim_frame(memory, i, frame):
 
 
 @inlined
-def take_frame(memory, i):
-    """Take a free frame of node i by its policy, or return -1 at the watermark."""
+def frame_by_policy(memory, stack, i):
+    """The free frame of node i that comes next; `stack` is ``memory.stack``, None where frames are on none."""
+    if stack is not None:
+        pass_seconds(memory)
+        return next_frame(memory, i, memory.crew[CPU])
     node = memory.node[i]
-    if node.free <= node.reserve or node.free <= 0:
-        return np.int64(-1)
     if node.policy == LOWEST:
-        frame = _lowest_free(memory, node, i)
+        frame = lowest_free(memory, node, i)
     elif node.policy == FIFO or node.policy == LIFO:
         frame = node.head
         node.head = np.int64(memory.rec[frame] >> SHIFT32) - 1
@@ -104,6 +107,16 @@ def take_frame(memory, i):
         frame = _nth_free(memory, i, np.int64(below(node.key, np.uint64(memory.clock[3]), np.uint64(node.free))))
         frame = frame_of_used_block(memory, memory.folio, i, frame)
         memory.clock[3] += 1
+    return frame
+
+
+@inlined
+def take_frame(memory, i):
+    """Take a free frame of node i by its policy, or return -1 at the watermark."""
+    node = memory.node[i]
+    if node.free <= node.reserve or node.free <= 0:
+        return np.int64(-1)
+    frame = frame_by_policy(memory, memory.stack, i)
     claim_frame(memory, i, frame)
     return frame
 
@@ -130,6 +143,7 @@ def give_frame(memory, i, frame):
     elif node.policy == LIFO:
         memory.rec[frame] = np.uint64(node.head + 1) << SHIFT32
         node.head = frame
+    free_to_stack(memory, memory.stack, i, frame)
 
 
 @inlined
@@ -320,80 +334,6 @@ def migrate_singly(memory, source, a, b, here, target):
                     count_failures(memory.node[target], here - moved)
                     return moved
                 moved += 1
-    return moved
-
-
-@inlined
-def book(memory, w, pages):
-    """Count `pages` more LRU pages, and as many free frames less, in the block and the 1 GiB of word w."""
-    block, part = w >> 3, w >> 12
-    memory.dirty[block >> (PART_SHIFT - 9)] = DIRTY
-    memory.lru_512[block] += np.uint16(pages)
-    memory.free_512[block] -= np.uint16(pages)
-    memory.lru_256k[part] += pages
-    memory.free_256k[part] -= pages
-
-
-@inlined
-def migrate_lowest(memory, source, a, b, here, target):
-    """Do the same as `migrate_singly` where the target gives its lowest free frames, word by word of both bitmaps.
-
-    What a word's pages have in common is booked once: 3 times as fast on scattered pages (measured).
-    """
-    node, home = memory.node[target], memory.node[source]
-    room = min(here, node.free, node.free - node.reserve)
-    moved, active, at = np.int64(0), np.int64(0), memory.clock[LOG_LENGTH]
-    link = (np.uint64(source) << SHIFT32) | (np.uint64(target) << _U48)
-    to, free = np.int64(-1), _U0
-    for block in range((b - 1) >> 9, (a >> 9) - 1, -1):
-        if moved >= room:
-            break
-        if memory.lru_512[block] == 0:
-            continue
-        for w in range(block * 8 + 7, block * 8 - 1, -1):
-            bits = word_within(memory, w, a, b)
-            before = bits
-            while bits != _U0 and moved < room:
-                if free == _U0:
-                    to = _lowest_free(memory, node, target) >> 6
-                    free = memory.free_bits[to]
-                had = free
-                while bits != _U0 and free != _U0 and moved < room:
-                    frame, new = w * 64 + np.int64(63) - np.int64(clz(bits)), to * 64 + np.int64(ctz(free))
-                    bits ^= _U1 << np.uint64(frame & 63)
-                    free &= free - _U1
-                    record = memory.rec[frame]
-                    memory.rec[frame] = _U0
-                    memory.rec[new] = record
-                    if memory.frame_of.size:
-                        note_frame(memory, record, new)
-                    cls = np.int64((record >> SHIFT32) & CLASS_MASK)
-                    memory.by_class[source, cls] -= 1
-                    memory.by_class[target, cls] += 1
-                    active += np.int64((record >> ACTIVE_SHIFT) & _U1)
-                    if at < memory.log.size:
-                        memory.log[at] = ((record & LOW32) - _U1) | link
-                        at += 1
-                    moved += 1
-                memory.free_bits[to] = free
-                memory.lru_bits[to] |= had ^ free
-                book(memory, to, np.int64(popcount(had ^ free)))
-            if bits != before:
-                memory.lru_bits[w] ^= bits ^ before
-                memory.free_bits[w] |= bits ^ before
-                book(memory, w, -np.int64(popcount(bits ^ before)))
-                home.hint = min(home.hint, block)
-    node.free -= moved
-    node.lru += moved
-    node.active += active
-    node.migrated_in += moved
-    home.free += moved
-    home.lru -= moved
-    home.active -= active
-    home.migrated_out += moved
-    memory.clock[LOG_LENGTH] = at
-    memory.clock[MOVES] += moved
-    count_failures(node, here - moved)
     return moved
 
 

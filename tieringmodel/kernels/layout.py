@@ -119,6 +119,7 @@ class Memory(Bundle):
     # at the front that wait for a free frame, pages reclaimed and faulted in since the start
     folio: ClassVar[Any] = None  # all folios are of one page: see `MixedMemory`
     mixed: ClassVar[Any] = None
+    stack: ClassVar[Any] = None  # free frames are on no stacks: see `BuddyMemory`
 
 
 @bundle
@@ -135,7 +136,31 @@ class MixedMemory(Memory):
     # [2]: folios of several frames that migrated whole since the start, and that were split to migrate
 
 
-LOWEST, FIFO, LIFO, RANDOM = 0, 1, 2, 3
+@bundle
+class BuddyMemory(Memory):
+    """Memory whose free frames are those that nobody had since the start, and stacks of freed ones: see `kernels.buddy`.
+
+    A class of its own for the reason that `MixedMemory` is one. A free frame is fresh, or linked into one stack, or into one
+    queue of what others hold, through its record.
+    """
+
+    fresh_bits: U64s = field()
+    # [frames / 64]: free frames that nobody had since the start
+    stack: I64Table = field()  # type: ignore[misc]
+    # [nodes, cpus]: the frame freed last, -1 = none; the record of each links to the one freed before
+    origin: I64s = field()
+    # [nodes]: word of `fresh_bits`, counted from the node's first, where boot order begins; it ends before that word
+    cursor: I64s = field()
+    # [nodes]: words in boot order that have no fresh frame left
+    held: I64Table = field()
+    # [cpus, 2]: the first frame that others took in the last even second, and in the last odd one, -1 = none
+    crew: I64s = field()
+    # [6]: the CPU that works now, when its second ends (ns), seconds that ended, frames that others take of each CPU in a
+    # second, chance that another CPU works in the next one (bp), CPUs
+
+
+CPU, SECOND_END, SECONDS, OTHERS, CPU_CHANGES_BP, CPUS = 0, 1, 2, 3, 4, 5
+LOWEST, FIFO, LIFO, RANDOM, BUDDY = 0, 1, 2, 3, 4
 PART_SHIFT = 12
 NOW, COST, JIFFY, DRAWS, LOG_LENGTH, MOVES = 0, 1, 2, 3, 4, 5
 BOOT_JIFFIES = 1000

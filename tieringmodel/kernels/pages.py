@@ -8,10 +8,11 @@ from ._jit import inlined, kernel
 from .access import clear_young, last_cleared, young
 from .bits import clear_bit, ctz, get_bit, set_bit
 from .folios import folio_bytes, order_at
-from .frames import DIRTY, migrate_lowest, migrate_singly, move_page, reclaim_page
+from .frames import DIRTY, migrate_singly, move_page, reclaim_page
 from .layout import (
     ACTIVE_SHIFT,
     ANON,
+    BUDDY,
     CLASS_MASK,
     HUGEPAGE_SIZE,
     IS_ACTIVE,
@@ -28,6 +29,7 @@ from .layout import (
     SHIFT32,
     YOUNG,
 )
+from .words import migrate_whole_words
 
 _U0, _U1 = np.uint64(0), np.uint64(1)
 
@@ -218,8 +220,8 @@ def handle_pages(s, filters, space, memory, access, k, a, b, here, tick, core_al
     if s.action == MIGRATE and (core_allowed or (s.ops_first == s.ops_last and s.ops_reject == _U0)):
         if s.target < 0 or k == s.target:
             return here, np.int64(0)
-        if memory.node[s.target].policy == LOWEST:
-            return here, migrate_lowest(memory, k, a, b, here, s.target)
+        if memory.node[s.target].policy == LOWEST or memory.node[s.target].policy == BUDDY:
+            return here, migrate_whole_words(memory, memory.stack, k, a, b, here, s.target)
         return here, migrate_singly(memory, k, a, b, here, s.target)
     chosen = np.empty(here, np.int64)
     n = passing_frames(s, filters, space, memory, access, a, b, tick, core_allowed, tally, rejected, chosen)

@@ -20,12 +20,21 @@ PER_FRAME = 8 + 2 / 8 + 2 * 2 / 512 + 1 / 4096
 """Bytes: the page's record, a bit each for free and for LRU, two counts per 512 frames, a flag per 4096."""
 PER_FRAME_MIXED = 4
 """Bytes more, where folios are of several sizes: which one the frame belongs to."""
+PER_FRAME_BUDDY = 1 / 8
+"""Bytes more, with the ``"buddy"`` allocator: whether anybody had the frame since the start."""
 FIXED_BYTES = 64 * MIB
 """The interpreter with numpy and numba, scratch arrays, and the log of moves."""
 
 
 def needed_bytes(
-    frames: int, pages: int, frame_of: bool, seen: bool, copied: bool = False, out: bool = False, mixed: bool = False
+    frames: int,
+    pages: int,
+    frame_of: bool,
+    seen: bool,
+    copied: bool = False,
+    out: bool = False,
+    mixed: bool = False,
+    buddy: bool = False,
 ) -> int:
     """Return the most memory that a run has in use, while its pages are placed, in bytes.
 
@@ -45,8 +54,10 @@ def needed_bytes(
         Keep room for pages without a frame (8 bytes a page); a copy does without.
     mixed : bool
         Keep for every frame which folio it belongs to (4 bytes a frame).
+    buddy : bool
+        Keep for every frame whether anybody had it (a bit a frame).
     """
-    arrays = round(frames * (PER_FRAME + PER_FRAME_MIXED * mixed)) + pages * (4 * frame_of + 2 * seen)
+    arrays = round(frames * (PER_FRAME + PER_FRAME_MIXED * mixed + PER_FRAME_BUDDY * buddy)) + pages * (4 * frame_of + 2 * seen)
     return arrays * (1 + copied) + pages * (2 + 8 * out) + FIXED_BYTES
 
 
@@ -99,7 +110,9 @@ def copy_fits(machine: Machine, pages: int, frame_of: bool, seen: bool, out: boo
     """
     alone = parent_process() is None and threading.current_thread() is threading.main_thread()
     available = available_bytes()
-    needed = needed_bytes(*_counts(machine, pages), frame_of, seen, copied=True, out=out, mixed=mixed)
+    needed = needed_bytes(
+        *_counts(machine, pages), frame_of, seen, copied=True, out=out, mixed=mixed, buddy=bool(machine.handed_out)
+    )
     return available is None or needed <= available // (1 if alone else os.cpu_count() or 1)
 
 
@@ -120,7 +133,8 @@ def check_memory(machine: Machine, pages: int, frame_of: bool, seen: bool, out: 
     """
     size = machine.folio_bytes
     frames, pages = _counts(machine, pages)
-    needed, available = needed_bytes(frames, pages, frame_of, seen, out=out, mixed=mixed), available_bytes()
+    buddy = bool(machine.handed_out)
+    needed, available = needed_bytes(frames, pages, frame_of, seen, out=out, mixed=mixed, buddy=buddy), available_bytes()
     if available is None or needed <= available:
         return
     share = max(available - FIXED_BYTES, 0) / (needed - FIXED_BYTES)

@@ -11,12 +11,14 @@ import numpy as np
 import numpy.typing as npt
 
 from ..errors import InputError
-from ..kernels import bits, frames, placement
+from ..kernels import bits, buddy, frames, placement
 from ..kernels._jit import records
 from ..kernels.layout import (
     AT_BACK,
     AT_FRONT,
+    BUDDY,
     COST,
+    CPU_CHANGES_BP,
     FIFO,
     JIFFY,
     LIFO,
@@ -28,9 +30,11 @@ from ..kernels.layout import (
     NO_FRAME,
     NODE,
     NOW,
+    OTHERS,
     PART_SHIFT,
     RANDOM,
     Access,
+    BuddyMemory,
     Memory,
     MixedMemory,
     Space,
@@ -39,7 +43,7 @@ from ..kernels.random import mixed
 from ..scenario import Machine, Placement, Workload
 from ..stored import same_kind
 from ..units import MAX_PAGES
-from . import consistency
+from . import consistency, stacks
 from .page_lists import PageLists
 from .populate import Filler, Folios, check_room
 from .reuse import Kept
@@ -47,7 +51,7 @@ from .reuse import Kept
 """Logical pages and frames are numbered in 32 bits; one number means none."""
 NO_NODE = 255
 """In `PhysicalMemory.node_of_pages`: the page is out."""
-_POLICY = {"lowest": LOWEST, "fifo": FIFO, "lifo": LIFO, "random": RANDOM}
+_POLICY = {"lowest": LOWEST, "fifo": FIFO, "lifo": LIFO, "random": RANDOM, "buddy": BUDDY}
 
 
 class PhysicalMemory:
@@ -145,6 +149,9 @@ class PhysicalMemory:
         nodes["anywhere"] = anywhere
         nodes["key"] = [mixed(seed ^ (i + 1)) for i in range(len(nodes))]
         clock[COST], clock[JIFFY] = machine.migrate_ns_per_page, 1_000_000_000 // machine.hz
+        handed_out = machine.handed_out
+        if handed_out and isinstance(self.arrays, BuddyMemory):
+            self.arrays.crew[[OTHERS, CPU_CHANGES_BP]] = handed_out.others_pages_per_s, handed_out.cpu_changes_bp
         self.space = self.space_for(1)
         self.reclaims = bool(self.arrays.out.size)
         self.page_lists: PageLists | None = None
@@ -178,6 +185,8 @@ class PhysicalMemory:
         kind: Callable[..., Memory] = Memory
         if mixed:
             kind = partial(MixedMemory, folio=np.zeros(n_frames, np.uint32), mixed=np.zeros(2, np.int64))
+        if machine.handed_out:
+            kind = partial(BuddyMemory, **stacks.columns(machine, n_frames))
         return kind(
             rec=np.zeros(n_frames, np.uint64),
             frame_of=np.zeros(self.n_pages if keep_frame_of else 0, np.uint32),
@@ -212,6 +221,8 @@ class PhysicalMemory:
         if self.n_pages > workload.n_pages:
             classes = np.concatenate((page_class, np.zeros(self.n_pages - workload.n_pages, np.uint16)))
         filler = Filler(m, classes, folios)
+        if self.machine.handed_out:
+            filler.begin_at([stacks.frames_below_4_gib(node, self.page_bytes) for node in self.machine.nodes])
         places = list(workload.placement) or [Placement(0, workload.n_pages, int(self.nids[0]))]
         for k, place in enumerate(places):
             if place.start_bytes is not None:
@@ -238,6 +249,8 @@ class PhysicalMemory:
         """Build the lists of free frames where the allocator takes frames from lists."""
         if self.arrays.node["policy"][0] in (FIFO, LIFO):
             frames.build_free_lists(self.arrays)
+        if self.machine.handed_out:
+            buddy.all_fresh(self.arrays)
 
     def _place_at(self, filler: Filler, place: Placement, where: str) -> None:
         pfn = int(place.start_bytes or 0) // self.page_bytes

@@ -39,6 +39,12 @@ class Filler:
         for ((a, b),) in self.runs:
             bits.fill_bits(memory.free_bits, a, b, True)
 
+    def begin_at(self, offsets: Sequence[int]) -> None:
+        """Let each node's frames from so many behind its first on count as the lower ones; to be called before any is taken."""
+        for runs, offset in zip(self.runs, offsets, strict=True):
+            ((a, b),) = runs
+            runs[:] = [(a + offset, b), (a, a + offset)] if offset else runs
+
     def free(self, i: int) -> int:
         """Return how many frames of node index i are free."""
         return sum(b - a for a, b in self.runs[i])

@@ -20,10 +20,10 @@ if TYPE_CHECKING:
     from ..kernels.layout import Memory
 
 T = TypeVar("T")
-_BY_FRAME = {"rec": 1, "folio": 1, "free_bits": 64, "lru_bits": 64, "free_512": 512, "lru_512": 512}
+_BY_FRAME = {"rec": 1, "folio": 1, "free_bits": 64, "fresh_bits": 64, "lru_bits": 64, "free_512": 512, "lru_512": 512}
 """Frames that an entry stands for."""
 _BY_PAGE = ("frame_of", "seen")
-_WHOLE = ("lru_256k", "free_256k", "node", "by_class", "clock", "swap", "mixed")
+_WHOLE = ("lru_256k", "free_256k", "node", "by_class", "clock", "swap", "mixed", "stack", "cursor", "held", "crew")
 
 
 class Kept:

@@ -5,7 +5,7 @@ Names are the kernel's (``Documentation/admin-guide/mm/damon``); defaults are th
 
 from .commits import Commit, Event
 from .context import Attrs, Context, IntervalsGoal, SourceOfHotness, Target
-from .hardware import ALLOCATORS, Machine, Node
+from .hardware import ALLOCATORS, Buddy, Machine, Node
 from .linux import Kernel
 from .quota import CLAMPS, EARLY_EXITS, Goal, Quota, Weights
 from .scenario import Scenario, need_scenario, tick_over_sample
@@ -24,7 +24,7 @@ from .workload import Group, Memcg, Placement, Vma, Workload
 
 __all__ = [
     "ACTIONS", "ALLOCATORS", "CLAMPS", "CORE_FILTERS", "DEST_RULES", "EARLY_EXITS", "OPS_FILTERS", "AccessPattern", "Attrs",
-    "Commit", "Context", "Dest", "Event", "Filter", "Goal", "Group", "IntervalsGoal", "Kernel", "Machine", "Memcg", "Node",
-    "Placement", "Quota", "Scenario", "Scheme", "SourceOfHotness", "Target", "Vma", "Watermarks", "Weights", "Workload",
+    "Buddy", "Commit", "Context", "Dest", "Event", "Filter", "Goal", "Group", "IntervalsGoal", "Kernel", "Machine", "Memcg",
+    "Node", "Placement", "Quota", "Scenario", "Scheme", "SourceOfHotness", "Target", "Vma", "Watermarks", "Weights", "Workload",
     "need_scenario", "tick_over_sample",
 ]  # fmt: skip

@@ -13,7 +13,7 @@ from .linux import Rules
 
 SIZES = ("start_bytes", "sz_bytes", "unmanaged_bytes", "kernel_bytes", "cache_bytes", "offline_bytes")
 """Fields of a node that are whole pages, and whole folios."""
-ALLOCATORS = ("lowest", "fifo", "lifo", "random")
+ALLOCATORS = ("lowest", "fifo", "lifo", "random", "buddy")
 
 
 @dataclass(frozen=True)
@@ -115,6 +115,33 @@ class Node(Checked):
 
 
 @dataclass(frozen=True)
+class Buddy(Checked):
+    """What else happens to free frames with the ``"buddy"`` allocator: assumptions, to be varied.
+
+    The first node has ``cpus`` CPUs, and each keeps a stack of the frames freed on it. ``others_pages_per_s``: frames of the
+    first node that other tasks take on each CPU every second, from where anybody would, and free two seconds later; they
+    count as free all the time, since what others hold is ``kernel_bytes``. Migrations are carried out on one CPU, and after
+    each second on another one with a chance of ``cpu_changes_bp``.
+
+    Examples
+    --------
+    >>> import tieringmodel as tm
+    >>> tm.Machine.dram_cxl("1 GiB", "4 GiB", allocator="buddy", buddy={"cpus": 8}).buddy.cpus
+    8
+    """
+
+    cpus: int = 2
+    others_pages_per_s: int = 100
+    cpu_changes_bp: int = 3000
+    _max: ClassVar = {"cpus": 4096, "others_pages_per_s": 2**20, "cpu_changes_bp": 10_000}
+
+    def check(self) -> None:
+        """Refuse a node without CPUs."""
+        if self.cpus == 0:
+            raise InputError("cpus", "0 leaves nobody to migrate", "write 1 or more")
+
+
+@dataclass(frozen=True)
 class Machine(Checked):
     """Nodes in address order, and how frames are handed out and copied.
 
@@ -133,6 +160,11 @@ class Machine(Checked):
 
     ``overload``: a kdamond's work takes time, so that many regions and long passes stretch its aggregations
     (`tieringmodel.simulation.clock.OverloadedClock`); where ends of aggregations are recorded, those say it.
+
+    ``allocator`` says which free frame is handed out: the ``"lowest"``, the one freed first (``"fifo"``) or last (``"lifo"``),
+    a ``"random"`` one. ``"buddy"`` is a minimal model of Linux's allocator, with ``buddy`` as its assumptions: each CPU takes
+    the frames freed on it, the last one first, and when none is left the next one that nobody had since boot, in boot order:
+    ascending, but those from 4 GiB on before those below (`tieringmodel.kernels.buddy`). It keeps no orders of free blocks.
 
     Examples
     --------
@@ -153,6 +185,7 @@ class Machine(Checked):
     percpu_roams: bool = True
     whole_jiffies: bool = True
     overload: bool = False
+    buddy: Buddy | None = None
     _choices: ClassVar = {"allocator": ALLOCATORS, "on_full": ("stop_run", "try_all")}
     # 2**32 pages of a second each still fit the clock beside the longest run.
     _max: ClassVar = {
@@ -175,9 +208,26 @@ class Machine(Checked):
         if self.percpu_lists and self.folio_bytes > PAGE_SZ:
             text = f"lists hold pages of {PAGE_SZ} bytes, folios have {self.folio_bytes}"
             raise InputError("percpu_lists", text, "leave it out: large folios are freed to the node")
+        if self.buddy and self.allocator != "buddy":
+            text = f"is about an allocator that the machine does not have: it has {self.allocator!r}"
+            raise InputError("buddy", text, "leave it out, or set allocator = 'buddy'")
+        if self.percpu_lists and self.buddy and self.buddy.cpus != self.percpu_lists:
+            text = f"{self.buddy.cpus} contradicts percpu_lists, which gives {self.percpu_lists} CPUs"
+            raise InputError("buddy.cpus", text, "give both the number of CPUs")
         self._lay_out()
         if len({n.nid for n in self.nodes}) != len(self.nodes):
             raise InputError("nodes", "two nodes share a nid", "number them differently")
+
+    @property
+    def handed_out(self) -> Buddy | None:
+        """Assumptions of the ``"buddy"`` allocator where the machine has it: those given, or else the usual ones."""
+        if self.allocator != "buddy":
+            return None
+        return self.buddy or Buddy(cpus=self.percpu_lists or Buddy.cpus)
+
+    def with_allocator(self, allocator: str) -> Machine:
+        """Return the machine with another allocator; ``buddy`` stays where it has that one."""
+        return self.replace(allocator=allocator, buddy=self.buddy if allocator == "buddy" else None)
 
     def whole_from_us(self, rules: Rules) -> int:
         """Return from which length on, in microseconds, a kdamond's sleep lasts whole jiffies; 2**62 for none."""

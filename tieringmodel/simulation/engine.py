@@ -108,6 +108,7 @@ class Engine:
         built_of = (
             machine.nodes,
             machine.allocator,
+            machine.handed_out,
             machine.folio_bytes,
             workload.n_pages,
             workload.placement,

@@ -36,7 +36,7 @@ class _Recorded(Protocol):
     def nodes(self) -> tuple[Node, ...]: ...
 
 
-def machine_of(recording: _Recorded, placement: Sequence[Placement], lru_share: float) -> Machine:
+def machine_of(recording: _Recorded, placement: Sequence[Placement], lru_share: float, allocator: str) -> Machine:
     """Return the recorded machine with MemTotal and MemFree of the periodic row nearest to DAMON's start.
 
     Parameters
@@ -47,6 +47,8 @@ def machine_of(recording: _Recorded, placement: Sequence[Placement], lru_share: 
         Where the workload's pages are at the start.
     lru_share : float
         Share of the memory in use that is not the workload's which lies on LRU lists.
+    allocator : str
+        Which free frame comes next.
 
     Raises
     ------
@@ -84,7 +86,7 @@ def machine_of(recording: _Recorded, placement: Sequence[Placement], lru_share: 
         cache = int(other * lru_share) // PAGE_SZ * PAGE_SZ
         used = {"unmanaged_bytes": size - total[k], "kernel_bytes": other - cache, "cache_bytes": cache}
         nodes.append(Node(nid, ranges=ram[nid], **used))
-    return Machine(tuple(sorted(nodes, key=lambda node: node.extent)), hz=HZ)
+    return Machine(tuple(sorted(nodes, key=lambda node: node.extent)), hz=HZ, allocator=allocator)
 
 
 def _bytes_on(place: Placement, nid: int, ram: Ranges) -> int:

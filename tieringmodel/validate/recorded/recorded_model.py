@@ -48,7 +48,7 @@ class Mechanisms:
     page_lists : bool
         MemFree does not count free pages on per-CPU lists.
     allocator : str
-        Which free frame comes next (`tieringmodel.scenario.Machine.allocator`).
+        Which free frame comes next (`tieringmodel.scenario.Machine.allocator`); empty: as `Recording.to_scenario` has it.
     lru_share_of_other : float
         Share of the memory that is not the workload's which DAMON sees.
     roams : bool
@@ -60,7 +60,7 @@ class Mechanisms:
     recorded_intervals: bool = True
     recorded_rates: bool = True
     page_lists: bool = True
-    allocator: str = "lowest"
+    allocator: str = ""
     lru_share_of_other: float = 0.0
     roams: bool = True
     damon_seed: int | None = None
@@ -112,7 +112,8 @@ def setup(recording: Recording, mechanisms: Mechanisms | None = None) -> Setup:
         recorded_rates=m.recorded_rates,
         lru_share_of_other=m.lru_share_of_other,
     )
-    scenario = scenario.replace(machine=scenario.machine.replace(allocator=m.allocator))
+    machine = scenario.machine.with_allocator(m.allocator) if m.allocator else scenario.machine
+    scenario = scenario.replace(machine=machine)
     if PAGEOUT in kinds_of(recording):
         scenario = scenario.replace(contexts=tuple(_not_held_up(c) for c in scenario.contexts))
     if m.damon_seed is not None:
