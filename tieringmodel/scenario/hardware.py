@@ -163,6 +163,9 @@ class Machine(Checked):
     the frames freed on it, the last one first, and when none is left the next one that nobody had since boot, in boot order:
     ascending, but those from 4 GiB on before those below (`tieringmodel.kernels.buddy`). It keeps no orders of free blocks.
 
+    ``overload``: a kdamond's work takes time, so that many regions and long passes stretch its aggregations
+    (`tieringmodel.simulation.clock.OverloadedClock`); where ends of aggregations are recorded, those say it.
+
     Examples
     --------
     >>> import tieringmodel as tm
@@ -182,6 +185,7 @@ class Machine(Checked):
     percpu_roams: bool = True
     whole_jiffies: bool = True
     buddy: Buddy | None = None
+    overload: bool = False
     _choices: ClassVar = {"allocator": ALLOCATORS, "on_full": ("stop_run", "try_all")}
     # 2**32 pages of a second each still fit the clock beside the longest run.
     _max: ClassVar = {
