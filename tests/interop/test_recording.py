@@ -355,6 +355,13 @@ def test_commands_whose_effect_nobody_tells_are_asked_for(copy):
         read_recording(folder)
 
 
+def test_a_recorded_machine_hands_frames_out_as_linux_does_unless_folios_need_blocks():
+    recording = read_recording(RECORDINGS / "C3_pullpush_temporal")
+    assert recording.to_scenario().machine.allocator == "buddy"
+    huge = replace(recording, info={**(recording.info or {}), "thp": 1.0})
+    assert huge.to_scenario().machine.allocator == "lowest"
+
+
 K1, H2 = "K1_online_commit", "H2_vaddr_weights_vs_paddr_goal_stride31"
 
 
@@ -424,10 +431,3 @@ def test_a_scheme_without_goals_has_no_score(copy):
     run = read_recording(target)
     assert run.contexts[0].schemes[0].quota.goals == ()
     assert run.resets["score"][:3].tolist() == [None, 25000, None]
-
-
-def test_a_recorded_machine_hands_frames_out_as_linux_does_unless_folios_need_blocks():
-    recording = read_recording(RECORDINGS / "C3_pullpush_temporal")
-    assert recording.to_scenario().machine.allocator == "buddy"
-    huge = replace(recording, info={**(recording.info or {}), "thp": 1.0})
-    assert huge.to_scenario().machine.allocator == "lowest"

@@ -8,12 +8,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ..kernels import bits, buddy
+from ..kernels import bits
 from ..kernels.layout import (
     AT_BACK,
     AT_FRONT,
     CLASS_MASK,
-    CPU,
     FAULTED,
     FOLIO_ORDER,
     FOLIO_SHIFT,
@@ -22,16 +21,14 @@ from ..kernels.layout import (
     LOW32,
     MAX_ORDER,
     NO_FRAME,
-    OTHERS,
     RECLAIMED,
-    SECOND_END,
-    SECONDS,
     SHIFT32,
     STALLED,
     TOUCHED,
     BuddyMemory,
     Memory,
 )
+from . import stacks
 
 Ints = npt.NDArray[np.int64]
 MAX_TRACKED_TICK = 2**31 - 3
@@ -104,7 +101,7 @@ def check(given: Memory, offline: Sequence[Ints], built: Memory, taken: Sequence
     if bad or given.clock[LOG_LENGTH] != given.log.size:
         raise ValueError(f"{', '.join(bad) or 'log'} of its memory contradict the rest")
     free = _flags(given.free_bits)
-    if isinstance(given, BuddyMemory) and isinstance(built, BuddyMemory) and not _are_stacks(given, built):
+    if isinstance(given, BuddyMemory) and isinstance(built, BuddyMemory) and not stacks.are_possible(given, built):
         raise ValueError("the memory's stacks of free frames contradict the rest")
     for i, gone in enumerate(offline):
         low, high = int(built.base[i]), int(built.base[i] + built.frames[i])
@@ -120,27 +117,6 @@ def check(given: Memory, offline: Sequence[Ints], built: Memory, taken: Sequence
 
 def _flags(words: npt.NDArray[np.uint64]) -> npt.NDArray[np.bool_]:
     return np.unpackbits(words.view(np.uint8), bitorder="little").astype(np.bool_)
-
-
-def _are_stacks(given: BuddyMemory, built: BuddyMemory) -> bool:
-    """Tell whether every free frame was either never used or is on one stack or queue, and what the CPUs do is possible."""
-    words, cpus, crew = -(-given.frames // 64), given.stack.shape[1], given.crew
-    possible = (given.cursor >= 0).all() and (given.cursor <= words).all() and (given.origin == built.origin).all()
-    possible &= 0 <= crew[CPU] < cpus and (crew[OTHERS:] == built.crew[OTHERS:]).all()
-    possible &= crew[SECONDS] >= 0 and crew[SECOND_END] == (crew[SECONDS] + 1) * buddy.SECOND_NS
-    if not possible or (given.fresh_bits & ~given.free_bits).any() or _passed_over(given):
-        return False
-    fresh, free = (int(np.bitwise_count(column).sum()) for column in (given.fresh_bits, given.free_bits))
-    return bool(buddy.count_linked(given, np.zeros_like(given.free_bits)) == free - fresh)
-
-
-def _passed_over(given: BuddyMemory) -> bool:
-    """Tell whether a frame is fresh that a cursor has passed already."""
-    for base, frames, origin, passed in zip(given.base, given.frames, given.origin, given.cursor, strict=True):
-        words = -(-int(frames) // 64)
-        if given.fresh_bits[int(base) // 64 + (int(origin) + np.arange(int(passed))) % max(words, 1)].any():
-            return True
-    return False
 
 
 def _are_folios(folio: npt.NDArray[np.uint32], page: Ints, classes: range) -> bool:

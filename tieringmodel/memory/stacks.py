@@ -1,4 +1,4 @@
-"""What the allocator "buddy" begins with: where each node's boot order starts, and that nothing is on a stack yet."""
+"""The allocator "buddy" outside its kernels: what it begins with, and whether stacks read from a file are possible."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ..kernels.buddy import SECOND_NS
-from ..kernels.layout import CPUS, SECOND_END
+from ..kernels import buddy
+from ..kernels.layout import CPU, CPUS, OTHERS, SECOND_END, SECONDS, BuddyMemory
 from ..scenario import Machine, Node
 from ..units import GIB
 
@@ -27,7 +27,7 @@ def columns(machine: Machine, n_frames: int) -> dict[str, npt.NDArray[Any]]:
     assert machine.handed_out
     cpus, n = machine.handed_out.cpus, len(machine.nodes)
     crew = np.zeros(6, np.int64)
-    crew[SECOND_END], crew[CPUS] = SECOND_NS, cpus
+    crew[SECOND_END], crew[CPUS] = buddy.SECOND_NS, cpus
     return {
         "fresh_bits": np.zeros(n_frames // 64, np.uint64),
         "stack": np.full((n, cpus), -1, np.int64),
@@ -36,3 +36,24 @@ def columns(machine: Machine, n_frames: int) -> dict[str, npt.NDArray[Any]]:
         "held": np.full((cpus, 2), -1, np.int64),
         "crew": crew,
     }
+
+
+def are_possible(given: BuddyMemory, built: BuddyMemory) -> bool:
+    """Tell whether every free frame was either never used or is on one stack or queue, and what the CPUs do is possible."""
+    words, cpus, crew = -(-given.frames // 64), given.stack.shape[1], given.crew
+    possible = (given.cursor >= 0).all() and (given.cursor <= words).all() and (given.origin == built.origin).all()
+    possible &= 0 <= crew[CPU] < cpus and (crew[OTHERS:] == built.crew[OTHERS:]).all()
+    possible &= crew[SECONDS] >= 0 and crew[SECOND_END] == (crew[SECONDS] + 1) * buddy.SECOND_NS
+    if not possible or (given.fresh_bits & ~given.free_bits).any() or _passed_over(given):
+        return False
+    fresh, free = (int(np.bitwise_count(column).sum()) for column in (given.fresh_bits, given.free_bits))
+    return bool(buddy.count_linked(given, np.zeros_like(given.free_bits)) == free - fresh)
+
+
+def _passed_over(given: BuddyMemory) -> bool:
+    """Tell whether a frame is fresh that a cursor has passed already."""
+    for base, frames, origin, passed in zip(given.base, given.frames, given.origin, given.cursor, strict=True):
+        words = -(-int(frames) // 64)
+        if given.fresh_bits[int(base) // 64 + (int(origin) + np.arange(int(passed))) % max(words, 1)].any():
+            return True
+    return False

@@ -158,13 +158,13 @@ class Machine(Checked):
     ``percpu_lists`` CPUs keep lists of freed pages, which ``MemFree`` does not count and allocations take first (0: no
     lists; see `tieringmodel.memory.page_lists`). With ``percpu_roams`` each pass runs on any of these CPUs.
 
-    ``overload``: a kdamond's work takes time, so that many regions and long passes stretch its aggregations
-    (`tieringmodel.simulation.clock.OverloadedClock`); where ends of aggregations are recorded, those say it.
-
     ``allocator`` says which free frame is handed out: the ``"lowest"``, the one freed first (``"fifo"``) or last (``"lifo"``),
     a ``"random"`` one. ``"buddy"`` is a minimal model of Linux's allocator, with ``buddy`` as its assumptions: each CPU takes
     the frames freed on it, the last one first, and when none is left the next one that nobody had since boot, in boot order:
     ascending, but those from 4 GiB on before those below (`tieringmodel.kernels.buddy`). It keeps no orders of free blocks.
+
+    ``overload``: a kdamond's work takes time, so that many regions and long passes stretch its aggregations
+    (`tieringmodel.simulation.clock.OverloadedClock`); where ends of aggregations are recorded, those say it.
 
     Examples
     --------
@@ -184,8 +184,8 @@ class Machine(Checked):
     percpu_lists: int = 0
     percpu_roams: bool = True
     whole_jiffies: bool = True
-    overload: bool = False
     buddy: Buddy | None = None
+    overload: bool = False
     _choices: ClassVar = {"allocator": ALLOCATORS, "on_full": ("stop_run", "try_all")}
     # 2**32 pages of a second each still fit the clock beside the longest run.
     _max: ClassVar = {
