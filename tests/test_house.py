@@ -37,6 +37,7 @@ STANDS_ALONE = {
     "interleave.rules": "which page goes where, without frames",
     "interop.damo.program": "runs damo itself, the only place that starts a program",
     "interop.machines.lsmem": "one source of machines",
+    "interop.recording.told": "what changed meanwhile, in words; read.py is about tables",
     "interop.surroundings": "machines and workloads from files beside a scenario",
     "interop.sysfs.tree": "the dump as a tree, before anything in it has a meaning",
     "interop.workloads.record_workload": "one kind of file that is a workload",

@@ -70,7 +70,7 @@ def lacks(recording: Recording) -> tuple[str, ...]:
 def check_stride(recording: Recording) -> None:
     """Refuse a recorder's stride that asks only some of the pages that weights deal by offset.
 
-    Page offsets modulo the sum of the weights say where a page goes (docs/theory/damon.md, section f): a stride with a common
+    Page offsets modulo the sum of the weights say where a page goes (docs/theory/damon.md, section g.6): a stride with a common
     divisor asks for one part of them again and again.
 
     Raises
