@@ -53,6 +53,7 @@ STANDS_ALONE = {
     "reports.comparison_section": "one kind of result",
     "reports.run_section": "one kind of result",
     "reports.sweep_section": "one kind of result",
+    "simulation.coupling": "the workload's answer to its memory; runs without a demand never load it",
     "simulation.checkpoint": "a run as bytes and back",
     "simulation.oracle": "a baseline with a rule of its own",
     "studies.claims_goals": "one claim; another borrows its judgement",

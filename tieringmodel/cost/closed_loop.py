@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from ..checks import number
 from ..errors import InputError
-from ..scenario.performance import Demand, NodeCurve, per_node, preset_nodes
+from ..scenario.performance import Demand, NodeCurve, numbers_of, per_node, preset_nodes
 from .performance import NodePerformance
 
 if TYPE_CHECKING:
@@ -76,11 +76,6 @@ def nodes_of(nodes: Nodes) -> tuple[NodeCurve, ...]:
     if len(set(numbered)) < len(numbered):
         raise InputError("nodes", "two nodes share a nid", "number them differently")
     return tuple(made)
-
-
-def numbers_of(records: Sequence[NodeCurve]) -> list[int]:
-    """Return each record's node id: its position where it does not say."""
-    return [i if record.nid is None else record.nid for i, record in enumerate(records)]
 
 
 def demand_of(demand: Demand | Mapping[str, Any]) -> Demand:
@@ -163,7 +158,7 @@ def _background(background_gbps: Any, n_nodes: int) -> F8:
     return np.asarray(out)
 
 
-def _room(background: F8, peak: F8, used: npt.NDArray[np.bool_]) -> None:
+def check_room(background: F8, peak: F8, used: npt.NDArray[np.bool_]) -> None:
     """Refuse nodes that shall serve accesses, and have no bandwidth left for any."""
     none_left = used & (background >= peak)
     if none_left.any():
@@ -222,7 +217,7 @@ def closed_loop(
     background = machine.with_background(_background(background_gbps, n))
     shape = np.broadcast_shapes(share.shape, background.shape)
     share, background = np.broadcast_to(share, shape).reshape(-1, n), np.broadcast_to(background, shape).reshape(-1, n)
-    _room(background, machine.peak, share > 0)
+    check_room(background, machine.peak, share > 0)
     weight, windows = share / per_node(wanted.outstanding, n), len(share)
     rate, latency, load = fixed_points(
         machine,
@@ -243,7 +238,7 @@ def _pair(nodes: Nodes, demand: Demand | Mapping[str, Any], background_gbps: Any
         raise InputError("nodes", f"are {len(records)}", "give two nodes: the share of the first is asked for")
     machine = machine_of(records, wanted)
     background = machine.with_background(np.broadcast_to(_background(background_gbps, 2), 2))
-    _room(background, machine.peak, np.ones(2, np.bool_))
+    check_room(background, machine.peak, np.ones(2, np.bool_))
     per_node(wanted.outstanding, 2)
     return machine, background, wanted
 

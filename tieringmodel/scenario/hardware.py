@@ -10,6 +10,7 @@ from ..errors import InputError
 from ..fields import Checked, suggest
 from ..units import PAGE_SZ, format_bytes
 from .linux import Rules
+from .performance import Performance, numbers_of
 
 SIZES = ("start_bytes", "sz_bytes", "unmanaged_bytes", "kernel_bytes", "cache_bytes", "offline_bytes")
 """Fields of a node that are whole pages, and whole folios."""
@@ -131,6 +132,8 @@ class Machine(Checked):
     ``percpu_lists`` CPUs keep lists of freed pages, which ``MemFree`` does not count and allocations take first (0: no
     lists; see `tieringmodel.memory.page_lists`). With ``percpu_roams`` each pass runs on any of these CPUs.
 
+    ``performance``: how fast nodes answer under load; with ``workload.demand`` it slows accesses (`Workload`).
+
     Examples
     --------
     >>> import tieringmodel as tm
@@ -149,6 +152,7 @@ class Machine(Checked):
     percpu_lists: int = 0
     percpu_roams: bool = True
     whole_jiffies: bool = True
+    performance: Performance | None = None
     _choices: ClassVar = {"allocator": ALLOCATORS, "on_full": ("stop_run", "try_all")}
     # 2**32 pages of a second each still fit the clock beside the longest run.
     _max: ClassVar = {
@@ -174,6 +178,11 @@ class Machine(Checked):
         self._lay_out()
         if len({n.nid for n in self.nodes}) != len(self.nodes):
             raise InputError("nodes", "two nodes share a nid", "number them differently")
+        if self.performance:
+            known, told = sorted(n.nid for n in self.nodes), sorted(numbers_of(self.performance.records))
+            if told != known:
+                text = f"is about nodes {', '.join(map(str, told))}, the machine has {', '.join(map(str, known))}"
+                raise InputError("performance", text, "give a record for each node")
 
     def whole_from_us(self, rules: Rules) -> int:
         """Return from which length on, in microseconds, a kdamond's sleep lasts whole jiffies; 2**62 for none."""

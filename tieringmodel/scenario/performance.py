@@ -7,6 +7,7 @@ records. Source: docs/theory/coupling.md, sections 1 and 2.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any, ClassVar
@@ -101,6 +102,11 @@ def preset_nodes(name: object, where: str = "preset") -> tuple[NodeCurve, ...]:
     if not isinstance(name, str) or name not in PRESETS:
         raise InputError(where, f"{name!r} is unknown", suggest(str(name), PRESETS))
     return PRESETS[name]
+
+
+def numbers_of(records: Sequence[NodeCurve]) -> list[int]:
+    """Return each record's node id: its position where it does not say."""
+    return [i if record.nid is None else record.nid for i, record in enumerate(records)]
 
 
 @dataclass(frozen=True)
