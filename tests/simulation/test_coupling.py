@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from small import pull, push, scenario
+from small import HOT, MIB, pull, push, scenario
 
 import tieringmodel as tm
 from tieringmodel.errors import InputError
@@ -98,6 +98,59 @@ def test_same_bits_and_no_word_of_it_without_the_sections() -> None:
     one, two = (tm.simulate(coupled(pull()), duration="1 s", seed=1) for _ in range(2))
     assert one.identical(two)
     assert tm.simulate(scenario(pull()), duration="1 s", seed=1).identical(plain)
+
+
+def test_the_verdict_says_what_it_costs_and_gains() -> None:
+    hot = tm.Scheme("migrate_hot", access_pattern=HOT, target_nid=0, quota=tm.Quota(sz_bytes=MIB, reset_interval_ms=100))
+    ds = tm.simulate(coupled(hot), duration="20 s", seed=1)
+    verdict = tm.verdict(ds)
+    assert verdict.settling_s is not None
+    per_s, time = ds["throughput_per_s"].values[:, 0], ds["time"].values
+    after = time[1:] > verdict.settling_s
+    for chosen, name, words in (
+        (~after, "throughput_while_settling", "while it settles"),
+        (after, "throughput_afterwards", "afterwards"),
+    ):
+        change = np.average(per_s[1:][chosen] / per_s[0], weights=np.diff(time)[chosen]) - 1
+        assert verdict.numbers[name] == pytest.approx(change, rel=1e-12)
+        assert f"{'gains' if change > 0 else 'costs'} the workload {abs(change) * 100:.1f} % {words}" in verdict.text
+    assert "throughput" not in tm.verdict(tm.simulate(scenario(pull()), duration="1 s", seed=1)).text
+
+
+def test_compare_tells_throughput_and_the_best_placement() -> None:
+    sc = coupled(pull(6000), push(4000))
+    made = tm.policies(sc)
+    assert "best placement" in made
+    assert "best placement" not in tm.policies(scenario(pull(6000), push(4000)))
+    chosen = {name: made[name] for name in (next(iter(made)), "all-fast", "all-slow", "best placement")}
+    ds = tm.compare(chosen, duration="4 s", seed=1)
+    best, fast, slow = (float(ds["throughput_per_s"].sel(policy=p)) for p in ("best placement", "all-fast", "all-slow"))
+    share = tm.cost.best_share([FAST, SLOW], DEMAND)
+    top = tm.cost.closed_loop([share, 1 - share], [FAST, SLOW], DEMAND).throughput_per_s
+    assert best == pytest.approx(top, rel=2e-3)
+    assert best == ds["throughput_per_s"].max()
+    assert fast == pytest.approx(tm.cost.closed_loop([1, 0], [FAST, SLOW], DEMAND).throughput_per_s, rel=1e-9)
+    assert slow == pytest.approx(tm.cost.closed_loop([0, 1], [FAST, SLOW], DEMAND).throughput_per_s, rel=1e-9)
+    first = ds["throughput_per_s"].values[0]
+    np.testing.assert_allclose(ds["run_time_s"].values, 4 * first / ds["throughput_per_s"].values)
+
+
+def test_slower_pages_are_touched_in_some_of_the_same_ticks() -> None:
+    from tieringmodel.workload.access import AccessTable
+
+    workload = tm.Workload(64, groups=(tm.Group(0, 32, rate_hz=200.0), tm.Group(16, 64, rate_hz=50.0)))
+    table, untouched = AccessTable(workload, 5000, 0).with_seed(3), AccessTable(workload, 5000, 0)
+    before = table.touch_rate_hz(0).copy()
+    table.slow_down(np.array([4.0, 2.0]))
+    assert table.enter(0) == 2**62
+    assert table.touch_rate_hz(0).tolist() == [0.0, 50.0, 75.0, 25.0]
+    assert before.tolist() == [0.0, 200.0, 250.0, 50.0]
+    assert untouched.touch_rate_hz(0).tolist() == before.tolist()
+    slow = tm.Workload(64, groups=(tm.Group(0, 32, rate_hz=50.0), tm.Group(16, 64, rate_hz=25.0)))
+    same = AccessTable(slow, 5000, 0)
+    same.enter(0)
+    assert table.arrays.rule["threshold"].tolist() == same.arrays.rule["threshold"].tolist()
+    assert table.arrays.threshold.tolist() == same.arrays.threshold.tolist()
 
 
 @pytest.mark.parametrize(
