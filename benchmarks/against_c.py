@@ -6,20 +6,24 @@ import ctypes
 import shutil
 import subprocess
 import tempfile
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
+from tieringmodel.damon.kdamond import Kdamond
 from tieringmodel.kernels import draws
 from tieringmodel.simulation.engine import Engine
 
 from .measure import Spread, Table, Work, gate, interleaved, ratio
 from .scenarios import ALL_WARM, tiered
 
-SOURCE = Path(__file__).resolve().parent / "c" / "monitor.c"
+FOLDER = Path(__file__).resolve().parent / "c"
 BEFORE, TIMED, TICKS = 30, 50, 20
+CAPACITY = 1 << 20
 
 
 class World(ctypes.Structure):
@@ -31,15 +35,38 @@ class World(ctypes.Structure):
     ]  # fmt: skip
 
 
-def compiled(folder: str, linked_list: bool) -> Any:
-    """Compile the C version and return its function."""
-    target = Path(folder) / f"monitor{int(linked_list)}.so"
-    flags = ["-O3", "-march=native", "-shared", "-fPIC", f"-DLIST={int(linked_list)}"]
-    subprocess.run(["gcc", *flags, "-o", str(target), str(SOURCE)], check=True)
-    function = ctypes.CDLL(str(target)).monitor
+def has_compiler() -> bool:
+    """Tell whether C can be compiled here."""
+    return shutil.which("gcc") is not None
+
+
+def compiled(folder: str, name: str, *flags: str) -> Any:
+    """Compile c/NAME.c and return its function of that name."""
+    target = Path(folder) / f"{name}{''.join(flags)}.so"
+    options = ["-O3", "-march=native", "-shared", "-fPIC", *flags]
+    subprocess.run(["gcc", *options, "-o", str(target), str(FOLDER / f"{name}.c")], check=True)
+    function = getattr(ctypes.CDLL(str(target)), name)
     function.restype = ctypes.c_uint64
-    function.argtypes = [ctypes.POINTER(World), *[ctypes.c_void_p] * 5, *[ctypes.c_uint64] * 5]
     return function
+
+
+def world_of(k: Kdamond) -> World:
+    """Return what C has to know of a context and its machine."""
+    m, access, attrs = k.memory.arrays, k.access.arrays, k.attrs
+    return World(
+        m.rec.ctypes.data, access.threshold.ctypes.data, int(access.key), int(k.rng.state[draws.KEY]),
+        int(k.rng.state[draws.POS]), k.split_state.rotation, k.split_state.last_nr_regions, attrs.max_nr_regions,
+        k.sz_limit, attrs.aggr_us // attrs.sample_us,
+    )  # fmt: skip
+
+
+def columns_of(k: Kdamond) -> list[npt.NDArray[Any]]:
+    """Return a copy of a context's regions with room for more."""
+    own = k.regions.columns()
+    columns = [np.zeros(CAPACITY, column.dtype) for column in own.values()]
+    for to, column in zip(columns, own.values(), strict=True):
+        to[: column.size] = column
+    return columns
 
 
 class Loops:
@@ -65,26 +92,18 @@ class Loops:
         engine.run(TIMED * 100_000)
         regions = engine.kdamonds[0].regions
         self.regions.append(regions.n)
-        self.ends[seed, "package"] = [column[: regions.n].tolist() for column in regions.now]
+        self.ends[seed, "package"] = [column.tolist() for column in regions.columns().values()]
 
     def c(self, name: str, function: Any, seed: int) -> Work:
         """Let C go on."""
         engine = self.start(seed)
-        k, capacity = engine.kdamonds[0], 1 << 20
-        columns = [np.zeros(capacity, column.dtype) for column in k.regions.now]
-        for to, column in zip(columns, k.regions.now, strict=True):
-            to[: k.regions.n] = column[: k.regions.n]
-        m, access, attrs = k.memory.arrays, k.access.arrays, k.attrs
-        world = World(
-            m.rec.ctypes.data, access.threshold.ctypes.data, int(access.key), int(k.rng.state[draws.KEY]),
-            int(k.rng.state[draws.POS]), k.split_state.rotation, k.split_state.last_nr_regions, attrs.max_nr_regions,
-            k.sz_limit, attrs.aggr_us // attrs.sample_us,
-        )  # fmt: skip
-        return partial(self._c, seed, name, function, world, columns, k.regions.n, engine)
+        k = engine.kdamonds[0]
+        return partial(self._c, seed, name, function, world_of(k), columns_of(k), k.regions.n, engine)
 
     def _c(self, seed: int, name: str, function: Any, world: World, columns: Any, n: int, engine: Engine) -> None:
+        function.argtypes = [ctypes.POINTER(World), *[ctypes.c_void_p] * 5, *[ctypes.c_uint64] * 5]
         pointers = [c.ctypes.data for c in columns]
-        n = function(ctypes.byref(world), *pointers, n, columns[0].size, BEFORE * TICKS, TICKS, TIMED)
+        n = function(ctypes.byref(world), *pointers, n, CAPACITY, BEFORE * TICKS, TICKS, TIMED)
         self.ends[seed, name] = [column[:n].tolist() for column in columns]
 
     def agree(self) -> bool:
@@ -100,15 +119,15 @@ def table(footprints: list[tuple[str, int]], rounds: int) -> Table:
         ("memory", "regions", "package", "C, arrays", "ratio", "gate <= 1.5", "C, linked list", "ratio", "same regions"),
         "gcc -O3 -march=native, compiled in this run. The package's time includes Python between the aggregations.",
     )
-    if not shutil.which("gcc"):
+    if not has_compiler():
         t.note += " There is no gcc here."
         return t
     with tempfile.TemporaryDirectory() as folder:
-        arrays, linked = compiled(folder, False), compiled(folder, True)
+        arrays, linked = compiled(folder, "monitor", "-DLIST=0"), compiled(folder, "monitor", "-DLIST=1")
         for label, footprint in footprints:
             for most, areas in ((1_000, 256), (10_000, 256)):
                 loops = Loops(footprint, most, areas)
-                programs = {
+                programs: dict[str, Callable[[int], Work]] = {
                     "package": loops.package, "arrays": partial(loops.c, "arrays", arrays),
                     "list": partial(loops.c, "list", linked),
                 }  # fmt: skip

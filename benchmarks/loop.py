@@ -38,6 +38,16 @@ class Counted(Silent):
         self.counts.append(kdamond.regions.n)
 
 
+def counted(scenario: Scenario, seed: int, before_us: int, timed_us: int) -> list[int]:
+    """Return the region count of each aggregation, from a run of its own: counting takes every aggregation to Python."""
+    observer = Counted()
+    engine = Engine(scenario, seed=seed, observer=observer)
+    engine.run(before_us)
+    observer.counts.clear()
+    engine.run(timed_us)
+    return observer.counts
+
+
 class Runs:
     """A scenario run by the package and by one baseline, after the same start."""
 
@@ -49,18 +59,16 @@ class Runs:
 
     def package(self, seed: int) -> Work:
         """Prepare a run of the package."""
-        observer = Counted()
-        engine = Engine(self.scenario, seed=seed, observer=observer)
+        self.counts += counted(self.scenario, seed, self.before * AGGREGATION_US, self.timed * AGGREGATION_US)
+        engine = Engine(self.scenario, seed=seed)
         engine.run(self.before * AGGREGATION_US)
-        observer.counts.clear()
-        return partial(self._package, seed, engine, observer)
+        return partial(self._package, seed, engine)
 
-    def _package(self, seed: int, engine: Engine, observer: Counted) -> None:
+    def _package(self, seed: int, engine: Engine) -> None:
         moved = int(engine.memory.migrated_pages().sum())
         engine.run(self.timed * AGGREGATION_US)
         r = engine.kdamonds[0].regions
-        self.last[seed, "package"] = np.array([c[: r.n].astype(np.uint64) for c in r.now])
-        self.counts += observer.counts
+        self.last[seed, "package"] = np.array([c.astype(np.uint64) for c in r.columns().values()])
         self.moved.append(int(engine.memory.migrated_pages().sum()) - moved)
 
     def other(self, seed: int) -> Work:
@@ -112,15 +120,13 @@ def speed(cases: list[tuple[str, int, str, int]], before_s: int, timed_s: int, r
         moved: list[int] = []
 
         def prepare(seed: int, scenario: Any = scenario, counts: list[int] = counts, moved: list[int] = moved) -> Work:
-            observer = Counted()
-            engine = Engine(scenario, seed=seed, observer=observer)
+            counts.append(mean(counted(scenario, seed, before_s * 1_000_000, timed_s * 1_000_000)))
+            engine = Engine(scenario, seed=seed)
             engine.run(before_s * 1_000_000)
-            observer.counts.clear()
             start = int(engine.memory.migrated_pages().sum())
 
             def run() -> None:
                 engine.run(timed_s * 1_000_000)
-                counts.append(mean(observer.counts))
                 moved.append(int(engine.memory.migrated_pages().sum()) - start)
 
             return run

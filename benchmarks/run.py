@@ -17,7 +17,20 @@ if __package__ in (None, ""):
 import numba
 import numpy as np
 
-from benchmarks import against_c, counting, first_use, footprint, loop, migration, page_simulators, sampling, sweep
+from benchmarks import (
+    against_c,
+    counting,
+    first_use,
+    footprint,
+    loop,
+    many,
+    migration,
+    page_simulators,
+    sampling,
+    sweep,
+    whole,
+    whole_in_c,
+)
 from benchmarks.measure import Table
 
 GIB = 1 << 30
@@ -34,16 +47,22 @@ def questions(quick: bool) -> dict[str, Callable[[], list[Table]]]:
     sizes = footprints if quick else [*footprints, HUGE]
     defaults = [(*f, w, 1_000) for f in sizes for w in loop.WORKLOADS]
     most = [(*f, "all warm", 10_000) for f in sizes]
+    few = [(*f, "mostly idle", 1_000, before, 400) for f in footprints for before in (20, 600)]
+    stretches = few + [(*footprints[-1], "all warm", most, 20, 100) for most in (1_000, 10_000)]
     swept = [(*SMALL, 20, 1.8)] if quick else [(*SMALL, 60, 1.8), (*LARGE, 60, 1.6)]
     return {
         "sampling": lambda: sampling.tables(footprints, rounds * 3),
         "baselines": lambda: [loop.against_baselines(same + obvious)],
         "speed": lambda: [loop.speed(defaults + most, 2, 5 if quick else 10, 3 if quick else 5)],
         "c": lambda: [against_c.table(footprints, 3 if quick else 7)],
+        "whole-loop": lambda: [whole.table(stretches, 3 if quick else 5)],
+        "simulate": lambda: [whole.simulate_table(GIB, 20, 40 if quick else 140, 3 if quick else 5)],
+        "many": lambda: [many.table(*((8, 2, 10, 1) if quick else (64, 40, 60, 5)))],
+        "whole-loop-c": lambda: [whole_in_c.table(footprints, 3 if quick else 5)],
         "first-use": lambda: [first_use.table(1 if quick else 3)],
         "memory": lambda: [footprint.table([("16 GiB", 16 * GIB)] if quick else [LARGE, HUGE])],
         "counting": lambda: [counting.table(2**26 if quick else 2**28, rounds)],
-        "grids": lambda: [sweep.grids(1_000 if quick else 10_000, 400, rounds)],
+        "grids": lambda: [sweep.grids(1_000, 400, rounds)],
         "workers": lambda: [sweep.workers(swept, 8 if quick else 16, 1 if quick else 5)],
         "page-simulators": lambda: [page_simulators.table([("64 MiB", GIB // 16), SMALL][: 1 if quick else 2], 3)],
         "migration": lambda: [migration.table(sizes, rounds)],

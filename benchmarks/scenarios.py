@@ -48,7 +48,7 @@ def tiered(
     machine = Machine.dram_cxl(fast, footprint_bytes - fast)
     if hole_bytes:
         first, second = machine.nodes
-        machine = machine.replace(nodes=(first, second.replace(start_bytes=second.start_bytes + hole_bytes)))
+        machine = machine.replace(nodes=(first, second.replace(start_bytes=second.extent[0] + hole_bytes)))
     n_pages = int(footprint_bytes * used_share) // PAGE_SZ
     edges = [n_pages * i // areas for i in range(areas + 1)]
     groups = tuple(

@@ -36,7 +36,8 @@ class Grid:
 
     def __init__(self, tuner: str, runs: int, windows: int, delay: int, library: ctypes.CDLL) -> None:
         self.tuner, self.runs, self.windows, self.delay, self.library = tuner, runs, windows, delay, library
-        self.last: dict[tuple[int, str], dict[str, npt.NDArray[Any]]] = {}
+        self.runs_of: dict[int, Any] = {}
+        self.plain_of: dict[int, dict[str, npt.NDArray[Any]]] = {}
 
     def arguments(self, seed: int) -> dict[str, npt.NDArray[Any]]:
         """Draw starts, caps, leaks."""
@@ -52,11 +53,7 @@ class Grid:
         given = self.arguments(seed)
 
         def run() -> None:
-            ds = tm.loop.run_many(self.tuner, n_pages=10**6, windows=self.windows, delay=self.delay, **given)
-            self.last[seed, "package"] = {
-                "final": ds["final_pages"].values, "moved": ds["moved_pages"].values, "peak": ds["peak_pages"].values,
-                "tail_low": ds["tail_low_pages"].values, "esz": ds["final_esz"].values,
-            }  # fmt: skip
+            self.runs_of[seed] = tm.loop.run_many(self.tuner, n_pages=10**6, windows=self.windows, delay=self.delay, **given)
 
         return run
 
@@ -66,7 +63,7 @@ class Grid:
         pages, tail = np.full(n, 10**6), min(self.windows, max(100, -(-self.windows // 5)))
         wanted = given["target_bp"] * pages
         out = {name: np.empty(n, np.int64) for name in _OUT} | {"esz": np.empty(n, np.uint64)}
-        self.last[seed, "plain"] = out
+        self.plain_of[seed] = out
         delay = np.full(n, self.delay)
         call = self.library.grid
         whole = ctypes.c_int64
@@ -80,9 +77,11 @@ class Grid:
 
     def agree(self) -> bool:
         """Tell whether both came to the same."""
-        seeds = {seed for seed, _ in self.last}
-        pairs = ((self.last[s, "package"], self.last[s, "plain"]) for s in seeds)
-        return all(np.array_equal(mine[name], plain[name]) for mine, plain in pairs for name in mine)
+        names = {name: f"{name}_pages" for name in ("final", "moved", "peak", "tail_low")} | {"esz": "final_esz"}
+        return all(
+            np.array_equal(self.runs_of[seed][ours].values, plain[name])
+            for seed, plain in self.plain_of.items() for name, ours in names.items()
+        )  # fmt: skip
 
 
 def compiled(folder: Path) -> ctypes.CDLL | None:
@@ -99,7 +98,7 @@ def grids(runs: int, windows: int, rounds: int) -> Table:
     """Compare `tieringmodel.loop.run_many` with C."""
     table = Table(
         "Grids of the reduced loop: tieringmodel.loop.run_many and plain C (ns per window)",
-        ("tuner", "delay", "runs", "windows", "package", "C", "C's time over package's", "at least 0.8", "same results"),
+        ("tuner", "delay", "runs", "windows", "package", "C", "package's time over C's", "gate <= 1.2", "same results"),
         f"All of run_many: checks, kernel, dataset. C is {SOURCE.name}, compiled now with {' '.join(FLAGS[:2])}.",
     )
     with tempfile.TemporaryDirectory() as folder:
@@ -112,8 +111,8 @@ def grids(runs: int, windows: int, rounds: int) -> Table:
                 both = Grid(tuner, runs, windows, delay, library)
                 took = interleaved({"package": both.package, "plain": both.plain}, rounds)
                 per = {name: Spread.of([1e9 * t / runs / windows for t in v]) for name, v in took.items()}
-                share = ratio(took["plain"], took["package"])
-                found = per["package"], per["plain"], share, gate(share.median >= 0.8), both.agree()
+                share = ratio(took["package"], took["plain"])
+                found = per["package"], per["plain"], share, gate(share.median <= 1.2), both.agree()
                 table.add(tuner, delay, runs, windows, *found)
     return table
 

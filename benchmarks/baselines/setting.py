@@ -79,6 +79,7 @@ class Setting:
                 g.metric != "node_mem_used_bp" or g.complement or g.clamp != "none" or g.early_exit != "none"
                 for g in quota.goals
             ),
+            "holes within nodes": any(n.ranges for n in machine.nodes),
             "another allocator, a copy cost or reserved frames": machine.allocator != "lowest" or machine.migrate_ns_per_page
             or any(n.reserve_pages or n.unmanaged_bytes or n.kernel_bytes or n.cache_bytes for n in machine.nodes),
             "other groups than rates": any(g.kind != "rate" or g.start_tick or g.end_tick < 2**62 for g in workload.groups),
@@ -88,10 +89,8 @@ class Setting:
             raise ValueError(f"the baselines know no {', no '.join(wrong)}")
         self.nids = [n.nid for n in machine.nodes]
         self.target = self.nids.index(scheme.target_nid)
-        self.pfn0 = machine.nodes[0].start_bytes // PAGE
-        self.spans = [
-            (n.start_bytes // PAGE - self.pfn0, (n.start_bytes + n.sz_bytes) // PAGE - self.pfn0) for n in machine.nodes
-        ]
+        self.pfn0 = machine.nodes[0].extent[0] // PAGE
+        self.spans = [(start // PAGE - self.pfn0, end // PAGE - self.pfn0) for start, end in (n.extent for n in machine.nodes)]
         self.hz = machine.hz
         self.access_key = mix(seed % 2**64 ^ 0xA5A5)
         stream = seed if context.rng_seed is None else context.rng_seed

@@ -63,6 +63,18 @@ static inline u64 next_threshold(u64 threshold, u64 most)
 	return threshold ? 2 * threshold : 1;
 }
 
+/* Into how many pieces each step-th of n regions from the offset on is split. */
+static int plan_split(struct world *w, u64 n, u64 *step, u64 *offset)
+{
+	*step = 1, *offset = 0;
+	if (w->max_nr / 2 < n && n < w->max_nr) {
+		*step = w->max_nr / (w->max_nr - n);
+		*offset = w->rotation++ % *step;
+		return 2;
+	}
+	return w->last_nr == n && n < w->max_nr / 3 ? 3 : 2;
+}
+
 #if LIST
 struct region {
 	struct region *next;
@@ -239,13 +251,8 @@ u64 monitor(struct world *w, u64 *start, u64 *end, u32 *nr, u32 *last, u32 *age,
 		memcpy(now.last, now.nr, 4 * n);
 		memset(now.nr, 0, 4 * n);
 #endif
-		u64 before = n, step = 1, offset = 0;
-		int pieces = w->last_nr == n && n < w->max_nr / 3 ? 3 : 2;
-		if (w->max_nr / 2 < n && n < w->max_nr) {
-			step = w->max_nr / (w->max_nr - n);
-			offset = w->rotation++ % step;
-			pieces = 2;
-		}
+		u64 before = n, step, offset;
+		int pieces = plan_split(w, n, &step, &offset);
 		if (n < w->max_nr) {
 #if LIST
 			split(w, head, pieces, step, offset);

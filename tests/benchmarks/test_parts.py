@@ -5,11 +5,26 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 
-from benchmarks import counting, migration, page_simulators, run, sampling, sweep
+from benchmarks import (
+    against_c,
+    counting,
+    loop,
+    many,
+    migration,
+    page_simulators,
+    run,
+    sampling,
+    sweep,
+    whole,
+    whole_in_c,
+)
+from benchmarks.baselines.same_algorithm import SameAlgorithm
 from benchmarks.measure import Spread, Table, interleaved, ratio
 from benchmarks.scenarios import tiered
+from tieringmodel.scenario import Goal, Quota, Weights
 
 MIB = 1 << 20
 
@@ -64,6 +79,88 @@ def test_grids_of_the_loop_and_plain_c_come_to_the_same(tuner: str, delay: int, 
         both.package(seed)()
         both.plain(seed)()
     assert both.agree()
+
+
+@pytest.mark.parametrize("linked_list", [False, True])
+def test_monitoring_in_c_ends_with_the_same_regions(linked_list: bool, tmp_path: Path) -> None:
+    if not against_c.has_compiler():
+        assert against_c.table([("64 MiB", 64 * MIB)], 1).rows == []
+        return
+    loops = against_c.Loops(64 * MIB, 1_000, 64)
+    function = against_c.compiled(str(tmp_path), "monitor", f"-DLIST={int(linked_list)}")
+    for seed in range(2):
+        loops.package(seed)()
+        for name in ("arrays", "list"):
+            loops.c(name, function, seed)()
+    assert min(loops.regions) > 100
+    assert loops.agree()
+
+
+@pytest.mark.parametrize("workload", list(loop.WORKLOADS))
+@pytest.mark.parametrize("tuner", ["consist", "temporal"])
+def test_the_whole_loop_in_c_ends_the_same(tuner: str, workload: str, tmp_path: Path) -> None:
+    if not against_c.has_compiler():
+        assert whole_in_c.table([("64 MiB", 64 * MIB)], 1).rows == []
+        return
+    # The tuner's state starts near the cap, or it would need a minute until the first page; odd caps cut regions.
+    quota = Quota(
+        sz_bytes=MIB + 4096 * 37, reset_interval_ms=700, goals=(Goal("node_mem_used_bp", 9_970, nid=0),), goal_tuner=tuner,
+        weights=Weights(0, 3, 1), esz_bp0=MIB * 5_000,
+    )  # fmt: skip
+    scenario = tiered(256 * MIB, quota=quota, **loop.WORKLOADS[workload])
+    loops = whole_in_c.WholeLoops(scenario, against_c.compiled(str(tmp_path), "whole_loop"), before=3, timed=400)
+    for seed in range(3):
+        loops.package(seed)()
+        loops.c(seed)()
+    assert min(loops.moved) > 1_000
+    assert loops.agree()
+
+
+def test_bare_sampling_checks_the_regions_of_the_run() -> None:
+    part = whole.Whole(64 * MIB, "mostly idle", 1_000, before=3, timed=4)
+    part.bare(1)
+    seen, numpy = part.seen(1), SameAlgorithm(part.scenario, 1)
+    numpy.run(3)
+    numpy.taken = 0  # bare sampling draws from the start, and nothing but addresses
+    hits = np.zeros(max(s.size for s in seen.starts), np.int64)
+    assert len(seen.starts) == 4
+    for k, (starts, ends) in enumerate(zip(seen.starts, seen.ends, strict=True)):
+        if k == 0:
+            np.testing.assert_array_equal(starts, numpy.start)
+            np.testing.assert_array_equal(ends, numpy.end)
+        numpy.start, numpy.end = starts, ends
+        hits[: starts.size] += numpy.sample((3 + k) * sampling.TICKS, sampling.TICKS)
+    assert hits.any()
+    np.testing.assert_array_equal(part.hits[1], hits)
+
+
+def test_the_whole_loop_is_timed_beside_sampling_and_reads() -> None:
+    table = whole.table([("64 MiB", 64 * MIB, "mostly idle", 1_000, 20, 10)], 1)
+    label, regions, moved, *times = table.rows[0]
+    assert label == "64 MiB"
+    assert regions > 10
+    assert moved > 0
+    assert sum(isinstance(cell, Spread) for cell in times) == 5
+
+
+def test_simulations_have_a_record_for_each_aggregation() -> None:
+    part = whole.Simulated(64 * MIB, 1, 3)
+    for name in part.lengths:
+        part.run(name, 0)()
+    assert part.records == {"short": 11, "long": 31}
+    part.reads(0)()
+    assert whole.simulate_table(64 * MIB, 1, 2, 1).rows[0][4] == 10
+
+
+def test_many_runs_are_those_that_are_named() -> None:
+    part = many.Many(2, 1, 3)
+    part.recording(0)()
+    part.sweep(1)()
+    assert [(p.name, p.error) for p in part.pairs] == [(many.RECORDING, "")]
+    assert len(part.pairs[0].pairs) > 3
+    assert part.swept.sizes["contexts.0.schemes.0.quota.sz_bytes"] == 5
+    assert part.swept.done.all()
+    assert len(many.table(2, 1, 2, 1).rows) == 2
 
 
 def test_rounds_alternate_and_have_fresh_seeds() -> None:

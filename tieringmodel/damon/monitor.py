@@ -93,19 +93,17 @@ class Monitor(Stored):
             self._scratch = scratch(2 * self.regions.n)
         return self._scratch
 
-    def begin_turns(self) -> tuple[L.Regions, L.Space, L.Draws, L.Scratch]:
-        """Return what `sampling.check_in_turn` works on."""
-        scratch, frames = self._room_to_sample(), self._frames[: self.regions.n]
-        scratch.place[: frames.size] = frames
-        return self.regions.now, self.space, self.rng, scratch
+    def begin_turns(self) -> None:
+        """Let kernels have the places of the prepared checks, for `turn.run_in_turn`."""
+        frames = self._frames[: self.regions.n]
+        self._room_to_sample().place[: frames.size] = frames
 
-    def end_turns(self, ticks: int, last: int) -> None:
-        """Note that so many sampling ticks were done, the last one at workload tick `last`."""
+    def end_turns(self) -> None:
+        """Take them back."""
         n = self.regions.n
+        if self._frames.size < n:
+            self._frames = np.zeros(2 * n, np.int64)
         self._frames[:n] = self._scratch.place[:n]
-        self.passed += ticks
-        self.tick = last
-        self.schemes["due"] = [self.passed >= at for at in self.next_apply]
 
     def prepare(self) -> None:
         """Pick sampling addresses and clear the pages' accessed state, at the end of the present tick."""

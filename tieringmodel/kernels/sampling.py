@@ -7,12 +7,11 @@ from __future__ import annotations
 
 import numpy as np
 
-from ._bundle import at_address
 from ._jit import inlined, kernel
 from .access import clear_young, last_cleared, plain_touched, rules_touched, touch_bits, touched, young
 from .draws import COUNTER, KEY, KIND, POS, rand_range
 from .folios import folio_bytes, seen_record
-from .layout import ACCESSED, AT, CLASS_MASK, LOW32, SHIFT32, SIZE, Draws, Regions, Scratch, Space
+from .layout import ACCESSED, AT, CLASS_MASK, LOW32, SHIFT32, SIZE
 from .random import bits64
 
 _U0, _U1, _U2, _PAGE = np.uint64(0), np.uint64(1), np.uint64(2), np.uint64(4096)
@@ -268,31 +267,3 @@ def check_reusing(r, ptr, now, space, memory, access, addresses, glance):
                 accessed = frame >= 0 and young(access, memory, frame, now)
                 note_glance(glance, byte, space, frame, accessed, memory)
             r.nr[i] += np.uint32(glance[ACCESSED])
-
-
-_regions, _space, _draws, _scratch = (at_address(cls) for cls in (Regions, Space, Draws, Scratch))
-
-
-@kernel
-def check_in_turn(contexts, targets, before, which, ticks, memory, access):
-    """Check and prepare again, tick by tick in the order given, contexts that clear each other's accessed states.
-
-    Row i of `contexts` (see `addresses`) holds the regions, the space, the draws and the scratch of a context whose regions
-    by target row i of `targets` divides as `RegionSet.ptr` does, filled up with its last entry; their places, prepared at
-    tick ``before[i]``, are in ``scratch.place``. Context ``which[k]`` wakes at tick ``ticks[k]``.
-    """
-    draws = np.zeros(before.size, np.uint64)
-    for i in range(before.size):
-        draws[i] = plan_draws(_regions(contexts[i, 0]), targets[i], _space(contexts[i, 1]), _scratch(contexts[i, 3]))
-    for k in range(which.size):
-        i, now = which[k], ticks[k]
-        ptr, space = targets[i], _space(contexts[i, 1])
-        r, n, scratch = _regions(contexts[i, 0]), ptr[ptr.size - 1], _scratch(contexts[i, 3])
-        if access.plain:
-            count_plain(r, n, before[i], now, space, memory, access, scratch)
-        else:
-            count_accessed(r, n, now, space, memory, access, scratch.place)
-        before[i] = now
-        draw_places(r, ptr, space, _draws(contexts[i, 2]), draws[i], scratch)
-        for j in range(n):
-            clear_sampled(memory, frame_of_place(space, memory, scratch.place[j]), now)

@@ -11,13 +11,23 @@ import numpy as np
 from . import apply
 from ._bundle import at_address
 from ._jit import inlined, kernel
+from .frames import fault_in
 from .goals import measure
 from .integer import mult_frac
 from .intervals import apply_period, samples_of, slept_ns, tune
-from .layout import JIFFY, LOG_LENGTH, NO_SCORE, NOW, Control, Draws, Loop, Regions, Scratch, Space
-from .records import has_room, keep
+from .layout import AT_FRONT, JIFFY, LOOKED, NO_SCORE, NOW, Control, Draws, Loop, Regions, Scratch, Space
+from .records import has_room, keep_next
 from .regions import copy_region, merge_regions, split_regions, stored_bp
-from .sampling import sample_plain, sample_rules
+from .sampling import (
+    clear_sampled,
+    count_accessed,
+    count_plain,
+    draw_places,
+    frame_of_place,
+    plan_draws,
+    sample_plain,
+    sample_rules,
+)
 from .scoring import score_histogram
 from .window import first_window, next_window, set_effective
 
@@ -36,6 +46,8 @@ START, CUT, TAKE, LOOK, WINDOW, OVER, MEASURE, EFFECT, SCORE, ACT, PASS, ENDED, 
     18
 )
 """Where the body goes on."""
+NOTHING, IN_BODY, TO_PREPARE, UNPLANNED = range(4)
+"""What the context does that `run_in_turn` is at."""
 LOOK_MERGED, LOOK_EVENTS, LOOK_FINISHED, LOOK_DUE = 1, 2, 4, 8
 EVERYTHING = LOOK_MERGED | LOOK_EVENTS | LOOK_FINISHED
 """Bits of ``wants``: what an observer wants to be told."""
@@ -404,6 +416,27 @@ def next_time(turn, ends, n, time, slept):
     return turn.start_ns + lap * ends[laps] + ends[j] + length // per * step + length % per * step // per
 
 
+@inlined
+def note_contexts(parts, kept):
+    """Write down of each context what a record says of it beside its tables."""
+    for c in range(parts.shape[0]):
+        loop = _loop(parts[c, LOOP])
+        turn, at = loop.turn[0], 4 * c
+        kept.context[at], kept.context[at + 1] = count_of(both(parts, c, loop)[0]), turn.sample_us
+        kept.context[at + 3] = turn.stage
+
+
+@inlined
+def finish_body(parts, c, memory, looks, rules, counts, kept, sources):
+    """Go on with a loop body, and keep the record at its end; DONE, or what Python has to do."""
+    while True:
+        code = body(parts, c, memory, looks, rules, counts)
+        if code != FINISHED or not has_room(kept, memory):
+            return code
+        note_contexts(parts, kept)
+        keep_next(kept, sources, memory)
+
+
 @kernel
 def run(parts, memory, access, looks, general, rules, counts, kept, sources, until_ns, change, room):
     """Sampling ticks and bodies of a lone context that nobody disturbs, up to a time or to what Python has to do.
@@ -434,15 +467,7 @@ def run(parts, memory, access, looks, general, rules, counts, kept, sources, unt
     after, until = np.empty(room, np.int64), np.empty(room, np.int64)
     while True:
         if turn.in_body:
-            code = body(parts, 0, memory, looks, rules, counts)
-            if code == FINISHED and has_room(kept, memory):
-                kept.context[0], kept.context[1], kept.context[3] = (
-                    count_of(both(parts, 0, loop)[0]),
-                    turn.sample_us,
-                    turn.stage,
-                )
-                keep(kept, sources, memory.clock[NOW] * 1e-9, memory.clock[LOG_LENGTH])
-                continue
+            code = finish_body(parts, 0, memory, looks, rules, counts, kept, sources)
             if code != DONE:
                 return code
             turn.in_body = 0
@@ -473,3 +498,118 @@ def run(parts, memory, access, looks, general, rules, counts, kept, sources, unt
         turn.passed += n
         turn.tick, turn.last_ns = tick, time
         turn.in_body = np.int64(n == full)
+
+
+@inlined
+def plan(parts, c):
+    """Note what all checks of a context share until its regions change."""
+    loop, scratch = _loop(parts[c, LOOP]), _scratch(parts[c, SCRATCH])
+    r = both(parts, c, loop)[0]
+    loop.turn[0].draws = np.int64(plan_draws(r, r.ptr, _space(parts[c, SPACE]), scratch))
+
+
+@inlined
+def prepare(parts, c, memory):
+    """``mkold`` of a context's next access check, at the end of its present tick."""
+    loop, space, scratch = _loop(parts[c, LOOP]), _space(parts[c, SPACE]), _scratch(parts[c, SCRATCH])
+    turn, r = loop.turn[0], both(parts, c, loop)[0]
+    draw_places(r, r.ptr, space, _draws(parts[c, DRAWS]), np.uint64(turn.draws), scratch)
+    for i in range(count_of(r)):
+        clear_sampled(memory, frame_of_place(space, memory, scratch.place[i]), turn.tick)
+
+
+@inlined
+def check(parts, c, memory, access, time):
+    """A context's sampling tick: count the regions whose sampled page was accessed."""
+    loop, scratch = _loop(parts[c, LOOP]), _scratch(parts[c, SCRATCH])
+    turn, r, space = loop.turn[0], both(parts, c, loop)[0], _space(parts[c, SPACE])
+    now = time // turn.tick_ns
+    if access.plain:
+        count_plain(r, count_of(r), turn.tick, now, space, memory, access, scratch)
+    else:
+        count_accessed(r, count_of(r), now, space, memory, access, scratch.place)
+    turn.passed, turn.tick, turn.last_ns = turn.passed + 1, now, time
+
+
+@kernel
+def run_in_turn(parts, memory, access, looks, rules, counts, kept, sources, until_ns, faults, who):
+    """Sampling ticks and bodies of contexts that share the pages' accessed states, in order of time.
+
+    At equal times the first context comes first. Each has prepared its check; places are in ``scratch.place``.
+
+    Parameters
+    ----------
+    parts : u64 table (contexts, PARTS)
+        Addresses of each context's arrays.
+    memory, access, looks, rules, counts, kept, sources
+        As for `run`; what an older kernel does is the same for all.
+    until_ns : i64[contexts]
+        A context's ticks behind its time are left for later, and all that follow.
+    faults : bool or None
+        None where pages that are out do not come back at events.
+    who : i64[2]
+        The context whose body is not at its end yet, for which Python has something to do; and what it does: `UNPLANNED` at
+        first.
+    """
+    if who[1] == UNPLANNED:
+        for c in range(parts.shape[0]):
+            plan(parts, c)
+        who[1] = NOTHING
+    while True:
+        c = who[0]
+        loop = _loop(parts[c, LOOP])
+        turn = loop.turn[0]
+        if who[1] == IN_BODY:
+            code = finish_body(parts, c, memory, looks, rules, counts, kept, sources)
+            if code != DONE:
+                return code
+            turn.last_ns = max(turn.last_ns, memory.clock[NOW])
+            turn.tick, who[1] = turn.last_ns // turn.tick_ns, TO_PREPARE
+        if who[1] == TO_PREPARE:
+            if _scratch(parts[c, SCRATCH]).record.size <= count_of(both(parts, c, loop)[0]):
+                turn.need = 0
+                return ROOM
+            plan(parts, c)
+            prepare(parts, c, memory)
+            who[1] = NOTHING
+        soonest, first = np.int64(2**63 - 1), np.int64(-1)
+        for k in range(parts.shape[0]):
+            loop = _loop(parts[k, LOOP])
+            turn = loop.turn[0]
+            time = next_time(turn, loop.ends, np.int64(0), turn.last_ns, slept_ns(turn))
+            if time < soonest:
+                soonest, first = time, k
+        if soonest > until_ns[first]:
+            return LIMIT
+        memory.clock[NOW] = soonest
+        check(parts, first, memory, access, soonest)
+        loop, control = _loop(parts[first, LOOP]), _control(parts[first, CONTROL])
+        turn = loop.turn[0]
+        if is_event(turn, control.scheme):
+            if faults is not None:
+                if acts(turn, control.scheme):
+                    if memory.swap[AT_FRONT] != 0:
+                        fault_in(memory, access, turn.tick)
+                    memory.swap[LOOKED] = max(memory.swap[LOOKED], turn.tick)
+            who[0], who[1] = first, IN_BODY
+        else:
+            for i in range(control.scheme.size):
+                control.scheme[i].due = np.uint64(turn.passed >= np.int64(control.scheme[i].next_apply))
+            prepare(parts, first, memory)
+
+
+@inlined
+def acts(turn, schemes):
+    """Whether an aggregation ends at the present sampling tick, or an active scheme is due."""
+    if turn.passed >= turn.next_aggregation:
+        return True
+    for i in range(schemes.size):
+        if (turn.watched == 0 or schemes[i].active != _U0) and turn.passed >= np.int64(schemes[i].next_apply):
+            return True
+    return False
+
+
+@inlined
+def is_event(turn, schemes):
+    """Whether the present sampling tick has more to do than to look."""
+    return acts(turn, schemes) or (turn.refits != 0 and turn.passed >= turn.next_ops_update)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -39,8 +40,23 @@ def tail_length(windows: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
 
 def _checked(name: str, value: Any) -> npt.NDArray[Any]:
     if name == "early_exit":
-        return flag_array(name, value)
+        return flag_array(name, value).copy()
     return check.real_array(name, value) if name in check.REAL else check.whole_array(name, value)
+
+
+def _spread(array: npt.NDArray[Any], shape: tuple[int, ...]) -> npt.NDArray[Any]:
+    """Return an array's values for every run of a grid, as a new array or as the given one."""
+    if array.shape == shape and array.ndim == 1:
+        return array
+    out = np.empty(shape, array.dtype)
+    out[...] = array
+    return out.ravel()
+
+
+@cache
+def _default(name: str) -> npt.NDArray[Any]:
+    """Return an argument's default as an array; nobody writes to it."""
+    return _checked(name, _DEFAULTS[name])
 
 
 def run_many(
@@ -101,7 +117,9 @@ def run_many(
     for name in _REQUIRED:
         if given[name] is None:
             raise InputError(name, "is missing", check.WHOLE[name][2])
-    checked = {name: _checked(name, value) for name, value in given.items()}
+    checked = {
+        name: _default(name) if name in _DEFAULTS and name not in arrays else _checked(name, given[name]) for name in given
+    }
     try:
         shape = np.broadcast_shapes(*(array.shape for array in checked.values()))
     except ValueError:
@@ -110,7 +128,7 @@ def run_many(
             "run_many", f"shapes do not broadcast ({shapes})", "give scalars or arrays of matching shape"
         ) from None
     # An array per argument keeps the kernel's signature, and so its compiled form, the same for every grid.
-    a = {name: np.ascontiguousarray(np.broadcast_to(array, shape)).ravel() for name, array in checked.items()}
+    a = {name: _spread(array, shape) for name, array in checked.items()}
     worst = int(np.argmax(a["start_pages"] - a["n_pages"]))
     check.start_fits(int(a["start_pages"][worst]), int(a["n_pages"][worst]), check.MOST_PAGES, False)
     worst = int(np.argmax(a["start_pages"] - a["capacity_pages"]))
@@ -178,7 +196,7 @@ def run_many(
         "tail_moved_pages": tail_moved / tail,
     }
     dims = tuple(f"grid_{axis}" for axis in range(len(shape)))
-    varied = {name: (dims, np.broadcast_to(array, shape)) for name, array in checked.items() if array.ndim}
+    varied = {name: (dims, a[name].reshape(shape)) for name, array in checked.items() if array.ndim}
     parameters = {
         "tuner": tuner,
         "direction": direction,

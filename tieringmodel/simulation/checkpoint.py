@@ -52,6 +52,8 @@ def save(path: str | Path, engine: Engine, recorder: Recorder | None = None) -> 
     InputError
         If a context has sources of hotness.
     """
+    if recorder:
+        recorder.settle()  # empties the memory's log
     state = {"scenario": engine.given.to_json(), "seed": engine.seed, **engine.state()}
     if recorder:
         state["recorder"] = recorder.state()

@@ -71,10 +71,6 @@ class ContextClock(Stored):
             return self.last_ns + self.wait_ns
         return int(self._edges(1)[1])
 
-    def quiet(self) -> bool:
-        """Whether the next sampling tick does nothing but look, so that kernels can carry it out."""
-        return not self.wait_ns and self.kdamond.in_turn() and self.kdamond.ticks_to_event() > 1
-
     def alone(self) -> bool:
         """Whether kernels can run on by themselves: accessed bits, nothing asked, and nobody sleeps."""
         k = self.kdamond

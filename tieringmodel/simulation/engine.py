@@ -7,7 +7,6 @@ from functools import partial
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from ..damon.commit import Request
 from ..damon.goals import check_metrics
@@ -17,8 +16,7 @@ from ..damon.observers import Action, Observer
 from ..damon.regions import SplitState
 from ..damon.rng import Rng, counter_rng
 from ..errors import InputError
-from ..kernels import sampling, turn
-from ..kernels._bundle import addresses
+from ..kernels import turn
 from ..kernels.layout import Space
 from ..memory import reuse
 from ..memory.consistency import MAX_TRACKED_TICK
@@ -32,6 +30,9 @@ from .needs import Needs, Stage, maps_change, needs
 from .records import NoRecords, Records
 from .silent import Silent
 from .spaces import Processes, ranges_of, space_of
+
+PIECES = 50
+"""In how many pieces kernels run where somebody wants to see the progress."""
 
 
 class Engine:
@@ -253,22 +254,26 @@ class Engine:
             self.started = True
             for c in self.clocks:
                 self._begin(c)
+        piece_ns = max((end_ns - self.memory.now_ns) // PIECES, 10**9) if progress else end_ns
         while True:
             wake_ns, i = min((c.next_wake(), i) for i, c in enumerate(self.clocks))
             if wake_ns > end_ns:
                 break
             c, ended = self.clocks[i], True
-            if not self.tracked and c.alone() and self._run_alone(c, end_ns):
+            now_ns = self.memory.now_ns
+            if not self.tracked and c.alone() and self._run_alone(c, min(end_ns, now_ns + piece_ns)):
                 if progress:
                     progress(self.memory.now_ns * 1e-9)
                 continue
-            if self.tracked and c.quiet() and self._take_turns(end_ns):
+            if self.tracked and c.alone() and self._run_in_turn(min(end_ns, now_ns + piece_ns)):
+                if progress:
+                    progress(self.memory.now_ns * 1e-9)
                 continue
             if c.wait_ns:  # while asleep a kdamond still takes requests
-                self.memory.arrays.clock[0] = now_ns = c.wake()
+                self.memory.arrays.clock[0] = woken_ns = c.wake()
                 if self.memory.reclaims:
-                    self._fault_in(None, now_ns // c.tick_ns)
-                self._fire(now_ns)
+                    self._fault_in(None, woken_ns // c.tick_ns)
+                self._fire(woken_ns)
                 c.kdamond.take_requests()
             elif self.tracked:
                 self._one_tick(c)
@@ -382,52 +387,47 @@ class Engine:
         c.kdamond.body()
         c.finished(self.memory.now_ns)
 
-    def _take_turns(self, end_ns: int) -> bool:
-        """All contexts' sampling ticks, in order of time, up to the first at which more is to be done than to look.
+    def _run_in_turn(self, end_ns: int) -> bool:
+        """Sampling ticks and loop bodies of all contexts that kernels can run, in order of time, up to what comes between.
 
-        That is an event of a context, a change of the machine, or the end. At equal times the first context comes first.
-        Changes of access rules are no reason to stop: where accessed states are kept, every rule knows its own times.
+        That is the wake-up of another context, a change of the machine, or the end. At equal times the first context comes
+        first. Changes of access rules are no reason to stop: where accessed states are kept, every rule knows its own times.
         Returns whether there were any.
         """
-        nobody = -1  # no context takes its turn at that very time
-        stop = end_ns + 1, nobody
-        if self.stages:
-            stop = min(stop, (self.stages[0][0] * 1000, nobody))
-        ahead: list[npt.NDArray[np.int64]] = []
-        for i, c in enumerate(self.clocks):
-            if not c.quiet():
-                ahead.append(np.zeros(0, np.int64))
-                stop = min(stop, (c.next_wake(), i))
-            else:
-                ahead.append(c.ahead(min(c.kdamond.ticks_to_event(), MAX_BATCH))[0])
-                stop = min(stop, (int(ahead[-1][-1]), i))
-        tick_ns = self.tick_us * 1000
-        done = [int(np.searchsorted(times, stop[0], side="right" if i < stop[1] else "left")) for i, times in enumerate(ahead)]
-        if not any(done):
+        at = [i for i, c in enumerate(self.clocks) if c.alone()]
+        clocks, memory = [self.clocks[i] for i in at], self.memory
+        rules = {None if (r := c.kdamond.compiled) is None else bool(r.stored_sum) for c in clocks}
+        faults = memory.reclaims and self.faults_in
+        if len(rules) != 1 or (faults and memory.page_lists is not None):
             return False
-        times = np.concatenate([at[:n] for at, n in zip(ahead, done, strict=True)])
-        order = np.argsort(times, kind="stable")
-        turns = [k.begin_turns() for k in self.kdamonds]
-        targets = np.zeros((len(turns), max(k.regions.ptr.size for k in self.kdamonds)), np.int64)
-        for row, k, n in zip(targets, self.kdamonds, done, strict=True):
-            if n:
-                row[:] = k.regions.n
-                row[: k.regions.ptr.size] = k.regions.ptr
-        sampling.check_in_turn(
-            addresses(turns),
-            targets,
-            np.array([k.tick for k in self.kdamonds]),
-            np.repeat(np.arange(len(done)), done)[order],
-            times[order] // tick_ns,
-            self.memory.arrays,
-            self.access.arrays,
-        )
-        self.memory.arrays.clock[0] = times[order[-1]]
-        for c, at, n in zip(self.clocks, ahead, done, strict=True):
-            if n:
-                c.advance(at[:n])
-                c.kdamond.end_turns(n, c.last_ns // tick_ns)
-        return True
+        stop_ns = min(end_ns, self.stages[0][0] * 1000 - 1) if self.done < len(self.all_stages) else end_ns
+        until_ns = np.full(len(at), stop_ns, np.int64)
+        for j, c in enumerate(self.clocks):
+            if j not in at:
+                until_ns = np.minimum(until_ns, [c.next_wake() - (i > j) for i in at])
+        kdamonds, before = [c.kdamond for c in clocks], [c.last_ns for c in clocks]
+        for c, k in zip(clocks, kdamonds, strict=True):
+            k.turn["last_ns"], k.turn["start_ns"], k.turn["tick_ns"] = c.last_ns, c.start_ns, c.tick_ns
+            k.begin_turns()
+        self.access.enter(min(c.next_wake() for c in clocks) // clocks[0].tick_ns)
+        access, who = self.access.arrays, np.array([0, turn.UNPLANNED], np.int64)
+        while True:
+            looks = access if any(k.looks() for k in kdamonds) else None
+            counts = next((k.counts for k in kdamonds if k.counts is not None), None)
+            own, rows = (looks, kdamonds[0].compiled, counts), self.kept()
+            table = np.concatenate([k.table() for k in kdamonds])
+            asked = until_ns, True if faults else None, who
+            code = turn.run_in_turn(table, memory.arrays, access, *own, rows.kept, rows.sources, *asked)
+            if code == turn.LIMIT:
+                break
+            kdamonds[who[0]].see_to(code)
+        for c, k in zip(clocks, kdamonds, strict=True):
+            c.last_ns = int(k.turn["last_ns"])
+            k.end_turns()
+        return before != [c.last_ns for c in clocks]
+
+    faults_in = True
+    """Whether touched pages that are out come back at events, as they do but in runs that say themselves when."""
 
     def _one_tick(self, c: ContextClock) -> None:
         """One sampling tick of one of several contexts that share the pages' accessed state."""

@@ -207,6 +207,7 @@ class Recorder:
         self._refresh()
         records.append(now, self._by_number() if self.numbering.changes else None)
         self.returns.add(moves, lost)
+        records.settled(len(records))
 
     def record_coupled(self) -> None:
         """End a window of a workload that follows its memory, and keep a record."""
@@ -263,6 +264,7 @@ class Recorder:
         for end in ends:
             self.returns.add(log[begin:end], 0)
             begin = end
+        self.records.settled(len(self.records))
         return log[begin:], lost
 
     def settle(self) -> None:
@@ -342,8 +344,10 @@ class Recorder:
         return there, actions, aims, metrics
 
     def state(self) -> dict[str, Any]:
-        """Return what was kept so far, as plain data and arrays: few large ones, however many records there are."""
-        self.settle()
+        """Return what was kept so far, as plain data and arrays: few large ones, however many records there are.
+
+        The log of moves is divided among them by then: see `settle`.
+        """
         moves, columns, records = self.returns.moves, [c for _, _, c in self.snapshots], self.records
         return {
             "about": self.about,

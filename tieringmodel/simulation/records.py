@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from ..kernels import records as rows
 from ..kernels._bundle import addresses
-from ..kernels.records import COUNT, SINCE_NS, UNTIL_NS, Kept, Words
+from ..kernels.records import COUNT, SETTLED, SINCE_NS, UNTIL_NS, Kept, Words
 from ..units import LONG_MAX
 
 CONTEXT = ("nr_regions", "sample_us", "asleep_us", "stage")
@@ -38,7 +38,7 @@ class Records:
         self.layout = layout
         self.context = np.zeros((contexts, len(CONTEXT)), np.int64)
         self.rates_hz = np.zeros(classes)
-        self._state = np.zeros(3, np.int64)
+        self._state = np.zeros(4, np.int64)
         self._table, self._time, self._log_at = np.zeros(0, layout), np.zeros(0), np.zeros(0, np.int64)
         self._parts: Sequence[npt.NDArray[Any]] = ()
         self._words: list[Words] = []
@@ -81,6 +81,10 @@ class Records:
         """Note between which times `rates_hz` are right: kernels keep rows then only."""
         self._state[SINCE_NS], self._state[UNTIL_NS] = max(since_ns, -LONG_MAX), min(until_ns, LONG_MAX)
 
+    def settled(self, rows: int) -> None:
+        """Note that so many rows know their moves."""
+        self._state[SETTLED] = rows
+
     def append(self, time_s: float, row: npt.NDArray[Any] | None = None, log_length: int = 0) -> None:
         """Add a row: `row`, or what the arrays that it is copied from hold now."""
         n = len(self)
@@ -93,6 +97,7 @@ class Records:
     def drop_last(self) -> None:
         """Forget the last row."""
         self._state[COUNT] -= 1
+        self.settled(min(len(self), int(self._state[SETTLED])))
 
     def replace(self, table: npt.NDArray[Any], time_s: npt.NDArray[np.float64]) -> None:
         """Hold these rows and no others."""
@@ -100,6 +105,7 @@ class Records:
         self._grow(max(len(table), ROOM))
         self._table[: len(table)], self._time[: len(table)] = table, time_s
         self._state[COUNT] = len(table)
+        self.settled(len(table))
 
 
 class NoRecords:
@@ -107,6 +113,6 @@ class NoRecords:
 
     def __init__(self) -> None:
         nothing = np.zeros(0, np.int64)
-        self.kept = Kept(np.zeros(0, np.uint64), np.zeros(0), nothing, np.zeros(3, np.int64), nothing)
+        self.kept = Kept(np.zeros(0, np.uint64), np.zeros(0), nothing, np.zeros(4, np.int64), nothing)
         self._words = Words(np.zeros(0, np.uint64))
         self.sources = addresses([[self._words]])

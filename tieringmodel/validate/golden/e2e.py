@@ -251,8 +251,11 @@ class _TickEngine(Engine):
         super()._prepare(k)
         self.trace.drawn(k, SAMPLING, k.tick)
 
+    faults_in = False
+    """The trace brings pages back: a sleeping context brings back nothing here, and commits come first."""
+
     def _fault_in(self, k: Kdamond | None, tick: int) -> None:
-        """Leave it to the trace: a sleeping context brings nothing back here, and commits come first."""
+        """Leave it to the trace."""
 
     def _check(self, k: Kdamond, tick: int) -> None:
         super()._check(k, tick)
