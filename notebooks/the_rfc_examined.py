@@ -210,8 +210,8 @@ assert not bool(comparison.settled.sel(policy="weights: iid redraw"))
 # %% [markdown]
 # ## Weights against goals under load
 #
-# Which share is worth aiming at? That depends on how many accesses the workload keeps in flight. Linux's automatic weights follow
-# bandwidths alone; a goal can be set to any share: where both nodes answer equally fast, or where throughput is highest.
+# Which share is worth aiming at? That depends on how many accesses the workload keeps in flight. Linux's automatic weights
+# follow bandwidths alone; a goal can be set to any share: where both nodes answer equally fast, or where throughput is highest.
 
 # %%
 nodes = [
@@ -234,9 +234,9 @@ for outstanding in (4, 16, 30):
         print(f"8 x {outstanding:2d} in flight, {name:18s} {x:6.1%} of accesses on node 0: {got:6.1%} of the best throughput")
     assert all(tm.cost.closed_loop([x, 1 - x], nodes, demand).throughput_per_s <= top * (1 + 1e-12) for x in aims.values())
 # %% [markdown]
-# With few accesses in flight everything belongs on the fast node, and weights cost what they move away from it. With many, weights
-# by bandwidth come close to the best, and balance leaves the slow node idle as long as the fast one still answers sooner. A goal is
-# best where it is set to the best share of this load; the value is not a property of the machine.
+# With few accesses in flight everything belongs on the fast node, and weights cost what they move away from it. With many,
+# weights by bandwidth come close to the best, and balance leaves the slow node idle as long as the fast one still answers
+# sooner. A goal is best where it is set to the best share of this load; the value is not a property of the machine.
 #
 # Page by page, the loop closed: slow accesses are seen less often, and copies take bandwidth.
 
@@ -249,7 +249,8 @@ under_load = tm.compare(tm.policies(loaded), duration=60, seed=1)
 for name in under_load.policy.values:
     row = under_load.sel(policy=name)
     print(
-        f"{name:36s} {float(row.throughput_per_s) / 1e6:6.1f} million accesses per second, {float(row.run_time_s):5.1f} s for the same work"
+        f"{name:36s} {float(row.throughput_per_s) / 1e6:6.1f} million accesses per second, "
+        f"{float(row.run_time_s):5.1f} s for the same work"
     )
 # %%
 assert float(under_load.throughput_per_s.sel(policy="best placement")) >= float(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tomllib
 from typing import Any
 
 import numpy as np
@@ -90,6 +91,36 @@ def test_the_scenario_goes_through_toml_and_json() -> None:
     sc = coupled(pull(), demand=DEMAND | {"outstanding": [7, 10], "background": [{"nid": 0, "gbps": 6}]})
     assert tm.Scenario.from_toml(sc.to_toml()) == sc
     assert tm.Scenario.from_json(sc.to_json()) == sc
+
+
+SECTIONS = """
+n_pages = 4096
+groups = [{ lo = 0, hi = 2048, rate_hz = 400.0, outstanding = [7, 10], name = "hot" }, { lo = 2048, hi = 4096, rate_hz = 9.0 }]
+[demand]
+threads = 15
+outstanding = 8.0
+bytes_per_access = 64
+think_ns = 0.0
+read_share = 0.5
+background = [ { nid = 0, gbps = 60.0 }, { nid = 0, threads = 5, outstanding = 24 } ]
+"""
+
+
+def test_a_preset_and_background_in_a_file_give_what_the_solver_gives() -> None:
+    workload = tomllib.loads(SECTIONS)
+    machine = tm.Machine.dram_cxl("32 MiB", "32 MiB", performance={"preset": "turin-cxl"})
+    sc = tm.Scenario(machine=machine, workload=tm.Workload.from_dict(workload))
+    ds = tm.simulate(tm.Scenario.from_toml(sc.to_toml()), duration="2 s", seed=1)
+    only_hot = sc.replace(workload=sc.workload.replace(groups=sc.workload.groups[:1]))
+    ran = tm.simulate(only_hot, duration="2 s", seed=1)
+    found = tm.cost.closed_loop([1, 0], "turin-cxl", workload["demand"] | {"outstanding": [7, 10]})
+    assert ran["throughput_per_s"].values[-1, 0] == pytest.approx(found.throughput_per_s, rel=1e-9)
+    np.testing.assert_allclose(ran["node_latency_ns"].values[-1], found.latency_ns, rtol=1e-9)
+    part = 400 / 409  # of the shared threads' accesses
+    time = part / 7 + (1 - part) / 8
+    total, latency = ds["throughput_per_s"].values[-1].sum(), ds["node_latency_ns"].values[-1, 0]
+    assert total * time * latency * 1e-9 == pytest.approx(15, rel=1e-9)
+    assert ds["group"].values.tolist() == ["hot", "group1"]
 
 
 def test_same_bits_and_no_word_of_it_without_the_sections() -> None:
