@@ -11,6 +11,8 @@ from small import HOT, MIB, pull, push, scenario
 
 import tieringmodel as tm
 from tieringmodel.errors import InputError
+from tieringmodel.reports.text_of_comparison import text_of_comparison
+from tieringmodel.units import significant
 
 FAST = {"nid": 0, "idle_latency_ns": 90, "bandwidth_gbps": 49, "curve": [[0, 90], [0.8, 140], [0.98, 180]]}
 SLOW = {"nid": 1, "idle_latency_ns": 190, "bandwidth_gbps": 17}
@@ -163,6 +165,8 @@ def test_compare_tells_throughput_and_the_best_placement() -> None:
     assert fast == pytest.approx(tm.cost.closed_loop([1, 0], [FAST, SLOW], DEMAND).throughput_per_s, rel=1e-9)
     assert slow == pytest.approx(tm.cost.closed_loop([0, 1], [FAST, SLOW], DEMAND).throughput_per_s, rel=1e-9)
     first = ds["throughput_per_s"].values[0]
+    text = text_of_comparison(ds.assign_attrs(name="small"))
+    assert f"best placement: {significant(best / 1e6)} million/s, {significant(4 * first / best)} s" in text
     np.testing.assert_allclose(ds["run_time_s"].values, 4 * first / ds["throughput_per_s"].values)
 
 
