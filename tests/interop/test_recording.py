@@ -17,8 +17,10 @@ RECORDINGS = Path(__file__).parents[2] / "data" / "recordings"
 RUNS = sorted(p.parent.name for p in RECORDINGS.glob("*/layout.csv"))
 E3, E5 = "E3_pullpush_temporal_defaults", "E5_hole_inside_node0"
 GIB = 1 << 30
+SECOND = {p.parent.name for p in RECORDINGS.glob("*/zoneinfo.txt")}
 # MemTotal of both nodes, in kB, as the recorded machine's description gives it, and where their memory lies.
 TOTAL_KB = {"": (599_760, 902_832), E3: (1_953_344, 4_127_780), E5: (4_017_732, 2_063_396)}
+TOTAL_KB |= {"J2_pageout_freebp_disk": (1_953_332, 4_127_780)}
 RAM = {
     E3: (((0, 2 * GIB),), ((4 * GIB, 8 * GIB),)),
     E5: (((0, 2 * GIB), (4 * GIB, 6 * GIB)), ((6 * GIB, 8 * GIB),)),
@@ -57,7 +59,8 @@ def test_every_run_becomes_a_scenario(name):
     scenario = run.to_scenario()
     assert Scenario.from_toml(scenario.to_toml()) == scenario
     assert scenario.name == name
-    low, high = RAM.get(name, (((0, 640 * MIB),), ((640 * MIB, 1536 * MIB),)))
+    of_second = RAM.get(name, RAM[E3])
+    low, high = of_second if name in SECOND else (((0, 640 * MIB),), ((640 * MIB, 1536 * MIB),))
     assert [node.system_ram for node in scenario.machine.nodes] == [low, high]
     assert scenario.machine.hz == 250
     # What the first periodic row says about a node is what the scenario gives it.
@@ -67,18 +70,19 @@ def test_every_run_becomes_a_scenario(name):
         on_node[place.start_bytes >= high[0][0]] += place.hi - place.lo
     for node, pages in zip(scenario.machine.nodes, on_node, strict=True):
         total_kb = int(run.record[f"n{node.nid}_total_kb"][0])
-        assert total_kb == TOTAL_KB.get(name, TOTAL_KB[""])[node.nid]
+        assert total_kb == TOTAL_KB.get(name, TOTAL_KB[E3 if name in SECOND else ""])[node.nid]
         assert node.sz_bytes - node.unmanaged_bytes == total_kb * 1024
         used = node.kernel_bytes + pages * PAGE_SZ
         free_kb = int(run.record[f"n{node.nid}_free_kb"][0])
         assert used == (total_kb - free_kb) * 1024
         assert node.cache_bytes == 0
     counted = [sum(int(run.record[f"{s}_n{i}_pages"][0]) for s in run.layout["segment"]) for i in (0, 1)]
-    assert on_node == counted
+    # Where the kernel moves pages by itself they have moved on; one page of 32 is asked for its node.
+    assert on_node == (pytest.approx(counted, abs=32) if name.startswith("G") else counted)
     assert scenario.workload.n_pages == sum(counted)
-    times = scenario.contexts[0].aggr_times_us
-    assert len(times) == run.aggregation_rows.size - 1
-    assert run.to_scenario(recorded_intervals=False).contexts[0].aggr_times_us == ()
+    for k, context in enumerate(scenario.contexts):
+        assert len(context.aggr_times_us) == run.of_kdamond(k).aggregation_rows.size - 1
+    assert [c.aggr_times_us for c in run.to_scenario(recorded_intervals=False).contexts] == [()] * len(scenario.contexts)
 
 
 def test_workload_of_a_run():
@@ -105,9 +109,12 @@ def test_contexts_of_a_run():
     assert context == run.contexts[0]
     assert context.ops == "fvaddr"
     assert context.targets == (Target(((17592186044416, 17592404148224),)),)
-    assert [(d.id, d.weight) for d in context.schemes[0].dests] == [(0, 1), (1, 1)]
+    assert [(d.id, d.weight) for d in context.schemes[0].dests] == [(0, 3), (1, 2)]
     assert run.weights_changed_ms == pytest.approx(60_292.977)
-    assert "after the change" in run.notes[0]
+    assert "those before stand in the run's name" in run.notes[0]
+    ((at_us, now),) = [(c.at_us, c.to) for c in run.to_scenario().commits]
+    assert at_us == 60_293_000
+    assert [(d.id, d.weight) for d in now.schemes[0].dests] == [(0, 1), (1, 1)]
 
 
 def test_arguments():
@@ -345,3 +352,74 @@ def test_commands_whose_effect_nobody_tells_are_asked_for(copy):
     (folder / "damon_config_from_0ms.txt").rename(folder / "damon_config_from_7ms.txt")
     with pytest.raises(InputError, match=r"from_0ms\.txt: settings are told from 7 ms on only"):
         read_recording(folder)
+
+
+K1, H2 = "K1_online_commit", "H2_vaddr_weights_vs_paddr_goal_stride31"
+
+
+def test_a_line_tells_what_commands_changed(tmp_path):
+    """K1 starts as E3, which lies beside it; both changes hold from when their command was done."""
+    run = read_recording(RECORDINGS / K1)
+    assert run.untold is None
+    assert run.contexts == read_recording(RECORDINGS / E3).contexts
+    assert [at_ms for at_ms, _ in run.changes] == [40_193, 80_174]
+    stages = [run.contexts, *(contexts for _, contexts in run.changes)]
+    schemes = [[s for s in contexts[0].schemes] for contexts in stages]
+    assert [[s.quota.goals[0].target_value for s in two] for two in schemes] == [[6000, 4000], [3000, 7000], [3000, 7000]]
+    assert [two[1].quota.sz_bytes // MIB for two in schemes] == [8, 8, 2]
+    assert [two[0].quota.goal_tuner for two in schemes] == ["temporal", "temporal", "consist"]
+    assert [two[0].access_pattern.min_nr_accesses for two in schemes] == [3, 3, 1]
+    assert [contexts[0].attrs.min_nr_regions for contexts in stages] == [10, 10, 100]
+    shutil.copytree(RECORDINGS / K1, tmp_path / K1)
+    alone = read_recording(tmp_path / K1)
+    with pytest.raises(InputError, match=r"events\.csv: says that commands ran, and no file says what they changed"):
+        alone.to_scenario()
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "words"),
+    [
+        ("at 40 s", "at 41 s", "tells of a command at 41 s, events.csv of one at 40 s"),
+        ("targets 3000/7000", "targets 3000", "'targets 3000' does not name a target for each goal"),
+        ("caps 2 MiB", "caps twice", "'caps twice' is no change that is understood"),
+        ("caps 2 MiB", "caps 4 MiB", "its changes to the settings of E3 do not lead to those of damon_config.txt"),
+    ],
+)
+def test_a_line_that_does_not_fit_is_refused(tmp_path, old, new, words):
+    for name in (K1, E3):
+        shutil.copytree(RECORDINGS / name, tmp_path / name)
+    notes = tmp_path / K1 / "notes.txt"
+    text = notes.read_text()
+    assert old in text
+    notes.write_text(text.replace(old, new))
+    with pytest.raises(InputError) as caught:
+        read_recording(tmp_path / K1)
+    assert caught.value.where == f"{notes}:1"
+    assert words in str(caught.value)
+
+
+def test_several_kdamonds_have_tables_of_their_own(tmp_path):
+    run = read_recording(RECORDINGS / H2)
+    assert run.aggregated is run.resets is run.aggregation_times_us is None
+    assert [context.ops for context in run.contexts] == ["vaddr", "paddr"]
+    assert [run.of_kdamond(k).resets is None for k in (0, 1)] == [True, False]
+    times = [run.of_kdamond(k).aggregation_times_us for k in (0, 1)]
+    assert [t[:2].tolist() for t in times] == [[108_177, 240_168], [311_008, 460_419]]
+    # What the recording was made to show: the paddr context's aggregations last 233 ms instead of 100.
+    assert np.median(np.diff(times[1])) == pytest.approx(233_200, abs=100)
+    assert [c.aggr_times_us for c in run.to_scenario().contexts] == [tuple(t.tolist()) for t in times]
+    assert "start" not in run.of_kdamond(1).aggregated, "one row for each aggregation, without its regions"
+
+
+def test_a_scheme_without_goals_has_no_score(copy):
+    def drop_goals(text):
+        lines = [line for line in text.split("\n") if "schemes/0/quotas/goals/0" not in line]
+        return "\n".join(lines).replace("schemes/0/quotas/goals/nr_goals 1", "schemes/0/quotas/goals/nr_goals 0")
+
+    target = copy(C3, "damon_config.txt", drop_goals)
+    resets = target / "resets.csv"
+    rows = [line.split(",") for line in resets.read_text().split("\n")]
+    resets.write_text("\n".join(",".join([*r[:2], "", *r[3:]] if len(r) > 1 and r[1] == "0" else r) for r in rows))
+    run = read_recording(target)
+    assert run.contexts[0].schemes[0].quota.goals == ()
+    assert run.resets["score"][:3].tolist() == [None, 25000, None]

@@ -91,10 +91,10 @@ def test_three_destinations_share_by_intervals() -> None:
 
 
 def test_the_recorded_weights_end_as_the_real_kernel_ended() -> None:
-    """D1: fvaddr, weights 1:1 at the end of the recording. The kernel's count is off by a page it could not move."""
+    """D1: fvaddr, weights 3:2, and from 60.3 s on 1:1. The kernel's count is off by a page it could not move."""
     recording = tm.read_recording(tm.data_path("recordings", "D1_dests_3_2_noquota"))
     assert recording.record is not None
-    ds = tm.simulate(recording.to_scenario(), duration="60 s", seed=1)
+    ds = tm.simulate(recording.to_scenario(), duration="75 s", seed=1)
     for name in ("hot", "late"):
         got = ds["class_pages"].sel(page_class=name)[-1].values.tolist()
         recorded = [int(recording.record[f"{name}_n{nid}_pages"][-1]) for nid in (0, 1)]

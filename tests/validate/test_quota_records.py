@@ -28,8 +28,16 @@ def test_every_recorded_reset_agrees():
         "C5_tier_temporal_shift/resets.csv": 3 * 202,
         "C8_pullpush_temporal_q2M/resets.csv": 3 * 206,
         "C10_tier_consist_farstart/resets.csv": 3 * 438,
+        "C12_pullpush_consist_long/resets.csv": 3 * 920,
         "E3_pullpush_temporal_defaults/resets.csv": 3 * 144,
         "E5_hole_inside_node0/resets.csv": 3 * 70,
+        "F1_thp_mixed_pullpush/resets.csv": 3 * 140,
+        "F2_thp_off_pullpush/resets.csv": 3 * 160,
+        "G2_numab_with_damon_demotion/resets.csv": 3 * 82,
+        "H2_vaddr_weights_vs_paddr_goal_stride31/resets_k1.csv": 3 * 47,
+        "J1_pageout_psi_zram/resets.csv": 3 * 65,
+        "J2_pageout_freebp_disk/resets.csv": 3 * 13,
+        "K1_online_commit/resets.csv": 3 * 164,  # with what was committed at 40 s and 80 s
     }
 
 

@@ -17,6 +17,7 @@ from tieringmodel.interop.recording.read import Recording, read_recording
 from tieringmodel.interop.recording.scenario_of import recorded_groups
 from tieringmodel.validate.recorded.bands import Pair
 from tieringmodel.validate.recorded.recorded_causes import DAMON_FIXED, cause, variants
+from tieringmodel.validate.recorded.recorded_kinds import check_stride, kinds_of, lacks
 from tieringmodel.validate.recorded.recorded_measures import (
     MEASURES,
     Trace,
@@ -29,7 +30,7 @@ from tieringmodel.validate.recorded.recorded_measures import (
 )
 from tieringmodel.validate.recorded.recorded_model import Mechanisms, Sleeps, free_pages_on_lists, model_trace, setup
 from tieringmodel.validate.recorded.recorded_runs import Job, Runner
-from tieringmodel.validate.recorded.recordings import cases, compare_runs, line, runs_below, summary
+from tieringmodel.validate.recorded.recordings import cases, compare_runs, line, run_case, runs_below, summary
 
 C2, C8, D1, B4 = "C2_tier_consist", "C8_pullpush_temporal_q2M", "D1_dests_3_2_noquota", "B4_intervals_autotune"
 
@@ -207,7 +208,12 @@ def test_runs_and_their_pairs(folder: Path) -> None:
         "hot share mean", "hot share sd", "hot share min", "hot share max", "migrated"
     ]  # fmt: skip
     assert all(p.inside and p.width == 0 and p.crps == 0 for p in one.pairs)
-    assert {p.measure for p in two.pairs if p.inside} >= {"hot share min", "hot share max", "first move"}
+    stretches = [", 0 s to 60 s", ", 60 s to the end"]
+    assert {p.measure for p in two.pairs if p.inside} >= {
+        f"hot share {m}{s}" for m in ("mean", "sd", "min", "max") for s in stretches
+    }
+    assert [p.recorded for p in two.pairs if p.measure.startswith("hot share min")] == pytest.approx([0.6, 0.5], abs=1e-4)
+    assert [p.measure for p in two.pairs if p.measure.startswith("first move")] == ["first move, 0 s to 60 s"]
     said = summary([*one.pairs, *two.pairs])
     assert said.ok
     assert "of that of 'nothing moves'" in said.detail
@@ -254,7 +260,7 @@ def test_a_broken_run_is_named_and_the_others_are_compared(folder: Path) -> None
     assert good.name == f"{D1}/bands"
     assert verdict.name == "bands"
     assert verdict.detail.endswith("bands of 2 seeds are narrow: between their extremes lie 1 of 3 further values")
-    assert verdict.checked == good.checked == 6
+    assert verdict.checked == good.checked == 11
 
 
 def test_folders_without_runs_have_no_bands(tmp_path: Path) -> None:
@@ -306,3 +312,121 @@ def test_the_figure() -> None:
     assert "1 of 2" in ax.get_title(loc="left")
     with pytest.raises(tm.InputError, match="empty"):
         recorded_bands([])
+
+
+# ---- other kinds of runs -----------------------------------------------------------------------------------------
+
+F1, G1, H2, J2, K1 = (
+    "F1_thp_mixed_pullpush", "G1_numab_tiering_alone", "H2_vaddr_weights_vs_paddr_goal_stride31", "J2_pageout_freebp_disk",
+    "K1_online_commit",
+)  # fmt: skip
+
+
+def test_kinds_of_runs() -> None:
+    """The README's table of measures: which kind each recording is."""
+    wanted = {
+        C2: {"share"}, D1: {"share"}, K1: {"share"}, F1: {"share", "segments"}, H2: {"share", "segments"},
+        G1: {"others", "segments"}, J2: {"pageout"}, "B2_paddr": set(),
+    }  # fmt: skip
+    assert {name: set(kinds_of(recorded(name))) for name in wanted} == wanted
+
+
+def test_measures_of_segments_are_means_of_the_last_third() -> None:
+    one = recorded_trace(recorded(F1))
+    got, bounds = measure(one), intervals(one, resamples=50)
+    # From the columns of record.csv: rows from 2/3 of the recorded time on.
+    last = one.time_s >= one.time_s[0] + (one.time_s[-1] - one.time_s[0]) * 2 / 3
+    assert got["share on node 0: warm_thp"] == pytest.approx(one.series["share on node 0: warm_thp"][last].mean())
+    assert 0.59 < got["share on node 0: warm_thp"] < 0.69
+    assert got["share on node 0: warm_4k"] == 0
+    low, high = bounds["share on node 0: warm_thp"]
+    assert low < got["share on node 0: warm_thp"] < high
+
+
+def test_measures_of_memory_that_others_move_are_values_at_quarters() -> None:
+    one = recorded_trace(recorded(G1))
+    got, bounds = measure(one), intervals(one, resamples=50)
+    assert [got[f"on node 0: hot at {at} %"] for at in (25, 50, 75, 100)] == [64] * 4
+    assert got["on node 0: warm at 100 %"] == 6432 * 4096 / 2**20
+    assert got["promoted by others"] == (22594 - 4812) * 4096 / 2**20
+    assert got["demoted by others"] == 2009 * 4096 / 2**20
+    assert bounds["promoted by others"] == (got["promoted by others"],) * 2
+    assert math.isnan(got["hot share mean"])
+    assert lacks(recorded(G1)) == ("NUMA balancing, which promoted", "demotion by kswapd")
+
+
+def test_measures_of_pageout() -> None:
+    got = measure(recorded_trace(recorded(J2)))
+    assert got["reclaimed at 100 %"] == 110956544 / 2**20
+    assert got["free on node 0 at 100 %"] == 899720 / 1024
+    assert got["not mapped"] == (19040 + 123744) * 4096 / 2**20
+    assert got["longest silence"] == pytest.approx(103.8, abs=0.05)
+    assert lacks(recorded(J2)) == ("a swap device, to which pages are written before they are free",)
+
+
+def test_the_model_is_not_told_how_long_pageout_takes() -> None:
+    """J2: an aggregation of 104 s becomes as many usual ones; all others stay."""
+    (context,) = setup(recorded(J2)).scenario.contexts
+    told = np.diff(recorded(J2).aggregation_times_us)
+    given = np.diff(context.aggr_times_us)
+    assert told.max() > 100e6
+    assert given.max() < 10 * np.median(told) + 2
+    assert context.aggr_times_us[-1] == recorded(J2).aggregation_times_us[-1]
+
+
+def test_stretches_between_commits_have_measures_of_their_own() -> None:
+    one = recorded_trace(recorded(K1))
+    assert one.stretches_s == ((0, 40.193), (40.193, 80.174), (80.174, math.inf))
+    got = measure(one)
+    means = [got[f"hot share mean, {part}"] for part in ("0 s to 40 s", "40 s to 80 s", "80 s to the end")]
+    assert means == pytest.approx([0.5965, 0.3526, 0.0283], abs=1e-4)
+    rows = (one.time_s >= 60.2) & (one.time_s < 80.174)
+    assert means[1] == pytest.approx(one.share[rows].mean(), abs=0.01)
+    assert got["first move, 40 s to 80 s"] == pytest.approx(2.908, abs=1e-3), "counted from the stretch's start"
+
+
+def test_strides_that_weights_deal_by_are_refused() -> None:
+    """H2 was recorded with stride 31: with 32 only pages are asked that weights 1:1 send to node 0."""
+    recording = recorded(H2)
+    check_stride(recording)
+    even = replace(recording, info=dict(recording.info or {}) | {"stride": 32})
+    said = (
+        "stride 32 asks for one in 2 of the pages that weights deal by offset modulo 2, always the same; record with stride 31"
+    )
+    with pytest.raises(tm.InputError, match=said):
+        setup(even)
+    threes = replace(recorded(D1), info=dict(recorded(D1).info or {}) | {"stride": 10})
+    with pytest.raises(tm.InputError, match="modulo 5, always the same; record with stride 9"):
+        check_stride(threes)
+
+
+def test_both_contexts_of_a_run_keep_their_recorded_times() -> None:
+    contexts = setup(recorded(H2)).scenario.contexts
+    assert [len(c.aggr_times_us) for c in contexts] == [689, 472]
+
+
+def test_what_the_model_lacks_is_said_in_the_runs_line(capsys: pytest.CaptureFixture[str]) -> None:
+    of_run = run_case("run", [], lacks(recorded(G1)))
+    assert of_run.detail.startswith("the model has no NUMA balancing, which promoted, no demotion by kswapd; 0 of 0 measures")
+
+
+def test_what_the_model_lacks_is_the_cause_of_pairs_outside(tmp_path: Path) -> None:
+    shutil.copytree(tm.data_path("recordings", G1), tmp_path / G1)
+    (run,) = compare_runs(tmp_path, seeds=2, workers=1)
+    assert (run.error, run.beside) == ("", True)
+    outside = {p.measure: p.cause for p in run.pairs if not p.inside}
+    assert outside["promoted by others"] == "the model has no NUMA balancing, which promoted, no demotion by kswapd"
+    assert {p.measure for p in run.pairs if p.inside} >= {f"on node 0: cold0 at {at} %" for at in (25, 50, 75, 100)}
+
+
+def test_experiments_with_orders_of_single_frames_need_single_frames() -> None:
+    assert "last freed frame reused first" in variants(recorded("F2_thp_off_pullpush"))
+    assert "last freed frame reused first" not in variants(recorded(F1))
+
+
+def test_quick_is_eight_seeds(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    shutil.rmtree(folder / D1)
+    assert cli.main(["validate", "--recordings", str(folder), "--quick"]) == 0
+    assert "bands of 8 seeds are narrow" in capsys.readouterr().out
+    assert cli.main(["validate", "--recordings", str(folder), "--quick", "--seeds", "3"]) == 2
+    assert "--quick: is --seeds 8, and --seeds 3 is given, too; leave one out" in capsys.readouterr().err

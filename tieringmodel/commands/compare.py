@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 from itertools import count
 from typing import TYPE_CHECKING, Any
 
+from ..errors import InputError
 from .arguments import SCENARIO_HELP, open_given
 from .duration import check_duration, is_auto, length_of
 from .output import Ours, ascii_only, lines, say, strict_json, width_of
@@ -16,9 +17,11 @@ from .results import add_common, check_seeds, command_line, writable
 if TYPE_CHECKING:
     import xarray as xr
 
+    from ..comparison.policies import Policy
     from ..interop.load import Loaded
     from ..interop.recording.scenario_of import Recording
     from ..scenario import Scenario
+    from ..scenario.controlled import Controlled
 
 DEFAULT_SCENARIOS = ("C3_pullpush_temporal", "rfc-40-60")
 
@@ -50,12 +53,14 @@ def run(arguments: argparse.Namespace) -> int:
     arguments.seed = 1 if arguments.seed is None else arguments.seed
     folder = writable(arguments.output)
     jobs = _jobs(arguments)
-    questions = {label: _question(job.scenario) for label, (job, _) in jobs.items()}  # before the work begins
+    asked = {label: _asked(job.scenario, recording) for label, (job, recording) in jobs.items()}  # before the work begins
     command = command_line(arguments, arguments.scenario, None if is_auto(arguments) else arguments.duration)
     results: list[xr.Dataset] = []
     for label, (job, recording) in jobs.items():
         duration = length_of(arguments, job.scenario, job.duration_s).duration
-        result = _compared(job.scenario, duration, arguments, recording=recording, title=label, question=questions[label])
+        compared, what, question = asked[label]
+        about = {"recording": recording, "title": label, "question": question, "what": what}
+        result = _compared(compared(job.scenario), duration, arguments, **about)
         result.attrs.update(name=label, command=command)
         results.append(result)
         if not arguments.json:
@@ -71,17 +76,16 @@ def run(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _compared(scenario: Scenario, duration: str | float, arguments: argparse.Namespace, **about: Any) -> xr.Dataset:
-    """Compare a scenario's policies with every seed; return the first seed's result with each policy's verdict of most."""
+def _compared(runs: Mapping[str, Policy], duration: str | float, arguments: argparse.Namespace, **about: Any) -> xr.Dataset:
+    """Compare policies with every seed; return the first seed's result with each policy's verdict of most."""
     import numpy as np
 
     from ..comparison.compare import ROW, compare
-    from ..comparison.policies import policies
     from ..verdicts.judge import kinds_of
     from ..verdicts.row import NOT_IN_KERNEL
 
     seeds = range(arguments.seed, arguments.seed + arguments.seeds)
-    results = [compare(policies(scenario), duration=duration, seed=seed, **about) for seed in seeds]
+    results = [compare(runs, duration=duration, seed=seed, **about) for seed in seeds]
     result = results[0]
     if len(results) == 1:
         return result
@@ -123,12 +127,28 @@ def distinct(label: str, taken: Iterable[str]) -> str:
     return next(text for k in count(1) if slug(text := label if k == 1 else f"{label} ({k})") not in known)
 
 
-def _question(scenario: Scenario) -> str:
-    from ..scenario.controlled import controlled
+def _asked(
+    scenario: Scenario, recording: Recording | None
+) -> tuple[Callable[[Scenario], dict[str, Policy]], Controlled | None, str]:
+    """Return which policies are compared, by which share if not by the controlled one, and the question.
 
-    what = controlled(scenario)
+    A recording of a kernel whose schemes control no share is judged by the accesses that the first node serves, against all of
+    them; where that, or settings that changed, leave no policies to derive, placements without DAMON stand beside it.
+    """
+    from ..comparison.policies import has_same_contexts, plain_policies, policies
+    from ..scenario.controlled import Controlled, controlled
+
+    try:
+        what = controlled(scenario)
+    except InputError:
+        if recording is None:
+            raise
+        nid = scenario.machine.nodes[0].nid
+        question = f"No scheme controls a share: how many of the accesses does node {nid} serve, and does it keep still?"
+        return plain_policies, Controlled("access", nid, 10_000), question
     kind = "of accesses on" if what.kind == "access" else "used on"
-    return f"Which way of placing pages reaches {what.target_bp / 100:g} % {kind} node {what.nid} and then keeps still?"
+    question = f"Which way of placing pages reaches {what.target_bp / 100:g} % {kind} node {what.nid} and then keeps still?"
+    return plain_policies if recording is not None and not has_same_contexts(scenario) else policies, None, question
 
 
 def _summary(result: xr.Dataset) -> dict[str, object]:

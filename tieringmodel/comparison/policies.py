@@ -207,6 +207,43 @@ def need_same_contexts(scenario: Scenario) -> None:
             raise InputError(where, text, remedy)
 
 
+def has_same_contexts(scenario: Scenario) -> bool:
+    """Return whether nothing changes the scenario's contexts while it runs: see `need_same_contexts`."""
+    return all(now.contexts == scenario.contexts for _, _, now in scenario.changes())
+
+
+def plain_policies(scenario: Scenario) -> dict[str, Policy]:
+    """Return what needs no share that is controlled, and no contexts that stay: the scenario, and placements without DAMON.
+
+    All pages start on the first node, as far as they fit there, or on the next one; the oracle sees every access.
+
+    Raises
+    ------
+    InputError
+        If the machine has one node.
+
+    Examples
+    --------
+    >>> import tieringmodel as tm
+    >>> from tieringmodel.comparison.policies import plain_policies
+    >>> list(plain_policies(tm.load("rfc-40-60")))
+    ['goal: node_eligible_mem_bp consist', 'all-fast', 'all-slow', 'oracle']
+    """
+    n, first = scenario.workload.n_pages, scenario.machine.nodes[0]
+    kernel, scenario = scenario.kernel, scenario.replace(kernel=NEXT)
+    bare = scenario if has_same_contexts(scenario) else scenario.replace(events=(), commits=())
+    taken = sum((first.unmanaged_bytes, first.kernel_bytes, first.cache_bytes))
+    fits = min((first.sz_bytes - taken) // scenario.machine.folio_bytes, n)
+    slow = _other_node(scenario, first.nid)
+    fast = tuple(Placement(lo, hi, nid) for lo, hi, nid in ((0, fits, first.nid), (fits, n, slow)) if hi > lo)
+    return {
+        goal_name(scenario): Policy.on(kernel, scenario),
+        "all-fast": Policy.on(kernel, unwatched(bare, "all-fast", fast)),
+        "all-slow": Policy.on(kernel, unwatched(bare, "all-slow", (Placement(0, n, slow),))),
+        "oracle": Policy.on(kernel, unwatched(bare, "oracle"), oracle=True),
+    }
+
+
 def policies(scenario: Scenario) -> dict[str, Policy]:
     """Return everything that ``tieringmodel compare`` runs for a scenario, by name; the scenario itself comes first.
 

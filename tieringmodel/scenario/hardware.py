@@ -132,6 +132,9 @@ class Machine(Checked):
     ``percpu_lists`` CPUs keep lists of freed pages, which ``MemFree`` does not count and allocations take first (0: no
     lists; see `tieringmodel.memory.page_lists`). With ``percpu_roams`` each pass runs on any of these CPUs.
 
+    ``overload``: a kdamond's work takes time, so that many regions and long passes stretch its aggregations
+    (`tieringmodel.simulation.clock.OverloadedClock`); where ends of aggregations are recorded, those say it.
+
     ``performance``: how fast nodes answer under load; with ``workload.demand`` it slows accesses (`Workload`).
 
     Examples
@@ -152,6 +155,7 @@ class Machine(Checked):
     percpu_lists: int = 0
     percpu_roams: bool = True
     whole_jiffies: bool = True
+    overload: bool = False
     performance: Performance | None = None
     _choices: ClassVar = {"allocator": ALLOCATORS, "on_full": ("stop_run", "try_all")}
     # 2**32 pages of a second each still fit the clock beside the longest run.

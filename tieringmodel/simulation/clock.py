@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from ..cost.constants import DEFAULT
 from ..damon.kdamond import Kdamond
 from ..stored import Stored
 from ..units import LONG_MAX
@@ -99,3 +100,39 @@ class ContextClock(Stored):
     def finished(self, now_ns: int) -> None:
         """Note when the loop body ended; the next sleep starts there."""
         self.last_ns = max(self.last_ns, now_ns)
+
+
+CHECK_NS = round(2_000 * DEFAULT.rmap_walk_us.default)
+"""A region checked in a sample: a walk of its page's mappings to clear the accessed bit, and one to read it."""
+WALK_NS = round(DEFAULT.frame_walk_ns.default)
+"""A page that a scheme's pass walks."""
+
+
+@dataclass(init=False, eq=False, repr=False)
+class OverloadedClock(ContextClock):
+    """A context's clock on a machine where its work takes time: it sleeps, then it checks, so intervals get longer by that.
+
+    Each sample takes `CHECK_NS` for each region, each pass `WALK_NS` for each page of the regions that schemes tried, ``stat``
+    without filters apart, which looks at none. Costs are those of `tieringmodel.cost.constants`. A context whose ends of
+    aggregations are recorded keeps to them.
+    """
+
+    walked_bytes: int = 0
+
+    def alone(self) -> bool:
+        """Not unless ends are recorded: kernels that run on by themselves sleep as long as told."""
+        return bool(self.ends.size) and super().alone()
+
+    def _edges(self, n: int) -> npt.NDArray[np.int64]:
+        edges = super()._edges(n)
+        if self.ends.size:
+            return edges
+        return edges + CHECK_NS * int(self.kdamond.regions.ptr[-1]) * np.arange(edges.size)
+
+    def finished(self, now_ns: int) -> None:
+        """Note when the loop body ended: what its pass walked has taken time, too."""
+        k = self.kdamond
+        walks = [s.action != "stat" or bool(s.filters) for s in k.context.schemes]
+        tried = sum(int(n) for n, does in zip(k.schemes["sz_tried"], walks, strict=True) if does) * k.context.addr_unit
+        pages, self.walked_bytes = max(tried - self.walked_bytes, 0) // k.memory.page_bytes, tried
+        super().finished(now_ns if self.ends.size else now_ns + pages * WALK_NS)

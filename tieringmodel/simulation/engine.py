@@ -25,7 +25,7 @@ from ..memory.physical import PhysicalMemory
 from ..scenario import Context, Scenario
 from ..stored import like
 from ..workload.access import AccessTable
-from .clock import MAX_BATCH, ContextClock
+from .clock import MAX_BATCH, ContextClock, OverloadedClock
 from .needs import Needs, Stage, maps_change, needs
 from .records import NoRecords, Records
 from .silent import Silent
@@ -97,7 +97,8 @@ class Engine:
             k.processes, k.glance = processes, glances[bool(space.virtual)]
             k.by_address = not self.rules.fresh_look or (space.virtual and self.maps_change)
             self.kdamonds.append(k)
-        self.clocks = [ContextClock(k, self.tick_us * 1000) for k in self.kdamonds]
+        clock = OverloadedClock if scenario.machine.overload else ContextClock
+        self.clocks = [clock(k, self.tick_us * 1000) for k in self.kdamonds]
         self.started = False
         self.make_actions = actions
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -18,22 +19,24 @@ from ...fields import suggest
 from ...given_files import inside
 from ...scenario import Context, Kernel
 from ...units import PAGE_SZ, number
-from ..machines.monitored import told
+from ..machines.monitored import told as told_ranges
 from ..machines.zoneinfo import from_zoneinfo
 from ..proc_version import beside
 from ..sysfs.read import read_dump
+from . import told
 from .machine_of import guessed_holes
-from .scenario_of import PHASE, Recording
+from .scenario_of import PHASE, KdamondTables, Recording
 from .tables import Schema, Table, read_csv, read_text
 
 _FROM = re.compile(r"damon_config_from_(\d{1,12})ms\.txt")
 """Settings that held from a time on."""
 _STATS = ("nr_tried", "sz_tried", "nr_applied", "sz_applied", "sz_ops_filter_passed", "qt_exceeds", "nr_snapshots")
 _PHYSMAP: Schema = {"segment": "text", "va_start": "u64", "pa_start": "u64", "bytes": "u64"}
-_RESETS: Schema = {"t_ms": "f64", "scheme": "i64", "score": "u64", "esz": "u64", "esz_changed": "u64"}
+_RESETS: Schema = {"t_ms": "f64", "scheme": "i64", "score": "u64?", "esz": "u64", "esz_changed": "u64"}
+"""A scheme without goals has no score."""
 _APPLIES: Schema = {"t_ms": "f64", "scheme": "i64"} | dict.fromkeys(_STATS, "u64")
 _REGION = {"start": "u64", "end": "u64", "nr_accesses": "u64", "age": "u64"}
-_AGGREGATED: Schema = {"agg": "i64", "t_ms": "f64", "nr_regions": "u64"} | _REGION
+_AGGREGATION = {"agg": "i64", "t_ms": "f64", "nr_regions": "u64"}
 _SNAPSHOTS: Schema = {"snap": "i64", "t_request_ms": "f64", "t_done_ms": "f64"} | _REGION | {"sz_filter_passed": "u64"}
 _INTERVALS: Schema = {"t_ms": "f64", "sample_us": "u64"}
 _QUOTA_STEPS: Schema = (
@@ -56,7 +59,9 @@ def read_recording(directory: str | Path, *, allow_files: bool = False, kernel: 
         ``info.txt``, ``damon_config.txt``, ``weights_changed.txt`` and ``version``, the text of ``/proc/version``; where
         settings were changed while it was recorded, ``damon_config_from_0ms.txt`` and one for each change, named after its
         time; ``events.csv``, when commands ran; ``zoneinfo.txt``, the text of ``/proc/zoneinfo``, for the ranges of
-        addresses that nodes have. Other files are left alone.
+        addresses that nodes have; ``extra.csv``, counters of the kernel's in the rows of ``record.csv``; ``notes.txt``, which
+        says what commands changed where no settings do (`tieringmodel.interop.recording.told.changes`). Where several kdamonds
+        ran, ``aggregated_k0.csv`` belongs to the first, and so on; so do resets and applies. Other files are left alone.
     allow_files : bool
         They may be symbolic links to files outside of the directory.
     kernel : Kernel, optional
@@ -101,7 +106,6 @@ def read_recording(directory: str | Path, *, allow_files: bool = False, kernel: 
     physmap = table("physmap_start", _PHYSMAP)
     if physmap is not None and layout is not None:
         _check_physmap(physmap, layout)
-    aggregated = table("aggregated", _AGGREGATED)
     info = _read_info(named("info.txt"))
     contexts: tuple[Context, ...] = ()
     if kernel is None and (found := beside(path, allow_files=allow_files)):
@@ -114,20 +118,38 @@ def read_recording(directory: str | Path, *, allow_files: bool = False, kernel: 
     changes = [(at_ms, read_dump(file, allow_files=allow_files, kernel=kernel)) for at_ms, file in sorted(settings) if file]
     if changes:
         contexts = _first_settings(path, [(at_ms, dump.contexts) for at_ms, dump in changes], contexts, notes)
+    stages = [(at_ms, dump.contexts) for at_ms, dump in changes]
     untold = named("events.csv") if not changes else None
-    if untold and len(read_text(untold).splitlines()) < 2:
+    if untold and not told.commands(untold):
         untold = None
+    if untold and contexts and (said := named("notes.txt")):
+        start_of = partial(_settings_beside, path, allow_files, kernel)
+        stages = told.changes(untold, said, contexts, start_of) or []
+        contexts, untold = (stages[0][1], None) if stages else (contexts, untold)
+    weights_changed_ms = _read_weights_changed(named("weights_changed.txt"), info)
+    if weights_changed_ms is not None and not stages:
+        before = told.earlier_weights(path.resolve().name, contexts)
+        which = "the contexts hold those after the change" if before is None else "those before stand in the run's name"
+        notes.append(f"{path / 'weights_changed.txt'}: weights were changed at {weights_changed_ms:.0f} ms; {which}")
+        if before is not None:
+            stages, contexts = [(0, before), (round(weights_changed_ms), contexts)], before
     nodes = from_zoneinfo(read_text(zones), str(zones)) if (zones := named("zoneinfo.txt")) else ()
+    alone = _tables_of(table, "", notes)
+    kdamonds = tuple(_tables_of(table, f"_k{k}", notes) for k in range(len(contexts))) if len(contexts) > 1 else ()
+    for resets, context in zip([one.resets for one in kdamonds or (alone,)], contexts, strict=False):
+        if resets is not None:
+            _check_scores(resets, context)
     recording = Recording(
         path, layout, physmap, table("record", lambda header: _record_schema(header, segments)),
-        table("resets", _RESETS), table("applies", _APPLIES), aggregated,
-        None if aggregated is None else _first_rows(aggregated, notes), table("snapshots", _SNAPSHOTS),
+        alone.resets, alone.applies, alone.aggregated, alone.aggregation_rows, table("snapshots", _SNAPSHOTS),
         table("intervals", _INTERVALS), table("quota_steps", _QUOTA_STEPS), info, contexts,
-        _read_weights_changed(named("weights_changed.txt"), info, notes), tuple(notes), kernel,
-        tuple((at_ms, dump.contexts) for at_ms, dump in changes[1:]), untold, nodes,
+        weights_changed_ms, tuple(notes), kernel,
+        tuple(stages[1:]), untold, nodes, table("extra", _extra_schema), kdamonds,
     )  # fmt: skip
     if holes := guessed_holes(recording):
-        notes.append(f"{path}: {told(holes)} lies between monitored ranges and is taken for a hole: there is no zoneinfo.txt")
+        notes.append(
+            f"{path}: {told_ranges(holes)} lies between monitored ranges and is taken for a hole: there is no zoneinfo.txt"
+        )
         recording = replace(recording, notes=tuple(notes))
     if all(getattr(recording, name) is None for name in ("layout", "record", "resets", "quota_steps", "info")):
         raise InputError(str(path), "holds no recording", "expected layout.csv, record.csv, info.txt, …")
@@ -148,6 +170,41 @@ def _first_settings(
     if last and last != settings[-1][1]:
         notes.append(f"{path / 'damon_config.txt'}: differs from the settings from {settings[-1][0]} ms on, which are taken")
     return settings[0][1]
+
+
+def _settings_beside(path: Path, allow_files: bool, kernel: Kernel | None, start: str) -> tuple[Context, ...] | None:
+    """Return the settings of the one run beside this one whose name starts so; None if there is none, or more than one."""
+    runs = [run for run in path.resolve().parent.glob(f"{start}_*") if (run / "damon_config.txt").is_file()]
+    if len(runs) != 1:
+        return None
+    file = inside(runs[0], "damon_config.txt", str(runs[0] / "damon_config.txt"), allow_files=allow_files)
+    return read_dump(file, allow_files=allow_files, kernel=kernel).contexts
+
+
+def _tables_of(
+    table: Callable[[str, Schema | Callable[[Sequence[str]], Schema]], Table | None], suffix: str, notes: list[str]
+) -> KdamondTables:
+    """Return what was recorded of one kdamond; where there are several, its number stands in the files' names."""
+    aggregated = table(f"aggregated{suffix}", _aggregated_schema)
+    rows = None if aggregated is None else _first_rows(aggregated, notes)
+    return KdamondTables(table(f"resets{suffix}", _RESETS), table(f"applies{suffix}", _APPLIES), aggregated, rows)
+
+
+def _check_scores(resets: Table, context: Context) -> None:
+    """Refuse resets without a score of schemes that have goals."""
+    for row, (scheme, score) in enumerate(zip(resets["scheme"].tolist(), resets["score"], strict=True)):
+        if score is None and 0 <= scheme < len(context.schemes) and context.schemes[scheme].quota.goals:
+            raise InputError(resets.where(row), "score is '', and the scheme has goals", "write the score")
+
+
+def _aggregated_schema(header: Sequence[str]) -> Schema:
+    """Return the columns of aggregations: with their regions, or one row for each without any."""
+    return _AGGREGATION | _REGION if any(name in header for name in _REGION) else _AGGREGATION
+
+
+def _extra_schema(header: Sequence[str]) -> Schema:
+    """Return the columns of what was recorded besides: any number of counters of the kernel's, by its names."""
+    return {"t_ms": "f64"} | {name: "i64" for name in header if name != "t_ms"}
 
 
 def _layout_schema(header: Sequence[str]) -> Schema:
@@ -232,7 +289,7 @@ def _first_rows(aggregated: Table, notes: list[str]) -> NDArray[np.int64]:
         raise InputError(aggregated.where(row), text, "number aggregations 0, 1, 2, …")
     rows = np.append(np.flatnonzero(steps), agg.size).astype(np.int64)
     for k, (first, count) in enumerate(zip(rows[:-1], np.diff(rows), strict=True)):
-        if aggregated["nr_regions"][first] != count:
+        if "start" in aggregated and aggregated["nr_regions"][first] != count:
             stated = aggregated["nr_regions"][first]
             notes.append(f"{aggregated.where(int(first))}: aggregation {k} holds {count} of {stated} regions")
     rows.setflags(write=False)
@@ -252,13 +309,11 @@ def _read_info(path: Path | None) -> dict[str, float] | None:
     return info
 
 
-def _read_weights_changed(path: Path | None, info: Mapping[str, float] | None, notes: list[str]) -> float | None:
+def _read_weights_changed(path: Path | None, info: Mapping[str, float] | None) -> float | None:
     """Return the time of a change of weights; the file quotes ``/proc/uptime`` (seconds since boot, and idle)."""
     if path is None:
         return None
     changed = re.search(r"weights changed at (\d+(?:\.\d+)?)(?:\s|$)", read_text(path))
     if not changed or not info or "t0_mono_ms" not in info:
         raise InputError(f"{path}:1", "gives no time since boot, or info.txt no t0_mono_ms", "write both")
-    changed_ms = float(changed[1]) * 1_000 - info["t0_mono_ms"]
-    notes.append(f"{path}: weights were changed at {changed_ms:.0f} ms; the contexts hold those after the change")
-    return changed_ms
+    return float(changed[1]) * 1_000 - info["t0_mono_ms"]

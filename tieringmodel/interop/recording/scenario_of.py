@@ -23,6 +23,24 @@ PHASE = re.compile(r"rate_hz_from_(\d+)ms")
 
 
 @dataclass(frozen=True, eq=False)
+class KdamondTables:
+    """What was recorded of one kdamond: see the attributes of `Recording` of these names."""
+
+    resets: Table | None = None
+    applies: Table | None = None
+    aggregated: Table | None = None
+    aggregation_rows: NDArray[np.int64] | None = None
+
+    @property
+    def aggregation_times_us(self) -> NDArray[np.int64] | None:
+        """End of each aggregation in microseconds since DAMON was turned on (time of its first event)."""
+        if self.aggregated is None or self.aggregation_rows is None:
+            return None
+        starts_ms: NDArray[np.float64] = self.aggregated["t_ms"][self.aggregation_rows[:-1]]
+        return np.rint(starts_ms * 1_000).astype(np.int64)
+
+
+@dataclass(frozen=True, eq=False)
 class Recording:
     """One run. A table that the run does not have is None.
 
@@ -48,7 +66,8 @@ class Recording:
     contexts : tuple of Context
         From the dump of DAMON's sysfs tree, taken at the end of the run; where settings were changed, those of the start.
     weights_changed_ms : float or None
-        When the schemes' destination weights were changed; the contexts hold those after the change.
+        When the schemes' destination weights were changed: one of `changes`, if the run's name has those before it, or else the
+        contexts hold those after the change.
     notes : tuple of str
         What the files say beyond the attributes.
     kernel : Kernel or None
@@ -59,6 +78,10 @@ class Recording:
         From ``zoneinfo.txt``, where there is one: which ranges of addresses the nodes have.
     untold : Path or None
         What says that commands ran while it was recorded, where no file says what they changed.
+    extra : Table or None
+        Counters of the kernel's beside those of `record`, in rows of the same times.
+    kdamonds : tuple of KdamondTables
+        Where several ran: resets, applies and aggregations of each, which the recording's own attributes then lack.
     """
 
     path: Path
@@ -80,6 +103,14 @@ class Recording:
     changes: tuple[tuple[int, tuple[Context, ...]], ...] = ()
     untold: Path | None = None
     nodes: tuple[Node, ...] = ()
+    extra: Table | None = None
+    kdamonds: tuple[KdamondTables, ...] = ()
+
+    def of_kdamond(self, k: int) -> KdamondTables:
+        """Return what was recorded of one of the kdamonds, by its number."""
+        if self.kdamonds:
+            return self.kdamonds[k]
+        return KdamondTables(self.resets, self.applies, self.aggregated, self.aggregation_rows)
 
     @property
     def name(self) -> str:
@@ -88,11 +119,8 @@ class Recording:
 
     @property
     def aggregation_times_us(self) -> NDArray[np.int64] | None:
-        """End of each aggregation in microseconds since DAMON was turned on (time of its first event)."""
-        if self.aggregated is None or self.aggregation_rows is None:
-            return None
-        starts_ms: NDArray[np.float64] = self.aggregated["t_ms"][self.aggregation_rows[:-1]]
-        return np.rint(starts_ms * 1_000).astype(np.int64)
+        """End of each aggregation of the only kdamond, in microseconds since DAMON was turned on (time of its first event)."""
+        return None if self.kdamonds else self.of_kdamond(0).aggregation_times_us
 
     def to_scenario(
         self,
@@ -115,6 +143,7 @@ class Recording:
         recorded_intervals : bool
             Let aggregations end when they did (``Context.aggr_times_us``) instead of after the nominal interval, which a
             loaded machine stretches. Where intervals were changed on the way they end after the nominal one all the same.
+            Where they do, kdamond's work takes time (``Machine.overload``).
         recorded_rates : bool
             Touch segments as often as their counters say (`recorded_groups`) instead of at the
             configured rates, which a loaded machine misses.
@@ -131,8 +160,7 @@ class Recording:
         Returns
         -------
         Scenario
-            Named after the run; its commits are the recorded changes of settings. Destination weights are those at the end of
-            the run.
+            Named after the run; its commits are the recorded changes of settings.
 
         Raises
         ------
@@ -167,19 +195,23 @@ class Recording:
         if info.get("thp"):
             groups += tuple(_huge(layout))
         workload = Workload(int(lows[-1]), groups, placement, vmas, tick_us=round(tick_ms * 1_000))
+        given = machine
         if machine is None:
             machine = machine_of(self, placement, lru_share_of_other)
         contexts = tuple(_with_targets(context, layout) for context in self.contexts)
-        times = self.aggregation_times_us
         commits = tuple(_commits(contexts, [(ms, [_with_targets(c, layout) for c in now]) for ms, now in self.changes]))
         same = all(c.to.attrs.same_intervals(contexts[c.context].attrs) for c in commits)
-        if recorded_intervals and times is not None and same:
-            if len(contexts) != 1:
-                text = f"times of aggregations belong to one context, there are {len(contexts)}"
-                raise InputError(str(self.path), text, "pass recorded_intervals=False")
-            contexts = (contexts[0].replace(aggr_times_us=tuple(times.tolist())),)
+        if recorded_intervals and same:
+            contexts = tuple(self._as_timed(k, context) for k, context in enumerate(contexts))
+        if given is None and not all(c.aggr_times_us for c in contexts):
+            machine = machine.replace(overload=True)
         of_linux = kernel or self.kernel or Kernel()
         return Scenario(machine, workload, contexts, name=self.name, kernel=of_linux, commits=commits)
+
+    def _as_timed(self, k: int, context: Context) -> Context:
+        """Return a context whose aggregations end when they did, where that was recorded."""
+        times = self.of_kdamond(k).aggregation_times_us
+        return context if times is None else context.replace(aggr_times_us=tuple(times.tolist()))
 
 
 def _commits(start: Sequence[Context], changes: Sequence[tuple[int, Sequence[Context]]]) -> Iterator[Commit]:

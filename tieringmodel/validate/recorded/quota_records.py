@@ -12,6 +12,7 @@ quota leaves a trace event, and so does every scheme's first reset, even if it l
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -83,8 +84,7 @@ def cases(folder: str | Path) -> list[Case]:
 
 
 def _run_cases(run: Path) -> Iterator[Case]:
-    replays = {"quota_steps.csv": _quota_steps, "resets.csv": _resets}
-    present = [name for name in replays if (run / name).exists() or (run / f"{name}.gz").exists()]
+    present = [name for name in _tables(run)]
     if not present:
         return
     try:
@@ -93,8 +93,17 @@ def _run_cases(run: Path) -> Iterator[Case]:
         for name in present:
             yield Case("recording", f"{run.resolve().name}/{name}", False, 0, str(error))
         return
-    for name in present:
-        yield replays[name](recording)
+    if recording.quota_steps is not None:
+        yield _quota_steps(recording)
+    for k in range(max(len(recording.kdamonds), 1)):
+        if (table := recording.of_kdamond(k).resets) is not None:
+            yield _resets(recording, k, table)
+
+
+def _tables(run: Path) -> list[str]:
+    """Return the names of a run's tables of quota resets."""
+    names = {path.name.removesuffix(".gz") for path in run.iterdir()}
+    return [name for name in sorted(names) if re.fullmatch(r"quota_steps\.csv|resets(_k\d+)?\.csv", name)]
 
 
 def _quota_steps(recording: Recording) -> Case:
@@ -146,24 +155,23 @@ def _goals(table: Table, row: int) -> list[tuple[int, int]]:
     return goals
 
 
-def _resets(recording: Recording) -> Case:
-    """Replay each scheme's effective quota from its recorded scores."""
-    table = recording.resets
-    assert table is not None
-    compared = _Compared(table, f"{recording.name}/resets.csv")
+def _resets(recording: Recording, k: int, table: Table) -> Case:
+    """Replay each scheme's effective quota from recorded scores and the settings in force; commits keep the tuner's state."""
+    compared = _Compared(table, f"{recording.name}/{table.path.name.removesuffix('.gz')}")
 
     def replay() -> str:
-        if len(recording.contexts) != 1:
+        if k >= len(recording.contexts) or (len(recording.contexts) > 1 and not recording.kdamonds):
             raise InputError(str(recording.path), "has no damon_config.txt with one context", "add it")
-        context = recording.contexts[0]
-        states = [0] * len(context.schemes)
+        settings = [(0.0, recording.contexts[k]), *((float(at), now[k]) for at, now in recording.changes)]
+        states = [0] * len(settings[0][1].schemes)
         last: list[int | None] = [None] * len(states)
         for row, scheme in enumerate(table["scheme"].tolist()):
-            if not 0 <= scheme < len(states):
+            context = [context for at_ms, context in settings if at_ms <= max(table["t_ms"][row], 0.0)][-1]
+            if not 0 <= scheme < min(len(states), len(context.schemes)):
                 text = f"scheme {scheme} is unknown, damon_config.txt holds {len(states)}"
                 raise InputError(table.where(row), text, "write the index of a scheme")
             quota, of = context.schemes[scheme].quota, f"scheme {scheme}"
-            score = int(table["score"][row])
+            score = table["score"][row]
             if quota.goals:
                 compared.equal(row, of, "score", _nearest_score(context, scheme, score))
                 states[scheme] = next_esz_bp(quota.goal_tuner, states[scheme], score, quota.sz_bytes)

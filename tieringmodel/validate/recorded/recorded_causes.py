@@ -9,7 +9,8 @@ import numpy as np
 
 from ...interop.recording.scenario_of import Recording
 from .bands import Pair, band, crps
-from .recorded_measures import LATE, migrates, tuned
+from .recorded_kinds import migrates, tuned
+from .recorded_measures import LATE
 from .recorded_model import Mechanisms, reads_mem_free
 from .recorded_runs import Measured
 
@@ -29,7 +30,7 @@ def variants(recording: Recording) -> dict[str, Mechanisms]:
         out["MemFree without lag"] = Mechanisms(page_lists=False)
         out["all migrations on one CPU"] = Mechanisms(roams=False)
         out[CPUS_FIXED] = Mechanisms(cpu_seed=1)
-    if migrates(recording) and not virtual:
+    if migrates(recording) and not virtual and not (recording.info or {}).get("thp"):  # these hand out single frames
         out["last freed frame reused first"] = Mechanisms(allocator="lifo")
         out["first freed frame reused first"] = Mechanisms(allocator="fifo")
     if not virtual:

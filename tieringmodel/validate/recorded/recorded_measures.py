@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
 
-from ...errors import InputError
 from ...interop.recording.scenario_of import PHASE, Recording
 from ...interop.recording.tables import Table
 from ...units import MIB, PAGE_SZ
 from .bands import Floats, block_length, bootstrap_interval
+from .recorded_kinds import SHARE, kinds_of, migrates, stretches_s, tables, tuned
+from .recorded_series import About, about, recorded_series, silence_s
 
 HOT_SHARE_OF_RATE = 0.5
 """A segment is hot while its rate is at least this share of the highest rate in force."""
@@ -44,9 +45,15 @@ class Trace:
         Per region snapshot: share of its hot bytes that are truly hot, share of the truly hot bytes that it calls hot,
         number of regions, MiB that it calls hot. Empty without snapshots.
     moves : bool
-        Whether any scheme migrates.
+        Whether the share of hot pages is what schemes are about.
     looked_at : int
         Fewest hot pages that the recorder asked for their node in one row.
+    series : mapping of str to float array, shape (n,)
+        What else is measured, by name: see `recorded_series.about`.
+    stretches_s : tuple of (float, float)
+        Where settings were changed: the times between which they stayed, each of which has measures of its own.
+    silence_s : float
+        The longest time between two aggregations of a kdamond; nan where nobody asks.
     """
 
     time_s: Floats
@@ -56,6 +63,17 @@ class Trace:
     snapshots: Floats
     moves: bool
     looked_at: int = 0
+    series: Mapping[str, Floats] = field(default_factory=dict)
+    stretches_s: tuple[tuple[float, float], ...] = ()
+    silence_s: float = math.nan
+
+    def between(self, rows: Rows, start_s: float) -> Trace:
+        """Return these rows as a trace of its own that starts at a time."""
+        moved, sample = self.moved[rows].copy(), self.sample_us[rows] if self.sample_us.size else self.sample_us
+        moved[:1] = 0
+        return replace(
+            self, time_s=self.time_s[rows] - start_s, share=self.share[rows], moved=moved, sample_us=sample, stretches_s=()
+        )
 
     def second_half(self) -> Trace:
         """Return the rows of the second half of the recorded time."""
@@ -140,7 +158,7 @@ class Measure:
 
 MEASURES = (
     Measure("hot share mean", "1", lambda t: float(np.nanmean(t.share)), "share"),
-    Measure("hot share sd", "1", lambda t: float(np.nanstd(t.share)), "share"),
+    Measure("hot share sd", "1", lambda t: round(float(np.nanstd(t.share)), 12), "share"),
     Measure("hot share min", "1", lambda t: float(np.nanmin(t.share)), "share"),
     Measure("hot share max", "1", lambda t: float(np.nanmax(t.share)), "share"),
     Measure("migrated", "MiB/s", _migrated_mib_s, "flow"),
@@ -165,17 +183,38 @@ def _has(trace: Trace, kind: str) -> bool:
     return kind == "flow" or bool(np.isfinite(trace.second_half().share).any())
 
 
+def parts(trace: Trace) -> Iterator[tuple[str, Trace]]:
+    """Yield the whole trace, or every stretch of the same settings with what its measures' names end in."""
+    if not trace.stretches_s:
+        yield "", trace
+    for start_s, end_s in trace.stretches_s:
+        rows = np.flatnonzero((trace.time_s >= start_s) & (trace.time_s < end_s))
+        if rows.size:
+            last_s = f"{end_s:.0f} s" if math.isfinite(end_s) else "the end"
+            yield f", {start_s:.0f} s to {last_s}", trace.between(rows, start_s)
+
+
+def measured(trace: Trace) -> Iterator[tuple[Measure, Trace]]:
+    """Yield every measure that a trace has, named as of this run, and the part of the trace that it is of."""
+    for suffix, part in parts(trace):
+        for m in (m for m in MEASURES if _has(part, m.kind)):
+            yield replace(m, name=m.name + suffix), part.second_half() if m.kind in ("share", "interval") else part
+
+
+def measures_of(trace: Trace) -> list[Measure | About]:
+    """Return the measures that a trace has."""
+    return [*(m for m, _ in measured(trace)), *about(trace.series, trace.silence_s)]
+
+
 def measure(trace: Trace) -> dict[str, float]:
-    """Return every measure by name; nan for one that the run does not have.
+    """Return every measure by name; nan for one of `MEASURES` that the run does not have.
 
     Those of snapshots come a second time, with `LATE` after their names, over the second half of the snapshots.
     """
-    half = trace.second_half()
-    out = {
-        m.name: m.of(trace if m.kind in ("flow", "snapshot") else half) if _has(trace, m.kind) else math.nan for m in MEASURES
-    }
+    out = {m.name: math.nan for m in MEASURES} | {m.name: m.of(part) for m, part in measured(trace)}
     late = replace(trace, snapshots=trace.snapshots[len(trace.snapshots) // 2 :])
-    return out | {m.name + LATE: m.of(late) for m in MEASURES if m.kind == "snapshot" and _has(late, "snapshot")}
+    out |= {m.name + LATE: m.of(late) for m in MEASURES if m.kind == "snapshot" and _has(late, "snapshot")}
+    return out | {m.name: m.of(trace) for m in about(trace.series, trace.silence_s)}
 
 
 def _of_rows(m: Measure, trace: Trace, rows: Rows) -> float:
@@ -183,22 +222,36 @@ def _of_rows(m: Measure, trace: Trace, rows: Rows) -> float:
 
 
 def intervals(trace: Trace, resamples: int = 400) -> dict[str, tuple[float, float]]:
-    """Return the block-bootstrap interval of every measure that the run has, by name."""
-    half = trace.second_half()
+    """Return the block-bootstrap interval of every measure that the run has, by name.
+
+    A value at one time has none: both ends are the value.
+    """
     out: dict[str, tuple[float, float]] = {}
-    for m in (m for m in MEASURES if _has(trace, m.kind)):
-        part = half if m.kind in ("share", "interval") else trace
+    for m, part in measured(trace):
         if m.kind == "snapshot":
-            series = np.nan_to_num(part.snapshots[:, [x.name for x in MEASURES if x.kind == "snapshot"].index(m.name)])
+            column = [x.name for x in MEASURES if x.kind == "snapshot"].index(m.name)
+            series = np.nan_to_num(part.snapshots[:, column])
         else:
             series = {"flow": part.moved, "share": np.nan_to_num(part.share), "interval": part.sample_us}[m.kind]
         out[m.name] = bootstrap_interval(partial(_of_rows, m, part), series.size, block_length(series), resamples)
+    for one in about(trace.series, trace.silence_s):
+        values = one.rows(trace)
+        mean = partial(_mean_of, values)
+        value = one.of(trace)
+        out[one.name] = (
+            bootstrap_interval(mean, values.size, block_length(values), resamples) if values.size > 1 else (value, value)
+        )
     return out
 
 
-def resolution(trace: Trace, m: Measure) -> float:
-    """Return the smallest difference of a measure that the recorder can see: one page it looked at, for shares."""
-    return 1 / trace.looked_at if m.unit == "1" and m.kind == "share" and trace.looked_at else 0.0
+def _mean_of(values: Floats, rows: Rows) -> float:
+    return float(values[rows].mean())
+
+
+def resolution(trace: Trace, m: Measure | About) -> float:
+    """Return the smallest difference of a measure that the recorder can see: one page it looked at, for shares of pages."""
+    shares = isinstance(m, Measure) and m.unit == "1" and m.kind == "share"
+    return 1 / trace.looked_at if shares and trace.looked_at else 0.0
 
 
 # ---- recorded --------------------------------------------------------------------------------------------------------
@@ -210,31 +263,6 @@ def hot_segments(layout: Table, t_ms: float) -> list[int]:
     rates = layout[[name for start, name in columns if start <= max(t_ms, 0)][-1]]
     top = float(rates.max())
     return [i for i, rate in enumerate(rates) if rate > 0 and rate >= HOT_SHARE_OF_RATE * top]
-
-
-def migrates(recording: Recording) -> bool:
-    """Whether any scheme of the run migrates."""
-    return any(s.action.startswith("migrate") for c in recording.contexts for s in c.schemes)
-
-
-def tuned(recording: Recording) -> bool:
-    """Whether the run tunes its sampling interval, and says how."""
-    on = any(c.attrs.intervals_goal.aggrs for c in recording.contexts)
-    return on and recording.intervals is not None and recording.intervals.n_rows > 0
-
-
-def tables(recording: Recording) -> tuple[Table, Table]:
-    """Return the periodic record and the layout.
-
-    Raises
-    ------
-    InputError
-        If the run lacks either, or the record has no two rows.
-    """
-    record, layout = recording.record, recording.layout
-    if record is None or layout is None or record.n_rows < 2:
-        raise InputError(str(recording.path), "has no layout.csv, or no record.csv of two rows", "complete the run")
-    return record, layout
 
 
 def hot_pages(recording: Recording, row: int | None = None) -> Floats:
@@ -265,8 +293,11 @@ def first_node_share(pages: Floats) -> Floats:
 def still_trace(recording: Recording) -> Trace:
     """Return the recorded run as if nothing had moved: every segment stays where the first row saw it."""
     share = first_node_share(hot_pages(recording, row=0))
-    moved, none = np.zeros(share.size), np.zeros(0)
-    return replace(recorded_trace(recording), share=share, moved=moved, sample_us=none, snapshots=np.zeros((0, 4)))
+    moved, none, trace = np.zeros(share.size), np.zeros(0), recorded_trace(recording)
+    still = {name: np.full(values.size, values[0]) for name, values in trace.series.items()}
+    return replace(
+        trace, share=share, moved=moved, sample_us=none, snapshots=np.zeros((0, 4)), series=still, silence_s=math.nan
+    )
 
 
 def recorded_trace(recording: Recording) -> Trace:
@@ -283,7 +314,9 @@ def recorded_trace(recording: Recording) -> Trace:
         sample = known[np.searchsorted(np.asarray(table["t_ms"], np.float64), t_ms, side="right")]
     stride = max(int((recording.info or {}).get("stride", 1)), 1)
     looked_at = int(hot[hot > 0].min(initial=math.inf) // stride) if (hot > 0).any() else 0
-    return Trace(t_ms / 1e3, share, moved, sample, _recorded_snapshots(recording), migrates(recording), looked_at)
+    moves, shots = SHARE in kinds_of(recording), _recorded_snapshots(recording)
+    more = recorded_series(recording), stretches_s(recording), silence_s(recording)
+    return Trace(t_ms / 1e3, share, moved, sample, shots, moves, looked_at, *more)
 
 
 def _recorded_snapshots(recording: Recording) -> Floats:

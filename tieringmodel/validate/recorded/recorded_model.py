@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import re
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -12,17 +13,23 @@ import numpy.typing as npt
 
 from ...damon.kdamond import Kdamond
 from ...interop.recording.scenario_of import Recording
-from ...scenario import Context, Dest, Event, Scenario, Scheme
+from ...kernels.layout import NO_FRAME
+from ...scenario import Context, Scenario
 from ...scenario.metrics import metric_of
 from ...simulation.clock import ContextClock
 from ...simulation.engine import Engine
 from ...simulation.silent import Silent
 from ...simulation.simulate import scheme_actions
 from ...units import KIB, PAGE_SZ
-from .recorded_measures import Trace, Truth, hot_segments, migrates, snapshot_rows, tables, tuned, watched
+from .bands import Floats
+from .recorded_kinds import PAGEOUT, SHARE, check_stride, kinds_of, stretches_s, tables, tuned
+from .recorded_measures import Trace, Truth, hot_segments, snapshot_rows, watched
+from .recorded_series import modelled_series
 
 CPUS = 2
 """CPUs of the recorded machine, all on node 0 (data/recordings/README.md)."""
+HELD_UP = 10
+"""An aggregation of more than so many usual ones lasted that long because of a pass of schemes that take pages out."""
 SLEEPS_IN_JIFFIES_US = 20_000
 """Longer sampling intervals are slept in whole jiffies, shorter ones by a timer (``kdamond_usleep``)."""
 
@@ -98,14 +105,16 @@ def setup(recording: Recording, mechanisms: Mechanisms | None = None) -> Setup:
         As `Recording.to_scenario`.
     """
     m = mechanisms or Mechanisms()
-    timed = m.recorded_intervals and len(recording.contexts) == 1  # aggregations of several contexts are not told apart
-    sleeps = Sleeps.of(recording) if timed and tuned(recording) else None
+    check_stride(recording)
+    sleeps = Sleeps.of(recording) if m.recorded_intervals and tuned(recording) else None
     scenario = recording.to_scenario(
-        recorded_intervals=timed and sleeps is None,
+        recorded_intervals=m.recorded_intervals and sleeps is None,
         recorded_rates=m.recorded_rates,
         lru_share_of_other=m.lru_share_of_other,
     )
-    scenario = _with_earlier_weights(recording, scenario.replace(machine=scenario.machine.replace(allocator=m.allocator)))
+    scenario = scenario.replace(machine=scenario.machine.replace(allocator=m.allocator))
+    if PAGEOUT in kinds_of(recording):
+        scenario = scenario.replace(contexts=tuple(_not_held_up(c) for c in scenario.contexts))
     if m.damon_seed is not None:
         scenario = scenario.replace(contexts=tuple(c.replace(rng_seed=m.damon_seed) for c in scenario.contexts))
     if m.page_lists and reads_mem_free(scenario.contexts):
@@ -113,33 +122,25 @@ def setup(recording: Recording, mechanisms: Mechanisms | None = None) -> Setup:
     return Setup(recording, scenario, sleeps, m)
 
 
+def _not_held_up(context: Context) -> Context:
+    """Return the context with aggregations that a scheme's pass held up replaced by as many usual ones.
+
+    How long taking pages out keeps kdamond busy is what the model is asked: it must not be told.
+    """
+    edges = np.array((0, *context.aggr_times_us), np.int64)
+    if edges.size < 3:
+        return context
+    usual = int(np.median(np.diff(edges)))
+    filled = [[b] if b - a <= HELD_UP * usual else [*range(a + usual, b, usual), b] for a, b in pairwise(edges.tolist())]
+    times = [t for part in filled for t in part]
+    least = context.attrs.aggr_us // context.attrs.sample_us
+    kept = [t for t, later in zip(times, [*times[1:], times[-1] + usual], strict=True) if later - t >= least]
+    return context.replace(aggr_times_us=tuple(kept))
+
+
 def reads_mem_free(contexts: Sequence[Context]) -> bool:
     """Return whether a goal of the contexts reads MemFree."""
     return any(metric_of(g.metric).counts == "used" for c in contexts for s in c.schemes for g in s.quota.goals)
-
-
-def _with_earlier_weights(recording: Recording, scenario: Scenario) -> Scenario:
-    """Return the scenario with weights that change when they did.
-
-    The files hold the weights after the change; those before stand in the run's name (``…dests_3_2…``, in the order of
-    the destinations). Where they do not, the later weights hold throughout.
-    """
-    before = re.search(r"dests((?:_\d+)+)", recording.name)
-    if recording.weights_changed_ms is None or before is None:
-        return scenario
-    weights = [int(word) for word in before[1].split("_")[1:]]
-    events: list[Event] = []
-
-    def earlier(i: int, scheme: Scheme) -> Scheme:
-        if len(scheme.dests) != len(weights):
-            return scheme
-        later = [d.to_dict() for d in scheme.dests]
-        events.append(Event(round(recording.weights_changed_ms or 0) * 1000, f"contexts.0.schemes.{i}.dests", later))
-        return scheme.replace(dests=tuple(Dest(d.id, w) for d, w in zip(scheme.dests, weights, strict=True)))
-
-    context: Context = scenario.contexts[0]
-    schemes = tuple(earlier(i, scheme) for i, scheme in enumerate(context.schemes))
-    return scenario.replace(contexts=(context.replace(schemes=schemes), *scenario.contexts[1:]), events=tuple(events))
 
 
 # ---- MemFree and per-CPU lists ---------------------------------------------------------------------------------------
@@ -241,16 +242,21 @@ class _SleepClock(ContextClock):
 
 
 class _Watch(Silent):
-    """Keeps the regions of the last aggregation."""
+    """Keeps the regions of the last aggregation, and the longest time between two of a kdamond."""
 
     def __init__(self, regions: bool) -> None:
         self.wanted = regions
         self.columns: dict[str, npt.NDArray[Any]] | None = None
+        self.last_ns: dict[int, int] = {}
+        self.silence_ns = 0
 
     def aggregated(self, kdamond: Kdamond) -> None:
         """Keep the regions if anybody will ask."""
         if self.wanted:
             self.columns = kdamond.regions.columns()
+        now_ns = kdamond.memory.now_ns
+        self.silence_ns = max(self.silence_ns, now_ns - self.last_ns.get(kdamond.index, 0))
+        self.last_ns[kdamond.index] = now_ns
 
 
 def model_trace(model: Setup, seed: int) -> Trace:
@@ -285,12 +291,17 @@ def model_trace(model: Setup, seed: int) -> Trace:
     looks = sorted([(t, 0, k) for k, t in enumerate(t_ms.tolist())] + [(t, 1, k) for k, (t, _, _) in enumerate(shots)])
     share, total, sample = np.full(t_ms.size, np.nan), np.zeros(t_ms.size), np.zeros(t_ms.size)
     judged = np.full((len(shots), 4), np.nan)
+    kinds, series = kinds_of(recording), dict[str, Floats]()
     for at_ms, what, k in looks:
         left_us = round(at_ms * 1000) - memory.now_ns // 1000
         if left_us > 0:
             engine.run(left_us)
         if what == 0:
             frame_of = memory.frame_of
+            asked = [frame_of[lows[i] : lows[i + 1] : stride] for i in range(lows.size - 1)] if kinds - {SHARE} else []
+            pages = [(int((f < memory.arrays.base[1]).sum()), int((f != NO_FRAME).sum())) for f in asked]
+            for name, value in (modelled_series(recording, engine, pages) if kinds - {SHARE} else {}).items():
+                series.setdefault(name, np.zeros(t_ms.size))[k] = value
             frames = [frame_of[lows[i] : lows[i + 1] : stride] for i in hot_segments(layout, at_ms)]
             if frames:
                 share[k] = sum(int((f < memory.arrays.base[1]).sum()) for f in frames) / sum(f.size for f in frames)
@@ -299,4 +310,7 @@ def model_trace(model: Setup, seed: int) -> Trace:
             c = watch.columns
             judged[k] = truth.judge(at_ms, c["start"], c["end"], c["nr"])
     moved = np.diff(total, prepend=total[0])
-    return Trace(t_ms / 1e3, share, moved, sample if tuned(recording) else np.zeros(0), judged, migrates(recording))
+    sample = sample if tuned(recording) else np.zeros(0)
+    silence_s = watch.silence_ns / 1e9 if PAGEOUT in kinds else math.nan
+    more = series, stretches_s(recording), silence_s
+    return Trace(t_ms / 1e3, share, moved, sample, judged, SHARE in kinds, 0, *more)

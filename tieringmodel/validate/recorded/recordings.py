@@ -18,7 +18,8 @@ from ...progress import Progress
 from ..case import Case
 from .bands import Floats, Pair, band, crps, share_inside, skill
 from .recorded_causes import cause, variants
-from .recorded_measures import MEASURES, Trace, intervals, measure, recorded_trace, resolution, still_trace
+from .recorded_kinds import lacks
+from .recorded_measures import Trace, intervals, measure, measures_of, recorded_trace, resolution, still_trace
 from .recorded_model import Mechanisms
 from .recorded_runs import Job, Measured, Runner
 
@@ -57,14 +58,14 @@ def run_pairs(recording: Recording, model: Measured, nominal: Measured) -> list[
     recorded, still = measure(trace), measure(still_trace(recording))
     bounds = intervals(trace)
     pairs = []
-    for m in MEASURES:
+    for m in measures_of(trace):
         value = recorded[m.name]
         if not math.isfinite(value):
             continue
         low, high = band(model[m.name])
+        stays = np.array([still[m.name]]) if m.name in still else np.zeros(0)
         ours, standing, nominal_crps = (
-            crps(_until_end(values, trace), value)
-            for values in (model[m.name], np.array([still[m.name]]), nominal.get(m.name, np.zeros(0)))
+            crps(_until_end(values, trace), value) for values in (model[m.name], stays, nominal.get(m.name, np.zeros(0)))
         )
         pairs.append(
             Pair(
@@ -85,13 +86,14 @@ class RunPairs:
     """The pairs of one run, or why there are none.
 
     ``beside``: the run tells where its machine's memory lies (zoneinfo.txt), as those of the second set do. They show what the
-    model does not have yet, and have a verdict of their own.
+    model does not have yet, and have a verdict of their own. ``lacks``: what the recorded machine had and the model has not.
     """
 
     name: str
     pairs: list[Pair]
     error: str = ""
     beside: bool = False
+    lacks: tuple[str, ...] = ()
 
 
 def compare_runs(
@@ -134,9 +136,11 @@ def compare_runs(
                 recording = read_recording(path)
                 measured = model()
                 of_run = run_pairs(recording, measured, nominal())
-                if causes and any(not p.inside for p in of_run):
+                if missing := lacks(recording):  # no experiment with what there is says more
+                    of_run = [p if p.inside else replace(p, cause=lacking(missing)) for p in of_run]
+                elif causes and any(not p.inside for p in of_run):
                     of_run = _with_causes(of_run, recording, measured, runner, few)
-                outcome = RunPairs(recording.name, of_run, beside=bool(recording.nodes))
+                outcome = RunPairs(recording.name, of_run, beside=bool(recording.nodes), lacks=missing)
             except InputError as error:
                 outcome = RunPairs(path.resolve().name, [], str(error))
             bar.clear()
@@ -170,15 +174,21 @@ def line(pair: Pair) -> str:
     return text if pair.inside else f"OUTSIDE {text}: {pair.cause or 'no experiment was made'}"
 
 
-def run_case(name: str, of_run: Sequence[Pair]) -> Case:
-    """Return the case of one run: what was found, for the verdict is on all runs together."""
+def lacking(what: Sequence[str]) -> str:
+    """Return what the model lacks in words."""
+    return f"the model has no {', no '.join(what)}"
+
+
+def run_case(name: str, of_run: Sequence[Pair], without: Sequence[str] = ()) -> Case:
+    """Return the case of one run: what was found, for the verdict is on all runs together; first what the model lacks."""
     inside = sum(p.inside for p in of_run)
+    said = [lacking(without)] if without else []
     return Case(
         "recording",
         f"{name}/bands",
         True,
         len(of_run),
-        "; ".join([f"{inside} of {len(of_run)} measures inside the model's band", *map(line, of_run)]),
+        "; ".join([*said, f"{inside} of {len(of_run)} measures inside the model's band", *map(line, of_run)]),
     )
 
 
@@ -213,7 +223,11 @@ def cases(folder: str | Path, *, seeds: int = SEEDS, workers: int | None = None,
     second: list[Pair] = []
     for run in compare_runs(folder, seeds=seeds, workers=workers, causes=causes):
         (second if run.beside else first).extend(run.pairs)
-        yield Case("recording", f"{run.name}/bands", False, 0, run.error) if run.error else run_case(run.name, run.pairs)
+        yield (
+            Case("recording", f"{run.name}/bands", False, 0, run.error)
+            if run.error
+            else run_case(run.name, run.pairs, run.lacks)
+        )
     verdicts = ([summary(first)] if first else []) + ([summary(second, "bands beside", 0.0)] if second else [])
     for said in verdicts:
         narrow = f"; bands of {seeds} seeds are narrow: between their extremes lie {seeds - 1} of {seeds + 1} further values"
