@@ -35,9 +35,11 @@ from .linting.finding import lint_rule as lint_rule
 from .remedies.search import find_fix as find_fix
 from .scenario import AccessPattern as AccessPattern
 from .scenario import Attrs as Attrs
+from .scenario import Background as Background
 from .scenario import Buddy as Buddy
 from .scenario import Commit as Commit
 from .scenario import Context as Context
+from .scenario import Demand as Demand
 from .scenario import Dest as Dest
 from .scenario import Event as Event
 from .scenario import Filter as Filter
@@ -48,6 +50,8 @@ from .scenario import Kernel as Kernel
 from .scenario import Machine as Machine
 from .scenario import Memcg as Memcg
 from .scenario import Node as Node
+from .scenario import NodeCurve as NodeCurve
+from .scenario import Performance as Performance
 from .scenario import Placement as Placement
 from .scenario import Quota as Quota
 from .scenario import Scenario as Scenario

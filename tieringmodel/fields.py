@@ -43,7 +43,10 @@ def _convert(value: Any, hint: Any, name: str, where: str) -> Any:
     origin = typing.get_origin(hint)
     if origin in (typing.Union, types.UnionType):
         inner = [h for h in typing.get_args(hint) if h is not type(None)]
-        return None if value is None else _convert(value, inner[0], name, where)
+        listed = [
+            h for h in inner if typing.get_origin(h) is tuple and hasattr(value, "__iter__") and not isinstance(value, str)
+        ]
+        return None if value is None else _convert(value, (listed or inner)[0], name, where)
     if origin is tuple:
         args = typing.get_args(hint)
         if isinstance(value, (str, Mapping)) or not hasattr(value, "__iter__"):

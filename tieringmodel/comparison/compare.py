@@ -68,9 +68,10 @@ def compare(
         Dims ``policy`` and ``time`` (s): ``share_bp``, ``migrated_mib_s``; per policy ``settled``, ``settling_s``,
         ``share_error_bp`` (mean after settling, else of the second half, minus target), ``residual_mib_s`` (after
         settling, else in the second half), ``ping_pong`` (share of moves undone within 10 windows), ``moves_per_page``
-        (per page ever touched), ``kind``, ``cause``, ``fix``; region snapshots of the first policy that is run. A policy
-        that needs what the kernel lacks is not run: its kind is "not in this kernel", its cause says what came when, its
-        numbers are NaN.
+        (per page ever touched), ``kind``, ``cause``, ``fix``; where workloads have a demand ``throughput_per_s`` (all groups,
+        mean over the run) and ``run_time_s`` (for the accesses of the first policy's run); region snapshots of the first
+        policy that is run. A policy that needs what the kernel lacks is not run: its kind is "not in this kernel", its cause
+        says what came when, its numbers are NaN.
 
     Raises
     ------
@@ -106,7 +107,7 @@ def compare(
         policy.scenario.machine.need_node(what.nid, "what.nid")
     n_eligible = touched_pages(first.workload) if what.kind == "access" else first.workload.n_pages
     grid = np.linspace(0.0, duration_s, 1 + min(1000, max(60, int(duration_s))))
-    shares, rates, summaries = [], [], []
+    shares, rates, summaries, throughputs = [], [], [], list[float]()
     snapshots: xr.Dataset | None = None
     page_mib = first.machine.folio_bytes / MIB
     for policy in runs.values():
@@ -114,6 +115,7 @@ def compare(
             shares.append(np.full(grid.size, np.nan))
             rates.append(np.full(grid.size, np.nan))
             summaries.append(row_not_run(policy.missing.feature, policy.missing.since))
+            throughputs.append(np.nan)
             continue
         ds = simulate(
             policy.scenario,
@@ -128,6 +130,7 @@ def compare(
         shares.append(y[records_at(time, grid)])
         rates.append(_rate(time, np.cumsum(ds["migrated_pages"].values) * page_mib, grid))
         summaries.append(row_of(ds, y, n_eligible, what.reference_bp(y[-1])))
+        throughputs.append(_throughput(ds))
     names = list(runs)
     time, y, moved = _recorded_until(recording, first, what, duration_s)
     if time.size > 1:
@@ -137,6 +140,7 @@ def compare(
         rates.insert(1, _rate(time, np.cumsum(moved) * page_mib, grid))
         known = {"n_pages": n_eligible, "target_bp": what.reference_bp(y[-1]), "page_mib": page_mib}
         summaries.insert(1, row_of_recording(time, y, np.asarray(moved, float), **known))
+        throughputs.insert(1, np.nan)
     data = _table(summaries)
     share_name = f"{'share of accesses served by' if what.kind == 'access' else 'used share of'} node {what.nid}"
     data["share_bp"] = (("policy", "time"), np.array(shares), {"units": "bp", "long_name": share_name})
@@ -145,6 +149,13 @@ def compare(
         np.array(rates),
         {"units": "MiB s-1", "long_name": "migrated since the previous point"},
     )
+    if np.isfinite(throughputs).any():
+        per_s = np.array(throughputs)
+        about = {"units": "s-1", "long_name": "accesses per second of all threads, mean over the run"}
+        data["throughput_per_s"] = ("policy", per_s, about)
+        reference = per_s[np.isfinite(per_s)][0]
+        about = {"units": "s", "long_name": "time for the accesses of the first policy's run, at the mean throughput"}
+        data["run_time_s"] = ("policy", duration_s * reference / per_s, about)
     data["target_bp"] = ((), float(what.target_bp), {"units": "bp", "long_name": "target"})
     assert snapshots is not None
     for name in ("region_count", "region_start", "region_end", "region_nr_accesses", "region_age"):
@@ -171,6 +182,13 @@ def compare(
         lint=format_findings(lint(first)) if first.contexts else "",
     )
     return ds
+
+
+def _throughput(ds: xr.Dataset) -> float:
+    """Return a run's accesses per second, NaN without a demand: each record stands for the time since the one before."""
+    if "throughput_per_s" not in ds or ds.sizes["time"] < 2:
+        return float("nan")
+    return float(np.average(ds["throughput_per_s"].values[1:].sum(axis=1), weights=np.diff(ds["time"].values)))
 
 
 def _rate(time: npt.NDArray[np.float64], moved_mib: npt.NDArray[Any], grid: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from fractions import Fraction
 from math import gcd
 
+from ..cost.closed_loop import best_share
 from ..damon.vaddr import joined
 from ..errors import InputError
 from ..scenario import AccessPattern, Attrs, Context, Dest, Goal, Kernel, Placement, Quota, Scenario, Scheme, Target, Vma
@@ -13,6 +15,7 @@ from ..scenario.features import Used
 from ..scenario.folios import folio_runs
 from ..scenario.linux import NEXT
 from ..scenario.metrics import metric_of
+from ..scenario.performance import numbers_of
 from ..units import PAGE_SZ
 from ..workload.truth import touched_pages
 from .presets import preset
@@ -27,7 +30,7 @@ WEIGHT_POLICIES: dict[str, tuple[str, str]] = {
 }
 """Rule and frame allocator ("" = the scenario's own) of each weight policy."""
 
-BASELINES = ("all-fast", "all-slow", "static interleave", "oracle")
+BASELINES = ("all-fast", "all-slow", "static interleave", "best placement", "oracle")
 
 
 @dataclass(frozen=True)
@@ -255,6 +258,7 @@ def policies(scenario: Scenario) -> dict[str, Policy]:
     Returns
     -------
     dict of str to Policy
+        With "best placement" where the workload has a demand: see `best_placement`.
 
     Raises
     ------
@@ -289,8 +293,27 @@ def policies(scenario: Scenario) -> dict[str, Policy]:
     out["all-slow"] = Policy.on(kernel, unwatched(scenario, "all-slow", (Placement(0, n, slow),)))
     dealt = (Placement(0, n, fast, weights=by_node),)
     out["static interleave"] = Policy.on(kernel, unwatched(scenario, "static interleave", dealt))
+    if (best := best_placement(scenario)) is not None:
+        out["best placement"] = Policy.on(kernel, best)
     out["oracle"] = Policy.on(kernel, unwatched(scenario, "oracle"), oracle=True)
     return out
+
+
+def best_placement(scenario: Scenario) -> Scenario | None:
+    """Return the scenario without DAMON, its pages where throughput is highest at the workload's demand.
+
+    None without a demand, on other than two nodes, or where groups have threads or misses in flight of their own: there no one
+    share is best. Every group is interleaved alike, by weights of at most 64 pages a round.
+    """
+    performance, demand = scenario.machine.performance, scenario.workload.demand
+    nodes, groups = scenario.machine.nodes, scenario.workload.groups
+    own = any(g.threads is not None or g.outstanding is not None for g in groups)
+    if performance is None or demand is None or len(nodes) != 2 or own:
+        return None
+    part = Fraction(best_share(performance.records, demand)).limit_denominator(64)
+    weights = dict(zip(numbers_of(performance.records), (part.numerator, part.denominator - part.numerator), strict=True))
+    dealt = Placement(0, scenario.workload.n_pages, nodes[0].nid, weights=tuple(weights[node.nid] for node in nodes))
+    return unwatched(scenario, "best placement", (dealt,))
 
 
 def with_interleave(scenario: Scenario, weights: tuple[int, int], *, gap_bp: int = 800) -> Scenario:

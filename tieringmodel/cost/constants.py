@@ -170,6 +170,15 @@ class Costs:
         36.0,
         True,
     )
+    cxl_queue_ns: Cost = Cost(
+        "cxl_queue_ns", 148.5, "ns", "loaded latencies of CXL memory of DDR4 on a Turin: docs/theory/coupling.md, section 2"
+    )
+    dram_queue_ns: Cost = Cost(
+        "dram_queue_ns", 97.0, "ns", "loaded latencies of 12 channels of DDR5 on a Turin: docs/theory/coupling.md, section 2"
+    )
+    move_stall_us: Cost = Cost(
+        "move_stall_us", 1.2, "us a touched page waits while kdamond copies it", "docs/theory/coupling.md, section 8"
+    )
     queue_ns: Cost = Cost(
         "queue_ns", 20.0, "ns", _ASSUMED + "service time of the queue in front of a node's channels", 5.0, 50.0, True
     )

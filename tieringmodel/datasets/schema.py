@@ -125,6 +125,19 @@ OF_COMMITS: dict[str, Variable] = {
 }
 """Variables of runs in which schemes or goals come or go, beside `VARIABLES`: who is not there keeps its last values."""
 
+_GROUP, _LOOP = ("time", "group"), "tieringmodel.cost.closed_loop"
+OF_LOOP: dict[str, Variable] = {
+    "throughput_per_s": Variable(_GROUP, "1/s", "accesses per second of a group, in the window that holds the record", _LOOP),
+    "node_latency_ns": Variable(_NODE, "ns", "latency of an access under load", _LOOP),
+    "node_load_gbps": Variable(_NODE, "GB/s", "load: own accesses, background and copies", _LOOP),
+    "migration_gbps": Variable(_NODE, "GB/s", "bytes read and written by copies of pages", _MODEL),
+    "migration_waiting_bytes": Variable(
+        _NODE, "bytes", "bytes of copies that take longer, as background and copies are at 0.95 of the bandwidth", _MODEL
+    ),
+    "slowdown": Variable(_GROUP, "1", "throughput without any load, all on the fast node, over throughput", _LOOP),
+}
+"""Variables of runs whose workload has a demand, beside `VARIABLES`: of the window in which each record lies."""
+
 COORDINATES: dict[str, tuple[str, str]] = {
     "time": ("s", "simulated time since DAMON was turned on"),
     "node": ("1", "NUMA node id"),
@@ -132,6 +145,7 @@ COORDINATES: dict[str, tuple[str, str]] = {
     "goal": ("1", "goal, numbered over all schemes"),
     "context": ("1", "context"),
     "page_class": ("1", "pages touched by the same groups"),
+    "group": ("1", "group of the workload, by name"),
     "lag": ("windows", "quota windows until a page was back"),
     "snapshot_time": ("s", "time of a region snapshot"),
     "snapshot_context": ("1", "context of a region snapshot"),
@@ -166,6 +180,6 @@ def described(data: Mapping[str, npt.NDArray[Any]], coords: Mapping[str, Coordin
     }
     for index in indexes.values():
         made |= index.create_variables(made)
-    about = VARIABLES | OF_RECLAIM | OF_TARGETS | OF_COMMITS
+    about = VARIABLES | OF_RECLAIM | OF_TARGETS | OF_COMMITS | OF_LOOP
     variables = {name: xr.Variable(about[name].dims, values, about[name].attrs, fastpath=True) for name, values in data.items()}
     return xr.Dataset(variables, xr.Coordinates(made, indexes))

@@ -1,11 +1,11 @@
 """Figures of runs and comparisons: each function takes a dataset, draws one message and returns its axes.
 
 matplotlib is imported when something is drawn. Functions of a comparison: `share`, `share_panels`, `migration_rate`,
-`summary`; of a run: `course`, `heatmap` (also of a comparison), `esz`, `occupancy`, `returns`, `spectrum`. `save_figures`
-writes files. Of the RFC's experiments: `rfc_claim`, `rfc_claims`, `five_pages`; of maps over parameters: `stability_map`,
-`consist_or_temporal`; of published measurements: `hardware_v1`, `hardware_v4`; of hotness sources:
-`sources_at_equal_cost`; of recorded kernels: `recorded_bands`; of sweeps: `sweep_map`. In a notebook `explore` gives
-sliders that redraw the course of a loop.
+`summary`; of a run: `course`, `heatmap` (also of a comparison), `esz`, `occupancy`, `returns`, `spectrum`, and where the
+workload has a demand `closed_loop`. `save_figures` writes files. Of the RFC's experiments: `rfc_claim`, `rfc_claims`,
+`five_pages`; of maps over parameters: `stability_map`, `consist_or_temporal`; of published measurements: `hardware_v1`,
+`hardware_v4`; of hotness sources: `sources_at_equal_cost`; of recorded kernels: `recorded_bands`; of sweeps: `sweep_map`. In
+a notebook `explore` gives sliders that redraw the course of a loop.
 """
 
 from .bands import recorded_bands
@@ -22,8 +22,10 @@ from .shares import share, share_panels
 from .snapshots import heatmap
 from .sweeps import sweep_map
 from .windows import course, returns, spectrum
+from .workload import closed_loop
 
 __all__ = [
+    "closed_loop",
     "consist_or_temporal",
     "course",
     "esz",

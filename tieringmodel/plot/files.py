@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from ..atomic import replacing
 from ..errors import InputError
-from . import flows, run, shares, snapshots, sweeps, windows
+from . import flows, run, shares, snapshots, sweeps, windows, workload
 from .style import Sheet
 
 if TYPE_CHECKING:
@@ -37,6 +37,7 @@ KINDS = {
     "summary": Kind(flows.summary, flows.summary_sheet),
     "esz": Kind(run.esz, run.ESZ_SHEET),
     "occupancy": Kind(run.occupancy, run.OCCUPANCY_SHEET),
+    "closed_loop": Kind(workload.closed_loop, workload.LOOP_SHEET),
     "course": Kind(windows.course, windows.COURSE_SHEET),
     "returns": Kind(windows.returns, windows.RETURNS_SHEET),
     "spectrum": Kind(windows.spectrum, windows.SPECTRUM_SHEET),
@@ -52,7 +53,7 @@ def figure(name: str, ds: xr.Dataset, **options: Any) -> Figure:
     ----------
     name : str
         One of ``share``, ``share_panels``, ``migration_rate``, ``regions``, ``summary``, ``esz``, ``occupancy``,
-        ``course``, ``returns``, ``spectrum``, ``sweep_map``.
+        ``closed_loop``, ``course``, ``returns``, ``spectrum``, ``sweep_map``.
     ds : xarray.Dataset
         What to draw.
     **options

@@ -150,6 +150,7 @@ def text_of_comparison(cmp: xr.Dataset, *, width: int = MAIL_WIDTH, ascii_only: 
     parts = [
         [*paragraph(about, width), *paragraph(kernel_of(cmp), width), table(cmp, width, ascii_only=ascii_only)],
         _seeds(cmp, width),
+        _work(cmp, width),
     ]
     scenario = str(cmp.attrs.get("scenario", ""))
     findings = lint(Scenario.from_json(scenario, stored=True)) if scenario and cmp.attrs.get("lint") else []
@@ -177,6 +178,17 @@ def _seeds(cmp: xr.Dataset, width: int) -> list[str]:
         return []
     count = max(map(len, seeds.values()))
     return [f"Other verdicts among {count} seeds:", *lines] if lines else [f"Each verdict is that of all {count} seeds."]
+
+
+def _work(cmp: xr.Dataset, width: int) -> list[str]:
+    """Return what each policy does to a workload that has a demand: throughput, and time for the first one's work."""
+    if "throughput_per_s" not in cmp:
+        return []
+    lines = []
+    for policy, per_s, run_time in zip(names(cmp), cmp["throughput_per_s"].values, cmp["run_time_s"].values, strict=True):
+        said = f"{written(per_s / 1e6, significant)} million/s, {written(run_time, significant)} s"
+        lines += paragraph(f"{policy}: {said}", width, "  ", "    ")
+    return ["Accesses, and run time for those of the first policy", *lines]
 
 
 def table(cmp: xr.Dataset, width: int | None = None, *, ascii_only: bool = False) -> str:

@@ -10,6 +10,7 @@ from ..errors import InputError
 from ..fields import Checked, suggest
 from ..units import PAGE_SZ, format_bytes
 from .linux import Rules
+from .performance import Performance, numbers_of
 
 SIZES = ("start_bytes", "sz_bytes", "unmanaged_bytes", "kernel_bytes", "cache_bytes", "offline_bytes")
 """Fields of a node that are whole pages, and whole folios."""
@@ -166,6 +167,8 @@ class Machine(Checked):
     ``overload``: a kdamond's work takes time, so that many regions and long passes stretch its aggregations
     (`tieringmodel.simulation.clock.OverloadedClock`); where ends of aggregations are recorded, those say it.
 
+    ``performance``: how fast nodes answer under load; with ``workload.demand`` it slows accesses (`Workload`).
+
     Examples
     --------
     >>> import tieringmodel as tm
@@ -186,6 +189,7 @@ class Machine(Checked):
     whole_jiffies: bool = True
     buddy: Buddy | None = None
     overload: bool = False
+    performance: Performance | None = None
     _choices: ClassVar = {"allocator": ALLOCATORS, "on_full": ("stop_run", "try_all")}
     # 2**32 pages of a second each still fit the clock beside the longest run.
     _max: ClassVar = {
@@ -217,6 +221,11 @@ class Machine(Checked):
         self._lay_out()
         if len({n.nid for n in self.nodes}) != len(self.nodes):
             raise InputError("nodes", "two nodes share a nid", "number them differently")
+        if self.performance:
+            known, told = sorted(n.nid for n in self.nodes), sorted(numbers_of(self.performance.records))
+            if told != known:
+                text = f"is about nodes {', '.join(map(str, told))}, the machine has {', '.join(map(str, known))}"
+                raise InputError("performance", text, "give a record for each node")
 
     @property
     def handed_out(self) -> Buddy | None:

@@ -22,6 +22,7 @@ from .folios import check_folios, folio_runs
 from .hardware import Machine
 from .linux import Kernel
 from .metrics import marked
+from .performance import per_node
 from .workload import Workload
 
 SCHEMA_VERSION = 1
@@ -89,6 +90,16 @@ class Scenario(Checked):
         if self.workload.n_pages * page > room:
             text = f"{self.workload.n_pages} pages exceed the machine's {room // page} free frames"
             raise InputError("workload.n_pages", text, "shrink the workload or enlarge a node")
+        if (demand := self.workload.demand) is not None:
+            if self.machine.performance is None:
+                text = "is given, and nothing says how fast memory is"
+                raise InputError("workload.demand", text, "give machine.performance")
+            for i, one in enumerate(demand.background):
+                self.machine.need_node(one.nid, f"workload.demand.background[{i}].nid")
+            known = len(self.machine.nodes)
+            per_node(demand.outstanding, known, "workload.demand.outstanding")
+            for i, g in enumerate(self.workload.groups):
+                per_node(g.outstanding or 1.0, known, f"workload.groups[{i}].outstanding")
         for what in ("placement", "vmas"):
             for i, item in enumerate(getattr(self.workload, what)):
                 if item.start_bytes is not None and item.start_bytes % page:

@@ -6,9 +6,11 @@ import math
 from dataclasses import dataclass
 from typing import ClassVar
 
+from ..checks import positive
 from ..errors import InputError
 from ..fields import Checked
 from ..units import FOREVER, LONG_MAX, LONGEST_US, MIB, PAGE_SZ, UINT_MAX
+from .performance import Demand, check_outstanding
 
 HUGE_BYTES = 2 * MIB
 """Size of a transparent huge page, and of the largest folio among others."""
@@ -27,6 +29,8 @@ class Group(Checked):
     every aligned range of 2 MiB by one folio, ``"madvise"`` those that the group advises, ``"never"`` (the default) none.
     ``thp_share`` of these ranges get their folio: with ``"always"`` spread evenly, with ``"madvise"`` the first ones. Of groups
     that share pages one says it for all; which ranges are aligned: `tieringmodel.scenario.folios.folio_runs`.
+
+    With ``Workload.demand``: ``threads`` of the group's own, which touch nothing else, and its own ``outstanding``.
 
     Examples
     --------
@@ -50,6 +54,8 @@ class Group(Checked):
     folio_bytes: int | None = None
     thp: str = "never"
     thp_share: float = 1.0
+    threads: float | None = None
+    outstanding: float | tuple[float, ...] | None = None
     _choices: ClassVar = {"kind": ("rate", "period", "hash"), "thp": ("always", "madvise", "never")}
     _max: ClassVar = {"threshold": 2**32, "salt": UINT_MAX, "hi": 2**52} | dict.fromkeys(
         ("end_tick", "start_tick", "period", "phase", "stride"), FOREVER
@@ -63,6 +69,10 @@ class Group(Checked):
             raise InputError("period" if self.period < 1 else "stride", "is 0", "write 1 or more")
         if self.rate_hz < 0:
             raise InputError("rate_hz", f"{self.rate_hz} is negative", "write accesses per second and page")
+        if self.threads is not None:
+            positive("threads", self.threads)
+        if self.outstanding is not None:
+            check_outstanding(self.outstanding)
         size = PAGE_SZ if self.folio_bytes is None else self.folio_bytes
         if not PAGE_SZ <= size <= HUGE_BYTES or size & (size - 1):
             raise InputError("folio_bytes", f"{size} is no power of two from 4 KiB to 2 MiB", "write '64 KiB' or '2 MiB'")
@@ -214,6 +224,10 @@ class Workload(Checked):
     left out or with ``tick_chosen`` false as that of a family, is cut into parts where DAMON may come to sample more often
     (`Scenario.timed_workload`); one that is chosen stays.
 
+    ``demand`` closes the loop: ``rate_hz`` of groups is what they do without any load with all their pages on the fast node,
+    and from window to window they are slower by what `tieringmodel.cost.closed_loop` says. Groups without ``threads`` share
+    those of ``demand``, in proportion to their accesses.
+
     Examples
     --------
     >>> import tieringmodel as tm
@@ -229,10 +243,18 @@ class Workload(Checked):
     tick_us: int | None = None
     memcgs: tuple[Memcg, ...] = ()
     tick_chosen: bool = True
+    demand: Demand | None = None
     _max: ClassVar = {"n_pages": 2**52, "tick_us": LONGEST_US}
 
     def check(self) -> None:
         """Refuse page ranges beyond the workload and pages placed twice or never."""
+        for i, g in enumerate(self.groups):
+            if self.demand and g.kind != "rate":
+                text = f"a group of kind {g.kind!r} cannot slow down"
+                raise InputError(f"groups[{i}].kind", text, "write rate, or leave demand out")
+            if not self.demand and (g.threads is not None or g.outstanding is not None):
+                name = "outstanding" if g.threads is None else "threads"
+                raise InputError(f"groups[{i}].{name}", "is given without demand", "give workload.demand")
         for name in ("groups", "placement", "vmas", "memcgs"):
             for i, item in enumerate(getattr(self, name)):
                 if item.hi > self.n_pages or item.hi <= item.lo:

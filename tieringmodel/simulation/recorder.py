@@ -22,6 +22,7 @@ from .records import CONTEXT, NoRecords, Records
 if TYPE_CHECKING:
     import xarray as xr
 
+    from .coupling import Coupling
     from .engine import Engine
 
 MAX_LAG = 32
@@ -143,6 +144,7 @@ class Recorder:
         self.every = max(1, -(-expected_aggregations // max(snapshots, 1))) if snapshots else 0
         self.expected = expected_aggregations + 2
         self.engine: Engine | None = None
+        self.coupling: Coupling | None = None
         self.about: dict[str, str] = {}
         self.returns = Returns(window_s)
         self.snapshots: list[tuple[float, int, dict[str, npt.NDArray[Any]]]] = []
@@ -206,6 +208,12 @@ class Recorder:
         records.append(now, self._by_number() if self.numbering.changes else None)
         self.returns.add(moves, lost)
         records.settled(len(records))
+
+    def record_coupled(self) -> None:
+        """End a window of a workload that follows its memory, and keep a record."""
+        assert self.coupling is not None
+        self.coupling.step()
+        self.record()
 
     def _refresh(self) -> None:
         """Bring up to date what rows are copied from and no kernel keeps."""
@@ -424,4 +432,7 @@ class Recorder:
             "snapshot_time": ("snapshot", np.array([t for t, _, _ in self.snapshots])),
             "snapshot_context": ("snapshot", np.array([i for _, i, _ in self.snapshots], np.int64)),
         }
+        if self.coupling and data:
+            data |= self.coupling.columns(self.records.time_s)
+            coords["group"] = ("group", np.array(self.coupling.names, dtype=str))
         return described(data, coords)

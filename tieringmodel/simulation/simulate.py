@@ -25,6 +25,8 @@ from .recorder import Recorder
 if TYPE_CHECKING:
     import xarray as xr
 
+    from .coupling import Coupling
+
 LOG_MOVES = (1 << 21) + (1 << 17)
 """Room for two million moves in one record: kernels keep records while a seventeenth of it is full at most."""
 PIECES = 100
@@ -90,7 +92,7 @@ def simulate(
     xarray.Dataset
         One record per aggregation or application, see `tieringmodel.datasets.schema.VARIABLES`, and
         `OF_RECLAIM` there for runs with the paddr action ``pageout``, `OF_TARGETS` for contexts with several targets,
-        `OF_COMMITS` for runs in which schemes or goals come or go.
+        `OF_COMMITS` for runs in which schemes or goals come or go, `OF_LOOP` for workloads with a demand.
         Attributes: ``scenario`` (JSON, from which the run can be repeated), ``kernel`` (the release whose rules hold, and
         switches that differ from it), ``parameters`` (JSON of the other arguments),
         ``sources`` (JSON: cost and reports of each, where contexts have some), ``folios`` (JSON, where folios are of several
@@ -122,6 +124,8 @@ def simulate(
     window = window_s(scenario)
     if checkpoint is not None and not scenario.contexts:
         raise InputError("checkpoint", "does not go without contexts", "such a run is over at once")
+    if checkpoint is not None and scenario.workload.demand:
+        raise InputError("checkpoint", "does not go with workload.demand", "leave one of the two out")
     others = {"snapshots": snapshots, "log_moves": bool(log_moves), "oracle": asdict(oracle) if oracle else None}
     about = attributes(scenario, duration_us, seed, **others)
     recorder = Recorder(snapshots, duration_us // max(shortest, 1), window)
@@ -132,16 +136,22 @@ def simulate(
     if engine is None:
         engine = recorder.engine = Engine(scenario, seed, **options)  # type: ignore[arg-type]
         recorder.about = {name: about[name] for name in ("scenario", "parameters")}
+        if scenario.workload.demand:
+            from .coupling import Coupling
+
+            recorder.coupling = Coupling(engine, window)
         recorder.record()
     with Progress(scenario.name or "simulate", duration_us * 1e-6, "s", progress) as bar:
         if checkpoint is not None:
             _run_in_pieces(engine, recorder, duration_us, bar, Path(checkpoint), checkpoint_s)
+        elif recorder.coupling and scenario.contexts:
+            _run_in_windows(engine, recorder.coupling, duration_us, bar)
         else:
             engine.run(
                 duration_us,
                 bar.update,
                 every_us=min(round(window * 1e6), duration_us),
-                sampled=recorder.record,
+                sampled=recorder.record_coupled if recorder.coupling else recorder.record,
                 phase=Oracle(engine, oracle) if oracle else None,
             )
     ds = described(engine, recorder, about)
@@ -176,6 +186,14 @@ def _resumed(path: str | Path, recorder: Recorder, about: dict[str, Any], option
         text = f"belongs to a run with another {' and other '.join(different)}"
         raise InputError(str(path), text, "name another file, or remove it to start anew")
     return engine
+
+
+def _run_in_windows(engine: Engine, coupling: Coupling, duration_us: int, bar: Progress) -> None:
+    """Run to the end, and let the workload follow its memory between windows."""
+    end_ns, window_ns = duration_us * 1000, round(coupling.window_s * 1e9)
+    for at_ns in (*range(window_ns, end_ns, window_ns), end_ns):
+        engine.run_to(at_ns, bar.update)
+        coupling.step()
 
 
 def _run_in_pieces(engine: Engine, recorder: Recorder, duration_us: int, bar: Progress, path: Path, every_s: float) -> None:

@@ -16,6 +16,7 @@ from .rest import inside_since
 from .sentence import paragraph
 from .state import State
 from .thresholds import RunThresholds
+from .work_done import changes, sentence
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -36,6 +37,8 @@ def verdict_of_run(ds: xr.Dataset, limits: RunThresholds) -> Verdict:
     found = judge.found()
     state = State(run, judge.goals, found.kind, found.tail_s, found.rest)
     goals = courses(run)
+    settling_s = _settling_s(judge, found.kind)
+    work = changes(ds, settling_s)
     out = Verdict(
         kind=found.kind,
         text="",
@@ -53,7 +56,7 @@ def verdict_of_run(ds: xr.Dataset, limits: RunThresholds) -> Verdict:
         ),
         hot_share_bp=run.hot_share_bp,
         funnel=tuple(funnel_of(run, s) for s in run.schemes),
-        settling_s=_settling_s(judge, found.kind),
+        settling_s=settling_s,
         last_move_s=run.last_move_s,
         residual_mib_s=run.mib_s(found.tail_s),
         left=found.left,
@@ -64,10 +67,11 @@ def verdict_of_run(ds: xr.Dataset, limits: RunThresholds) -> Verdict:
             "disturbed_s": run.disturbed_s,
             "first_move_s": run.first_move_s,
             "moved_pages": float(run.moved.sum()),
+            **work,
         },
         thresholds=limits._asdict(),
     )
-    return replace(out, text=paragraph(out, run, judge.goals))
+    return replace(out, text=" ".join(filter(None, (paragraph(out, run, judge.goals), sentence(work)))))
 
 
 def _settling_s(judge: Judge, kind: str) -> float | None:

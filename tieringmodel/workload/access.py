@@ -172,6 +172,7 @@ class AccessTable:
         self.key = np.uint64(mixed(seed ^ 0xA5A5))
         self._touching = [[i for i in c if not _only_says_folios(workload.groups[i])] for c in self.groups_of_class]
         touched_by = [[workload.groups[i] for i in members] for members in self._touching]
+        self._of_rule = [i for members in self._touching for i in members]
         self.folios = list(self._folios(touched_by))
         self._touched_by = touched_by
         first = np.zeros(len(touched_by) + 1, np.int64)
@@ -237,6 +238,7 @@ class AccessTable:
                 if key not in number:
                     number[key] = len(touched_by)
                     touched_by.append([self._of_folio(groups[i], pages) for i, pages in key])
+                    self._of_rule += [i for i, _ in key]
                     if len(touched_by) > 65536:
                         text = "form more than 65535 classes of pages and folios"
                         raise InputError("workload.groups", text, "use fewer, larger groups")
@@ -312,6 +314,26 @@ class AccessTable:
         self.arrays = replace(a, threshold=threshold, plain=plain)
         self._entered, self._entered_plain = (since, until), plain
         return until
+
+    def slow_down(self, slowdown: npt.NDArray[np.float64]) -> None:
+        """Let each group, all of kind ``"rate"``, touch its pages so many times more slowly than it says, from now on.
+
+        Which ticks touch a page at a lower rate are among those that do at a higher one.
+
+        Parameters
+        ----------
+        slowdown : ndarray of float64, shape (n_groups,)
+            1 for the rate that the group says.
+        """
+        factor = slowdown[np.array(self._of_rule, np.int64)]
+        rates = np.array([g.rate_hz for groups in self._touched_by for g in groups]) / factor
+        thresholds = np.array([rate_threshold(rate, self.tick_us) for rate in rates.tolist()], np.uint64)
+        table = self.arrays.rule.copy()
+        self._rules = table[: rates.size]
+        self._rules["threshold"] = thresholds
+        self._plain_of_rule, self._rate_of_rule = thresholds, rates[: self._rate_of_rule.size]
+        self.arrays = replace(self.arrays, rule=table)
+        self._entered, self._rates = (0, 0), (0, 0, np.zeros(0))
 
     def general(self) -> None:
         """Prepare for checks that reach across a change of rules."""

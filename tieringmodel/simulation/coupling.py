@@ -1,0 +1,168 @@
+"""The loop between placement and workload, closed while a run goes on: from window to window accesses slow down or speed up.
+
+A window ends, pages lie where they lie and so many of them have moved: that gives the throughput of the window, latencies and
+loads, and the rates of touches in the next one. Source: docs/theory/coupling.md, sections 1, 8 and 9.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from ..cost.closed_loop import check_room, fixed_points, machine_of
+from ..cost.constants import DEFAULT
+from ..scenario.performance import numbers_of, per_node
+
+if TYPE_CHECKING:
+    from .engine import Engine
+
+MOST = 0.95
+"""Share of a bandwidth up to which copies of pages join the background."""
+LEAST_AWAKE = 1e-3
+"""Share of its threads that a class keeps however many of them stalls would stop."""
+
+
+class Coupling:
+    """A workload with a demand, on memory whose speed is known.
+
+    Parameters
+    ----------
+    engine : Engine
+        The run; its scenario has ``machine.performance`` and ``workload.demand``.
+    window_s : float
+        Length of a window.
+    """
+
+    def __init__(self, engine: Engine, window_s: float) -> None:
+        machine, workload = engine.given.machine, engine.given.workload
+        assert machine.performance is not None
+        assert workload.demand is not None
+        self.engine, self.demand, self.window_s = engine, workload.demand, window_s
+        records, nids = machine.performance.records, [n.nid for n in machine.nodes]
+        self.at = np.array([nids.index(nid) for nid in numbers_of(records)])
+        """Position in the machine of each record."""
+        self.prepared = machine_of(records, self.demand)
+        check_room(self.prepared.background, self.prepared.peak, np.ones(len(records), np.bool_))
+        self.groups = engine.access.workload.groups
+        n = len(records)
+        self.out = np.array([per_node(g.outstanding or self.demand.outstanding, n) for g in self.groups]).reshape(-1, n)
+        shared = [i for i, g in enumerate(self.groups) if g.threads is None]
+        self.crews = [shared] if shared else []
+        self.crews += [[i] for i, g in enumerate(self.groups) if g.threads is not None]
+        self.threads = np.array([self.groups[crew[0]].threads or self.demand.threads for crew in self.crews])
+        members = engine.access.groups_of_class
+        self.member = np.array([[i in of_class for of_class in members] for i in range(len(self.groups))], np.float64)
+        self.fast = int(np.argmin([record.idle_latency_ns for record in records]))
+        self.idle_ns = records[self.fast].idle_latency_ns
+        self.changes = engine.access.changes
+        self.slowdown = np.ones(len(self.groups))
+        self.moved_in = np.zeros(n)
+        self.waiting = np.zeros(n)
+        self.by_class = np.zeros((n, self.member.shape[1]))
+        self.used = np.zeros(n)
+        self.last_ns = engine.memory.now_ns
+        self.ends_s: list[float] = []
+        self.parts: dict[str, list[npt.NDArray[np.float64]]] = {}
+        self.seen: tuple[Any, ...] = ()
+        self._moved()
+        self.step()
+
+    def _moved(self) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+        """Return pages read at and written to each node since the last call, and pages moved by class."""
+        memory = self.engine.memory.arrays
+        node = memory.node[self.at]
+        came = node["migrated_in"].astype(np.float64)
+        used = (node["total"] - node["free"]).astype(np.float64)
+        by_class = memory.by_class[self.at].astype(np.float64)
+        came_in, grown, shifted = came - self.moved_in, used - self.used, np.abs(by_class - self.by_class).sum(axis=0) / 2
+        self.moved_in, self.used, self.by_class = came, used, by_class
+        left = np.maximum(came_in - grown, 0.0)
+        total = came_in.sum()
+        weight = shifted if shifted.sum() > 0 else by_class.sum(axis=0)
+        return came_in + left, total * weight / max(weight.sum(), 1.0)
+
+    def _as_before(self, tick: int) -> bool:
+        """Whether nothing moved in the last two windows, nothing waits, and the same groups are at work."""
+        memory = self.engine.memory.arrays
+        state = (memory.node["migrated_in"].tobytes(), memory.by_class.tobytes(), bisect_right(self.changes, tick))
+        self.seen, before = (*self.seen[-2:], state), self.seen
+        return len(before) == 3 and all(one == state for one in before[1:]) and not self.waiting.any()
+
+    def step(self) -> None:
+        """End a window: what it was like, and how fast touches are from now on."""
+        engine, n, size = self.engine, self.at.size, self.demand.bytes_per_access
+        now_ns = engine.memory.now_ns
+        span_ns = max(now_ns - self.last_ns, 1)
+        tick = now_ns // (engine.tick_us * 1000)
+        first, self.last_ns = not self.ends_s, now_ns
+        self.ends_s.append(now_ns * 1e-9)
+        if self._as_before(tick):
+            for kept in self.parts.values():
+                kept.append(kept[-1])
+            return
+        copied, of_class = self._moved() if not first else (np.zeros(n), np.zeros(self.by_class.shape[1]))
+        room = np.maximum(MOST * self.prepared.peak - self.prepared.background, 0.0)
+        asked = self.waiting + copied * engine.memory.page_bytes
+        copies = np.minimum(asked / span_ns, room)
+        self.waiting = np.maximum(asked - copies * span_ns, 0.0)
+        rates = np.array([g.rate_hz if g.start_tick <= tick < g.end_tick else 0.0 for g in self.groups])
+        pages = self.member @ self.by_class.T
+        accesses = rates * pages.sum(axis=1)
+        stalled = self._stalled(rates, of_class * 1e9 / span_ns)
+        crews = [k for k, crew in enumerate(self.crews) if accesses[crew].sum() > 0]
+        throughput, slowdown = np.zeros(len(self.groups)), np.full(len(self.groups), np.nan)
+        weight, moved = np.zeros((1, max(len(crews), 1), n)), np.zeros((1, max(len(crews), 1), n))
+        idle, threads = np.zeros(len(crews)), np.full((1, max(len(crews), 1)), 1e-9)
+        if not crews:
+            weight[..., self.fast], moved[..., self.fast] = 1.0, size
+        part = np.zeros(len(self.groups))
+        for row, k in enumerate(crews):
+            crew = self.crews[k]
+            part[crew] = accesses[crew] / accesses[crew].sum()
+            at = part[crew, None] * pages[crew] / np.maximum(pages[crew].sum(axis=1, keepdims=True), 1.0)
+            weight[0, row], moved[0, row] = (at / self.out[crew]).sum(axis=0), size * at.sum(axis=0)
+            idle[row] = (part[crew] / self.out[crew, self.fast]).sum() * (self.demand.think_ns + self.idle_ns)
+            threads[0, row] = max(self.threads[k] - stalled[crew].sum(), LEAST_AWAKE * self.threads[k])
+        fixed = self.demand.think_ns * weight.sum(axis=2)
+        rate, latency, load = fixed_points(
+            self.prepared, self.prepared.background[None] + copies, weight, moved, fixed, threads
+        )
+        for row, k in enumerate(crews):
+            crew = self.crews[k]
+            throughput[crew] = part[crew] * rate[0, row] * 1e9
+            slowdown[crew] = np.where(part[crew] > 0, self.threads[k] / idle[row] / rate[0, row], np.nan)
+        self.slowdown = np.nan_to_num(slowdown, nan=1.0)
+        engine.access.slow_down(self.slowdown)
+        back = np.argsort(self.at)
+        found = {
+            "throughput_per_s": throughput,
+            "node_latency_ns": latency[0, back],
+            "node_load_gbps": load[0, back],
+            "migration_gbps": copies[back],
+            "migration_waiting_bytes": self.waiting[back],
+            "slowdown": slowdown,
+        }
+        for name, values in found.items():
+            self.parts.setdefault(name, []).append(values)
+
+    def _stalled(self, rates: npt.NDArray[np.float64], per_s: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+        """Return how many threads of each group wait on average for a page that moves, at pages per second by class."""
+        stall_s = DEFAULT.move_stall_us.default * 1e-6
+        hz = self.member * (rates / self.slowdown)[:, None]
+        total = hz.sum(axis=0)
+        waits = per_s * -np.expm1(-total * stall_s) * stall_s
+        return np.asarray((hz / np.where(total > 0, total, 1.0) * waits).sum(axis=1))
+
+    def columns(self, time_s: npt.NDArray[np.float64]) -> dict[str, npt.NDArray[Any]]:
+        """Return run variables at given times: what is known of the window that each lies in."""
+        ends = np.array(self.ends_s)
+        at = np.minimum(np.searchsorted(ends, time_s - 1e-9), ends.size - 1)
+        return {name: np.array(values)[at] for name, values in self.parts.items()}
+
+    @property
+    def names(self) -> list[str]:
+        """The groups' names."""
+        return [g.name or f"group{i}" for i, g in enumerate(self.groups)]

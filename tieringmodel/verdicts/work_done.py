@@ -1,0 +1,69 @@
+"""What the run did to its workload, where that has a demand: throughput while it settles and afterwards."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+EQUAL = 5e-4
+"""Relative changes below are said to be none: 0.05 % would be written as 0.1 or 0.0."""
+
+
+def changes(ds: xr.Dataset, settling_s: float | None) -> dict[str, float]:
+    """Return by how much throughput differs from that at the start, before anything moved.
+
+    Parameters
+    ----------
+    ds : xarray.Dataset
+        A run; without ``throughput_per_s`` there is nothing to say.
+    settling_s : float, optional
+        From when on the run is where it should be; None if it never is.
+
+    Returns
+    -------
+    dict of str to float
+        ``throughput_while_settling`` and ``throughput_afterwards``: mean over time, minus 1; without the time that it settles,
+        ``throughput_over_the_run``. Empty if nothing ran at the start, or groups begin or end: then there is no one reference.
+    """
+    if "throughput_per_s" not in ds:
+        return {}
+    by_group, time = ds["throughput_per_s"].values, ds["time"].values
+    at_work = by_group > 0
+    start = by_group[0].sum()
+    if not start or (at_work != at_work[0]).any() or time.size < 2:
+        return {}
+    span, total = np.diff(time), by_group[1:].sum(axis=1) / start - 1
+
+    def mean(chosen: np.ndarray[tuple[int], np.dtype[np.bool_]]) -> float:
+        return float((span * total)[chosen].sum() / span[chosen].sum())
+
+    if settling_s is None:
+        return {"throughput_over_the_run": mean(span > 0)}
+    settling = time[1:] <= settling_s
+    found = {}
+    if span[settling].sum() > 0:
+        found["throughput_while_settling"] = mean(settling)
+    if span[~settling].sum() > 0:
+        found["throughput_afterwards"] = mean(~settling)
+    return found
+
+
+def sentence(found: dict[str, float]) -> str:
+    """Return one line on what `changes` found, empty without any."""
+    when = {
+        "throughput_while_settling": "while it settles",
+        "throughput_afterwards": "afterwards",
+        "throughput_over_the_run": "over the run",
+    }
+    parts = [f"{_said(found[name])} {words}" for name, words in when.items() if name in found]
+    return f"It {', '.join(parts)}, against its throughput at the start." if parts else ""
+
+
+def _said(change: float) -> str:
+    if abs(change) < EQUAL:
+        return "leaves the workload as fast"
+    return f"{'gains' if change > 0 else 'costs'} the workload {abs(change) * 100:.1f} %"
