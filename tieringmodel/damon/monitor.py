@@ -94,7 +94,7 @@ class Monitor(Stored):
         return self._scratch
 
     def begin_turns(self) -> None:
-        """Let kernels have the places of the prepared checks, for `turn.run_in_turn`."""
+        """Let kernels have the places of the prepared checks, for `ticks.run_in_turn`."""
         frames = self._frames[: self.regions.n]
         self._room_to_sample().place[: frames.size] = frames
 

@@ -16,7 +16,7 @@ from ..damon.observers import Action, Observer
 from ..damon.regions import SplitState
 from ..damon.rng import Rng, counter_rng
 from ..errors import InputError
-from ..kernels import turn
+from ..kernels import ticks
 from ..kernels.layout import Space
 from ..memory import reuse
 from ..memory.consistency import MAX_TRACKED_TICK
@@ -385,16 +385,11 @@ class Engine:
         made = self.make_actions(self, i) if self.make_actions else {}
         return Request(context, made, self.space, ranges, stage)
 
-    def _body(self, c: ContextClock) -> None:
-        c.kdamond.body()
-        c.finished(self.memory.now_ns)
-
     def _run_in_turn(self, end_ns: int) -> bool:
-        """Sampling ticks and loop bodies of all contexts that kernels can run, in order of time, up to what comes between.
+        """Sampling ticks and loop bodies of all contexts that kernels can run, up to another's wake-up, a change, or the end.
 
-        That is the wake-up of another context, a change of the machine, or the end. At equal times the first context comes
-        first. Changes of access rules are no reason to stop: where accessed states are kept, every rule knows its own times.
-        Returns whether there were any.
+        At equal times the first context comes first. Changes of access rules are no reason to stop: where accessed states are
+        kept, every rule knows its own times. Returns whether there were any.
         """
         at = [i for i, c in enumerate(self.clocks) if c.alone()]
         clocks, memory = [self.clocks[i] for i in at], self.memory
@@ -402,31 +397,32 @@ class Engine:
         faults = memory.reclaims and self.faults_in
         if len(rules) != 1 or (faults and memory.page_lists is not None):
             return False
-        stop_ns = min(end_ns, self.stages[0][0] * 1000 - 1) if self.done < len(self.all_stages) else end_ns
-        until_ns = np.full(len(at), stop_ns, np.int64)
-        for j, c in enumerate(self.clocks):
-            if j not in at:
-                until_ns = np.minimum(until_ns, [c.next_wake() - (i > j) for i in at])
+        stop_ns, others = self._stop_ns(end_ns), [(j, c.next_wake()) for j, c in enumerate(self.clocks) if j not in at]
+        until_ns = np.array([min([stop_ns, *(wake_ns - (i > j) for j, wake_ns in others)]) for i in at])
         kdamonds, before = [c.kdamond for c in clocks], [c.last_ns for c in clocks]
         for c, k in zip(clocks, kdamonds, strict=True):
             k.turn["last_ns"], k.turn["start_ns"], k.turn["tick_ns"] = c.last_ns, c.start_ns, c.tick_ns
             k.begin_turns()
         self.access.enter(min(c.next_wake() for c in clocks) // clocks[0].tick_ns)
-        access, who = self.access.arrays, np.array([0, turn.UNPLANNED], np.int64)
+        access, who = self.access.arrays, np.array([0, ticks.UNPLANNED])
         while True:
             looks = access if any(k.looks() for k in kdamonds) else None
             counts = next((k.counts for k in kdamonds if k.counts is not None), None)
             own, rows = (looks, kdamonds[0].compiled, counts), self.kept()
             table = np.concatenate([k.table() for k in kdamonds])
-            asked = until_ns, True if faults else None, who
-            code = turn.run_in_turn(table, memory.arrays, access, *own, rows.kept, rows.sources, *asked)
-            if code == turn.LIMIT:
+            asked = rows.kept, rows.sources, until_ns, True if faults else None, who
+            code = ticks.run_in_turn(table, memory.arrays, access, *own, *asked)
+            if code == ticks.LIMIT:
                 break
             kdamonds[who[0]].see_to(code)
         for c, k in zip(clocks, kdamonds, strict=True):
             c.last_ns = int(k.turn["last_ns"])
             k.end_turns()
         return before != [c.last_ns for c in clocks]
+
+    def _stop_ns(self, end_ns: int) -> int:
+        """Return up to when nothing of the scenario changes."""
+        return min(end_ns, self.all_stages[self.done][0] * 1000 - 1) if self.done < len(self.all_stages) else end_ns
 
     faults_in = True
     """Whether touched pages that are out come back at events, as they do but in runs that say themselves when."""
@@ -444,7 +440,7 @@ class Engine:
             self._fault_in(k, int(until[0]))
         c.advance(times)
         self._fire(int(times[0]))
-        self._body(c)
+        c.body()
 
     def _run_alone(self, c: ContextClock, end_ns: int) -> bool:
         """Sampling ticks and loop bodies of the only context, up to an event, a change of access rules, or the end.
@@ -452,15 +448,15 @@ class Engine:
         Returns whether there were any.
         """
         k, memory, before = c.kdamond, self.memory.arrays, c.last_ns
-        until_ns = min(end_ns, self.stages[0][0] * 1000 - 1) if self.done < len(self.all_stages) else end_ns
+        until_ns = self._stop_ns(end_ns)
         change = self.access.enter(c.last_ns // c.tick_ns + 1)
         k.turn["last_ns"], k.turn["start_ns"], k.turn["tick_ns"] = c.last_ns, c.start_ns, c.tick_ns
         access = self.access.arrays
         general = None if access.plain else True
         while True:
             own, rows = (k.table(), memory, access, k.looks(), general, k.regions.rules, k.counts), self.kept()
-            code = turn.run(*own, rows.kept, rows.sources, until_ns, change, MAX_BATCH)
-            if code in (turn.LIMIT, turn.PHASE):
+            code = ticks.run(*own, rows.kept, rows.sources, until_ns, change, MAX_BATCH)
+            if code in (ticks.LIMIT, ticks.PHASE):
                 break
             k.see_to(code)
         c.last_ns = int(k.turn["last_ns"])
@@ -488,7 +484,7 @@ class Engine:
         self._fire(int(times[n - 1]))
         if n < to_event and self.done == stages:
             return False
-        self._body(c)
+        c.body()
         return True
 
     def _prepare(self, k: Kdamond) -> None:

@@ -1,0 +1,263 @@
+"""The loop over sampling ticks: of a lone context, and of contexts that share the pages' accessed states (docs/step.md).
+
+Both can be left and taken up again, as the loop body can that they run (`turn.body`).
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ._bundle import at_address
+from ._jit import inlined, kernel
+from .frames import fault_in
+from .intervals import slept_ns
+from .layout import AT_FRONT, LOOKED, NOW, Control, Draws, Loop, Scratch, Space
+from .records import has_room, keep_next
+from .sampling import (
+    clear_sampled,
+    count_accessed,
+    count_plain,
+    draw_places,
+    frame_of_place,
+    plan_draws,
+    sample_plain,
+    sample_rules,
+)
+from .turn import CONTROL, DONE, DRAWS, FINISHED, LOOP, ROOM, SCRATCH, SPACE, body, both, count_of
+
+LIMIT, PHASE = 13, 14
+"""What ends a loop beside the codes of the body: the time up to which it shall go, or a change of access rules."""
+NOTHING, IN_BODY, TO_PREPARE, UNPLANNED = range(4)
+"""What the context does that `run_in_turn` is at."""
+
+_U0 = np.uint64(0)
+
+_space, _draws, _scratch = at_address(Space), at_address(Draws), at_address(Scratch)
+_control, _loop = at_address(Control), at_address(Loop)
+
+
+@inlined
+def ticks_ahead(turn, schemes):
+    """How many sampling ticks lie ahead up to and including the next one with work beside sampling, at least one."""
+    ahead = turn.next_aggregation - turn.passed
+    if turn.refits:
+        ahead = min(ahead, turn.next_ops_update - turn.passed)
+    for i in range(schemes.size):
+        if turn.watched == 0 or schemes[i].active != _U0:
+            ahead = min(ahead, np.int64(schemes[i].next_apply) - turn.passed)
+    return max(ahead, np.int64(1))
+
+
+@inlined
+def next_time(turn, ends, n, time, slept):
+    """When the sampling tick behind the next `n` ones happens, in ns: a sleep after `time`, or as recorded.
+
+    Recorded ends of aggregations have their ticks evenly spaced between them, and repeat when they are used up.
+    """
+    if ends.size == 0:
+        return time + slept
+    per, laps = turn.aggr_us // turn.sample_us, ends.size - 1
+    aggregation, step = (turn.passed + n) // per, (turn.passed + n) % per + 1
+    lap, j = aggregation // laps, aggregation % laps
+    length = ends[j + 1] - ends[j]
+    # Parts of length * step // per that cannot overflow.
+    return turn.start_ns + lap * ends[laps] + ends[j] + length // per * step + length % per * step // per
+
+
+@inlined
+def note_contexts(parts, kept):
+    """Write down of each context what a record says of it beside its tables."""
+    for c in range(parts.shape[0]):
+        loop = _loop(parts[c, LOOP])
+        turn, at = loop.turn[0], 4 * c
+        kept.context[at], kept.context[at + 1] = count_of(both(parts, c, loop)[0]), turn.sample_us
+        kept.context[at + 3] = turn.stage
+
+
+@inlined
+def finish_body(parts, c, memory, looks, rules, counts, kept, sources):
+    """Go on with a loop body, and keep the record at its end; DONE, or what Python has to do."""
+    while True:
+        code = body(parts, c, memory, looks, rules, counts)
+        if code != FINISHED or not has_room(kept, memory):
+            return code
+        note_contexts(parts, kept)
+        keep_next(kept, sources, memory)
+
+
+@kernel
+def run(parts, memory, access, looks, general, rules, counts, kept, sources, until_ns, change, room):
+    """Sampling ticks and bodies of a lone context that nobody disturbs, up to a time or to what Python has to do.
+
+    Parameters
+    ----------
+    parts : u64 table (1, PARTS)
+        Addresses of its arrays.
+    memory, access : Memory, Access
+        Frames and pages, and who touches them.
+    looks, counts : Access or None, i64[nodes] or None
+        See `body`.
+    general : bool or None
+        None while every class of pages has one rate (`sampling.sample_plain`).
+    rules : Older or None
+        What an older kernel does.
+    kept, sources : Kept, u64 table (arrays, 1)
+        Where records go instead of to Python, and what they are copied from: see `records`.
+    until_ns : int
+        Ticks behind this time are left for later.
+    change : int
+        Workload tick at which access rules change.
+    room : int
+        Most sampling ticks at once.
+    """
+    loop, control, space = _loop(parts[0, LOOP]), _control(parts[0, CONTROL]), _space(parts[0, SPACE])
+    turn, rng = loop.turn[0], _draws(parts[0, DRAWS])
+    after, until = np.empty(room, np.int64), np.empty(room, np.int64)
+    while True:
+        if turn.in_body:
+            code = finish_body(parts, 0, memory, looks, rules, counts, kept, sources)
+            if code != DONE:
+                return code
+            turn.in_body = 0
+            turn.last_ns = max(turn.last_ns, memory.clock[NOW])
+        full, n = ticks_ahead(turn, control.scheme), np.int64(0)
+        ahead = min(full, room)
+        time, tick, slept = turn.last_ns, turn.last_ns // turn.tick_ns, slept_ns(turn)
+        following = next_time(turn, loop.ends, n, time, slept)
+        while n < ahead and following <= until_ns:
+            now = following // turn.tick_ns
+            if now >= change:
+                break
+            after[n], until[n] = tick, now
+            time, tick, n = following, now, n + 1
+            following = next_time(turn, loop.ends, n, time, slept)
+        if n == 0:
+            return LIMIT if following > until_ns else PHASE
+        r, _ = both(parts, 0, loop)
+        scratch = _scratch(parts[0, SCRATCH])
+        if scratch.record.size <= count_of(r):
+            turn.need = 0
+            return ROOM
+        if general is None:
+            sample_plain(r, r.ptr, after[:n], until[:n], space, memory, access, rng, scratch)
+        else:
+            sample_rules(r, r.ptr, after[:n], until[:n], space, memory, access, rng, scratch)
+        memory.clock[NOW] = time
+        turn.passed += n
+        turn.tick, turn.last_ns = tick, time
+        turn.in_body = np.int64(n == full)
+
+
+@inlined
+def plan(parts, c):
+    """Note what all checks of a context share until its regions change."""
+    loop, scratch = _loop(parts[c, LOOP]), _scratch(parts[c, SCRATCH])
+    r = both(parts, c, loop)[0]
+    loop.turn[0].draws = np.int64(plan_draws(r, r.ptr, _space(parts[c, SPACE]), scratch))
+
+
+@inlined
+def prepare(parts, c, memory):
+    """``mkold`` of a context's next access check, at the end of its present tick."""
+    loop, space, scratch = _loop(parts[c, LOOP]), _space(parts[c, SPACE]), _scratch(parts[c, SCRATCH])
+    turn, r = loop.turn[0], both(parts, c, loop)[0]
+    draw_places(r, r.ptr, space, _draws(parts[c, DRAWS]), np.uint64(turn.draws), scratch)
+    for i in range(count_of(r)):
+        clear_sampled(memory, frame_of_place(space, memory, scratch.place[i]), turn.tick)
+
+
+@inlined
+def check(parts, c, memory, access, time):
+    """A context's sampling tick: count the regions whose sampled page was accessed."""
+    loop, scratch = _loop(parts[c, LOOP]), _scratch(parts[c, SCRATCH])
+    turn, r, space = loop.turn[0], both(parts, c, loop)[0], _space(parts[c, SPACE])
+    now = time // turn.tick_ns
+    if access.plain:
+        count_plain(r, count_of(r), turn.tick, now, space, memory, access, scratch)
+    else:
+        count_accessed(r, count_of(r), now, space, memory, access, scratch.place)
+    turn.passed, turn.tick, turn.last_ns = turn.passed + 1, now, time
+
+
+@kernel
+def run_in_turn(parts, memory, access, looks, rules, counts, kept, sources, until_ns, faults, who):
+    """Sampling ticks and bodies of contexts that share the pages' accessed states, in order of time.
+
+    At equal times the first context comes first. Each has prepared its check; places are in ``scratch.place``.
+
+    Parameters
+    ----------
+    parts : u64 table (contexts, PARTS)
+        Addresses of each context's arrays.
+    memory, access, looks, rules, counts, kept, sources
+        As for `run`; what an older kernel does is the same for all.
+    until_ns : i64[contexts]
+        A context's ticks behind its time are left for later, and all that follow.
+    faults : bool or None
+        None where pages that are out do not come back at events.
+    who : i64[2]
+        The context whose body is not at its end yet, for which Python has something to do; and what it does: `UNPLANNED` at
+        first.
+    """
+    if who[1] == UNPLANNED:
+        for c in range(parts.shape[0]):
+            plan(parts, c)
+        who[1] = NOTHING
+    while True:
+        c = who[0]
+        loop = _loop(parts[c, LOOP])
+        turn = loop.turn[0]
+        if who[1] == IN_BODY:
+            code = finish_body(parts, c, memory, looks, rules, counts, kept, sources)
+            if code != DONE:
+                return code
+            turn.last_ns = max(turn.last_ns, memory.clock[NOW])
+            turn.tick, who[1] = turn.last_ns // turn.tick_ns, TO_PREPARE
+        if who[1] == TO_PREPARE:
+            if _scratch(parts[c, SCRATCH]).record.size <= count_of(both(parts, c, loop)[0]):
+                turn.need = 0
+                return ROOM
+            plan(parts, c)
+            prepare(parts, c, memory)
+            who[1] = NOTHING
+        soonest, first = np.int64(2**63 - 1), np.int64(-1)
+        for k in range(parts.shape[0]):
+            loop = _loop(parts[k, LOOP])
+            turn = loop.turn[0]
+            time = next_time(turn, loop.ends, np.int64(0), turn.last_ns, slept_ns(turn))
+            if time < soonest:
+                soonest, first = time, k
+        if soonest > until_ns[first]:
+            return LIMIT
+        memory.clock[NOW] = soonest
+        check(parts, first, memory, access, soonest)
+        loop, control = _loop(parts[first, LOOP]), _control(parts[first, CONTROL])
+        turn = loop.turn[0]
+        if is_event(turn, control.scheme):
+            if faults is not None:
+                if acts(turn, control.scheme):
+                    if memory.swap[AT_FRONT] != 0:
+                        fault_in(memory, access, turn.tick)
+                    memory.swap[LOOKED] = max(memory.swap[LOOKED], turn.tick)
+            who[0], who[1] = first, IN_BODY
+        else:
+            for i in range(control.scheme.size):
+                control.scheme[i].due = np.uint64(turn.passed >= np.int64(control.scheme[i].next_apply))
+            prepare(parts, first, memory)
+
+
+@inlined
+def acts(turn, schemes):
+    """Whether an aggregation ends at the present sampling tick, or an active scheme is due."""
+    if turn.passed >= turn.next_aggregation:
+        return True
+    for i in range(schemes.size):
+        if (turn.watched == 0 or schemes[i].active != _U0) and turn.passed >= np.int64(schemes[i].next_apply):
+            return True
+    return False
+
+
+@inlined
+def is_event(turn, schemes):
+    """Whether the present sampling tick has more to do than to look."""
+    return acts(turn, schemes) or (turn.refits != 0 and turn.passed >= turn.next_ops_update)
