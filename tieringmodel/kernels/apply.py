@@ -14,6 +14,7 @@ from .folios import folio_bytes, order_at
 from .frames import charge_clock, hide_page, show_page
 from .layout import EXTERNAL, LOW32, MADVISE, MIGRATE, NO_SCORE, STAT, UNSUPPORTED
 from .mixed import apply_folios, migrate_folios, virtual_folios
+from .moves_by_word import migrate_whole_words
 from .pages import count_on, handle_pages, migrate_list, node_of_frame, page_passes, passing_frames
 from .sampling import frame_of_page, place_of_page, ranges_of
 from .scoring import count_resident, fetch
@@ -34,7 +35,6 @@ from .visit import (
     quota_full,
     skip_charged,
 )
-from .words import migrate_whole_words
 
 _U0, _U1, _PAGE = np.uint64(0), np.uint64(1), np.uint64(4096)
 DONE, CALL, FLUSH, ROOM = 0, 1, 2, 3

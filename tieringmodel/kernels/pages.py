@@ -29,7 +29,7 @@ from .layout import (
     SHIFT32,
     YOUNG,
 )
-from .words import migrate_whole_words
+from .moves_by_word import migrate_whole_words
 
 _U0, _U1 = np.uint64(0), np.uint64(1)
 
