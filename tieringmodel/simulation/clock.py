@@ -141,3 +141,8 @@ class OverloadedClock(ContextClock):
         tried = sum(int(n) for n, does in zip(k.schemes["sz_tried"], walks, strict=True) if does) * k.context.addr_unit
         pages, self.walked_bytes = max(tried - self.walked_bytes, 0) // k.memory.page_bytes, tried
         super().finished(now_ns if self.ends.size else now_ns + pages * WALK_NS)
+
+
+def clock_of(kdamond: Kdamond, tick_ns: int) -> ContextClock:
+    """Return a context's clock: its work takes time where the machine says so."""
+    return (OverloadedClock if kdamond.memory.machine.overload else ContextClock)(kdamond, tick_ns)

@@ -25,7 +25,7 @@ from ..memory.physical import PhysicalMemory
 from ..scenario import Context, Scenario
 from ..stored import like
 from ..workload.access import AccessTable
-from .clock import MAX_BATCH, ContextClock, OverloadedClock
+from .clock import MAX_BATCH, ContextClock, clock_of
 from .needs import Needs, Stage, maps_change, needs
 from .records import NoRecords, Records
 from .silent import Silent
@@ -97,8 +97,7 @@ class Engine:
             k.processes, k.glance = processes, glances[bool(space.virtual)]
             k.by_address = not self.rules.fresh_look or (space.virtual and self.maps_change)
             self.kdamonds.append(k)
-        clock = OverloadedClock if scenario.machine.overload else ContextClock
-        self.clocks = [clock(k, self.tick_us * 1000) for k in self.kdamonds]
+        self.clocks = [clock_of(k, self.tick_us * 1000) for k in self.kdamonds]
         self.started = False
         self.make_actions = actions
 
@@ -199,8 +198,7 @@ class Engine:
         The clock advances by the last context's sampling interval per tick, and by what migration costs. Each context's
         accessed-state clearing is seen by the next one, as in the golden runs. Watermarks switch schemes, but nobody sleeps.
         """
-        clock = self.memory.arrays.clock
-        change = 0
+        clock, change = self.memory.arrays.clock, 0
         for tick in range(1, ticks + 1 if self.kdamonds else 1):
             if tick == 1:
                 for k in self.kdamonds:
