@@ -355,8 +355,9 @@ def test_commands_whose_effect_nobody_tells_are_asked_for(copy):
         read_recording(folder)
 
 
-def test_a_recorded_machine_hands_frames_out_as_linux_does_unless_folios_need_blocks():
-    recording = read_recording(RECORDINGS / "C3_pullpush_temporal")
+def test_a_recorded_machine_hands_frames_out_as_linux_does_where_ranges_are_told_and_no_folio_needs_blocks():
+    assert read_recording(RECORDINGS / "C3_pullpush_temporal").to_scenario().machine.allocator == "lowest"
+    recording = read_recording(RECORDINGS / E3)
     assert recording.to_scenario().machine.allocator == "buddy"
     huge = replace(recording, info={**(recording.info or {}), "thp": 1.0})
     assert huge.to_scenario().machine.allocator == "lowest"

@@ -154,7 +154,8 @@ class Recording:
             Replaces the machine found in the recording: nodes as ``zoneinfo.txt`` has them, or else split at a bound of
             address filters or monitored ranges that agrees best with where segments lie, or at the documented ones, with
             holes where nothing between monitored ranges is known of; MemTotal and MemFree from the record. Its allocator is
-            ``"buddy"``, or ``"lowest"`` where folios are of several sizes.
+            ``"buddy"`` where ``zoneinfo.txt`` tells the order in which frames are handed out after boot and folios have one
+            size, else ``"lowest"``.
         kernel : Kernel or None
             Replaces the recorded kernel; without either it is the default.
 
@@ -198,8 +199,10 @@ class Recording:
         workload = Workload(int(lows[-1]), groups, placement, vmas, tick_us=round(tick_ms * 1_000))
         given = machine
         if machine is None:
-            # Folios of several sizes need blocks, which only the lowest frames are known to have.
-            machine = machine_of(self, placement, lru_share_of_other, "lowest" if info.get("thp") else "buddy")
+            # Boot order is that of ranges, which zoneinfo.txt tells; folios of several sizes need blocks, which only the lowest
+            # frames are known to have.
+            boot_order_known = bool(self.nodes) and not info.get("thp")
+            machine = machine_of(self, placement, lru_share_of_other, "buddy" if boot_order_known else "lowest")
         contexts = tuple(_with_targets(context, layout) for context in self.contexts)
         commits = tuple(_commits(contexts, [(ms, [_with_targets(c, layout) for c in now]) for ms, now in self.changes]))
         same = all(c.to.attrs.same_intervals(contexts[c.context].attrs) for c in commits)

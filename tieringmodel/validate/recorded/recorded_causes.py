@@ -31,7 +31,10 @@ def variants(recording: Recording) -> dict[str, Mechanisms]:
         out["all migrations on one CPU"] = Mechanisms(roams=False)
         out[CPUS_FIXED] = Mechanisms(cpu_seed=1)
     if migrates(recording) and not virtual and not (recording.info or {}).get("thp"):  # these hand out single frames
-        out["lowest free frame first"] = Mechanisms(allocator="lowest")
+        if recording.nodes:
+            out["lowest free frame first"] = Mechanisms(allocator="lowest")
+        else:
+            out["last freed frame reused first"] = Mechanisms(allocator="lifo")
         out["first freed frame reused first"] = Mechanisms(allocator="fifo")
     if not virtual:
         out["half of the other memory visible to DAMON"] = Mechanisms(lru_share_of_other=0.5)
