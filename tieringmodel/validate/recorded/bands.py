@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -185,8 +186,12 @@ def share_inside(pairs: Sequence[Pair]) -> float:
     return sum(p.inside for p in pairs) / len(pairs) if pairs else math.nan
 
 
+_OF_A_STRETCH = re.compile(r", \d+ s to .*")
+"""What follows a measure's name where it is taken between two commits."""
+
+
 def skill(pairs: Sequence[Pair], baseline: str) -> dict[str, float]:
-    """Return the model's CRPS over a baseline's, of each measure, both summed over the runs.
+    """Return the model's CRPS over a baseline's, of each measure, both summed over the runs and stretches between commits.
 
     Parameters
     ----------
@@ -206,7 +211,7 @@ def skill(pairs: Sequence[Pair], baseline: str) -> dict[str, float]:
     for p in pairs:
         other = p.crps_still if baseline == "still" else p.crps_nominal
         if math.isfinite(other) and math.isfinite(p.crps):
-            both = sums.setdefault(p.measure, [0.0, 0.0])
+            both = sums.setdefault(_OF_A_STRETCH.sub("", p.measure), [0.0, 0.0])
             for k, score in enumerate((p.crps, other)):
                 both[k] += max(score, 0.0) + NO_SKILL * abs(p.recorded)
     return {name: a / b if b > 0 else math.inf for name, (a, b) in sums.items() if a > 0 or b > 0}
