@@ -51,9 +51,9 @@ figures = [pool.submit(dataset) for dataset in (v1_dataset, v4_dataset)]
 # Nine runs, the first set: two of monitoring alone, seven with schemes that migrate. The model gets what was known beforehand
 # (machine, configuration, access rates, where pages lay) and how the busy host distorted time: when aggregations really ended,
 # which ticks the workload missed, how many free pages waited on per-CPU lists. It is asked at the recorder's times. What it
-# cannot know are the random numbers of that kernel, so it answers with a band: the 5 and 95 % quantile over seeds. A recorded value
-# is *inside* if it lies in the band **and** the band says something, being no wider than three bootstrap intervals of the
-# recorded value itself, or 15 % of it. `data/README.md` has the rule in full.
+# cannot know are the random numbers of that kernel, so it answers with a band: the 5 and 95 % quantile over seeds. A recorded
+# value is *inside* if it lies in the band **and** the band says something, being no wider than three bootstrap intervals of
+# the recorded value itself, or 15 % of it. `data/README.md` has the rule in full.
 
 # %%
 FIRST = (
