@@ -10,6 +10,8 @@
 #     name: python3
 # ---
 
+# ci: full
+
 # %% [markdown]
 # # Against the real world
 #

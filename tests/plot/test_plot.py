@@ -34,8 +34,17 @@ def simulated() -> xr.Dataset:
     return tm.simulate(scenario(pull(), push()), duration="4 s", seed=1, progress=False)
 
 
+@cache
+def demanding() -> xr.Dataset:
+    """A run whose workload follows its memory."""
+    nodes = tm.Performance(nodes=[tm.NodeCurve(90, 49), tm.NodeCurve(190, 17)])
+    machine = tm.Machine.dram_cxl("32 MiB", "32 MiB", performance=nodes)
+    sc = scenario(pull(), machine=machine, demand={"threads": 8, "outstanding": 4})
+    return tm.simulate(sc, duration="1 s", seed=1, progress=False)
+
+
 def drawn(name: str, comparison: xr.Dataset, run: xr.Dataset) -> Figure:
-    return figure(name, comparison if name in POLICY_FIGURES else run)
+    return figure(name, comparison if name in POLICY_FIGURES else demanding() if name == "closed_loop" else run)
 
 
 @pytest.mark.parametrize("name", [name for name in KINDS if name != "sweep_map"])  # whose paths carry their units

@@ -50,7 +50,7 @@ class InQuota:
         return int(quota.own[0][self.name])
 
     def __set__(self, quota: Any, value: int) -> None:
-        quota.own[self.name] = value
+        quota.own[self.name] = whole(self.name, value)
 
 
 @dataclass(init=False, eq=False, repr=False)

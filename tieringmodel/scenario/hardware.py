@@ -134,7 +134,7 @@ class Buddy(Checked):
     cpus: int = 2
     others_pages_per_s: int = 100
     cpu_changes_bp: int = 3000
-    _max: ClassVar = {"cpus": 4096, "others_pages_per_s": 2**20, "cpu_changes_bp": 10_000}
+    _max: ClassVar = {"cpus": 4096, "others_pages_per_s": 1_000_000, "cpu_changes_bp": 10_000}
 
     def check(self) -> None:
         """Refuse a node without CPUs."""
