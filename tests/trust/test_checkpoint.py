@@ -65,7 +65,7 @@ def test_saved_and_resumed_is_running_on(tmp_path: Path, data: dict[str, Any], s
             {"at_us": at_us, "context": 0, "to": {**first, "schemes": to}} for at_us, to in ((90_000, some), (250_000, more))
         ]
     if extra == "watermarks":
-        data["machine"] |= {"percpu_lists": 2, "allocator": "lowest", "buddy": None}
+        data["machine"]["percpu_lists"] = (data["machine"]["buddy"] or {"cpus": 2})["cpus"]
         for s in schemes:
             s["watermarks"] = {"metric": "free_mem_rate", "interval_us": 7000, "high": 900, "mid": 500, "low": 5}
     sc = tm.Scenario.from_dict(data)

@@ -104,7 +104,7 @@ class Kdamond(Monitor):
         self.rng, self.split_state, self.observer, self.rules = rng, split_state, observer, rules or default_rules()
         self.turns = records(1, L.TURN)
         self.turn = self.turns[0]
-        self.stage = -1
+        self.stage, self.turn["index"] = -1, index
         self._attrs: Attrs
         self.use(context.attrs)
         self.aggr_samples = nr_samples(self.attrs.sample_us, self.attrs.aggr_us)
@@ -119,7 +119,6 @@ class Kdamond(Monitor):
         self.pending: list[Asked] = []
         self._cuts, self._table = np.zeros(3, np.uint64), np.zeros((1, turn.PARTS), np.uint64)
         self._table_of: tuple[Any, ...] = ()
-        self._loop: L.Loop | None = None
         for name, rule in IN_TURN.items():
             self.turn[name] = getattr(self.rules, rule)
         self.turn["every"], self.turn["jiffies0"] = getattr(observer, "every", 0), L.BOOT_JIFFIES
@@ -313,9 +312,9 @@ class Kdamond(Monitor):
         """Return the addresses of the kdamond's arrays, as kernels of `kernels.turn` take them."""
         regions, scratch = self.regions, self._scratch
         of = regions, *regions.pair, self.space, self.rng, scratch, self.control, self._stack
-        if len(of) != len(self._table_of) or any(a is not b for a, b in zip(of, self._table_of, strict=True)):
+        if not self._table_of or any(a is not b for a, b in zip(of, self._table_of, strict=False)):  # and the loop, behind
             loop = L.Loop(self.turns, regions.side, self.split_state.both, self._cuts, self.ends)
-            self._loop, self._table_of = loop, of
+            self._table_of = *of, loop
             self._table = addresses([[*regions.pair, self.space, self.rng, scratch, self.control, loop, self._stack]])
         return self._table
 
@@ -356,7 +355,8 @@ class Kdamond(Monitor):
             regions.pair[1 - regions.side[0]], self._stack = grown(regions.spare), grown(self._stack)
         else:
             assert code == turn.ROOM, code
-            regions.reserve(int(self.turn["need"]))
+            need, self.turn["need"] = int(self.turn["need"]), 0
+            regions.reserve(need)
             self._room_to_sample()
 
     def update_ops(self) -> None:

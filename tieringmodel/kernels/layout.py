@@ -349,7 +349,7 @@ TURN = np.dtype([(name, "i8") for name in (
     "update_us", "min_nr_regions", "max_nr_regions", "tune_aggrs", "aggregations", "sums_from", "stage", "at", "scheme",
     "aggregation", "due", "latched", "update", "is_latched", "cuts", "any_tick", "splits_some", "fix_sums", "refits",
     "watched", "external", "wants", "every", "pending", "lists", "last_ns", "start_ns", "tick_ns", "need", "in_body",
-    "jiffies0", "by_ticks", "then", "access_bp", "min_sample_us", "max_sample_us", "hz", "whole_from_us", "draws",
+    "jiffies0", "by_ticks", "then", "access_bp", "min_sample_us", "max_sample_us", "hz", "whole_from_us", "draws", "index",
 )] + [("sz_limit", "u8"), ("min_sz", "u8"), ("limit", "u8")])  # fmt: skip
 """What a kdamond remembers of its loop: see `turn`.
 
@@ -359,8 +359,8 @@ the two times as they were when the body began, or (``is_latched``) when the kda
 ``any_tick``, ``splits_some``, ``fix_sums``. What Python wants to see to: ``refits``, ``external``, ``wants``, ``every``,
 ``pending``, ``lists``. ``jiffies0``: the clock in jiffies when the run begins; ``by_ticks``: what users feed in comes by the
 number of the tick; ``hz``, ``whole_from_us``: sleeps from so long on last whole jiffies; ``draws``: numbers drawn for one
-check; ``then``: what follows when a quota's goals are measured. ``sz_limit``: up to which size regions merge, ``limit``: the
-same within an application pass.
+check; ``index``: the context's number; ``then``: what follows when a quota's goals are measured. ``sz_limit``: up to which size
+regions merge, ``limit``: the same within an application pass.
 """
 
 

@@ -69,7 +69,8 @@ def note_contexts(parts, kept):
     """Write down of each context what a record says of it beside its tables."""
     for c in range(parts.shape[0]):
         loop = _loop(parts[c, LOOP])
-        turn, at = loop.turn[0], 4 * c
+        turn = loop.turn[0]
+        at = 4 * turn.index
         kept.context[at], kept.context[at + 1] = count_of(both(parts, c, loop)[0]), turn.sample_us
         kept.context[at + 3] = turn.stage
 

@@ -187,8 +187,12 @@ class Recorder:
         return Records(self.layout, len(self.engine.kdamonds), self.engine.memory.arrays.by_class.shape[1], self.expected)
 
     def kept_by_kernels(self) -> Records | NoRecords:
-        """Return where kernels shall keep rows of the engine's lone context, with all that they are made of up to date."""
-        if self.numbering.changes:
+        """Return where kernels shall keep rows, with all that they are made of up to date.
+
+        They keep none while a context sleeps, for how long it has slept is not theirs to say.
+        """
+        assert self.engine is not None
+        if self.numbering.changes or any(c.wait_ns for c in self.engine.clocks):
             return _NOWHERE
         self._refresh()
         return self.records
