@@ -1,0 +1,89 @@
+"""A tuning in words."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any
+
+from ..remedies.changes import shown
+
+if TYPE_CHECKING:
+    from .answer import Tuned
+
+LISTED = 6
+
+
+def paragraphs(tuned: Tuned) -> str:
+    """Return what there is to say about a tuning, a line for each thing."""
+    about = tuned.about
+    tried, seeds = len(tuned.tried), len(about["seeds"])
+    said = f"{tried} candidates in {about['runs']} runs of {about['duration_s']:g} s ({about['simulated_s']:g} s simulated)"
+    if not tuned.met:
+        return "\n".join(_missed(tuned, said))
+    lines = [f"meets the end, with {_seeds(seeds)}: {about['end']}"]
+    lines.append(f"tried {said}; this one was found by: {tuned.tried[about['chosen']]['origin']}")
+    lines += [f"  {_change(change)}" for change in tuned.changes] or ["  nothing has to change"]
+    lines.append(f"verdict: {tuned.verdict.headline}")
+    names = dict.fromkeys(name for row in tuned.tried for name in row["measures"])
+    lines.append("; ".join(f"{n} {_range(tuned.measures[n])}" for n in names if n in tuned.measures))
+    if tuned.robust:
+        bad = [name for name, ok in tuned.robust.items() if not ok]
+        good = len(tuned.robust) - len(bad)
+        missed = f"; missed with {', '.join(bad)}" if bad else ""
+        lines.append(f"held to other workloads and clocks: met with {good} of {len(tuned.robust)}{missed}")
+    lines += [_margin(one.to_dict()) for one in tuned.margins]
+    lines += [line for one in tuned.beats[:LISTED] if (line := _beaten(one))]
+    if tuned.front:
+        lines.append(f"front of {', '.join(about['objective'])}: candidates {', '.join(map(str, tuned.front))}")
+    return "\n".join(lines)
+
+
+def _missed(tuned: Tuned, said: str) -> list[str]:
+    miss = tuned.nearest_miss
+    assert miss is not None
+    bad = [f"{c['text']} (is {_number(c['value'])})" for c in miss["clauses"] if not c["ok"]]
+    lines = [f"no candidate meets the end: {tuned.about['end']}", f"tried {said}", f"the nearest miss: {miss['text']}"]
+    lines.append(f"it misses {' and '.join(bad)}")
+    return [*lines, f"what prevents it: {miss['prevents']}"] if miss["prevents"] else lines
+
+
+def _seeds(n: int) -> str:
+    return f"each of {n} seeds" if n > 1 else "one seed"
+
+
+def _change(change: dict[str, Any]) -> str:
+    name = change["path"].rpartition(".")[2]
+    return f"{change['path']} = {shown(name, change['new'])} (was {shown(name, change['old'])})"
+
+
+def _number(value: Any) -> str:
+    if isinstance(value, str):
+        return value
+    return "undefined" if math.isnan(value) else "never" if math.isinf(value) else f"{value:.4g}"
+
+
+def _range(one: dict[str, float]) -> str:
+    mean, low, high = (_number(one[name]) for name in ("mean", "low", "high"))
+    return mean if low == high else f"{mean} ({low} … {high})"
+
+
+def _margin(one: dict[str, Any]) -> str:
+    name = one["path"].rpartition(".")[2]
+    value, low, high = (shown(name, one[key]) for key in ("value", "low", "high"))
+    ends = [
+        f"{side} at {shown(name, one[key])}" for side, key in (("missed below", "missed_below"), ("missed above", "missed_above"))
+        if one[key] is not None
+    ]  # fmt: skip
+    return f"margin of {one['path']} = {value}: met from {low} to {high}" + (f", {', '.join(ends)}" if ends else "")
+
+
+def _beaten(one: dict[str, Any]) -> str:
+    if not one["by"]:
+        return f"beats {one['candidate']}: it cannot be run"
+    parts = [f"{name} {_number(d['other'])} → {_number(d['answer'])}{_interval(d)}" for name, d in one["by"].items()]
+    return f"{'beside' if one['met'] else 'beats'} {one['candidate']} ({'meets' if one['met'] else 'misses'} the end): {'; '.join(parts)}"
+
+
+def _interval(one: dict[str, float]) -> str:
+    low, high = -one["high"], -one["low"]
+    return "" if math.isnan(low) or math.isnan(high) else f" (by {low:.3g} … {high:.3g})"
