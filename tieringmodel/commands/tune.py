@@ -1,4 +1,4 @@
-"""``tieringmodel tune``: which configuration should I run?"""
+"""``tieringmodel tune``: the configuration that meets an end."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ def add(commands: Any) -> None:
     p = commands.add_parser(
         "tune",
         help="which configuration meets an end",
-        description="Search for the configuration that meets an end, run each candidate at page level with several seeds, and "
-        "write it: DIR/tuned.toml (complete), .damo, .json, .sh, with figures, tuning.nc for 'report', and runs.jsonl, from which "
-        "the same command goes on. Exit status 1 if no candidate meets the end.",
+        description="Search for the configuration that meets an end, run each candidate at page level with several seeds, "
+        "and write it: DIR/tuned.toml (complete), .damo, .json, .sh, with figures, tuning.nc for 'report', and runs.jsonl, from "
+        "which the same command goes on. Exit status 1 if no candidate meets the end.",
     )
     o = p.add_argument
     o("scenario", nargs="?", metavar="SCENARIO", help=SCENARIO_HELP)
@@ -43,15 +43,15 @@ def add(commands: Any) -> None:
         "--objective",
         metavar="NAME[,NAME]",
         default="",
-        help="make best: residual, settling, error, throughput, run-time; several give a front (default: distance from the end's "
-        "bounds)",
+        help="make best: residual, settling, error, throughput, run-time; several give a front (default: distance from the "
+        "bounds of the end)",
     )
     o(
         "--change",
         metavar="PATH[=V1,V2,…]",
         action="append",
         default=[],
-        help="only this may change (again for more; default: goal targets, tuner, quotas, intervals, patterns, weights, filters)",
+        help="only this may change (again for more; default: goal targets, tuner, quotas, intervals, patterns, weights, lint's)",
     )
     o(
         "--budget",

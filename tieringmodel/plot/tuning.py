@@ -121,10 +121,9 @@ def tuning_margins(ds: xr.Dataset, *, ax: Axes | None = None) -> Axes:
     if not answer["margins"]:
         raise InputError("ds", "has no margins: no candidate meets the end", "draw tuning_front")
     axes: Any = margins_sheet(ds).axes(ax)[0]
-    values = {one["paths"][-1]: one["values"] for one in answer["knobs"]}
     narrow = []
     for k, one in enumerate(answer["margins"]):
-        listed = values[one["path"]]
+        listed = one["values"]
         last = len(listed) - 1
 
         def at(value: Any, listed: list[Any] = listed, last: int = last) -> float:

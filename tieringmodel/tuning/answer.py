@@ -11,7 +11,7 @@ import numpy as np
 from ..scenario import Scenario
 from ..verdicts.record import Verdict, plain
 from .end import AHEAD, OBJECTIVES
-from .runs import REFUSED, Values
+from .runs import REFUSED
 from .search import Search, Tried
 
 CONFIDENCE = 0.95
@@ -31,6 +31,8 @@ class Margin:
         The last values on either side with which the end was met; `value` itself if its neighbour misses it.
     missed_below, missed_above : object
         The first values with which it was missed; None if the range ends, or the budget did, before it is.
+    values : tuple
+        All that the knob can be set to, in order.
     """
 
     path: str
@@ -39,11 +41,12 @@ class Margin:
     high: Any
     missed_below: Any = None
     missed_above: Any = None
+    values: tuple[Any, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
         """Return it as plain data, for JSON."""
         names = ("path", "value", "low", "high", "missed_below", "missed_above")
-        return {name: getattr(self, name) for name in names}
+        return {name: getattr(self, name) for name in names} | {"values": list(self.values)}
 
 
 @dataclass(frozen=True)

@@ -128,9 +128,7 @@ def positions_of(scenario: Scenario, knobs: Sequence[Knob], one: Candidate) -> l
 
 
 def _defaults(scenario: Scenario) -> Iterator[Knob]:
-    last = scenario
-    for _, last in scenario.stages():
-        pass
+    last = [scenario, *(stage for _, stage in scenario.stages())][-1]
     schemes = [
         (i, f"contexts.{i}.schemes.{j}", scheme)
         for i, context in enumerate(last.contexts)
@@ -161,9 +159,8 @@ def _intervals(i: int, context: Context) -> Iterator[Knob]:
     if attrs.intervals_goal.aggrs:
         goal = attrs.intervals_goal
         longest = sorted({v for v in LONGEST_SAMPLES_US if v >= attrs.sample_us} | {goal.max_sample_us})
-        rows = tuple((v,) for v in longest)
-        yield Knob(f"{path}.intervals_goal.max_sample_us", (f"{path}.intervals_goal.max_sample_us",), rows, True,
-                   longest.index(goal.max_sample_us))  # fmt: skip
+        name, at = f"{path}.intervals_goal.max_sample_us", longest.index(goal.max_sample_us)
+        yield Knob(name, (name,), tuple((v,) for v in longest), True, at)
         return
     samples = max(attrs.aggr_us // attrs.sample_us, 1)
     lengths = sorted({*AGGREGATIONS_US, attrs.aggr_us})

@@ -123,7 +123,9 @@ class Runs:
 
     def _run(self, missing: dict[str, Wanted], update: Callable[[int], None]) -> Iterator[tuple[str, Values]]:
         names = list(missing)
-        tasks = {k: (Job(one.scenario, self.duration_us, self.measure), {}, one.seed) for k, one in enumerate(missing.values())}
+        tasks: dict[int, tuple[Any, ...]] = {
+            k: (Job(one.scenario, self.duration_us, self.measure), {}, one.seed) for k, one in enumerate(missing.values())
+        }
         if not tasks:
             return
         done = 0

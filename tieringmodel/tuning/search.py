@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
 from typing import Any
 
 from ..linting.scheme_facts import facts_of
@@ -28,6 +27,8 @@ FINALISTS = 4
 """So many candidates that meet the end with all seeds are held to deviations of workload and clock."""
 SEARCHED = 0.6
 """Part of the budget that is left for finding candidates; the rest is for finalists and margins."""
+NEARLY = 0.01
+"""What is worse in an objective by that part is as good, if it takes a change less."""
 WORST = 1e3
 """Stands for an objective that is undefined or infinite."""
 
@@ -147,12 +148,26 @@ class Search:
         """Return under how many deviations a candidate meets the end."""
         return sum(REFUSED not in v and self.end.met(v) for v in one.spread.values())
 
+    def unfinished(self, one: Tried) -> int:
+        """Return how many of a candidate's runs are not at their end: what they do later is not known."""
+        return sum(v.get("kind") == "unfinished" for v in one.values.values())
+
+    def as_good(self, one: Tried, other: Tried) -> bool:
+        """Whether a candidate that meets the end can stand for another: as finished, as robust, and nearly as good."""
+        if self.unfinished(one) > self.unfinished(other) or self.held(one) < self.held(other):
+            return False
+        if not self.objectives:  # half of the distance from the bounds is enough, a change less is worth more
+            return self.objective(one)[0] <= self.objective(other)[0] / 2
+        pairs = zip(self.objective(one), self.objective(other), strict=True)
+        return all(mine <= theirs + NEARLY * abs(theirs) for mine, theirs in pairs)
+
     def order(self, one: Tried) -> tuple[Any, ...]:
         """Return by what candidates are ordered, the best first."""
         return (
             bool(one.refused),
             not self.met(one),
             max(self.shortfall(one.values.values()), 0.0),
+            self.unfinished(one),
             -self.held(one),
             self.objective(one),
             one.candidate.size if one.candidate else 0,
@@ -208,13 +223,13 @@ class Search:
             before = self.runs.simulated_s
             asked = sampler.ask(BATCH)
             made = [(trial, at, changed(self.given, self.knobs, at)) for trial, at in asked]
-            batch = [self.add(c.scenario, "search", c, at) if c else self._same(at) for _, at, c in made]
-            self._batch([one for one in batch if one is not None])
-            for (trial, _, _), one in zip(made, batch, strict=True):
-                if one is None or one.refused:
+            found = [self.add(c.scenario, "search", c, at) if c else self._same(at) for _, at, c in made]
+            self._batch([one for one in found if one is not None])
+            for (trial, _, _), tried in zip(made, found, strict=True):
+                if tried is None or tried.refused:
                     sampler.tell(trial, 0.0, None)
                 else:
-                    sampler.tell(trial, *self._told(one))
+                    sampler.tell(trial, *self._told(tried))
             if self.runs.simulated_s == before:  # nothing new was asked for: what may change is exhausted
                 break
 
@@ -256,15 +271,18 @@ class Search:
         ranked.sort(key=lambda one: one[0])
         return [self.add(made.scenario, "lumped loop", made, at) for _, at, made in ranked[:BATCH]]
 
-    def choose(self, duration_us: int) -> Tried:
-        """Hold the best candidates to deviations of workload and clock as well; return the one to recommend, or the nearest miss."""
-        best = sorted((one for one in self.tried if self.met(one)), key=self.order)
-        for one in best[:FINALISTS]:
-            deviating = spread(one.scenario, duration_us)
-            if self.left() < len(deviating):
-                break
+    def deviate(self, one: Tried, duration_us: int) -> None:
+        """Run a candidate under deviations of workload and clock, if the budget lasts."""
+        deviating = spread(one.scenario, duration_us)
+        if self.left() >= len(deviating):
             told = self.runs.of([Wanted(scenario, self.seeds[0]) for scenario in deviating.values()])
             one.spread = dict(zip(deviating, told, strict=True))
+
+    def choose(self, duration_us: int) -> Tried:
+        """Hold the best candidates to deviations as well; return the one to recommend, or the nearest miss."""
+        best = sorted((one for one in self.tried if self.met(one)), key=self.order)
+        for one in best[:FINALISTS]:
+            self.deviate(one, duration_us)
         if best:
             return min((one for one in best if one.spread), key=self.order, default=best[0])
         nearest = sorted((one for one in self.tried if not one.refused), key=self.order)

@@ -49,16 +49,15 @@ def starts(ds: xr.Dataset, scenario: Scenario) -> list[Start]:
     together: Candidate | None = None
     for one in found:
         together = one if together is None else both(together, one, scenario) or together
-    fixes = [Start(f"lint: {one.code}", one) for one in found]
+    fixes = [(f"lint: {one.code}", one) for one in found]
     if together is not None and len(found) > 1:
-        fixes.append(Start("lint: all together", together))
-    fixes += [Start(f"fix: {one.code}", one) for one in singles(Case(ds))]
+        fixes.append(("lint: all together", together))
+    fixes += [(f"fix: {one.code}", one) for one in singles(Case(ds))]
     seen: set[Any] = set()
-    for one in fixes:
-        assert one.candidate is not None
-        if one.candidate.key not in seen and len(seen) < MOST_FIXES:
-            seen.add(one.candidate.key)
-            out.append(one)
+    for origin, fix in fixes:
+        if fix.key not in seen and len(seen) < MOST_FIXES:
+            seen.add(fix.key)
+            out.append(Start(origin, fix))
     return out
 
 

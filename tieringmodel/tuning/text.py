@@ -32,7 +32,7 @@ def paragraphs(tuned: Tuned) -> str:
         missed = f"; missed with {', '.join(bad)}" if bad else ""
         lines.append(f"held to other workloads and clocks: met with {good} of {len(tuned.robust)}{missed}")
     lines += [_margin(one.to_dict()) for one in tuned.margins]
-    lines += [line for one in tuned.beats[:LISTED] if (line := _beaten(one))]
+    lines += [_beaten(one) for one in tuned.beats[:LISTED]]
     if tuned.front:
         lines.append(f"front of {', '.join(about['objective'])}: candidates {', '.join(map(str, tuned.front))}")
     return "\n".join(lines)
@@ -70,20 +70,19 @@ def _range(one: dict[str, float]) -> str:
 def _margin(one: dict[str, Any]) -> str:
     name = one["path"].rpartition(".")[2]
     value, low, high = (shown(name, one[key]) for key in ("value", "low", "high"))
-    ends = [
-        f"{side} at {shown(name, one[key])}" for side, key in (("missed below", "missed_below"), ("missed above", "missed_above"))
-        if one[key] is not None
-    ]  # fmt: skip
-    return f"margin of {one['path']} = {value}: met from {low} to {high}" + (f", {', '.join(ends)}" if ends else "")
+    sides = {"below": one["missed_below"], "above": one["missed_above"]}
+    ends = "".join(f", missed {side} at {shown(name, at)}" for side, at in sides.items() if at is not None)
+    return f"margin of {one['path']} = {value}: met from {low} to {high}{ends}"
 
 
 def _beaten(one: dict[str, Any]) -> str:
     if not one["by"]:
-        return f"beats {one['candidate']}: it cannot be run"
-    parts = [f"{name} {_number(d['other'])} → {_number(d['answer'])}{_interval(d)}" for name, d in one["by"].items()]
-    return f"{'beside' if one['met'] else 'beats'} {one['candidate']} ({'meets' if one['met'] else 'misses'} the end): {'; '.join(parts)}"
+        return f"against {one['candidate']}: it cannot be run"
+    parts = [f"{name} {_number(d['answer'])} against {_number(d['other'])}{_interval(d)}" for name, d in one["by"].items()]
+    verb = "meets the end too" if one["met"] else "misses the end"
+    return f"{one['candidate']} {verb}: {'; '.join(parts)}"
 
 
 def _interval(one: dict[str, float]) -> str:
-    low, high = -one["high"], -one["low"]
-    return "" if math.isnan(low) or math.isnan(high) else f" (by {low:.3g} … {high:.3g})"
+    low, high = one["low"], one["high"]
+    return "" if math.isnan(low) or math.isnan(high) or low == high == 0 else f" (more by {low:.3g} … {high:.3g})"

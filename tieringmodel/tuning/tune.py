@@ -17,9 +17,9 @@ from ..sweeps.executors import standing
 from ..units import parse_duration_us
 from ..verdicts.judge import verdict
 from .answer import Tuned, beaten, front_of, measures_of, row_of
-from .end import End, objectives
+from .end import OBJECTIVES, End, objectives
 from .knobs import knobs_of
-from .margins import margins
+from .margins import margins, simpler
 from .runs import REFUSED, Runs
 from .sampler import quiet
 from .search import Search, Tried
@@ -118,6 +118,7 @@ def tune(
         search.find(seed)
         best = search.choose(duration_us)
         met = search.met(best)
+        best = simpler(search, best, duration_us) if met else best
         known = margins(search, best) if met else ()
     return _answer(search, best, known, len(always))
 
@@ -155,8 +156,6 @@ def _check_measures(search: Search) -> None:
     if REFUSED in values:
         raise InputError("scenario", f"cannot be run: {values[REFUSED]}", "correct it first")
     search.end.clauses(values)
-    from .end import OBJECTIVES
-
     for name in search.objectives:
         if OBJECTIVES[name][0] not in values:
             remedy = "give the workload a demand" if name in ("throughput", "run-time") else "give a scheme a goal"
