@@ -28,8 +28,8 @@ def add(commands: Any) -> None:
         "tune",
         help="which configuration meets an end",
         description="Search for the configuration that meets an end, run each candidate at page level with several seeds, "
-        "and write it: DIR/tuned.toml (complete), .damo, .json, .sh, with figures, tuning.nc for 'report', and runs.jsonl, from "
-        "which the same command goes on. Exit status 1 if no candidate meets the end.",
+        "and write it: DIR/tuned.toml (complete), .damo, .json, .sh, with figures, tuning.nc for 'report', and runs.jsonl, "
+        "from which the same command goes on. Exit status 1 if no candidate meets the end.",
     )
     o = p.add_argument
     o("scenario", nargs="?", metavar="SCENARIO", help=SCENARIO_HELP)
@@ -51,7 +51,7 @@ def add(commands: Any) -> None:
         metavar="PATH[=V1,V2,…]",
         action="append",
         default=[],
-        help="only this may change (again for more; default: goal targets, tuner, quotas, intervals, patterns, weights, lint's)",
+        help="only this may change (again for more; default: goal targets, tuner, quotas, intervals, patterns, weights, …)",
     )
     o(
         "--budget",
