@@ -99,12 +99,10 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.json:
         say(strict_json(tuned.to_dict() | {"files": [str(path) for path in files]}))
     else:
-        from ..reports.plain_text import ascii_of, paragraph
+        from ..reports.text_of_tuning import text_of_tuning
 
-        text = [line for part in str(tuned).split("\n") for line in paragraph(part, width_of())]
-        text += ["", *paragraph(f"wrote {', '.join(map(str, files))}", width_of())]
-        said = "\n".join(text)
-        say(lines(ascii_of(said) if ascii_only(arguments) else said))
+        said = f"{tuned}\nwrote {', '.join(map(str, files))}"
+        say(lines(text_of_tuning(said, width=width_of(), ascii_only=ascii_only(arguments))))
     return 0 if tuned.met else 1
 
 

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..errors import InputError
+from ..tuning.text import title
 from .reading import need
 from .roles import BLUE, GREY
-from .style import SMALL_PT, Sheet, dress, headline, ink, literal
+from .style import SMALL_PT, Sheet, dress, headline, headline_all, ink, literal
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -80,6 +81,8 @@ def tuning_front(ds: xr.Dataset, *, ax: Axes | None = None) -> Axes:
             getattr(axes, f"set_{name}scale")("symlog", linthresh=float(np.median(positive)))
     for k in [k for k in range(min(LABELLED, len(x))) if known[k]]:
         text = str(ds["origin"].values[k])
+        if any(known[j] and (x[j], y[j]) == (x[k], y[k]) for j in range(k)):
+            continue
         axes.annotate(literal(text), (x[k], y[k]), xytext=(4, 4), textcoords="offset points", fontsize=SMALL_PT - 1)
     dress(axes, _label(names[0]), _label(names[1]) if len(names) > 1 else "shortfall", grid="both")
     axes.legend(fontsize=SMALL_PT, frameon=False, loc="best")
@@ -135,17 +138,11 @@ def tuning_margins(ds: xr.Dataset, *, ax: Axes | None = None) -> Axes:
         missed = [at(one[name]) for name in ("missed_below", "missed_above") if one[name] is not None]
         axes.plot(missed, [k] * len(missed), "x", color=ink(), markersize=6, zorder=3)
         if missed:
-            narrow.append((min(abs(m - at(one["value"])) for m in missed), one["path"]))
-    axes.set_yticks(range(len(answer["margins"])), [literal(_short(one["path"])) for one in answer["margins"]])
+            narrow.append((min(abs(m - at(one["value"])) for m in missed), title(one["paths"])))
+    axes.set_yticks(range(len(answer["margins"])), [literal(title(one["paths"])) for one in answer["margins"]])
     axes.invert_yaxis()
     axes.set_xticks([0, 1], ["least tried", "most tried"])
     dress(axes, grid="x")
-    first = f": the end is missed first by moving {_short(min(narrow)[1])}" if narrow else ": no knob misses the end alone"
-    headline(axes, f"How far each knob may move, the others as in the answer{first}")
+    first = f": the end is missed first by moving {min(narrow)[1]}" if narrow else ": no knob misses the end alone"
+    headline_all([axes], f"How far each knob may move, the others as in the answer{first}")
     return axes  # type: ignore[no-any-return]
-
-
-def _short(path: str) -> str:
-    parts = path.split(".")
-    where = f"scheme {parts[3]}: " if len(parts) > 4 and parts[2] == "schemes" else ""
-    return where + ".".join(parts[4 if where else 2 :])

@@ -24,7 +24,9 @@ class Margin:
     Attributes
     ----------
     path : str
-        Of its first field.
+        Of its last field.
+    paths : tuple of str
+        Of all its fields.
     value : object
         Where it stands.
     low, high : object
@@ -36,6 +38,7 @@ class Margin:
     """
 
     path: str
+    paths: tuple[str, ...]
     value: Any
     low: Any
     high: Any
@@ -46,7 +49,8 @@ class Margin:
     def to_dict(self) -> dict[str, Any]:
         """Return it as plain data, for JSON."""
         names = ("path", "value", "low", "high", "missed_below", "missed_above")
-        return {name: getattr(self, name) for name in names} | {"values": list(self.values)}
+        lists = {"paths": list(self.paths), "values": list(self.values)}
+        return {name: getattr(self, name) for name in names} | lists
 
 
 @dataclass(frozen=True)

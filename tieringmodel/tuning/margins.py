@@ -88,7 +88,7 @@ def _margin(low: _Side, high: _Side) -> Margin:
 
     knob = low.knob
     ends = (value(low.good), value(high.good), value(low.bad), value(high.bad))
-    return Margin(knob.paths[-1], value(knob.at), *ends, values=tuple(row[-1] for row in knob.rows))
+    return Margin(knob.paths[-1], knob.paths, value(knob.at), *ends, values=tuple(row[-1] for row in knob.rows))
 
 
 # ---- what an answer can do without -----------------------------------------------------------------------------------------

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from ..remedies.changes import shown
@@ -20,8 +21,8 @@ def paragraphs(tuned: Tuned) -> str:
     said = f"{tried} candidates in {about['runs']} runs of {about['duration_s']:g} s ({about['simulated_s']:g} s simulated)"
     if not tuned.met:
         return "\n".join(_missed(tuned, said))
-    lines = [f"meets the end, with {_seeds(seeds)}: {about['end']}"]
-    lines.append(f"tried {said}; this one was found by: {tuned.tried[about['chosen']]['origin']}")
+    lines = [f"met with {_seeds(seeds)}: {about['end']}"]
+    lines.append(f"tried {said}; the answer comes from: {tuned.tried[about['chosen']]['origin']}")
     lines += [f"  {_change(change)}" for change in tuned.changes] or ["  nothing has to change"]
     lines.append(f"verdict: {tuned.verdict.headline}")
     names = dict.fromkeys(name for row in tuned.tried for name in row["measures"])
@@ -67,20 +68,34 @@ def _range(one: dict[str, float]) -> str:
     return mean if low == high else f"{mean} ({low} … {high})"
 
 
+def title(paths: Sequence[str]) -> str:
+    """Return a knob by its last field and where it is: "sz_bytes of schemes 0.0 and 0.1", context first."""
+    parts = [path.split(".") for path in paths]
+    last = parts[-1]
+    if len(last) > 4 and last[2] == "schemes":
+        name, places = ".".join(last[4:]), list(dict.fromkeys(f"{p[1]}.{p[3]}" for p in parts))
+        kind = "scheme"
+    else:
+        name, places, kind = ".".join(last[2:]), list(dict.fromkeys(p[1] for p in parts if len(p) > 1)), "context"
+    return (
+        f"{name} of {kind}{'s' * (len(places) > 1)} {', '.join(places)}" if name and last[0] == "contexts" else ".".join(last)
+    )
+
+
 def _margin(one: dict[str, Any]) -> str:
     name = one["path"].rpartition(".")[2]
     value, low, high = (shown(name, one[key]) for key in ("value", "low", "high"))
     sides = {"below": one["missed_below"], "above": one["missed_above"]}
     ends = "".join(f", missed {side} at {shown(name, at)}" for side, at in sides.items() if at is not None)
-    return f"margin of {one['path']} = {value}: met from {low} to {high}{ends}"
+    return f"margin of {title(one['paths'])} = {value}: met from {low} to {high}{ends}"
 
 
 def _beaten(one: dict[str, Any]) -> str:
     if not one["by"]:
         return f"against {one['candidate']}: it cannot be run"
-    parts = [f"{name} {_number(d['answer'])} against {_number(d['other'])}{_interval(d)}" for name, d in one["by"].items()]
-    verb = "meets the end too" if one["met"] else "misses the end"
-    return f"{one['candidate']} {verb}: {'; '.join(parts)}"
+    parts = [f"{name} {_number(d['answer'])}, there {_number(d['other'])}{_interval(d)}" for name, d in one["by"].items()]
+    what = "meets the end too" if one["met"] else "misses the end"
+    return f"against {one['candidate']}, which {what}: {'; '.join(parts)}"
 
 
 def _interval(one: dict[str, float]) -> str:
