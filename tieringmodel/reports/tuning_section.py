@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 MOST_ROWS = 60
 _CAPTIONS = {
     "tuning_front": "Each candidate by the mean over its seeds; hollow where the end is missed in at least one run.",
-    "tuning_margins": "Each knob alone, with the first seed: thick where the end is met, a cross at the first value that misses it.",
+    "tuning_margins": "Each knob alone, with the first seed: thick where the end is met, a cross where it is missed first.",
 }
 
 
@@ -43,21 +43,14 @@ def section(ds: xr.Dataset, ident: str) -> dict[str, Any]:
         ]
         for k in order[:MOST_ROWS]
     ]
-    heads = [
-        ("candidate", True),
-        ("found by", False),
-        ("met", False),
-        *((n, True) for n in names),
-        ("runs", True),
-        ("change", False),
-    ]
+    first, last = [("candidate", True), ("found by", False), ("met", False)], [("runs", True), ("change", False)]
     told = [line for line in str(answer["text"]).split("\n") if line.strip()]
     return {
         "headline": headline(ds),
         "facts": f"simulated {float(ds.attrs['duration_s']):g} s each · seeds {', '.join(map(str, answer['seeds']))}",
         "told": told,
         "figures": [(svg(name, ds, f"{ident}-{name}", _CAPTIONS[name]), _CAPTIONS[name]) for name in drawn_of_tuning(ds)],
-        "heads": heads,
+        "heads": [*first, *((name, True) for name in names), *last],
         "rows": rows,
         "rows_hidden": max(len(order) - MOST_ROWS, 0),
     }

@@ -32,8 +32,8 @@ def write_report(
     ----------
     comparisons : sequence of xarray.Dataset
         One section each: what `tieringmodel.compare`, `tieringmodel.simulate` or `tieringmodel.sweep` returns, or what
-        ``tieringmodel tune`` stored. The attributes ``name``, ``title``, ``question``, ``scenario`` (JSON), ``duration_s``, ``seed`` and ``tieringmodel``
-        (version) are shown where they exist.
+        ``tieringmodel tune`` stored. The attributes ``name``, ``title``, ``question``, ``scenario`` (JSON), ``duration_s``,
+        ``seed`` and ``tieringmodel`` (version) are shown where they exist.
     path : str or Path
         The file to write; its folder is made if it does not exist.
     command : str

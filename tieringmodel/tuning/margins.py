@@ -52,15 +52,19 @@ def margins(search: Search, best: Tried) -> tuple[Margin, ...]:
     """
     knobs = [one for knob in search.knobs if knob.ordered for one in _placed(best.scenario, knob)]
     sides = [_Side(knob, step, knob.at) for knob in knobs for step in (-1, 1)]
+    ran_any = False
     while True:
         asked = [(side, row, _with(best.scenario, side.knob, row)) for side in sides if (row := side.next_row()) is not None]
         if not asked or len(asked) > search.left():
             break
+        ran_any = True
         ran = [(side, row, made) for side, row, made in asked if made is not None]
         told = iter(search.runs.of([Wanted(made, search.seeds[0]) for _, _, made in ran]))
         for side, row, made in asked:
             values = next(told) if made is not None else {REFUSED: ""}
             side.told(row, REFUSED not in values and search.end.met(values))
+    if not ran_any:
+        return ()
     return tuple(_margin(low, high) for low, high in zip(sides[::2], sides[1::2], strict=True))
 
 
@@ -106,12 +110,13 @@ def simpler(search: Search, best: Tried, duration_us: int) -> Tried:
     duration_us : int
         Length of its runs.
     """
+    origin = f"{best.origin}, without what it does not need"
     for group in [found for knob in search.knobs if (found := _changes_of(best, knob.paths))]:
         kept = [(c["path"], c["new"]) for c in best.changes if c["path"] not in group]
         made = candidate(search.given, kept, "tune") if kept else None
         if made is None or search.left() < len(search.seeds) + len(best.spread):
             continue
-        one = search.add(made.scenario, f"{best.origin}, simpler", made)
+        one = search.add(made.scenario, origin, made)
         search.run([one], search.seeds[:1])
         if one.refused or search.shortfall(one.values.values()) > 0:
             continue

@@ -42,7 +42,7 @@ class Measured:
         run = PageRun(ds, RunThresholds())
         out["abs_error_bp"] = error_bp(run, self.given, float(found.numbers["tail_s"]))
         if math.isfinite(out["settling_s"]):
-            out["settling_s"] = max(out["settling_s"], _settled_s(run, self.given))
+            out["settling_s"] = max(out["settling_s"], settled_s(run, self.given))
         out["why"] = found.cause or found.left
         if "throughput_per_s" in ds:
             late = run.time >= float(found.numbers["tail_s"])
@@ -166,7 +166,22 @@ def _dealt(one: SchemeRun, given: Scenario) -> SchemeRun:
     return replace(one, scheme=one.scheme.replace(dests=schemes[one.place].dests))
 
 
-def _settled_s(run: PageRun, given: Scenario) -> float:
-    """Return from when on all given goals' shares are where they should be to the end; inf if one is not."""
-    times = [inside_since(run.time[c.evaluated], c.inside[c.evaluated]) for c in asked(run, given) if c.evaluated.any()]
+def settled_s(run: PageRun, given: Scenario) -> float:
+    """Return from when on all given goals' shares are at most a band from where they should be, to the end; inf if never.
+
+    Parameters
+    ----------
+    run : PageRun
+        A candidate's run.
+    given : Scenario
+        Whose goals count. A band more than for the goals of one's own: targets that are moved by less are as good.
+    """
+    times = []
+    for course in asked(run, given):
+        low, high = course.interval
+        known = course.evaluated
+        y = course.values[known]
+        times.append(
+            inside_since(run.time[known], (y >= low - course.band) & (y <= high + course.band)) if known.any() else None
+        )
     return math.inf if None in times else max((t for t in times if t is not None), default=0.0)

@@ -32,7 +32,7 @@ def paragraphs(tuned: Tuned) -> str:
         good = len(tuned.robust) - len(bad)
         missed = f"; missed with {', '.join(bad)}" if bad else ""
         lines.append(f"held to other workloads and clocks: met with {good} of {len(tuned.robust)}{missed}")
-    lines += [_margin(one.to_dict()) for one in tuned.margins]
+    lines += [_margin(one.to_dict()) for one in tuned.margins] or ["margins: the budget did not last for these"]
     lines += [_beaten(one) for one in tuned.beats[:LISTED]]
     if tuned.front:
         lines.append(f"front of {', '.join(about['objective'])}: candidates {', '.join(map(str, tuned.front))}")
