@@ -82,6 +82,15 @@ def check(name: str, workers: int) -> dict[str, Any]:
                   "miss": tuned.nearest_miss}  # fmt: skip
 
 
+def line(one: dict[str, Any]) -> str:
+    """Return a case as a line."""
+    parts = [f"{one['case']}: {'met' if one['met'] else 'not met'}"]
+    for who in ("given", "tuned"):
+        values = " ".join(f"{name} {one[who][name][0]:.4g} (most {one[who][name][1]:.4g})" for name in NAMES)
+        parts.append(f"{who}: {one[who]['held']}/{len(SEEDS)} {values}")
+    return "; ".join([*parts, f"{one['cpu_min']:.2f} CPU minutes, {one['runs']} runs"])
+
+
 def main() -> int:
     """Check the cases that are named."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0] if __doc__ else "")
@@ -93,12 +102,7 @@ def main() -> int:
     for name in arguments.case or CASES:
         one = check(name, arguments.workers)
         found.append(one)
-        text = [f"{who}: {one[who]['held']}/{len(SEEDS)} " + " ".join(f"{n} {one[who][n][0]:.4g} (most {one[who][n][1]:.4g})" for n in NAMES)
-                for who in ("given", "tuned")]  # fmt: skip
-        print(
-            f"{name}: {'met' if one['met'] else 'not met'}; {'; '.join(text)}; {one['cpu_min']:.2f} CPU minutes, {one['runs']} runs",
-            flush=True,
-        )
+        print(line(one), flush=True)
         print("   ", one["origin"], "|", "; ".join(one["changes"]), "|", one["miss"] or "", flush=True)
         if arguments.json:
             arguments.json.write_text(json.dumps(found, indent=1, default=str) + os.linesep, encoding="utf-8")

@@ -122,7 +122,7 @@ def tuning_margins(ds: xr.Dataset, *, ax: Axes | None = None) -> Axes:
     """
     answer = answer_of(ds)
     if not answer["margins"]:
-        raise InputError("ds", "has no margins: no candidate meets the end", "draw tuning_front")
+        raise InputError("ds", "has no margins: no candidate meets the end, or the budget did not last", "draw tuning_front")
     axes: Any = margins_sheet(ds).axes(ax)[0]
     narrow = []
     for k, one in enumerate(answer["margins"]):

@@ -74,7 +74,7 @@ class Tuned:
     beats : tuple of dict
         What was always tried beside it: ``candidate``, ``met``, and by measure the difference with its interval.
     robust : dict of str to bool
-        Whether it meets the end under each deviation of workload and clock.
+        Whether it meets the end under each deviation of workload and clock, and with each further seed.
     tried : tuple of dict
         Every candidate: ``number``, ``origin``, ``text``, ``changes``, ``runs``, ``met``, ``shortfall``, ``measures``.
     front : tuple of int
@@ -195,18 +195,3 @@ def _difference(best: Tried, other: Tried, name: str) -> dict[str, float]:
         "low": mean - half,
         "high": mean + half,
     }
-
-
-def front_of(search: Search) -> tuple[Tried, ...]:
-    """Return the candidates that meet the end and than which none is better in all objectives; none with one objective."""
-    if len(search.objectives) < 2:
-        return ()
-    ones = [one for one in search.tried if search.met(one)]
-    values = {one.number: np.array(search.objective(one)) for one in ones}
-    return tuple(
-        one
-        for one in ones
-        if not any(
-            (values[o.number] <= values[one.number]).all() and (values[o.number] < values[one.number]).any() for o in ones
-        )
-    )

@@ -110,11 +110,11 @@ def simpler(search: Search, best: Tried, duration_us: int) -> Tried:
     duration_us : int
         Length of its runs.
     """
-    origin = f"{best.origin}, without what it does not need"
+    original, origin = best, f"{best.origin}, without what it does not need"
     for group in [found for knob in search.knobs if (found := _changes_of(best, knob.paths))]:
         kept = [(c["path"], c["new"]) for c in best.changes if c["path"] not in group]
         made = candidate(search.given, kept, "tune") if kept else None
-        if made is None or search.left() < len(search.seeds) + len(best.spread):
+        if made is None or search.left() < len(search.seeds) + len(best.spread) + search.kept:
             continue
         one = search.add(made.scenario, origin, made)
         search.run([one], search.seeds[:1])
@@ -124,7 +124,7 @@ def simpler(search: Search, best: Tried, duration_us: int) -> Tried:
         if not search.met(one):
             continue
         search.deviate(one, duration_us)
-        if search.as_good(one, best):
+        if search.as_good(one, original):
             best = one
     return best
 

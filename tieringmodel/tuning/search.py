@@ -24,7 +24,9 @@ BATCH = 8
 LUMPED = 96
 """So many settings are looked at in the lumped loop for each batch that is run."""
 FINALISTS = 4
-"""So many candidates that meet the end with all seeds are held to deviations of workload and clock."""
+"""So many candidates that meet the end with all seeds are held to deviations of workload and clock, and to further seeds."""
+FURTHER = 2
+"""Finalists are held to so many times as many further seeds."""
 SEARCHED = 0.6
 """Part of the budget that is left for finding candidates; the rest is for finalists and margins."""
 NEARLY = 0.01
@@ -50,7 +52,7 @@ class Tried:
     values : dict of int to dict
         What its runs came to, by seed.
     spread : dict of str to dict
-        What it came to with the first seed under deviations of workload and clock, by name.
+        What it came to with the first seed under deviations of workload and clock, and with further seeds, by name.
     """
 
     number: int
@@ -145,7 +147,7 @@ class Search:
         return tuple(out)
 
     def held(self, one: Tried) -> int:
-        """Return under how many deviations a candidate meets the end."""
+        """Return under how many deviations, and with how many further seeds, a candidate meets the end."""
         return sum(REFUSED not in v and self.end.met(v) for v in one.spread.values())
 
     def unfinished(self, one: Tried) -> int:
@@ -271,24 +273,48 @@ class Search:
         ranked.sort(key=lambda one: one[0])
         return [self.add(made.scenario, "lumped loop", made, at) for _, at, made in ranked[:BATCH]]
 
+    @property
+    def kept(self) -> int:
+        """Runs that are kept for margins: one on either side of each knob."""
+        return 2 * sum(knob.ordered for knob in self.knobs)
+
     def deviate(self, one: Tried, duration_us: int) -> None:
-        """Run a candidate under deviations of workload and clock, if the budget lasts."""
-        deviating = spread(one.scenario, duration_us)
-        if self.left() >= len(deviating):
-            told = self.runs.of([Wanted(scenario, self.seeds[0]) for scenario in deviating.values()])
-            one.spread = dict(zip(deviating, told, strict=True))
+        """Run a candidate under deviations of workload and clock, and with further seeds, if the budget lasts."""
+        wanted = {name: Wanted(scenario, self.seeds[0]) for name, scenario in spread(one.scenario, duration_us).items()}
+        for k in range(FURTHER * len(self.seeds)):
+            seed = self.seeds[-1] + 1 + k
+            wanted[f"seed {seed}"] = Wanted(one.scenario, seed)
+        if self.left() >= len(wanted):
+            one.spread = dict(zip(wanted, self.runs.of([*wanted.values()]), strict=True))
 
     def choose(self, duration_us: int) -> Tried:
-        """Hold the best candidates to deviations as well; return the one to recommend, or the nearest miss."""
-        best = sorted((one for one in self.tried if self.met(one)), key=self.order)
+        """Hold the best candidates to deviations as well; return the one to recommend, or the nearest miss.
+
+        With several objectives the best are those of the front.
+        """
+        best = sorted(front(self) or [one for one in self.tried if self.met(one)], key=self.order)
         for one in best[:FINALISTS]:
-            self.deviate(one, duration_us)
+            if one is best[0] or self.left() >= self.kept + len(best[0].spread):
+                self.deviate(one, duration_us)
         if best:
             return min((one for one in best if one.spread), key=self.order, default=best[0])
         nearest = sorted((one for one in self.tried if not one.refused), key=self.order)
         for one in nearest[:FINALISTS]:
             self.run([one], self.seeds)
         return min((one for one in nearest if self.complete(one)), key=self.order)
+
+
+def front(search: Search) -> list[Tried]:
+    """Return the candidates that meet the end and than which none is better in all objectives; none with one objective."""
+    if len(search.objectives) < 2:
+        return []
+    ones = [one for one in search.tried if search.met(one)]
+    values = {one.number: search.objective(one) for one in ones}
+
+    def better(one: tuple[float, ...], other: tuple[float, ...]) -> bool:
+        return one != other and all(a <= b for a, b in zip(one, other, strict=True))
+
+    return [one for one in ones if not any(better(value, values[one.number]) for value in values.values())]
 
 
 def _lumped(scenario: Scenario, windows: int) -> tuple[int, float]:

@@ -31,7 +31,7 @@ def paragraphs(tuned: Tuned) -> str:
         bad = [name for name, ok in tuned.robust.items() if not ok]
         good = len(tuned.robust) - len(bad)
         missed = f"; missed with {', '.join(bad)}" if bad else ""
-        lines.append(f"held to other workloads and clocks: met with {good} of {len(tuned.robust)}{missed}")
+        lines.append(f"held to other workloads, clocks and seeds: met with {good} of {len(tuned.robust)}{missed}")
     lines += [_margin(one.to_dict()) for one in tuned.margins] or ["margins: the budget did not last for these"]
     lines += [_beaten(one) for one in tuned.beats[:LISTED]]
     if tuned.front:

@@ -16,13 +16,13 @@ from ..simulation.simulate import check_length, simulate
 from ..sweeps.executors import standing
 from ..units import parse_duration_us
 from ..verdicts.judge import verdict
-from .answer import Tuned, beaten, front_of, measures_of, row_of
+from .answer import Tuned, beaten, measures_of, row_of
 from .end import OBJECTIVES, End, objectives
 from .knobs import knobs_of
 from .margins import margins, simpler
 from .runs import REFUSED, Runs
 from .sampler import quiet
-from .search import Search, Tried
+from .search import Search, Tried, front
 from .starts import lint_fixes, starts
 from .text import paragraphs
 
@@ -196,7 +196,7 @@ def _answer(search: Search, best: Tried, known: Any, n_always: int) -> Tuned:
         beats=beaten(search, best, search.tried[:n_always]) if met else (),
         robust={n: REFUSED not in v and search.end.met(v) for n, v in best.spread.items()},
         tried=tuple(row_of(search, one) for one in search.tried),
-        front=tuple(one.number for one in front_of(search)),
+        front=tuple(one.number for one in front(search)),
         nearest_miss=miss,
         about=about,
     )
