@@ -55,6 +55,15 @@ def tuning_front(ds: xr.Dataset, *, ax: Axes | None = None) -> Axes:
     -------
     matplotlib Axes
         Those that meet the end filled, the others hollow, the answer as a star; a line through the front, where there is one.
+
+    Examples
+    --------
+    >>> import tieringmodel as tm
+    >>> from tieringmodel.tuning.dataset import dataset_of
+    >>> end = "residual_mib_s < 0.5, abs_error_bp < 300"
+    >>> found = tm.tune(tm.load("rfc-40-60"), end, duration="10 s", budget=0, seeds=1)
+    >>> tm.plot.tuning_front(dataset_of(found)).get_xlabel()
+    'residual_mib_s, MiB/s'
     """
     answer = answer_of(ds)
     names = [str(n) for n in ds["measure"].values][:2]
@@ -119,6 +128,16 @@ def tuning_margins(ds: xr.Dataset, *, ax: Axes | None = None) -> Axes:
     ------
     InputError
         If the tuning has no margins: no candidate met its end.
+
+    Examples
+    --------
+    >>> import tieringmodel as tm
+    >>> from tieringmodel.tuning.dataset import dataset_of
+    >>> end = "residual_mib_s < 0.5, abs_error_bp < 300"
+    >>> path = "contexts.0.schemes.1.quota.goals.0.target_value"
+    >>> found = tm.tune(tm.load("rfc-40-60"), end, duration="30 s", budget=30 * 40, seeds=1, change=[path])
+    >>> tm.plot.tuning_margins(dataset_of(found)).get_xlabel()
+    ''
     """
     answer = answer_of(ds)
     if not answer["margins"]:

@@ -82,7 +82,16 @@ class Tuned:
     nearest_miss : dict or None
         If none meets the end: ``changes``, ``text``, ``clauses`` with their values, and ``prevents``, what is proven.
     about : dict
-        ``end``, ``objective``, ``seeds``, ``duration_s``, ``budget_s``, ``simulated_s``, ``runs``, ``knobs``.
+        ``end``, ``objective``, ``seeds``, ``duration_s``, ``budget_s``, ``simulated_s``, ``runs``, ``knobs``, ``chosen``.
+    text : str
+        What is printed.
+
+    Examples
+    --------
+    >>> import tieringmodel as tm
+    >>> found = tm.tune(tm.load("rfc-40-60"), "settling_s < 1", duration="3 s", budget=0, seeds=1)
+    >>> found.met, [clause["text"] for clause in found.nearest_miss["clauses"]]
+    (False, ['settling_s < 1'])
     """
 
     met: bool
