@@ -1,6 +1,6 @@
 """Tune the cases that `tune` is held to, and hold each answer to seeds that the search has not seen.
 
-    python tools/tuning_check.py [CASE…] [--workers N] [--json FILE]
+    python tools/tuning_check.py [CASE…] [--runs N] [--workers N] [--json FILE]
 
 One line a case: whether the end is met by the given configuration and by the tuned one with 16 further seeds, means of the
 measures, CPU minutes of the tuning. Exit status 1 if an answer misses its end with one of these seeds, or there is none.
@@ -22,7 +22,7 @@ from tieringmodel.scenario import Scenario
 from tieringmodel.simulation.simulate import simulate
 from tieringmodel.tuning.end import End
 from tieringmodel.tuning.measured import Measured
-from tieringmodel.tuning.tune import tune
+from tieringmodel.tuning.tune import RUNS, tune
 
 FIELD = Path(__file__).parents[1] / "data" / "field"
 END = "residual_mib_s < 0.5, abs_error_bp < 300"
@@ -55,7 +55,7 @@ def mean(found: list[dict[str, Any]], name: str) -> float:
     return sum(float(one[name]) for one in found) / len(found)
 
 
-def check(name: str, workers: int) -> dict[str, Any]:
+def check(name: str, workers: int, n_runs: int) -> dict[str, Any]:
     """Tune a case and verify the answer."""
     source, duration_s, text = CASES[name]
     loaded = open_scenario(source)
@@ -70,6 +70,7 @@ def check(name: str, workers: int) -> dict[str, Any]:
         duration=duration_s,
         executor="serial" if workers == 1 else "processes",
         workers=None if workers == 1 else workers,
+        budget=n_runs * duration_s,
         progress=False,
     )
     spent = cpu_s() - start
@@ -96,11 +97,12 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0] if __doc__ else "")
     parser.add_argument("case", nargs="*", default=[])
     parser.add_argument("--workers", type=int, default=1)
+    parser.add_argument("--runs", type=int, default=RUNS, help="budget, in runs")
     parser.add_argument("--json", type=Path)
     arguments = parser.parse_args()
     found = []
     for name in arguments.case or CASES:
-        one = check(name, arguments.workers)
+        one = check(name, arguments.workers, arguments.runs)
         found.append(one)
         print(line(one), flush=True)
         print("   ", one["origin"], "|", "; ".join(one["changes"]), "|", one["miss"] or "", flush=True)
