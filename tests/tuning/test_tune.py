@@ -121,6 +121,14 @@ def test_a_store_goes_on_where_it_stopped(tuned: Tuned, monkeypatch: pytest.Monk
     assert [row["shortfall"] for row in again.tried] == [row["shortfall"] for row in tuned.tried]
 
 
+def test_a_time_is_translated_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    options = OPTIONS | {"budget": "0.1 s", "seeds": 1, "store": tmp_path / "runs.jsonl"}
+    one = tm.tune(PAIR, END, **options)
+    assert f"taken as {one.about['budget_s']:g} simulated seconds" in str(one)
+    monkeypatch.setattr("tieringmodel.tuning.tune.time.process_time", iter(range(0, 10_000, 100)).__next__)
+    assert tm.tune(PAIR, END, **options).to_dict() == one.to_dict()
+
+
 def test_a_damaged_store_is_refused(tmp_path: Path) -> None:
     store = tmp_path / "runs.jsonl"
     store.write_text('{"key": 1}\n{"key": "a", "values": {}}\n', encoding="utf-8")

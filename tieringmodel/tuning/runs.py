@@ -115,11 +115,29 @@ class Runs:
         missing = {key: one for key, one in zip(keys, all_wanted, strict=True) if key not in self.known}
         self.asked |= {*keys}
         for key, values in self._run(missing, update):
-            self.known[key] = values
-            if self.store is not None:
-                with self.store.open("a", encoding="utf-8") as file:
-                    file.write(f"{json.dumps({'key': key, 'values': values})}\n")
+            self._keep(key, values)
         return [self.known[key] for key in keys]
+
+    def once(self, name: str, measured: Callable[[], float]) -> float:
+        """Return a number that is measured once, and then stays what it was for all calls with the same store.
+
+        Parameters
+        ----------
+        name : str
+            What it is.
+        measured : callable
+            Measures it.
+        """
+        key = f"{name}, {self.prefix[:32]}"
+        if key not in self.known:
+            self._keep(key, {"value": measured()})
+        return float(self.known[key]["value"])
+
+    def _keep(self, key: str, values: Values) -> None:
+        self.known[key] = values
+        if self.store is not None:
+            with self.store.open("a", encoding="utf-8") as file:
+                file.write(f"{json.dumps({'key': key, 'values': values})}\n")
 
     def _run(self, missing: dict[str, Wanted], update: Callable[[int], None]) -> Iterator[tuple[str, Values]]:
         names = list(missing)

@@ -19,6 +19,8 @@ def paragraphs(tuned: Tuned) -> str:
     about = tuned.about
     tried, seeds = len(tuned.tried), len(about["seeds"])
     said = f"{tried} candidates in {about['runs']} runs of {about['duration_s']:g} s ({about['simulated_s']:g} s simulated)"
+    if about["budget"] and not _is_number(about["budget"]):
+        said += f"; the budget of {about['budget']} of CPU time was taken as {about['budget_s']:g} simulated seconds"
     if not tuned.met:
         return "\n".join(_missed(tuned, said))
     lines = [f"met with {_seeds(seeds)}: {about['end']}"]
@@ -37,6 +39,14 @@ def paragraphs(tuned: Tuned) -> str:
     if tuned.front:
         lines.append(f"front of {', '.join(about['objective'])}: candidates {', '.join(map(str, tuned.front))}")
     return "\n".join(lines)
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
 
 
 def _missed(tuned: Tuned, said: str) -> list[str]:

@@ -16,14 +16,14 @@ from ..simulation.simulate import check_length, simulate
 from ..sweeps.executors import standing
 from ..units import parse_duration_us
 from ..verdicts.judge import verdict
-from .answer import Tuned, beaten, measures_of, row_of
+from .answer import Margin, Tuned, beaten, measures_of, row_of
 from .end import OBJECTIVES, End, objectives
 from .knobs import knobs_of
 from .margins import margins, simpler
 from .runs import REFUSED, Runs
 from .sampler import quiet
 from .search import Search, Tried, front
-from .starts import lint_fixes, starts
+from .starts import Start, lint_fixes, starts
 from .text import paragraphs
 
 RUNS = 160
@@ -107,20 +107,29 @@ def tune(
     duration_us = _length_us(scenario, duration, seed)
     first = simulate(scenario, duration=duration_us * 1e-6, seed=seed, snapshots=SNAPSHOTS, progress=False)
     always = [s for s in starts(first, scenario) if not change or s.candidate is None]
-    budget_s = _budget_s(budget, scenario, duration_us, seed)
     path = None if store is None else Path(store)
-    with standing(executor, workers) as (where, width), Progress("tune", budget_s, "s", progress) as bar:
+    with standing(executor, workers) as (where, width):
         runs = Runs(scenario, duration_us, executor=where, workers=width, store=path)
+        budget_s = _budget_s(budget, runs, scenario, seed)
         numbers = [seed + k for k in range(seeds)]
+        bar = Progress("tune", budget_s, "s", progress)
         search = Search(scenario, runs, wanted, objectives=aims, seeds=numbers, knobs=knobs, budget_s=budget_s, bar=bar)
-        search.begin(always)
-        _check_measures(search)
-        search.find(seed)
-        best = search.choose(duration_us)
-        met = search.met(best)
-        best = simpler(search, best, duration_us) if met else best
-        known = margins(search, best) if met else ()
-    return _answer(search, best, known, len(always))
+        with bar:
+            best, known = _found(search, always, seed)
+    return _answer(search, best, known, len(always), budget)
+
+
+def _found(search: Search, always: list[Start], seed: int) -> tuple[Tried, tuple[Margin, ...]]:
+    """Search within the budget; return the answer with its margins."""
+    duration_us = search.runs.duration_us
+    search.begin(always)
+    _check_measures(search)
+    search.find(seed)
+    best = search.choose(duration_us)
+    if not search.met(best):
+        return best, ()
+    best = simpler(search, best, duration_us)
+    return best, margins(search, best)
 
 
 def _length_us(scenario: Scenario, duration: str | float | None, seed: int) -> int:
@@ -132,20 +141,23 @@ def _length_us(scenario: Scenario, duration: str | float | None, seed: int) -> i
     return round((auto_duration(scenario, seed=seed).duration_s if known_s is None else known_s) * 1e6)
 
 
-def _budget_s(budget: float | str | None, scenario: Scenario, duration_us: int, seed: int) -> float:
+def _budget_s(budget: float | str | None, runs: Runs, scenario: Scenario, seed: int) -> float:
     """Return a budget in simulated seconds; one in CPU time by running what was given, once its kernels are compiled."""
-    duration_s = duration_us * 1e-6
+    duration_s = runs.duration_us * 1e-6
     if budget is None:
         return RUNS * duration_s
     if isinstance(budget, str):
         try:
             return number("budget", float(budget), 0.0)
         except ValueError:
-            pass
-        cpu_s = parse_duration_us(budget, "budget") * 1e-6
-        before = time.process_time()
-        verdict(simulate(scenario, duration=duration_s, seed=seed, snapshots=0, progress=False))
-        return float(round(cpu_s * duration_s / max(time.process_time() - before, 1e-3)))
+            cpu_s = parse_duration_us(budget, "budget") * 1e-6
+
+        def measured() -> float:
+            before = time.process_time()
+            verdict(simulate(scenario, duration=duration_s, seed=seed, snapshots=0, progress=False))
+            return float(round(cpu_s * duration_s / max(time.process_time() - before, 1e-3)))
+
+        return runs.once(f"{cpu_s:g} s of CPU time", measured)
     return number("budget", budget, 0.0)
 
 
@@ -162,7 +174,7 @@ def _check_measures(search: Search) -> None:
             raise InputError("objective", f"{name!r} is not known of this scenario's runs", remedy)
 
 
-def _answer(search: Search, best: Tried, known: Any, n_always: int) -> Tuned:
+def _answer(search: Search, best: Tried, known: tuple[Margin, ...], n_always: int, budget: Any) -> Tuned:
     met = search.met(best)
     duration_s, first = search.runs.duration_us * 1e-6, search.seeds[0]
     found = verdict(simulate(best.scenario, duration=duration_s, seed=first, snapshots=SNAPSHOTS, progress=False))
@@ -180,6 +192,7 @@ def _answer(search: Search, best: Tried, known: Any, n_always: int) -> Tuned:
         "objective": list(search.objectives),
         "seeds": search.seeds,
         "duration_s": duration_s,
+        "budget": None if budget is None else str(budget),
         "budget_s": search.budget_s,
         "simulated_s": search.runs.simulated_s,
         "runs": len(search.runs.asked),
