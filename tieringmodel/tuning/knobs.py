@@ -12,7 +12,7 @@ from ..fields import Checked, suggest
 from ..remedies.changes import Candidate, Edits, candidate, plain
 from ..scenario import Context, Scenario, Scheme, Weights
 from ..scenario.metrics import metric_of
-from ..scenario.paths import in_force, normal, read_path
+from ..scenario.paths import in_force, normal, read_path, with_paths
 from ..units import MIB, ULONG_MAX
 
 Row = tuple[Any, ...]
@@ -110,6 +110,16 @@ def changed(scenario: Scenario, knobs: Sequence[Knob], positions: Sequence[int])
     """Return a scenario with its knobs at some positions; None where it stays as it is, or refuses them together."""
     edits = [edit for knob, at in zip(knobs, positions, strict=True) for edit in knob.edits(at)]
     return candidate(scenario, edits, "tune") if edits else None
+
+
+def setting(scenario: Scenario, knobs: Sequence[Knob], positions: Sequence[int]) -> Scenario | None:
+    """Return what `changed` does, without the words for it, in a tenth of the time; None where the values are refused."""
+    edits = [edit for knob, at in zip(knobs, positions, strict=True) for edit in knob.edits(at)]
+    try:
+        made: Scenario = with_paths(scenario, {in_force(scenario, path) or path: value for path, value in edits})
+        return made
+    except InputError:
+        return None
 
 
 def positions_of(scenario: Scenario, knobs: Sequence[Knob], one: Candidate) -> list[int] | None:

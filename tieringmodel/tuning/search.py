@@ -13,7 +13,7 @@ from ..remedies.changes import Candidate
 from ..remedies.lumped import lumped
 from ..scenario import Scenario
 from .end import MISSED, OBJECTIVES, End, total
-from .knobs import Knob, changed, positions_of
+from .knobs import Knob, changed, positions_of, setting
 from .runs import REFUSED, Runs, Values, Wanted
 from .sampler import Sampler
 from .spread import spread
@@ -265,13 +265,13 @@ class Search:
     def _liked(self, sampler: Sampler) -> list[Tried]:
         """Return a batch of settings: of many that cover the ranges evenly, those that end well in the lumped loop."""
         windows = max(int(self.runs.duration_us * 1e-6), 1)
-        ranked: list[tuple[tuple[int, float, int], list[int], Candidate]] = []
+        ranked: list[tuple[int, float, int, list[int]]] = []
         for k, at in enumerate(sampler.even(LUMPED)):
-            made = changed(self.given, self.knobs, at)
-            if made is not None and made.scenario not in self.by_scenario:
-                ranked.append(((*_lumped(made.scenario, windows), k), at, made))
-        ranked.sort(key=lambda one: one[0])
-        return [self.add(made.scenario, "lumped loop", made, at) for _, at, made in ranked[:BATCH]]
+            scenario = setting(self.given, self.knobs, at)
+            if scenario is not None and scenario not in self.by_scenario:
+                ranked.append((*_lumped(scenario, windows), k, at))
+        made = [(changed(self.given, self.knobs, at), at) for *_, at in sorted(ranked)[:BATCH]]
+        return [self.add(one.scenario, "lumped loop", one, at) for one, at in made if one is not None]
 
     @property
     def kept(self) -> int:

@@ -126,7 +126,7 @@ def values_of(
 
 
 def _measured(ds: xr.Dataset, target_bp: float | None, node: int | None) -> dict[str, float]:
-    found = measures(ds, target_bp=target_bp, node=node)
+    found = measures(ds, target_bp=target_bp, node=node, n_resamples=0)  # intervals are no numbers to compare
     out = {name: float(value) for name, value in found.items() if isinstance(value, (int, float))}
     if "residual_pages_per_s" in out:
         out["residual_mib_s"] = out["residual_pages_per_s"] * int(ds.attrs.get("page_bytes", PAGE_SZ)) / MIB
