@@ -63,7 +63,7 @@ def tuning_front(ds: xr.Dataset, *, ax: Axes | None = None) -> Axes:
     >>> end = "residual_mib_s < 0.5, abs_error_bp < 300"
     >>> found = tm.tune(tm.load("rfc-40-60"), end, duration="10 s", budget=0, seeds=1)
     >>> tm.plot.tuning_front(dataset_of(found)).get_xlabel()
-    'residual_mib_s, MiB/s'
+    'residual_mib_s [MiB/s]'
     """
     answer = answer_of(ds)
     names = [str(n) for n in ds["measure"].values][:2]
@@ -101,7 +101,7 @@ def tuning_front(ds: xr.Dataset, *, ax: Axes | None = None) -> Axes:
 
 def _label(name: str) -> str:
     unit = next((unit for suffix, unit in UNITS.items() if name.endswith(suffix)), "")
-    return f"{name}, {unit}" if unit else name
+    return f"{name} [{unit}]" if unit else name
 
 
 def margins_sheet(ds: xr.Dataset) -> Sheet:
