@@ -127,6 +127,21 @@ def test_a_time_is_translated_once(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     assert tm.tune(PAIR, END, **options).to_dict() == one.to_dict()
 
 
+def test_a_candidate_that_is_refused_is_told_and_others_go_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    from tieringmodel.sweeps.point import run_point
+
+    def sometimes(job: Any, *others: Any) -> Any:
+        goal = job.scenario.contexts[0].schemes[1].quota.goals[0].target_value
+        return run_point(job, {"contexts.0.attrs.sample_us": 0} if goal != 4000 else others[0], *others[1:])
+
+    monkeypatch.setattr("tieringmodel.tuning.runs.run_point", sometimes)
+    found = tm.tune(PAIR, END, **OPTIONS | {"budget": 0.0, "seeds": 1})
+    refused = [row for row in found.tried if row["refused"]]
+    assert refused
+    assert not any(row["met"] for row in refused)
+    assert all(c["new"] == 4000 for c in found.changes if c["path"] == SECOND)
+
+
 def test_a_damaged_store_is_refused(tmp_path: Path) -> None:
     store = tmp_path / "runs.jsonl"
     store.write_text('{"key": 1}\n{"key": "a", "values": {}}\n', encoding="utf-8")

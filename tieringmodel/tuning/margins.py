@@ -98,7 +98,7 @@ def _margin(low: _Side, high: _Side) -> Margin:
 # ---- what an answer can do without -----------------------------------------------------------------------------------------
 
 
-def simpler(search: Search, best: Tried, duration_us: int) -> Tried:
+def simpler(search: Search, best: Tried) -> Tried:
     """Return a candidate without the changes that it does not need: it meets the end as often, and is as good.
 
     Parameters
@@ -107,8 +107,6 @@ def simpler(search: Search, best: Tried, duration_us: int) -> Tried:
         With the budget that is left.
     best : Tried
         The best candidate, run under deviations too.
-    duration_us : int
-        Length of its runs.
     """
     original, origin = best, f"{best.origin}, without what it does not need"
     for group in [found for knob in search.knobs if (found := _changes_of(best, knob.paths))]:
@@ -123,7 +121,7 @@ def simpler(search: Search, best: Tried, duration_us: int) -> Tried:
         search.run([one], search.seeds)
         if not search.met(one):
             continue
-        search.deviate(one, duration_us)
+        search.deviate(one)
         if search.as_good(one, original):
             best = one
     return best

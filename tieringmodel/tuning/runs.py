@@ -22,6 +22,10 @@ REFUSED = "refused"
 """The key of what a run that could not be made says instead of measures."""
 
 
+REFUSALS = "InputError", "KernelRefusal"
+"""Errors by which a candidate is refused; any other ends the search."""
+
+
 class Wanted(NamedTuple):
     """A run that is asked for."""
 
@@ -154,7 +158,7 @@ class Runs:
                 k, outcome = item
                 done += 1
                 update(done)
-                if outcome.error and outcome.trace and "InputError" not in outcome.trace:
+                if outcome.error and not any(name in outcome.trace for name in REFUSALS):
                     error = TieringError(f"a candidate's run failed: {outcome.error}")
                     error.add_note(outcome.trace)
                     raise error

@@ -12,7 +12,7 @@ from ..progress import Progress
 from ..remedies.changes import Candidate
 from ..remedies.lumped import lumped
 from ..scenario import Scenario
-from .end import MISSED, OBJECTIVES, End, total
+from .end import AHEAD, MISSED, OBJECTIVES, End, total
 from .knobs import Knob, changed, positions_of, setting
 from .runs import REFUSED, Runs, Values, Wanted
 from .sampler import Sampler
@@ -27,7 +27,9 @@ FINALISTS = 4
 """So many candidates that meet the end with all seeds are held to deviations of workload and clock, and to further seeds."""
 FURTHER = 2
 """Finalists are held to so many times as many further seeds."""
-SEARCHED = 0.6
+PROBED = 2
+"""So many of a batch that meet the end with all seeds are held to these at once: what is brittle is no example to follow."""
+SEARCHED = 0.75
 """Part of the budget that is left for finding candidates; the rest is for finalists and margins."""
 NEARLY = 0.01
 """What is worse in an objective by that part is as good, if it takes a change less."""
@@ -206,22 +208,25 @@ class Search:
         for start in starts:
             scenario = start.candidate.scenario if start.candidate else self.given
             self.add(scenario, start.origin, start.candidate)
-        self.run(self.tried, self.seeds)
+        whole = [one for one in self.tried if not one.origin.startswith("fix")]
+        self.run(whole, self.seeds)
+        self._batch([one for one in self.tried if one not in whole], part=1.0)
 
     def find(self, seed: int) -> None:
         """Look for better candidates: settings that the lumped loop likes first, then those that the sampler asks for."""
         sampler = Sampler(self.knobs, max(len(self.objectives), 1), seed)
+        self._probe(self.tried)
         for one in self.tried:
             one.positions = self.positions(one)
             if one.positions is not None and not one.refused:
                 sampler.add(one.positions, *self._told(one))
-        if self.left(SEARCHED) >= BATCH:
+        if self.left(SEARCHED) >= BATCH and not self._done():
             first = self._liked(sampler)
             self._batch(first)
             for one in first:
                 if one.positions is not None and not one.refused:
                     sampler.add(one.positions, *self._told(one))
-        while self.left(SEARCHED) >= BATCH:
+        while self.left(SEARCHED) >= BATCH and not self._done():
             before = self.runs.simulated_s
             asked = sampler.ask(BATCH)
             made = [(trial, at, changed(self.given, self.knobs, at)) for trial, at in asked]
@@ -247,10 +252,29 @@ class Search:
 
     def _told(self, one: Tried) -> tuple[float, tuple[float, ...]]:
         """Return what the sampler is told: what is missing to the end, and the objectives; with none, the former alone."""
-        short = self.shortfall(one.values.values())
+        short = self.shortfall([*one.values.values(), *one.spread.values()])
         return short, self.objective(one) if self.objectives else (short,)
 
-    def _batch(self, batch: Sequence[Tried]) -> None:
+    def _done(self) -> bool:
+        """Whether no candidate can be better than one that there is: held everywhere, with the distance at its most."""
+        if self.objectives:
+            return False
+        return any(
+            self.met(one)
+            and one.spread
+            and self.held(one) == len(one.spread)
+            and not self.unfinished(one)
+            and self.objective(one)[0] <= AHEAD
+            for one in self.tried
+        )
+
+    def _probe(self, batch: Sequence[Tried]) -> None:
+        """Hold the best of a batch to deviations of workload and clock, and to further seeds."""
+        best = sorted((one for one in batch if self.met(one) and not one.spread), key=self.order)
+        for one in best[:PROBED]:
+            self.deviate(one, SEARCHED)
+
+    def _batch(self, batch: Sequence[Tried], part: float = SEARCHED) -> None:
         """Run candidates with the first seed; those that meet the end with it, or come closest so far, with all."""
         known = [self.shortfall(one.values.values()) for one in self.tried if self.complete(one)]
         self.run(batch, self.seeds[:1])
@@ -258,9 +282,10 @@ class Search:
         first = self.seeds[0]
         ran = [one for one in {one.number: one for one in batch}.values() if not one.refused]
         close = [one for one in ran if (short := self.shortfall([one.values[first]])) <= 0 or short < best]
-        room = max(self.left(SEARCHED), 0) // max(len(self.seeds) - 1, 1)
+        room = max(self.left(part), 0) // max(len(self.seeds) - 1, 1)
         close.sort(key=lambda one: (self.shortfall(one.values.values()), one.number))
         self.run(close[:room], self.seeds)
+        self._probe(batch)
 
     def _liked(self, sampler: Sampler) -> list[Tried]:
         """Return a batch of settings: of many that cover the ranges evenly, those that end well in the lumped loop."""
@@ -278,29 +303,31 @@ class Search:
         """Runs that are kept for margins: one on either side of each knob."""
         return 2 * sum(knob.ordered for knob in self.knobs)
 
-    def deviate(self, one: Tried, duration_us: int) -> None:
-        """Run a candidate under deviations of workload and clock, and with further seeds, if the budget lasts."""
-        wanted = {name: Wanted(scenario, self.seeds[0]) for name, scenario in spread(one.scenario, duration_us).items()}
+    def deviate(self, one: Tried, part: float = 1.0) -> None:
+        """Run a candidate under deviations of workload and clock, and with further seeds, if that part of the budget lasts."""
+        deviating = spread(one.scenario, self.runs.duration_us)
+        wanted = {name: Wanted(scenario, self.seeds[0]) for name, scenario in deviating.items()}
         for k in range(FURTHER * len(self.seeds)):
             seed = self.seeds[-1] + 1 + k
             wanted[f"seed {seed}"] = Wanted(one.scenario, seed)
-        if self.left() >= len(wanted):
+        if self.left(part) >= len(wanted):
             one.spread = dict(zip(wanted, self.runs.of([*wanted.values()]), strict=True))
 
-    def choose(self, duration_us: int) -> Tried:
+    def choose(self) -> Tried:
         """Hold the best candidates to deviations as well; return the one to recommend, or the nearest miss.
 
         With several objectives the best are those of the front.
         """
         best = sorted(front(self) or [one for one in self.tried if self.met(one)], key=self.order)
         for one in best[:FINALISTS]:
-            if one is best[0] or self.left() >= self.kept + len(best[0].spread):
-                self.deviate(one, duration_us)
+            if not one.spread and (one is best[0] or self.left() >= self.kept + len(best[0].spread)):
+                self.deviate(one)
         if best:
             return min((one for one in best if one.spread), key=self.order, default=best[0])
         nearest = sorted((one for one in self.tried if not one.refused), key=self.order)
         for one in nearest[:FINALISTS]:
-            self.run([one], self.seeds)
+            if self.left() >= len(self.seeds):
+                self.run([one], self.seeds)
         return min((one for one in nearest if self.complete(one)), key=self.order)
 
 

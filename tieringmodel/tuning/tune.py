@@ -121,14 +121,13 @@ def tune(
 
 def _found(search: Search, always: list[Start], seed: int) -> tuple[Tried, tuple[Margin, ...]]:
     """Search within the budget; return the answer with its margins."""
-    duration_us = search.runs.duration_us
     search.begin(always)
     _check_measures(search)
     search.find(seed)
-    best = search.choose(duration_us)
+    best = search.choose()
     if not search.met(best):
         return best, ()
-    best = simpler(search, best, duration_us)
+    best = simpler(search, best)
     return best, margins(search, best)
 
 
@@ -206,7 +205,9 @@ def _answer(search: Search, best: Tried, known: tuple[Margin, ...], n_always: in
         verdict=found,
         measures=measures_of(best),
         margins=known,
-        beats=beaten(search, best, search.tried[:n_always]) if met else (),
+        beats=beaten(search, best, [one for one in search.tried[:n_always] if one.refused or search.complete(one)])
+        if met
+        else (),
         robust={n: REFUSED not in v and search.end.met(v) for n, v in best.spread.items()},
         tried=tuple(row_of(search, one) for one in search.tried),
         front=tuple(one.number for one in front(search)),
