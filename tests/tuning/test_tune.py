@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import re
+import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -341,3 +342,20 @@ def test_throughput_of_a_workload_with_a_demand() -> None:
     best = max(row["measures"]["throughput_per_s"] for row in rows)
     assert len(rows) == 3
     assert found.measures["throughput_per_s"]["mean"] == pytest.approx(best, rel=0.01)
+
+
+def test_without_optuna_one_sentence_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "optuna", None)
+    with pytest.raises(tm.InputError, match=re.escape("needs the package optuna; pip install 'tieringmodel[tune]'")):
+        tm.tune(PAIR, END, **OPTIONS)
+
+
+def test_a_damo_line_is_tuned(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    line = (
+        "damo start --numa_node 0 --damos_action migrate_hot 1 --damos_access_rate 25% max --damos_quota_interval 1s "
+        "--damos_quota_space 16M --damos_quota_goal node_mem_used_bp 60% 1"
+    )
+    words = ["tune", "--end", "residual_mib_s < 0.5", "--machine", "dram=64M,cxl=64M", "--duration", "5 s", "--seeds", "1"]
+    assert cli.main([*words, "--budget", "0", "-o", str(tmp_path), "--json", "--", *line.split()]) == 0
+    assert json.loads(capsys.readouterr().out)["met"]
+    assert "damo start" in (tmp_path / "tuned.damo").read_text(encoding="utf-8")
