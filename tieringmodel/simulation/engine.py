@@ -98,8 +98,7 @@ class Engine:
             k.by_address = not self.rules.fresh_look or (space.virtual and self.maps_change)
             self.kdamonds.append(k)
         self.clocks = [ContextClock(k, self.tick_us * 1000) for k in self.kdamonds]
-        self.started = False
-        self.make_actions = actions
+        self.started, self.make_actions = False, actions
 
     def _memory(self, log_moves: int, needed: Needs) -> PhysicalMemory:
         """Return the machine's memory as the run finds it; a sweep's runs take over what the last one left, if it fits."""
