@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -50,6 +51,9 @@ class Measured:
             out["throughput_per_s"] = float(rates[late].sum(axis=1).mean())
             whole = float(np.average(rates[1:].sum(axis=1), weights=np.diff(run.time)))
             out["run_time"] = 1.0 / whole if whole else math.inf
+            ends = [phase["end_s"] for phase in json.loads(str(ds.attrs.get("phases", "[]")))]
+            if ends:
+                out["run_time"] = math.inf if None in ends else float(max(ends))
         return out
 
 

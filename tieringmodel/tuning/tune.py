@@ -57,8 +57,8 @@ def tune(
         settling are counted against the goals that were given, whatever targets a candidate has.
     objective : str or sequence of str
         What to make best among those that meet the end: ``"residual"``, ``"settling"``, ``"error"``, and with a
-        ``workload.demand`` ``"throughput"`` and ``"run-time"`` (time per access). Several give a Pareto front. By default
-        the distance from the end's bounds, in the worst run.
+        ``workload.demand`` ``"throughput"`` and ``"run-time"`` (until its phases are done; without phases, time per access).
+        Several give a Pareto front. By default the distance from the end's bounds, in the worst run.
     change : sequence of str
         Paths of the fields that may change, see `tieringmodel.tuning.knobs.knobs_of`; by default goal targets, tuner, size
         quota, reset and apply intervals, monitoring intervals, min_nr_accesses, min_age, weights, and what lint says.
