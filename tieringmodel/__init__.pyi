@@ -66,4 +66,6 @@ from .scenario import Workload as Workload
 from .simulation.simulate import simulate as simulate
 from .sweeps.design import Design as Design
 from .sweeps.sweep import sweep as sweep
+from .tuning.answer import Tuned as Tuned
+from .tuning.tune import tune as tune
 from .verdicts.judge import verdict as verdict

@@ -70,7 +70,7 @@ def check_words(arguments: argparse.Namespace) -> None:
     elif command == "lint" and arguments.explain:
         if line or arguments.scenario:
             complain("--explain takes no SCENARIO")
-    elif command in ("run", "lint", "sweep") and (arguments.scenario is None) != bool(line):
+    elif command in ("run", "lint", "sweep", "tune") and (arguments.scenario is None) != bool(line):
         complain("SCENARIO is " + ("given twice, before and after --" if line else "missing"))
     elif command == "diff":
         two = arguments.kernels is None

@@ -20,8 +20,8 @@ def add(commands: Any) -> None:
     p = commands.add_parser(
         "report",
         help="one HTML page about a result, or its text",
-        description="Write a self-contained page about what 'run', 'compare' or 'sweep' wrote; with --text, print what they "
-        "printed.",
+        description="Write a self-contained page about what 'run', 'compare', 'sweep' or 'tune' wrote; with --text, print "
+        "what they printed.",
     )
     p.add_argument(
         "result",
@@ -75,6 +75,11 @@ def _text(ds: xr.Dataset, path: Path, arguments: argparse.Namespace) -> str:
         found = verdict(ds)
         found = replace(found, seeds=stored_seeds(ds) or found.seeds)
         return text_of_run(ds, found, width=width, ascii_only=plain, funnel=arguments.funnel, place=shlex.quote(str(path)))
+    if ds.attrs["kind"] == "tuning":
+        from ..plot.tuning import answer_of
+        from ..reports.text_of_tuning import text_of_tuning
+
+        return text_of_tuning(str(answer_of(ds)["text"]), width=width, ascii_only=plain)
     if ds.attrs["kind"] == "comparison":
         return text_of_comparison(ds, width=width, ascii_only=plain)
     return ascii_of(table(ds)) if plain else table(ds)

@@ -25,11 +25,11 @@ BROKEN_ARCHIVE = (
     lzma.LZMAError, struct.error, tokenize.TokenError, zipfile.BadZipFile, zlib.error,
 )  # fmt: skip
 """What ``numpy.load`` was seen or read to raise for an ``.npz`` whose bytes are wrong, beside OSError."""
-KINDS = ("simulation", "comparison", "sweep")
+KINDS = ("simulation", "comparison", "sweep", "tuning")
 
 
 def read_results(path: str | Path) -> list[xr.Dataset]:
-    """Return the datasets in a file or folder that ``tieringmodel run``, ``compare`` or ``sweep`` wrote.
+    """Return the datasets in a file or folder that ``tieringmodel run``, ``compare``, ``sweep`` or ``tune`` wrote.
 
     Parameters
     ----------
@@ -64,7 +64,7 @@ def read_results(path: str | Path) -> list[xr.Dataset]:
         need_schema(part.attrs.get("schema_version", 1), SCHEMA_VERSION, f"{place}: schema_version")
         if part.attrs.get("kind") not in KINDS:
             kind = part.attrs.get("kind")
-            raise InputError(str(place), f"holds a result of kind {kind!r}", "give a run, a comparison or a sweep")
+            raise InputError(str(place), f"holds a result of kind {kind!r}", "give a run, a comparison, a sweep or a tuning")
     return parts
 
 
@@ -82,7 +82,7 @@ def results_below(path: str | Path) -> list[Path]:
     if not place.is_dir() or place.suffix == ".zarr":
         return [place]
     note = place / "latest.txt"
-    names = ["comparison.nc", "latest.nc", "run.nc", *sorted(p.name for p in place.glob("*.zarr"))]
+    names = ["comparison.nc", "tuning.nc", "latest.nc", "run.nc", *sorted(p.name for p in place.glob("*.zarr"))]
     names += [note.read_text(encoding="utf-8", errors="replace").strip()] if note.is_file() else []
     paths = {_target(inside(place, name, str(place / name), remedy="name it itself")) for name in names if name}
     paths = {path for path in paths if path.exists()}

@@ -4,7 +4,8 @@ matplotlib is imported when something is drawn. Functions of a comparison: `shar
 `summary`; of a run: `course`, `heatmap` (also of a comparison), `esz`, `occupancy`, `returns`, `spectrum`, and where the
 workload has a demand `closed_loop`. `save_figures` writes files. Of the RFC's experiments: `rfc_claim`, `rfc_claims`,
 `five_pages`; of maps over parameters: `stability_map`, `consist_or_temporal`; of published measurements: `hardware_v1`,
-`hardware_v4`; of hotness sources: `sources_at_equal_cost`; of recorded kernels: `recorded_bands`; of sweeps: `sweep_map`. In
+`hardware_v4`; of hotness sources: `sources_at_equal_cost`; of recorded kernels: `recorded_bands`; of sweeps: `sweep_map`; of
+tunings: `tuning_front`, `tuning_margins`. In
 a notebook `explore` gives sliders that redraw the course of a loop.
 """
 
@@ -21,6 +22,7 @@ from .run import esz, occupancy
 from .shares import share, share_panels
 from .snapshots import heatmap
 from .sweeps import sweep_map
+from .tuning import tuning_front, tuning_margins
 from .windows import course, returns, spectrum
 from .workload import closed_loop
 
@@ -48,5 +50,7 @@ __all__ = [
     "stability_map",
     "summary",
     "sweep_map",
+    "tuning_front",
+    "tuning_margins",
     "write_readme_figures",
 ]

@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from ..atomic import replacing
 from ..errors import InputError
-from . import flows, run, shares, snapshots, sweeps, windows, workload
+from . import flows, run, shares, snapshots, sweeps, tuning, windows, workload
 from .style import Sheet
 
 if TYPE_CHECKING:
@@ -42,6 +42,8 @@ KINDS = {
     "returns": Kind(windows.returns, windows.RETURNS_SHEET),
     "spectrum": Kind(windows.spectrum, windows.SPECTRUM_SHEET),
     "sweep_map": Kind(sweeps.sweep_map, sweeps.sweep_sheet),
+    "tuning_front": Kind(tuning.tuning_front, tuning.FRONT_SHEET),
+    "tuning_margins": Kind(tuning.tuning_margins, tuning.margins_sheet),
 }
 OF_A_COMPARISON = ("share", "share_panels", "migration_rate", "regions", "summary")
 
@@ -53,7 +55,7 @@ def figure(name: str, ds: xr.Dataset, **options: Any) -> Figure:
     ----------
     name : str
         One of ``share``, ``share_panels``, ``migration_rate``, ``regions``, ``summary``, ``esz``, ``occupancy``,
-        ``closed_loop``, ``course``, ``returns``, ``spectrum``, ``sweep_map``.
+        ``closed_loop``, ``course``, ``returns``, ``spectrum``, ``sweep_map``, ``tuning_front``, ``tuning_margins``.
     ds : xarray.Dataset
         What to draw.
     **options
@@ -140,6 +142,29 @@ def save_figures(cmp: xr.Dataset, folder: str | Path) -> list[Path]:
     for name, path in paths.items():
         save_png(figure(name, cmp), path)
     return [*paths.values()]
+
+
+def drawn_of_tuning(ds: xr.Dataset) -> list[str]:
+    """Return the figures of a tuning that show something."""
+    shows = {"tuning_front": bool(ds.sizes["measure"]), "tuning_margins": bool(tuning.answer_of(ds)["margins"])}
+    return [name for name, there in shows.items() if there]
+
+
+def save_tuning(ds: xr.Dataset, folder: str | Path) -> list[Path]:
+    """Write the figures of a tuning as PNG files; return them.
+
+    Parameters
+    ----------
+    ds : xarray.Dataset
+        Of kind "tuning".
+    folder : str or Path
+        Is made if it does not exist.
+    """
+    place, paths = made_folder(folder), []
+    for name in drawn_of_tuning(ds):
+        paths.append(place / f"{name}.png")
+        save_png(figure(name, ds), paths[-1])
+    return paths
 
 
 def made_folder(folder: str | Path) -> Path:

@@ -14,7 +14,7 @@ from ..atomic import replacing
 from ..errors import InputError
 from ..plot.files import slug
 from ..scenario import Scenario
-from . import comparison_section, run_section, sweep_section
+from . import comparison_section, run_section, sweep_section, tuning_section
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -31,9 +31,9 @@ def write_report(
     Parameters
     ----------
     comparisons : sequence of xarray.Dataset
-        One section each: what `tieringmodel.compare`, `tieringmodel.simulate` or `tieringmodel.sweep` returns. The
-        attributes ``name``, ``title``, ``question``, ``scenario`` (JSON), ``duration_s``, ``seed`` and ``tieringmodel``
-        (version) are shown where they exist.
+        One section each: what `tieringmodel.compare`, `tieringmodel.simulate` or `tieringmodel.sweep` returns, or what
+        ``tieringmodel tune`` stored. The attributes ``name``, ``title``, ``question``, ``scenario`` (JSON), ``duration_s``,
+        ``seed`` and ``tieringmodel`` (version) are shown where they exist.
     path : str or Path
         The file to write; its folder is made if it does not exist.
     command : str
@@ -78,6 +78,8 @@ def write_report(
 def _title(cmp: xr.Dataset) -> str:
     if _is_sweep(cmp):
         return f"Sweep of {cmp.attrs.get('name') or 'a scenario'}"
+    if _is_tuning(cmp):
+        return f"Tuning of {cmp.attrs.get('name') or 'a scenario'}"
     return str(cmp.attrs.get("title") or cmp.attrs.get("name") or ("Comparison" if "policy" in cmp.dims else "Run"))
 
 
@@ -85,6 +87,8 @@ def headline(c: xr.Dataset) -> str:
     """Return what a page says first about a result."""
     if _is_sweep(c):
         return sweep_section.headline(c)
+    if _is_tuning(c):
+        return tuning_section.headline(c)
     return comparison_section.headline(c) if "policy" in c.dims else run_section.headline(c)
 
 
@@ -92,10 +96,16 @@ def _is_sweep(c: xr.Dataset) -> bool:
     return bool(c.attrs.get("kind") == "sweep")
 
 
+def _is_tuning(c: xr.Dataset) -> bool:
+    return bool(c.attrs.get("kind") == "tuning")
+
+
 def _section(c: xr.Dataset, ident: str, figures: str | Path | None) -> dict[str, Any]:
     """Return what the templates need to know about a result, and the name of the template of its kind."""
     if _is_sweep(c):
         kind, facts = "sweep", sweep_section.section(c, ident)
+    elif _is_tuning(c):
+        kind, facts = "tuning", tuning_section.section(c, ident)
     elif "policy" in c.dims:
         kind, facts = "comparison", comparison_section.section(c, ident, figures)
     else:

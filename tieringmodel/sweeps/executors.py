@@ -11,6 +11,7 @@ import pickle
 import signal
 import sys
 import threading
+import time
 import types
 from collections import deque
 from collections.abc import Callable, Generator, Iterator, Mapping
@@ -203,6 +204,25 @@ def _pool(width: int) -> Iterator[cf.ProcessPoolExecutor]:
         pool.shutdown(wait=finished, cancel_futures=True)
         for process in () if finished else processes:
             process.kill()
+
+
+@contextmanager
+def standing(executor: Any, workers: int | None) -> Iterator[tuple[Any, int | None]]:
+    """Give what `run_all` takes as executor and workers, many times over: ``"processes"`` start once, and end with the block.
+
+    Parameters
+    ----------
+    executor, workers
+        As for `run_all`. Processes that die are not replaced.
+    """
+    if executor != "processes":
+        yield executor, workers
+        return
+    width = _processors() if workers is None else workers
+    with _pool(width) as pool:
+        with _without_main(types.SimpleNamespace(measure=None)):
+            cf.wait([pool.submit(time.sleep, PULSE_S / 10) for _ in range(width)])  # each is busy, so that all are started
+        yield pool, None
 
 
 @contextmanager

@@ -141,7 +141,7 @@ def sweep(
     coords = {p: ((dim,), values, _about(p)) for p, (dim, values) in columns.items()}
     attrs = _attributes(job, made, seed, measure_name)
     try:
-        attrs["code"] = json.dumps([code_of(measure, _registered(f"{attrs['scenario']} {attrs['design']}"))], sort_keys=True)
+        attrs["code"] = json.dumps([code_of(measure, registered_in(f"{attrs['scenario']} {attrs['design']}"))], sort_keys=True)
     except InputError:
         if store is not None:
             raise
@@ -197,8 +197,8 @@ def _controls_something(job: Job, design: Design) -> None:
     raise InputError(error.where, error.what, f"{error.remedy}; or pass measure= or what=")
 
 
-def _registered(text: str) -> dict[str, Any]:
-    """Return the user's own functions that a text names: goal metrics and sources of hotness."""
+def registered_in(text: str) -> dict[str, Any]:
+    """Return the user's own functions that the text of a scenario names: goal metrics and sources of hotness."""
     return {name: one for name, one in {**own_metrics(), **own_sources()}.items() if json.dumps(name)[1:-1] in text}
 
 

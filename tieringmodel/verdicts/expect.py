@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import operator
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ..errors import InputError
@@ -126,7 +126,7 @@ def values_of(
 
 
 def _measured(ds: xr.Dataset, target_bp: float | None, node: int | None) -> dict[str, float]:
-    found = measures(ds, target_bp=target_bp, node=node)
+    found = measures(ds, target_bp=target_bp, node=node, n_resamples=0)  # intervals are no numbers to compare
     out = {name: float(value) for name, value in found.items() if isinstance(value, (int, float))}
     if "residual_pages_per_s" in out:
         out["residual_mib_s"] = out["residual_pages_per_s"] * int(ds.attrs.get("page_bytes", PAGE_SZ)) / MIB
@@ -183,6 +183,17 @@ def expect(
     values: dict[str, Any] = {} if found is None else {"kind": found.kind, "cause": found.code}
     if any(name not in _WORDS for _, name, _, _ in wanted):
         values |= values_of(ds, target_bp=target_bp, node=node, found=found)
+    return compared(wanted, values)
+
+
+def compared(wanted: list[tuple[str, str, str, float | str]], values: Mapping[str, Any]) -> list[Clause]:
+    """Return whether values meet what `parse` read.
+
+    Raises
+    ------
+    InputError
+        If a clause names none of the values.
+    """
     out = []
     for clause, name, comparison, value in wanted:
         if name not in values:

@@ -41,7 +41,7 @@ def mean_interval(values: Floats, *, confidence: float = 0.95, n_resamples: int 
     confidence : float
         Coverage, in (0, 1).
     n_resamples, seed : int
-        Size and seed of the bootstrap.
+        Size and seed of the bootstrap; without resamples there is no interval.
 
     Returns
     -------
@@ -56,7 +56,7 @@ def mean_interval(values: Floats, *, confidence: float = 0.95, n_resamples: int 
     """
     if np.ptp(values) == 0:
         return float(values[0]), float(values[0])
-    if values.size < 8 or np.isnan(values).any():  # where nothing was accessed a share has no value
+    if not n_resamples or values.size < 8 or np.isnan(values).any():  # where nothing was accessed a share has no value
         return NAN_PAIR
     rng = np.random.default_rng(seed)
     rho = lag1(values)

@@ -1,0 +1,1 @@
+"""Which configuration should I run? Candidates for an end in words, each run at page level before it is said."""
