@@ -8,6 +8,7 @@ from .context import Attrs, Context, IntervalsGoal, SourceOfHotness, Target
 from .hardware import ALLOCATORS, Buddy, Machine, Node
 from .linux import Kernel
 from .performance import Background, Demand, NodeCurve, Performance
+from .swap import Swap
 from .quota import CLAMPS, EARLY_EXITS, Goal, Quota, Weights
 from .scenario import Scenario, need_scenario, tick_over_sample
 from .scheme import (
@@ -27,5 +28,5 @@ __all__ = [
     "ACTIONS", "ALLOCATORS", "CLAMPS", "CORE_FILTERS", "DEST_RULES", "EARLY_EXITS", "OPS_FILTERS", "AccessPattern", "Attrs",
     "Background", "Buddy", "Commit", "Context", "Demand", "Dest", "Event", "Filter", "Goal", "Group", "IntervalsGoal", "Kernel",
     "Machine", "Memcg", "Node", "NodeCurve", "Performance", "Placement", "Quota", "Scenario", "Scheme", "SourceOfHotness",
-    "Target", "Vma", "Watermarks", "Weights", "Workload", "need_scenario", "tick_over_sample",
+    "Swap", "Target", "Vma", "Watermarks", "Weights", "Workload", "need_scenario", "tick_over_sample",
 ]  # fmt: skip

@@ -24,11 +24,12 @@ class ContextClock(Stored):
     20 ms), unless the machine says otherwise. With ``aggr_times_us`` the ticks of aggregation j are evenly spaced between the
     recorded ends of j - 1 and j; beyond
     the recording its intervals repeat. While ``wait_ns`` is not 0 the context sleeps, because all its schemes are
-    inactive; recorded times are shifted by that.
+    inactive; recorded times are shifted by that, and by ``late_ns``, for which it waited for a swap device.
     """
 
     last_ns: int = 0
     start_ns: int = 0
+    late_ns: int = 0
     wait_ns: int = 0
     shortest_us: int = 0
 
@@ -63,7 +64,7 @@ class ContextClock(Stored):
         lap, j = np.divmod(aggregation, laps)
         left, right = self.ends[j], self.ends[j + 1]
         quotient, rest = np.divmod(right - left, per)  # parts of (right - left) * (step + 1) // per that cannot overflow
-        times = self.start_ns + lap * self.ends[-1] + left + quotient * (step + 1) + rest * (step + 1) // per
+        times = self.start_ns + self.late_ns + lap * self.ends[-1] + left + quotient * (step + 1) + rest * (step + 1) // per
         return np.concatenate(([self.last_ns], times))
 
     def next_wake(self) -> int:
@@ -104,6 +105,8 @@ class ContextClock(Stored):
 
     def finished(self, now_ns: int) -> None:
         """Note when the loop body ended."""
+        if self.ends.size and self.kdamond.memory.arrays.device is not None:
+            self.late_ns += max(now_ns - self.last_ns, 0)
         self.last_ns = max(self.last_ns, now_ns)
 
 

@@ -18,7 +18,7 @@ from ..damon.rng import Rng, counter_rng
 from ..errors import InputError
 from ..kernels import ticks
 from ..kernels.layout import Space
-from ..memory import reuse
+from ..memory import reuse, swap
 from ..memory.consistency import MAX_TRACKED_TICK
 from ..memory.need import check_memory, copy_fits
 from ..memory.physical import PhysicalMemory
@@ -113,6 +113,7 @@ class Engine:
             workload.placement,
             access.runs,
             access.folios,
+            (machine.swap, workload.groups) if needed.device else None,
         )
         layout = *built_of, len(access.groups_of_class), needed
         kept = reuse.take(layout)
@@ -136,6 +137,7 @@ class Engine:
             heads=not self.rules.tail_pages,
             marks=needed.marks,
             folios=access.folios,
+            device=swap.columns(machine, workload, self.tick_us) if needed.device and not kept else None,
         )
         if copied:
             reuse.keep(layout, memory.arrays, memory.offline)
@@ -399,7 +401,7 @@ class Engine:
         until_ns = np.array([min([stop_ns, *(wake_ns - (i > j) for j, wake_ns in others)]) for i in at])
         kdamonds, before = [c.kdamond for c in clocks], [c.last_ns for c in clocks]
         for c, k in zip(clocks, kdamonds, strict=True):
-            k.turn["last_ns"], k.turn["start_ns"], k.turn["tick_ns"] = c.last_ns, c.start_ns, c.tick_ns
+            k.turn["last_ns"], k.turn["start_ns"], k.turn["tick_ns"] = c.last_ns, c.start_ns + c.late_ns, c.tick_ns
             k.begin_turns()
         self.access.enter(min(c.next_wake() for c in clocks) // clocks[0].tick_ns)
         access, who = self.access.arrays, np.array([0, ticks.UNPLANNED])
@@ -414,7 +416,7 @@ class Engine:
                 break
             kdamonds[who[0]].see_to(code)
         for c, k in zip(clocks, kdamonds, strict=True):
-            c.last_ns = int(k.turn["last_ns"])
+            c.last_ns, c.late_ns = int(k.turn["last_ns"]), int(k.turn["start_ns"]) - c.start_ns
             k.end_turns()
         return before != [c.last_ns for c in clocks]
 
