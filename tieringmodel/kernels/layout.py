@@ -121,6 +121,10 @@ class Memory(Bundle):
     mixed: ClassVar[Any] = None
     stack: ClassVar[Any] = None  # free frames are on no stacks: see `BuddyMemory`
     device: ClassVar[Any] = None  # reclaim takes no time, and everything can be reclaimed: see `SwapMemory`
+    about: ClassVar[Any] = None
+    since: ClassVar[Any] = None
+    written: ClassVar[Any] = None
+    cached: ClassVar[Any] = None
 
 
 @bundle

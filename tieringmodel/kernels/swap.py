@@ -99,9 +99,9 @@ def hand_over(memory, device):
 
 @inlined
 def unmap(memory, device, i, frame, page):
-    """Write the page on a frame of node i to a disk: unmapped, and kept until the device is done. Is that so already?
+    """Let a disk write the page on a frame of node i, which is unmapped; return whether it is done already.
 
-    Only the page that completes what is handed over at once is looked at after that.
+    Only the page that completes what is handed over at once is handed over by then.
     """
     memory.about[page] |= UNMAPPED
     device[UNMAPPED_NOW] += 1
@@ -117,9 +117,9 @@ def unmap(memory, device, i, frame, page):
 
 @inlined
 def leaves(memory, device, access, i, frame):
-    """What ``shrink_folio_list`` does with the page on a frame of node i: is it to be freed now?
+    """Do what ``shrink_folio_list`` does with the page on a frame of node i; return whether the caller is to free it.
 
-    The caller frees it. Source: docs/theory/damon.md, section g.4.
+    Source: docs/theory/damon.md, section g.4.
     """
     if device is None:
         return True

@@ -360,6 +360,11 @@ class PhysicalMemory:
         """How many pages are out now."""
         return int(self.arrays.swap[AT_FRONT] + self.arrays.swap[AT_BACK])
 
+    @property
+    def unmapped_pages(self) -> int:
+        """How many pages no touch finds mapped: those that are out, and those on their way there."""
+        return self.out_pages + (0 if self.arrays.device is None else int(self.arrays.device[swap.UNMAPPED_NOW]))
+
     def fault_in(self, access: Access, tick: int) -> None:
         """Bring back the pages that were touched since the last call, up to a workload tick.
 

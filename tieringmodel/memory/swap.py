@@ -18,6 +18,7 @@ from ..kernels.layout import (
     MixedSwapMemory,
     SwapMemory,
 )
+from ..kernels.swap import UNMAPPED_NOW as UNMAPPED_NOW
 from ..scenario import Machine, Workload
 
 Columns = dict[str, npt.NDArray[Any]]
@@ -25,6 +26,8 @@ WITH_DEVICE: dict[Any, Any] = {Memory: SwapMemory, MixedMemory: MixedSwapMemory,
 """The kind of memory that has a device, by that without one."""
 EXPIRE_US = 30_000_000
 """So long after it was dirtied the flusher writes a page of a file (``vm.dirty_expire_centisecs``, its default)."""
+NO_LIMIT = 2**60
+"""Pages that fit into a device without a stated size."""
 _KIND = {"zram": swap.ZRAM, "disk": swap.DISK}
 _COUNTED = swap.WRITTEN
 """Entries of the device from this one on count what it has done."""
@@ -45,13 +48,13 @@ def columns(machine: Machine, workload: Workload, tick_us: int) -> Columns:
     size, of = machine.folio_bytes, machine.swap
     n_pages = workload.n_pages + sum(n.cache_bytes for n in machine.nodes) // size
     device = np.zeros(swap.DEVICE_WORDS, np.int64)
-    device[swap.CAPACITY], device[swap.TICK_NS] = n_pages, tick_us * 1000
+    device[swap.CAPACITY], device[swap.TICK_NS] = NO_LIMIT, tick_us * 1000
     device[swap.EXPIRE_TICKS] = -(-EXPIRE_US // tick_us)
     if of is not None:
         device[swap.KIND], device[swap.PAGE_NS] = _KIND[of.kind], of.page_ns(size)
         device[swap.LATENCY_NS], device[swap.QUEUE] = of.latency_us * 1000, of.queue_bytes // size
         if of.capacity_bytes is not None:
-            device[swap.CAPACITY] = min(of.capacity_bytes // size, n_pages)
+            device[swap.CAPACITY] = of.capacity_bytes // size
     zeros = {name: np.zeros(n_pages, np.int64) for name in ("since", "written", "cached")}
     return {"device": device, "about": _about(workload, n_pages), **zeros}
 

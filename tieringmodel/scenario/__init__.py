@@ -8,7 +8,6 @@ from .context import Attrs, Context, IntervalsGoal, SourceOfHotness, Target
 from .hardware import ALLOCATORS, Buddy, Machine, Node
 from .linux import Kernel
 from .performance import Background, Demand, NodeCurve, Performance
-from .swap import Swap
 from .quota import CLAMPS, EARLY_EXITS, Goal, Quota, Weights
 from .scenario import Scenario, need_scenario, tick_over_sample
 from .scheme import (
@@ -22,6 +21,7 @@ from .scheme import (
     Scheme,
     Watermarks,
 )
+from .swap import Swap
 from .workload import Group, Memcg, Placement, Vma, Workload
 
 __all__ = [

@@ -30,9 +30,9 @@ class Group(Checked):
     ``thp_share`` of these ranges get their folio: with ``"always"`` spread evenly, with ``"madvise"`` the first ones. Of groups
     that share pages one says it for all; which ranges are aligned: `tieringmodel.scenario.folios.folio_runs`.
 
-    ``dirty_share`` of the pages, evenly spread, belong to files and are dirtied by every touch, ``unevictable_share`` are locked
-    in memory (``mlock``); all others are anonymous. The action ``pageout`` leaves both where they are, and is charged for them;
-    what was not touched for 30 seconds the flusher has written, and it is freed without swap.
+    ``dirty_share`` of the pages, evenly spread, belong to files and are dirtied by every touch; ``unevictable_share`` are
+    locked in memory (``mlock``); all others are anonymous. The action ``pageout`` leaves both where they are, and is charged
+    for them; a page of a file that was not touched for 30 seconds has been written by the flusher, and leaves without swap.
 
     With ``Workload.demand``: ``threads`` of the group's own, which touch nothing else, and its own ``outstanding``.
 
