@@ -36,8 +36,8 @@ def broken_quotas(state: State) -> Iterator[Cause]:
         quota = one.scheme.quota
         text = (
             f"{format_bytes(at_once[k])} passed at once under a quota of {format_bytes(esz[k])}: a page first written to disk "
-            f"is not freed yet, counts as failed and is charged {quota.fail_charge_num}/{quota.fail_charge_denom}; kdamond waited "
-            f"{waited[k] * 1e-6:.1f} s for the device"
+            f"is not freed yet, counts as failed and is charged {quota.fail_charge_num}/{quota.fail_charge_denom}; kdamond "
+            f"waited {waited[k] * 1e-6:.1f} s for the device"
         )
         evidence = {
             "passed_bytes": float(at_once[k]),
