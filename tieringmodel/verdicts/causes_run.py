@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from .causes_dynamics import DYNAMICS
+from .causes_dynamics import DYNAMICS, broken_quotas
 from .causes_funnel import STAGES, met_at_start
-from .causes_swap import broken_quotas
 from .page_run import PageRun, SchemeRun
 from .record import Cause
 from .state import State

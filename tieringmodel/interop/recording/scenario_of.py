@@ -15,8 +15,7 @@ from ...damon.vaddr import joined, three_regions
 from ...errors import InputError
 from ...scenario import Commit, Context, Group, Kernel, Machine, Node, Placement, Scenario, Target, Vma, Workload
 from ...units import LONGEST_US, PAGE_SZ
-from .machine_of import machine_of
-from .swap_of import swap_of
+from .machine_of import machine_of, swap_of
 from .tables import Table
 
 PHASE = re.compile(r"rate_hz_from_(\d+)ms")
