@@ -99,9 +99,8 @@ def swap_of(info: Mapping[str, float], extra: Table | None) -> Swap | None:
     info : mapping of str to float
         ``swap_zram`` or ``swap_disk`` above 0 says which.
     extra : Table or None
-        Its size is the most that was free (``swap_free_kb``). What a disk writes in a second is the most that was written from
-        one row to the next (``pswpout``): the speed of the machine's device is an input, as its memory is. How long zram
-        compresses was not recorded; where ends of aggregations are, they say it.
+        Its size is the most that was free (``swap_free_kb``). What it writes in a second is the most that was written from one
+        row to the next (``pswpout``): the speed of the machine's device, or of its compression, is an input, as its memory is.
 
     Returns
     -------
@@ -114,7 +113,7 @@ def swap_of(info: Mapping[str, float], extra: Table | None) -> Swap | None:
     capacity_bytes = throughput = None
     if extra is not None and extra.n_rows and "swap_free_kb" in extra:
         capacity_bytes = int(np.max(extra["swap_free_kb"])) * KIB
-    if kind == "disk" and extra is not None and extra.n_rows > 1 and "pswpout" in extra:
+    if extra is not None and extra.n_rows > 1 and "pswpout" in extra:
         took_s = np.diff(np.asarray(extra["t_ms"], np.float64)) / 1e3
         pages = np.diff(np.asarray(extra["pswpout"], np.float64))
         fastest = float(np.max(pages[took_s > 0] / took_s[took_s > 0], initial=0.0))
