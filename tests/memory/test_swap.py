@@ -13,6 +13,7 @@ import tieringmodel as tm
 from tieringmodel.damon.early_exit import run_builtin
 from tieringmodel.errors import InputError
 from tieringmodel.kernels import swap as S
+from tieringmodel.memory.need import needed_bytes
 from tieringmodel.simulation import checkpoint
 from tieringmodel.simulation.engine import Engine
 from tieringmodel.simulation.simulate import scheme_actions
@@ -268,6 +269,12 @@ def test_recorded_times_come_later_by_what_kdamond_waited() -> None:
     assert late == device(engine, S.WAITED_NS)[0] > 500 * MS
     merged = [now for now, _, what, *_ in trace.rows if what == "merged"]
     assert (merged[-1] - late) % (100 * MS) == 0
+
+
+def test_what_a_device_takes_of_this_computers_memory_is_counted() -> None:
+    plain, more = (needed_bytes(1000, 800, True, True, out=True, device=device) for device in (False, True))
+    arrays = engine_of(DISK).memory.arrays
+    assert more - plain == 800 * sum(getattr(arrays, name).itemsize for name in ("about", "since", "written", "cached"))
 
 
 # ---- what is written down ---------------------------------------------------------------------------------------------

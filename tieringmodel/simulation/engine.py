@@ -119,7 +119,7 @@ class Engine:
         kept = reuse.take(layout)
         copied = False
         if kept is None:
-            size = machine, workload.n_pages, needed.frame_of, needed.young, needed.out, bool(access.folios)
+            size = machine, workload.n_pages, needed.frame_of, needed.young, needed.out, bool(access.folios), needed.device
             check_memory(*size)
             copied = reuse.wanted(layout) and copy_fits(*size)
         memory = PhysicalMemory(
