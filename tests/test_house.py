@@ -28,7 +28,6 @@ STANDS_ALONE = {
     "simulation.needs": "what a run must keep of its pages; engine.py is long",
     "simulation.spaces": "where addresses lead, without time; engine.py is long",
     "validate.golden.format2": "one format's keys, every one of them",
-    "damon.watermarks": "one mechanism of the kernel, and kdamond.py is long",
     "differences.rules": "the search for rules, apart from what is shown beside each other",
     "hotness.hint_faults": "one source, as the others are; made by name",
     "hotness.tlb": "when an accessed bit is set again: a mechanism of the processor",

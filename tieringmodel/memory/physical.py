@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..errors import InputError
-from ..kernels import bits, buddy, frames, placement
+from ..kernels import bits, buddy, frames, placement, watermarks
 from ..kernels._jit import records
 from ..kernels.layout import (
     AT_BACK,
@@ -46,7 +46,6 @@ from .page_lists import PageLists
 from .populate import Filler, Folios, check_room
 from .reuse import Kept
 
-"""Logical pages and frames are numbered in 32 bits; one number means none."""
 NO_NODE = 255
 """In `PhysicalMemory.node_of_pages`: the page is out."""
 _POLICY = {"lowest": LOWEST, "fifo": FIFO, "lifo": LIFO, "random": RANDOM, "buddy": BUDDY}
@@ -191,8 +190,7 @@ class PhysicalMemory:
         if machine.handed_out:
             kind, more = BuddyMemory, stacks.columns(machine, n_frames)
         return (swap.WITH_DEVICE[kind] if device else kind)(
-            **more,
-            **(device or {}),
+            **(more | (device or {})),
             rec=np.zeros(n_frames, np.uint64),
             frame_of=np.zeros(self.n_pages if keep_frame_of else 0, np.uint32),
             seen=np.zeros(self.n_pages if track_young else 0, np.uint16),
@@ -328,6 +326,11 @@ class PhysicalMemory:
         """Return the free pages of node index i as ``MemFree`` counts them: without those in per-CPU lists."""
         free = int(self.arrays.node["free"][i])
         return max(free - int(self.page_lists.held()[i]), 0) if self.page_lists else free
+
+    def free_rate(self) -> np.uint64:
+        """Return visibly free pages of the whole machine in permil, truncated."""
+        free = sum(self.visible_free(i) for i in range(self.arrays.node.size))
+        return np.uint64(watermarks.free_mem_rate(free, int(self.arrays.node["total"].sum())))
 
     def index_of(self, nid: int) -> int:
         """Return the index of node `nid`, or -1 if the machine has no such node."""

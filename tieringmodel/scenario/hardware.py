@@ -166,7 +166,7 @@ class Machine(Checked):
     ascending, but those from 4 GiB on before those below (`tieringmodel.kernels.buddy`). It keeps no orders of free blocks.
 
     ``overload``: a kdamond's work takes time, so that many regions and long passes stretch its aggregations
-    (`tieringmodel.simulation.clock.OverloadedClock`); where ends of aggregations are recorded, those say it.
+    (`tieringmodel.simulation.clock.ContextClock`); where ends of aggregations are recorded, those say it.
 
     ``swap``: a device that takes what ``pageout`` reclaims (`Swap`); without one everything leaves memory at once, in no time.
 
