@@ -40,6 +40,7 @@ from tieringmodel.scenario import (
     Placement,
     Quota,
     Scenario,
+    Swap,
     Target,
     Vma,
     Watermarks,
@@ -171,6 +172,12 @@ def reclaim(**changes: Any) -> Scenario:
     cold = move(0, quota(free(9000), sz=4 * MIB), action="pageout", target_nid=-1, filters=(), access_pattern=COLD_PATTERN)
     pages = Workload(60_000, (Group(0, HOT, rate_hz=400.0),), (Placement(0, 60_000, 0),))
     return scenario(cold.replace(**changes), workload=pages)
+
+
+def to_disk() -> Scenario:
+    """Failures charged 1/4096, 4 MiB per window, and a disk that writes 200 MiB in a second."""
+    sc = reclaim(quota=quota(free(9000), sz=4 * MIB, fail_charge_num=1, fail_charge_denom=4096))
+    return sc.replace(machine=sc.machine.replace(swap=Swap("disk", throughput_bytes_per_s=200 * MIB)))
 
 
 def striped(n: int, hot: int, pitch: int, **attrs: int) -> Scenario:
@@ -305,6 +312,7 @@ CASES = (
     Case("failed-charges", scenario(move(1, quota(free(9000)), action="migrate_cold"), machine=machine(kernel_bytes=64 * MIB)),
          30, moved, starts),
     Case("failed-charges", reclaim(quota=quota(free(9000), sz=64 * MIB)), 10, reclaimed, grows),
+    Case("disk-breaks-quota", to_disk(), 8, lambda ds: float(ds["device_written_pages"].max()), lambda a, b: b <= 1024 < a),
     Case("quota-bound", promote(quota(sz=16 * MIB, ms=1)), 3, last("quota_bound"), lambda a, b: (a, b) == (2, 1)),
     # kernels
     Case("esz0-bypass", scenario(move(1, quota(eligible(1, 6000), sz=4 * MIB)), workload=workload(8_000),
@@ -350,5 +358,5 @@ ELSEWHERE = {
 }
 """Codes whose change has no run to compare, and where it is tested."""
 
-WITHOUT = {"dead-band": "it states what is fine"}
+WITHOUT = {"dead-band": "it states what is fine", "unused-swap": "nothing is wrong, and nothing depends on it"}
 """Codes without a remedy."""

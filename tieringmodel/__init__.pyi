@@ -58,6 +58,7 @@ from .scenario import Quota as Quota
 from .scenario import Scenario as Scenario
 from .scenario import Scheme as Scheme
 from .scenario import SourceOfHotness as SourceOfHotness
+from .scenario import Swap as Swap
 from .scenario import Target as Target
 from .scenario import Vma as Vma
 from .scenario import Watermarks as Watermarks

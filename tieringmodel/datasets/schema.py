@@ -114,6 +114,22 @@ OF_RECLAIM: dict[str, Variable] = {
 }
 """Variables of runs in which pages can be reclaimed, beside `VARIABLES`."""
 
+_DEVICE = "tieringmodel.kernels.swap"
+OF_SWAP: dict[str, Variable] = {
+    "device_written_pages": Variable(("time",), "pages", "pages handed to the swap device since the previous record", _DEVICE),
+    "device_read_pages": Variable(("time",), "pages", "pages read from it since the previous record: major faults", _DEVICE),
+    "minor_faults": Variable(("time",), "1", "touches of unmapped pages with a frame since the previous record", _DEVICE),
+    "read_wait_us": Variable(("time",), "us", "time that tasks waited for reads since the previous record", _DEVICE),
+    "device_wait_us": Variable(("time",), "us", "time that kdamonds waited for the device since the previous record", _DEVICE),
+    "kept_swap_full_pages": Variable(("time",), "pages", "pages that stayed since the previous record: swap is full", _DEVICE),
+    "kept_writeback_pages": Variable(("time",), "pages", "pages that stayed since then: they are being written", _DEVICE),
+    "kept_dirty_pages": Variable(("time",), "pages", "pages that stayed since then: dirty pages of files", _DEVICE),
+    "kept_unevictable_pages": Variable(("time",), "pages", "pages that stayed since then: locked in memory", _DEVICE),
+    "unmapped_pages": Variable(("time",), "pages", "pages that are unmapped and have a frame: swap cache", _DEVICE),
+    "swap_used_pages": Variable(("time",), "pages", "slots of the swap device in use", _DEVICE),
+}
+"""Variables of runs that reclaim to a swap device, or around pages that cannot be reclaimed, beside `OF_RECLAIM`."""
+
 OF_TARGETS: dict[str, Variable] = {
     "region_target": Variable(("region",), "1", "target of a region's context", "after merging"),
 }
@@ -181,6 +197,6 @@ def described(data: Mapping[str, npt.NDArray[Any]], coords: Mapping[str, Coordin
     }
     for index in indexes.values():
         made |= index.create_variables(made)
-    about = VARIABLES | OF_RECLAIM | OF_TARGETS | OF_COMMITS | OF_LOOP
+    about = VARIABLES | OF_RECLAIM | OF_SWAP | OF_TARGETS | OF_COMMITS | OF_LOOP
     variables = {name: xr.Variable(about[name].dims, values, about[name].attrs, fastpath=True) for name, values in data.items()}
     return xr.Dataset(variables, xr.Coordinates(made, indexes))

@@ -11,13 +11,14 @@ import numpy as np
 from ._jit import inlined, kernel
 from .bits import get_bit
 from .folios import folio_bytes, order_at
-from .frames import charge_clock, hide_page, show_page
-from .layout import EXTERNAL, LOW32, MADVISE, MIGRATE, NO_SCORE, STAT, UNSUPPORTED
+from .frames import charge_clock, fault_in, hide_page, show_page
+from .layout import EXTERNAL, LOOKED, LOW32, MADVISE, MIGRATE, NO_SCORE, STAT, UNSUPPORTED
 from .mixed import apply_folios, migrate_folios, virtual_folios
 from .moves_by_word import migrate_whole_words
 from .pages import count_on, handle_pages, migrate_list, node_of_frame, page_passes, passing_frames
 from .sampling import frame_of_page, place_of_page, ranges_of
 from .scoring import count_resident, fetch
+from .swap import anything_out, begun_at, note_elapsed, note_event, tick_of
 from .visit import (
     FETCH,
     RESUME,
@@ -333,10 +334,26 @@ def apply_builtin(cur, s, filters, dests, space, memory, access, tick, tally, re
 @inlined
 def apply_physical(folio, cur, s, filters, space, memory, access, tick, tally, rejected):
     """Carry out a paddr action page by page, or folio by folio where `folio`, ``memory.folio``, tells them apart."""
+    begun, now = begun_at(memory, memory.device), now_in_pass(memory, memory.device, access, tick)
     if folio is None:
-        apply_paddr(cur, s, filters, space, memory, access, tick, tally, rejected)
+        apply_paddr(cur, s, filters, space, memory, access, now, tally, rejected)
     else:
-        apply_folios(cur, s, filters, space, memory, access, tick, tally, rejected)
+        apply_folios(cur, s, filters, space, memory, access, now, tally, rejected)
+    note_elapsed(cur, s, memory, memory.device, begun)
+
+
+@inlined
+def now_in_pass(memory, device, access, tick):
+    """The workload tick at which a region is visited; where a pass takes time, touches up to it are looked for first."""
+    if device is None:
+        return tick
+    now = tick_of(memory, device, tick)
+    if access is not None:
+        if now > memory.swap[LOOKED]:
+            if anything_out(memory, device):
+                fault_in(memory, access, now)
+            note_event(memory, device, now)
+    return now
 
 
 @kernel

@@ -32,6 +32,7 @@ from .layout import (
     TOUCHED,
 )
 from .random import below
+from .swap import anything_out, came_back, looked_from, note_event, settle, went_out
 
 _U0, _U1, _U48 = np.uint64(0), np.uint64(1), np.uint64(48)
 DIRTY = np.uint8(1)
@@ -254,6 +255,7 @@ def reclaim_page(memory, access, i, frame):
         memory.swap[AT_BACK] += 1
         memory.out[memory.out.size - memory.swap[AT_BACK]] = record
     memory.swap[RECLAIMED] += 1
+    went_out(memory, memory.device, page)
 
 
 @kernel
@@ -261,13 +263,14 @@ def fault_in(memory, access, now):
     """Give every page that is out and was touched since the last call, up to tick `now`, a frame of the first node with one.
 
     Pages come in the order in which they went out; one that finds no free frame keeps its place and tries again. The
-    caller notes that it looked.
+    caller notes that it looked. Touched pages that are unmapped and have a frame are mapped.
     """
     after, waiting = memory.swap[LOOKED], memory.swap[AT_FRONT]
+    settle(memory, memory.device, access, after, now)
     left, stalled, node = np.int64(0), np.int64(0), np.int64(0)
     for k in range(waiting):
         record = memory.out[k]
-        if record & TOUCHED != _U0 or touched(access, record, after, now):
+        if record & TOUCHED != _U0 or touched(access, record, looked_from(memory, memory.device, record, after), now):
             frame = np.int64(-1)
             while node < memory.base.size:
                 frame = take_frame(memory, node)
@@ -276,6 +279,7 @@ def fault_in(memory, access, now):
                 node += 1
             if frame >= 0:
                 put_page(memory, node, frame, record & ~TOUCHED)
+                came_back(memory, memory.device, record)
                 continue
             record |= TOUCHED
             stalled += 1
@@ -284,6 +288,18 @@ def fault_in(memory, access, now):
     memory.swap[AT_FRONT] = left
     memory.swap[STALLED] = stalled
     memory.swap[FAULTED] += waiting - left
+
+
+@kernel
+def any_out(memory):
+    """Whether a touch of any page has to be looked for, for callers outside the kernels."""
+    return anything_out(memory, memory.device)
+
+
+@kernel
+def looked(memory, tick):
+    """`swap.note_event` for callers outside the kernels."""
+    note_event(memory, memory.device, np.int64(tick))
 
 
 @inlined

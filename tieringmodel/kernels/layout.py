@@ -120,6 +120,11 @@ class Memory(Bundle):
     folio: ClassVar[Any] = None  # all folios are of one page: see `MixedMemory`
     mixed: ClassVar[Any] = None
     stack: ClassVar[Any] = None  # free frames are on no stacks: see `BuddyMemory`
+    device: ClassVar[Any] = None  # reclaim takes no time, and everything can be reclaimed: see `SwapMemory`
+    about: ClassVar[Any] = None
+    since: ClassVar[Any] = None
+    written: ClassVar[Any] = None
+    cached: ClassVar[Any] = None
 
 
 @bundle
@@ -157,6 +162,47 @@ class BuddyMemory(Memory):
     crew: I64s = field()
     # [6]: the CPU that works now, when its second ends (ns), seconds that ended, frames that others take of each CPU in a
     # second, chance that another CPU works in the next one (bp), CPUs
+
+
+@bundle
+class SwapMemory(Memory):
+    """Memory whose reclaimed pages go to a device, or which has pages that cannot be reclaimed: see `kernels.swap`.
+
+    Classes of their own, one for each kind of memory, for the reason that `MixedMemory` is one.
+    """
+
+    device: I64s = field()  # type: ignore[misc]
+    # [DEVICE_WORDS]: what the device is like, what it does, and what it has done
+    about: U8s = field()  # type: ignore[misc]
+    # [pages]: `FILE`, `MLOCKED`, `UNMAPPED`, `SLOT`
+    since: I64s = field()  # type: ignore[misc]
+    # [pages]: tick at which a page was unmapped last
+    written: I64s = field()  # type: ignore[misc]
+    # [pages]: when the device has written, or had written, the page, ns
+    cached: I64s = field()  # type: ignore[misc]
+    # [pages]: those that are unmapped and have a frame, in the order in which they were unmapped; gaps until somebody looks
+
+
+@bundle
+class MixedSwapMemory(MixedMemory):
+    """`MixedMemory` with the columns of `SwapMemory`."""
+
+    device: I64s = field()  # type: ignore[misc]
+    about: U8s = field()  # type: ignore[misc]
+    since: I64s = field()  # type: ignore[misc]
+    written: I64s = field()  # type: ignore[misc]
+    cached: I64s = field()  # type: ignore[misc]
+
+
+@bundle
+class BuddySwapMemory(BuddyMemory):
+    """`BuddyMemory` with the columns of `SwapMemory`."""
+
+    device: I64s = field()  # type: ignore[misc]
+    about: U8s = field()  # type: ignore[misc]
+    since: I64s = field()  # type: ignore[misc]
+    written: I64s = field()  # type: ignore[misc]
+    cached: I64s = field()  # type: ignore[misc]
 
 
 CPU, SECOND_END, SECONDS, OTHERS, CPU_CHANGES_BP, CPUS = 0, 1, 2, 3, 4, 5

@@ -30,6 +30,7 @@ from .layout import (
     YOUNG,
 )
 from .moves_by_word import migrate_whole_words
+from .swap import end_list, is_anon, leaves
 
 _U0, _U1 = np.uint64(0), np.uint64(1)
 
@@ -119,7 +120,7 @@ def page_passes(s, filters, space, memory, access, frame, tick, core_allowed, ta
         f = filters[k]
         aged = False
         if f.type == ANON:
-            hit = access.anon[cls] != 0
+            hit = access.anon[cls] != 0 and is_anon(memory, memory.device, record)
         elif f.type == IS_ACTIVE:
             hit = (record >> ACTIVE_SHIFT) & _U1 != _U0
         elif f.type == MEMCG:
@@ -170,14 +171,24 @@ def passing(s, filters, space, memory, access, chosen, tick, core_allowed, tally
 
 
 @inlined
+def reclaim_list(memory, access, source, chosen, n):
+    """Take the pages on n chosen frames of one node out of memory, those that leave it now; return how many."""
+    done = np.int64(0)
+    for k in range(n):
+        if memory.marked.size:
+            clear_bit(memory.marked, np.int64(memory.rec[chosen[k]] & LOW32) - 1)
+        if leaves(memory, memory.device, access, source, chosen[k]):
+            reclaim_page(memory, access, source, chosen[k])
+            done += 1
+    end_list(memory, memory.device)
+    return done
+
+
+@inlined
 def act_on_pages(s, memory, access, source, chosen, n):
     """Carry the action out on n chosen frames of one node, migration from the highest frame down; pages handled."""
     if reclaims(s, memory):
-        for k in range(n):
-            if memory.marked.size:
-                clear_bit(memory.marked, np.int64(memory.rec[chosen[k]] & LOW32) - 1)
-            reclaim_page(memory, access, source, chosen[k])
-        return np.int64(n)
+        return reclaim_list(memory, access, source, chosen, n)
     if s.action == MIGRATE:
         return np.int64(0) if source == s.target else move_run(memory, source, chosen, 0, n, s.target)
     if s.action == LRU_PRIO or s.action == LRU_DEPRIO:

@@ -11,7 +11,7 @@ from ._bundle import at_address
 from ._jit import inlined, kernel
 from .frames import fault_in
 from .intervals import slept_ns
-from .layout import AT_FRONT, LOOKED, NOW, Control, Draws, Loop, Scratch, Space
+from .layout import NOW, Control, Draws, Loop, Scratch, Space
 from .records import has_room, keep_next
 from .sampling import (
     check_reusing,
@@ -26,6 +26,7 @@ from .sampling import (
     sample_reusing,
     sample_rules,
 )
+from .swap import anything_out, late, note_event
 from .turn import CONTROL, DONE, DRAWS, FINISHED, LOOP, ROOM, SCRATCH, SPACE, body, both, count_of
 from .watermarks import rate_of, wait_us
 
@@ -246,6 +247,7 @@ def run_in_turn(parts, memory, access, looks, rules, counts, kept, sources, unti
             code = finish_body(parts, c, memory, looks, rules, counts, kept, sources)
             if code != DONE:
                 return code
+            turn.start_ns += late(memory, memory.device, loop.ends, turn.last_ns)
             walked = walked_ns(turn, _control(parts[c, CONTROL]).scheme, _space(parts[c, SPACE]))
             turn.last_ns = max(turn.last_ns, memory.clock[NOW] + walked)
             turn.tick, who[1] = turn.last_ns // turn.tick_ns, TO_PREPARE
@@ -274,9 +276,9 @@ def run_in_turn(parts, memory, access, looks, rules, counts, kept, sources, unti
         if is_event(turn, control.scheme):
             if faults is not None:
                 if acts(turn, control.scheme):
-                    if memory.swap[AT_FRONT] != 0:
+                    if anything_out(memory, memory.device):
                         fault_in(memory, access, turn.tick)
-                    memory.swap[LOOKED] = max(memory.swap[LOOKED], turn.tick)
+                    note_event(memory, memory.device, turn.tick)
             who[0], who[1] = first, IN_BODY
         else:
             for i in range(control.scheme.size):

@@ -28,6 +28,7 @@ from .rules import (
     opposing,
     patterns,
     quotas,
+    swap,
     tuners,
     unreachable,
 )
@@ -46,6 +47,7 @@ _BUILT_IN = (
     opposing,
     patterns,
     quotas,
+    swap,
     unreachable,
     tuners,
     kernels,

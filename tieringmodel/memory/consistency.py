@@ -28,7 +28,7 @@ from ..kernels.layout import (
     BuddyMemory,
     Memory,
 )
-from . import stacks
+from . import stacks, swap
 
 Ints = npt.NDArray[np.int64]
 MAX_TRACKED_TICK = 2**31 - 3
@@ -103,6 +103,8 @@ def check(given: Memory, offline: Sequence[Ints], built: Memory, taken: Sequence
     free = _flags(given.free_bits)
     if isinstance(given, BuddyMemory) and isinstance(built, BuddyMemory) and not stacks.are_possible(given, built):
         raise ValueError("the memory's stacks of free frames contradict the rest")
+    if given.device is not None:
+        swap.check(given, built)
     for i, gone in enumerate(offline):
         low, high = int(built.base[i]), int(built.base[i] + built.frames[i])
         inside = ((gone >= low) & (gone < high)).all() and np.unique(gone).size == gone.size

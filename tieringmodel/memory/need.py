@@ -22,6 +22,8 @@ PER_FRAME_MIXED = 4
 """Bytes more, where folios are of several sizes: which one the frame belongs to."""
 PER_FRAME_BUDDY = 1 / 8
 """Bytes more, with the ``"buddy"`` allocator: whether anybody had the frame since the start."""
+PER_PAGE_DEVICE = 1 + 3 * 8
+"""Bytes of a page with a swap device: flags, when it was unmapped and written, its place in the swap cache."""
 FIXED_BYTES = 64 * MIB
 """The interpreter with numpy and numba, scratch arrays, and the log of moves."""
 
@@ -35,6 +37,7 @@ def needed_bytes(
     out: bool = False,
     mixed: bool = False,
     buddy: bool = False,
+    device: bool = False,
 ) -> int:
     """Return the most memory that a run has in use, while its pages are placed, in bytes.
 
@@ -56,8 +59,11 @@ def needed_bytes(
         Keep for every frame which folio it belongs to (4 bytes a frame).
     buddy : bool
         Keep for every frame whether anybody had it (a bit a frame).
+    device : bool
+        Keep for every page what a swap device has of it (25 bytes a page).
     """
-    arrays = round(frames * (PER_FRAME + PER_FRAME_MIXED * mixed + PER_FRAME_BUDDY * buddy)) + pages * (4 * frame_of + 2 * seen)
+    arrays = round(frames * (PER_FRAME + PER_FRAME_MIXED * mixed + PER_FRAME_BUDDY * buddy))
+    arrays += pages * (4 * frame_of + 2 * seen + PER_PAGE_DEVICE * device)
     return arrays * (1 + copied) + pages * (2 + 8 * out) + FIXED_BYTES
 
 
@@ -98,32 +104,35 @@ def _counts(machine: Machine, pages: int) -> tuple[int, int]:
     return sum(n.sz_bytes for n in machine.nodes) // size, pages + sum(n.cache_bytes for n in machine.nodes) // size
 
 
-def copy_fits(machine: Machine, pages: int, frame_of: bool, seen: bool, out: bool = False, mixed: bool = False) -> bool:
+def copy_fits(
+    machine: Machine, pages: int, frame_of: bool, seen: bool, out: bool = False, mixed: bool = False, device: bool = False
+) -> bool:
     """Whether a copy of the memory fits beside it, before either is allocated.
 
     Anywhere but in a program's first thread other runs may begin at the same time, one per processor: each gets its part.
 
     Parameters
     ----------
-    machine, pages, frame_of, seen, out, mixed : Machine, int, bool, bool, bool, bool
+    machine, pages, frame_of, seen, out, mixed, device : Machine, int, bool, bool, bool, bool, bool
         As for `check_memory`.
     """
     alone = parent_process() is None and threading.current_thread() is threading.main_thread()
     available = available_bytes()
-    needed = needed_bytes(
-        *_counts(machine, pages), frame_of, seen, copied=True, out=out, mixed=mixed, buddy=bool(machine.handed_out)
-    )
+    more = {"out": out, "mixed": mixed, "buddy": bool(machine.handed_out), "device": device}
+    needed = needed_bytes(*_counts(machine, pages), frame_of, seen, copied=True, **more)
     return available is None or needed <= available // (1 if alone else os.cpu_count() or 1)
 
 
-def check_memory(machine: Machine, pages: int, frame_of: bool, seen: bool, out: bool = False, mixed: bool = False) -> None:
+def check_memory(
+    machine: Machine, pages: int, frame_of: bool, seen: bool, out: bool = False, mixed: bool = False, device: bool = False
+) -> None:
     """Refuse a run that does not fit, before anything is allocated.
 
     Parameters
     ----------
     machine : Machine
         Its nodes give the frames.
-    pages, frame_of, seen, out, mixed : int, bool, bool, bool, bool
+    pages, frame_of, seen, out, mixed, device : int, bool, bool, bool, bool, bool
         As for `needed_bytes`.
 
     Raises
@@ -133,8 +142,8 @@ def check_memory(machine: Machine, pages: int, frame_of: bool, seen: bool, out: 
     """
     size = machine.folio_bytes
     frames, pages = _counts(machine, pages)
-    buddy = bool(machine.handed_out)
-    needed, available = needed_bytes(frames, pages, frame_of, seen, out=out, mixed=mixed, buddy=buddy), available_bytes()
+    more = {"out": out, "mixed": mixed, "buddy": bool(machine.handed_out), "device": device}
+    needed, available = needed_bytes(frames, pages, frame_of, seen, **more), available_bytes()
     if available is None or needed <= available:
         return
     share = max(available - FIXED_BYTES, 0) / (needed - FIXED_BYTES)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Callable, Sequence
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -23,7 +22,6 @@ from ..kernels.layout import (
     JIFFY,
     LIFO,
     LOG_LENGTH,
-    LOOKED,
     LOW32,
     LOWEST,
     MOVES,
@@ -43,7 +41,7 @@ from ..kernels.random import mixed
 from ..scenario import Machine, Placement, Workload
 from ..stored import same_kind
 from ..units import MAX_PAGES
-from . import consistency, stacks
+from . import consistency, stacks, swap
 from .page_lists import PageLists
 from .populate import Filler, Folios, check_room
 from .reuse import Kept
@@ -86,6 +84,8 @@ class PhysicalMemory:
         A folio is seen at its first 4 KiB only.
     marks : bool
         Make room for a mark on each page (a bit a page).
+    device : dict of str to ndarray, optional
+        What `tieringmodel.memory.swap.columns` returned, where reclaimed pages go to a device.
     folios : sequence of (int, int, int, int)
         First and one past the last page, order and class of each run of folios of several pages, where there are some.
 
@@ -126,6 +126,7 @@ class PhysicalMemory:
         heads: bool = False,
         marks: bool = False,
         folios: Sequence[Folios] = (),
+        device: swap.Columns | None = None,
     ) -> None:
         self.machine = machine
         self.page_bytes, self.heads = machine.folio_bytes, heads
@@ -135,7 +136,7 @@ class PhysicalMemory:
         self.n_pages = workload.n_pages + sum(cache)
         if kept is None:
             assert page_class is not None
-            self.arrays = self._empty(track_young, n_classes, log_moves, keep_frame_of, reclaims, marks, bool(folios))
+            self.arrays = self._empty(track_young, n_classes, log_moves, keep_frame_of, reclaims, marks, bool(folios), device)
             self.offline = [np.zeros(0, np.int64) for _ in machine.nodes]
             self._populate(workload, page_class, cache, folios)
             for i, node in enumerate(machine.nodes):
@@ -167,6 +168,7 @@ class PhysicalMemory:
         reclaims: bool,
         marks: bool,
         mixed: bool,
+        device: swap.Columns | None,
     ) -> Memory:
         assert track_young or not reclaims, "reclaim rejects young pages, so their state must be known"
         machine = self.machine
@@ -182,11 +184,13 @@ class PhysicalMemory:
         nodes["hint"] = base // bits.BLOCK
         pages_written = self.n_pages if keep_frame_of or track_young else 0
         kind: Callable[..., Memory] = Memory
+        more: swap.Columns = {}
         if mixed:
-            kind = partial(MixedMemory, folio=np.zeros(n_frames, np.uint32), mixed=np.zeros(2, np.int64))
+            kind, more = MixedMemory, {"folio": np.zeros(n_frames, np.uint32), "mixed": np.zeros(2, np.int64)}
         if machine.handed_out:
-            kind = partial(BuddyMemory, **stacks.columns(machine, n_frames))
-        return kind(
+            kind, more = BuddyMemory, stacks.columns(machine, n_frames)
+        return (swap.WITH_DEVICE[kind] if device else kind)(
+            **(more | (device or {})),
             rec=np.zeros(n_frames, np.uint64),
             frame_of=np.zeros(self.n_pages if keep_frame_of else 0, np.uint32),
             seen=np.zeros(self.n_pages if track_young else 0, np.uint16),
@@ -357,8 +361,12 @@ class PhysicalMemory:
     @property
     def out_pages(self) -> int:
         """How many pages are out now."""
-        swap = self.arrays.swap
-        return int(swap[AT_FRONT] + swap[AT_BACK])
+        return int(self.arrays.swap[AT_FRONT] + self.arrays.swap[AT_BACK])
+
+    @property
+    def unmapped_pages(self) -> int:
+        """How many pages no touch finds mapped: those that are out, and those on their way there."""
+        return self.out_pages + (0 if self.arrays.device is None else int(self.arrays.device[swap.UNMAPPED_NOW]))
 
     def fault_in(self, access: Access, tick: int) -> None:
         """Bring back the pages that were touched since the last call, up to a workload tick.
@@ -370,11 +378,10 @@ class PhysicalMemory:
         tick : int
             The present workload tick.
         """
-        swap = self.arrays.swap
-        if swap[AT_FRONT]:
+        if frames.any_out(self.arrays):
             frames.fault_in(self.arrays, access, tick)
             self.note_free()
-        swap[LOOKED] = max(swap[LOOKED], tick)
+        frames.looked(self.arrays, tick)
 
     def take_log(self) -> tuple[npt.NDArray[np.uint64], int]:
         """Return the moves logged since the last call, in order, and how many did not fit; empties the log.

@@ -23,7 +23,10 @@ T = TypeVar("T")
 _BY_FRAME = {"rec": 1, "folio": 1, "free_bits": 64, "fresh_bits": 64, "lru_bits": 64, "free_512": 512, "lru_512": 512}
 """Frames that an entry stands for."""
 _BY_PAGE = ("frame_of", "seen")
-_WHOLE = ("lru_256k", "free_256k", "node", "by_class", "clock", "swap", "mixed", "stack", "cursor", "held", "crew")
+_WHOLE = (
+    "lru_256k", "free_256k", "node", "by_class", "clock", "swap", "mixed", "stack", "cursor", "held", "crew",
+    "device", "about", "since", "written", "cached",
+)  # fmt: skip
 
 
 class Kept:

@@ -205,6 +205,12 @@ def charges(case: Case, one: SchemeRun, cause: Cause) -> Iterator[Edits]:
     yield from larger_quota(case, one, cause)
 
 
+def whole_charges(case: Case, one: SchemeRun, cause: Cause) -> Iterator[Edits]:
+    """Charge in full what fails."""
+    path = f"{one.path}.quota"
+    yield [(f"{path}.fail_charge_num", 0), (f"{path}.fail_charge_denom", 0)]
+
+
 def larger_quota(case: Case, one: SchemeRun, cause: Cause) -> Iterator[Edits]:
     """More per window, or more windows."""
     quota, path = one.scheme.quota, f"{one.path}.quota"

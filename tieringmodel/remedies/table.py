@@ -39,6 +39,7 @@ TABLE: dict[str, tuple[Builder, ...]] = {
     "opposing-schemes": (goals.disjoint,),
     "drift": (funnel.temporal, goals.quicker),
     "refaults": (goals.older, goals.less_reclaim),
+    "quota-broken": (funnel.whole_charges,),
     "metric-blind": (goals.seeing_metric,),
     "tuner-windup": (funnel.temporal, funnel.smaller_steps),
     "step-over": (funnel.smaller_steps, funnel.temporal),

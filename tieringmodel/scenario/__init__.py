@@ -21,11 +21,12 @@ from .scheme import (
     Scheme,
     Watermarks,
 )
+from .swap import Swap
 from .workload import Group, Memcg, Placement, Vma, Workload
 
 __all__ = [
     "ACTIONS", "ALLOCATORS", "CLAMPS", "CORE_FILTERS", "DEST_RULES", "EARLY_EXITS", "OPS_FILTERS", "AccessPattern", "Attrs",
-    "Background", "Buddy", "Commit", "Context", "Demand", "Dest", "Event", "Filter", "Goal", "Group", "IntervalsGoal", "Kernel",
-    "Machine", "Memcg", "Node", "NodeCurve", "Performance", "Phase", "Placement", "Quota", "Scenario", "Scheme",
-    "SourceOfHotness", "Target", "Vma", "Watermarks", "Weights", "Workload", "need_scenario", "tick_over_sample",
+    "Background", "Buddy", "Commit", "Context", "Demand", "Dest", "Event", "Filter", "Goal", "Group", "IntervalsGoal",
+    "Kernel", "Machine", "Memcg", "Node", "NodeCurve", "Performance", "Phase", "Placement", "Quota", "Scenario", "Scheme",
+    "SourceOfHotness", "Swap", "Target", "Vma", "Watermarks", "Weights", "Workload", "need_scenario", "tick_over_sample",
 ]  # fmt: skip

@@ -11,6 +11,7 @@ from ..fields import Checked, suggest
 from ..units import PAGE_SZ, format_bytes
 from .linux import Rules
 from .performance import Performance, numbers_of
+from .swap import Swap
 
 SIZES = ("start_bytes", "sz_bytes", "unmanaged_bytes", "kernel_bytes", "cache_bytes", "offline_bytes")
 """Fields of a node that are whole pages, and whole folios."""
@@ -167,6 +168,8 @@ class Machine(Checked):
     ``overload``: a kdamond's work takes time, so that many regions and long passes stretch its aggregations
     (`tieringmodel.simulation.clock.ContextClock`); where ends of aggregations are recorded, those say it.
 
+    ``swap``: a device that takes what ``pageout`` reclaims (`Swap`); without one everything leaves memory at once, in no time.
+
     ``performance``: how fast nodes answer under load; with ``workload.demand`` it slows accesses (`Workload`).
 
     Examples
@@ -190,6 +193,7 @@ class Machine(Checked):
     buddy: Buddy | None = None
     overload: bool = False
     performance: Performance | None = None
+    swap: Swap | None = None
     _choices: ClassVar = {"allocator": ALLOCATORS, "on_full": ("stop_run", "try_all")}
     # 2**32 pages of a second each still fit the clock beside the longest run.
     _max: ClassVar = {

@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 from typing import ClassVar
 
-from ..checks import positive
+from ..checks import positive, share
 from ..errors import InputError
 from ..fields import Checked
 from ..units import FOREVER, LONG_MAX, LONGEST_US, MIB, PAGE_SZ, UINT_MAX
@@ -29,6 +29,10 @@ class Group(Checked):
     every aligned range of 2 MiB by one folio, ``"madvise"`` those that the group advises, ``"never"`` (the default) none.
     ``thp_share`` of these ranges get their folio: with ``"always"`` spread evenly, with ``"madvise"`` the first ones. Of groups
     that share pages one says it for all; which ranges are aligned: `tieringmodel.scenario.folios.folio_runs`.
+
+    ``dirty_share`` of the pages, evenly spread, belong to files and are dirtied by every touch; ``unevictable_share`` are
+    locked in memory (``mlock``); all others are anonymous. The action ``pageout`` leaves both where they are, and is charged
+    for them; a page of a file that was not touched for 30 seconds has been written by the flusher, and leaves without swap.
 
     With ``Workload.demand``: ``threads`` of the group's own, which touch nothing else, and its own ``outstanding``.
 
@@ -56,6 +60,8 @@ class Group(Checked):
     thp_share: float = 1.0
     threads: float | None = None
     outstanding: float | tuple[float, ...] | None = None
+    dirty_share: float = 0.0
+    unevictable_share: float = 0.0
     _choices: ClassVar = {"kind": ("rate", "period", "hash"), "thp": ("always", "madvise", "never")}
     _max: ClassVar = {"threshold": 2**32, "salt": UINT_MAX, "hi": 2**52} | dict.fromkeys(
         ("end_tick", "start_tick", "period", "phase", "stride"), FOREVER
@@ -73,6 +79,11 @@ class Group(Checked):
             positive("threads", self.threads)
         if self.outstanding is not None:
             check_outstanding(self.outstanding)
+        share("dirty_share", self.dirty_share)
+        share("unevictable_share", self.unevictable_share)
+        if self.dirty_share + self.unevictable_share > 1:
+            text = f"{self.dirty_share:g} and unevictable_share {self.unevictable_share:g} are more than all pages"
+            raise InputError("dirty_share", text, "write shares that add up to 1 at most")
         size = PAGE_SZ if self.folio_bytes is None else self.folio_bytes
         if not PAGE_SZ <= size <= HUGE_BYTES or size & (size - 1):
             raise InputError("folio_bytes", f"{size} is no power of two from 4 KiB to 2 MiB", "write '64 KiB' or '2 MiB'")

@@ -30,11 +30,13 @@ class ContextClock(Stored):
     recorded ends of j - 1 and j; beyond the recording its intervals repeat. Where the machine says so, work takes time and
     intervals get longer by it: each sample `CHECK_NS` for each region, each pass `WALK_NS` for each page of the regions that
     schemes tried, ``stat`` without filters apart, which looks at none; a context whose ends are recorded keeps to them. While
-    ``wait_ns`` is not 0 the context sleeps, because all its schemes are inactive; recorded times are shifted by that.
+    ``wait_ns`` is not 0 the context sleeps, because all its schemes are inactive; recorded times are shifted by that, and by
+    ``late_ns``, for which it waited for a swap device.
     """
 
     last_ns: int = 0
     start_ns: int = 0
+    late_ns: int = 0
     wait_ns: int = 0
     shortest_us: int = 0
 
@@ -72,7 +74,7 @@ class ContextClock(Stored):
         lap, j = np.divmod(aggregation, laps)
         left, right = self.ends[j], self.ends[j + 1]
         quotient, rest = np.divmod(right - left, per)  # parts of (right - left) * (step + 1) // per that cannot overflow
-        times = self.start_ns + lap * self.ends[-1] + left + quotient * (step + 1) + rest * (step + 1) // per
+        times = self.start_ns + self.late_ns + lap * self.ends[-1] + left + quotient * (step + 1) + rest * (step + 1) // per
         return np.concatenate(([self.last_ns], times))
 
     def next_wake(self) -> int:
@@ -88,11 +90,12 @@ class ContextClock(Stored):
     def lend(self) -> None:
         """Let kernels have the context's clock."""
         turn = self.kdamond.turn
-        turn["last_ns"], turn["start_ns"], turn["tick_ns"] = self.last_ns, self.start_ns, self.tick_ns
+        turn["last_ns"], turn["start_ns"], turn["tick_ns"] = self.last_ns, self.start_ns + self.late_ns, self.tick_ns
 
     def take_back(self) -> None:
         """Note when the last tick of the kernels was."""
         self.last_ns = int(self.kdamond.turn["last_ns"])
+        self.late_ns = int(self.kdamond.turn["start_ns"]) - self.start_ns
 
     def wake(self) -> int:
         """End a sleep; return the time in ns."""
@@ -118,5 +121,7 @@ class ContextClock(Stored):
         """Run the loop body; the next sleep starts where it ends."""
         k = self.kdamond
         k.body()
+        if self.ends.size and k.memory.arrays.device is not None:
+            self.late_ns += max(k.memory.now_ns - self.last_ns, 0)
         walked_ns = int(ticks.walked_ns(k.turn, k.schemes, k.space)) if k.turn["walk_ns"] else 0
         self.last_ns = max(self.last_ns, k.memory.now_ns + walked_ns)

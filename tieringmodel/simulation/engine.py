@@ -18,7 +18,7 @@ from ..damon.rng import Rng, counter_rng
 from ..errors import InputError
 from ..kernels import ticks
 from ..kernels.layout import Space
-from ..memory import reuse
+from ..memory import reuse, swap
 from ..memory.consistency import MAX_TRACKED_TICK
 from ..memory.need import check_memory, copy_fits
 from ..memory.physical import PhysicalMemory
@@ -112,12 +112,13 @@ class Engine:
             workload.placement,
             access.runs,
             access.folios,
+            (machine.swap, workload.groups) if needed.device else None,
         )
         layout = *built_of, len(access.groups_of_class), needed
         kept = reuse.take(layout)
         copied = False
         if kept is None:
-            size = machine, workload.n_pages, needed.frame_of, needed.young, needed.out, bool(access.folios)
+            size = machine, workload.n_pages, needed.frame_of, needed.young, needed.out, bool(access.folios), needed.device
             check_memory(*size)
             copied = reuse.wanted(layout) and copy_fits(*size)
         memory = PhysicalMemory(
@@ -135,6 +136,7 @@ class Engine:
             heads=not self.rules.tail_pages,
             marks=needed.marks,
             folios=access.folios,
+            device=swap.columns(machine, workload, self.tick_us) if needed.device and not kept else None,
         )
         if copied:
             reuse.keep(layout, memory.arrays, memory.offline)
@@ -445,10 +447,7 @@ class Engine:
         c.body()
 
     def _run_alone(self, c: ContextClock, end_ns: int) -> bool:
-        """Sampling ticks and loop bodies of the only context, up to an event, a change of access rules, or the end.
-
-        Returns whether there were any.
-        """
+        """Run ticks and bodies of the only context up to an event, new access rules or the end; return if there were any."""
         k, memory, before = c.kdamond, self.memory.arrays, c.last_ns
         until_ns = self._stop_ns(end_ns)
         change = self.access.enter(c.last_ns // c.tick_ns + 1)

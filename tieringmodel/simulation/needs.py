@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
-from ..scenario import Scenario
+from ..scenario import Scenario, Workload
 
 Stage = tuple[int, Scenario, int | None]
 """Time in microseconds, the scenario from then on, and which context a commit is for: see `Scenario.steps`."""
@@ -22,6 +22,8 @@ class Needs(NamedTuple):
     """Pages without a frame: the action ``pageout`` of paddr contexts takes them out of memory."""
     marks: bool
     """Which pages were marked accessed: up to 6.19, ``lru_prio`` of paddr contexts activates a page the second time."""
+    device: bool
+    """What a swap device remembers of pages, and which of them cannot be reclaimed: where any are taken out."""
 
 
 def needs(scenario: Scenario, stages: Sequence[Stage]) -> Needs:
@@ -32,7 +34,15 @@ def needs(scenario: Scenario, stages: Sequence[Stage]) -> Needs:
     young = young or maps_change(scenario, stages)
     frame_of = any(c.ops != "paddr" or any(s.dests for s in c.schemes) for c in contexts)
     lru_prio = any(c.ops == "paddr" and s.action == "lru_prio" for c in contexts for s in c.schemes)
-    return Needs(young, frame_of, out, lru_prio and not scenario.kernel.rules.lru_prio_activate)
+    device = out and (scenario.machine.swap is not None or any(staying(scenario.workload)))
+    return Needs(young, frame_of or device, out, lru_prio and not scenario.kernel.rules.lru_prio_activate, device)
+
+
+def staying(workload: Workload) -> Iterator[str]:
+    """Yield the paths of groups that have pages which ``pageout`` leaves in memory."""
+    for i, group in enumerate(workload.groups):
+        if group.dirty_share or group.unevictable_share:
+            yield f"workload.groups[{i}]"
 
 
 def maps_change(scenario: Scenario, stages: Sequence[Stage]) -> bool:

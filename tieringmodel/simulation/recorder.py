@@ -15,6 +15,7 @@ from ..damon.table import STAT_FIELDS, split_filters
 from ..datasets.schema import Coordinate, described
 from ..kernels import returns, turn
 from ..kernels.layout import AT_BACK, AT_FRONT, FAULTED, FUNNEL, GOAL, NODE, QUOTA, RECLAIMED, SCHEME, STALLED
+from ..memory.swap import counted
 from ..scenario.numbering import START, Numbering, numbered
 from ..stored import same_kind
 from .records import CONTEXT, NoRecords, Records
@@ -79,7 +80,7 @@ def row_layout(engine: Engine, numbers: Numbering) -> np.dtype[Any]:
     nodes, classes = engine.memory.arrays.by_class.shape
     schemes = (len(numbers.schemes),)
     context = [(name, "i8") for name in CONTEXT]
-    swap = [("swap", "i8", engine.memory.arrays.swap.shape)] if engine.memory.reclaims else []
+    swap = [(name, "i8", part.shape) for name, part in _swap(engine).items()]
     return np.dtype(
         [
             ("node", NODE, (nodes,)),
@@ -93,6 +94,13 @@ def row_layout(engine: Engine, numbers: Numbering) -> np.dtype[Any]:
             *swap,
         ]
     )
+
+
+def _swap(engine: Engine) -> dict[str, npt.NDArray[np.int64]]:
+    """Return the parts of a row that tell of reclaimed pages, by name."""
+    memory = engine.memory.arrays
+    parts = {"swap": memory.swap, "device": memory.device} if engine.memory.reclaims else {}
+    return {name: part for name, part in parts.items() if part is not None}
 
 
 def _filters(kdamond: Kdamond) -> list[tuple[int, str]]:
@@ -231,7 +239,7 @@ class Recorder:
         records.rates_hz[:] = rates
         records.rates_hold(since * tick_ns, until * tick_ns)
         parts = [memory.arrays.node, memory.arrays.by_class, records.rates_hz, *chain(*self._learnt()), records.context]
-        records.copy_from([*parts, memory.arrays.swap] if memory.reclaims else parts)
+        records.copy_from([*parts, *_swap(engine).values()])
 
     def _learnt(self) -> tuple[list[npt.NDArray[Any]], ...]:
         """Return the tables of schemes, funnels, quotas and goals, by context."""
@@ -249,8 +257,8 @@ class Recorder:
         for at, values in zip(row["context"], records.context, strict=True):
             for name, value in zip(CONTEXT, values, strict=True):
                 at[name] = value
-        if memory.reclaims:
-            row["swap"] = memory.arrays.swap
+        for name, part in _swap(self.engine).items():
+            row[name] = part
         running = [(k.index, k.stage) for k in self.engine.kdamonds]
         schemes = [n for one in running for n in self.numbering.schemes_of(*one)]
         goals = [n for one in running for of_scheme in self.numbering.goals_of(*one) for n in of_scheme]
@@ -318,6 +326,8 @@ class Recorder:
             data["faulted_pages"] = np.diff(swap[:, FAULTED], prepend=0)
             data["out_pages"] = swap[:, AT_FRONT] + swap[:, AT_BACK]
             data["stalled_pages"] = swap[:, STALLED]
+        if self.engine.memory.arrays.device is not None:
+            data |= counted(table["device"])
         return {name: np.array(values, order="C") for name, values in data.items()}
 
     def _stages(self) -> npt.NDArray[np.int64]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .causes_dynamics import DYNAMICS
+from .causes_dynamics import DYNAMICS, broken_quotas
 from .causes_funnel import STAGES, met_at_start
 from .page_run import PageRun, SchemeRun
 from .record import Cause
@@ -39,8 +39,8 @@ def causes_of(state: State) -> list[Cause]:
                 lost.append((order, cause))
                 break
     if state.kind == "converged":
-        return [cause for _, cause in lost]
-    others = [cause for proof in DYNAMICS for cause in proof(state)]
+        return [*(cause for _, cause in lost), *broken_quotas(state)]
+    others = [*broken_quotas(state), *(cause for proof in DYNAMICS for cause in proof(state))]
     if state.kind == "runaway":
         others.sort(key=lambda cause: cause.code != "metric-blind")
     first = [cause for _, cause in sorted(lost, key=lambda pair: pair[0])]

@@ -152,6 +152,11 @@ CAUSES = {
         "of 8.6 MiB reclaimed in the tail 7.9 MiB came back",
         "a higher min_age; a lower goal",
     ),
+    "quota-broken": Explained(
+        "twice a quota or more passed to a disk between two records without being freed, and failures are charged in part",
+        "901 MiB passed at once under a quota of 16 MiB: first written to disk, they count as failed; kdamond waited 102.2 s",
+        "fail_charge_num and fail_charge_denom 0: failures are charged in full",
+    ),
     "metric-blind": Explained(
         "bytes were applied, the action cannot change the metric, and its value stayed within its band",
         "275.3 GiB were applied and some_mem_psi_us stayed at 0 of 500 us",

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Protocol
 
 import numpy as np
 
 from ...errors import InputError
-from ...scenario import Context, Machine, Node, Placement
+from ...scenario import Context, Machine, Node, Placement, Swap
 from ...units import KIB, MIB, PAGE_SZ
 from ..machines.monitored import Ranges, holes_between, without
 from .tables import Table
@@ -19,6 +19,8 @@ HZ = 250
 DOCUMENTED_ENDS = (640 * MIB, 1536 * MIB)
 """Ends of node 0 and node 1 of the machine that the recordings' README describes."""
 _MEMORY_BLOCK = 128 * MIB
+SWAP_FLAGS = {"swap_zram": "zram", "swap_disk": "disk"}
+"""Kinds of swap devices, by what ``info.txt`` says of them."""
 
 
 class _Recorded(Protocol):
@@ -87,6 +89,36 @@ def machine_of(recording: _Recorded, placement: Sequence[Placement], lru_share: 
         used = {"unmanaged_bytes": size - total[k], "kernel_bytes": other - cache, "cache_bytes": cache}
         nodes.append(Node(nid, ranges=ram[nid], **used))
     return Machine(tuple(sorted(nodes, key=lambda node: node.extent)), hz=HZ, allocator=allocator)
+
+
+def swap_of(info: Mapping[str, float], extra: Table | None) -> Swap | None:
+    """Return the swap device that was on, None without one.
+
+    Parameters
+    ----------
+    info : mapping of str to float
+        ``swap_zram`` or ``swap_disk`` above 0 says which.
+    extra : Table or None
+        Its size is the most that was free (``swap_free_kb``). What it writes in a second is the most that was written from one
+        row to the next (``pswpout``): the speed of the machine's device, or of its compression, is an input, as its memory is.
+
+    Returns
+    -------
+    Swap or None
+        Without ``extra`` of no limits.
+    """
+    kind = next((kind for name, kind in SWAP_FLAGS.items() if info.get(name, 0) > 0), None)
+    if kind is None:
+        return None
+    capacity_bytes = throughput = None
+    if extra is not None and extra.n_rows and "swap_free_kb" in extra:
+        capacity_bytes = int(np.max(extra["swap_free_kb"])) * KIB
+    if extra is not None and extra.n_rows > 1 and "pswpout" in extra:
+        took_s = np.diff(np.asarray(extra["t_ms"], np.float64)) / 1e3
+        pages = np.diff(np.asarray(extra["pswpout"], np.float64))
+        fastest = float(np.max(pages[took_s > 0] / took_s[took_s > 0], initial=0.0))
+        throughput = int(fastest * PAGE_SZ) or None
+    return Swap(kind, throughput_bytes_per_s=throughput, capacity_bytes=capacity_bytes)
 
 
 def _bytes_on(place: Placement, nid: int, ram: Ranges) -> int:

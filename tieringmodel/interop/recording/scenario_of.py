@@ -15,7 +15,7 @@ from ...damon.vaddr import joined, three_regions
 from ...errors import InputError
 from ...scenario import Commit, Context, Group, Kernel, Machine, Node, Placement, Scenario, Target, Vma, Workload
 from ...units import LONGEST_US, PAGE_SZ
-from .machine_of import machine_of
+from .machine_of import machine_of, swap_of
 from .tables import Table
 
 PHASE = re.compile(r"rate_hz_from_(\d+)ms")
@@ -155,7 +155,7 @@ class Recording:
             address filters or monitored ranges that agrees best with where segments lie, or at the documented ones, with
             holes where nothing between monitored ranges is known of; MemTotal and MemFree from the record. Its allocator is
             ``"buddy"`` where ``zoneinfo.txt`` tells the order in which frames are handed out after boot and folios have one
-            size, else ``"lowest"``.
+            size, else ``"lowest"``. Its swap device is the one that ``info.txt`` names (`swap_of`).
         kernel : Kernel or None
             Replaces the recorded kernel; without either it is the default.
 
@@ -208,8 +208,8 @@ class Recording:
         same = all(c.to.attrs.same_intervals(contexts[c.context].attrs) for c in commits)
         if recorded_intervals and same:
             contexts = tuple(self._as_timed(k, context) for k, context in enumerate(contexts))
-        if given is None and not all(c.aggr_times_us for c in contexts):
-            machine = machine.replace(overload=True)
+        if given is None:
+            machine = machine.replace(overload=not all(c.aggr_times_us for c in contexts), swap=swap_of(info, self.extra))
         of_linux = kernel or self.kernel or Kernel()
         return Scenario(machine, workload, contexts, name=self.name, kernel=of_linux, commits=commits)
 

@@ -26,6 +26,8 @@ def variants(recording: Recording) -> dict[str, Mechanisms]:
         "no missed ticks": Mechanisms(recorded_rates=False),
         DAMON_FIXED: Mechanisms(damon_seed=1),
     }
+    if recording.to_scenario().machine.swap:
+        out["no swap device"] = Mechanisms(swap=False)
     if reads_mem_free(recording.contexts):
         out["MemFree without lag"] = Mechanisms(page_lists=False)
         out["all migrations on one CPU"] = Mechanisms(roams=False)

@@ -61,8 +61,6 @@ def lacks(recording: Recording) -> tuple[str, ...]:
     said = (
         ("numa_balancing", "NUMA balancing, which promoted"),
         ("demotion", "demotion by kswapd"),
-        ("swap_zram", "swap on zram, which takes memory of its own"),
-        ("swap_disk", "a swap device, to which pages are written before they are free"),
     )
     return tuple(words for name, words in said if info.get(name, 0) > 0)
 

@@ -53,6 +53,8 @@ class Mechanisms:
         Share of the memory that is not the workload's which DAMON sees.
     roams : bool
         Migrations are carried out by any CPU, not always the same.
+    swap : bool
+        Reclaimed pages go to the recorded swap device; else they leave memory at once, in no time.
     damon_seed, cpu_seed : int or None
         Keep DAMON's draws, or the CPUs that carry out migrations, the same in every seed.
     """
@@ -63,6 +65,7 @@ class Mechanisms:
     allocator: str = ""
     lru_share_of_other: float = 0.0
     roams: bool = True
+    swap: bool = True
     damon_seed: int | None = None
     cpu_seed: int | None = None
 
@@ -113,7 +116,7 @@ def setup(recording: Recording, mechanisms: Mechanisms | None = None) -> Setup:
         lru_share_of_other=m.lru_share_of_other,
     )
     machine = scenario.machine.with_allocator(m.allocator) if m.allocator else scenario.machine
-    scenario = scenario.replace(machine=machine)
+    scenario = scenario.replace(machine=machine if m.swap else machine.replace(swap=None))
     if PAGEOUT in kinds_of(recording):
         scenario = scenario.replace(contexts=tuple(_not_held_up(c) for c in scenario.contexts))
     if m.damon_seed is not None:

@@ -153,5 +153,5 @@ def modelled_series(recording: Recording, engine: Engine, pages: Sequence[tuple[
         applied = [int(n) for k in engine.kdamonds for n in k.schemes["sz_applied"]]
         out[RECLAIMED] = sum(applied[i] for i in pageout_schemes(recording)) / MIB
         out[FREE] = memory.visible_free(0) * PAGE_SZ / MIB
-        out[OUT] = memory.out_pages * PAGE_SZ / MIB
+        out[OUT] = memory.unmapped_pages * PAGE_SZ / MIB
     return out
