@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -26,10 +26,14 @@ from ..scenario import Context, Scenario
 from ..stored import like
 from ..workload.access import AccessTable
 from .clock import MAX_BATCH, ContextClock, clock_of
+from .idle import idle
 from .needs import Needs, Stage, maps_change, needs
 from .records import NoRecords, Records
 from .silent import Silent
 from .spaces import Processes, ranges_of, space_of
+
+if TYPE_CHECKING:
+    from .balancing import NumaBalancer
 
 PIECES = 50
 """In how many pieces kernels run where somebody wants to see the progress."""
@@ -100,6 +104,11 @@ class Engine:
         self.clocks = [clock_of(k, self.tick_us * 1000) for k in self.kdamonds]
         self.started = False
         self.make_actions = actions
+        self.balancer: NumaBalancer | None = None
+        if scenario.machine.numa_balancing:
+            from .balancing import NumaBalancer
+
+            self.balancer = NumaBalancer(scenario, self.memory, self.tick_us)
 
     def _memory(self, log_moves: int, needed: Needs) -> PhysicalMemory:
         """Return the machine's memory as the run finds it; a sweep's runs take over what the last one left, if it fits."""
@@ -153,6 +162,7 @@ class Engine:
             "clocks": [c.state() for c in self.clocks],
             "kdamonds": [k.state() for k in self.kdamonds],
             "pending": [[request.stage for request in k.pending] for k in self.kdamonds],
+            "balancer": self.balancer and self.balancer.state(),
         }
 
     def restore(self, state: dict[str, Any]) -> None:
@@ -178,6 +188,8 @@ class Engine:
                 k.ask(self._request_at(k.index, stage))
         self.started = like(self.started, state["started"], "started")
         self.clocks = like(self.clocks, state["clocks"], "clocks")
+        if self.balancer:
+            self.balancer.restore(state["balancer"])
 
     def space(self, context: Context) -> tuple[Space, Processes]:
         """Return where a context's core addresses lead now, and what is mapped by target: see `spaces.space_of`."""
@@ -241,12 +253,18 @@ class Engine:
             Without contexts: called at the start and whenever access rules change.
         """
         if not self.kdamonds:
-            self._idle(duration_us, every_us, sampled, phase)
+            idle(self, duration_us, every_us, sampled, phase)
             return
         self.run_to(self.memory.now_ns + duration_us * 1000, progress)
 
     def run_to(self, end_ns: int, progress: Callable[[float], None] | None = None) -> None:
-        """Run contexts up to a simulated time in ns; in how many calls makes no difference."""
+        """Run contexts, and what the kernel does beside them, up to a simulated time in ns; in how many calls is no matter."""
+        while self.balancer and self.balancer.next_ns <= end_ns:
+            self._run_to(self.balancer.next_ns, progress)
+            self.balancer.step(self.access.arrays)
+        self._run_to(end_ns, progress)
+
+    def _run_to(self, end_ns: int, progress: Callable[[float], None] | None) -> None:
         if self.tracked and end_ns // 1000 // self.tick_us > MAX_TRACKED_TICK:
             text = f"ends after workload tick {MAX_TRACKED_TICK}, more than a page's accessed state can remember"
             raise InputError("duration", text, "run for a shorter time, or with a longer workload.tick_us")
@@ -273,7 +291,7 @@ class Engine:
                 self.memory.arrays.clock[0] = woken_ns = c.wake()
                 if self.memory.reclaims:
                     self._fault_in(None, woken_ns // c.tick_ns)
-                self._fire(woken_ns)
+                self.fire(woken_ns)
                 c.kdamond.take_requests()
             elif self.tracked:
                 self._one_tick(c)
@@ -300,30 +318,12 @@ class Engine:
             c.kdamond.tick = c.last_ns // c.tick_ns
             c.kdamond.prepare()
 
-    def _idle(
-        self, duration_us: int, every_us: int, sampled: Callable[[], None] | None, phase: Callable[[], None] | None
-    ) -> None:
-        clock, tick_us, change = self.memory.arrays.clock, self.tick_us, 0
-        start = int(clock[0]) // 1000
-        stops = {*range(every_us, duration_us + 1, every_us), duration_us}
-        stops |= {t * tick_us - start for t in self.access.changes if 0 < t * tick_us - start <= duration_us}
-        stops |= {at_us - start for at_us, _, _ in self.stages if 0 < at_us - start <= duration_us}
-        for at in sorted({0, *stops}):
-            clock[0] = (start + at) * 1000
-            self._fire(int(clock[0]))
-            if clock[0] // 1000 // tick_us >= change:
-                change = self.access.enter(int(clock[0]) // 1000 // tick_us)
-                if phase:
-                    phase()
-            if at and sampled:
-                sampled()
-
     @property
     def stages(self) -> list[Stage]:
         """What is still to change."""
         return self.all_stages[self.done :]
 
-    def _fire(self, now_ns: int) -> None:
+    def fire(self, now_ns: int) -> None:
         """Carry out what was scheduled up to now: the machine and mappings change at once, contexts in their next loop body."""
         while self.done < len(self.all_stages) and self.all_stages[self.done][0] * 1000 <= now_ns:
             before, (_, scenario, committed) = self.scenario, self.all_stages[self.done]
@@ -432,12 +432,12 @@ class Engine:
         self.memory.arrays.clock[0] = times[0]
         self.access.enter(int(until[0]))
         if self.maps_change:
-            self._fire(int(times[0]))  # an address is looked up as it is mapped now
+            self.fire(int(times[0]))  # an address is looked up as it is mapped now
         k.check(int(until[0]))
         if self.memory.reclaims:
             self._fault_in(k, int(until[0]))
         c.advance(times)
-        self._fire(int(times[0]))
+        self.fire(int(times[0]))
         c.body()
 
     def _run_alone(self, c: ContextClock, end_ns: int) -> bool:
@@ -479,7 +479,7 @@ class Engine:
         self.memory.arrays.clock[0] = times[n - 1]
         k.sample(after[:n], until[:n])
         c.advance(times[:n])
-        self._fire(int(times[n - 1]))
+        self.fire(int(times[n - 1]))
         if n < to_event and self.done == stages:
             return False
         c.body()

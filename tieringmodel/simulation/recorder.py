@@ -13,7 +13,7 @@ from ..damon.kdamond import Kdamond
 from ..damon.regions import COLUMNS
 from ..damon.table import STAT_FIELDS, split_filters
 from ..datasets.schema import Coordinate, described
-from ..kernels import returns, turn
+from ..kernels import numa, returns, turn
 from ..kernels.layout import AT_BACK, AT_FRONT, FAULTED, FUNNEL, GOAL, NODE, QUOTA, RECLAIMED, SCHEME, STALLED
 from ..scenario.numbering import START, Numbering, numbered
 from ..stored import same_kind
@@ -80,6 +80,8 @@ def row_layout(engine: Engine, numbers: Numbering) -> np.dtype[Any]:
     schemes = (len(numbers.schemes),)
     context = [(name, "i8") for name in CONTEXT]
     swap = [("swap", "i8", engine.memory.arrays.swap.shape)] if engine.memory.reclaims else []
+    if engine.balancer:
+        swap += [("numa_state", "i8", (numa.STATES,)), ("numa_count", "i8", (numa.COUNTS,))]
     return np.dtype(
         [
             ("node", NODE, (nodes,)),
@@ -231,7 +233,14 @@ class Recorder:
         records.rates_hz[:] = rates
         records.rates_hold(since * tick_ns, until * tick_ns)
         parts = [memory.arrays.node, memory.arrays.by_class, records.rates_hz, *chain(*self._learnt()), records.context]
-        records.copy_from([*parts, memory.arrays.swap] if memory.reclaims else parts)
+        parts += [memory.arrays.swap] if memory.reclaims else []
+        records.copy_from(parts + ([*self._balanced()] if engine.balancer else []))
+
+    def _balanced(self) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
+        """Return state and counters of NUMA balancing."""
+        assert self.engine is not None
+        assert self.engine.balancer is not None
+        return self.engine.balancer.arrays.state, self.engine.balancer.arrays.count
 
     def _learnt(self) -> tuple[list[npt.NDArray[Any]], ...]:
         """Return the tables of schemes, funnels, quotas and goals, by context."""
@@ -251,6 +260,8 @@ class Recorder:
                 at[name] = value
         if memory.reclaims:
             row["swap"] = memory.arrays.swap
+        if self.engine.balancer:
+            row["numa_state"], row["numa_count"] = self._balanced()
         running = [(k.index, k.stage) for k in self.engine.kdamonds]
         schemes = [n for one in running for n in self.numbering.schemes_of(*one)]
         goals = [n for one in running for of_scheme in self.numbering.goals_of(*one) for n in of_scheme]
@@ -318,6 +329,8 @@ class Recorder:
             data["faulted_pages"] = np.diff(swap[:, FAULTED], prepend=0)
             data["out_pages"] = swap[:, AT_FRONT] + swap[:, AT_BACK]
             data["stalled_pages"] = swap[:, STALLED]
+        if self.engine.balancer:
+            data |= self.engine.balancer.columns(table["numa_state"], table["numa_count"])
         return {name: np.array(values, order="C") for name, values in data.items()}
 
     def _stages(self) -> npt.NDArray[np.int64]:
