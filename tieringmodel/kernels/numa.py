@@ -609,11 +609,20 @@ def kswapd(b, memory, access, now, budget):
 
 
 @kernel
-def link_all(b, memory):
-    """Put every page of the top tier, in order of pages, into the youngest generation but one: each was faulted in once."""
+def link_all(b, memory, access, scanned):
+    """Put every page of the top tier, in order of pages, into the youngest generation but one: each was faulted in once.
+
+    Where windows ran before, `scanned`, slower pages that nobody touches are armed.
+    """
     for page in range(b.armed.size):
         b.flags[page] = REFERENCED
         frame = frame_of_page(memory, page)
-        if frame >= 0 and node_of(memory, frame) == TOP:
+        if frame < 0:
+            continue
+        if node_of(memory, frame) == TOP:
             link(b, page, b.state[YOUNGEST] - 1)
+        elif scanned:
+            cls = np.int64((memory.rec[frame] >> SHIFT32) & CLASS_MASK)
+            b.armed[page] = np.int32(access.first[cls] == access.first[cls + 1])
+    b.state[MOVED] = moves_of_all(memory)
     settle_zones(b, memory)

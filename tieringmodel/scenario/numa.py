@@ -79,7 +79,8 @@ class NumaBalancing(Checked):
     ``transparent_hugepage``, which unless ``"never"`` raises min_free_kbytes.
 
     Assumptions: the workload is one process of one thread, which uses ``cpu_share`` of a CPU beside its hint faults.
-    ``scan_period_ms`` is its scan period at the start (0: it starts as a new process). ``promote_fault_us`` and
+    ``scan_period_ms`` is its scan period at the start, at a random time in it (0: it starts as a new process), and the mode was
+    set ``set_before_ms`` before. ``promote_fault_us`` and
     ``refuse_fault_us`` are what a hint fault takes of the thread's time, with and without a promotion, ``scan_page_ns`` a page
     table entry that a window changes, and ``kswapd_pages_per_s`` is how many pages kswapd looks at; left out, they are those
     of `tieringmodel.cost`.
@@ -106,13 +107,14 @@ class NumaBalancing(Checked):
     zones: tuple[Zone, ...] = ()
     cpu_share: float = 1.0
     scan_period_ms: int = 0
+    set_before_ms: int = 0
     promote_fault_us: float | None = None
     refuse_fault_us: float | None = None
     scan_page_ns: float | None = None
     kswapd_pages_per_s: float | None = None
     _choices: ClassVar = {"mode": MODES, "transparent_hugepage": ("always", "madvise", "never")}
     _max: ClassVar = {
-        **dict.fromkeys(("scan_delay_ms", "scan_period_min_ms", "scan_period_max_ms", "scan_period_ms"), 10**9),
+        **dict.fromkeys(("scan_delay_ms", "scan_period_min_ms", "scan_period_max_ms", "scan_period_ms", "set_before_ms"), 10**9),
         "scan_size_mb": MAX_SCAN_WINDOW_MB,
         "hot_threshold_ms": 2**20,
         "promote_rate_limit_mbps": 2**32,

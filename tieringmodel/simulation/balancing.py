@@ -15,14 +15,17 @@ from ..cost.constants import DEFAULT
 from ..kernels import numa
 from ..kernels.layout import Access
 from ..kernels.numa import Balancing
+from ..kernels.random import mixed
 from ..memory.physical import PhysicalMemory
 from ..scenario import Scenario
 from ..stored import like
 from ..units import MIB, PAGE_SZ
+from ..workload.access import AccessTable
 
 LONGEST_STEP_MS, SHORTEST_STEP_MS = 100, 5
 OVERHEAD = 32
 """A thread scans again only after so many times the CPU time that its last window took."""
+_PHASE = 0x4E554D41
 _BY_PAGE = {"armed": "i4", "waiting": "i4", "queue": "i4", "queue_tick": "i4", "cleared": "i4", "flags": "u1"}
 _LINKS = {"generation": "u1", "after": "i4", "before": "i4"}
 
@@ -36,8 +39,10 @@ class NumaBalancer:
         Its machine has ``numa_balancing``.
     memory : PhysicalMemory
         Every page's frame is kept.
-    tick_us : int
-        Length of a workload tick.
+    access : AccessTable
+        Who touches what.
+    seed : int
+        Of the run.
 
     Attributes
     ----------
@@ -47,7 +52,8 @@ class NumaBalancer:
         When the next step is due.
     """
 
-    def __init__(self, scenario: Scenario, memory: PhysicalMemory, tick_us: int) -> None:
+    def __init__(self, scenario: Scenario, memory: PhysicalMemory, access: AccessTable, seed: int) -> None:
+        tick_us = access.tick_us
         machine, workload = scenario.machine, scenario.workload
         assert machine.numa_balancing is not None
         self.setting, self.memory, self.tick_ns = machine.numa_balancing, memory, tick_us * 1000
@@ -56,7 +62,7 @@ class NumaBalancer:
         self.step_ns = 1_000_000 * min(max(self.setting.floor_ms(), SHORTEST_STEP_MS), LONGEST_STEP_MS)
         self.next_ns = memory.now_ns + self.step_ns
         self.tick = memory.now_ns // self.tick_ns
-        self.cpu_ns, self.stamp_ns, self.came = 0, 0, 0
+        self.cpu_ns, self.stamp_ns, self.stalled_ns, self.came = 0, 0, 0, 0
         look_us = 1e6 / self.setting.kswapd_pages_per_s if self.setting.kswapd_pages_per_s else DEFAULT.rmap_walk_us.default
         self.budget = max(round(self.step_ns / 1e3 / look_us), 1)
         mine = [zone for zone in self.setting.zones_of(machine.nodes) if zone.nid == machine.nodes[0].nid]
@@ -76,7 +82,10 @@ class NumaBalancer:
         state[numa.NEXT_SCAN_MS] = 0 if self.setting.scan_period_ms else self.setting.scan_delay_ms
         state[numa.YOUNGEST] = 3
         state[numa.HIDDEN] = self._hidden()
-        numa.link_all(self.arrays, memory.arrays)
+        state[numa.ADJUSTED_MS] = -self.setting.set_before_ms
+        if self.setting.scan_period_ms:  # windows ran before: where in its period the thread is nobody knows
+            self.cpu_ns = self.setting.scan_period_ms * 1_000_000 * (mixed(seed ^ _PHASE) >> 32) >> 32
+        numa.link_all(self.arrays, memory.arrays, access.arrays, bool(self.setting.scan_period_ms) and self.tiering)
 
     def _settings(self, scenario: Scenario) -> npt.NDArray[np.int64]:
         s, node = self.setting, scenario.machine.nodes[0]
@@ -111,7 +120,7 @@ class NumaBalancer:
         own, came = int(b.count[numa.PROMOTED]), int(memory.node["migrated_in"][numa.TOP])
         others = came - self.came
         tick = now_ns // self.tick_ns
-        numa.hint_faults(b, memory, access, self.tick, tick, now_ns)
+        numa.hint_faults(b, memory, _in_force(access, self.tick, tick), self.tick, tick, now_ns)
         if self.tiering:
             self._scan(now_ns, access)
         if self.setting.demotion_enabled:
@@ -131,7 +140,9 @@ class NumaBalancer:
     def _scan(self, now_ns: int, access: Access) -> None:
         """Run a window if the thread has used as much CPU time as its period says, and the process' last one is old enough."""
         b, state, now_ms = self.arrays, self.arrays.state, now_ns // 1_000_000
-        self.cpu_ns += round(self.step_ns * self.setting.cpu_share)
+        stalled = int(b.count[numa.STALL_NS])
+        self.cpu_ns += min(round(self.step_ns * self.setting.cpu_share) + stalled - self.stalled_ns, self.step_ns)
+        self.stalled_ns = stalled
         period_ms = int(state[numa.PERIOD_MS])
         if self.cpu_ns <= self.stamp_ns + period_ms * 1_000_000:
             return
@@ -186,8 +197,17 @@ class NumaBalancer:
             setattr(self, name, like(getattr(self, name), state[name], name))
 
 
+def _in_force(access: Access, before: int, now: int) -> Access:
+    """Return the rules that hold at some tick of (before, now] alone: faults are looked for page by page and tick by tick."""
+    rule = access.rule
+    holds = np.zeros(rule.size + 1, np.int64)
+    holds[1:] = np.cumsum((rule["start"] <= now) & (rule["end"] > before + 1))
+    kept = rule[np.diff(holds) > 0]
+    return replace(access, first=holds[access.first], rule=kept if kept.size else rule[:1].copy())
+
+
 _KEPT = tuple(name for name in Balancing.layout if name not in ("vma", "setting"))
-_PLAIN = ("next_ns", "tick", "cpu_ns", "stamp_ns", "came")
+_PLAIN = ("next_ns", "tick", "cpu_ns", "stamp_ns", "stalled_ns", "came")
 
 
 def _check(given: dict[str, npt.NDArray[Any]], mappings: int) -> None:

@@ -108,7 +108,7 @@ class Engine:
         if scenario.machine.numa_balancing:
             from .balancing import NumaBalancer
 
-            self.balancer = NumaBalancer(scenario, self.memory, self.tick_us)
+            self.balancer = NumaBalancer(scenario, self.memory, self.access, seed)
 
     def _memory(self, log_moves: int, needed: Needs) -> PhysicalMemory:
         """Return the machine's memory as the run finds it; a sweep's runs take over what the last one left, if it fits."""

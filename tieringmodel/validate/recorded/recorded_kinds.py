@@ -59,8 +59,6 @@ def lacks(recording: Recording) -> tuple[str, ...]:
     """Return what the recorded machine had and the model does not have, each in a few words."""
     info = recording.info or {}
     said = (
-        ("numa_balancing", "NUMA balancing, which promoted"),
-        ("demotion", "demotion by kswapd"),
         ("swap_zram", "swap on zram, which takes memory of its own"),
         ("swap_disk", "a swap device, to which pages are written before they are free"),
     )
