@@ -1,6 +1,6 @@
 """NUMA balancing in memory-tiering mode and kswapd's demotion, page by page, at the events of `simulation.balancing`.
 
-Node index 0 has the CPUs and is the top tier, all others are slower. Source: docs/theory/numa.md.
+Node index 0 has the CPUs and is the top tier, all others are slower. Source: docs/theory/numa.md, sections 1 to 5.
 """
 
 from __future__ import annotations
@@ -553,22 +553,27 @@ def look(b, memory, access, page, now):
 
 @inlined
 def begin_round(b, memory, access, now):
-    """Age if few generations are left, and say how many pages the round looks at."""
+    """Age if few generations are left, and say how many pages the round looks at; return whether it aged."""
     s = b.state
     drop_empty(b)
     generations = s[YOUNGEST] - s[OLDEST] + 1
+    few = generations <= 2 or (generations == 3 and s[PRIORITY] < 12)
     s[DEMOTED] = s[LOOKED] = 0
-    if generations <= 2 or (generations == 3 and s[PRIORITY] < 12):
+    if few:
         age(b, memory, access, now)
         s[LIMIT] = KSWAPD_BATCH
     else:
         s[LIMIT] = max(linked(b, s[OLDEST], s[YOUNGEST]) >> s[PRIORITY], KSWAPD_BATCH)
     s[IN_ROUND] = 1
+    return few
 
 
 @kernel
 def kswapd(b, memory, access, now, budget):
-    """Let kswapd, if it was woken, look at no more than `budget` pages at a workload tick; return how many it looked at."""
+    """Let kswapd, if it was woken, look at no more than `budget` pages at a workload tick, or start a generation.
+
+    Returns how many pages it looked at.
+    """
     s, spent = b.state, np.int64(0)
     settle_zones(b, memory)
     if s[WOKEN] and not s[RUNNING] and s[FAILURES] < 16:
@@ -587,7 +592,8 @@ def kswapd(b, memory, access, now, budget):
                 s[RUNNING] = 0
                 s[FAILURES] = s[FAILURES] + 1 if b.count[DEMOTED_ALL] == s[SUCCESS_AT] else 0
                 break
-            begin_round(b, memory, access, now)
+            if begin_round(b, memory, access, now):
+                break  # the walk takes time, in which pages are touched
         left = min(min(np.int64(KSWAPD_BATCH), budget - spent), s[LIMIT] - s[LOOKED])
         more = True
         for _ in range(left):

@@ -114,7 +114,9 @@ class NumaBalancing(Checked):
     kswapd_pages_per_s: float | None = None
     _choices: ClassVar = {"mode": MODES, "transparent_hugepage": ("always", "madvise", "never")}
     _max: ClassVar = {
-        **dict.fromkeys(("scan_delay_ms", "scan_period_min_ms", "scan_period_max_ms", "scan_period_ms", "set_before_ms"), 10**9),
+        **dict.fromkeys(
+            ("scan_delay_ms", "scan_period_min_ms", "scan_period_max_ms", "scan_period_ms", "set_before_ms"), 10**9
+        ),
         "scan_size_mb": MAX_SCAN_WINDOW_MB,
         "hot_threshold_ms": 2**20,
         "promote_rate_limit_mbps": 2**32,
@@ -139,7 +141,9 @@ class NumaBalancing(Checked):
             if value is not None and value > 1e9:
                 raise InputError(name, f"{value:g} is over 1e9", "write a smaller number")
         if self.mode == "disabled" and not self.demotion_enabled:
-            raise InputError("mode", "'disabled' without demotion does nothing", "leave the section out, or set demotion_enabled")
+            raise InputError(
+                "mode", "'disabled' without demotion does nothing", "leave the section out, or set demotion_enabled"
+            )
 
     def floor_ms(self) -> int:
         """Return the shortest scan period: what lets windows scan `MAX_SCAN_WINDOW_MB` MiB a second."""

@@ -1,6 +1,6 @@
 """NUMA balancing and kswapd beside a run: when windows are due, whose time they take, what is counted.
 
-Source: docs/theory/numa.md, section 5.
+Source: docs/theory/numa.md, sections 1 and 5.
 """
 
 from __future__ import annotations
