@@ -169,8 +169,8 @@ def test_promotion_stops_where_no_zone_is_above_high(zones: tuple[dict[str, Any]
 
 
 def test_kswapd_demotes_the_oldest_that_nobody_touches_until_a_zone_is_balanced() -> None:
-    # 2000 of 2048 frames are in use, and 41 free ones end promotion: 7 pages. Pages 0 … 99 are touched all the time. kswapd ages,
-    # passes over 64 of them, ages again, and now all 100 are younger. Q is 40, and with 81 free the zone is above promo.
+    # 2000 of 2048 frames are in use, and 41 free ones end promotion: 7 pages. Pages 0 … 99 are touched all the time. kswapd
+    # ages, passes over 64 of them, ages again, and now all 100 are younger. Q is 40, and with 81 free the zone is above promo.
     groups = every(1, 0, 100), every(1, 2000, PAGES)
     tight = {"dram": "8 MiB", "zones": (SMALL,), "demotion_enabled": True, "scan_period_min_ms": 60_000}
     engine = Engine(tiered(*groups, slow=(2000, PAGES), **tight))
@@ -183,8 +183,8 @@ def test_kswapd_demotes_the_oldest_that_nobody_touches_until_a_zone_is_balanced(
 
 
 def test_a_round_that_begins_with_aging_demotes_one_batch_and_a_dma_zone_lets_none_end_early() -> None:
-    # Q = max(4, 32) + max(40, 32) = 72. 21 pages would bring the higher zone from low (30) above promo (50), but a round goes on;
-    # only two generations are left, so kswapd ages first, and that round looks at 64 pages.
+    # Q = max(4, 32) + max(40, 32) = 72. 21 pages would bring the higher zone from low (30) above promo (50), but a round goes
+    # on; only two generations are left, so kswapd ages first, and that round looks at 64 pages.
     tight = {"dram": "8 MiB", "zones": (DMA, SMALL), "demotion_enabled": True, "scan_period_min_ms": 60_000}
     engine = Engine(tiered(every(1, 1800, PAGES), slow=(1800, PAGES), **tight))
     engine.run(2_000_000)

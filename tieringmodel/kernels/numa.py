@@ -129,13 +129,13 @@ def settle_zones(b, memory):
 
 @inlined
 def above(b, z, mark, more):
-    """Has zone z more free pages than a watermark, its protection and `more`?"""
+    """Whether zone z has more free pages than a watermark, its protection and `more`."""
     return b.zone[Z_FREE, z] > b.zone[mark, z] + b.zone[Z_PROTECTION, z] + more
 
 
 @inlined
 def some_above(b, mark, more):
-    """Has some zone more free pages than a watermark, its protection and `more`?"""
+    """Whether some zone has more free pages than a watermark, its protection and `more`."""
     for z in range(b.zone.size):
         if above(b, z, mark, more):
             return True
@@ -144,7 +144,7 @@ def some_above(b, mark, more):
 
 @inlined
 def all_above(b, mark, more):
-    """Has every zone more free pages than a watermark, its protection and `more`?"""
+    """Whether every zone has more free pages than a watermark, its protection and `more`."""
     for z in range(b.zone.size):
         if not above(b, z, mark, more):
             return False
@@ -220,13 +220,13 @@ def drop_empty(b):
 
 @inlined
 def is_touched(access, record, after, until):
-    """Was the page in `record` touched in (after, until]?"""
+    """Whether the page in `record` was touched in (after, until]."""
     return rules_touched(access, np.int64((record >> SHIFT32) & CLASS_MASK), np.int64(record & LOW32) - 1, after, until)
 
 
 @inlined
 def accessed_bit(b, memory, access, page, frame, now):
-    """Is the accessed bit set? Notes on the way whether DAMON found it set before it cleared it."""
+    """Whether the accessed bit is set; notes on the way whether DAMON found it set before it cleared it."""
     record, own = memory.rec[frame], np.int64(b.cleared[page])
     damon = last_cleared(memory, record) if memory.seen.size else np.int64(0)
     since = own
@@ -308,7 +308,7 @@ def moves_of_all(memory):
 
 @inlined
 def follow(b, memory):
-    """Follow pages that others moved: who changes the tier is not armed; who comes is the youngest but one, who goes unlinked."""
+    """Follow pages that others moved: nobody who changed the tier is armed; who came is of the youngest generation but one."""
     for page in range(b.armed.size):
         frame = frame_of_page(memory, page)
         there, known = frame >= 0 and node_of(memory, frame) == TOP, b.generation[page] != NO_GENERATION
@@ -399,7 +399,7 @@ def adjust_threshold(b, now_ms):
 
 @inlined
 def may_promote(b, latency_ms, now_ms):
-    """Is a page that faulted so long after it was armed to be promoted? Room is asked for later."""
+    """Whether a page that faulted so long after it was armed is to be promoted, if there is room."""
     s = b.state
     if some_above(b, Z_PROMO, b.setting[MARGIN]):
         s[THRESHOLD_MS] = 0

@@ -79,8 +79,8 @@ class NumaBalancing(Checked):
     ``transparent_hugepage``, which unless ``"never"`` raises min_free_kbytes.
 
     Assumptions: the workload is one process of one thread, which uses ``cpu_share`` of a CPU beside its hint faults.
-    ``scan_period_ms`` is its scan period at the start, at a random time in it (0: it starts as a new process), and the mode was
-    set ``set_before_ms`` before. ``promote_fault_us`` and
+    ``scan_period_ms`` is its scan period at the start (0: it starts as a new process), the next window is due at
+    ``first_window_ms`` (0: at a random time), and the mode was set ``set_before_ms`` before. ``promote_fault_us`` and
     ``refuse_fault_us`` are what a hint fault takes of the thread's time, with and without a promotion, ``scan_page_ns`` a page
     table entry that a window changes, and ``kswapd_pages_per_s`` is how many pages kswapd looks at; left out, they are those
     of `tieringmodel.cost`.
@@ -107,6 +107,7 @@ class NumaBalancing(Checked):
     zones: tuple[Zone, ...] = ()
     cpu_share: float = 1.0
     scan_period_ms: int = 0
+    first_window_ms: int = 0
     set_before_ms: int = 0
     promote_fault_us: float | None = None
     refuse_fault_us: float | None = None
@@ -140,6 +141,9 @@ class NumaBalancing(Checked):
                 raise InputError(name, f"{value:g} is out of range", "write a positive number")
             if value is not None and value > 1e9:
                 raise InputError(name, f"{value:g} is over 1e9", "write a smaller number")
+        if self.first_window_ms and not self.scan_period_ms:
+            text = "is about a process that ran before, and scan_period_ms is 0, that of a new one"
+            raise InputError("first_window_ms", text, "give both, or neither")
         if self.mode == "disabled" and not self.demotion_enabled:
             raise InputError(
                 "mode", "'disabled' without demotion does nothing", "leave the section out, or set demotion_enabled"

@@ -83,8 +83,10 @@ class NumaBalancer:
         state[numa.YOUNGEST] = 3
         state[numa.HIDDEN] = self._hidden()
         state[numa.ADJUSTED_MS] = -self.setting.set_before_ms
-        if self.setting.scan_period_ms:  # windows ran before: where in its period the thread is nobody knows
-            self.cpu_ns = self.setting.scan_period_ms * 1_000_000 * (mixed(seed ^ _PHASE) >> 32) >> 32
+        if self.setting.scan_period_ms:  # windows ran before
+            period_ns, first_ns = 1_000_000 * self.setting.scan_period_ms, 1_000_000 * self.setting.first_window_ms
+            drawn_ns = period_ns * (mixed(seed ^ _PHASE) >> 32) >> 32
+            self.cpu_ns = period_ns - round(first_ns * self.setting.cpu_share) if first_ns else drawn_ns
         numa.link_all(self.arrays, memory.arrays, access.arrays, bool(self.setting.scan_period_ms) and self.tiering)
 
     def _settings(self, scenario: Scenario) -> npt.NDArray[np.int64]:

@@ -15,7 +15,7 @@ class Needs(NamedTuple):
     """What a run must keep of its pages beside their records, over all that events make of its contexts."""
 
     young: bool
-    """When accessed state was last cleared: several contexts and kswapd clear each other's bits, filters and reclaim read them."""
+    """When accessed state was last cleared: contexts and kswapd clear each other's bits, filters and reclaim read them."""
     frame_of: bool
     """Where each page is: virtual address spaces, weighted destinations and NUMA balancing look pages up by identity."""
     out: bool

@@ -116,17 +116,14 @@ def watermarks(text: str, where: str) -> tuple[Zone, ...]:
         If watermarks fall.
     """
     marks = ("min", "low", "high", "promo")
-    zones = (zone for zone in _zones(text, where) if zone.numbers.get("managed"))
     return tuple(
-        Zone(
-            zone.nid,
-            zone.name,
-            zone.numbers["managed"],
-            *(zone.numbers[mark] for mark in marks),
-            protection_pages=zone.protection[min(_MOVABLE, len(zone.protection) - 1)] if zone.protection else 0,
+        Zone.from_dict(
+            {"nid": zone.nid, "name": zone.name, "managed": zone.numbers["managed"], "protection_pages": _protection(zone)}
+            | {mark: zone.numbers[mark] for mark in marks},
+            zone.where,
         )
-        for zone in zones
-        if all(mark in zone.numbers for mark in marks)
+        for zone in _zones(text, where)
+        if zone.numbers.get("managed") and all(mark in zone.numbers for mark in marks)
     )
 
 
@@ -158,5 +155,9 @@ def _ram(zone: _Zone) -> tuple[int, int]:
 
 def _kept(zone: _Zone) -> int:
     """Return how many pages of a zone a process' request leaves free."""
-    kept = zone.protection[min(_MOVABLE, len(zone.protection) - 1)] if zone.protection else 0
-    return min(zone.numbers["min"] + kept, zone.numbers["managed"])
+    return min(zone.numbers["min"] + _protection(zone), zone.numbers["managed"])
+
+
+def _protection(zone: _Zone) -> int:
+    """Return how many pages of a zone are kept for requests that no higher zone can meet."""
+    return zone.protection[min(_MOVABLE, len(zone.protection) - 1)] if zone.protection else 0

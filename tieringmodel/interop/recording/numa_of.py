@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+import numpy as np
+
 from ...scenario import NumaBalancing, Zone
+from .tables import Table
 
 TIERING = 2
 """Bit of ``kernel.numa_balancing``: memory tiering."""
@@ -20,7 +23,15 @@ ASSUMED = {"scan_page_ns": 1000.0, "cpu_share": 0.065, "scan_period_ms": 2000, "
 DAMON was turned on, after one pass with promotions, and when NUMA balancing was. Source: docs/theory/numa.md, section 6."""
 
 
-def balancing_of(info: Mapping[str, float], zones: Sequence[Zone]) -> NumaBalancing | None:
+def first_window_ms(extra: Table | None) -> int:
+    """Return when the first window changed page table entries, 0 where that was not recorded: the last row before it shows."""
+    if extra is None or "numa_pte_updates" not in extra or extra.n_rows < 2:
+        return 0
+    rises = np.flatnonzero(np.diff(extra["numa_pte_updates"]) > 0)
+    return max(round(float(extra["t_ms"][rises[0]])), 1) if rises.size else 0
+
+
+def balancing_of(info: Mapping[str, float], zones: Sequence[Zone], first_ms: int = 0) -> NumaBalancing | None:
     """Return the machine's NUMA balancing and demotion, None where ``info.txt`` has neither.
 
     Parameters
@@ -29,6 +40,8 @@ def balancing_of(info: Mapping[str, float], zones: Sequence[Zone]) -> NumaBalanc
         ``numa_balancing`` (the sysctl) and ``demotion`` (the switch).
     zones : sequence of Zone
         Watermarks of all nodes; computed where there are none.
+    first_ms : int
+        When the first window is due, 0 for a random time.
 
     Examples
     --------
@@ -40,4 +53,5 @@ def balancing_of(info: Mapping[str, float], zones: Sequence[Zone]) -> NumaBalanc
     if not promotes and not demotes:
         return None
     mode = "memory_tiering" if promotes else "disabled"
-    return NumaBalancing.from_dict({"mode": mode, "demotion_enabled": demotes, "zones": tuple(zones), **EMULATED, **ASSUMED})
+    own = {"mode": mode, "demotion_enabled": demotes, "zones": tuple(zones), "first_window_ms": first_ms}
+    return NumaBalancing.from_dict(own | EMULATED | ASSUMED)

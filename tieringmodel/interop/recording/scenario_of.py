@@ -16,7 +16,7 @@ from ...errors import InputError
 from ...scenario import Commit, Context, Group, Kernel, Machine, Node, Placement, Scenario, Target, Vma, Workload, Zone
 from ...units import LONGEST_US, PAGE_SZ
 from .machine_of import machine_of
-from .numa_of import balancing_of
+from .numa_of import balancing_of, first_window_ms
 from .tables import Table
 
 PHASE = re.compile(r"rate_hz_from_(\d+)ms")
@@ -148,7 +148,8 @@ class Recording:
         recorded_intervals : bool
             Let aggregations end when they did (``Context.aggr_times_us``) instead of after the nominal interval, which a
             loaded machine stretches. Where intervals were changed on the way they end after the nominal one all the same.
-            Where they do, kdamond's work takes time (``Machine.overload``).
+            Where they do, kdamond's work takes time (``Machine.overload``). The first scan window of NUMA balancing runs when
+            it did.
         recorded_rates : bool
             Touch segments as often as their counters say (`recorded_groups`) instead of at the
             configured rates, which a loaded machine misses.
@@ -210,7 +211,8 @@ class Recording:
             # frames are known to have.
             boot_order_known = bool(self.nodes) and not info.get("thp")
             machine = machine_of(self, placement, lru_share_of_other, "buddy" if boot_order_known else "lowest")
-            machine = machine.replace(numa_balancing=balancing_of(info, self.zones) if balancing else None)
+            first_ms = first_window_ms(self.extra) if recorded_intervals else 0
+            machine = machine.replace(numa_balancing=balancing_of(info, self.zones, first_ms) if balancing else None)
         contexts = tuple(_with_targets(context, layout) for context in self.contexts)
         commits = tuple(_commits(contexts, [(ms, [_with_targets(c, layout) for c in now]) for ms, now in self.changes]))
         same = all(c.to.attrs.same_intervals(contexts[c.context].attrs) for c in commits)
