@@ -260,6 +260,52 @@ def test_datasets_say_what_was_counted_only_where_there_is_something_to_count() 
     assert not set(OF_BALANCING) & set(run(bare, 1))
 
 
+def test_costs_add_up_faults_windows_and_what_kswapd_looks_at() -> None:
+    ds = run(tiered(every(1, 2000, PAGES), slow=(2000, PAGES), dram="8 MiB", zones=(SMALL,), demotion_enabled=True), 4)
+    cost = tm.cost.control_cost(ds)["cpu_s"].sel(estimate="default")
+    promoted, faults, armed, looked = last(ds, "pgpromote_success", "numa_hint_faults", "numa_pte_updates", "pgscan_kswapd")
+    assert float(cost.sel(component="hint faults")) == pytest.approx(12e-6 * promoted + 1e-6 * (faults - promoted))
+    assert float(cost.sel(component="scan windows")) == pytest.approx(20e-9 * armed)
+    assert float(cost.sel(component="kswapd")) == pytest.approx(0.2e-6 * looked)
+    moved = int(ds["migrated_pages"].values.sum())
+    assert float(cost.sel(component="copies")) == pytest.approx(1.24e-6 * (moved - promoted))
+    assert min(promoted, armed, looked, moved - promoted) > 0
+
+
+def test_compare_runs_either_mechanism_alone_and_baselines_without_both() -> None:
+    runs = tm.policies(beside())
+    assert {"numa_balancing alone", "without numa_balancing"} <= set(runs)
+    alone, without = runs["numa_balancing alone"].scenario, runs["without numa_balancing"].scenario
+    assert alone.machine.numa_balancing is not None
+    assert not alone.contexts
+    assert without.machine.numa_balancing is None
+    assert without.contexts == beside().contexts
+    for name in ("all-fast", "all-slow", "static interleave", "oracle"):
+        assert runs[name].scenario.machine.numa_balancing is None
+    chosen = {name: runs[name] for name in (next(iter(runs)), "numa_balancing alone", "without numa_balancing")}
+    moved = tm.compare(chosen, duration="3 s", seed=1, progress=False)["migrated_mib_s"].sum("time").values
+    assert (moved > 0).all()
+    assert len(set(moved.tolist())) == 3
+
+
+def test_faults_take_their_time_from_a_workload_with_a_demand() -> None:
+    def throughput(us: float) -> float:
+        base = tiered(
+            tm.Group(0, PAGES, rate_hz=100.0), promote_fault_us=us, refuse_fault_us=us, promote_rate_limit_mbps=0,
+            scan_period_min_ms=1000, scan_size_mb=16,
+        )  # fmt: skip
+        nodes = [tm.NodeCurve(100, 50), tm.NodeCurve(100, 50)]
+        workload = base.workload.replace(demand=tm.Demand(threads=2, outstanding=1))
+        machine = base.machine.replace(performance={"nodes": nodes})
+        return float(
+            run(base.replace(workload=workload, machine=machine), 6)["throughput_per_s"].sum("group").values[2:].mean()
+        )
+
+    # Nothing moves; a pass of 4096 faults of 100 us takes 0.41 s of one of two threads.
+    free, costly = throughput(0), throughput(100)
+    assert 0.7 < costly / free < 0.95
+
+
 def test_a_scenario_with_the_section_reads_back_as_it_was() -> None:
     scenario = beside()
     assert tm.Scenario.from_json(scenario.to_json()) == scenario

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..cost.constants import DEFAULT
-from ..kernels import numa
+from ..kernels import kswapd, numa
 from ..kernels.layout import Access
 from ..kernels.numa import Balancing
 from ..kernels.random import mixed
@@ -91,16 +91,15 @@ class NumaBalancer:
 
     def _settings(self, scenario: Scenario) -> npt.NDArray[np.int64]:
         s, node = self.setting, scenario.machine.nodes[0]
-        promote_us = DEFAULT.hint_fault_us.default + DEFAULT.move_stall_us.default
-        costs = [(s.promote_fault_us, promote_us, 1e3), (s.refuse_fault_us, DEFAULT.hint_fault_us.default, 1e3)]
-        promote_ns, refuse_ns = (round((usual if given is None else given) * unit) for given, usual, unit in costs)
+        costs = (s.promote_fault_us, DEFAULT.promote_stall_us.default), (s.refuse_fault_us, DEFAULT.hint_fault_us.default)
+        promote_ns, refuse_ns = (round(1e3 * (usual if given is None else given)) for given, usual in costs)
         out = np.zeros(numa.SETTINGS, np.int64)
         out[numa.SCAN_PAGES], out[numa.HZ] = s.scan_size_mb * MIB // PAGE_SZ, scenario.machine.hz
         out[numa.PROMOTE_NS], out[numa.REFUSE_NS] = promote_ns, refuse_ns
         out[numa.HOT_MS], out[numa.PERIOD_MAX_MS] = s.hot_threshold_ms, s.scan_period_max_ms
         out[numa.RATE_PAGES] = s.promote_rate_limit_mbps * (MIB // PAGE_SZ)
         out[numa.MARGIN] = max(262_144, node.sz_bytes // PAGE_SZ >> 4)
-        out[numa.DEMOTES], out[numa.TIERING] = s.demotion_enabled, self.tiering
+        out[numa.TIERING] = self.tiering
         out[numa.TICK_NS] = self.tick_ns
         out[numa.PTE_NS] = round(DEFAULT.scan_page_ns.default if s.scan_page_ns is None else s.scan_page_ns)
         return out
@@ -128,7 +127,7 @@ class NumaBalancer:
         if self.setting.demotion_enabled:
             if others and self._at_low():  # who migrates to this very node wakes kswapd where every zone is at low
                 state[numa.WOKEN] = 1
-            numa.kswapd(b, memory, access, tick, self.budget)
+            kswapd.kswapd(b, memory, access, tick, self.budget)
         self.came = came + int(b.count[numa.PROMOTED]) - own
         self.memory.note_free()
         self.tick = tick
@@ -159,6 +158,11 @@ class NumaBalancer:
         took_ns = int(b.count[numa.SCAN_NS]) - before
         self.cpu_ns += took_ns
         self.stamp_ns += 2 * 1_000_000_000 // self.memory.machine.hz + OVERHEAD * took_ns
+
+    @property
+    def taken_ns(self) -> int:
+        """Time that the workload's thread spent on hint faults and windows since the start, in ns."""
+        return int(self.arrays.count[numa.STALL_NS] + self.arrays.count[numa.SCAN_NS])
 
     def columns(self, state: npt.NDArray[np.int64], count: npt.NDArray[np.int64]) -> dict[str, npt.NDArray[Any]]:
         """Return run variables (`OF_BALANCING`) from states and counters by record."""

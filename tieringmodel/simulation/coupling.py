@@ -63,7 +63,7 @@ class Coupling:
         self.waiting = np.zeros(n)
         self.by_class = np.zeros((n, self.member.shape[1]))
         self.used = np.zeros(n)
-        self.last_ns = engine.memory.now_ns
+        self.last_ns, self.taken_ns = engine.memory.now_ns, 0
         self.ends_s: list[float] = []
         self.parts: dict[str, list[npt.NDArray[np.float64]]] = {}
         self.seen: tuple[Any, ...] = ()
@@ -87,7 +87,8 @@ class Coupling:
     def _as_before(self, tick: int) -> bool:
         """Whether nothing moved in the last two windows, nothing waits, and the same groups are at work."""
         memory = self.engine.memory.arrays
-        state = (memory.node["migrated_in"].tobytes(), memory.by_class.tobytes(), bisect_right(self.changes, tick))
+        taken_ns = self.engine.balancer.taken_ns if self.engine.balancer else 0
+        state = (memory.node["migrated_in"].tobytes(), memory.by_class.tobytes(), bisect_right(self.changes, tick), taken_ns)
         self.seen, before = (*self.seen[-2:], state), self.seen
         return len(before) == 3 and all(one == state for one in before[1:]) and not self.waiting.any()
 
@@ -111,7 +112,7 @@ class Coupling:
         rates = np.array([g.rate_hz if g.start_tick <= tick < g.end_tick else 0.0 for g in self.groups])
         pages = self.member @ self.by_class.T
         accesses = rates * pages.sum(axis=1)
-        stalled = self._stalled(rates, of_class * 1e9 / span_ns)
+        stalled = self._stalled(rates, of_class * 1e9 / span_ns) + self._balancing(accesses, span_ns)
         crews = [k for k, crew in enumerate(self.crews) if accesses[crew].sum() > 0]
         throughput, slowdown = np.zeros(len(self.groups)), np.full(len(self.groups), np.nan)
         weight, moved = np.zeros((1, max(len(crews), 1), n)), np.zeros((1, max(len(crews), 1), n))
@@ -155,6 +156,13 @@ class Coupling:
         total = hz.sum(axis=0)
         waits = per_s * -np.expm1(-total * stall_s) * stall_s
         return np.asarray((hz / np.where(total > 0, total, 1.0) * waits).sum(axis=1))
+
+    def _balancing(self, accesses: npt.NDArray[np.float64], span_ns: int) -> npt.NDArray[np.float64] | float:
+        """Return how many threads of each group are in hint faults and scan windows, shared out by accesses."""
+        if self.engine.balancer is None or not accesses.sum():
+            return 0.0
+        before, self.taken_ns = self.taken_ns, self.engine.balancer.taken_ns
+        return np.asarray((self.taken_ns - before) / span_ns * accesses / accesses.sum())
 
     def columns(self, time_s: npt.NDArray[np.float64]) -> dict[str, npt.NDArray[Any]]:
         """Return run variables at given times: what is known of the window that each lies in."""

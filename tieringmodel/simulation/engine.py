@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -25,15 +25,13 @@ from ..memory.physical import PhysicalMemory
 from ..scenario import Context, Scenario
 from ..stored import like
 from ..workload.access import AccessTable
+from .balancing import NumaBalancer
 from .clock import MAX_BATCH, ContextClock, clock_of
 from .idle import idle
 from .needs import Needs, Stage, maps_change, needs
 from .records import NoRecords, Records
 from .silent import Silent
 from .spaces import Processes, ranges_of, space_of
-
-if TYPE_CHECKING:
-    from .balancing import NumaBalancer
 
 PIECES = 50
 """In how many pieces kernels run where somebody wants to see the progress."""
@@ -106,8 +104,6 @@ class Engine:
         self.make_actions = actions
         self.balancer: NumaBalancer | None = None
         if scenario.machine.numa_balancing:
-            from .balancing import NumaBalancer
-
             self.balancer = NumaBalancer(scenario, self.memory, self.access, seed)
 
     def _memory(self, log_moves: int, needed: Needs) -> PhysicalMemory:

@@ -2,15 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Sequence
+from typing import Any, Protocol
 
-if TYPE_CHECKING:
-    from .engine import Engine
+from ..memory.physical import PhysicalMemory
+from ..workload.access import AccessTable
+from .balancing import NumaBalancer
+
+
+class _Run(Protocol):
+    """What is asked of a run: see `Engine`, which stands above this module."""
+
+    memory: PhysicalMemory
+    access: AccessTable
+    balancer: NumaBalancer | None
+    tick_us: int
+
+    @property
+    def stages(self) -> Sequence[Any]: ...
+    def fire(self, now_ns: int) -> None: ...
 
 
 def idle(
-    engine: Engine, duration_us: int, every_us: int, sampled: Callable[[], None] | None, phase: Callable[[], None] | None
+    engine: _Run, duration_us: int, every_us: int, sampled: Callable[[], None] | None, phase: Callable[[], None] | None
 ) -> None:
     """Let simulated time pass, in microseconds; see `Engine.run` for who is called."""
     clock, tick_us, change, balancer = engine.memory.arrays.clock, engine.tick_us, 0, engine.balancer
