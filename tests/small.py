@@ -9,6 +9,7 @@ import numpy as np
 
 import tieringmodel as tm
 from tieringmodel.damon.kdamond import Kdamond
+from tieringmodel.damon.table import RUNNING
 from tieringmodel.simulation.engine import Engine
 from tieringmodel.simulation.silent import Silent
 
@@ -66,7 +67,7 @@ class Trace(Silent):
         self.rows.append(
             (
                 kdamond.memory.now_ns, kdamond.index, aggregation, kdamond.regions.rows(),
-                kdamond.schemes.tobytes(), kdamond.memory.owner_crc32(),
+                [kdamond.schemes[name].tolist() for name in RUNNING], kdamond.memory.owner_crc32(),
             )
         )  # fmt: skip
 

@@ -30,7 +30,6 @@ STANDS_ALONE = {
     "simulation.idle": "a run without contexts, which has no clocks; engine.py is long",
     "interop.recording.numa_of": "figures of one emulated machine, and what nobody recorded",
     "validate.golden.format2": "one format's keys, every one of them",
-    "damon.watermarks": "one mechanism of the kernel, and kdamond.py is long",
     "differences.rules": "the search for rules, apart from what is shown beside each other",
     "hotness.hint_faults": "one source, as the others are; made by name",
     "hotness.tlb": "when an accessed bit is set again: a mechanism of the processor",

@@ -226,7 +226,7 @@ def parameters(k: Kdamond) -> Any:
     }  # fmt: skip
     quotas = [(q.quota, q.reset_jiffies, [lag and lag.timeout_ms for lag in q.lags]) for q in k.quotas]
     ends = [(int(r[0][0]), int(r[-1][1])) for r in k.regions.rows()]
-    flags = k.watched, k.sleeps, k._looks, k.min_sz, k.compiled is None
+    flags = k.watched, int(k.turn["sleeps"]), k._looks, k.min_sz, k.compiled is None
     return flat([k.context, columns, k.filters, actions, quotas, ends, flags, k.space.first, k.space.unit])
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from scenarios import PAGE, contexts, groups, machines
-from small import Trace, pull, push, scenario
+from small import HOT, MIB, Trace, pull, push, scenario
 
 import tieringmodel as tm
 from tieringmodel.damon.rng import kernel_rng
@@ -17,13 +17,17 @@ from tieringmodel.simulation.engine import Engine
 from tieringmodel.simulation.simulate import scheme_actions
 
 RUNS = settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
+RECLAIM = {"action": "pageout", "access_pattern": {"max_nr_accesses": 1}}
 PULL = {"action": "migrate_hot", "target_nid": 0, "quota": {"sz_bytes": 40 * PAGE, "reset_interval_ms": 50}}
 
 
 class OneByOne(Engine):
-    """Python wakes every context for every sampling tick."""
+    """Python wakes every context for every sampling tick, a lone one whose pages nobody else looks at for each event."""
 
-    def _take_turns(self, end_ns: int) -> bool:
+    def _run_in_turn(self, end_ns: int) -> bool:
+        return False
+
+    def _run_alone(self, c: Any, end_ns: int) -> bool:
         return False
 
 
@@ -44,9 +48,10 @@ def crowds(draw: Any) -> dict[str, Any]:
             ends = np.cumsum(draw(st.lists(st.integers(20_000, 150_000), min_size=1, max_size=3)))
             context["aggr_times_us"] = ends.tolist()
             attrs.pop("intervals_goal", None)
-        elif kind == 1 and context["schemes"]:
-            marks = {"metric": "free_mem_rate", "interval_us": 20_000, "high": 900, "mid": 400, "low": 100}
-            context["schemes"][0]["watermarks"] = marks
+        elif kind == 1:
+            high = draw(st.sampled_from([350, 400, 900]))
+            marks = {"metric": "free_mem_rate", "interval_us": 20_000, "high": high, "mid": high - 10, "low": 100}
+            context["schemes"] = [{**scheme, "watermarks": marks} for scheme in (RECLAIM, *context["schemes"])]
         elif kind == 2:
             context |= {"ops": "vaddr", "targets": [{}], "schemes": [PULL], "min_region_sz": PAGE}
         elif kind == 3:
@@ -68,6 +73,7 @@ def crowds(draw: Any) -> dict[str, Any]:
         if at is not None:
             events.append({"at_us": 70_000, "path": f"contexts.{at}.targets", "value": fewer})
     events.sort(key=lambda e: e["at_us"])
+    machine["overload"] = draw(st.booleans())
     return {"machine": machine, "workload": workload, "contexts": made, "events": events}
 
 
@@ -99,6 +105,24 @@ def ran(kind: type[Engine], data: dict[str, Any], stops: list[int], kernel_draws
 def test_turns_are_ticks_one_by_one(data: dict[str, Any], stops: list[int], kernel_draws: bool) -> None:
     stops = [*sorted(stops), 400_000]
     assert ran(Engine, data, stops, kernel_draws) == ran(OneByOne, data, stops, kernel_draws)
+
+
+FAST = tm.Scheme("migrate_hot", HOT, target_nid=0, quota=tm.Quota(sz_bytes=MIB))
+MARKS = tm.Watermarks("free_mem_rate", 100_000, high=800, mid=780, low=50)
+SLEEPY = tm.Scheme("pageout", tm.AccessPattern(max_nr_accesses=1), quota=tm.Quota(sz_bytes=MIB), watermarks=MARKS)
+"""Reclaims until more than 80 % of memory are free, then sleeps."""
+
+
+@pytest.mark.parametrize("overload", [False, True])
+@pytest.mark.parametrize("contexts", [[tm.Context(schemes=(FAST,))], [tm.Context(schemes=(SLEEPY,))], None])
+@pytest.mark.parametrize("base", ["7.3.4", "6.18"])
+def test_turns_on_older_kernels_busy_and_asleep(base: str, contexts: list[tm.Context] | None, overload: bool) -> None:
+    """6.18 repeats its last answer within a folio."""
+    both = [tm.Context(schemes=(SLEEPY,)), tm.Context(attrs=tm.Attrs(7_000, 70_000), schemes=(FAST,))]
+    sc = scenario(contexts=contexts or both)
+    sc = sc.replace(machine=sc.machine.replace(overload=overload), kernel=tm.Kernel(base))
+    in_turn, one_by_one = (ran(kind, sc.to_dict(), [700_000, 4_000_000], False) for kind in (Engine, OneByOne))
+    assert in_turn == one_by_one
 
 
 def test_contexts_clear_each_others_accessed_state() -> None:

@@ -10,7 +10,6 @@ from small import MIB, PAGE, pull, push, scenario, traced
 
 import tieringmodel as tm
 from tieringmodel.damon.kdamond import Kdamond
-from tieringmodel.damon.watermarks import free_mem_rate
 from tieringmodel.kernels import frames
 from tieringmodel.simulation.engine import Engine
 from tieringmodel.simulation.silent import Silent
@@ -35,7 +34,7 @@ def set_rate(engine: Engine, permil: int) -> None:
     """Make the share of free memory exactly `permil` of 16384 pages, truncated."""
     free = -(-permil * 16384 // 1000)
     engine.memory.arrays.node["free"][:] = [free, 0]
-    assert free_mem_rate(engine.memory) == permil
+    assert int(engine.memory.free_rate()) == permil
 
 
 @given(
@@ -62,7 +61,7 @@ def test_a_scheme_wakes_and_sleeps_by_the_rule(levels: list[int], course: list[i
 def test_the_rate_is_that_of_managed_memory_in_permil() -> None:
     nodes = (tm.Node(0, 0, 1 << 20, unmanaged_bytes=1 << 19), tm.Node(1, 1 << 20, 1 << 20, kernel_bytes=3 * PAGE))
     engine = Engine(scenario(machine=tm.Machine(nodes), pages=10, groups=()), 1)
-    assert free_mem_rate(engine.memory) == (384 - 3 - 10) * 1000 // 384
+    assert int(engine.memory.free_rate()) == (384 - 3 - 10) * 1000 // 384
 
 
 def test_the_shortest_sleep_decides_and_one_waking_scheme_keeps_all_going() -> None:
@@ -98,7 +97,7 @@ def test_monitoring_stops_while_every_scheme_sleeps(young: bool) -> None:
     k, free = engine.kdamonds[0], engine.memory.arrays.node["free"]
     engine.run(1_020_000)
     occupy(engine, 7000)
-    assert free_mem_rate(engine.memory) == (16384 - 4096 - 7000) * 1000 // 16384 == 322
+    assert int(engine.memory.free_rate()) == (16384 - 4096 - 7000) * 1000 // 16384 == 322
     engine.run(180_000)  # an active scheme stays active anywhere between low and high
     assert seen.at_us == list(range(100_000, 1_200_001, 100_000))
     free[:] = [14_000, 0]  # 854 permil: asleep after the tick that is under way

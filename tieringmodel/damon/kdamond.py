@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ..kernels import draws, intervals, scoring, turn
+from ..kernels import draws, intervals, scoring, turn, watermarks
 from ..kernels import layout as L
 from ..kernels._bundle import addresses
 from ..kernels._jit import records
@@ -22,7 +22,7 @@ from ..scenario.metrics import metric_of
 from ..stored import Stored, like, same_kind
 from ..units import LONG_MAX, PAGE_SZ
 from ..workload.access import AccessTable
-from . import goals, table, watermarks
+from . import goals, table
 from .early_exit import EarlyExit
 from .intervals import nr_samples
 from .metric_view import MetricView
@@ -171,7 +171,7 @@ class Kdamond(Monitor):
             context.ops == "vaddr" or not self.rules.apply_min_nr_regions,
         )
         self.turn["watched"] = self.watched = any(s.watermarks.metric != "none" or not s.enabled for s in context.schemes)
-        self.sleeps = any(s.watermarks.metric != "none" and s.enabled for s in context.schemes)
+        self.turn["sleeps"] = any(s.watermarks.metric != "none" and s.enabled for s in context.schemes)
         self._stack = empty(16 + 4 * (len(rows) + len(filters)), True)  # pieces into which the schemes can cut one region
         own = self._windows, self._cursors, self._events, self.histogram, funnel, self.rejected
         self.control = L.Control(rows, filters, dests, *own, *tables)
@@ -265,11 +265,11 @@ class Kdamond(Monitor):
         """Evaluate the schemes' watermarks; return how long to sleep until the next look, 0 = go on (section d.2)."""
         if not self.watched:
             return 0
-        pairs = [(row, s) for row, s in zip(self.schemes, self.context.schemes, strict=True) if s.enabled]
-        return min((watermarks.wait_us(row, s.watermarks, self.memory) for row, s in pairs), default=0)
+        return int(watermarks.wait_us(self.schemes, self.memory.free_rate()))
 
     def fall_asleep(self) -> None:
-        """Begin to wait for watermarks: the loop has looked at its clocks by then."""
+        """Begin to wait for watermarks: the loop has looked at its clocks by then, and prepares no check."""
+        self._frames = np.full(self.regions.n, -1)
         self.turn["latched"], self.turn["update"], self.turn["is_latched"] = self.next_aggregation, self.next_ops_update, 1
         self.slept_before_us = self.attrs.sample_us
 
@@ -287,9 +287,9 @@ class Kdamond(Monitor):
 
     def in_turn(self) -> bool:
         """Whether sampling ticks up to the next event do nothing but check and prepare, so that kernels can take turns."""
-        return type(self).check is Kdamond.check and not (
-            self.pending or self.sleeps or self.by_address or self.turn["is_latched"]
-        )
+        unseen = self.turn["sleeps"] and self.memory.page_lists is not None  # what is free there, Python knows
+        remaps = self.by_address and self.rules.fresh_look
+        return type(self).check is Kdamond.check and not (self.pending or unseen or remaps or self.turn["is_latched"])
 
     # ---- the rest of the loop body --------------------------------------------------------------------------------
 

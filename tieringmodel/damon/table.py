@@ -174,6 +174,10 @@ def build(
         row["dest_first"], row["dest_last"] = len(dests), len(dests) + len(scheme.dests)
         dests += [(index_of(d.id), d.weight) for d in scheme.dests]
         row["apply_us"] = scheme.apply_interval_us
+        row["walks"] = scheme.action != "stat" or bool(scheme.filters)
+        marks = scheme.watermarks
+        row["marks"] = L.SWITCHED_OFF if not scheme.enabled else L.NO_MARKS if marks.metric == "none" else L.MARKS
+        row["high"], row["mid"], row["low"], row["look_us"] = marks.high, marks.mid, marks.low, marks.interval_us
         row["whole_steps"], row["meets_again"] = not rules.folio_end, not rules.last_applied
         row["va_steps"] = not rules.folio_end and not (rules.va_page_by_page and scheme.action.startswith("migrate"))
         row["heads_only"] = not rules.tail_pages

@@ -106,7 +106,7 @@ def young(access, memory, frame, now):
     """Is the folio's accessed state set at tick `now`? A folio whose state was never cleared counts as young.
 
     When the answer is no, the remembered clear moves up to `now`: nothing was touched since, so later answers stay the
-    same and no tick is looked at twice.
+    same and no tick is looked at twice. A context whose work took time may have cleared it later than `now`: that stays.
     """
     record = seen_record(memory, memory.folio, frame)
     if record & LOW32 == _U0:
@@ -116,5 +116,6 @@ def young(access, memory, frame, now):
         return True
     if touched(access, record, cleared - 1, now):
         return True
-    clear_young(memory, frame, now)
+    if cleared <= now:
+        clear_young(memory, frame, now)
     return False

@@ -222,7 +222,7 @@ SCHEME = np.dtype(
         "nr_tried", "sz_tried", "nr_applied", "sz_applied", "sz_ops_filter_passed", "qt_exceeds", "nr_snapshots",
         "last_applied", "keep_age", "core_first", "core_last", "core_reject", "ops_first", "ops_last", "ops_reject",
         "dest_first", "dest_last", "whole_steps", "va_steps", "meets_again", "heads_only", "next_apply", "apply_us", "adjusted",
-        "next_reset",
+        "next_reset", "marks", "high", "mid", "low", "look_us", "walks",
     )] + [("action", "i8"), ("target", "i8")]
 )  # fmt: skip
 """``whole_steps``: the walk over folios goes on a folio's size behind where it is, rather than at the folio's end;
@@ -230,7 +230,10 @@ SCHEME = np.dtype(
 ``meets_again``: an operation handles a folio as often as it meets it, rather than to pass over the last one of a pass.
 ``heads_only``: a folio is met at its first 4 KiB only. ``next_apply``: the sample at which the scheme is due, every
 ``apply_us`` or (0) aggregation. ``adjusted``: whether there is a quota to adjust; ``next_reset``: the jiffy from which on that
-starts a new window, 0 before the first."""
+starts a new window, 0 before the first. ``marks``: `NO_MARKS`, `MARKS` or `SWITCHED_OFF`; ``high``, ``mid``, ``low`` and
+``look_us`` are the watermarks and how long one that is inactive waits for the next look. ``walks``: whether its pass looks at
+pages."""
+NO_MARKS, MARKS, SWITCHED_OFF = 0, 1, 2
 FUNNEL = np.dtype([(name, "u8") for name in (
     "nr_due", "nr_inactive", "nr_restarted", "sz_matched", "sz_but_size", "sz_but_rate", "sz_but_age", "top_rate",
     "top_age", "sz_dropped", "sz_resident", "sz_there", "sz_young", "sz_first_look", "sz_no_frame", "sz_early_exit",
@@ -350,6 +353,7 @@ TURN = np.dtype([(name, "i8") for name in (
     "aggregation", "due", "latched", "update", "is_latched", "cuts", "any_tick", "splits_some", "fix_sums", "refits",
     "watched", "external", "wants", "every", "pending", "lists", "last_ns", "start_ns", "tick_ns", "need", "in_body",
     "jiffies0", "by_ticks", "then", "access_bp", "min_sample_us", "max_sample_us", "hz", "whole_from_us", "draws", "index",
+    "sleeps", "check_ns", "walk_ns", "walked",
 )] + [("sz_limit", "u8"), ("min_sz", "u8"), ("limit", "u8")])  # fmt: skip
 """What a kdamond remembers of its loop: see `turn`.
 
@@ -359,8 +363,10 @@ the two times as they were when the body began, or (``is_latched``) when the kda
 ``any_tick``, ``splits_some``, ``fix_sums``. What Python wants to see to: ``refits``, ``external``, ``wants``, ``every``,
 ``pending``, ``lists``. ``jiffies0``: the clock in jiffies when the run begins; ``by_ticks``: what users feed in comes by the
 number of the tick; ``hz``, ``whole_from_us``: sleeps from so long on last whole jiffies; ``draws``: numbers drawn for one
-check; ``index``: the context's number; ``then``: what follows when a quota's goals are measured. ``sz_limit``: up to which size
-regions merge, ``limit``: the same within an application pass.
+check; ``index``: the context's number; ``then``: what follows when a quota's goals are measured; ``sleeps``: whether
+watermarks can send it to sleep. What its work takes on a machine where that counts: ``check_ns`` for a region in a sample,
+``walk_ns`` for a page that a pass walks; ``walked``: bytes so far. ``sz_limit``: up to which size regions merge, ``limit``: the
+same within an application pass.
 """
 
 

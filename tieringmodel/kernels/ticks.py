@@ -14,19 +14,24 @@ from .intervals import slept_ns
 from .layout import AT_FRONT, LOOKED, NOW, Control, Draws, Loop, Scratch, Space
 from .records import has_room, keep_next
 from .sampling import (
+    check_reusing,
     clear_sampled,
     count_accessed,
     count_plain,
     draw_places,
     frame_of_place,
     plan_draws,
+    prepare_checks,
     sample_plain,
+    sample_reusing,
     sample_rules,
 )
 from .turn import CONTROL, DONE, DRAWS, FINISHED, LOOP, ROOM, SCRATCH, SPACE, body, both, count_of
+from .watermarks import rate_of, wait_us
 
-LIMIT, PHASE = 13, 14
-"""What ends a loop beside the codes of the body: the time up to which it shall go, or a change of access rules."""
+LIMIT, PHASE, WAITS = 13, 14, 15
+"""What ends a loop beside the codes of the body: the time up to which it shall go, a change of access rules, or that watermarks
+send a context to sleep."""
 NOTHING, IN_BODY, TO_PREPARE, UNPLANNED = range(4)
 """What the context does that `run_in_turn` is at."""
 
@@ -65,6 +70,25 @@ def next_time(turn, ends, n, time, slept):
 
 
 @inlined
+def interval_ns(turn, r):
+    """How long it is to a context's next sampling tick where its ends are not recorded: its sleep, and what its checks take."""
+    return slept_ns(turn) + turn.check_ns * np.int64(count_of(r))
+
+
+@kernel
+def walked_ns(turn, schemes, space):
+    """How long the pages take that the schemes' passes have walked since it was asked last."""
+    if turn.walk_ns == 0:
+        return np.int64(0)
+    tried = np.int64(0)
+    for i in range(schemes.size):
+        if schemes[i].walks != _U0:
+            tried += np.int64(schemes[i].sz_tried * space.unit)
+    pages, turn.walked = max(tried - turn.walked, np.int64(0)) >> np.int64(space.shift), tried
+    return pages * turn.walk_ns
+
+
+@inlined
 def note_contexts(parts, kept):
     """Write down of each context what a record says of it beside its tables."""
     for c in range(parts.shape[0]):
@@ -87,7 +111,7 @@ def finish_body(parts, c, memory, looks, rules, counts, kept, sources):
 
 
 @kernel
-def run(parts, memory, access, looks, general, rules, counts, kept, sources, until_ns, change, room):
+def run(parts, memory, access, looks, general, glance, rules, counts, kept, sources, until_ns, change, room):
     """Sampling ticks and bodies of a lone context that nobody disturbs, up to a time or to what Python has to do.
 
     Parameters
@@ -100,6 +124,8 @@ def run(parts, memory, access, looks, general, rules, counts, kept, sources, unt
         See `body`.
     general : bool or None
         None while every class of pages has one rate (`sampling.sample_plain`).
+    glance : i64[3] or None
+        What a kernel that repeats its last answer remembers (`sampling.sample_reusing`).
     rules : Older or None
         What an older kernel does.
     kept, sources : Kept, u64 table (arrays, 1)
@@ -120,10 +146,10 @@ def run(parts, memory, access, looks, general, rules, counts, kept, sources, unt
             if code != DONE:
                 return code
             turn.in_body = 0
-            turn.last_ns = max(turn.last_ns, memory.clock[NOW])
+            turn.last_ns = max(turn.last_ns, memory.clock[NOW] + walked_ns(turn, control.scheme, space))
         full, n = ticks_ahead(turn, control.scheme), np.int64(0)
-        ahead = min(full, room)
-        time, tick, slept = turn.last_ns, turn.last_ns // turn.tick_ns, slept_ns(turn)
+        ahead, r = min(full, room), both(parts, 0, loop)[0]
+        time, tick, slept = turn.last_ns, turn.last_ns // turn.tick_ns, interval_ns(turn, r)
         following = next_time(turn, loop.ends, n, time, slept)
         while n < ahead and following <= until_ns:
             now = following // turn.tick_ns
@@ -134,12 +160,13 @@ def run(parts, memory, access, looks, general, rules, counts, kept, sources, unt
             following = next_time(turn, loop.ends, n, time, slept)
         if n == 0:
             return LIMIT if following > until_ns else PHASE
-        r, _ = both(parts, 0, loop)
         scratch = _scratch(parts[0, SCRATCH])
         if scratch.record.size <= count_of(r):
             turn.need = 0
             return ROOM
-        if general is None:
+        if glance is not None:
+            sample_reusing(r, r.ptr, after[:n], until[:n], space, memory, access, rng, glance)
+        elif general is None:
             sample_plain(r, r.ptr, after[:n], until[:n], space, memory, access, rng, scratch)
         else:
             sample_rules(r, r.ptr, after[:n], until[:n], space, memory, access, rng, scratch)
@@ -158,22 +185,27 @@ def plan(parts, c):
 
 
 @inlined
-def prepare(parts, c, memory):
+def prepare(parts, c, memory, glances):
     """``mkold`` of a context's next access check, at the end of its present tick."""
     loop, space, scratch = _loop(parts[c, LOOP]), _space(parts[c, SPACE]), _scratch(parts[c, SCRATCH])
     turn, r = loop.turn[0], both(parts, c, loop)[0]
+    if glances is not None:
+        prepare_checks(r, r.ptr, turn.tick, space, memory, _draws(parts[c, DRAWS]), scratch.place, True)
+        return
     draw_places(r, r.ptr, space, _draws(parts[c, DRAWS]), np.uint64(turn.draws), scratch)
     for i in range(count_of(r)):
         clear_sampled(memory, frame_of_place(space, memory, scratch.place[i]), turn.tick)
 
 
 @inlined
-def check(parts, c, memory, access, time):
+def check(parts, c, memory, access, glances, time):
     """A context's sampling tick: count the regions whose sampled page was accessed."""
     loop, scratch = _loop(parts[c, LOOP]), _scratch(parts[c, SCRATCH])
     turn, r, space = loop.turn[0], both(parts, c, loop)[0], _space(parts[c, SPACE])
     now = time // turn.tick_ns
-    if access.plain:
+    if glances is not None:
+        check_reusing(r, r.ptr, now, space, memory, access, scratch.place, glances[np.int64(space.virtual)])
+    elif access.plain:
         count_plain(r, count_of(r), turn.tick, now, space, memory, access, scratch)
     else:
         count_accessed(r, count_of(r), now, space, memory, access, scratch.place)
@@ -181,7 +213,7 @@ def check(parts, c, memory, access, time):
 
 
 @kernel
-def run_in_turn(parts, memory, access, looks, rules, counts, kept, sources, until_ns, faults, who):
+def run_in_turn(parts, memory, access, looks, rules, counts, kept, sources, until_ns, faults, glances, who):
     """Sampling ticks and bodies of contexts that share the pages' accessed states, in order of time.
 
     At equal times the first context comes first. Each has prepared its check; places are in ``scratch.place``.
@@ -196,6 +228,8 @@ def run_in_turn(parts, memory, access, looks, rules, counts, kept, sources, unti
         A context's ticks behind its time are left for later, and all that follow.
     faults : bool or None
         None where pages that are out do not come back at events.
+    glances : i64[2, 3] or None
+        What a kernel that repeats its last answer remembers of physical and of virtual addresses.
     who : i64[2]
         The context whose body is not at its end yet, for which Python has something to do; and what it does: `UNPLANNED` at
         first.
@@ -212,26 +246,29 @@ def run_in_turn(parts, memory, access, looks, rules, counts, kept, sources, unti
             code = finish_body(parts, c, memory, looks, rules, counts, kept, sources)
             if code != DONE:
                 return code
-            turn.last_ns = max(turn.last_ns, memory.clock[NOW])
+            walked = walked_ns(turn, _control(parts[c, CONTROL]).scheme, _space(parts[c, SPACE]))
+            turn.last_ns = max(turn.last_ns, memory.clock[NOW] + walked)
             turn.tick, who[1] = turn.last_ns // turn.tick_ns, TO_PREPARE
         if who[1] == TO_PREPARE:
+            if must_sleep(parts, c, memory, faults):
+                return WAITS
             if _scratch(parts[c, SCRATCH]).record.size <= count_of(both(parts, c, loop)[0]):
                 turn.need = 0
                 return ROOM
             plan(parts, c)
-            prepare(parts, c, memory)
+            prepare(parts, c, memory, glances)
             who[1] = NOTHING
         soonest, first = np.int64(2**63 - 1), np.int64(-1)
         for k in range(parts.shape[0]):
             loop = _loop(parts[k, LOOP])
             turn = loop.turn[0]
-            time = next_time(turn, loop.ends, np.int64(0), turn.last_ns, slept_ns(turn))
+            time = next_time(turn, loop.ends, np.int64(0), turn.last_ns, interval_ns(turn, both(parts, k, loop)[0]))
             if time < soonest:
                 soonest, first = time, k
         if soonest > until_ns[first]:
             return LIMIT
         memory.clock[NOW] = soonest
-        check(parts, first, memory, access, soonest)
+        check(parts, first, memory, access, glances, soonest)
         loop, control = _loop(parts[first, LOOP]), _control(parts[first, CONTROL])
         turn = loop.turn[0]
         if is_event(turn, control.scheme):
@@ -244,7 +281,19 @@ def run_in_turn(parts, memory, access, looks, rules, counts, kept, sources, unti
         else:
             for i in range(control.scheme.size):
                 control.scheme[i].due = np.uint64(turn.passed >= np.int64(control.scheme[i].next_apply))
-            prepare(parts, first, memory)
+            if must_sleep(parts, first, memory, faults):
+                who[0] = first
+                return WAITS
+            prepare(parts, first, memory, glances)
+
+
+@inlined
+def must_sleep(parts, c, memory, faults):
+    """Whether watermarks send a context to sleep now; only where pages leave memory does free memory change meanwhile."""
+    if faults is not None:
+        if _loop(parts[c, LOOP]).turn[0].sleeps:
+            return wait_us(_control(parts[c, CONTROL]).scheme, rate_of(memory)) > _U0
+    return False
 
 
 @inlined

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..errors import InputError
-from ..kernels import bits, buddy, frames, placement
+from ..kernels import bits, buddy, frames, placement, watermarks
 from ..kernels._jit import records
 from ..kernels.layout import (
     AT_BACK,
@@ -48,7 +48,6 @@ from .page_lists import PageLists
 from .populate import Filler, Folios, check_room
 from .reuse import Kept
 
-"""Logical pages and frames are numbered in 32 bits; one number means none."""
 NO_NODE = 255
 """In `PhysicalMemory.node_of_pages`: the page is out."""
 _POLICY = {"lowest": LOWEST, "fifo": FIFO, "lifo": LIFO, "random": RANDOM, "buddy": BUDDY}
@@ -323,6 +322,11 @@ class PhysicalMemory:
         """Return the free pages of node index i as ``MemFree`` counts them: without those in per-CPU lists."""
         free = int(self.arrays.node["free"][i])
         return max(free - int(self.page_lists.held()[i]), 0) if self.page_lists else free
+
+    def free_rate(self) -> np.uint64:
+        """Return visibly free pages of the whole machine in permil, truncated."""
+        free = sum(self.visible_free(i) for i in range(self.arrays.node.size))
+        return np.uint64(watermarks.free_mem_rate(free, int(self.arrays.node["total"].sum())))
 
     def index_of(self, nid: int) -> int:
         """Return the index of node `nid`, or -1 if the machine has no such node."""

@@ -166,7 +166,7 @@ class Machine(Checked):
     ascending, but those from 4 GiB on before those below (`tieringmodel.kernels.buddy`). It keeps no orders of free blocks.
 
     ``overload``: a kdamond's work takes time, so that many regions and long passes stretch its aggregations
-    (`tieringmodel.simulation.clock.OverloadedClock`); where ends of aggregations are recorded, those say it.
+    (`tieringmodel.simulation.clock.ContextClock`); where ends of aggregations are recorded, those say it.
 
     ``performance``: how fast nodes answer under load; with ``workload.demand`` it slows accesses (`Workload`).
 

@@ -9,10 +9,15 @@ import numpy.typing as npt
 
 from ..cost.constants import DEFAULT
 from ..damon.kdamond import Kdamond
+from ..kernels import ticks
 from ..stored import Stored
 from ..units import LONG_MAX
 
 MAX_BATCH = 4096
+CHECK_NS = round(2_000 * DEFAULT.rmap_walk_us.default)
+"""A region checked in a sample: a walk of its page's mappings to clear the accessed bit, and one to read it."""
+WALK_NS = round(DEFAULT.frame_walk_ns.default)
+"""A page that a scheme's pass walks."""
 _COUNT = np.arange(MAX_BATCH + 1)
 
 
@@ -22,9 +27,10 @@ class ContextClock(Stored):
 
     A sleep of four jiffies and more lasts whole jiffies, rounded up (``kdamond_usleep``; up to Linux 6.12 one of more than
     20 ms), unless the machine says otherwise. With ``aggr_times_us`` the ticks of aggregation j are evenly spaced between the
-    recorded ends of j - 1 and j; beyond
-    the recording its intervals repeat. While ``wait_ns`` is not 0 the context sleeps, because all its schemes are
-    inactive; recorded times are shifted by that.
+    recorded ends of j - 1 and j; beyond the recording its intervals repeat. Where the machine says so, work takes time and
+    intervals get longer by it: each sample `CHECK_NS` for each region, each pass `WALK_NS` for each page of the regions that
+    schemes tried, ``stat`` without filters apart, which looks at none; a context whose ends are recorded keeps to them. While
+    ``wait_ns`` is not 0 the context sleeps, because all its schemes are inactive; recorded times are shifted by that.
     """
 
     last_ns: int = 0
@@ -35,6 +41,8 @@ class ContextClock(Stored):
     def __init__(self, kdamond: Kdamond, tick_ns: int) -> None:
         self.kdamond, self.tick_ns = kdamond, tick_ns
         self.ends = kdamond.ends
+        if kdamond.memory.machine.overload and not self.ends.size:
+            kdamond.turn["check_ns"], kdamond.turn["walk_ns"] = CHECK_NS, WALK_NS
 
     def slept_ns(self, sleep_us: int) -> int:
         """Return how long a sleep lasts."""
@@ -55,9 +63,10 @@ class ContextClock(Stored):
         """Return the time that the next tick looks back to, and those of the next n ticks (ns)."""
         k = self.kdamond
         if not self.ends.size:
+            checks_ns = int(k.turn["check_ns"]) * k.regions.n
             if k.turn["is_latched"]:
-                return self.last_ns + self.slept_ns(k.slept_before_us) * _COUNT[:2]
-            return self.last_ns + self.slept_ns(k.attrs.sample_us) * _COUNT[: n + 1]
+                return self.last_ns + (self.slept_ns(k.slept_before_us) + checks_ns) * _COUNT[:2]
+            return self.last_ns + (self.slept_ns(k.attrs.sample_us) + checks_ns) * _COUNT[: n + 1]
         per, laps = k.attrs.aggr_us // k.attrs.sample_us, self.ends.size - 1
         aggregation, step = np.divmod(np.arange(k.passed, k.passed + n), per)
         lap, j = np.divmod(aggregation, laps)
@@ -74,8 +83,16 @@ class ContextClock(Stored):
 
     def alone(self) -> bool:
         """Whether kernels can run on by themselves: accessed bits, nothing asked, and nobody sleeps."""
-        k = self.kdamond
-        return not self.wait_ns and k.in_turn() and k.rules.fresh_look
+        return not self.wait_ns and self.kdamond.in_turn()
+
+    def lend(self) -> None:
+        """Let kernels have the context's clock."""
+        turn = self.kdamond.turn
+        turn["last_ns"], turn["start_ns"], turn["tick_ns"] = self.last_ns, self.start_ns, self.tick_ns
+
+    def take_back(self) -> None:
+        """Note when the last tick of the kernels was."""
+        self.last_ns = int(self.kdamond.turn["last_ns"])
 
     def wake(self) -> int:
         """End a sleep; return the time in ns."""
@@ -99,50 +116,7 @@ class ContextClock(Stored):
 
     def body(self) -> None:
         """Run the loop body; the next sleep starts where it ends."""
-        self.kdamond.body()
-        self.finished(self.kdamond.memory.now_ns)
-
-    def finished(self, now_ns: int) -> None:
-        """Note when the loop body ended."""
-        self.last_ns = max(self.last_ns, now_ns)
-
-
-CHECK_NS = round(2_000 * DEFAULT.rmap_walk_us.default)
-"""A region checked in a sample: a walk of its page's mappings to clear the accessed bit, and one to read it."""
-WALK_NS = round(DEFAULT.frame_walk_ns.default)
-"""A page that a scheme's pass walks."""
-
-
-@dataclass(init=False, eq=False, repr=False)
-class OverloadedClock(ContextClock):
-    """A context's clock on a machine where its work takes time: it sleeps, then it checks, so intervals get longer by that.
-
-    Each sample takes `CHECK_NS` for each region, each pass `WALK_NS` for each page of the regions that schemes tried, ``stat``
-    without filters apart, which looks at none. Costs are those of `tieringmodel.cost.constants`. A context whose ends of
-    aggregations are recorded keeps to them.
-    """
-
-    walked_bytes: int = 0
-
-    def alone(self) -> bool:
-        """Not unless ends are recorded: kernels that run on by themselves sleep as long as told."""
-        return bool(self.ends.size) and super().alone()
-
-    def _edges(self, n: int) -> npt.NDArray[np.int64]:
-        edges = super()._edges(n)
-        if self.ends.size:
-            return edges
-        return edges + CHECK_NS * int(self.kdamond.regions.ptr[-1]) * np.arange(edges.size)
-
-    def finished(self, now_ns: int) -> None:
-        """Note when the loop body ended: what its pass walked has taken time, too."""
         k = self.kdamond
-        walks = [s.action != "stat" or bool(s.filters) for s in k.context.schemes]
-        tried = sum(int(n) for n, does in zip(k.schemes["sz_tried"], walks, strict=True) if does) * k.context.addr_unit
-        pages, self.walked_bytes = max(tried - self.walked_bytes, 0) // k.memory.page_bytes, tried
-        super().finished(now_ns if self.ends.size else now_ns + pages * WALK_NS)
-
-
-def clock_of(kdamond: Kdamond, tick_ns: int) -> ContextClock:
-    """Return a context's clock: its work takes time where the machine says so."""
-    return (OverloadedClock if kdamond.memory.machine.overload else ContextClock)(kdamond, tick_ns)
+        k.body()
+        walked_ns = int(ticks.walked_ns(k.turn, k.schemes, k.space)) if k.turn["walk_ns"] else 0
+        self.last_ns = max(self.last_ns, k.memory.now_ns + walked_ns)

@@ -26,7 +26,7 @@ from ..scenario import Context, Scenario
 from ..stored import like
 from ..workload.access import AccessTable
 from .balancing import NumaBalancer
-from .clock import MAX_BATCH, ContextClock, clock_of
+from .clock import MAX_BATCH, ContextClock
 from .idle import idle
 from .needs import Needs, Stage, maps_change, needs
 from .records import NoRecords, Records
@@ -82,7 +82,7 @@ class Engine:
         self.observer = observer or Silent()
         nothing = NoRecords()
         self.kept: Callable[[], Records | NoRecords] = getattr(self.observer, "kept_by_kernels", lambda: nothing)
-        shared, glances = SplitState(), (first_glance(), first_glance())
+        shared, self.glances = SplitState(), np.array([first_glance(), first_glance()])
         self.kdamonds: list[Kdamond] = []
         for i, context in enumerate(scenario.contexts):
             space, processes = self.space(context)
@@ -96,15 +96,13 @@ class Engine:
             split = shared if scenario.machine.shared_split_state else SplitState()
             own = rng, split, actions(self, i) if actions else {}, self.observer, self.rules
             k = kind(context, i, self.memory, self.access, space, ranges, *own)
-            k.processes, k.glance = processes, glances[bool(space.virtual)]
+            k.processes, k.glance = processes, self.glances[int(space.virtual)]
             k.by_address = not self.rules.fresh_look or (space.virtual and self.maps_change)
             self.kdamonds.append(k)
-        self.clocks = [clock_of(k, self.tick_us * 1000) for k in self.kdamonds]
-        self.started = False
-        self.make_actions = actions
-        self.balancer: NumaBalancer | None = None
-        if scenario.machine.numa_balancing:
-            self.balancer = NumaBalancer(scenario, self.memory, self.access, seed)
+        self.clocks = [ContextClock(k, self.tick_us * 1000) for k in self.kdamonds]
+        self.started, self.make_actions = False, actions
+        balances = scenario.machine.numa_balancing is not None
+        self.balancer = NumaBalancer(scenario, self.memory, self.access, seed) if balances else None
 
     def _memory(self, log_moves: int, needed: Needs) -> PhysicalMemory:
         """Return the machine's memory as the run finds it; a sweep's runs take over what the last one left, if it fits."""
@@ -389,29 +387,34 @@ class Engine:
         clocks, memory = [self.clocks[i] for i in at], self.memory
         rules = {None if (r := c.kdamond.compiled) is None else bool(r.stored_sum) for c in clocks}
         faults = memory.reclaims and self.faults_in
-        if len(rules) != 1 or (faults and memory.page_lists is not None):
+        blind = memory.reclaims and not faults and any(c.kdamond.turn["sleeps"] for c in clocks)
+        if len(rules) != 1 or blind or (faults and memory.page_lists is not None):
             return False
         stop_ns, others = self._stop_ns(end_ns), [(j, c.next_wake()) for j, c in enumerate(self.clocks) if j not in at]
         until_ns = np.array([min([stop_ns, *(wake_ns - (i > j) for j, wake_ns in others)]) for i in at])
         kdamonds, before = [c.kdamond for c in clocks], [c.last_ns for c in clocks]
-        for c, k in zip(clocks, kdamonds, strict=True):
-            k.turn["last_ns"], k.turn["start_ns"], k.turn["tick_ns"] = c.last_ns, c.start_ns, c.tick_ns
-            k.begin_turns()
+        for c in clocks:
+            c.lend()
+            c.kdamond.begin_turns()
         self.access.enter(min(c.next_wake() for c in clocks) // clocks[0].tick_ns)
         access, who = self.access.arrays, np.array([0, ticks.UNPLANNED])
+        glances = None if self.rules.fresh_look else self.glances
         while True:
-            looks = access if any(k.looks() for k in kdamonds) else None
-            counts = next((k.counts for k in kdamonds if k.counts is not None), None)
+            looks = access if any(k.looks() for k in self.kdamonds) else None
+            counts = next((k.counts for k in self.kdamonds if k.counts is not None), None)
             own, rows = (looks, kdamonds[0].compiled, counts), self.kept()
             table = np.concatenate([k.table() for k in kdamonds])
-            asked = rows.kept, rows.sources, until_ns, True if faults else None, who
+            asked = rows.kept, rows.sources, until_ns, True if faults else None, glances, who
             code = ticks.run_in_turn(table, memory.arrays, access, *own, *asked)
-            if code == ticks.LIMIT:
+            if code in (ticks.LIMIT, ticks.WAITS):
                 break
             kdamonds[who[0]].see_to(code)
         for c, k in zip(clocks, kdamonds, strict=True):
-            c.last_ns = int(k.turn["last_ns"])
-            k.end_turns()
+            c.take_back()
+            if code != ticks.WAITS or k is not kdamonds[who[0]]:
+                k.end_turns()
+            else:
+                self._begin(c)
         return before != [c.last_ns for c in clocks]
 
     def _stop_ns(self, end_ns: int) -> int:
@@ -444,16 +447,16 @@ class Engine:
         k, memory, before = c.kdamond, self.memory.arrays, c.last_ns
         until_ns = self._stop_ns(end_ns)
         change = self.access.enter(c.last_ns // c.tick_ns + 1)
-        k.turn["last_ns"], k.turn["start_ns"], k.turn["tick_ns"] = c.last_ns, c.start_ns, c.tick_ns
+        c.lend()
         access = self.access.arrays
-        general = None if access.plain else True
+        general, glance = None if access.plain else True, None if self.rules.fresh_look else k.glance
         while True:
-            own, rows = (k.table(), memory, access, k.looks(), general, k.regions.rules, k.counts), self.kept()
+            own, rows = (k.table(), memory, access, k.looks(), general, glance, k.regions.rules, k.counts), self.kept()
             code = ticks.run(*own, rows.kept, rows.sources, until_ns, change, MAX_BATCH)
             if code in (ticks.LIMIT, ticks.PHASE):
                 break
             k.see_to(code)
-        c.last_ns = int(k.turn["last_ns"])
+        c.take_back()
         return c.last_ns > before
 
     def _batch(self, c: ContextClock, end_ns: int) -> bool:

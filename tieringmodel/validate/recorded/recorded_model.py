@@ -228,6 +228,7 @@ class _SleepClock(ContextClock):
     def __init__(self, kdamond: Kdamond, tick_ns: int, sleeps: Sleeps) -> None:
         super().__init__(kdamond, tick_ns)
         self.sleeps = sleeps
+        kdamond.turn["check_ns"] = kdamond.turn["walk_ns"] = 0  # what its work takes is in them
 
     def alone(self) -> bool:
         """Never: kernels that run on sleep as long as they are told."""
