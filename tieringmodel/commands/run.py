@@ -107,6 +107,7 @@ def _most(
     """Run every seed; return the first run whose kind is that of most, and its verdict with the kind of each seed."""
     import json
 
+    from ..memory.reuse import reused
     from ..simulation.simulate import simulate
     from ..verdicts.judge import kinds_of, verdict
 
@@ -115,7 +116,8 @@ def _most(
     for seed in range(arguments.seed, arguments.seed + arguments.seeds):
         ds, first = length.ds, seed == arguments.seed
         if ds is None or not first:
-            ds = simulate(scenario, duration=length.duration, seed=seed, checkpoint=checkpoint)
+            with reused():
+                ds = simulate(scenario, duration=length.duration, seed=seed, checkpoint=checkpoint)
         found = verdict(ds)
         kinds[seed] = found.kind
         firsts.setdefault(found.kind, (ds, found))

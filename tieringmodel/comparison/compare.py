@@ -14,6 +14,7 @@ from ..atomic import replacing_netcdf
 from ..datasets.schema import SCHEMA_VERSION
 from ..errors import InputError
 from ..linting import format_findings, lint
+from ..memory import reuse
 from ..scenario import Scenario, need_scenario
 from ..scenario.controlled import Controlled, controlled
 from ..simulation.simulate import attributes, simulate
@@ -117,20 +118,22 @@ def compare(
             summaries.append(row_not_run(policy.missing.feature, policy.missing.since))
             throughputs.append(np.nan)
             continue
-        ds = simulate(
-            policy.scenario,
-            duration=duration,
-            seed=seed,
-            progress=progress,
-            snapshots=200 if snapshots is None else 0,
-            oracle=what if policy.oracle else None,
-        )
+        with reuse.reused():
+            ds = simulate(
+                policy.scenario,
+                duration=duration,
+                seed=seed,
+                progress=progress,
+                snapshots=200 if snapshots is None else 0,
+                oracle=what if policy.oracle else None,
+            )
         snapshots = ds if snapshots is None else snapshots
         y, time = share_bp(ds, what), ds["time"].values
         shares.append(y[records_at(time, grid)])
         rates.append(_rate(time, np.cumsum(ds["migrated_pages"].values) * page_mib, grid))
         summaries.append(row_of(ds, y, n_eligible, what.reference_bp(y[-1])))
         throughputs.append(_throughput(ds))
+    reuse.forget()
     names = list(runs)
     time, y, moved = _recorded_until(recording, first, what, duration_s)
     if time.size > 1:

@@ -101,6 +101,15 @@ def reused() -> Iterator[None]:
         _shelf.open, _shelf.lent = False, None
 
 
+@contextmanager
+def batch() -> Iterator[None]:
+    """Let go, at the end, of what the runs inside have left each other."""
+    try:
+        yield
+    finally:
+        forget()
+
+
 def forget() -> None:
     """Let go of what this thread keeps."""
     _shelf.kept = _shelf.last = _shelf.table = None

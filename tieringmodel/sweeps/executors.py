@@ -73,13 +73,11 @@ def run_all(executor: Any, work: Work, tasks: Tasks, workers: int | None) -> Fin
 
 def _here(work: Work, tasks: Tasks) -> Finished:
     """Run one point after the other in this thread."""
-    from ..memory.reuse import forget
+    from ..memory.reuse import batch
 
-    try:
+    with batch():
         for k, arguments in tasks.items():
             yield k, work(*arguments)
-    finally:
-        forget()
 
 
 def _processors() -> int:

@@ -14,8 +14,9 @@ from typing import NamedTuple
 import numpy as np
 
 from ...interop.recording.read import read_recording
+from ...memory.reuse import reused
 from .bands import Floats
-from .recorded_measures import measure
+from .recorded_measures import Trace, measure
 from .recorded_model import Mechanisms, Setup, model_trace, setup
 
 Measured = dict[str, Floats]
@@ -39,7 +40,12 @@ def _load(path: Path, mechanisms: Mechanisms) -> Setup:
 
 def _simulate(path: Path, mechanisms: Mechanisms, seeds: range) -> list[dict[str, float]]:
     model = _load(path, mechanisms)
-    return [measure(model_trace(model, seed)) for seed in seeds]
+    return [measure(_one(model, seed)) for seed in seeds]
+
+
+def _one(model: Setup, seed: int) -> Trace:
+    with reused():
+        return model_trace(model, seed)
 
 
 def _parts(job: Job) -> Iterator[tuple[Path, Mechanisms, range]]:
