@@ -53,6 +53,7 @@ from .scenario import Node as Node
 from .scenario import NodeCurve as NodeCurve
 from .scenario import NumaBalancing as NumaBalancing
 from .scenario import Performance as Performance
+from .scenario import Phase as Phase
 from .scenario import Placement as Placement
 from .scenario import Quota as Quota
 from .scenario import Scenario as Scenario

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import tomllib
 from typing import Any
 
@@ -212,3 +213,68 @@ def test_a_background_that_leaves_nothing_is_refused() -> None:
     full = coupled(pull(), demand=DEMAND | {"background": [{"nid": 1, "gbps": 17}]})
     with pytest.raises(InputError, match="background"):
         tm.simulate(full, duration="1 s", seed=1)
+
+
+# ---- phases by work -----------------------------------------------------------------------------------------------------
+
+BUILD, PROBE = tm.Group(0, 1024, rate_hz=200.0, name="build"), tm.Group(1024, 2048, rate_hz=200.0, name="probe")
+PHASES = [{"work": 2.6e9, "groups": ["build"]}, {"work": 1.7e9, "groups": ["probe"]}]
+IN_PHASES = {"threads": 8, "outstanding": 4, "phases": PHASES}
+ON_SLOW_PER_S = 8 * 4 / 190e-9
+
+
+def in_phases(*schemes: tm.Scheme, **options: Any) -> tm.Scenario:
+    return coupled(*schemes, demand=IN_PHASES, groups=(BUILD, PROBE), pages=2048, **options)
+
+
+def test_a_phase_lasts_until_its_work_is_done() -> None:
+    """Nothing moves: 32 accesses in flight, 190 ns each, so the ends can be worked out."""
+    ds = tm.simulate(in_phases(contexts=()), duration="30 s", seed=1)
+    phases = json.loads(ds.attrs["phases"])
+    assert [p["groups"] for p in phases] == [["build"], ["probe"]]
+    ends = [2.6e9 / ON_SLOW_PER_S, (2.6e9 + 1.7e9) / ON_SLOW_PER_S]
+    assert [p["end_s"] for p in phases] == pytest.approx(ends, abs=2e-5)  # 15.4375 and 25.53125, rounded up to microseconds
+    time, throughput = ds["time"].values, ds["throughput_per_s"].values
+    first, second = (time > 0) & (time < ends[0] + 1e-4), (time > ends[0] + 1e-4) & (time < ends[1] + 1e-4)
+    assert (first.sum(), second.sum()) == (16, 11)  # a window of a second each, and where a phase ends
+    np.testing.assert_allclose(throughput[first], [[ON_SLOW_PER_S, 0]] * 16, rtol=1e-12)
+    np.testing.assert_allclose(throughput[second], [[0, ON_SLOW_PER_S]] * 11, rtol=1e-12)
+    assert (throughput[time > ends[1] + 1e-4] == 0).all()
+    assert ds["phase"].values[[0, -1]].tolist() == [0, 2]
+
+
+def test_promotion_ends_phases_sooner_and_who_has_no_turn_touches_nothing() -> None:
+    ds = tm.simulate(in_phases(pull(9900)), duration="30 s", seed=1)
+    ends = [p["end_s"] for p in json.loads(ds.attrs["phases"])]
+    assert 2.6e9 / (8 * 4 / 90e-9) < ends[0] < 14
+    assert ends[1] - ends[0] < 1.7e9 / ON_SLOW_PER_S
+    rate, time = ds["class_rate_hz"], ds["time"].values
+    classes = ds["page_class"].values.tolist()
+    build, probe = (rate.isel(page_class=classes.index(name)).values for name in ("build", "probe"))
+    first, second = time < ends[0], (time > ends[0] + 0.3) & (time < ends[1])
+    assert (build[first] > 0).all()
+    assert (probe[first] == 0).all()
+    assert (build[second] == 0).all()
+    assert (probe[second] > 0).all()
+    work = np.diff(time, prepend=0) @ ds["throughput_per_s"].values
+    np.testing.assert_allclose(work, [2.6e9, 1.7e9], rtol=0.02)  # records are a window apart
+
+
+def test_phases_are_told_and_policies_differ_by_when_all_is_done() -> None:
+    sc = in_phases(pull(9900))
+    found = tm.verdict(tm.simulate(sc, duration="15 s", seed=1))
+    assert "Work done: build at" in found.text
+    assert found.text.endswith("not done: probe.")
+    cmp = tm.compare({"goal": sc, "nothing": sc.replace(contexts=())}, duration="22 s")
+    took = cmp["run_time_s"].values
+    assert took[0] < 22
+    assert np.isnan(took[1])
+    assert "nothing: 168 million/s, not done" in text_of_comparison(cmp)
+
+
+@pytest.mark.parametrize(("name", "word"), [("biuld", "no group"), ("twice", "several groups")])
+def test_phases_of_nobody_are_refused(name: str, word: str) -> None:
+    groups = BUILD, PROBE, tm.Group(0, 9, name="twice"), tm.Group(9, 12, name="twice")
+    demand = IN_PHASES | {"phases": [{"work": 1, "groups": [name]}]}
+    with pytest.raises(InputError, match=rf"demand\.phases\[0\]\.groups\[0\].*{word}"):
+        coupled(demand=demand, groups=groups)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
@@ -70,9 +71,9 @@ def compare(
         ``share_error_bp`` (mean after settling, else of the second half, minus target), ``residual_mib_s`` (after
         settling, else in the second half), ``ping_pong`` (share of moves undone within 10 windows), ``moves_per_page``
         (per page ever touched), ``kind``, ``cause``, ``fix``; where workloads have a demand ``throughput_per_s`` (all groups,
-        mean over the run) and ``run_time_s`` (for the accesses of the first policy's run); region snapshots of the first
-        policy that is run. A policy that needs what the kernel lacks is not run: its kind is "not in this kernel", its cause
-        says what came when, its numbers are NaN.
+        mean over the run) and ``run_time_s`` (of the demand's phases, else for the accesses of the first policy's run);
+        region snapshots of the first policy that is run. A policy that needs what the kernel lacks is not run: its kind is
+        "not in this kernel", its cause says what came when, its numbers are NaN.
 
     Raises
     ------
@@ -108,7 +109,7 @@ def compare(
         policy.scenario.machine.need_node(what.nid, "what.nid")
     n_eligible = touched_pages(first.workload) if what.kind == "access" else first.workload.n_pages
     grid = np.linspace(0.0, duration_s, 1 + min(1000, max(60, int(duration_s))))
-    shares, rates, summaries, throughputs = [], [], [], list[float]()
+    shares, rates, summaries, throughputs, done = [], [], [], list[float](), list[float]()
     snapshots: xr.Dataset | None = None
     page_mib = first.machine.folio_bytes / MIB
     for policy in runs.values():
@@ -117,6 +118,7 @@ def compare(
             rates.append(np.full(grid.size, np.nan))
             summaries.append(row_not_run(policy.missing.feature, policy.missing.since))
             throughputs.append(np.nan)
+            done.append(np.nan)
             continue
         with reuse.reused():
             ds = simulate(
@@ -133,6 +135,7 @@ def compare(
         rates.append(_rate(time, np.cumsum(ds["migrated_pages"].values) * page_mib, grid))
         summaries.append(row_of(ds, y, n_eligible, what.reference_bp(y[-1])))
         throughputs.append(_throughput(ds))
+        done.append(_done_s(ds))
     reuse.forget()
     names = list(runs)
     time, y, moved = _recorded_until(recording, first, what, duration_s)
@@ -144,6 +147,7 @@ def compare(
         known = {"n_pages": n_eligible, "target_bp": what.reference_bp(y[-1]), "page_mib": page_mib}
         summaries.insert(1, row_of_recording(time, y, np.asarray(moved, float), **known))
         throughputs.insert(1, np.nan)
+        done.insert(1, np.nan)
     data = _table(summaries)
     share_name = f"{'share of accesses served by' if what.kind == 'access' else 'used share of'} node {what.nid}"
     data["share_bp"] = (("policy", "time"), np.array(shares), {"units": "bp", "long_name": share_name})
@@ -157,8 +161,12 @@ def compare(
         about = {"units": "s-1", "long_name": "accesses per second of all threads, mean over the run"}
         data["throughput_per_s"] = ("policy", per_s, about)
         reference = per_s[np.isfinite(per_s)][0]
-        about = {"units": "s", "long_name": "time for the accesses of the first policy's run, at the mean throughput"}
-        data["run_time_s"] = ("policy", duration_s * reference / per_s, about)
+        if first.workload.demand and first.workload.demand.phases:
+            run_s, what_it_is = np.array(done), "when the last phase's work was done"
+        else:
+            run_s = duration_s * reference / per_s
+            what_it_is = "time for the accesses of the first policy's run, at the mean throughput"
+        data["run_time_s"] = ("policy", run_s, {"units": "s", "long_name": what_it_is})
     data["target_bp"] = ((), float(what.target_bp), {"units": "bp", "long_name": "target"})
     assert snapshots is not None
     for name in ("region_count", "region_start", "region_end", "region_nr_accesses", "region_age"):
@@ -192,6 +200,12 @@ def _throughput(ds: xr.Dataset) -> float:
     if "throughput_per_s" not in ds or ds.sizes["time"] < 2:
         return float("nan")
     return float(np.average(ds["throughput_per_s"].values[1:].sum(axis=1), weights=np.diff(ds["time"].values)))
+
+
+def _done_s(ds: xr.Dataset) -> float:
+    """Return when the last phase's work was done, NaN if it was not, or where there are no phases."""
+    phases = json.loads(str(ds.attrs.get("phases", "[]")))
+    return float("nan") if not phases or phases[-1]["end_s"] is None else float(phases[-1]["end_s"])
 
 
 def _rate(time: npt.NDArray[np.float64], moved_mib: npt.NDArray[Any], grid: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:

@@ -134,6 +134,7 @@ OF_LOOP: dict[str, Variable] = {
     "migration_waiting_bytes": Variable(
         _NODE, "bytes", "bytes of copies that take longer, as background and copies are at 0.95 of the bandwidth", _MODEL
     ),
+    "phase": Variable(("time",), "1", "phases of the work that are over", _LOOP),
     "slowdown": Variable(_GROUP, "1", "throughput without any load, all on the fast node, over throughput", _LOOP),
 }
 """Variables of runs whose workload has a demand, beside `VARIABLES`: of the window in which each record lies."""

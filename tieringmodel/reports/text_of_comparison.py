@@ -184,11 +184,13 @@ def _work(cmp: xr.Dataset, width: int) -> list[str]:
     """Return what each policy does to a workload that has a demand: throughput, and time for the first one's work."""
     if "throughput_per_s" not in cmp:
         return []
-    lines = []
+    lines, phases = [], "phase" in str(cmp["run_time_s"].attrs["long_name"])
     for policy, per_s, run_time in zip(names(cmp), cmp["throughput_per_s"].values, cmp["run_time_s"].values, strict=True):
-        said = f"{written(per_s / 1e6, significant)} million/s, {written(run_time, significant)} s"
+        took = "not done" if phases and not run_time == run_time else f"{written(run_time, significant)} s"
+        said = f"{written(per_s / 1e6, significant)} million/s, {took}"
         lines += paragraph(f"{policy}: {said}", width, "  ", "    ")
-    return ["Accesses, and run time for those of the first policy", *lines]
+    until = "when the last phase's work is done" if phases else "run time for those of the first policy"
+    return [f"Accesses, and {until}", *lines]
 
 
 def table(cmp: xr.Dataset, width: int | None = None, *, ascii_only: bool = False) -> str:

@@ -8,7 +8,7 @@ from .context import Attrs, Context, IntervalsGoal, SourceOfHotness, Target
 from .hardware import ALLOCATORS, Buddy, Machine, Node
 from .linux import Kernel
 from .numa import NumaBalancing, Zone
-from .performance import Background, Demand, NodeCurve, Performance
+from .performance import Background, Demand, NodeCurve, Performance, Phase
 from .quota import CLAMPS, EARLY_EXITS, Goal, Quota, Weights
 from .scenario import Scenario, need_scenario, tick_over_sample
 from .scheme import (
@@ -27,6 +27,6 @@ from .workload import Group, Memcg, Placement, Vma, Workload
 __all__ = [
     "ACTIONS", "ALLOCATORS", "CLAMPS", "CORE_FILTERS", "DEST_RULES", "EARLY_EXITS", "OPS_FILTERS", "AccessPattern", "Attrs",
     "Background", "Buddy", "Commit", "Context", "Demand", "Dest", "Event", "Filter", "Goal", "Group", "IntervalsGoal", "Kernel",
-    "Machine", "Memcg", "Node", "NodeCurve", "NumaBalancing", "Performance", "Placement", "Quota", "Scenario", "Scheme",
-    "SourceOfHotness", "Target", "Vma", "Watermarks", "Weights", "Workload", "Zone", "need_scenario", "tick_over_sample",
+    "Machine", "Memcg", "Node", "NodeCurve", "NumaBalancing", "Performance", "Phase", "Placement", "Quota", "Scenario",
+    "Scheme", "SourceOfHotness", "Target", "Vma", "Watermarks", "Weights", "Workload", "Zone", "need_scenario", "tick_over_sample",
 ]  # fmt: skip

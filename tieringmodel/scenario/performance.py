@@ -173,12 +173,34 @@ class Background(Checked):
 
 
 @dataclass(frozen=True)
+class Phase(Checked):
+    """A part of the work: it lasts until ``groups``, by name, have made ``work`` accesses in all.
+
+    Examples
+    --------
+    >>> import tieringmodel as tm
+    >>> tm.Phase(work=2e9, groups=("build",)).groups
+    ('build',)
+    """
+
+    work: float
+    groups: tuple[str, ...]
+
+    def check(self) -> None:
+        """Refuse phases of nothing, and by nobody."""
+        positive("work", finite(self.work, "work"))
+        if not self.groups or len(set(self.groups)) < len(self.groups):
+            raise InputError("groups", "names nobody, or somebody twice", "list names of groups, each once")
+
+
+@dataclass(frozen=True)
 class Demand(Checked):
     """How many accesses the workload keeps in flight, and what each of them moves.
 
     Each of ``threads`` has ``outstanding`` misses in flight (a number, or one per node, in the order of the nodes'
     records), waits ``think_ns`` and the latency for each, and moves ``bytes_per_access``, all that an access moves (a store
-    miss: fill and write-back). ``read_share`` of the bytes are reads. ``background``: what others ask for.
+    miss: fill and write-back). ``read_share`` of the bytes are reads. ``background``: what others ask for. ``phases`` follow
+    each other; their groups touch nothing outside them, and the run time is when the last one's work is done.
 
     Examples
     --------
@@ -193,6 +215,7 @@ class Demand(Checked):
     think_ns: float = 0.0
     read_share: float = 1.0
     background: tuple[Background, ...] = ()
+    phases: tuple[Phase, ...] = ()
 
     def check(self) -> None:
         """Refuse demands of nothing."""

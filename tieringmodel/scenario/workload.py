@@ -255,6 +255,7 @@ class Workload(Checked):
             if not self.demand and (g.threads is not None or g.outstanding is not None):
                 name = "outstanding" if g.threads is None else "threads"
                 raise InputError(f"groups[{i}].{name}", "is given without demand", "give workload.demand")
+        self._check_phases()
         for name in ("groups", "placement", "vmas", "memcgs"):
             for i, item in enumerate(getattr(self, name)):
                 if item.hi > self.n_pages or item.hi <= item.lo:
@@ -271,3 +272,12 @@ class Workload(Checked):
             covered = hi
         if covered != self.n_pages:
             raise InputError("placement", f"page {covered} is placed nowhere", "place every page once")
+
+    def _check_phases(self) -> None:
+        """Refuse phases of groups that nobody knows."""
+        names = [g.name or f"group{i}" for i, g in enumerate(self.groups)]
+        for k, phase in enumerate(self.demand.phases if self.demand else ()):
+            for i, name in enumerate(phase.groups):
+                if names.count(name) != 1:
+                    text = f"{name!r} is the name of {'no group' if name not in names else 'several groups'}"
+                    raise InputError(f"demand.phases[{k}].groups[{i}]", text, f"name one of {', '.join(names) or 'the groups'}")

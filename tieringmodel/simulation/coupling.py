@@ -6,6 +6,7 @@ loads, and the rates of touches in the next one. Source: docs/theory/coupling.md
 
 from __future__ import annotations
 
+import math
 from bisect import bisect_right
 from typing import TYPE_CHECKING, Any
 
@@ -58,6 +59,13 @@ class Coupling:
         self.fast = int(np.argmin([record.idle_latency_ns for record in records]))
         self.idle_ns = records[self.fast].idle_latency_ns
         self.changes = engine.access.changes
+        names = self.names
+        self.phases = [(phase.work, [names.index(name) for name in phase.groups]) for phase in self.demand.phases]
+        self.phase_ends_s: list[float] = []
+        """When the phases were over that are over."""
+        self.work_done = 0.0
+        self.throughput = np.zeros(len(self.groups))
+        """Of each group in the present window, as far as is known before its end."""
         self.slowdown = np.ones(len(self.groups))
         self.moved_in = np.zeros(n)
         self.waiting = np.zeros(n)
@@ -87,14 +95,14 @@ class Coupling:
     def _as_before(self, tick: int) -> bool:
         """Whether nothing moved in the last two windows, nothing waits, and the same groups are at work."""
         memory = self.engine.memory.arrays
-        taken_ns = self.engine.balancer.taken_ns if self.engine.balancer else 0
-        state = (memory.node["migrated_in"].tobytes(), memory.by_class.tobytes(), bisect_right(self.changes, tick), taken_ns)
+        at_work = bisect_right(self.changes, tick), len(self.phase_ends_s), self._taken_ns()
+        state = (memory.node["migrated_in"].tobytes(), memory.by_class.tobytes(), at_work)
         self.seen, before = (*self.seen[-2:], state), self.seen
         return len(before) == 3 and all(one == state for one in before[1:]) and not self.waiting.any()
 
     def step(self) -> None:
         """End a window: what it was like, and how fast touches are from now on."""
-        engine, n, size = self.engine, self.at.size, self.demand.bytes_per_access
+        engine, n = self.engine, self.at.size
         now_ns = engine.memory.now_ns
         span_ns = max(now_ns - self.last_ns, 1)
         tick = now_ns // (engine.tick_us * 1000)
@@ -103,16 +111,42 @@ class Coupling:
         if self._as_before(tick):
             for kept in self.parts.values():
                 kept.append(kept[-1])
+            if self._ends_a_phase(span_ns):
+                self._go_on(tick, np.zeros(n), np.zeros(self.by_class.shape[1]))
             return
         copied, of_class = self._moved() if not first else (np.zeros(n), np.zeros(self.by_class.shape[1]))
         room = np.maximum(MOST * self.prepared.peak - self.prepared.background, 0.0)
         asked = self.waiting + copied * engine.memory.page_bytes
         copies = np.minimum(asked / span_ns, room)
         self.waiting = np.maximum(asked - copies * span_ns, 0.0)
+        back = np.argsort(self.at)
+        found = {
+            **self._go_on(tick, copies, of_class * 1e9 / span_ns, (self._taken_ns() - self.taken_ns) / span_ns),
+            "migration_gbps": copies[back],
+            "migration_waiting_bytes": self.waiting[back],
+            "phase": np.array(len(self.phase_ends_s)),
+        }
+        self.taken_ns = self._taken_ns()
+        for name, values in found.items():
+            self.parts.setdefault(name, []).append(values)
+        if not first and self._ends_a_phase(span_ns):
+            self._go_on(tick, np.zeros(n), np.zeros(self.by_class.shape[1]))
+
+    def _go_on(
+        self, tick: int, copies: npt.NDArray[np.float64], per_s: npt.NDArray[np.float64], faulting: float = 0.0
+    ) -> dict[str, npt.NDArray[np.float64]]:
+        """Find where pages as they lie, and the groups at work, come to rest, and let touches be as fast from now on.
+
+        `copies` are bytes per ns on each node, `per_s` pages that move each second by class, `faulting` threads that are in
+        hint faults and scan windows, whichever group's accesses they miss.
+        """
+        n, size = self.at.size, self.demand.bytes_per_access
+        idle_groups = self._idle_groups()
         rates = np.array([g.rate_hz if g.start_tick <= tick < g.end_tick else 0.0 for g in self.groups])
+        rates[idle_groups] = 0.0
         pages = self.member @ self.by_class.T
         accesses = rates * pages.sum(axis=1)
-        stalled = self._stalled(rates, of_class * 1e9 / span_ns) + self._balancing(accesses, span_ns)
+        stalled = self._stalled(rates, per_s) + faulting * accesses / max(accesses.sum(), 1e-300)
         crews = [k for k, crew in enumerate(self.crews) if accesses[crew].sum() > 0]
         throughput, slowdown = np.zeros(len(self.groups)), np.full(len(self.groups), np.nan)
         weight, moved = np.zeros((1, max(len(crews), 1), n)), np.zeros((1, max(len(crews), 1), n))
@@ -135,19 +169,46 @@ class Coupling:
             crew = self.crews[k]
             throughput[crew] = part[crew] * rate[0, row] * 1e9
             slowdown[crew] = np.where(part[crew] > 0, self.threads[k] / idle[row] / rate[0, row], np.nan)
-        self.slowdown = np.nan_to_num(slowdown, nan=1.0)
-        engine.access.slow_down(self.slowdown)
+        self.slowdown, self.throughput = np.nan_to_num(slowdown, nan=1.0), throughput
+        slowed = self.slowdown.copy()
+        slowed[idle_groups] = np.inf
+        self.engine.access.slow_down(slowed)
         back = np.argsort(self.at)
-        found = {
+        return {
             "throughput_per_s": throughput,
             "node_latency_ns": latency[0, back],
             "node_load_gbps": load[0, back],
-            "migration_gbps": copies[back],
-            "migration_waiting_bytes": self.waiting[back],
             "slowdown": slowdown,
         }
-        for name, values in found.items():
-            self.parts.setdefault(name, []).append(values)
+
+    def _ends_a_phase(self, span_ns: int) -> bool:
+        """Add what its groups did in a window to the present phase's work; whether that is done now."""
+        at = len(self.phase_ends_s)
+        if at == len(self.phases):
+            return False
+        work, groups = self.phases[at]
+        self.work_done += float(self.throughput[groups].sum()) * span_ns * 1e-9
+        if self.work_done < work * (1 - 1e-9):
+            return False
+        self.phase_ends_s.append(self.last_ns * 1e-9)
+        self.work_done = 0.0
+        return True
+
+    def _idle_groups(self) -> list[int]:
+        """Return the groups of phases that are over, or have not begun, and of no present one."""
+        at = len(self.phase_ends_s)
+        at_work = {i for _, groups in self.phases[at : at + 1] for i in groups}
+        return sorted({i for _, groups in self.phases for i in groups} - at_work)
+
+    def window_end_ns(self) -> int:
+        """Return when the present window ends: in its time, or when a phase's work is done at the present throughput."""
+        at, window_ns = len(self.phase_ends_s), round(self.window_s * 1e9)
+        length_ns = window_ns - self.last_ns % window_ns
+        for work, groups in self.phases[at : at + 1]:
+            per_ns = float(self.throughput[groups].sum()) * 1e-9
+            if work - self.work_done < per_ns * length_ns:
+                length_ns = min(max(math.ceil((work - self.work_done) / per_ns), self.engine.tick_us * 1000), length_ns)
+        return self.last_ns + length_ns
 
     def _stalled(self, rates: npt.NDArray[np.float64], per_s: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
         """Return how many threads of each group wait on average for a page that moves, at pages per second by class."""
@@ -157,18 +218,23 @@ class Coupling:
         waits = per_s * -np.expm1(-total * stall_s) * stall_s
         return np.asarray((hz / np.where(total > 0, total, 1.0) * waits).sum(axis=1))
 
-    def _balancing(self, accesses: npt.NDArray[np.float64], span_ns: int) -> npt.NDArray[np.float64] | float:
-        """Return how many threads of each group are in hint faults and scan windows, shared out by accesses."""
-        if self.engine.balancer is None or not accesses.sum():
-            return 0.0
-        before, self.taken_ns = self.taken_ns, self.engine.balancer.taken_ns
-        return np.asarray((self.taken_ns - before) / span_ns * accesses / accesses.sum())
+    def _taken_ns(self) -> int:
+        """Return the time that NUMA balancing has taken from the workload's thread, in ns."""
+        return self.engine.balancer.taken_ns if self.engine.balancer else 0
 
     def columns(self, time_s: npt.NDArray[np.float64]) -> dict[str, npt.NDArray[Any]]:
         """Return run variables at given times: what is known of the window that each lies in."""
         ends = np.array(self.ends_s)
         at = np.minimum(np.searchsorted(ends, time_s - 1e-9), ends.size - 1)
         return {name: np.array(values)[at] for name, values in self.parts.items()}
+
+    def described_phases(self) -> list[dict[str, Any]]:
+        """Return the phases as plain data: groups, work, and when it was done, in seconds, None if it was not."""
+        ends = [*self.phase_ends_s, *[None] * len(self.phases)]
+        return [
+            {"groups": list(phase.groups), "work": phase.work, "end_s": end_s}
+            for phase, end_s in zip(self.demand.phases, ends, strict=False)
+        ]
 
     @property
     def names(self) -> list[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -24,8 +25,6 @@ from .recorder import Recorder
 
 if TYPE_CHECKING:
     import xarray as xr
-
-    from .coupling import Coupling
 
 LOG_MOVES = (1 << 21) + (1 << 17)
 """Room for two million moves in one record: kernels keep records while a seventeenth of it is full at most."""
@@ -96,7 +95,8 @@ def simulate(
         machines with NUMA balancing.
         Attributes: ``scenario`` (JSON, from which the run can be repeated), ``kernel`` (the release whose rules hold, and
         switches that differ from it), ``parameters`` (JSON of the other arguments),
-        ``sources`` (JSON: cost and reports of each, where contexts have some), ``folios`` (JSON, where folios are of several
+        ``sources`` (JSON: cost and reports of each, where contexts have some), ``phases`` (JSON, where the demand has some:
+        groups, work, and when it was done, seconds or null), ``folios`` (JSON, where folios are of several
         sizes: how many of several pages moved whole, were split, and are left at the end), ``duration_s``, ``seed``,
         ``window_s``, ``n_pages``, ``page_bytes``, ``kind`` and the package's version.
 
@@ -142,18 +142,15 @@ def simulate(
 
             recorder.coupling = Coupling(engine, window)
         recorder.record()
+    phase = Oracle(engine, oracle) if oracle else None
     with Progress(scenario.name or "simulate", duration_us * 1e-6, "s", progress) as bar:
         if checkpoint is not None:
             _run_in_pieces(engine, recorder, duration_us, bar, Path(checkpoint), checkpoint_s)
-        elif recorder.coupling and scenario.contexts:
-            _run_in_windows(engine, recorder.coupling, duration_us, bar)
+        elif recorder.coupling:
+            _run_in_windows(engine, recorder, duration_us, bar, phase)
         else:
             engine.run(
-                duration_us,
-                bar.update,
-                every_us=min(round(window * 1e6), duration_us),
-                sampled=recorder.record_coupled if recorder.coupling else recorder.record,
-                phase=Oracle(engine, oracle) if oracle else None,
+                duration_us, bar.update, every_us=min(round(window * 1e6), duration_us), sampled=recorder.record, phase=phase
             )
     ds = described(engine, recorder, about)
     recorder.engine = None  # engine and recorder know each other: without this, memory waits for the garbage collector
@@ -167,6 +164,8 @@ def described(engine: Engine, recorder: Recorder, about: dict[str, Any]) -> xr.D
     ds = recorder.dataset()
     ds.attrs.update(about)
     ds.attrs["window_s"] = window_s(engine.given)
+    if recorder.coupling and (phases := recorder.coupling.described_phases()):
+        ds.attrs["phases"] = json.dumps(phases)
     if any(c.sources for c in engine.given.contexts):
         from .report_driven import costs
 
@@ -189,12 +188,20 @@ def _resumed(path: str | Path, recorder: Recorder, about: dict[str, Any], option
     return engine
 
 
-def _run_in_windows(engine: Engine, coupling: Coupling, duration_us: int, bar: Progress) -> None:
-    """Run to the end, and let the workload follow its memory between windows."""
-    end_ns, window_ns = duration_us * 1000, round(coupling.window_s * 1e9)
-    for at_ns in (*range(window_ns, end_ns, window_ns), end_ns):
-        engine.run_to(at_ns, bar.update)
-        coupling.step()
+def _run_in_windows(
+    engine: Engine, recorder: Recorder, duration_us: int, bar: Progress, phase: Callable[[], None] | None
+) -> None:
+    """Run to the end, and let the workload follow its memory between windows; without contexts each is a record."""
+    coupling, end_ns = recorder.coupling, duration_us * 1000
+    assert coupling is not None
+    while coupling.last_ns < end_ns:
+        until_ns = min(coupling.window_end_ns(), end_ns)
+        if engine.kdamonds:
+            engine.run_to(until_ns, bar.update)
+            coupling.step()
+        else:
+            left_us = -((coupling.last_ns - until_ns) // 1000)
+            engine.run(left_us, bar.update, every_us=left_us, sampled=recorder.record_coupled, phase=phase)
 
 
 def _run_in_pieces(engine: Engine, recorder: Recorder, duration_us: int, bar: Progress, path: Path, every_s: float) -> None:

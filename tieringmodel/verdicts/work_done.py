@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -61,6 +62,16 @@ def sentence(found: dict[str, float]) -> str:
     }
     parts = [f"{_said(found[name])} {words}" for name, words in when.items() if name in found]
     return f"It {', '.join(parts)}, against its throughput at the start." if parts else ""
+
+
+def phases_done(ds: xr.Dataset) -> str:
+    """Return one line on when each phase of the work was done, empty without any."""
+    phases = json.loads(str(ds.attrs.get("phases", "[]")))
+    done = [f"{'+'.join(p['groups'])} at {p['end_s']:.4g} s" for p in phases if p["end_s"] is not None]
+    left = ["+".join(p["groups"]) for p in phases if p["end_s"] is None]
+    parts = [f"done: {', '.join(done)}"] if done else []
+    parts += [f"not done: {', '.join(left)}"] if left else []
+    return f"Work {'; '.join(parts)}." if parts else ""
 
 
 def _said(change: float) -> str:
