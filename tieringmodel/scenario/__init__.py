@@ -28,5 +28,6 @@ __all__ = [
     "ACTIONS", "ALLOCATORS", "CLAMPS", "CORE_FILTERS", "DEST_RULES", "EARLY_EXITS", "OPS_FILTERS", "AccessPattern", "Attrs",
     "Background", "Buddy", "Commit", "Context", "Demand", "Dest", "Event", "Filter", "Goal", "Group", "IntervalsGoal", "Kernel",
     "Machine", "Memcg", "Node", "NodeCurve", "NumaBalancing", "Performance", "Phase", "Placement", "Quota", "Scenario",
-    "Scheme", "SourceOfHotness", "Target", "Vma", "Watermarks", "Weights", "Workload", "Zone", "need_scenario", "tick_over_sample",
+    "Scheme", "SourceOfHotness", "Target", "Vma", "Watermarks", "Weights", "Workload", "Zone", "need_scenario",
+    "tick_over_sample",
 ]  # fmt: skip
