@@ -295,6 +295,9 @@ CASES = (
     Case("opposing-schemes", scenario(move(0, quota(), filters=only(1)), move(1, quota(), filters=only(0))), 20, undone, falls),
     Case("interleave-against-goal", against_goal(), 20, late, falls),
     Case("used-free-overlap", both_ways(), 30, late, falls),
+    Case("promotion-without-room", scenario(contexts=(), machine=machine().replace(
+         nodes=(Node(0, 0, 32 * MIB), Node(1, 32 * MIB, 480 * MIB)), numa_balancing={"transparent_hugepage": "never"}),
+         workload=workload(0, groups=(Group(0, HOT, rate_hz=2.0),))), 30, moved, grows),
     # patterns and watermarks
     Case("empty-pattern", promote(Quota(), access_pattern=AccessPattern(min_nr_accesses=21)).replace(
         workload=workload(0, groups=(Group(0, HOT, kind="period"),))), 5, last("sz_tried"), starts),

@@ -51,6 +51,7 @@ from .scenario import Machine as Machine
 from .scenario import Memcg as Memcg
 from .scenario import Node as Node
 from .scenario import NodeCurve as NodeCurve
+from .scenario import NumaBalancing as NumaBalancing
 from .scenario import Performance as Performance
 from .scenario import Phase as Phase
 from .scenario import Placement as Placement
@@ -64,6 +65,7 @@ from .scenario import Vma as Vma
 from .scenario import Watermarks as Watermarks
 from .scenario import Weights as Weights
 from .scenario import Workload as Workload
+from .scenario import Zone as Zone
 from .simulation.simulate import simulate as simulate
 from .sweeps.design import Design as Design
 from .sweeps.sweep import sweep as sweep

@@ -15,6 +15,8 @@ import tieringmodel as tm
 from tieringmodel import cli
 from tieringmodel.interop.recording.read import Recording, read_recording
 from tieringmodel.interop.recording.scenario_of import recorded_groups
+from tieringmodel.kernels import numa
+from tieringmodel.simulation.engine import Engine
 from tieringmodel.validate.recorded.bands import Pair
 from tieringmodel.validate.recorded.recorded_causes import DAMON_FIXED, cause, variants
 from tieringmodel.validate.recorded.recorded_kinds import check_stride, kinds_of, lacks
@@ -352,7 +354,7 @@ def test_measures_of_memory_that_others_move_are_values_at_quarters() -> None:
     assert got["demoted by others"] == 2009 * 4096 / 2**20
     assert bounds["promoted by others"] == (got["promoted by others"],) * 2
     assert math.isnan(got["hot share mean"])
-    assert lacks(recorded(G1)) == ("NUMA balancing, which promoted", "demotion by kswapd")
+    assert lacks(recorded(G1)) == ()
 
 
 def test_measures_of_pageout() -> None:
@@ -406,16 +408,37 @@ def test_both_contexts_of_a_run_keep_their_recorded_times() -> None:
 
 
 def test_what_the_model_lacks_is_said_in_the_runs_line(capsys: pytest.CaptureFixture[str]) -> None:
-    of_run = run_case("run", [], lacks(recorded(G1)))
-    assert of_run.detail.startswith("the model has no NUMA balancing, which promoted, no demotion by kswapd; 0 of 0 measures")
+    normal = replace(recorded(G1), info=dict(recorded(G1).info or {}) | {"numa_balancing": 1})
+    of_run = run_case("run", [], lacks(normal))
+    assert of_run.detail.startswith("the model has no NUMA balancing in mode 1; 0 of 0 measures")
+
+
+def test_numa_balancing_and_kswapd_of_a_recording_are_modelled() -> None:
+    """G1: hot memory goes to node 0 in passes, and kswapd's watermarks are those of its zoneinfo.txt."""
+    recording = recorded(G1)
+    model = setup(recording)
+    balancing = model.scenario.machine.numa_balancing
+    assert balancing is not None
+    assert (balancing.mode, balancing.demotion_enabled) == ("memory_tiering", True)
+    marks = {(z.nid, z.name): (z.min, z.low, z.high, z.promo, z.protection_pages) for z in balancing.zones}
+    assert marks[0, "DMA"] == (6, 9, 12, 15, 1892)
+    assert marks[0, "DMA32"] == (781, 1263, 1745, 2227, 0)
+    engine = Engine(model.scenario, 1)
+    engine.run(14_000_000)
+    assert engine.balancer is not None
+    assert int(engine.balancer.arrays.count[numa.PTE_UPDATES]) == 60724, "as recorded: hot and warm pages on node 1"
+    assert recording.to_scenario(balancing=False).machine.numa_balancing is None
 
 
 def test_what_the_model_lacks_is_the_cause_of_pairs_outside(tmp_path: Path) -> None:
     shutil.copytree(tm.data_path("recordings", G1), tmp_path / G1)
+    info = tmp_path / G1 / "info.txt"
+    info.chmod(0o644)
+    info.write_text(info.read_text(encoding="utf-8").replace("numa_balancing 2", "numa_balancing 1"), encoding="utf-8")
     (run,) = compare_runs(tmp_path, seeds=2, workers=1)
     assert (run.error, run.beside) == ("", True)
     outside = {p.measure: p.cause for p in run.pairs if not p.inside}
-    assert outside["promoted by others"] == "the model has no NUMA balancing, which promoted, no demotion by kswapd"
+    assert outside["share on node 0: warm"] == "the model has no NUMA balancing in mode 1"
     assert {p.measure for p in run.pairs if p.inside} >= {f"on node 0: cold0 at {at} %" for at in (25, 50, 75, 100)}
 
 

@@ -182,14 +182,38 @@ def as_posted(scenario: Scenario) -> Scenario | None:
 
 
 def unwatched(scenario: Scenario, name: str, placement: tuple[Placement, ...] | None = None) -> Scenario:
-    """Return the scenario without DAMON, maybe with other initial places.
+    """Return the scenario without DAMON and without NUMA balancing, maybe with other initial places.
 
     The workload's tick is written down, because left out it follows from the contexts that go.
     """
-    workload = scenario.timed_workload
+    workload, machine = scenario.timed_workload, scenario.machine
     if placement is not None:
         workload = workload.replace(placement=placement)
-    return scenario.replace(workload=workload, contexts=(), name=f"{scenario.name}: {name}".strip(": "))
+    if machine.numa_balancing:
+        machine = machine.replace(numa_balancing=None)
+    name = f"{scenario.name}: {name}".strip(": ")
+    return scenario.replace(machine=machine, workload=workload, contexts=(), name=name)
+
+
+def of_balancing(scenario: Scenario) -> dict[str, Scenario]:
+    """Return what tells the kernel's own migration from DAMON's: either of the two alone; nothing where the machine has none.
+
+    Examples
+    --------
+    >>> import tieringmodel as tm
+    >>> from tieringmodel.comparison.policies import of_balancing
+    >>> scenario = tm.load("rfc-40-60")
+    >>> list(of_balancing(scenario.replace(machine=scenario.machine.replace(numa_balancing={"demotion_enabled": True}))))
+    ['numa_balancing alone', 'without numa_balancing']
+    """
+    balancing = scenario.machine.numa_balancing
+    if balancing is None:
+        return {}
+    alone, without = "numa_balancing alone", "without numa_balancing"
+    bare = unwatched(scenario, alone)
+    machine = bare.machine.replace(numa_balancing=balancing)
+    kept = scenario.replace(machine=bare.machine, name=f"{scenario.name}: {without}".strip(": "))
+    return {alone: bare.replace(machine=machine), without: kept}
 
 
 def need_same_contexts(scenario: Scenario) -> None:
@@ -238,6 +262,7 @@ def plain_policies(scenario: Scenario) -> dict[str, Policy]:
     fast = tuple(Placement(lo, hi, nid) for lo, hi, nid in ((0, fits, first.nid), (fits, n, slow)) if hi > lo)
     return {
         goal_name(scenario): Policy.on(kernel, scenario),
+        **{name: Policy.on(kernel, one) for name, one in of_balancing(bare).items()},
         "all-fast": Policy.on(kernel, unwatched(bare, "all-fast", fast)),
         "all-slow": Policy.on(kernel, unwatched(bare, "all-slow", (Placement(0, n, slow),))),
         "oracle": Policy.on(kernel, unwatched(bare, "oracle"), oracle=True),
@@ -258,7 +283,8 @@ def policies(scenario: Scenario) -> dict[str, Policy]:
     Returns
     -------
     dict of str to Policy
-        With "best placement" where the workload has a demand: see `best_placement`.
+        With "best placement" where the workload has a demand: see `best_placement`. Where the machine has NUMA balancing all
+        but placements run beside it, and there is "numa_balancing alone" and "without numa_balancing".
 
     Raises
     ------
@@ -282,6 +308,7 @@ def policies(scenario: Scenario) -> dict[str, Policy]:
     )
     kernel, scenario = scenario.kernel, scenario.replace(kernel=NEXT)  # which can be told everything
     out = {goal_name(scenario): Policy.on(kernel, scenario)}
+    out |= {name: Policy.on(kernel, one) for name, one in of_balancing(scenario).items()}
     if (gap := with_gap(scenario)) is not None:
         out["goal: gap and small quota"] = Policy.on(kernel, gap)
     if (posted := as_posted(scenario)) is not None:

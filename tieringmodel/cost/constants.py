@@ -179,6 +179,9 @@ class Costs:
     move_stall_us: Cost = Cost(
         "move_stall_us", 1.2, "us a touched page waits while kdamond copies it", "docs/theory/coupling.md, section 8"
     )
+    promote_stall_us: Cost = Cost(
+        "promote_stall_us", 12.0, "us a thread waits whose hint fault promotes a page", "docs/theory/coupling.md, section 8"
+    )
     queue_ns: Cost = Cost(
         "queue_ns", 20.0, "ns", _ASSUMED + "service time of the queue in front of a node's channels", 5.0, 50.0, True
     )

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 BLOCK_SZ = 2 * MIB
 COMPONENTS = ("access checks", "region upkeep", "migration walk", "copies", "goal metrics", "rmap walks")
+OF_BALANCING = ("hint faults", "scan windows", "kswapd")
+"""Components of runs with NUMA balancing, beside `COMPONENTS`."""
 FOLIOS = {"4 KiB": ("copy_4k_us", PAGE_SZ), "64 KiB": ("copy_64k_us", 64 * KIB), "2 MiB": ("copy_2m_us", BLOCK_SZ)}
 
 
@@ -254,8 +256,9 @@ def control_cost(
     Notes
     -----
     Access check: a frame look-up and an rmap walk, when the accessed state is cleared and when it is read. Migration walk:
-    every frame of the regions tried. Copies: pages migrated. The matching memory of a share goal is the mean over the
-    run's region snapshots; without snapshots, all that its context monitors, which is an upper bound.
+    every frame of the regions tried. Copies: pages migrated, without those promoted in hint faults, which are part of these.
+    The matching memory of a share goal is the mean over the run's region snapshots; without snapshots, all that its context
+    monitors, which is an upper bound. Runs with NUMA balancing have `OF_BALANCING`, too.
 
     Examples
     --------
@@ -275,7 +278,8 @@ def control_cost(
     if mappings < 1:
         raise InputError("mappings", f"{mappings} is below 1", "write 1 or more")
     counts, how = _counts(ds, metrics)
-    seconds = np.array([[_seconds(counts, costs.at(e), mappings, folio)[c] for e in ESTIMATES] for c in COMPONENTS])
+    components = COMPONENTS + (OF_BALANCING if "numa_hint_faults" in ds else ())
+    seconds = np.array([[_seconds(counts, costs.at(e), mappings, folio)[c] for e in ESTIMATES] for c in components])
     duration = float(ds.attrs["duration_s"])
     over = ("component", "estimate")
     share = {"units": "1", "long_name": "share of one CPU"}
@@ -286,15 +290,24 @@ def control_cost(
             "total_cpu_s": (over[1:], seconds.sum(axis=0), {"units": "s", "long_name": "CPU time of control, all components"}),
             "total_cpu_share": (over[1:], seconds.sum(axis=0) / duration, share),
         },
-        coords={"component": list(COMPONENTS), "estimate": list(ESTIMATES)},
+        coords={"component": list(components), "estimate": list(ESTIMATES)},
         attrs={"kind": "control_cost", "matching_bytes": how, "mappings": mappings, "folio": folio, "metrics": metrics},
     )
+
+
+_COUNTED = ("pgpromote_success", "numa_hint_faults", "numa_pte_updates", "pgscan_kswapd")
 
 
 def _seconds(counts: dict[str, float], costs: Costs, mappings: int, folio: str) -> dict[str, float]:
     frame_s, rmap_s = costs.frame_walk_ns.default * 1e-9, mappings * costs.rmap_walk_us.default * 1e-6
     name, size = FOLIOS[folio]
-    return {
+    balancing = {
+        "hint faults": counts.get("refused_faults", 0.0) * costs.hint_fault_us.default * 1e-6
+        + counts.get("promotions", 0.0) * costs.promote_stall_us.default * 1e-6,
+        "scan windows": counts.get("armed_pages", 0.0) * costs.scan_page_ns.default * 1e-9,
+        "kswapd": counts.get("kswapd_looks", 0.0) * costs.rmap_walk_us.default * 1e-6,
+    }
+    return balancing | {
         "access checks": counts["checks"] * 2 * (frame_s + rmap_s),
         "region upkeep": counts["region_records"] * costs.region_upkeep_ns.default * 1e-9,
         "migration walk": counts["tried_frames"] * frame_s,
@@ -328,11 +341,17 @@ def _counts(ds: xr.Dataset, metrics: str) -> tuple[dict[str, float], str]:
                     frames += resets * matching / scenario.machine.folio_bytes
             else:
                 reads += resets
+    last = {name: float(ds[name].values[-1]) if name in ds else 0.0 for name in _COUNTED}
+    promotions, faults = last["pgpromote_success"], last["numa_hint_faults"]
     return {
+        "refused_faults": faults - promotions,
+        "promotions": promotions,
+        "armed_pages": last["numa_pte_updates"],
+        "kswapd_looks": last["pgscan_kswapd"],
         "checks": float(checks),
         "region_records": float(ds["nr_regions"].values.sum()),
         "tried_frames": tried_bytes / scenario.machine.folio_bytes,
-        "migrated_bytes": float(ds["migrated_pages"].values.sum()) * scenario.machine.folio_bytes,
+        "migrated_bytes": (float(ds["migrated_pages"].values.sum()) - promotions) * scenario.machine.folio_bytes,
         "metric_frames": frames,
         "counter_reads": reads,
         "rmap_walks": float(ds["rmap_walks"].values[-1].sum()),

@@ -155,6 +155,22 @@ OF_LOOP: dict[str, Variable] = {
 }
 """Variables of runs whose workload has a demand, beside `VARIABLES`: of the window in which each record lies."""
 
+_TIME, _NUMA = ("time",), "Linux vmstat; tieringmodel.kernels.numa"
+OF_BALANCING: dict[str, Variable] = {
+    "pgpromote_success": Variable(_TIME, "pages", "pages promoted by hint faults since the start", _NUMA),
+    "pgpromote_candidate": Variable(_TIME, "pages", "hot pages that faulted, promoted or not, since the start", _NUMA),
+    "pgpromote_candidate_nrl": Variable(_TIME, "pages", "pages that faulted while much memory was free", _NUMA),
+    "pgdemote_kswapd": Variable(_TIME, "pages", "pages demoted by kswapd since the start", _NUMA),
+    "numa_pte_updates": Variable(_TIME, "1", "page table entries armed for a hint fault since the start", _NUMA),
+    "numa_hint_faults": Variable(_TIME, "1", "hint faults since the start", _NUMA),
+    "pgscan_kswapd": Variable(_TIME, "pages", "pages that kswapd looked at since the start", _NUMA),
+    "numa_stall_us": Variable(_TIME, "us", "time that the workload's thread spent in hint faults", "tieringmodel.kernels.numa"),
+    "numa_scan_us": Variable(_TIME, "us", "time that it spent on scan windows", "tieringmodel.kernels.numa"),
+    "numa_threshold_ms": Variable(_TIME, "ms", "latency of a hint fault below which the page is hot", _NUMA),
+    "numa_scan_period_ms": Variable(_TIME, "ms", "scan period of the workload's process", _NUMA),
+}
+"""Variables of runs on machines with NUMA balancing, beside `VARIABLES`."""
+
 COORDINATES: dict[str, tuple[str, str]] = {
     "time": ("s", "simulated time since DAMON was turned on"),
     "node": ("1", "NUMA node id"),
@@ -197,6 +213,6 @@ def described(data: Mapping[str, npt.NDArray[Any]], coords: Mapping[str, Coordin
     }
     for index in indexes.values():
         made |= index.create_variables(made)
-    about = VARIABLES | OF_RECLAIM | OF_SWAP | OF_TARGETS | OF_COMMITS | OF_LOOP
+    about = VARIABLES | OF_RECLAIM | OF_SWAP | OF_TARGETS | OF_COMMITS | OF_LOOP | OF_BALANCING
     variables = {name: xr.Variable(about[name].dims, values, about[name].attrs, fastpath=True) for name, values in data.items()}
     return xr.Dataset(variables, xr.Coordinates(made, indexes))

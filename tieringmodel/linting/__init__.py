@@ -17,6 +17,7 @@ from ..scenario.paths import in_force
 from .concerning import concerning
 from .finding import LEVELS, RULES, Finding, Findings, Rule, format_findings, ordered, rule
 from .rules import (
+    balancing,
     clocks,
     coverage,
     destinations,
@@ -37,6 +38,7 @@ from .wording import duration
 __all__ = ["LEVELS", "RULES", "Finding", "Findings", "Rule", "concerning", "format_findings", "lint", "rule"]
 
 _BUILT_IN = (
+    balancing,
     clocks,
     coverage,
     destinations,

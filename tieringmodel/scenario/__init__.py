@@ -7,6 +7,7 @@ from .commits import Commit, Event
 from .context import Attrs, Context, IntervalsGoal, SourceOfHotness, Target
 from .hardware import ALLOCATORS, Buddy, Machine, Node
 from .linux import Kernel
+from .numa import NumaBalancing, Zone
 from .performance import Background, Demand, NodeCurve, Performance, Phase
 from .quota import CLAMPS, EARLY_EXITS, Goal, Quota, Weights
 from .scenario import Scenario, need_scenario, tick_over_sample
@@ -27,6 +28,7 @@ from .workload import Group, Memcg, Placement, Vma, Workload
 __all__ = [
     "ACTIONS", "ALLOCATORS", "CLAMPS", "CORE_FILTERS", "DEST_RULES", "EARLY_EXITS", "OPS_FILTERS", "AccessPattern", "Attrs",
     "Background", "Buddy", "Commit", "Context", "Demand", "Dest", "Event", "Filter", "Goal", "Group", "IntervalsGoal",
-    "Kernel", "Machine", "Memcg", "Node", "NodeCurve", "Performance", "Phase", "Placement", "Quota", "Scenario", "Scheme",
-    "SourceOfHotness", "Swap", "Target", "Vma", "Watermarks", "Weights", "Workload", "need_scenario", "tick_over_sample",
+    "Kernel", "Machine", "Memcg", "Node", "NodeCurve", "NumaBalancing", "Performance", "Phase", "Placement", "Quota",
+    "Scenario", "Scheme", "SourceOfHotness", "Swap", "Target", "Vma", "Watermarks", "Weights", "Workload", "Zone",
+    "need_scenario", "tick_over_sample",
 ]  # fmt: skip

@@ -10,6 +10,7 @@ from ..errors import InputError
 from ..fields import Checked, suggest
 from ..units import PAGE_SZ, format_bytes
 from .linux import Rules
+from .numa import NumaBalancing
 from .performance import Performance, numbers_of
 from .swap import Swap
 
@@ -172,6 +173,8 @@ class Machine(Checked):
 
     ``performance``: how fast nodes answer under load; with ``workload.demand`` it slows accesses (`Workload`).
 
+    ``numa_balancing``: the kernel's own promotion and demotion, beside DAMON or without it (`NumaBalancing`).
+
     Examples
     --------
     >>> import tieringmodel as tm
@@ -194,6 +197,7 @@ class Machine(Checked):
     overload: bool = False
     performance: Performance | None = None
     swap: Swap | None = None
+    numa_balancing: NumaBalancing | None = None
     _choices: ClassVar = {"allocator": ALLOCATORS, "on_full": ("stop_run", "try_all")}
     # 2**32 pages of a second each still fit the clock beside the longest run.
     _max: ClassVar = {
@@ -230,6 +234,21 @@ class Machine(Checked):
             if told != known:
                 text = f"is about nodes {', '.join(map(str, told))}, the machine has {', '.join(map(str, known))}"
                 raise InputError("performance", text, "give a record for each node")
+        if self.numa_balancing:
+            self._check_balancing(self.numa_balancing)
+
+    def _check_balancing(self, balancing: NumaBalancing) -> None:
+        """Refuse NUMA balancing on machines with one node, with larger folios, and with zones of other nodes."""
+        if len(self.nodes) < 2:
+            raise InputError("numa_balancing", "needs a second node, the slower memory", "give one, or leave it out")
+        if self.folio_bytes > PAGE_SZ:
+            text = f"is about single pages of {PAGE_SZ} bytes, folios have {self.folio_bytes}"
+            raise InputError("numa_balancing", text, "leave folio_bytes out")
+        for k, zone in enumerate(balancing.zones):
+            self.need_node(zone.nid, f"numa_balancing.zones[{k}].nid")
+        if balancing.zones and not any(zone.nid == self.nodes[0].nid for zone in balancing.zones):
+            text = f"name none of node {self.nodes[0].nid}, the top tier"
+            raise InputError("numa_balancing.zones", text, "list that node's zones, lowest first")
 
     @property
     def handed_out(self) -> Buddy | None:

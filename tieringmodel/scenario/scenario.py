@@ -127,6 +127,9 @@ class Scenario(Checked):
                     raise InputError(f"{what}[{i}].at_us", "lies before the one above", f"list {what} in order of time")
         check_features(self.contexts, self.kernel)
         check_folios(self.machine, self.workload, self.contexts, self.kernel)
+        if self.machine.numa_balancing and folio_runs(self.workload):
+            text = "moves single pages, and groups of the workload have larger folios"
+            raise InputError("machine.numa_balancing", text, "leave out one of the two")
         for where, _, now in self.changes():
             if now.workload is not self.workload and folio_runs(now.workload) != folio_runs(self.workload):
                 raise InputError(where, "changes which pages form folios", "keep mappings aligned as they are at the start")

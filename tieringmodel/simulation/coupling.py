@@ -71,7 +71,7 @@ class Coupling:
         self.waiting = np.zeros(n)
         self.by_class = np.zeros((n, self.member.shape[1]))
         self.used = np.zeros(n)
-        self.last_ns = engine.memory.now_ns
+        self.last_ns, self.taken_ns = engine.memory.now_ns, 0
         self.ends_s: list[float] = []
         self.parts: dict[str, list[npt.NDArray[np.float64]]] = {}
         self.seen: tuple[Any, ...] = ()
@@ -95,7 +95,7 @@ class Coupling:
     def _as_before(self, tick: int) -> bool:
         """Whether nothing moved in the last two windows, nothing waits, and the same groups are at work."""
         memory = self.engine.memory.arrays
-        at_work = bisect_right(self.changes, tick), len(self.phase_ends_s)
+        at_work = bisect_right(self.changes, tick), len(self.phase_ends_s), self._taken_ns()
         state = (memory.node["migrated_in"].tobytes(), memory.by_class.tobytes(), at_work)
         self.seen, before = (*self.seen[-2:], state), self.seen
         return len(before) == 3 and all(one == state for one in before[1:]) and not self.waiting.any()
@@ -121,22 +121,24 @@ class Coupling:
         self.waiting = np.maximum(asked - copies * span_ns, 0.0)
         back = np.argsort(self.at)
         found = {
-            **self._go_on(tick, copies, of_class * 1e9 / span_ns),
+            **self._go_on(tick, copies, of_class * 1e9 / span_ns, (self._taken_ns() - self.taken_ns) / span_ns),
             "migration_gbps": copies[back],
             "migration_waiting_bytes": self.waiting[back],
             "phase": np.array(len(self.phase_ends_s)),
         }
+        self.taken_ns = self._taken_ns()
         for name, values in found.items():
             self.parts.setdefault(name, []).append(values)
         if not first and self._ends_a_phase(span_ns):
             self._go_on(tick, np.zeros(n), np.zeros(self.by_class.shape[1]))
 
     def _go_on(
-        self, tick: int, copies: npt.NDArray[np.float64], per_s: npt.NDArray[np.float64]
+        self, tick: int, copies: npt.NDArray[np.float64], per_s: npt.NDArray[np.float64], faulting: float = 0.0
     ) -> dict[str, npt.NDArray[np.float64]]:
         """Find where pages as they lie, and the groups at work, come to rest, and let touches be as fast from now on.
 
-        `copies` are bytes per ns on each node, `per_s` pages that move each second by class.
+        `copies` are bytes per ns on each node, `per_s` pages that move each second by class, `faulting` threads that are in
+        hint faults and scan windows, whichever group's accesses they miss.
         """
         n, size = self.at.size, self.demand.bytes_per_access
         idle_groups = self._idle_groups()
@@ -144,7 +146,7 @@ class Coupling:
         rates[idle_groups] = 0.0
         pages = self.member @ self.by_class.T
         accesses = rates * pages.sum(axis=1)
-        stalled = self._stalled(rates, per_s)
+        stalled = self._stalled(rates, per_s) + faulting * accesses / max(accesses.sum(), 1e-300)
         crews = [k for k, crew in enumerate(self.crews) if accesses[crew].sum() > 0]
         throughput, slowdown = np.zeros(len(self.groups)), np.full(len(self.groups), np.nan)
         weight, moved = np.zeros((1, max(len(crews), 1), n)), np.zeros((1, max(len(crews), 1), n))
@@ -215,6 +217,10 @@ class Coupling:
         total = hz.sum(axis=0)
         waits = per_s * -np.expm1(-total * stall_s) * stall_s
         return np.asarray((hz / np.where(total > 0, total, 1.0) * waits).sum(axis=1))
+
+    def _taken_ns(self) -> int:
+        """Return the time that NUMA balancing has taken from the workload's thread, in ns."""
+        return self.engine.balancer.taken_ns if self.engine.balancer else 0
 
     def columns(self, time_s: npt.NDArray[np.float64]) -> dict[str, npt.NDArray[Any]]:
         """Return run variables at given times: what is known of the window that each lies in."""

@@ -25,7 +25,9 @@ from ..memory.physical import PhysicalMemory
 from ..scenario import Context, Scenario
 from ..stored import like
 from ..workload.access import AccessTable
+from .balancing import NumaBalancer
 from .clock import MAX_BATCH, ContextClock
+from .idle import idle
 from .needs import Needs, Stage, maps_change, needs
 from .records import NoRecords, Records
 from .silent import Silent
@@ -99,6 +101,8 @@ class Engine:
             self.kdamonds.append(k)
         self.clocks = [ContextClock(k, self.tick_us * 1000) for k in self.kdamonds]
         self.started, self.make_actions = False, actions
+        balances = scenario.machine.numa_balancing is not None
+        self.balancer = NumaBalancer(scenario, self.memory, self.access, seed) if balances else None
 
     def _memory(self, log_moves: int, needed: Needs) -> PhysicalMemory:
         """Return the machine's memory as the run finds it; a sweep's runs take over what the last one left, if it fits."""
@@ -154,6 +158,7 @@ class Engine:
             "clocks": [c.state() for c in self.clocks],
             "kdamonds": [k.state() for k in self.kdamonds],
             "pending": [[request.stage for request in k.pending] for k in self.kdamonds],
+            "balancer": self.balancer and self.balancer.state(),
         }
 
     def restore(self, state: dict[str, Any]) -> None:
@@ -179,6 +184,8 @@ class Engine:
                 k.ask(self._request_at(k.index, stage))
         self.started = like(self.started, state["started"], "started")
         self.clocks = like(self.clocks, state["clocks"], "clocks")
+        if self.balancer:
+            self.balancer.restore(state["balancer"])
 
     def space(self, context: Context) -> tuple[Space, Processes]:
         """Return where a context's core addresses lead now, and what is mapped by target: see `spaces.space_of`."""
@@ -242,12 +249,18 @@ class Engine:
             Without contexts: called at the start and whenever access rules change.
         """
         if not self.kdamonds:
-            self._idle(duration_us, every_us, sampled, phase)
+            idle(self, duration_us, every_us, sampled, phase)
             return
         self.run_to(self.memory.now_ns + duration_us * 1000, progress)
 
     def run_to(self, end_ns: int, progress: Callable[[float], None] | None = None) -> None:
-        """Run contexts up to a simulated time in ns; in how many calls makes no difference."""
+        """Run contexts, and what the kernel does beside them, up to a simulated time in ns; in how many calls is no matter."""
+        while self.balancer and self.balancer.next_ns <= end_ns:
+            self._run_to(self.balancer.next_ns, progress)
+            self.balancer.step(self.access.arrays)
+        self._run_to(end_ns, progress)
+
+    def _run_to(self, end_ns: int, progress: Callable[[float], None] | None) -> None:
         if self.tracked and end_ns // 1000 // self.tick_us > MAX_TRACKED_TICK:
             text = f"ends after workload tick {MAX_TRACKED_TICK}, more than a page's accessed state can remember"
             raise InputError("duration", text, "run for a shorter time, or with a longer workload.tick_us")
@@ -274,7 +287,7 @@ class Engine:
                 self.memory.arrays.clock[0] = woken_ns = c.wake()
                 if self.memory.reclaims:
                     self._fault_in(None, woken_ns // c.tick_ns)
-                self._fire(woken_ns)
+                self.fire(woken_ns)
                 c.kdamond.take_requests()
             elif self.tracked:
                 self._one_tick(c)
@@ -301,30 +314,12 @@ class Engine:
             c.kdamond.tick = c.last_ns // c.tick_ns
             c.kdamond.prepare()
 
-    def _idle(
-        self, duration_us: int, every_us: int, sampled: Callable[[], None] | None, phase: Callable[[], None] | None
-    ) -> None:
-        clock, tick_us, change = self.memory.arrays.clock, self.tick_us, 0
-        start = int(clock[0]) // 1000
-        stops = {*range(every_us, duration_us + 1, every_us), duration_us}
-        stops |= {t * tick_us - start for t in self.access.changes if 0 < t * tick_us - start <= duration_us}
-        stops |= {at_us - start for at_us, _, _ in self.stages if 0 < at_us - start <= duration_us}
-        for at in sorted({0, *stops}):
-            clock[0] = (start + at) * 1000
-            self._fire(int(clock[0]))
-            if clock[0] // 1000 // tick_us >= change:
-                change = self.access.enter(int(clock[0]) // 1000 // tick_us)
-                if phase:
-                    phase()
-            if at and sampled:
-                sampled()
-
     @property
     def stages(self) -> list[Stage]:
         """What is still to change."""
         return self.all_stages[self.done :]
 
-    def _fire(self, now_ns: int) -> None:
+    def fire(self, now_ns: int) -> None:
         """Carry out what was scheduled up to now: the machine and mappings change at once, contexts in their next loop body."""
         while self.done < len(self.all_stages) and self.all_stages[self.done][0] * 1000 <= now_ns:
             before, (_, scenario, committed) = self.scenario, self.all_stages[self.done]
@@ -438,12 +433,12 @@ class Engine:
         self.memory.arrays.clock[0] = times[0]
         self.access.enter(int(until[0]))
         if self.maps_change:
-            self._fire(int(times[0]))  # an address is looked up as it is mapped now
+            self.fire(int(times[0]))  # an address is looked up as it is mapped now
         k.check(int(until[0]))
         if self.memory.reclaims:
             self._fault_in(k, int(until[0]))
         c.advance(times)
-        self._fire(int(times[0]))
+        self.fire(int(times[0]))
         c.body()
 
     def _run_alone(self, c: ContextClock, end_ns: int) -> bool:
@@ -482,7 +477,7 @@ class Engine:
         self.memory.arrays.clock[0] = times[n - 1]
         k.sample(after[:n], until[:n])
         c.advance(times[:n])
-        self._fire(int(times[n - 1]))
+        self.fire(int(times[n - 1]))
         if n < to_event and self.done == stages:
             return False
         c.body()

@@ -15,9 +15,9 @@ class Needs(NamedTuple):
     """What a run must keep of its pages beside their records, over all that events make of its contexts."""
 
     young: bool
-    """When accessed state was last cleared: several contexts clear each other's bits, filters and reclaim read them."""
+    """When accessed state was last cleared: contexts and kswapd clear each other's bits, filters and reclaim read them."""
     frame_of: bool
-    """Where each page is: virtual address spaces and weighted destinations look pages up by identity."""
+    """Where each page is: virtual address spaces, weighted destinations and NUMA balancing look pages up by identity."""
     out: bool
     """Pages without a frame: the action ``pageout`` of paddr contexts takes them out of memory."""
     marks: bool
@@ -32,7 +32,9 @@ def needs(scenario: Scenario, stages: Sequence[Stage]) -> Needs:
     out = any(c.ops == "paddr" and s.action == "pageout" for c in contexts for s in c.schemes)
     young = out or len(scenario.contexts) > 1 or any(f.type == "young" for c in contexts for s in c.schemes for f in s.filters)
     young = young or maps_change(scenario, stages)
-    frame_of = any(c.ops != "paddr" or any(s.dests for s in c.schemes) for c in contexts)
+    balancing = scenario.machine.numa_balancing
+    young = young or bool(contexts and balancing and balancing.demotion_enabled)
+    frame_of = balancing is not None or any(c.ops != "paddr" or any(s.dests for s in c.schemes) for c in contexts)
     lru_prio = any(c.ops == "paddr" and s.action == "lru_prio" for c in contexts for s in c.schemes)
     device = out and (scenario.machine.swap is not None or any(staying(scenario.workload)))
     return Needs(young, frame_of or device, out, lru_prio and not scenario.kernel.rules.lru_prio_activate, device)

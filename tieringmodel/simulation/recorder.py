@@ -80,7 +80,7 @@ def row_layout(engine: Engine, numbers: Numbering) -> np.dtype[Any]:
     nodes, classes = engine.memory.arrays.by_class.shape
     schemes = (len(numbers.schemes),)
     context = [(name, "i8") for name in CONTEXT]
-    swap = [(name, "i8", part.shape) for name, part in _swap(engine).items()]
+    more = [(name, "i8", part.shape) for name, part in _more(engine).items()]
     return np.dtype(
         [
             ("node", NODE, (nodes,)),
@@ -91,15 +91,17 @@ def row_layout(engine: Engine, numbers: Numbering) -> np.dtype[Any]:
             ("quota", QUOTA, schemes),
             ("goal", GOAL, (len(numbers.goals),)),
             ("context", context, (len(engine.kdamonds),)),
-            *swap,
+            *more,
         ]
     )
 
 
-def _swap(engine: Engine) -> dict[str, npt.NDArray[np.int64]]:
-    """Return the parts of a row that tell of reclaimed pages, by name."""
+def _more(engine: Engine) -> dict[str, npt.NDArray[np.int64]]:
+    """Return the parts of a row that tell of reclaimed pages and of NUMA balancing, by name."""
     memory = engine.memory.arrays
     parts = {"swap": memory.swap, "device": memory.device} if engine.memory.reclaims else {}
+    if engine.balancer:
+        parts |= {"numa_state": engine.balancer.arrays.state, "numa_count": engine.balancer.arrays.count}
     return {name: part for name, part in parts.items() if part is not None}
 
 
@@ -239,7 +241,7 @@ class Recorder:
         records.rates_hz[:] = rates
         records.rates_hold(since * tick_ns, until * tick_ns)
         parts = [memory.arrays.node, memory.arrays.by_class, records.rates_hz, *chain(*self._learnt()), records.context]
-        records.copy_from([*parts, *_swap(engine).values()])
+        records.copy_from([*parts, *_more(engine).values()])
 
     def _learnt(self) -> tuple[list[npt.NDArray[Any]], ...]:
         """Return the tables of schemes, funnels, quotas and goals, by context."""
@@ -257,7 +259,7 @@ class Recorder:
         for at, values in zip(row["context"], records.context, strict=True):
             for name, value in zip(CONTEXT, values, strict=True):
                 at[name] = value
-        for name, part in _swap(self.engine).items():
+        for name, part in _more(self.engine).items():
             row[name] = part
         running = [(k.index, k.stage) for k in self.engine.kdamonds]
         schemes = [n for one in running for n in self.numbering.schemes_of(*one)]
@@ -328,6 +330,8 @@ class Recorder:
             data["stalled_pages"] = swap[:, STALLED]
         if self.engine.memory.arrays.device is not None:
             data |= counted(table["device"])
+        if self.engine.balancer:
+            data |= self.engine.balancer.columns(table["numa_state"], table["numa_count"])
         return {name: np.array(values, order="C") for name, values in data.items()}
 
     def _stages(self) -> npt.NDArray[np.int64]:

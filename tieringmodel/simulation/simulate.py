@@ -90,9 +90,9 @@ def simulate(
     -------
     xarray.Dataset
         One record per aggregation or application, see `tieringmodel.datasets.schema.VARIABLES`, and
-        `OF_RECLAIM` there for runs with the paddr action ``pageout`` (with a swap device `OF_SWAP`, too),
-        `OF_TARGETS` for contexts with several targets,
-        `OF_COMMITS` for runs in which schemes or goals come or go, `OF_LOOP` for workloads with a demand.
+        `OF_RECLAIM` there for runs with the paddr action ``pageout`` (with a swap device `OF_SWAP`, too), `OF_TARGETS` for
+        contexts with several targets, `OF_COMMITS` for runs in which schemes or goals come or go, `OF_LOOP` for workloads with
+        a demand, `OF_BALANCING` for machines with NUMA balancing.
         Attributes: ``scenario`` (JSON, from which the run can be repeated), ``kernel`` (the release whose rules hold, and
         switches that differ from it), ``parameters`` (JSON of the other arguments),
         ``sources`` (JSON: cost and reports of each, where contexts have some), ``phases`` (JSON, where the demand has some:

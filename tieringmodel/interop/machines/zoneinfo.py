@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from ...errors import InputError
-from ...scenario import Node
+from ...scenario import Node, Zone
 from ...units import MIB, PAGE_SZ
 from .blocks import widened
 
@@ -26,6 +26,7 @@ _GRAIN = 2 * MIB
 class _Zone:
     nid: int
     where: str
+    name: str = ""
     numbers: dict[str, int] = field(default_factory=dict)
     protection: list[int] = field(default_factory=list)
 
@@ -94,6 +95,38 @@ def from_zoneinfo(text: str, where: str) -> tuple[Node, ...]:
     return tuple(sorted(nodes, key=lambda node: node.extent))
 
 
+def watermarks(text: str, where: str) -> tuple[Zone, ...]:
+    """Return the zones with memory that the text of ``/proc/zoneinfo`` describes, with their watermarks, as they are listed.
+
+    Parameters
+    ----------
+    text : str
+        The file's text.
+    where : str
+        Names it in errors.
+
+    Returns
+    -------
+    tuple of Zone
+        Without zones of which ``promo`` is not told: kernels before 5.18 have none.
+
+    Raises
+    ------
+    InputError
+        If watermarks fall.
+    """
+    marks = ("min", "low", "high", "promo")
+    return tuple(
+        Zone.from_dict(
+            {"nid": zone.nid, "name": zone.name, "managed": zone.numbers["managed"], "protection_pages": _protection(zone)}
+            | {mark: zone.numbers[mark] for mark in marks},
+            zone.where,
+        )
+        for zone in _zones(text, where)
+        if zone.numbers.get("managed") and all(mark in zone.numbers for mark in marks)
+    )
+
+
 def _zones(text: str, where: str) -> Iterator[_Zone]:
     """Yield each zone with its numbers; of a number that stands twice, as those of CPUs do, the first."""
     zone = None
@@ -101,7 +134,7 @@ def _zones(text: str, where: str) -> Iterator[_Zone]:
         if head := _ZONE.match(line):
             if zone:
                 yield zone
-            zone = _Zone(int(head[1]), f"{where}:{i}")
+            zone = _Zone(int(head[1]), f"{where}:{i}", head[2])
         elif zone and (protection := _PROTECTION.fullmatch(line.rstrip())):
             zone.protection = [int(word) for word in protection[1].replace(",", " ").split()]
         elif zone and (number := _NUMBER.match(line)):
@@ -122,5 +155,9 @@ def _ram(zone: _Zone) -> tuple[int, int]:
 
 def _kept(zone: _Zone) -> int:
     """Return how many pages of a zone a process' request leaves free."""
-    kept = zone.protection[min(_MOVABLE, len(zone.protection) - 1)] if zone.protection else 0
-    return min(zone.numbers["min"] + kept, zone.numbers["managed"])
+    return min(zone.numbers["min"] + _protection(zone), zone.numbers["managed"])
+
+
+def _protection(zone: _Zone) -> int:
+    """Return how many pages of a zone are kept for requests that no higher zone can meet."""
+    return zone.protection[min(_MOVABLE, len(zone.protection) - 1)] if zone.protection else 0

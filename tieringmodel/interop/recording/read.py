@@ -20,7 +20,7 @@ from ...given_files import inside
 from ...scenario import Context, Kernel
 from ...units import PAGE_SZ, number
 from ..machines.monitored import told as told_ranges
-from ..machines.zoneinfo import from_zoneinfo
+from ..machines.zoneinfo import from_zoneinfo, watermarks
 from ..proc_version import beside
 from ..sysfs.read import read_dump
 from . import told
@@ -133,7 +133,9 @@ def read_recording(directory: str | Path, *, allow_files: bool = False, kernel: 
         notes.append(f"{path / 'weights_changed.txt'}: weights were changed at {weights_changed_ms:.0f} ms; {which}")
         if before is not None:
             stages, contexts = [(0, before), (round(weights_changed_ms), contexts)], before
-    nodes = from_zoneinfo(read_text(zones), str(zones)) if (zones := named("zoneinfo.txt")) else ()
+    zoneinfo = named("zoneinfo.txt")
+    nodes = from_zoneinfo(read_text(zoneinfo), str(zoneinfo)) if zoneinfo else ()
+    zones = watermarks(read_text(zoneinfo), str(zoneinfo)) if zoneinfo else ()
     alone = _tables_of(table, "", notes)
     kdamonds = tuple(_tables_of(table, f"_k{k}", notes) for k in range(len(contexts))) if len(contexts) > 1 else ()
     for resets, context in zip([one.resets for one in kdamonds or (alone,)], contexts, strict=False):
@@ -144,7 +146,7 @@ def read_recording(directory: str | Path, *, allow_files: bool = False, kernel: 
         alone.resets, alone.applies, alone.aggregated, alone.aggregation_rows, table("snapshots", _SNAPSHOTS),
         table("intervals", _INTERVALS), table("quota_steps", _QUOTA_STEPS), info, contexts,
         weights_changed_ms, tuple(notes), kernel,
-        tuple(stages[1:]), untold, nodes, table("extra", _extra_schema), kdamonds,
+        tuple(stages[1:]), untold, nodes, table("extra", _extra_schema), kdamonds, zones,
     )  # fmt: skip
     if holes := guessed_holes(recording):
         notes.append(

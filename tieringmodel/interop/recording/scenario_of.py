@@ -13,9 +13,10 @@ from numpy.typing import NDArray
 
 from ...damon.vaddr import joined, three_regions
 from ...errors import InputError
-from ...scenario import Commit, Context, Group, Kernel, Machine, Node, Placement, Scenario, Target, Vma, Workload
+from ...scenario import Commit, Context, Group, Kernel, Machine, Node, Placement, Scenario, Target, Vma, Workload, Zone
 from ...units import LONGEST_US, PAGE_SZ
 from .machine_of import machine_of, swap_of
+from .numa_of import balancing_of, first_window_ms
 from .tables import Table
 
 PHASE = re.compile(r"rate_hz_from_(\d+)ms")
@@ -82,6 +83,8 @@ class Recording:
         Counters of the kernel's beside those of `record`, in rows of the same times.
     kdamonds : tuple of KdamondTables
         Where several ran: resets, applies and aggregations of each, which the recording's own attributes then lack.
+    zones : tuple of Zone
+        Watermarks, from ``zoneinfo.txt``, where there is one.
     """
 
     path: Path
@@ -105,6 +108,7 @@ class Recording:
     nodes: tuple[Node, ...] = ()
     extra: Table | None = None
     kdamonds: tuple[KdamondTables, ...] = ()
+    zones: tuple[Zone, ...] = ()
 
     def of_kdamond(self, k: int) -> KdamondTables:
         """Return what was recorded of one of the kdamonds, by its number."""
@@ -130,6 +134,7 @@ class Recording:
         lru_share_of_other: float = 0.0,
         machine: Machine | None = None,
         kernel: Kernel | None = None,
+        balancing: bool = True,
     ) -> Scenario:
         """Return the set-up of a recorded run as a scenario.
 
@@ -143,7 +148,8 @@ class Recording:
         recorded_intervals : bool
             Let aggregations end when they did (``Context.aggr_times_us``) instead of after the nominal interval, which a
             loaded machine stretches. Where intervals were changed on the way they end after the nominal one all the same.
-            Where they do, kdamond's work takes time (``Machine.overload``).
+            Where they do, kdamond's work takes time (``Machine.overload``). The first scan window of NUMA balancing runs when
+            it did.
         recorded_rates : bool
             Touch segments as often as their counters say (`recorded_groups`) instead of at the
             configured rates, which a loaded machine misses.
@@ -158,6 +164,8 @@ class Recording:
             size, else ``"lowest"``. Its swap device is the one that ``info.txt`` names (`swap_of`).
         kernel : Kernel or None
             Replaces the recorded kernel; without either it is the default.
+        balancing : bool
+            Let NUMA balancing promote and kswapd demote where ``info.txt`` says that they did (`recording.numa_of`).
 
         Returns
         -------
@@ -203,6 +211,8 @@ class Recording:
             # frames are known to have.
             boot_order_known = bool(self.nodes) and not info.get("thp")
             machine = machine_of(self, placement, lru_share_of_other, "buddy" if boot_order_known else "lowest")
+            first_ms = first_window_ms(self.extra) if recorded_intervals else 0
+            machine = machine.replace(numa_balancing=balancing_of(info, self.zones, first_ms) if balancing else None)
         contexts = tuple(_with_targets(context, layout) for context in self.contexts)
         commits = tuple(_commits(contexts, [(ms, [_with_targets(c, layout) for c in now]) for ms, now in self.changes]))
         same = all(c.to.attrs.same_intervals(contexts[c.context].attrs) for c in commits)

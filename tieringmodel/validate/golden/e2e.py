@@ -273,7 +273,7 @@ class _TickEngine(Engine):
             self.run_to(run["duration_us"] * 1000)
             return
 
-        self.run_lockstep(run["ticks"], lambda tick: self._fire(tick * 1000))  # the times of what changes are ticks
+        self.run_lockstep(run["ticks"], lambda tick: self.fire(tick * 1000))  # the times of what changes are ticks
 
 
 def replay(run: Mapping[str, Any], rngs: list[Rng] | None = None) -> tuple[_TickEngine, Trace]:

@@ -57,12 +57,8 @@ def kinds_of(recording: Recording) -> frozenset[str]:
 
 def lacks(recording: Recording) -> tuple[str, ...]:
     """Return what the recorded machine had and the model does not have, each in a few words."""
-    info = recording.info or {}
-    said = (
-        ("numa_balancing", "NUMA balancing, which promoted"),
-        ("demotion", "demotion by kswapd"),
-    )
-    return tuple(words for name, words in said if info.get(name, 0) > 0)
+    mode = int((recording.info or {}).get("numa_balancing", 0))
+    return () if mode in (0, 2) else (f"NUMA balancing in mode {mode}",)
 
 
 def check_stride(recording: Recording) -> None:

@@ -121,7 +121,7 @@ def setup(recording: Recording, mechanisms: Mechanisms | None = None) -> Setup:
         scenario = scenario.replace(contexts=tuple(_not_held_up(c) for c in scenario.contexts))
     if m.damon_seed is not None:
         scenario = scenario.replace(contexts=tuple(c.replace(rng_seed=m.damon_seed) for c in scenario.contexts))
-    if m.page_lists and reads_mem_free(scenario.contexts):
+    if m.page_lists and (reads_mem_free(scenario.contexts) or machine.numa_balancing):
         scenario = _with_page_lists(recording, scenario, m.roams)
     return Setup(recording, scenario, sleeps, m)
 

@@ -10,6 +10,9 @@ from typing import Protocol
 import numpy as np
 
 from ...interop.recording.scenario_of import Recording
+from ...kernels.numa import COUNTS
+from ...kernels.numa import DEMOTED_ALL as DEMOTED_PAGES
+from ...kernels.numa import PROMOTED as PROMOTED_PAGES
 from ...simulation.engine import Engine
 from ...units import KIB, MIB, PAGE_SZ
 from .bands import Floats
@@ -148,7 +151,8 @@ def modelled_series(recording: Recording, engine: Engine, pages: Sequence[tuple[
         if OTHERS in kinds:
             out[MIB_ON_FIRST + segment] = share * size * PAGE_SZ / MIB
     if OTHERS in kinds:
-        out |= {PROMOTED: 0.0, DEMOTED: 0.0}
+        count = engine.balancer.arrays.count if engine.balancer else np.zeros(COUNTS, np.int64)
+        out |= {PROMOTED: int(count[PROMOTED_PAGES]) * PAGE_SZ / MIB, DEMOTED: int(count[DEMOTED_PAGES]) * PAGE_SZ / MIB}
     if PAGEOUT in kinds:
         applied = [int(n) for k in engine.kdamonds for n in k.schemes["sz_applied"]]
         out[RECLAIMED] = sum(applied[i] for i in pageout_schemes(recording)) / MIB
