@@ -16,6 +16,7 @@ from .frames import shift_page, take_frame
 from .layout import CLASS_MASK, FAULTED, LOW32, RECLAIMED, SHIFT32, U8s
 from .pages import node_of_frame
 from .sampling import frame_of_page
+from .swap import is_unmapped
 
 I32s = Annotated[Any, Column("i4")]
 I64s = Annotated[Any, Column("i8")]
@@ -247,7 +248,7 @@ def arm(b, memory, access, first, end, now_ms):
         if b.armed[page]:
             continue
         frame = frame_of_page(memory, page)
-        if frame < 0 or node_of_frame(memory, frame) == TOP:
+        if frame < 0 or node_of_frame(memory, frame) == TOP or is_unmapped(memory, memory.device, page):
             continue
         b.armed[page] = np.int32(now_ms % SCAN_TIME_MS + 1)
         changed += 1
