@@ -18,7 +18,8 @@ def paragraphs(tuned: Tuned) -> str:
     """Return what there is to say about a tuning, a line for each thing."""
     about = tuned.about
     tried, seeds = len(tuned.tried), len(about["seeds"])
-    said = f"{tried} candidates in {about['runs']} runs of {about['duration_s']:g} s ({about['simulated_s']:g} s simulated)"
+    said = f"{_counted(tried, 'candidate')} in {_counted(about['runs'], 'run')} of {about['duration_s']:g} s"
+    said += f" ({about['simulated_s']:g} s simulated)"
     if about["budget"] and not _is_number(about["budget"]):
         said += f"; the budget of {about['budget']} of CPU time was taken as {about['budget_s']:g} simulated seconds"
     if not tuned.met:
@@ -80,6 +81,10 @@ def _number(value: Any) -> str:
     if isinstance(value, str):
         return value
     return "undefined" if math.isnan(value) else "never" if math.isinf(value) else f"{value:.4g}"
+
+
+def _counted(n: int, what: str) -> str:
+    return f"{n} {what}{'s' * (n != 1)}"
 
 
 def _is(value: Any) -> str:
