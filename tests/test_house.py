@@ -77,7 +77,6 @@ STANDS_ALONE = {
     "verdicts.judge_run": "verdicts of page-level runs",
     "verdicts.kinds": "the kind of a page-level run, before any cause",
     "verdicts.causes_loop": "causes in a loop on one number",
-    "verdicts.work_done": "throughput, which only runs with a demand have",
     "workload.named": "the cases that ship",
     "workload.tenants": "several workloads on one machine",
     "workload.windows": "groups cut at times, without families",

@@ -274,6 +274,12 @@ def test_phases_are_told_and_policies_differ_by_when_all_is_done() -> None:
     assert "nothing: 168 million/s, not done" in text_of_comparison(cmp)
 
 
+def test_a_phase_that_never_ends_is_refused() -> None:
+    groups = tm.Group(0, 9, name="idle"), BUILD
+    with pytest.raises(InputError, match=r"demand\.phases\[0\]\.groups: touch nothing"):
+        coupled(demand=IN_PHASES | {"phases": [{"work": 1, "groups": ["idle"]}]}, groups=groups)
+
+
 @pytest.mark.parametrize(("name", "word"), [("biuld", "no group"), ("twice", "several groups")])
 def test_phases_of_nobody_are_refused(name: str, word: str) -> None:
     groups = BUILD, PROBE, tm.Group(0, 9, name="twice"), tm.Group(9, 12, name="twice")

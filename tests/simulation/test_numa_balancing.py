@@ -12,7 +12,7 @@ from small import node_of_pages, pull, push
 
 import tieringmodel as tm
 from tieringmodel.datasets.schema import OF_BALANCING
-from tieringmodel.kernels import numa
+from tieringmodel.kernels import kswapd, numa
 from tieringmodel.memory.consistency import recount
 from tieringmodel.simulation import checkpoint
 from tieringmodel.simulation.engine import Engine
@@ -89,7 +89,7 @@ def test_a_window_pays_for_useful_steps_and_for_eight_times_as_much_of_others() 
     b, memory, access = engine.balancer.arrays, engine.memory.arrays, engine.access.arrays
 
     def window(now_ms: int) -> tuple[int, int, int]:
-        changed = numa.scan_window(b, memory, access, now_ms)
+        changed = numa.scan_window(b, memory, access, now_ms * 1_000_000)
         return int(changed), int(b.state[numa.OFFSET]), int(b.state[numa.SEQ])
 
     # 1 MiB is 256 pages; a step ends at the 2 MiB boundary behind it. Four steps of 512 fast pages use up 8 x 256.
@@ -124,6 +124,19 @@ def test_a_thread_promotes_no_more_than_its_threshold_over_the_time_of_a_fault()
         4096,
     ]
     assert last(ds, "numa_stall_us") == [990 * 1000 + (4096 - 990) * 100]
+
+
+def test_pages_are_armed_and_fault_by_the_same_jiffies() -> None:
+    # Windows of 128 MiB come every 50 ms: at 1050 ms, when jiffies of 4 ms say 1048. So do they at the touch, 1 ms later.
+    base = tiered(every(1), scan_size_mb=128)
+    sc = base.replace(machine=base.machine.replace(hz=250), workload=base.workload.replace(tick_us=1000))
+    assert last(run(sc, 1.2), "numa_hint_faults", "pgpromote_success") == [PAGES, PAGES]
+
+
+def test_the_longest_period_at_the_highest_rate_still_is_a_number() -> None:
+    engine = Engine(tiered(every(1), promote_rate_limit_mbps=2**32, scan_period_max_ms=10**9))
+    assert engine.balancer
+    assert engine.balancer.arrays.setting[numa.REFERENCE] == 2**56
 
 
 def test_a_page_touched_late_is_refused_and_gets_no_second_chance_before_the_next_pass() -> None:
@@ -226,6 +239,29 @@ def test_beside_damon_every_page_is_on_one_frame_and_generations_hold_those_of_t
     assert b.count[numa.PROMOTED] > 0
     assert b.count[numa.DEMOTED_ALL] > 0
     assert int(m.node["migrated_in"].sum()) > int(b.count[numa.PROMOTED] + b.count[numa.DEMOTED_ALL])
+
+
+def test_arrivals_wake_kswapd_where_every_zone_is_at_low_and_room_gives_it_hope_again() -> None:
+    zones = (
+        {"nid": 0, "name": "DMA", "managed": 96, "min": 0, "low": 40, "high": 50, "promo": 60, "protection_pages": 56},
+        {"nid": 0, "name": "DMA32", "managed": 8096, "min": 0, "low": 10, "high": 20, "promo": 9000},
+    )  # DMA's 96 free pages are low and its protection; DMA32's 4000 are above low, and below promo
+    engine = Engine(tiered(every(1), slow=(0, 0), zones=zones, demotion_enabled=True))
+    assert engine.balancer
+    b, others = engine.balancer.arrays, (engine.memory.arrays, engine.access.arrays, 1, 0)
+
+    def runs(woken: int, failures: int = 0) -> list[int]:
+        b.state[numa.WOKEN], b.state[numa.RUNNING], b.state[numa.FAILURES] = woken, 0, failures
+        kswapd.kswapd(b, *others)
+        return [int(b.state[numa.RUNNING]), int(b.state[numa.FAILURES])]
+
+    assert runs(numa.ARRIVED) == [0, 0]
+    assert runs(numa.NO_ROOM) == [1, 0]
+    assert runs(numa.NO_ROOM, failures=16) == [0, 16]
+    b.zone[numa.Z_LOW, 1] = 4000
+    assert runs(numa.ARRIVED) == [1, 0]
+    b.zone[numa.Z_PROMO, 1] = 3999
+    assert runs(numa.NO_ROOM, failures=16) == [0, 0]
 
 
 def test_in_how_many_pieces_a_run_goes_makes_no_difference(tmp_path: Path) -> None:

@@ -265,7 +265,7 @@ def test_what_begins_where_a_hot_set_ends_moves_along() -> None:
 @pytest.mark.parametrize(
     ("call", "says"),
     [
-        ({"end": "residual < 1"}, "not a measure"),
+        ({"end": "residual < 1"}, "end: 'residual' is not a measure"),
         ({"end": "residual_mib_s 1"}, "not understood"),
         ({"objective": "speed"}, "'speed' is not known"),
         ({"objective": ["error", "error"]}, "twice"),
@@ -273,6 +273,7 @@ def test_what_begins_where_a_hot_set_ends_moves_along() -> None:
         ({"change": ["contexts.0.schemes.0.quota.size"]}, "not a field"),
         ({"change": ["contexts.0.schemes.0.quota.sz_bytes=x"]}, "no value"),
         ({"change": "contexts"}, "one text"),
+        ({"change": ["contexts.0.attrs.aggr_us", "contexts.0.attrs.aggr_us=1 s"]}, "more than once"),
         ({"seeds": 0}, "seeds"),
         ({"budget": "soon"}, "budget"),
         ({"budget": -1.0}, "budget"),

@@ -112,31 +112,31 @@ def compare(
     shares, rates, summaries, throughputs, done = [], [], [], list[float](), list[float]()
     snapshots: xr.Dataset | None = None
     page_mib = first.machine.folio_bytes / MIB
-    for policy in runs.values():
-        if policy.missing:
-            shares.append(np.full(grid.size, np.nan))
-            rates.append(np.full(grid.size, np.nan))
-            summaries.append(row_not_run(policy.missing.feature, policy.missing.since))
-            throughputs.append(np.nan)
-            done.append(np.nan)
-            continue
-        with reuse.reused():
-            ds = simulate(
-                policy.scenario,
-                duration=duration,
-                seed=seed,
-                progress=progress,
-                snapshots=200 if snapshots is None else 0,
-                oracle=what if policy.oracle else None,
-            )
-        snapshots = ds if snapshots is None else snapshots
-        y, time = share_bp(ds, what), ds["time"].values
-        shares.append(y[records_at(time, grid)])
-        rates.append(_rate(time, np.cumsum(ds["migrated_pages"].values) * page_mib, grid))
-        summaries.append(row_of(ds, y, n_eligible, what.reference_bp(y[-1])))
-        throughputs.append(_throughput(ds))
-        done.append(_done_s(ds))
-    reuse.forget()
+    with reuse.batch():
+        for policy in runs.values():
+            if policy.missing:
+                shares.append(np.full(grid.size, np.nan))
+                rates.append(np.full(grid.size, np.nan))
+                summaries.append(row_not_run(policy.missing.feature, policy.missing.since))
+                throughputs.append(np.nan)
+                done.append(np.nan)
+                continue
+            with reuse.reused():
+                ds = simulate(
+                    policy.scenario,
+                    duration=duration,
+                    seed=seed,
+                    progress=progress,
+                    snapshots=200 if snapshots is None else 0,
+                    oracle=what if policy.oracle else None,
+                )
+            snapshots = ds if snapshots is None else snapshots
+            y, time = share_bp(ds, what), ds["time"].values
+            shares.append(y[records_at(time, grid)])
+            rates.append(_rate(time, np.cumsum(ds["migrated_pages"].values) * page_mib, grid))
+            summaries.append(row_of(ds, y, n_eligible, what.reference_bp(y[-1])))
+            throughputs.append(_throughput(ds))
+            done.append(_done_s(ds))
     names = list(runs)
     time, y, moved = _recorded_until(recording, first, what, duration_s)
     if time.size > 1:

@@ -223,6 +223,15 @@ def book_move(memory, source, target, record):
 
 
 @inlined
+def shift_page(memory, source, frame, target, new):
+    """Migrate one page from a frame of node `source` to the frame `new` of node `target`, which was taken for it."""
+    record = memory.rec[frame]
+    drop_page(memory, source, frame)
+    put_page(memory, target, new, record)
+    book_move(memory, source, target, record)
+
+
+@inlined
 def move_page(memory, source, frame, target):
     """Migrate one page to a frame of node `target`: the frame changes, the logical page stays. False if none is free.
 
@@ -231,10 +240,7 @@ def move_page(memory, source, frame, target):
     target, new = take_frame_for(memory, target)
     if new < 0:
         return False
-    record = memory.rec[frame]
-    drop_page(memory, source, frame)
-    put_page(memory, target, new, record)
-    book_move(memory, source, target, record)
+    shift_page(memory, source, frame, target, new)
     return True
 
 

@@ -10,6 +10,7 @@ import numpy as np
 from ._jit import inlined, kernel
 from .access import clear_young, last_cleared
 from .numa import (
+    ARRIVED,
     DEMOTED,
     DEMOTED_ALL,
     FAILURES,
@@ -19,6 +20,7 @@ from .numa import (
     LIMIT,
     LOOKED,
     MOVED,
+    NO_ROOM,
     OLDEST,
     PRIORITY,
     REFERENCED,
@@ -31,6 +33,7 @@ from .numa import (
     YOUNG,
     YOUNGEST,
     Z_HIGH,
+    Z_LOW,
     Z_PROMO,
     all_above,
     is_touched,
@@ -214,8 +217,11 @@ def kswapd(b, memory, access, now, budget):
     """
     s, spent = b.state, np.int64(0)
     settle_zones(b, memory)
-    if s[WOKEN] and not s[RUNNING] and s[FAILURES] < 16:
-        if not some_above(b, balanced_mark(b), 0):
+    balanced = some_above(b, balanced_mark(b), 0)
+    if balanced and not s[RUNNING]:
+        s[FAILURES] = 0  # whoever made room, kswapd has hope again
+    if s[WOKEN] == NO_ROOM or (s[WOKEN] == ARRIVED and not some_above(b, Z_LOW, 0)):
+        if not s[RUNNING] and s[FAILURES] < 16 and not balanced:
             s[RUNNING] = 1
             b.count[KSWAPD_RUNS] += 1
             quiet = linked(b, s[OLDEST], s[YOUNGEST] - 2)

@@ -12,9 +12,11 @@ import numpy as np
 from ._bundle import Bundle, Column, bundle
 from ._jit import inlined, kernel
 from .access import rules_touched
-from .frames import book_move, drop_page, put_page, take_frame
-from .layout import CLASS_MASK, LOW32, SHIFT32, U8s
+from .frames import shift_page, take_frame
+from .layout import CLASS_MASK, FAULTED, LOW32, RECLAIMED, SHIFT32, U8s
+from .pages import node_of_frame
 from .sampling import frame_of_page
+from .swap import is_unmapped
 
 I32s = Annotated[Any, Column("i4")]
 I64s = Annotated[Any, Column("i8")]
@@ -41,17 +43,19 @@ pages demoted and looked at in the round, pages it looks at at most, runs withou
 the youngest generation. Free pages of the top tier on per-CPU lists. Pages that moved up to the last look; pages demoted before
 the present run of kswapd."""
 STATES = 29
+NO_ROOM, ARRIVED = 1, 2
+"""Why kswapd is woken: a promotion found no room; others migrated to the node, which counts where every zone is at low."""
 (
     PROMOTED, CANDIDATES, CANDIDATES_NRL, DEMOTED_ALL, PTE_UPDATES, HINT_FAULTS, STALL_NS, SCAN_NS, KSWAPD_LOOKS, KSWAPD_RUNS
 ) = range(10)  # fmt: skip
 COUNTS = 10
 (
-    SCAN_PAGES, HZ, PROMOTE_NS, REFUSE_NS, HOT_MS, PERIOD_MAX_MS, RATE_PAGES, MARGIN, TIERING, TICK_NS, PTE_NS
-) = range(11)  # fmt: skip
+    SCAN_PAGES, HZ, PROMOTE_NS, REFUSE_NS, HOT_MS, PERIOD_MAX_MS, RATE_PAGES, MARGIN, TIERING, TICK_NS, PTE_NS, REFERENCE
+) = range(12)  # fmt: skip
 """Of `Balancing.setting`: pages of a window, CONFIG_HZ, time of a fault with and without a promotion, hot threshold, longest
 scan period, pages that may be promoted a second, the margin of "enough free", whether hint faults promote, length of a workload
-tick, time of a page table entry that changes."""
-SETTINGS = 11
+tick, time of a page table entry that changes, pages that may be promoted in the longest scan period."""
+SETTINGS = 12
 Z_MIN, Z_LOW, Z_HIGH, Z_PROMO, Z_PROTECTION, Z_FREE = 0, 1, 2, 3, 4, 5
 
 
@@ -193,32 +197,20 @@ def is_touched(access, record, after, until):
 
 
 @inlined
-def node_of(memory, frame):
-    """Index of the node that a frame is on."""
-    k = memory.base.size - 1
-    while frame < memory.base[k]:
-        k -= 1
-    return k
-
-
-@inlined
 def move_to(memory, source, frame, target):
     """Migrate the page on a frame to this very node; False if it has no free frame."""
     new = take_frame(memory, target)
     if new < 0:
         memory.node[target].alloc_failed += 1
         return False
-    record = memory.rec[frame]
-    drop_page(memory, source, frame)
-    put_page(memory, target, new, record)
-    book_move(memory, source, target, record)
+    shift_page(memory, source, frame, target, new)
     return True
 
 
 @inlined
 def moves_of_all(memory):
     """Pages that anybody moved, took out or brought back since the start."""
-    total = memory.swap[4] + memory.swap[5]
+    total = memory.swap[RECLAIMED] + memory.swap[FAULTED]
     for i in range(memory.base.size):
         total += memory.node[i].migrated_in
     return total
@@ -229,7 +221,7 @@ def follow(b, memory):
     """Follow pages that others moved: nobody who changed the tier is armed; who came is of the youngest generation but one."""
     for page in range(b.armed.size):
         frame = frame_of_page(memory, page)
-        there, known = frame >= 0 and node_of(memory, frame) == TOP, b.generation[page] != NO_GENERATION
+        there, known = frame >= 0 and node_of_frame(memory, frame) == TOP, b.generation[page] != NO_GENERATION
         if frame < 0 or there != known:
             b.armed[page] = 0
         if there != known:
@@ -256,7 +248,7 @@ def arm(b, memory, access, first, end, now_ms):
         if b.armed[page]:
             continue
         frame = frame_of_page(memory, page)
-        if frame < 0 or node_of(memory, frame) == TOP:
+        if frame < 0 or node_of_frame(memory, frame) == TOP or is_unmapped(memory, memory.device, page):
             continue
         b.armed[page] = np.int32(now_ms % SCAN_TIME_MS + 1)
         changed += 1
@@ -267,9 +259,17 @@ def arm(b, memory, access, first, end, now_ms):
     return changed
 
 
+@inlined
+def jiffies_ms(b, now_ns):
+    """A time in ms as the kernel's jiffies tell it, by which pages are armed and faults come."""
+    hz = b.setting[HZ]
+    return (now_ns // 1_000_000_000 * hz + now_ns % 1_000_000_000 * hz // 1_000_000_000) * 1000 // hz
+
+
 @kernel
-def scan_window(b, memory, access, now_ms):
+def scan_window(b, memory, access, now_ns):
     """Scan one window of the process' mappings; return how many page table entries changed."""
+    now_ms = jiffies_ms(b, now_ns)
     s, n = b.state, b.vma.size
     useful, left, changed = b.setting[SCAN_PAGES], 8 * b.setting[SCAN_PAGES], np.int64(0)
     while s[VMA] < n and useful > 0 and left > 0:
@@ -303,7 +303,7 @@ def adjust_threshold(b, now_ms):
     s = b.state
     if now_ms - s[ADJUSTED_MS] <= b.setting[PERIOD_MAX_MS]:
         return
-    wanted = b.setting[RATE_PAGES] * b.setting[PERIOD_MAX_MS] // 1000
+    wanted = b.setting[REFERENCE]
     came = b.count[CANDIDATES] - s[ADJUSTED_AT]
     hot = b.setting[HOT_MS]
     unit = 2 * hot // 16
@@ -345,8 +345,7 @@ def slow_scan_down(b, now_ms):
 @inlined
 def fault(b, memory, page, frame, tick, now_ns):
     """Handle the hint fault of a page of slower memory; return whether it was promoted."""
-    hz = b.setting[HZ]
-    now_ms = now_ns * hz // 1_000_000_000 * 1000 // hz
+    now_ms = jiffies_ms(b, now_ns)
     latency = (now_ms - np.int64(b.armed[page]) + 1) & (SCAN_TIME_MS - 1)
     b.count[HINT_FAULTS] += 1
     b.armed[page] = 0
@@ -354,9 +353,9 @@ def fault(b, memory, page, frame, tick, now_ns):
     if not may_promote(b, latency, now_ms):
         return False
     if not some_above(b, Z_HIGH, 1):
-        b.state[WOKEN] = 1
+        b.state[WOKEN] = NO_ROOM
         return False
-    if not move_to(memory, node_of(memory, frame), frame, TOP):
+    if not move_to(memory, node_of_frame(memory, frame), frame, TOP):
         return False
     b.count[PROMOTED] += 1
     b.state[MOVED] += 1
@@ -415,7 +414,7 @@ def link_all(b, memory, access, scanned):
         frame = frame_of_page(memory, page)
         if frame < 0:
             continue
-        if node_of(memory, frame) == TOP:
+        if node_of_frame(memory, frame) == TOP:
             link(b, page, b.state[YOUNGEST] - 1)
         elif scanned:
             cls = np.int64((memory.rec[frame] >> SHIFT32) & CLASS_MASK)

@@ -73,6 +73,14 @@ def is_anon(memory, device, record):
 
 
 @inlined
+def is_unmapped(memory, device, page):
+    """Whether a page has a frame and no page table entry."""
+    if device is None:
+        return False
+    return memory.about[page] & UNMAPPED != _B0
+
+
+@inlined
 def set_active(memory, i, frame, flag):
     """Put the page on a frame of node i on the active list (1) or the inactive one (0)."""
     record = memory.rec[frame]

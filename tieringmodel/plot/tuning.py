@@ -21,8 +21,10 @@ TUNE = "tieringmodel.tune"
 FRONT_SHEET = Sheet(4.2)
 LOG_FROM = 50.0
 """A measure that spans this ratio is drawn on a logarithmic scale that begins linearly at 0."""
+DECADES = 1e3
+"""Between its largest value and where it begins at most."""
 LABELLED = 5
-UNITS = {"_mib_s": "MiB/s", "_bp": "bp", "_s": "s"}
+UNITS = {"_mib_s": "MiB/s", "_per_s": "1/s", "_bp": "bp", "_s": "s"}
 
 
 def answer_of(ds: xr.Dataset) -> dict[str, Any]:
@@ -87,7 +89,7 @@ def tuning_front(ds: xr.Dataset, *, ax: Axes | None = None) -> Axes:
     for name, along in (("x", x[known]), ("y", y[known])):
         positive = along[along > 0]
         if positive.size and along.min() >= 0 and positive.max() > LOG_FROM * positive.min():
-            getattr(axes, f"set_{name}scale")("symlog", linthresh=float(np.median(positive)))
+            getattr(axes, f"set_{name}scale")("symlog", linthresh=float(max(positive.min(), positive.max() / DECADES)))
     for k in [k for k in range(min(LABELLED, len(x))) if known[k]]:
         text = str(ds["origin"].values[k])
         if any(known[j] and (x[j], y[j]) == (x[k], y[k]) for j in range(k)):

@@ -116,7 +116,15 @@ class NumaBalancing(Checked):
     _choices: ClassVar = {"mode": MODES, "transparent_hugepage": ("always", "madvise", "never")}
     _max: ClassVar = {
         **dict.fromkeys(
-            ("scan_delay_ms", "scan_period_min_ms", "scan_period_max_ms", "scan_period_ms", "set_before_ms"), 10**9
+            (
+                "scan_delay_ms",
+                "scan_period_min_ms",
+                "scan_period_max_ms",
+                "scan_period_ms",
+                "first_window_ms",
+                "set_before_ms",
+            ),
+            10**9,
         ),
         "scan_size_mb": MAX_SCAN_WINDOW_MB,
         "hot_threshold_ms": 2**20,
@@ -138,7 +146,8 @@ class NumaBalancing(Checked):
         for name in ("promote_fault_us", "refuse_fault_us", "scan_page_ns", "kswapd_pages_per_s"):
             value = getattr(self, name)
             if value is not None and not (value > 0 if name == "kswapd_pages_per_s" else value >= 0):
-                raise InputError(name, f"{value:g} is out of range", "write a positive number")
+                remedy = "write a number above 0" if name == "kswapd_pages_per_s" else "write 0 or more"
+                raise InputError(name, f"{value:g} is out of range", remedy)
             if value is not None and value > 1e9:
                 raise InputError(name, f"{value:g} is over 1e9", "write a smaller number")
         if self.first_window_ms and not self.scan_period_ms:

@@ -285,10 +285,13 @@ class Workload(Checked):
             raise InputError("placement", f"page {covered} is placed nowhere", "place every page once")
 
     def _check_phases(self) -> None:
-        """Refuse phases of groups that nobody knows."""
+        """Refuse phases of groups that nobody knows, and those that never end."""
         names = [g.name or f"group{i}" for i, g in enumerate(self.groups)]
         for k, phase in enumerate(self.demand.phases if self.demand else ()):
             for i, name in enumerate(phase.groups):
                 if names.count(name) != 1:
                     text = f"{name!r} is the name of {'no group' if name not in names else 'several groups'}"
                     raise InputError(f"demand.phases[{k}].groups[{i}]", text, f"name one of {', '.join(names) or 'the groups'}")
+            if not any(g.rate_hz > 0 for g, name in zip(self.groups, names, strict=True) if name in phase.groups):
+                text = "touch nothing, so that the phase never ends"
+                raise InputError(f"demand.phases[{k}].groups", text, "give one of them a rate_hz, or leave the phase out")

@@ -23,6 +23,8 @@ from ..units import MIB, PAGE_SZ
 from ..workload.access import AccessTable
 
 LONGEST_STEP_MS, SHORTEST_STEP_MS = 100, 5
+MOST_PAGES = 2**56
+"""More than anybody promotes, and eleven times as much still fits the kernel's numbers."""
 OVERHEAD = 32
 """A thread scans again only after so many times the CPU time that its last window took."""
 _PHASE = 0x4E554D41
@@ -98,6 +100,7 @@ class NumaBalancer:
         out[numa.PROMOTE_NS], out[numa.REFUSE_NS] = promote_ns, refuse_ns
         out[numa.HOT_MS], out[numa.PERIOD_MAX_MS] = s.hot_threshold_ms, s.scan_period_max_ms
         out[numa.RATE_PAGES] = s.promote_rate_limit_mbps * (MIB // PAGE_SZ)
+        out[numa.REFERENCE] = min(int(out[numa.RATE_PAGES]) * s.scan_period_max_ms // 1000, MOST_PAGES)
         out[numa.MARGIN] = max(262_144, node.sz_bytes // PAGE_SZ >> 4)
         out[numa.TIERING] = self.tiering
         out[numa.TICK_NS] = self.tick_ns
@@ -125,18 +128,13 @@ class NumaBalancer:
         if self.tiering:
             self._scan(now_ns, access)
         if self.setting.demotion_enabled:
-            if others and self._at_low():  # who migrates to this very node wakes kswapd where every zone is at low
-                state[numa.WOKEN] = 1
+            if others and not state[numa.WOKEN]:
+                state[numa.WOKEN] = numa.ARRIVED
             kswapd.kswapd(b, memory, access, tick, self.budget)
         self.came = came + int(b.count[numa.PROMOTED]) - own
         self.memory.note_free()
         self.tick = tick
         self.next_ns += self.step_ns
-
-    def _at_low(self) -> bool:
-        zone = self.arrays.zone
-        free = int(self.memory.arrays.node["free"][numa.TOP]) - int(self.arrays.state[numa.HIDDEN])
-        return free <= int((zone[numa.Z_LOW] + zone[numa.Z_PROTECTION]).sum())
 
     def _scan(self, now_ns: int, access: Access) -> None:
         """Run a window if the thread has used as much CPU time as its period says, and the process' last one is old enough."""
@@ -154,7 +152,7 @@ class NumaBalancer:
             return
         state[numa.NEXT_SCAN_MS] = now_ms + state[numa.PERIOD_MS]
         before = int(b.count[numa.SCAN_NS])
-        numa.scan_window(b, self.memory.arrays, access, now_ms)
+        numa.scan_window(b, self.memory.arrays, access, now_ns)
         took_ns = int(b.count[numa.SCAN_NS]) - before
         self.cpu_ns += took_ns
         self.stamp_ns += 2 * 1_000_000_000 // self.memory.machine.hz + OVERHEAD * took_ns

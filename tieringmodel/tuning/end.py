@@ -41,11 +41,11 @@ class End:
     text: str
 
     def __post_init__(self) -> None:
-        parse(self.text)
+        parse(self.text, "end")
 
     def clauses(self, values: Mapping[str, Any]) -> list[Clause]:
         """Return each clause with a run's value."""
-        return compared(parse(self.text), values)
+        return compared(parse(self.text), values, "end")
 
     def met(self, values: Mapping[str, Any]) -> bool:
         """Whether a run meets every clause."""

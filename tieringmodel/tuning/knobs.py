@@ -88,7 +88,10 @@ def knobs_of(scenario: Scenario, change: Sequence[str] = (), fixes: Sequence[Can
     made = [_named(scenario, text) for text in change] if change else [*_defaults(scenario)]
     out = [knob for one in made if (knob := _accepted(scenario, one))]
     if change:
+        named = [one.name for one in made]
         for one, text in zip(made, change, strict=True):
+            if named.count(one.name) > 1:
+                raise InputError("change", f"names {one.name} more than once", "name each field once")
             if not any(knob.name == one.name for knob in out):
                 raise InputError("change", f"{text!r} takes no other value in this scenario", "name another field")
         return out

@@ -18,7 +18,8 @@ def paragraphs(tuned: Tuned) -> str:
     """Return what there is to say about a tuning, a line for each thing."""
     about = tuned.about
     tried, seeds = len(tuned.tried), len(about["seeds"])
-    said = f"{tried} candidates in {about['runs']} runs of {about['duration_s']:g} s ({about['simulated_s']:g} s simulated)"
+    said = f"{_counted(tried, 'candidate')} in {_counted(about['runs'], 'run')} of {about['duration_s']:g} s"
+    said += f" ({about['simulated_s']:g} s simulated)"
     if about["budget"] and not _is_number(about["budget"]):
         said += f"; the budget of {about['budget']} of CPU time was taken as {about['budget_s']:g} simulated seconds"
     if not tuned.met:
@@ -28,14 +29,23 @@ def paragraphs(tuned: Tuned) -> str:
     lines += [f"  {_change(change)}" for change in tuned.changes] or ["  nothing has to change"]
     lines.append(f"verdict: {tuned.verdict.headline}")
     names = dict.fromkeys(name for row in tuned.tried for name in row["measures"])
-    lines.append("; ".join(f"{n} {_range(tuned.measures[n])}" for n in names if n in tuned.measures))
+    found = "; ".join(f"{n} {_range(tuned.measures[n])}" for n in names if n in tuned.measures)
+    lines.append(f"means over the seeds (least … most): {found}" if seeds > 1 else found)
+    if tuned.verdict.kind == "unfinished":
+        lines.append(f"what comes after {about['duration_s']:g} s is not known: a longer --duration tells")
     if tuned.robust:
         bad = [name for name, ok in tuned.robust.items() if not ok]
         good = len(tuned.robust) - len(bad)
         missed = f"; missed with {', '.join(bad)}" if bad else ""
         lines.append(f"held to other workloads, clocks and seeds: met with {good} of {len(tuned.robust)}{missed}")
-    lines += [_margin(one.to_dict()) for one in tuned.margins] or ["margins: the budget did not last for these"]
-    lines += [_beaten(one) for one in tuned.beats[:LISTED]]
+    if tuned.margins:
+        lines.append("margins, each knob moved alone, with the first seed:")
+    lines += [f"  {_margin(one.to_dict())}" for one in tuned.margins] or ["margins: the budget did not last for these"]
+    if tuned.beats:
+        interval = "seeds; in brackets the 95 % interval of the mean difference" if seeds > 1 else "seed"
+        lines.append(f"what was always tried, with the same {interval}:")
+    origins = [tuned.tried[about["chosen"]]["origin"], *(one["candidate"] for one in tuned.beats)]
+    lines += [f"  {_beaten(one, told=origins.count(one['candidate']) > 1)}" for one in tuned.beats[:LISTED]]
     if tuned.front:
         lines.append(f"front of {', '.join(about['objective'])}: candidates {', '.join(map(str, tuned.front))}")
     return "\n".join(lines)
@@ -52,7 +62,7 @@ def _is_number(text: str) -> bool:
 def _missed(tuned: Tuned, said: str) -> list[str]:
     miss = tuned.nearest_miss
     assert miss is not None
-    bad = [f"{c['text']} (is {_number(c['value'])})" for c in miss["clauses"] if not c["ok"]]
+    bad = [f"{c['text']} ({_is(c['value'])})" for c in miss["clauses"] if not c["ok"]]
     lines = [f"no candidate meets the end: {tuned.about['end']}", f"tried {said}", f"the nearest miss: {miss['text']}"]
     lines.append(f"it misses {' and '.join(bad)}")
     return [*lines, f"what prevents it: {miss['prevents']}"] if miss["prevents"] else lines
@@ -71,6 +81,15 @@ def _number(value: Any) -> str:
     if isinstance(value, str):
         return value
     return "undefined" if math.isnan(value) else "never" if math.isinf(value) else f"{value:.4g}"
+
+
+def _counted(n: int, what: str) -> str:
+    return f"{n} {what}{'s' * (n != 1)}"
+
+
+def _is(value: Any) -> str:
+    text = _number(value)
+    return text if text == "never" else f"is {text}"
 
 
 def _range(one: dict[str, float]) -> str:
@@ -96,18 +115,26 @@ def _margin(one: dict[str, Any]) -> str:
     name = one["path"].rpartition(".")[2]
     value, low, high = (shown(name, one[key]) for key in ("value", "low", "high"))
     sides = {"below": one["missed_below"], "above": one["missed_above"]}
-    ends = "".join(f", missed {side} at {shown(name, at)}" for side, at in sides.items() if at is not None)
-    return f"margin of {title(one['paths'])} = {value}: met from {low} to {high}{ends}"
+    missed = " and ".join(shown(name, at) for at in sides.values() if at is not None)
+    said = f"met at {low} only" if low == high else f"met from {low} to {high}"
+    said += f", missed at {missed}" if missed else ""
+    ends = {"below": one["low"] == one["values"][0], "above": one["high"] == one["values"][-1]}
+    unknown = [side for side, at in sides.items() if at is None and not ends[side]]
+    if unknown:
+        said += f", not tried further {' and '.join(unknown)}"
+    elif not missed:
+        said += ", all that it may be"
+    return f"{title(one['paths'])} = {value}: {said}"
 
 
-def _beaten(one: dict[str, Any]) -> str:
+def _beaten(one: dict[str, Any], *, told: bool) -> str:
+    name = f"{one['candidate']} ({one['text']})" if told else one["candidate"]
     if not one["by"]:
-        return f"against {one['candidate']}: it cannot be run"
-    parts = [f"{name} {_number(d['answer'])}, there {_number(d['other'])}{_interval(d)}" for name, d in one["by"].items()]
-    what = "meets the end too" if one["met"] else "misses the end"
-    return f"against {one['candidate']}, which {what}: {'; '.join(parts)}"
+        return f"{name}: cannot be run"
+    parts = [f"{n} {_number(d['other'])} instead of {_number(d['answer'])}{_interval(d)}" for n, d in one["by"].items()]
+    return f"{name}, {'meets' if one['met'] else 'misses'} the end: {'; '.join(parts)}"
 
 
 def _interval(one: dict[str, float]) -> str:
     low, high = one["low"], one["high"]
-    return "" if math.isnan(low) or math.isnan(high) or low == high == 0 else f" (more by {low:.3g} … {high:.3g})"
+    return "" if math.isnan(low) or math.isnan(high) or low == high else f" ({low:.4g} … {high:.4g})"

@@ -14,6 +14,7 @@ from .goal_course import FULL_BP, GoalCourse
 from .record import Cause
 from .scheme_facts import MOST, quota_full, weights_error_bp
 from .state import State
+from .work_done import kernel_moves
 
 BROKEN = 2.0
 """A quota is broken if so many times its bytes pass between two records."""
@@ -235,6 +236,7 @@ def _overshot(state: State) -> Iterator[Cause]:
         if not [s for s in run.schemes if s.acts and s.number != g.of.number]:
             again = f" (it was met and missed again {entered.size - 1} times)" if entered.size > 2 else ""
             text = f"{g.name} is {past:.0f}{g.unit} past its goal{again}, and no scheme moves pages the other way"
+            text += f"; {said} meanwhile" if (said := kernel_moves(run)) else ""
             evidence = {"value": g.value, "target": g.target, "times_met": int(entered.size)}
             yield Cause("one-way", g.of.number, text, evidence)
 

@@ -7,6 +7,7 @@ from .causes_funnel import STAGES, met_at_start
 from .page_run import PageRun, SchemeRun
 from .record import Cause
 from .state import State
+from .work_done import kernel_moves
 
 
 def causes_of(state: State) -> list[Cause]:
@@ -74,7 +75,7 @@ def _nothing_acts(run: PageRun) -> Cause:
     return Cause(
         "nothing-acts",
         None,
-        f"nothing moves pages: {what}",
+        f"{'only the kernel moves' if kernel_moves(run) else 'nothing moves'} pages: {what}",
         {"schemes": len(run.schemes), "moved_pages": float(run.moved.sum())},
     )
 

@@ -49,7 +49,7 @@ class Clause(NamedTuple):
         return f"{self.text}: {self.name} is {value}"
 
 
-def parse(text: str) -> list[tuple[str, str, str, float | str]]:
+def parse(text: str, where: str = "expect") -> list[tuple[str, str, str, float | str]]:
     """Return (clause, name, comparison, wanted value) for each clause of `text`.
 
     Parameters
@@ -57,6 +57,8 @@ def parse(text: str) -> list[tuple[str, str, str, float | str]]:
     text : str
         Clauses separated by commas: a measure, one of ``< <= > >= == !=``, and a number (``inf`` included); or ``kind`` or
         ``cause`` with ``==`` or ``!=`` and a verdict's kind, or the code of its first cause.
+    where : str
+        Names it in errors.
 
     Raises
     ------
@@ -68,14 +70,14 @@ def parse(text: str) -> list[tuple[str, str, str, float | str]]:
         match = _CLAUSE.fullmatch(clause)
         if match is None:
             example = "write it like 'settling_s < 60, overshoot_bp < 200'"
-            raise InputError("expect", f"{clause.strip()!r} is not understood", example)
+            raise InputError(where, f"{clause.strip()!r} is not understood", example)
         name, comparison, word = match.groups()
         if name in _WORDS:
             if comparison not in ("==", "!="):
-                raise InputError("expect", f"{clause.strip()!r} orders verdicts", f"compare {name} with == or !=")
+                raise InputError(where, f"{clause.strip()!r} orders verdicts", f"compare {name} with == or !=")
             known = KINDS if name == "kind" else tuple(CAUSES)
             if word not in known:
-                raise InputError("expect", f"{word!r} is not a {'verdict' if name == 'kind' else name}", suggest(word, known))
+                raise InputError(where, f"{word!r} is not a {'verdict' if name == 'kind' else name}", suggest(word, known))
             out.append((clause.strip(), name, comparison, word))
             continue
         try:
@@ -83,7 +85,7 @@ def parse(text: str) -> list[tuple[str, str, str, float | str]]:
         except ValueError:
             wanted = math.nan
         if math.isnan(wanted):
-            raise InputError("expect", f"{word!r} in {clause.strip()!r} is not a number", "write a plain number")
+            raise InputError(where, f"{word!r} in {clause.strip()!r} is not a number", "write a plain number")
         out.append((clause.strip(), name, comparison, wanted))
     return out
 
@@ -192,8 +194,8 @@ def expect(
     return compared(wanted, values)
 
 
-def compared(wanted: list[tuple[str, str, str, float | str]], values: Mapping[str, Any]) -> list[Clause]:
-    """Return whether values meet what `parse` read.
+def compared(wanted: list[tuple[str, str, str, float | str]], values: Mapping[str, Any], where: str = "expect") -> list[Clause]:
+    """Return whether values meet what `parse` read; `where` names it in errors.
 
     Raises
     ------
@@ -203,7 +205,8 @@ def compared(wanted: list[tuple[str, str, str, float | str]], values: Mapping[st
     out = []
     for clause, name, comparison, value in wanted:
         if name not in values:
-            raise InputError("expect", f"{name!r} is not a measure of this run", suggest(name, [*values, *_WORDS]))
+            known = dict.fromkeys([*(n for n, known in values.items() if not isinstance(known, str)), *_WORDS])
+            raise InputError(where, f"{name!r} is not a measure of this run", suggest(name, known))
         out.append(Clause(clause, name, value, values[name], bool(_COMPARE[comparison](values[name], value))))
     return out
 

@@ -16,7 +16,7 @@ from .rest import inside_since
 from .sentence import paragraph
 from .state import State
 from .thresholds import RunThresholds
-from .work_done import changes, phases_done, sentence
+from .work_done import changes, kernel_moves, phases_done, sentence
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -71,7 +71,9 @@ def verdict_of_run(ds: xr.Dataset, limits: RunThresholds) -> Verdict:
         },
         thresholds=limits._asdict(),
     )
-    return replace(out, text=" ".join(filter(None, (paragraph(out, run, judge.goals), sentence(work), phases_done(ds)))))
+    told, beside = paragraph(out, run, judge.goals), kernel_moves(run)
+    said = told, f"{beside}." if beside and beside not in told else "", sentence(work), phases_done(ds)
+    return replace(out, text=" ".join(filter(None, said)))
 
 
 def _settling_s(judge: Judge, kind: str) -> float | None:

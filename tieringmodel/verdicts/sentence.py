@@ -8,6 +8,7 @@ from ..scenario import tick_over_sample
 from ..units import format_bytes
 from .goal_course import GoalCourse
 from .page_run import PageRun
+from .work_done import kernel_moves
 
 if TYPE_CHECKING:
     from .record import Verdict
@@ -84,6 +85,8 @@ def _what(found: Verdict, run: PageRun, goals: list[GoalCourse]) -> str:
     moved = format_bytes(float(run.moved.sum()) * run.page_bytes)
     last = "nothing ever moved" if found.last_move_s is None else f"the last page moved at {found.last_move_s:.1f} s of {end}"
     joined = "; ".join(part for part in (standing, hot) if part)
+    if found.kind == "idle" and (said := kernel_moves(run)):
+        return f"no scheme could move pages; {said}; {hot}".removesuffix("; ")
     if found.kind == "idle" and run.moved.any():
         since = f" since {run.disturbed_s:.4g} s" if run.disturbed_s else ""
         return f"nothing could move pages{since}, {moved} were moved before; {hot}".removesuffix("; ")

@@ -7,8 +7,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ..units import format_bytes
+
 if TYPE_CHECKING:
     import xarray as xr
+
+    from .page_run import PageRun
 
 EQUAL = 5e-4
 """Relative changes below are said to be none: 0.05 % would be written as 0.1 or 0.0."""
@@ -64,13 +68,26 @@ def sentence(found: dict[str, float]) -> str:
     return f"It {', '.join(parts)}, against its throughput at the start." if parts else ""
 
 
+def kernel_moves(run: PageRun) -> str:
+    """Return in words what the kernel migrated beside DAMON, empty where the machine has no NUMA balancing."""
+    balancing = run.scenario.machine.numa_balancing
+    if balancing is None or not run.has("pgpromote_success"):
+        return ""
+
+    def moved(name: str) -> str:
+        return format_bytes(float(run.values(name)[-1]) * run.page_bytes)
+
+    said = f"NUMA balancing promoted {moved('pgpromote_success')}"
+    return f"{said}, kswapd demoted {moved('pgdemote_kswapd')}" if balancing.demotion_enabled else said
+
+
 def phases_done(ds: xr.Dataset) -> str:
     """Return one line on when each phase of the work was done, empty without any."""
     phases = json.loads(str(ds.attrs.get("phases", "[]")))
     done = [f"{'+'.join(p['groups'])} at {p['end_s']:.4g} s" for p in phases if p["end_s"] is not None]
     left = ["+".join(p["groups"]) for p in phases if p["end_s"] is None]
     parts = [f"done: {', '.join(done)}"] if done else []
-    parts += [f"not done: {', '.join(left)}"] if left else []
+    parts += [f"not done: {', '.join(left)}" if left else "after that they touch nothing"] if phases else []
     return f"Work {'; '.join(parts)}." if parts else ""
 
 
