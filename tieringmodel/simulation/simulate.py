@@ -9,6 +9,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ..atomic import need_place
 from ..checks import whole
 from ..damon.observers import Action
 from ..damon.weighted import WeightedMigrate
@@ -127,6 +128,8 @@ def simulate(
         raise InputError("checkpoint", "does not go without contexts", "such a run is over at once")
     if checkpoint is not None and scenario.workload.demand:
         raise InputError("checkpoint", "does not go with workload.demand", "leave one of the two out")
+    if checkpoint is not None:
+        checkpoint = need_place(checkpoint, "checkpoint")
     others = {"snapshots": snapshots, "log_moves": bool(log_moves), "oracle": asdict(oracle) if oracle else None}
     about = attributes(scenario, duration_us, seed, **others)
     recorder = Recorder(snapshots, duration_us // max(shortest, 1), window)
