@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import InputError, quoted
-from ..memory.need import FIXED_BYTES, LIMIT, available_bytes
+from ..memory.need import check_bytes
 from ..units import MIB, format_bytes
 
 CODECS = frozenset({"blosc", "bytes", "crc32c", "gzip", "sharding_indexed", "transpose", "vlen-bytes", "vlen-utf8", "zstd"})
@@ -46,10 +46,8 @@ def check_result(place: Path) -> None:
         If it is no HDF5 file.
     """
     claimed = check_zarr(place) if place.suffix == ".zarr" else check_hdf5(place)
-    needed, available = COPIES * claimed + FIXED_BYTES, available_bytes()
-    if available is not None and needed > available:
-        text = f"claims {format_bytes(claimed)} of numbers: to read it takes {format_bytes(needed)}, {format_bytes(available)}"
-        raise InputError(str(place), f"{text} are free", f"give a smaller result; {LIMIT} overrides what is free")
+    what = f"claims {format_bytes(claimed)} of numbers: to read it takes"
+    check_bytes(str(place), COPIES * claimed, what, "give a smaller result")
 
 
 def check_zarr(store: Path) -> int:

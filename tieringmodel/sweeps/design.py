@@ -278,6 +278,8 @@ class Design:
 def _list(path: str, values: Any) -> tuple[Any, ...]:
     if isinstance(values, (str, bytes, Mapping)) or not hasattr(values, "__iter__"):
         raise InputError(path, f"{values!r} is not a list of values", "write a list")
+    if hasattr(values, "__len__") and len(values) > MOST_POINTS:
+        raise InputError(path, f"has {len(values)} values", f"stay below {MOST_POINTS}")
     made = tuple(v.item() if isinstance(v, np.generic) else v for v in values)
     if not made:
         raise InputError(path, "has no values", "give at least one")
