@@ -138,6 +138,7 @@ CARRIED_OUT: dict[str, list[tuple[dict[str, Any], Any]]] = {
     f"{S}.enabled": [({}, False), ({f"{S}.enabled": False}, True)],
 }  # fmt: skip
 REFUSED: dict[str, list[tuple[dict[str, Any], Any]]] = {
+    "addr_unit": [({}, 2), ({"targets": [{}]}, 4096)],  # the regions are those of the start, in its unit
     "ops": [({}, "vaddr"), ({"ops": "vaddr"}, "fvaddr")],
     "aggr_times_us": [({}, [200_000 * k for k in range(1, 20)])],
     "rng_seed": [({}, 77), ({"rng_seed": 0}, None)],

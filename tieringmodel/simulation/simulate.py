@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..atomic import need_place
-from ..checks import whole
+from ..checks import instance, whole
 from ..damon.observers import Action
 from ..damon.weighted import WeightedMigrate
 from ..datasets.schema import SCHEMA_VERSION
@@ -118,6 +118,8 @@ def simulate(
     check_length(duration_us, duration)
     seed, snapshots = whole("seed", seed, exact=True), whole("snapshots", snapshots, 0, 2**31, exact=True)
     check_goal_nodes(scenario)
+    if oracle is not None:
+        instance("oracle", oracle, Controlled, "give a tieringmodel.policies one, or leave it out")
     if oracle:
         scenario.machine.need_node(oracle.nid, "oracle.nid")
     if oracle and scenario.contexts:
