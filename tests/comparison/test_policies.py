@@ -337,3 +337,19 @@ def _touched(access: AccessTable, cls: int, page: int, tick: int) -> bool:
         counter_rng(0), scratch(1),
     )  # fmt: skip
     return bool(regions.now.nr[0])
+
+
+def test_what_a_machine_does_beside_damon_is_switched_off_in_a_policy_each() -> None:
+    plain = tm.load("rfc-40-60")
+    machine = plain.machine.replace(
+        allocator="buddy", buddy=tm.Buddy(), swap=tm.Swap("zram"), numa_balancing=tm.NumaBalancing(demotion_enabled=True)
+    )
+    run = tm.policies(plain.replace(machine=machine))
+    changed = {name: run[name].scenario.machine for name in run if name.startswith("without ")}
+    assert changed == {
+        "without numa_balancing": machine.replace(numa_balancing=None),
+        "without swap": machine.replace(swap=None),
+        "without buddy": machine.replace(allocator="lowest", buddy=None),
+    }
+    assert run["numa_balancing alone"].scenario.contexts == ()
+    assert not [name for name in tm.policies(plain) if name.startswith("without ")]

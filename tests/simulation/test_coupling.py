@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import tomllib
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,7 @@ from small import HOT, MIB, pull, push, scenario
 import tieringmodel as tm
 from tieringmodel.errors import InputError
 from tieringmodel.reports.text_of_comparison import text_of_comparison
+from tieringmodel.simulation import checkpoint
 from tieringmodel.units import significant
 
 FAST = {"nid": 0, "idle_latency_ns": 90, "bandwidth_gbps": 49, "curve": [[0, 90], [0.8, 140], [0.98, 180]]}
@@ -278,3 +280,29 @@ def test_phases_of_nobody_are_refused(name: str, word: str) -> None:
     demand = IN_PHASES | {"phases": [{"work": 1, "groups": [name]}]}
     with pytest.raises(InputError, match=rf"demand\.phases\[0\]\.groups\[0\].*{word}"):
         coupled(demand=demand, groups=groups)
+
+
+class _KilledError(Exception):
+    pass
+
+
+@pytest.mark.parametrize("saves", [1, 30, 110])
+def test_a_killed_run_goes_on_from_its_checkpoint(saves: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """After one window, in the first phase and in the second one."""
+    sc, path = in_phases(pull(9900)), tmp_path / "kept.npz"
+    whole = tm.simulate(sc, duration="20 s", seed=2)
+    left, real = [saves], checkpoint.save
+
+    def save_and_die(*given: Any) -> Path:
+        real(*given)
+        left[0] -= 1
+        if not left[0]:
+            raise _KilledError
+        return path
+
+    monkeypatch.setattr(checkpoint, "save", save_and_die)
+    with pytest.raises(_KilledError):
+        tm.simulate(sc, duration="20 s", seed=2, checkpoint=path, checkpoint_s=0)
+    monkeypatch.setattr(checkpoint, "save", real)
+    again = tm.simulate(sc, duration="20 s", seed=2, checkpoint=path)
+    assert again.identical(whole)

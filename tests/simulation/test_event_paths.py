@@ -138,7 +138,6 @@ CARRIED_OUT: dict[str, list[tuple[dict[str, Any], Any]]] = {
     f"{S}.enabled": [({}, False), ({f"{S}.enabled": False}, True)],
 }  # fmt: skip
 REFUSED: dict[str, list[tuple[dict[str, Any], Any]]] = {
-    "addr_unit": [({}, 2), ({"targets": [{}]}, 4096)],  # the regions are those of the start, in its unit
     "ops": [({}, "vaddr"), ({"ops": "vaddr"}, "fvaddr")],
     "aggr_times_us": [({}, [200_000 * k for k in range(1, 20)])],
     "rng_seed": [({}, 77), ({"rng_seed": 0}, None)],
@@ -258,6 +257,12 @@ def test_what_stays_is_refused_in_a_sentence(path: str, at: int) -> None:
     field = "sources" if path.startswith("sources") else path
     assert caught.value.what == f"contexts.0.{field} cannot change while running: a running context does not take it over"
     assert caught.value.remedy
+
+
+@pytest.mark.parametrize("start", [{}, {"targets": [{}]}])
+def test_a_unit_of_addresses_changes_with_the_regions_alone(start: dict[str, Any]) -> None:
+    with pytest.raises(tm.InputError, match="addr_unit cannot change while running: without regions, those of the start"):
+        with_event(start, "addr_unit", 2)
 
 
 @pytest.mark.parametrize(("path", "start", "value"), EVERY, ids=[path for path, _, _ in EVERY])

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 import tieringmodel as tm
 from tieringmodel.analysis import expect
+from tieringmodel.scenario.paths import with_paths
 from tieringmodel.verdicts.expect import parse, values_of
 
 
@@ -122,3 +123,13 @@ def test_numbers_come_back_exactly(pairs):
     text = ",".join(f"overshoot_bp {c} {v!r}" for c, v in pairs)
     assert [(c, v) for _, _, c, v in parse(text)] == pairs
     assert not np.isnan([v for *_, v in parse(text)]).any()
+
+
+def test_measures_have_the_verdicts_tail() -> None:
+    """30 s are too short for a hold of 100 windows; the verdict sees rest from 10 s on, and so do all numbers beside it."""
+    lower = with_paths(tm.load("rfc-40-60"), {"contexts.0.schemes.0.quota.goals.0.target_value": 3200})
+    found = values_of(tm.simulate(lower, duration="30 s", seed=1))
+    assert found["settling_windows"] == 10
+    assert found["settling_s"] == pytest.approx(10.1)
+    quiet = "residual_mib_s", "residual_pages_per_s", "residual_pages_per_window", "steady_state_error_bp", "abs_error_bp"
+    assert {name: found[name] for name in quiet} == dict.fromkeys(quiet, 0)

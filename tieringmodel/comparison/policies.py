@@ -209,25 +209,30 @@ def unwatched(scenario: Scenario, name: str, placement: tuple[Placement, ...] | 
     return scenario.replace(machine=machine, workload=workload, contexts=(), name=name)
 
 
-def of_balancing(scenario: Scenario) -> dict[str, Scenario]:
-    """Return what tells the kernel's own migration from DAMON's: either of the two alone; nothing where the machine has none.
+def without_mechanisms(scenario: Scenario) -> dict[str, Scenario]:
+    """Return the scenario without each thing that its machine does beside DAMON, and NUMA balancing without DAMON.
+
+    Of NUMA balancing, a swap device and the buddy allocator, whose place takes the one that hands out the lowest free frame;
+    nothing where the machine has none of them.
 
     Examples
     --------
     >>> import tieringmodel as tm
-    >>> from tieringmodel.comparison.policies import of_balancing
+    >>> from tieringmodel.comparison.policies import without_mechanisms
     >>> scenario = tm.load("rfc-40-60")
-    >>> list(of_balancing(scenario.replace(machine=scenario.machine.replace(numa_balancing={"demotion_enabled": True}))))
+    >>> list(without_mechanisms(scenario.replace(machine=scenario.machine.replace(numa_balancing={"demotion_enabled": True}))))
     ['numa_balancing alone', 'without numa_balancing']
     """
-    balancing = scenario.machine.numa_balancing
-    if balancing is None:
-        return {}
-    alone, without = "numa_balancing alone", "without numa_balancing"
-    bare = unwatched(scenario, alone)
-    machine = bare.machine.replace(numa_balancing=balancing)
-    kept = scenario.replace(machine=bare.machine, name=f"{scenario.name}: {without}".strip(": "))
-    return {alone: bare.replace(machine=machine), without: kept}
+    out, machine = {}, scenario.machine
+    if machine.numa_balancing:
+        bare = unwatched(scenario, "numa_balancing alone")
+        out["numa_balancing alone"] = bare.replace(machine=bare.machine.replace(numa_balancing=machine.numa_balancing))
+        out["without numa_balancing"] = scenario.replace(machine=machine.replace(numa_balancing=None))
+    if machine.swap:
+        out["without swap"] = scenario.replace(machine=machine.replace(swap=None))
+    if machine.allocator == "buddy":
+        out["without buddy"] = scenario.replace(machine=machine.with_allocator("lowest"))
+    return {name: one.replace(name=f"{scenario.name}: {name}".strip(": ")) for name, one in out.items()}
 
 
 def need_same_contexts(scenario: Scenario) -> None:
@@ -276,7 +281,7 @@ def plain_policies(scenario: Scenario) -> dict[str, Policy]:
     fast = tuple(Placement(lo, hi, nid) for lo, hi, nid in ((0, fits, first.nid), (fits, n, slow)) if hi > lo)
     return {
         goal_name(scenario): Policy.on(kernel, scenario),
-        **{name: Policy.on(kernel, one) for name, one in of_balancing(bare).items()},
+        **{name: Policy.on(kernel, one) for name, one in without_mechanisms(bare).items()},
         "all-fast": Policy.on(kernel, unwatched(bare, "all-fast", fast)),
         "all-slow": Policy.on(kernel, unwatched(bare, "all-slow", (Placement(0, n, slow),))),
         "oracle": Policy.on(kernel, unwatched(bare, "oracle"), oracle=True),
@@ -298,7 +303,8 @@ def policies(scenario: Scenario) -> dict[str, Policy]:
     -------
     dict of str to Policy
         With "best placement" where the workload has a demand: see `best_placement`. Where the machine has NUMA balancing all
-        but placements run beside it, and there is "numa_balancing alone" and "without numa_balancing".
+        but placements run beside it. That, a swap device and the buddy allocator are switched off in a policy each: see
+        `without_mechanisms`.
 
     Raises
     ------
@@ -322,7 +328,7 @@ def policies(scenario: Scenario) -> dict[str, Policy]:
     )
     kernel, scenario = scenario.kernel, scenario.replace(kernel=NEXT)  # which can be told everything
     out = {goal_name(scenario): Policy.on(kernel, scenario)}
-    out |= {name: Policy.on(kernel, one) for name, one in of_balancing(scenario).items()}
+    out |= {name: Policy.on(kernel, one) for name, one in without_mechanisms(scenario).items()}
     if (gap := with_gap(scenario)) is not None:
         out["goal: gap and small quota"] = Policy.on(kernel, gap)
     if (posted := as_posted(scenario)) is not None:

@@ -27,7 +27,7 @@ from .layout import (
     STAT,
     UNSUPPORTED,
 )
-from .pages import act_on_pages, count_on, node_of_frame, page_passes
+from .pages import act_on_pages, count_on, node_of_frame, page_passes, run_of
 from .random import below
 from .sampling import frame_of_page, ranges_of
 
@@ -186,10 +186,7 @@ def migrate_folios(memory, access, chosen, n, target, tick):
     """Migrate n folios, cut into runs on equal nodes, to node `target`: see `pages.migrate_list`."""
     moved, first = np.int64(0), np.int64(0)
     while first < n:
-        source = node_of_frame(memory, chosen[first])
-        last = first + 1
-        while last < n and node_of_frame(memory, chosen[last]) == source:
-            last += 1
+        source, last = run_of(memory, chosen, first, n)
         if source != target:
             moved += move_folio_run(memory, access, source, chosen, first, last, target, tick)
         first = last

@@ -73,17 +73,8 @@ def migrate_lowest(memory, source, a, b, here, target):
                 memory.free_bits[w] |= bits ^ before
                 book(memory, w, -np.int64(popcount(bits ^ before)))
                 home.hint = min(home.hint, block)
-    node.free -= moved
-    node.lru += moved
-    node.active += active
-    node.migrated_in += moved
-    home.free += moved
-    home.lru -= moved
-    home.active -= active
-    home.migrated_out += moved
     memory.clock[LOG_LENGTH] = at
-    memory.clock[MOVES] += moved
-    count_failures(node, here - moved)
+    book_moves(memory, home, node, moved, active, here - moved)
     return moved
 
 
@@ -139,6 +130,14 @@ def migrate_recycled(memory, source, a, b, here, target):
                 book(memory, w, -np.int64(popcount(bits ^ before)))
     book_taken(memory, to, taken)
     memory.stack[source, cpu], memory.stack[target, cpu] = top, head
+    memory.clock[LOG_LENGTH] = at
+    book_moves(memory, home, node, moved, active, here - moved)
+    return moved
+
+
+@inlined
+def book_moves(memory, home, node, moved, active, failed):
+    """Count `moved` pages, `active` ones among them, that went from one node to another, and those that found no frame."""
     node.free -= moved
     node.lru += moved
     node.active += active
@@ -147,10 +146,8 @@ def migrate_recycled(memory, source, a, b, here, target):
     home.lru -= moved
     home.active -= active
     home.migrated_out += moved
-    memory.clock[LOG_LENGTH] = at
     memory.clock[MOVES] += moved
-    count_failures(node, here - moved)
-    return moved
+    count_failures(node, failed)
 
 
 @inlined

@@ -36,6 +36,15 @@ _U0, _U1 = np.uint64(0), np.uint64(1)
 
 
 @inlined
+def run_of(memory, chosen, first, n):
+    """The node of a chosen frame, and where the run of frames on that node ends that begins with it."""
+    source, last = node_of_frame(memory, chosen[first]), first + 1
+    while last < n and node_of_frame(memory, chosen[last]) == source:
+        last += 1
+    return source, last
+
+
+@inlined
 def migrate_list(memory, chosen, n, target):
     """Migrate the pages on n chosen frames, a list of ``damon_migrate_pages``, to node `target`; return how many moved.
 
@@ -43,10 +52,7 @@ def migrate_list(memory, chosen, n, target):
     """
     moved, first = np.int64(0), np.int64(0)
     while first < n:
-        source = node_of_frame(memory, chosen[first])
-        last = first + 1
-        while last < n and node_of_frame(memory, chosen[last]) == source:
-            last += 1
+        source, last = run_of(memory, chosen, first, n)
         if source != target:
             moved += move_run(memory, source, chosen, first, last, target)
         first = last

@@ -16,6 +16,7 @@ import numpy.typing as npt
 from ..cost.closed_loop import check_room, fixed_points, machine_of
 from ..cost.constants import DEFAULT
 from ..scenario.performance import numbers_of, per_node
+from ..stored import like, same_kind
 
 if TYPE_CHECKING:
     from .engine import Engine
@@ -24,6 +25,9 @@ MOST = 0.95
 """Share of a bandwidth up to which copies of pages join the background."""
 LEAST_AWAKE = 1e-3
 """Share of its threads that a class keeps however many of them stalls would stop."""
+
+_REMEMBERED = ("slowdown", "throughput", "moved_in", "waiting", "by_class", "used")
+"""Arrays that decide how a run goes on."""
 
 
 class Coupling:
@@ -141,9 +145,8 @@ class Coupling:
         hint faults and scan windows, whichever group's accesses they miss.
         """
         n, size = self.at.size, self.demand.bytes_per_access
-        idle_groups = self._idle_groups()
         rates = np.array([g.rate_hz if g.start_tick <= tick < g.end_tick else 0.0 for g in self.groups])
-        rates[idle_groups] = 0.0
+        rates[self._idle_groups()] = 0.0
         pages = self.member @ self.by_class.T
         accesses = rates * pages.sum(axis=1)
         stalled = self._stalled(rates, per_s) + faulting * accesses / max(accesses.sum(), 1e-300)
@@ -170,9 +173,7 @@ class Coupling:
             throughput[crew] = part[crew] * rate[0, row] * 1e9
             slowdown[crew] = np.where(part[crew] > 0, self.threads[k] / idle[row] / rate[0, row], np.nan)
         self.slowdown, self.throughput = np.nan_to_num(slowdown, nan=1.0), throughput
-        slowed = self.slowdown.copy()
-        slowed[idle_groups] = np.inf
-        self.engine.access.slow_down(slowed)
+        self._slow_down()
         back = np.argsort(self.at)
         return {
             "throughput_per_s": throughput,
@@ -180,6 +181,12 @@ class Coupling:
             "node_load_gbps": load[0, back],
             "slowdown": slowdown,
         }
+
+    def _slow_down(self) -> None:
+        """Let each group touch its pages as fast as it is found to, and not at all outside its phases."""
+        slowed = self.slowdown.copy()
+        slowed[self._idle_groups()] = np.inf
+        self.engine.access.slow_down(slowed)
 
     def _ends_a_phase(self, span_ns: int) -> bool:
         """Add what its groups did in a window to the present phase's work; whether that is done now."""
@@ -227,6 +234,35 @@ class Coupling:
         ends = np.array(self.ends_s)
         at = np.minimum(np.searchsorted(ends, time_s - 1e-9), ends.size - 1)
         return {name: np.array(values)[at] for name, values in self.parts.items()}
+
+    def state(self) -> dict[str, Any]:
+        """Return what it remembers between two windows, as plain data and arrays."""
+        parts = {name: np.array(values) for name, values in self.parts.items()}
+        now = {name: getattr(self, name) for name in _REMEMBERED}
+        ends = {"ends_s": np.array(self.ends_s), "phase_ends_s": np.array(self.phase_ends_s)}
+        return now | ends | {"parts": parts, "last_ns": self.last_ns, "work_done": self.work_done}
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Take up what `state` returned, and let touches be as fast as they were.
+
+        Raises
+        ------
+        KeyError, TypeError, ValueError
+            If it is not what such a run could have stored.
+        """
+        for name in _REMEMBERED:
+            setattr(self, name, like(getattr(self, name), state[name], name))
+        self.last_ns = like(self.last_ns, state["last_ns"], "last_ns")
+        self.work_done = like(self.work_done, state["work_done"], "work_done")
+        self.ends_s, self.phase_ends_s = state["ends_s"].tolist(), state["phase_ends_s"].tolist()
+        if len(self.phase_ends_s) > len(self.phases):
+            raise ValueError("more phases are over than there are")
+        kept = {name: state["parts"][name] for name in self.parts}
+        for name, values in kept.items():
+            shape = (len(self.ends_s), *np.shape(self.parts[name][-1]))
+            self.parts[name] = list(same_kind(values, name, np.asarray(self.parts[name][-1]).dtype, shape))
+        self.seen = ()
+        self._slow_down()
 
     def described_phases(self) -> list[dict[str, Any]]:
         """Return the phases as plain data: groups, work, and when it was done, in seconds, None if it was not."""

@@ -378,6 +378,7 @@ class Recorder:
             "snapshot_of": [i for _, i, _ in self.snapshots],
             "snapshot_sizes": [c["start"].size for c in columns],
             "snapshot": {n: np.concatenate([c[n] for c in columns] or [np.zeros(0, np.uint64)]) for n in _KEPT},
+            **({"coupling": self.coupling.state()} if self.coupling else {}),
         }
 
     def restore(self, state: dict[str, Any]) -> None:
@@ -400,6 +401,12 @@ class Recorder:
             (at, i, {name: columns[name][a:b] for name in _KEPT})
             for at, i, a, b in zip(times, of, edges[:-1], edges[1:], strict=True)
         ]
+        assert self.engine is not None
+        if self.engine.given.workload.demand:
+            from .coupling import Coupling
+
+            self.coupling = Coupling(self.engine, self.returns.window_s)
+            self.coupling.restore(state["coupling"])
 
     def dataset(self) -> xr.Dataset:
         """Return everything kept, as one dataset described by `VARIABLES`."""

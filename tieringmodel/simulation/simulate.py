@@ -128,8 +128,6 @@ def simulate(
     window = window_s(scenario)
     if checkpoint is not None and not scenario.contexts:
         raise InputError("checkpoint", "does not go without contexts", "such a run is over at once")
-    if checkpoint is not None and scenario.workload.demand:
-        raise InputError("checkpoint", "does not go with workload.demand", "leave one of the two out")
     if checkpoint is not None:
         checkpoint = need_place(checkpoint, "checkpoint")
     others = {"snapshots": snapshots, "log_moves": bool(log_moves), "oracle": asdict(oracle) if oracle else None}
@@ -149,10 +147,11 @@ def simulate(
         recorder.record()
     phase = Oracle(engine, oracle) if oracle else None
     with Progress(scenario.name or "simulate", duration_us * 1e-6, "s", progress) as bar:
-        if checkpoint is not None:
-            _run_in_pieces(engine, recorder, duration_us, bar, Path(checkpoint), checkpoint_s)
-        elif recorder.coupling:
-            _run_in_windows(engine, recorder, duration_us, bar, phase)
+        keep = _Keeper(engine, recorder, checkpoint, checkpoint_s)
+        if recorder.coupling:
+            _run_in_windows(engine, recorder, duration_us, bar, phase, keep)
+        elif checkpoint is not None:
+            _run_in_pieces(engine, duration_us, bar, keep)
         else:
             engine.run(
                 duration_us, bar.update, every_us=min(round(window * 1e6), duration_us), sampled=recorder.record, phase=phase
@@ -193,8 +192,29 @@ def _resumed(path: str | Path, recorder: Recorder, about: dict[str, Any], option
     return engine
 
 
+class _Keeper:
+    """Writes a run's checkpoint between pieces, if one is asked for: where the last one is old enough, and at the end."""
+
+    def __init__(self, engine: Engine, recorder: Recorder, path: str | Path | None, every_s: float) -> None:
+        self.engine, self.recorder, self.path, self.every_s = engine, recorder, path, every_s
+        self.written = time.monotonic()
+
+    def __call__(self, is_end: bool) -> None:
+        """Write if it is time."""
+        from . import checkpoint
+
+        if self.path is not None and (is_end or time.monotonic() - self.written >= self.every_s):
+            checkpoint.save(self.path, self.engine, self.recorder)
+            self.written = time.monotonic()
+
+
 def _run_in_windows(
-    engine: Engine, recorder: Recorder, duration_us: int, bar: Progress, phase: Callable[[], None] | None
+    engine: Engine,
+    recorder: Recorder,
+    duration_us: int,
+    bar: Progress,
+    phase: Callable[[], None] | None,
+    keep: Callable[[bool], None],
 ) -> None:
     """Run to the end, and let the workload follow its memory between windows; without contexts each is a record."""
     coupling, end_ns = recorder.coupling, duration_us * 1000
@@ -204,24 +224,20 @@ def _run_in_windows(
         if engine.kdamonds:
             engine.run_to(until_ns, bar.update)
             coupling.step()
+            keep(coupling.last_ns >= end_ns)
         else:
             left_us = -((coupling.last_ns - until_ns) // 1000)
             engine.run(left_us, bar.update, every_us=left_us, sampled=recorder.record_coupled, phase=phase)
 
 
-def _run_in_pieces(engine: Engine, recorder: Recorder, duration_us: int, bar: Progress, path: Path, every_s: float) -> None:
-    """Run to the end, and write a checkpoint between pieces if the last one is old enough."""
-    from . import checkpoint
-
-    written = time.monotonic()
+def _run_in_pieces(engine: Engine, duration_us: int, bar: Progress, keep: Callable[[bool], None]) -> None:
+    """Run to the end in pieces, and let a checkpoint be kept between them."""
     for k in range(1, PIECES + 1):
         end_ns = duration_us * k // PIECES * 1000
         if end_ns <= engine.memory.now_ns:
             continue
         engine.run_to(end_ns, bar.update)
-        if k == PIECES or time.monotonic() - written >= every_s:
-            checkpoint.save(path, engine, recorder)
-            written = time.monotonic()
+        keep(k == PIECES)
 
 
 def window_s(scenario: Scenario) -> float:

@@ -17,6 +17,7 @@ from .goal_course import courses
 from .judge import KINDS, Verdict, verdict
 from .measures import measures
 from .page_run import PageRun
+from .run_view import judged_by
 from .scheme_facts import weights_error_bp
 from .thresholds import RunThresholds
 
@@ -108,13 +109,13 @@ def values_of(
         A page-level run without a target of the caller's own has what its verdict says: ``settling_s`` (inf = never),
         ``last_move_s`` (nan = nothing ever moved), ``residual_mib_s``, ``abs_error_bp`` (mean distance in the tail of the
         controlled shares from where they should be), and ``hot_share_node0``, … (bp, at the end), with the scalar `measures`
-        where a share is controlled.
+        where a share is controlled, whose tail is the verdict's.
     """
     if ds.attrs.get("kind") != "simulation" or target_bp is not None:
         return _measured(ds, target_bp, node)
     found = verdict(ds) if found is None else found
     try:
-        out = _measured(ds, None, node)
+        out = _measured(ds, None, node, float(found.numbers["tail_s"]))
     except InputError:  # no share is controlled
         out = {}
     return out | {
@@ -126,8 +127,13 @@ def values_of(
     }
 
 
-def _measured(ds: xr.Dataset, target_bp: float | None, node: int | None) -> dict[str, float]:
-    found = measures(ds, target_bp=target_bp, node=node, n_resamples=0)  # intervals are no numbers to compare
+def _measured(ds: xr.Dataset, target_bp: float | None, node: int | None, tail_s: float | None = None) -> dict[str, float]:
+    options = {}
+    if tail_s is not None:
+        windows = judged_by(ds, node, target_bp)[1].moved.size
+        tail = round((1 - tail_s / float(ds.attrs["duration_s"])) * windows)
+        options = {"tail_windows": min(max(tail, 1), windows), "hold_windows": min(max(tail, 1), windows)}
+    found = measures(ds, target_bp=target_bp, node=node, n_resamples=0, **options)  # intervals are no numbers to compare
     out = {name: float(value) for name, value in found.items() if isinstance(value, (int, float))}
     if "residual_pages_per_s" in out:
         out["residual_mib_s"] = out["residual_pages_per_s"] * int(ds.attrs.get("page_bytes", PAGE_SZ)) / MIB
