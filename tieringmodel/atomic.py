@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import errno
+import hashlib
 import os
+import platform
+import re
+import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 
+from .errors import InputError
 from .units import KIB
 
 
@@ -15,8 +21,9 @@ from .units import KIB
 def replacing(path: str | Path) -> Iterator[Path]:
     """Give a name to write to; what was written there takes the place of `path` when the block ends well.
 
-    A process that is killed, a full disk or any error leaves `path` as it was. The other name holds the process id, so
-    that two processes do not write to the same file; it stays behind only if the process is killed.
+    A process that is killed, a full disk or any error leaves `path` as it was. The other name holds host, process and a
+    random part, so that no two writers share a file; it stays behind only if the process is killed, until the next one
+    writes the same file. File and folder are brought to disk before the block ends.
 
     Parameters
     ----------
@@ -31,12 +38,14 @@ def replacing(path: str | Path) -> Iterator[Path]:
     path = Path(path)
     if path.is_dir():
         raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
-    temporary = path.with_name(f".{path.stem}.{os.getpid()}.part{path.suffix}")
+    _remove_left(path)
+    temporary = _temporary(path)
     try:
         yield temporary
         with temporary.open("rb+") as file:
             os.fsync(file.fileno())
         temporary.replace(path)
+        _sync_folder(path.parent)
     except OSError as error:
         raise _about(path, error) from None
     finally:
@@ -72,6 +81,105 @@ def replacing_netcdf(path: str | Path, n_bytes: int, n_variables: int) -> Iterat
 
 
 _HEADER_BYTES = 16 * KIB
+
+
+def need_place(path: str | Path, where: str) -> Path:
+    """Return a path that `replacing` can write to at the end of the work; it is tried before the work begins.
+
+    Parameters
+    ----------
+    path : str or Path
+        The file to make or replace; nothing is left there.
+    where : str
+        Who named it, for the message.
+
+    Raises
+    ------
+    InputError
+        If it is no name of a file, its folder does not exist, or nothing can be written there.
+    """
+    try:
+        place = Path(path)
+        if place.is_dir():
+            raise InputError(where, f"{place} is a folder", "name a file in it")
+        if not place.parent.is_dir():
+            raise InputError(where, f"there is no folder {place.parent}", "make it, or name another file")
+        place.exists()  # a name that is too long fails here
+        temporary = _temporary(place)
+        try:
+            temporary.touch(exist_ok=False)
+        finally:
+            temporary.unlink(missing_ok=True)
+    except OSError as error:
+        text = f"nothing can be written there ({error.strerror or os.strerror(error.errno or errno.EIO)})"
+        raise InputError(where, f"{path}: {text}", "name another file") from None
+    except InputError:
+        raise
+    except (TypeError, ValueError):  # a NUL, a lone surrogate, or no text
+        raise InputError(where, f"{path!r} names no file", "write the name of a file") from None
+    return place
+
+
+_LONGEST_STEM_BYTES = 160
+"""Of a temporary name; file systems take 255 bytes for all of a name."""
+
+
+def _stem(path: Path) -> str:
+    name = os.fsencode(path.stem)
+    return path.stem if len(name) <= _LONGEST_STEM_BYTES else hashlib.sha256(name).hexdigest()[:32]
+
+
+@cache
+def _host() -> str:
+    """Return a word for those processes among which a process id means one process: a host, and a container of it."""
+    try:
+        space = os.readlink("/proc/self/ns/pid")
+    except OSError:
+        space = ""
+    return hashlib.sha256(f"{platform.node()} {space}".encode("utf-8", "replace")).hexdigest()[:8]
+
+
+def _temporary(path: Path) -> Path:
+    return path.with_name(f".{_stem(path)}.{_host()}.{os.getpid()}.{secrets.token_hex(4)}.part{path.suffix}")
+
+
+def _remove_left(path: Path) -> None:
+    """Remove what processes of this host left behind under other names of this file and no longer write to."""
+    if os.name != "posix":  # elsewhere asking for a process can end it
+        return
+    left = re.compile(rf"\.{re.escape(_stem(path))}\.{_host()}\.([0-9]+)\.[0-9a-f]{{8}}\.part{re.escape(path.suffix)}")
+    try:
+        with os.scandir(path.parent) as entries:
+            found = [(entry.path, int(match[1])) for entry in entries if (match := left.fullmatch(entry.name))]
+        for name, pid in found:
+            if not _runs(pid):
+                os.unlink(name)
+    except OSError:  # what cannot be removed harms nobody; what cannot be written is said by whoever writes
+        return
+
+
+def _runs(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except (ProcessLookupError, OverflowError):
+        return False
+    except OSError:
+        return True
+    return True
+
+
+def _sync_folder(folder: Path) -> None:
+    """Bring a folder's names to disk, where the system can."""
+    if os.name != "posix":
+        return
+    opened = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(opened)
+    except OSError as error:
+        if error.errno not in (errno.EINVAL, errno.ENOTSUP, errno.EROFS):  # file systems without it
+            raise
+    finally:
+        os.close(opened)
 
 
 def _about(path: Path, error: OSError) -> OSError:

@@ -8,14 +8,18 @@ from __future__ import annotations
 import math
 import numbers
 import operator
+import os
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from . import units
 from .errors import InputError
 
 if TYPE_CHECKING:
     import numpy.typing as npt
+
+T = TypeVar("T")
 
 
 def said(value: object) -> str:
@@ -99,6 +103,40 @@ def flag(where: str, value: Any) -> bool:
     if not isinstance(value, bool) and type(value).__name__ not in ("bool", "bool_"):
         raise InputError(where, f"{said(value)} is not a truth value", "use True or False")
     return bool(value)
+
+
+def text(where: str, value: Any) -> str:
+    """Return a text; all else is an `InputError`."""
+    if not isinstance(value, str):
+        raise InputError(where, f"{said(value)} is not text", "write it in quotes")
+    return value
+
+
+def file_name(where: str, value: Any) -> Path:
+    """Return the path that a text or a path names; all else is an `InputError`."""
+    if not isinstance(value, (str, os.PathLike)) or "\0" in str(value):
+        raise InputError(where, f"{said(value)} is not the name of a file or folder", "write a text or a pathlib.Path")
+    return Path(value)
+
+
+def instance(where: str, value: Any, cls: type[T], remedy: str) -> T:
+    """Return what is of a class; all else is an `InputError`."""
+    if not isinstance(value, cls):
+        raise InputError(where, f"{type(value).__name__} is not a {cls.__name__}", remedy)
+    return value
+
+
+def float_array(where: str, value: Any) -> npt.NDArray[Any]:
+    """Return numbers of any shape as float64, nan and infinities included; all else is an `InputError`."""
+    import numpy as np
+
+    try:
+        array = np.asarray(value)
+        if array.dtype.kind not in "iuf":
+            raise TypeError
+    except (TypeError, ValueError):
+        raise InputError(where, f"a {type(value).__name__} of other things than numbers", "give numbers") from None
+    return array.astype(np.float64)
 
 
 def whole_array(where: str, value: Any, low: int = 0, high: int = units.ULONG_MAX, remedy: str = "") -> npt.NDArray[Any]:

@@ -186,7 +186,7 @@ def test_a_terminal_gets_its_width(folder: Path, capsys: pytest.CaptureFixture[s
         ("report --text nowhere.nc", "nowhere.nc: does not exist"),
         ("report --text loop.nc", "loop.nc: holds a result of kind 'loop'"),
         ("report --text cut.nc", "no variable 'resets'"),
-        ("report --text bare.nc", "bare.nc: lacks something that a result has (KeyError: "),
+        ("report --text bare.nc", "bare.nc: lacks the attribute name that a comparison has"),
         ("report --text small.toml --json", "--text: prints and writes no page"),
         ("report --ascii small.toml", "--ascii: is about the text; add --text"),
         ("run small.toml --duration 1 --seeds 0", "--seeds: 0 is below 1"),

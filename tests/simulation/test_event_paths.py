@@ -259,6 +259,12 @@ def test_what_stays_is_refused_in_a_sentence(path: str, at: int) -> None:
     assert caught.value.remedy
 
 
+@pytest.mark.parametrize("start", [{}, {"targets": [{}]}])
+def test_a_unit_of_addresses_changes_with_the_regions_alone(start: dict[str, Any]) -> None:
+    with pytest.raises(tm.InputError, match="addr_unit cannot change while running: without regions, those of the start"):
+        with_event(start, "addr_unit", 2)
+
+
 @pytest.mark.parametrize(("path", "start", "value"), EVERY, ids=[path for path, _, _ in EVERY])
 def test_a_context_given_as_a_whole_is_what_is_different_in_it(path: str, start: dict[str, Any], value: Any) -> None:
     """It does not matter how long the path is: neither to what is refused nor to what is carried out."""

@@ -550,7 +550,7 @@ BAD_INPUTS = [
     Bad("toml", b"name = '\xe9'", "DIR/x.toml: is not UTF-8 text"),
     Bad("toml", "a = " + "[" * 5000 + "]" * 5000, "DIR/x.toml: is nested too deeply"),
     Bad("toml", "a = " + "[" * 500_000, "DIR/x.toml: is nested too deeply"),
-    Bad("toml", "a" + ".a" * 3000 + " = 1", "DIR/x.toml: a: is not a known key"),
+    Bad("toml", "a" + ".a" * 3000 + " = 1", "DIR/x.toml: line 1 holds a key of more than 64 parts"),
     Bad("toml", "name = 'x'\nname = 'y'", "DIR/x.toml: is not valid TOML"),
     Bad("toml", "workload = 5\nmachine = 6", "DIR/x.toml: machine: 6 is not a table"),
     Bad("toml", "machine = [1, 2]\nworkload = {n_pages = 1}", "DIR/x.toml: machine: [1, 2] is not a table"),
@@ -1521,7 +1521,7 @@ BAD_INPUTS = [
     Bad("call", "tm.interleave.placement_costs(0, 1, 0.5, 0.5, walk=1, move=1, scan=1)", "n_pages: is below 1"),
     Bad("call", "tm.interleave.placement_costs(1, 0, 0.5, 0.5, walk=1, move=1, scan=1)", "rounds: is below 1"),
     Bad("call", "tm.interleave.placement_costs(1, 1, 1.5, 0.5, walk=1, move=1, scan=1)", "share: 1.5 is outside 0..1"),
-    Bad("call", "tm.interleave.placement_costs(1, 1, 0.5, NAN, walk=1, move=1, scan=1)", "start_share: nan is outside 0..1"),
+    Bad("call", "tm.interleave.placement_costs(1, 1, 0.5, NAN, walk=1, move=1, scan=1)", "start_share: nan is not finite"),
     Bad("call", "tm.interleave.placement_costs(1, 1, 0.5, 0.5, walk=INF, move=1, scan=1)", "walk: inf is not a cost"),
     Bad("call", "tm.interleave.placement_costs(1, 1, 0.5, 0.5, walk=1, move=-1, scan=1)", "move: -1 is not a cost"),
     Bad(

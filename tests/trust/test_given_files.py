@@ -195,7 +195,8 @@ def test_links_in_a_dump(work: Path) -> None:
 
 def test_links_in_folders_of_results_vectors_and_runs(work: Path) -> None:
     """The folder is named, and what is found in it is not."""
-    xr.Dataset({"x": 1.0}, attrs={"kind": "simulation"}).to_netcdf(work / "run.nc", engine="h5netcdf")
+    about = {"kind": "tuning", "answer": "{}", "duration_s": 1.0}
+    xr.Dataset({"x": 1.0}, attrs=about).to_netcdf(work / "run.nc", engine="h5netcdf")
     (work / "sent" / "run.nc").symlink_to("../run.nc")
     refused(lambda: read_results(work / "sent"), work / "run.nc")
     assert len(read_results(work / "sent" / "run.nc")) == 1

@@ -57,7 +57,8 @@ def written(path: Path, content: str | bytes) -> Path:
 
 def dataset(**attrs: Any) -> xr.Dataset:
     """The least that `read_results` takes for a result."""
-    return xr.Dataset({"x": ("time", np.arange(6.0))}, attrs={"kind": "simulation", "scenario": CODE_TEXT} | attrs)
+    about = {"kind": "simulation", "scenario": CODE_TEXT, "duration_s": 6.0, "seed": 1, "window_s": 1.0, "n_pages": 1}
+    return xr.Dataset({"x": ("time", np.arange(6.0))}, attrs=about | attrs)
 
 
 @pytest.fixture(autouse=True)

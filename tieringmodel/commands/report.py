@@ -49,15 +49,18 @@ def run(arguments: argparse.Namespace) -> int:
         others = ", ".join(path.name for path in paths[1:4]) + (f" and {len(paths) - 4} more" if len(paths) > 4 else "")
         say(f"tieringmodel: this is about {paths[0]}, which is newer than {others}", to=sys.stderr)
     results = read_results(paths[0])
-    if arguments.text:
-        try:
-            text = "\n\n".join(_text(ds, paths[0], arguments) for ds in results)
-        except (KeyError, IndexError, TypeError, ValueError, AttributeError) as error:  # a result that something was done to
-            what = f"lacks something that a result has ({type(error).__name__}: {error})"
-            raise InputError(str(paths[0]), what, "give a file that tieringmodel wrote") from None
-        say(lines(text))
-        return 0
-    return _page(results, paths[0], arguments)
+    try:
+        if arguments.text:
+            said: str = lines("\n\n".join(_text(ds, paths[0], arguments) for ds in results))
+        else:
+            said = _page(results, paths[0], arguments)
+    except (KeyError, IndexError, TypeError, ValueError, AttributeError, ArithmeticError) as error:
+        if isinstance(error, InputError):
+            raise
+        what = f"lacks something that a result has ({type(error).__name__}: {error})"  # a result that something was done to
+        raise InputError(str(paths[0]), what, "give a file that tieringmodel wrote") from None
+    say(said)
+    return 0
 
 
 def _text(ds: xr.Dataset, path: Path, arguments: argparse.Namespace) -> str:
@@ -85,7 +88,8 @@ def _text(ds: xr.Dataset, path: Path, arguments: argparse.Namespace) -> str:
     return ascii_of(table(ds)) if plain else table(ds)
 
 
-def _page(results: list[xr.Dataset], path: Path, arguments: argparse.Namespace) -> int:
+def _page(results: list[xr.Dataset], path: Path, arguments: argparse.Namespace) -> str:
+    """Write a page; return what is said about it."""
     from ..reports import headline, write_report
     from ..reports.text_of_sweep import command as sweep_command
 
@@ -98,7 +102,5 @@ def _page(results: list[xr.Dataset], path: Path, arguments: argparse.Namespace) 
         sections = [
             {"name": str(ds.attrs.get("name", "")), "kind": ds.attrs["kind"], "headline": headline(ds)} for ds in results
         ]
-        say(strict_json({"file": str(written), "result": str(path), "sections": sections}))
-    else:
-        say(f"wrote {written}")
-    return 0
+        return strict_json({"file": str(written), "result": str(path), "sections": sections})
+    return f"wrote {written}"

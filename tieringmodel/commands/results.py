@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 LINKS = ("latest.nc", "run.nc")
 """Links to the run that was written last; the second is the name that scripts know."""
 
+MOST_SEEDS = 10_000
+"""Each is a run of its own; of so many the share that differs is known to half a point."""
+
 
 def add_common(command: argparse.ArgumentParser) -> None:
     """Add ``--output``, ``--duration``, ``--budget``, ``--seed``, ``--seeds``, ``--ascii`` and the surroundings."""
@@ -48,6 +51,10 @@ def check_seeds(arguments: argparse.Namespace) -> None:
         whole("seed", arguments.seed)
     if arguments.seeds < 1:
         raise InputError("--seeds", f"{arguments.seeds} is below 1", "write e.g. --seeds 8")
+    if arguments.seeds > MOST_SEEDS:
+        raise InputError(
+            "--seeds", f"{arguments.seeds} is over {MOST_SEEDS}", "write e.g. --seeds 8, or sweep them into a store"
+        )
 
 
 def writable(folder: Path) -> Path:

@@ -9,7 +9,21 @@ from math import gcd
 from ..cost.closed_loop import best_share
 from ..damon.vaddr import joined
 from ..errors import InputError
-from ..scenario import AccessPattern, Attrs, Context, Dest, Goal, Kernel, Placement, Quota, Scenario, Scheme, Target, Vma
+from ..scenario import (
+    AccessPattern,
+    Attrs,
+    Context,
+    Dest,
+    Goal,
+    Kernel,
+    Placement,
+    Quota,
+    Scenario,
+    Scheme,
+    Target,
+    Vma,
+    need_scenario,
+)
 from ..scenario.controlled import Controlled, controlled
 from ..scenario.features import Used
 from ..scenario.folios import folio_runs
@@ -229,7 +243,7 @@ def need_same_contexts(scenario: Scenario) -> None:
     InputError
         Naming the first event or commit that changes them.
     """
-    for where, _, now in scenario.changes():
+    for where, _, now in need_scenario(scenario).changes():
         if now.contexts != scenario.contexts:
             text = "changes contexts, which policies replace"
             remedy = "leave it out, or hand scenarios of your own to tieringmodel.compare, which carries it out"

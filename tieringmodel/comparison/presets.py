@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from ..checks import text
 from ..errors import InputError
 from ..fields import suggest
-from ..scenario import Context, Filter, Goal, Kernel, Scenario, Scheme
+from ..scenario import Context, Filter, Goal, Kernel, Scenario, Scheme, need_scenario
 from ..scenario.metrics import AS_POSTED, ELIGIBLE, metric_of
 
 
@@ -69,7 +70,8 @@ def preset(scenario: Scenario, name: str) -> Scenario:
     >>> tm.preset(tm.load("rfc-40-60"), "seed-faithful").contexts[0].schemes[0].quota.goals[0].metric
     'node_sys_bp:v1-literal'
     """
-    if name not in _PRESETS:
+    need_scenario(scenario)
+    if text("name", name) not in _PRESETS:
         raise InputError("name", f"{name!r} is not a preset", suggest(name, _PRESETS))
     change, moving_sum = _PRESETS[name]
     every = (*scenario.contexts, *(c.to for c in scenario.commits))

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from ..checks import positive
+from ..checks import positive, whole
 from ..errors import InputError
 from ..scenario import Scenario, Scheme
 from ..scenario.metrics import GoalMetric, metric_of
@@ -57,7 +57,8 @@ def walk_s(
     >>> round(tm.cost.walk_s(549 << 30), 2)
     5.76
     """
-    populated = extent_bytes if populated_bytes is None else populated_bytes
+    extent_bytes = whole("extent_bytes", extent_bytes)
+    populated = extent_bytes if populated_bytes is None else whole("populated_bytes", populated_bytes)
     if extent_bytes < 0 or not 0 <= populated <= extent_bytes:
         raise InputError("populated_bytes", f"{populated} is outside 0..{extent_bytes}", "keep it within the extent")
     if not skip_empty_blocks:

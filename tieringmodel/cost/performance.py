@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from ..checks import number, positive
+from ..checks import float_array, instance, number, positive, said
 from ..errors import InputError
 from .constants import DEFAULT, Costs
 
@@ -92,14 +92,20 @@ def loaded_latency_ns(node: NodePerformance, load_gbps: float) -> float:
     >>> tm.cost.loaded_latency_ns(tm.cost.default_nodes()[0], 36)
     110.0
     """
-    if not 0 <= load_gbps < math.inf:
-        raise InputError("load_gbps", f"{load_gbps!r} is no load", "write 0 or more")
+    load_gbps = number("load_gbps", load_gbps, 0.0)
+    instance("node", node, NodePerformance, "take one of tieringmodel.cost.default_nodes()")
     u = load_gbps / node.bandwidth_gbps
     return node.idle_latency_ns + node.queue_ns * u / (2 * (1 - u)) if u < 1 else math.inf
 
 
+def _need_nodes(nodes: object) -> None:
+    if not isinstance(nodes, Sequence) or not all(isinstance(n, NodePerformance) for n in nodes):
+        raise InputError("nodes", f"{said(nodes)} is no list of nodes", "take those of tieringmodel.cost.default_nodes()")
+
+
 def _shares(shares: Sequence[float] | npt.NDArray[np.float64], nodes: Sequence[NodePerformance]) -> npt.NDArray[np.float64]:
-    out: npt.NDArray[np.float64] = np.asarray(shares, np.float64)
+    out: npt.NDArray[np.float64] = float_array("shares", shares)
+    _need_nodes(nodes)
     if out.shape[-1:] != (len(nodes),):
         raise InputError("shares", f"has {out.shape[-1:]} entries for {len(nodes)} nodes", "give one share per node")
     known = out[~np.isnan(out).any(axis=-1)]

@@ -13,9 +13,8 @@ from typing import TYPE_CHECKING
 
 from ..errors import InputError
 from ..given_files import inside
-from ..scenario.scenario import need_schema
+from .attributes import check_attributes
 from .foreign import check_result
-from .schema import SCHEMA_VERSION
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -24,8 +23,8 @@ BROKEN_ARCHIVE = (
     ArithmeticError, AttributeError, EOFError, LookupError, MemoryError, RuntimeError, SyntaxError, TypeError, ValueError,
     lzma.LZMAError, struct.error, tokenize.TokenError, zipfile.BadZipFile, zlib.error,
 )  # fmt: skip
-"""What ``numpy.load`` was seen or read to raise for an ``.npz`` whose bytes are wrong, beside OSError."""
-KINDS = ("simulation", "comparison", "sweep", "tuning")
+"""What ``numpy.load`` was seen or read to raise for an ``.npz`` whose bytes are wrong, beside OSError; of xarray's readers
+some of it."""
 
 
 def read_results(path: str | Path) -> list[xr.Dataset]:
@@ -45,8 +44,9 @@ def read_results(path: str | Path) -> list[xr.Dataset]:
     Raises
     ------
     InputError
-        If there is no such file, it holds none of them, it names other files or code (see `check_result`), or a newer version
-        of the package wrote it in a schema of its own.
+        If there is no such file, it holds none of them, it names other files or code or claims more numbers than there is room
+        for (see `check_result`), its attributes are not those of a result (see `check_attributes`), or a newer version of the
+        package wrote it in a schema of its own.
     """
     import xarray as xr
 
@@ -54,18 +54,14 @@ def read_results(path: str | Path) -> list[xr.Dataset]:
     try:
         check_result(place)
         with xr.open_datatree(place, engine="zarr" if place.suffix == ".zarr" else "h5netcdf") as tree:
-            parts = [node.to_dataset().load() for node in tree.leaves]
+            for node in tree.leaves:
+                check_attributes(node.attrs, str(place))
+            return [node.to_dataset().load() for node in tree.leaves]
     except InputError:
         raise
-    except (OSError, ValueError, KeyError, TypeError, RuntimeError, AttributeError) as error:
+    except (OSError, *BROKEN_ARCHIVE) as error:
         text = f"cannot be read as a result: {' '.join(str(error).split())[:100]}"
         raise InputError(str(place), text, "give a file that tieringmodel wrote") from None
-    for part in parts:
-        need_schema(part.attrs.get("schema_version", 1), SCHEMA_VERSION, f"{place}: schema_version")
-        if part.attrs.get("kind") not in KINDS:
-            kind = part.attrs.get("kind")
-            raise InputError(str(place), f"holds a result of kind {kind!r}", "give a run, a comparison, a sweep or a tuning")
-    return parts
 
 
 def results_below(path: str | Path) -> list[Path]:

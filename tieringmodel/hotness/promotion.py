@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from ..checks import number, positive
 from ..cost.constants import DEFAULT, Costs
 from ..errors import InputError
 from ..units import PAGE_SZ, parse_bytes
@@ -174,10 +175,8 @@ def promotion_study(
         "step_us": step_us,
     }
     for name, value in given.items():
-        if not value > 0:
-            raise InputError(name, f"{value} is not positive", "write a positive number")
-    if zipf < 0 or migrate_ns < 0:
-        raise InputError("zipf" if zipf < 0 else "migrate_ns", "is negative", "write 0 or more")
+        positive(name, value, "write a positive number")
+    zipf, migrate_ns = number("zipf", zipf, 0.0), number("migrate_ns", migrate_ns, 0.0)
     n = parse_bytes(process_bytes, "process_bytes") // PAGE_SZ
     if n < 1:
         raise InputError("process_bytes", f"{process_bytes!r} is less than a page", "write e.g. '800 MiB'")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from ..checks import number
 from ..errors import InputError
 
 
@@ -80,8 +81,7 @@ def placement_costs(
     (6101, 2744, 1144)
     """
     for name, value in (("share", share), ("start_share", start_share)):
-        if not 0 <= value <= 1:
-            raise InputError(name, f"{value} is outside 0..1", "write a share")
+        number(name, value, 0, 1, "write a share")
     for name, value in (("walk", walk), ("move", move), ("scan", scan)):
         if not 0 <= value < float("inf"):
             raise InputError(name, f"{value} is not a cost", "write 0 or more")

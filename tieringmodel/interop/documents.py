@@ -92,8 +92,8 @@ def parse_json(text: str, where: str) -> Any:
     def once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         table = dict(pairs)
         if len(table) < len(pairs):
-            keys = [k for k, _ in pairs]
-            twice = next(k for k in keys if keys.count(k) > 1)
+            seen: set[str] = set()
+            twice = next(k for k, _ in pairs if k in seen or seen.add(k))  # type: ignore[func-returns-value]
             raise InputError(where, f"key {twice!r} stands twice in one object", "keep one")
         return table
 
@@ -144,8 +144,9 @@ def parse_yaml(text: str, where: str) -> Any:
     )
     closing = (yaml.FlowSequenceEndToken, yaml.FlowMappingEndToken, yaml.BlockEndToken)
     depth = 0
+    safe = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # the same in C, ten times as fast
     try:
-        for token in yaml.scan(text, Loader=yaml.SafeLoader):
+        for token in yaml.scan(text, Loader=safe):
             depth += isinstance(token, opening) - isinstance(token, closing)
             if depth > MAX_YAML_DEPTH:
                 raise RecursionError
@@ -156,7 +157,7 @@ def parse_yaml(text: str, where: str) -> Any:
             if isinstance(token, yaml.ScalarToken) and token.plain and _OLD_NUMBER.fullmatch(token.value):
                 text = f"{token.value} is octal or counts in sixties to some readers of YAML"
                 raise InputError(f"{where}:{token.start_mark.line + 1}", text, "write a decimal number, or text in quotes")
-        return yaml.load(text, Loader=_once(yaml.SafeLoader, where))  # safe: plain data only
+        return yaml.load(text, Loader=_once(safe, where))  # safe: plain data only
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         place = f"{where}:{mark.line + 1}" if mark else where

@@ -9,6 +9,7 @@ import numpy.typing as npt
 
 from .. import checks
 from ..errors import InputError
+from ..memory.need import check_bytes
 from ..units import ULONG_MAX
 
 NO_CAP = ULONG_MAX
@@ -36,6 +37,12 @@ REAL: dict[str, tuple[float, float, str]] = {
 }
 NO_LIMIT: dict[str, int] = {"cap_bytes": NO_CAP, "capacity_pages": MOST_PAGES, "clamp_bp": 10_000}
 """What None stands for where a limit may be left out."""
+
+
+def length_fits(windows: int, n_bytes: int) -> None:
+    """Refuse more windows than there is memory for; `n_bytes` are those of one window, in the trace and in its dataset."""
+    what = f"{windows} windows take"
+    check_bytes("windows", windows * n_bytes, what, "give fewer windows")
 
 
 def whole(name: str, value: Any, bounds: str | None = None) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
@@ -11,11 +12,15 @@ import numpy.typing as npt
 from ..checks import choice, flag_array
 from ..errors import InputError
 from ..kernels import loop as kernels
+from ..memory.need import check_bytes
 from . import arguments as check
 from .record import dataset
 
 if TYPE_CHECKING:
     import xarray as xr
+
+BYTES_OF_A_RUN = 32 * 8
+"""An array per argument, and the results with what is derived from them."""
 
 _DEFAULTS: dict[str, Any] = {
     "cap_bytes": None,
@@ -127,6 +132,7 @@ def run_many(
         raise InputError(
             "run_many", f"shapes do not broadcast ({shapes})", "give scalars or arrays of matching shape"
         ) from None
+    check_bytes("run_many", math.prod(shape) * BYTES_OF_A_RUN, f"a grid of {math.prod(shape)} runs takes", "give fewer points")
     # An array per argument keeps the kernel's signature, and so its compiled form, the same for every grid.
     a = {name: _spread(array, shape) for name, array in checked.items()}
     worst = int(np.argmax(a["start_pages"] - a["n_pages"]))

@@ -16,6 +16,9 @@ from .record import dataset
 if TYPE_CHECKING:
     import xarray as xr
 
+BYTES_OF_A_WINDOW = 7 * 8
+"""The pages, both schemes' moves and quotas, the coordinate and its index."""
+
 
 def _two(name: str, value: Any) -> tuple[Any, Any]:
     try:
@@ -86,6 +89,7 @@ def run_pair(
     pages_total, start = check.whole("n_pages", n_pages), check.whole("start_pages", start_pages)
     check.start_fits(start, pages_total, pages_total, True)
     lag, length = check.whole("delay", delay), check.whole("windows", windows)
+    check.length_fits(length, BYTES_OF_A_WINDOW)
 
     pages = np.empty(length, np.int64)
     moved, esz = np.empty((length, 2), np.int64), np.empty((length, 2), np.uint64)

@@ -14,6 +14,9 @@ from .record import dataset
 if TYPE_CHECKING:
     import xarray as xr
 
+BYTES_OF_A_WINDOW = 8 * 8
+"""Six variables, the coordinate and its index."""
+
 
 def run(
     tuner: str,
@@ -115,6 +118,7 @@ def run(
     )
     stop, noise = flag("early_exit", early_exit), check.real("noise_bp", noise_bp)
     length, state, key = check.whole("windows", windows), check.whole("esz_bp0", esz_bp0), check.whole("seed", seed)
+    check.length_fits(length, BYTES_OF_A_WINDOW)
 
     pages, moved, leaked, measured, score = (np.empty(length, np.int64) for _ in range(5))
     esz = np.empty(length, np.uint64)

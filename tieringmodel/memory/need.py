@@ -123,6 +123,27 @@ def copy_fits(
     return available is None or needed <= available // (1 if alone else os.cpu_count() or 1)
 
 
+def check_bytes(where: str, n_bytes: int, what: str, remedy: str) -> None:
+    """Refuse what does not fit beside the interpreter, before anything is allocated.
+
+    Parameters
+    ----------
+    where, what, remedy : str
+        Of the `InputError`; `what` goes before how much there is.
+    n_bytes : int
+        All of its arrays together.
+
+    Raises
+    ------
+    InputError
+        If it does not fit.
+    """
+    needed, available = n_bytes + FIXED_BYTES, available_bytes()
+    if available is not None and needed > available:
+        text = f"{what} {format_bytes(needed)}, {format_bytes(available)} are free"
+        raise InputError(where, text, f"{remedy}; {LIMIT} overrides what is free")
+
+
 def check_memory(
     machine: Machine, pages: int, frame_of: bool, seen: bool, out: bool = False, mixed: bool = False, device: bool = False
 ) -> None:

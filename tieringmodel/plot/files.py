@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..atomic import replacing
+from ..checks import file_name
 from ..errors import InputError
 from . import flows, run, shares, snapshots, sweeps, tuning, windows, workload
 from .style import Sheet
@@ -175,7 +176,7 @@ def made_folder(folder: str | Path) -> Path:
     InputError
         If it is a file.
     """
-    place = Path(folder)
+    place = file_name("folder", folder)
     if place.exists() and not place.is_dir():
         raise InputError("folder", f"{place} is a file", "name a folder")
     place.mkdir(parents=True, exist_ok=True)

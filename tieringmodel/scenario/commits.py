@@ -140,6 +140,8 @@ def _stays(old: Any, new: Any, name: str) -> str:
     """Return why a field that is taken over elsewhere stays as it is here, if it does."""
     if name == "attrs" and new.aggr_times_us and not old.attrs.same_intervals(new.attrs):
         return "aggr_times_us holds for the intervals of the start"
+    if name == "addr_unit" and new.ops == "paddr" and not (new.targets and all(t.regions for t in new.targets)):
+        return "without regions, those of the start would go on in the new unit, and mean other memory"
     if name == "current_value" and (new.metric == old.metric or new.current_value):
         return f"{new.metric} is measured" if metric_of(new.metric).counts not in ("", "input", "stall") else ""
     return ""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import pairwise
@@ -346,19 +347,28 @@ def need_scenario(value: object, where: str = "scenario") -> Scenario:
     return value
 
 
+MAX_KEY_PARTS = 64
+"""A scenario nests 8 deep; memory and time of a TOML reader grow with the square of a dotted key's parts."""
+_KEY = r"""(?:[A-Za-z0-9_-]++|"(?:[^"\\\n]|\\.)*+"|'[^'\n]*+')"""
+_LONG_KEY = re.compile(rf"(?:^|[\[{{,])[ \t]*+{_KEY}(?:[ \t]*+\.[ \t]*+{_KEY}){{{MAX_KEY_PARTS}}}", re.MULTILINE)
+"""Where a key may begin: a line, a table's bracket, an inline table; numbers and plain words do not have as many parts."""
+
+
 def read_toml(source: str | Path) -> Mapping[str, Any]:
     """Return the tables of TOML text or of a TOML file.
 
     Raises
     ------
     InputError
-        If it cannot be read, or is not TOML, naming file and line.
+        If it cannot be read, or is not TOML, naming file and line; for keys of more than `MAX_KEY_PARTS` parts.
     """
     import tomllib
 
     where = str(source) if isinstance(source, Path) else "TOML text"
     try:
-        return tomllib.loads(source.read_text(encoding="utf-8") if isinstance(source, Path) else source)
+        text = source.read_text(encoding="utf-8") if isinstance(source, Path) else source
+        if not (found := _LONG_KEY.search(text)):
+            return tomllib.loads(text)
     except OSError as error:
         raise InputError(where, f"cannot be read ({error.strerror})", "check name and permissions") from None
     except UnicodeDecodeError as error:
@@ -367,3 +377,5 @@ def read_toml(source: str | Path) -> Mapping[str, Any]:
         raise InputError(where, "is nested too deeply", "write a scenario as the documentation shows it") from None
     except ValueError as error:  # of tomllib, or of a number with thousands of digits
         raise InputError(where, f"is not valid TOML: {error}", "see the message for line and column") from None
+    what = f"line {text.count(chr(10), 0, found.end()) + 1} holds a key of more than {MAX_KEY_PARTS} parts"
+    raise InputError(where, what, "write a scenario as the documentation shows it")

@@ -9,7 +9,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..checks import whole
+from ..atomic import need_place
+from ..checks import instance, whole
 from ..damon.observers import Action
 from ..damon.weighted import WeightedMigrate
 from ..datasets.schema import SCHEMA_VERSION
@@ -117,6 +118,8 @@ def simulate(
     check_length(duration_us, duration)
     seed, snapshots = whole("seed", seed, exact=True), whole("snapshots", snapshots, 0, 2**31, exact=True)
     check_goal_nodes(scenario)
+    if oracle is not None:
+        instance("oracle", oracle, Controlled, "give a tieringmodel.policies one, or leave it out")
     if oracle:
         scenario.machine.need_node(oracle.nid, "oracle.nid")
     if oracle and scenario.contexts:
@@ -125,6 +128,8 @@ def simulate(
     window = window_s(scenario)
     if checkpoint is not None and not scenario.contexts:
         raise InputError("checkpoint", "does not go without contexts", "such a run is over at once")
+    if checkpoint is not None:
+        checkpoint = need_place(checkpoint, "checkpoint")
     others = {"snapshots": snapshots, "log_moves": bool(log_moves), "oracle": asdict(oracle) if oracle else None}
     about = attributes(scenario, duration_us, seed, **others)
     recorder = Recorder(snapshots, duration_us // max(shortest, 1), window)

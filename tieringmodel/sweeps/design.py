@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ..checks import whole
+from ..checks import instance, whole
 from ..errors import InputError
 from ..fields import _BY_SUFFIX, _plain
 from ..scenario import Scenario
@@ -90,7 +90,7 @@ class Design:
             If a value is no list, is empty, or a path stands in two axes.
         """
         made: list[Axis] = []
-        for key, values in axes.items():
+        for key, values in instance("design", axes, Mapping, "give values by path, or a Design").items():  # type: ignore[type-abstract]
             if isinstance(key, tuple):
                 rows = _list(" + ".join(map(str, key)), values)
                 if any(not isinstance(r, (tuple, list)) or len(r) != len(key) for r in rows):
@@ -278,6 +278,8 @@ class Design:
 def _list(path: str, values: Any) -> tuple[Any, ...]:
     if isinstance(values, (str, bytes, Mapping)) or not hasattr(values, "__iter__"):
         raise InputError(path, f"{values!r} is not a list of values", "write a list")
+    if hasattr(values, "__len__") and len(values) > MOST_POINTS:
+        raise InputError(path, f"has {len(values)} values", f"stay below {MOST_POINTS}")
     made = tuple(v.item() if isinstance(v, np.generic) else v for v in values)
     if not made:
         raise InputError(path, "has no values", "give at least one")

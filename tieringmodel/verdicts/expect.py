@@ -8,6 +8,7 @@ import re
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from .. import checks
 from ..errors import InputError
 from ..fields import suggest
 from ..units import MIB, PAGE_SZ
@@ -66,7 +67,7 @@ def parse(text: str, where: str = "expect") -> list[tuple[str, str, str, float |
         If a clause is none, or its value is not what its name asks for.
     """
     out: list[tuple[str, str, str, float | str]] = []
-    for clause in text.split(","):
+    for clause in checks.text("expect", text).split(","):
         match = _CLAUSE.fullmatch(clause)
         if match is None:
             example = "write it like 'settling_s < 60, overshoot_bp < 200'"

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from ..checks import positive
+from ..checks import float_array, positive
 from ..errors import InputError
 from .run_view import judged_by
 from .statistics import contraction, limit_cycle_period, mean_interval, rate_interval
@@ -129,7 +129,9 @@ def measure(
     >>> numbers["settling_windows"], numbers["overshoot_bp"], numbers["moves_per_page"]
     (1.0, 0.0, 0.4)
     """
-    y, moved, x = (np.asarray(values, np.float64) for values in (y_bp, moved_pages, occupancy))
+    y, moved, x = (
+        float_array(name, values) for name, values in (("y_bp", y_bp), ("moved_pages", moved_pages), ("occupancy", occupancy))
+    )
     if moved.ndim != 1 or moved.size < 1 or y.shape != (moved.size + 1,) or x.ndim != 2 or x.shape[0] != y.size:
         raise InputError("y_bp", f"shapes {y.shape}, {moved.shape}, {x.shape} do not fit", "give T + 1 edges for T windows")
     for name, value in (("n_pages", n_pages), ("target_bp", target_bp), ("band_bp", band_bp), ("window_s", window_s)):

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 from fractions import Fraction
 from itertools import pairwise
 
+from ..checks import said
 from ..errors import InputError
 from ..scenario import Group, Workload
 from ..units import FOREVER, PAGE_SZ, ULONG_MAX, parse_bytes
@@ -334,6 +335,11 @@ def sequence(phases: Sequence[tuple[Workload, int | str]], *, tick_us: int | str
     900.0
     """
     tick = check.tick("sequence.tick_us", tick_us)
+    pairs = isinstance(phases, Sequence) and all(isinstance(p, (tuple, list)) and len(p) == 2 for p in phases)
+    if not pairs or not all(isinstance(p[0], Workload) for p in phases):
+        raise InputError(
+            "sequence.phases", f"{said(phases)} is no list of workloads and their times", "write [(workload, '1 s')]"
+        )
     if not phases:
         raise InputError("sequence.phases", "is empty", "give at least one workload and its time")
     first = phases[0][0]

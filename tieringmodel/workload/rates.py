@@ -9,6 +9,9 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from ..checks import number, positive, whole
+from ..errors import InputError
+
 _EXACT = 1024  # Euler-Maclaurin from here on: for s up to 8 the next term is below 1e-14 of the sum
 
 
@@ -77,6 +80,8 @@ def zipf_classes(n_pages: int, s: float, max_classes: int) -> Classes:
     >>> tm.workload.zipf_classes(1000, 1.0, 4).edges.tolist()
     [0, 4, 28, 169, 1000]
     """
+    n_pages, max_classes = whole("n_pages", n_pages, 1, 2**53), whole("max_classes", max_classes, 1, 10**6)
+    s = number("s", s, 0.0)
     if n_pages <= max_classes:
         edges = list(range(1, n_pages + 2))
     else:
@@ -124,7 +129,10 @@ def power_law_classes(n_pages: int, exponent: float, low: float, high: float, ma
     >>> tm.workload.power_law_classes(1000, 2.0, 1.0, 100.0, 4).edges.tolist()
     [0, 1, 10, 100, 1000]
     """
-    a = exponent
+    n_pages, max_classes = whole("n_pages", n_pages, 1, 2**53), whole("max_classes", max_classes, 1, 10**6)
+    a, low, high = positive("exponent", exponent), positive("low", low), positive("high", high)
+    if low >= high:
+        raise InputError("high", f"{high:g} is not above low, {low:g}", "write the larger one as high")
     spread = low**-a - high**-a
     bounds = high * (low / high) ** (np.arange(max_classes + 1) / max_classes)
     above = (bounds**-a - high**-a) / spread

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from ..checks import instance
 from ..errors import InputError
 from ..scenario import Group, Workload
 from ..units import ULONG_MAX
@@ -44,6 +45,7 @@ def scatter(workload: Workload, *, run_pages: int = 512, seed: int = 0) -> Workl
     """
     run = check.pages("scatter.run_pages", run_pages)
     seed = check.whole("scatter.seed", seed, 0, ULONG_MAX)
+    instance("scatter.workload", workload, Workload, "pass a workload")
     if workload.memcgs:
         raise InputError("scatter", "would mix the pages of memory cgroups", "scatter each tenant, then mix them")
     n_runs = workload.n_pages // run

@@ -7,6 +7,7 @@ import math
 import numpy as np
 import numpy.typing as npt
 
+from ..checks import instance
 from ..errors import InputError
 from ..scenario import Scenario, Workload
 from ..units import FOREVER, parse_us
@@ -15,6 +16,8 @@ from . import arguments as check
 
 def _moment(accesses: Workload | Scenario, at_us: int | str, where: str) -> tuple[Workload, int, int]:
     """Return the workload, the tick at `at_us` and a tick's length."""
+    if not isinstance(accesses, Scenario):
+        instance(f"{where}.workload", accesses, Workload, "pass a workload or a scenario")
     workload = accesses.timed_workload if isinstance(accesses, Scenario) else accesses
     time_us, tick_us = parse_us(at_us, f"{where}.at_us"), accesses.tick_us
     for i, g in enumerate(workload.groups) if tick_us is None else ():

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...atomic import replacing
+from ...checks import file_name
 from ...errors import InputError
 from ...scenario import Attrs, Scenario
 from .write import intervals_json
@@ -50,10 +51,10 @@ def to_damo_record(ds: xr.Dataset, path: str | Path) -> Path:
     >>> tm.to_damo_record(ds, "monitored.json").name
     'monitored.json'
     """
-    path = Path(path)
+    path = file_name("path", path)
     if path.suffix not in SUFFIXES:
         raise InputError(str(path), "is no name of a damo record", "end it in " + ", ".join(SUFFIXES))
-    if "scenario" not in ds.attrs or "region_count" not in ds or not ds.sizes.get("snapshot"):
+    if not hasattr(ds, "attrs") or "scenario" not in ds.attrs or "region_count" not in ds or not ds.sizes.get("snapshot"):
         raise InputError("ds", "holds no region snapshots of a simulation", "simulate(…, snapshots=200)")
     records = _records(ds, Scenario.from_json(ds.attrs["scenario"], stored=True))
     if path.suffix == ".txt":

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ...checks import file_name
 from ...errors import InputError, short
 from ...units import LONG_MAX, MIB, UINT_MAX, ULONG_MAX, parse_bytes
 from ..documents import decode, parse_json, read_bytes
@@ -107,7 +108,7 @@ def read_damo_record(source: str | Path, *, max_bytes: int | str = MAX_RECORD_BY
     >>> len(records), len(records[0].snapshots)
     (1, 30)
     """
-    path, limit = Path(source), parse_bytes(max_bytes, "max_bytes")
+    path, limit = file_name("source", source), parse_bytes(max_bytes, "max_bytes")
     raw = read_bytes(path, limit)
     if raw.startswith(b"PERFILE2"):
         raise InputError(str(path), "is perf's binary form", f"write text: perf script -i {path.name} > {path.name}.txt")

@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from ...checks import file_name
 from ...errors import InputError
 from ...fields import suggest
 from ...given_files import inside
@@ -86,7 +87,7 @@ def read_recording(directory: str | Path, *, allow_files: bool = False, kernel: 
     >>> recording.name, len(recording.to_scenario().contexts)
     ('C3_pullpush_temporal', 1)
     """
-    path = Path(directory)
+    path = file_name("directory", directory)
     if not path.is_dir():
         raise InputError(str(path), "is not a directory", "give the directory of a run")
 

@@ -12,6 +12,7 @@ from itertools import accumulate
 from pathlib import Path
 from typing import NamedTuple
 
+from ...checks import file_name
 from ...errors import InputError
 from ...fields import suggest
 from ...scenario import Group, Vma, Workload
@@ -217,8 +218,9 @@ def read_masim(
     elif isinstance(source, str) and "\n" in source:
         config = parse_masim(source)
     else:
-        where = str(source)
-        config = parse_masim(read_text(Path(source)), where)
+        path = file_name("source", source)
+        where = str(path)
+        config = parse_masim(read_text(path), where)
     sizes = [-(-r.sz_bytes // PAGE_SZ) for r in config.regions]
     lows = dict(zip((r.name for r in config.regions), accumulate(sizes, initial=0), strict=False))
     n_pages = check.whole(where, sum(sizes), 1, MAX_PAGES)

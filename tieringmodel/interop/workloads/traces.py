@@ -11,6 +11,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from ...checks import file_name
 from ...errors import InputError
 from ...scenario import Group, Vma, Workload
 from ...units import MAX_PAGES, MIB, PAGE_SZ, parse_bytes, parse_us
@@ -69,7 +70,7 @@ def read_trace(source: str | Path, *, max_bytes: int = MAX_BYTES) -> Trace:
     >>> trace.address.tolist()
     [4096, 8192]
     """
-    path = Path(source)
+    path = file_name("source", source)
     rows: list[tuple[float, int, float]] = []
     n_columns = 0
     for number, line in _lines(path, max_bytes):
@@ -122,7 +123,7 @@ def read_perf(source: str | Path, *, period: int | None = None, max_bytes: int =
     >>> tm.read_perf("perf.txt", period=1000).accesses.tolist()
     [1000.0]
     """
-    path = Path(source)
+    path = file_name("source", source)
     if period is not None and period < 1:
         raise InputError("period", f"{period} is below 1", "write how many accesses there are to a sample")
     rows: list[tuple[float, int, float]] = []
