@@ -15,7 +15,7 @@ PACKAGE = Path(tieringmodel.__file__).parent
 NAMES = {name for name in vars(units) if name.isupper() and isinstance(getattr(units, name), int)}
 RETYPED = {f"2 ** {bits} - 1" for bits in (32, 63, 64)} | {"2 ** 20", "4096.0"}
 """As `ast.unparse` writes them. 2**20 pages, not bytes, is the one exception below."""
-OTHER_MEANING = {"theory/gain_runs.py": {"2 ** 20"}}
+OTHER_MEANING = {"theory/gain_runs.py": {"2 ** 20"}, "scenario/numa.py": {"2 ** 20"}}
 
 
 def told_again(tree: ast.AST) -> Iterator[str]:

@@ -300,6 +300,9 @@ COMMANDS = [
     "validate --vectors v", "validate --vectors v --json", "validate --recordings run --seeds 0", "completion bash",
     "diff s.toml --kernels 7.2,7.3 --duration 1", "diff s.toml rfc-40-60 --duration 1", "diff out s.toml --json",
     "diff s.toml EVIL", "diff s.toml --kernels EVIL",
+    "tune s.toml --end EVIL", "tune s.toml --end residual_mib_s<1 --change EVIL",
+    "tune s.toml --end residual_mib_s<1 --objective EVIL",
+    "tune s.toml --end residual_mib_s<1 --budget 2 --duration 1 --seeds 1 -o tuned", "report tuned",
     "report EVIL", "lint EVIL", "EVIL", "run --EVIL", "explain", "explain EVIL", "explain limit-cycle",
 ]  # fmt: skip
 

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..errors import InputError
-from ..tuning.text import title
 from .reading import need
 from .roles import BLUE, GREY
 from .style import SMALL_PT, Sheet, dress, headline, headline_all, ink, literal
@@ -141,6 +140,8 @@ def tuning_margins(ds: xr.Dataset, *, ax: Axes | None = None) -> Axes:
     >>> tm.plot.tuning_margins(dataset_of(found)).get_xlabel()
     ''
     """
+    from ..tuning.text import title
+
     answer = answer_of(ds)
     if not answer["margins"]:
         raise InputError("ds", "has no margins: no candidate meets the end, or the budget did not last", "draw tuning_front")

@@ -127,7 +127,7 @@ class NumaBalancing(Checked):
             10**9,
         ),
         "scan_size_mb": MAX_SCAN_WINDOW_MB,
-        "hot_threshold_ms": 2**20,
+        "hot_threshold_ms": 2**20,  # twice that is what the 21 bits of a page's access time hold
         "promote_rate_limit_mbps": 2**32,
         "min_free_kbytes": 2**40,
         "watermark_scale_factor": 3000,
