@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
@@ -22,6 +21,7 @@ from ..simulation.simulate import attributes, simulate
 from ..units import MIB, parse_duration_us
 from ..verdicts.row import Row, row_not_run, row_of, row_of_recording
 from ..verdicts.target import records_at, share_bp
+from ..verdicts.work_done import done_s, mean_throughput_per_s
 from ..workload.truth import touched_pages
 from .policies import Policy, goal_name
 
@@ -135,8 +135,8 @@ def compare(
             shares.append(y[records_at(time, grid)])
             rates.append(_rate(time, np.cumsum(ds["migrated_pages"].values) * page_mib, grid))
             summaries.append(row_of(ds, y, n_eligible, what.reference_bp(y[-1])))
-            throughputs.append(_throughput(ds))
-            done.append(_done_s(ds))
+            throughputs.append(mean_throughput_per_s(ds))
+            done.append(done_s(ds))
     names = list(runs)
     time, y, moved = _recorded_until(recording, first, what, duration_s)
     if time.size > 1:
@@ -162,7 +162,7 @@ def compare(
         data["throughput_per_s"] = ("policy", per_s, about)
         reference = per_s[np.isfinite(per_s)][0]
         if first.workload.demand and first.workload.demand.phases:
-            run_s, what_it_is = np.array(done), "when the last phase's work was done"
+            run_s, what_it_is = np.where(np.isfinite(done), done, np.nan), "when the last phase's work was done"
         else:
             run_s = duration_s * reference / per_s
             what_it_is = "time for the accesses of the first policy's run, at the mean throughput"
@@ -193,19 +193,6 @@ def compare(
         lint=format_findings(lint(first)) if first.contexts else "",
     )
     return ds
-
-
-def _throughput(ds: xr.Dataset) -> float:
-    """Return a run's accesses per second, NaN without a demand: each record stands for the time since the one before."""
-    if "throughput_per_s" not in ds or ds.sizes["time"] < 2:
-        return float("nan")
-    return float(np.average(ds["throughput_per_s"].values[1:].sum(axis=1), weights=np.diff(ds["time"].values)))
-
-
-def _done_s(ds: xr.Dataset) -> float:
-    """Return when the last phase's work was done, NaN if it was not, or where there are no phases."""
-    phases = json.loads(str(ds.attrs.get("phases", "[]")))
-    return float("nan") if not phases or phases[-1]["end_s"] is None else float(phases[-1]["end_s"])
 
 
 def _rate(time: npt.NDArray[np.float64], moved_mib: npt.NDArray[Any], grid: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:

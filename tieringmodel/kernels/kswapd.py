@@ -9,6 +9,7 @@ import numpy as np
 
 from ._jit import inlined, kernel
 from .access import clear_young, last_cleared
+from .bits import clz
 from .numa import (
     ARRIVED,
     DEMOTED,
@@ -131,13 +132,9 @@ def age(b, memory, access, now):
 
 
 @inlined
-def bits_of(n):
-    """Bits of a number that is not negative, ``fls``."""
-    out = np.int64(0)
-    while n > 0:
-        n >>= 1
-        out += 1
-    return out
+def fls(n):
+    """Bits of a number that is not negative."""
+    return np.int64(64) - np.int64(clz(np.uint64(n))) if n > 0 else np.int64(0)
 
 
 @inlined
@@ -225,7 +222,7 @@ def kswapd(b, memory, access, now, budget):
             s[RUNNING] = 1
             b.count[KSWAPD_RUNS] += 1
             quiet = linked(b, s[OLDEST], s[YOUNGEST] - 2)
-            s[PRIORITY] = min(max(bits_of(quiet) - 1 - bits_of(round_pages(b) - 1), 6), 12)
+            s[PRIORITY] = min(max(fls(quiet) - 1 - fls(round_pages(b) - 1), 6), 12)
             s[IN_ROUND] = 0
             s[SUCCESS_AT] = b.count[DEMOTED_ALL]
     s[WOKEN] = 0

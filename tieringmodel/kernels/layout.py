@@ -165,44 +165,30 @@ class BuddyMemory(Memory):
 
 
 @bundle
-class SwapMemory(Memory):
-    """Memory whose reclaimed pages go to a device, or which has pages that cannot be reclaimed: see `kernels.swap`.
+class Device(Bundle):
+    """What memory has beside its columns where reclaimed pages go to a device, or some cannot be reclaimed: `kernels.swap`."""
 
-    Classes of their own, one for each kind of memory, for the reason that `MixedMemory` is one.
-    """
-
-    device: I64s = field()  # type: ignore[misc]
-    # [DEVICE_WORDS]: what the device is like, what it does, and what it has done
-    about: U8s = field()  # type: ignore[misc]
-    # [pages]: `FILE`, `MLOCKED`, `UNMAPPED`, `SLOT`
-    since: I64s = field()  # type: ignore[misc]
-    # [pages]: tick at which a page was unmapped last
-    written: I64s = field()  # type: ignore[misc]
-    # [pages]: when the device has written, or had written, the page, ns
-    cached: I64s = field()  # type: ignore[misc]
-    # [pages]: those that are unmapped and have a frame, in the order in which they were unmapped; gaps until somebody looks
+    device: I64s  # [DEVICE_WORDS]: what the device is like, what it does, and what it has done
+    about: U8s  # [pages]: `FILE`, `MLOCKED`, `UNMAPPED`, `SLOT`
+    since: I64s  # [pages]: tick at which a page was unmapped last
+    written: I64s  # [pages]: when the device has written, or had written, the page, ns
+    cached: I64s  # [pages]: those that are unmapped and have a frame, in the order in which they were unmapped; gaps until
+    # somebody looks
 
 
 @bundle
-class MixedSwapMemory(MixedMemory):
-    """`MixedMemory` with the columns of `SwapMemory`."""
-
-    device: I64s = field()  # type: ignore[misc]
-    about: U8s = field()  # type: ignore[misc]
-    since: I64s = field()  # type: ignore[misc]
-    written: I64s = field()  # type: ignore[misc]
-    cached: I64s = field()  # type: ignore[misc]
+class SwapMemory(Device, Memory):
+    """`Memory` with a `Device`; classes of their own, one for each kind of memory, for the reason that `MixedMemory` is one."""
 
 
 @bundle
-class BuddySwapMemory(BuddyMemory):
-    """`BuddyMemory` with the columns of `SwapMemory`."""
+class MixedSwapMemory(Device, MixedMemory):  # type: ignore[misc]
+    """`MixedMemory` with a `Device`."""
 
-    device: I64s = field()  # type: ignore[misc]
-    about: U8s = field()  # type: ignore[misc]
-    since: I64s = field()  # type: ignore[misc]
-    written: I64s = field()  # type: ignore[misc]
-    cached: I64s = field()  # type: ignore[misc]
+
+@bundle
+class BuddySwapMemory(Device, BuddyMemory):  # type: ignore[misc]
+    """`BuddyMemory` with a `Device`."""
 
 
 CPU, SECOND_END, SECONDS, OTHERS, CPU_CHANGES_BP, CPUS = 0, 1, 2, 3, 4, 5

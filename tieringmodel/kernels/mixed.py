@@ -27,6 +27,7 @@ from .layout import (
     STAT,
     UNSUPPORTED,
 )
+from .lru import set_active
 from .pages import act_on_pages, count_on, node_of_frame, page_passes, run_of
 from .random import below
 from .sampling import frame_of_page, ranges_of
@@ -220,12 +221,9 @@ def act_on_folio(s, memory, access, head, room):
     frames, source = np.int64(1) << order_at(memory.folio, head), node_of_frame(memory, head)
     if s.action == MARK_ACCESSED:
         act_on_one(s, memory, access, source, head, room)
-        flag = memory.rec[head] & (_U1 << ACTIVE_SHIFT)
+        flag = (memory.rec[head] >> ACTIVE_SHIFT) & _U1
         for frame in range(head + 1, head + frames):
-            record = memory.rec[frame]
-            memory.rec[frame] = (record & ~(_U1 << ACTIVE_SHIFT)) | flag
-            memory.node[source].active += np.int64(flag >> ACTIVE_SHIFT) - np.int64((record >> ACTIVE_SHIFT) & _U1)
-            memory.dirty[frame >> PART_SHIFT] = DIRTY
+            set_active(memory, source, frame, flag)
         return frames
     for k in range(frames):
         room[k] = head + k

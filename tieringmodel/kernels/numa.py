@@ -13,13 +13,12 @@ from ._bundle import Bundle, Column, bundle
 from ._jit import inlined, kernel
 from .access import rules_touched
 from .frames import shift_page, take_frame
-from .layout import CLASS_MASK, FAULTED, LOW32, RECLAIMED, SHIFT32, U8s
+from .layout import CLASS_MASK, FAULTED, LOW32, RECLAIMED, SHIFT32, I64s, U8s
 from .pages import node_of_frame
 from .sampling import frame_of_page
 from .swap import is_unmapped
 
 I32s = Annotated[Any, Column("i4")]
-I64s = Annotated[Any, Column("i8")]
 
 TOP = 0
 """Index of the top tier."""

@@ -29,6 +29,7 @@ from .layout import (
     SHIFT32,
     YOUNG,
 )
+from .lru import set_active
 from .moves_by_word import migrate_whole_words
 from .swap import end_list, is_anon, leaves
 
@@ -200,10 +201,7 @@ def act_on_pages(s, memory, access, source, chosen, n):
     if s.action == LRU_PRIO or s.action == LRU_DEPRIO:
         flag = _U1 if s.action == LRU_PRIO else _U0
         for k in range(n):
-            record = memory.rec[chosen[k]]
-            memory.node[source].active += np.int64(flag) - np.int64((record >> ACTIVE_SHIFT) & _U1)
-            memory.rec[chosen[k]] = (record & ~(_U1 << ACTIVE_SHIFT)) | (flag << ACTIVE_SHIFT)
-            memory.dirty[chosen[k] >> PART_SHIFT] = DIRTY
+            set_active(memory, source, chosen[k], flag)
         return np.int64(n)
     if s.action == MARK_ACCESSED:
         for k in range(n):

@@ -12,7 +12,8 @@ import numpy as np
 
 from ._jit import inlined
 from .access import touched
-from .layout import ACTIVE_SHIFT, AT_FRONT, JIFFY, LOOKED, LOW32, NOW, PAGEOUT, PART_SHIFT
+from .layout import AT_FRONT, JIFFY, LOOKED, LOW32, NOW, PAGEOUT
+from .lru import set_active
 
 (
     KIND, PAGE_NS, LATENCY_NS, CAPACITY, QUEUE, TICK_NS, EXPIRE_TICKS, EVENT_NS, FREE_NS, BIO, CACHED, USED, UNMAPPED_NOW,
@@ -78,15 +79,6 @@ def is_unmapped(memory, device, page):
     if device is None:
         return False
     return memory.about[page] & UNMAPPED != _B0
-
-
-@inlined
-def set_active(memory, i, frame, flag):
-    """Put the page on a frame of node i on the active list (1) or the inactive one (0)."""
-    record = memory.rec[frame]
-    memory.node[i].active += np.int64(flag) - np.int64((record >> ACTIVE_SHIFT) & _U1)
-    memory.rec[frame] = (record & ~(_U1 << ACTIVE_SHIFT)) | (flag << ACTIVE_SHIFT)
-    memory.dirty[frame >> PART_SHIFT] = np.uint8(1)
 
 
 @inlined

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -18,6 +17,7 @@ from ..verdicts.page_run import PageRun, SchemeRun
 from ..verdicts.rest import inside_since
 from ..verdicts.scheme_facts import weights_error_bp
 from ..verdicts.thresholds import RunThresholds
+from ..verdicts.work_done import done_s, mean_throughput_per_s, phases_of
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -49,11 +49,8 @@ class Measured:
             late = run.time >= float(found.numbers["tail_s"])
             rates = ds["throughput_per_s"].values
             out["throughput_per_s"] = float(rates[late].sum(axis=1).mean())
-            whole = float(np.average(rates[1:].sum(axis=1), weights=np.diff(run.time)))
-            out["run_time"] = 1.0 / whole if whole else math.inf
-            ends = [phase["end_s"] for phase in json.loads(str(ds.attrs.get("phases", "[]")))]
-            if ends:
-                out["run_time"] = math.inf if None in ends else float(max(ends))
+            whole = mean_throughput_per_s(ds)
+            out["run_time"] = done_s(ds) if phases_of(ds) else 1.0 / whole if whole else math.inf
         return out
 
 

@@ -15,7 +15,7 @@ from ..units import MIB, PAGE_SZ
 from .explained import CAUSES
 from .goal_course import courses
 from .judge import KINDS, Verdict, verdict
-from .measures import measures
+from .measures import measured
 from .page_run import PageRun
 from .run_view import judged_by
 from .scheme_facts import weights_error_bp
@@ -130,12 +130,13 @@ def values_of(
 
 
 def _measured(ds: xr.Dataset, target_bp: float | None, node: int | None, tail_s: float | None = None) -> dict[str, float]:
+    _, view, reference = judged_by(ds, node, target_bp)
     options = {}
     if tail_s is not None:
-        windows = judged_by(ds, node, target_bp)[1].moved.size
-        tail = round((1 - tail_s / float(ds.attrs["duration_s"])) * windows)
-        options = {"tail_windows": min(max(tail, 1), windows), "hold_windows": min(max(tail, 1), windows)}
-    found = measures(ds, target_bp=target_bp, node=node, n_resamples=0, **options)  # intervals are no numbers to compare
+        windows = view.moved.size
+        tail = min(max(round((1 - tail_s / float(ds.attrs["duration_s"])) * windows), 1), windows)
+        options = {"tail_windows": tail, "hold_windows": tail}
+    found = measured(view, reference, n_resamples=0, **options)  # intervals are no numbers to compare
     out = {name: float(value) for name, value in found.items() if isinstance(value, (int, float))}
     if "residual_pages_per_s" in out:
         out["residual_mib_s"] = out["residual_pages_per_s"] * int(ds.attrs.get("page_bytes", PAGE_SZ)) / MIB

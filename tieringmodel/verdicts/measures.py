@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from ..checks import float_array, positive
 from ..errors import InputError
-from .run_view import judged_by
+from .run_view import Series, judged_by
 from .statistics import contraction, limit_cycle_period, mean_interval, rate_interval
 
 if TYPE_CHECKING:
@@ -232,13 +232,18 @@ def measures(
     (16.0, 96.0, 0.4096)
     """
     _, view, reference = judged_by(ds, node, target_bp)
+    return measured(view, reference, band_bp=band_bp, **options)
+
+
+def measured(view: Series, reference_bp: float, *, band_bp: float | None = None, **options: Any) -> dict[str, Any]:
+    """Return `measure` of what a run is judged by, with `judged_by`'s reference."""
     options.setdefault("window_s", view.window_s)
     return measure(
         view.y_bp,
         view.moved,
         view.n_pages,
         view.x,
-        target_bp=reference,
+        target_bp=reference_bp,
         band_bp=band_bp,
         ping_pong=view.ping_pong,
         **options,

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING
+import math
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -81,9 +82,31 @@ def kernel_moves(run: PageRun) -> str:
     return f"{said}, kswapd demoted {moved('pgdemote_kswapd')}" if balancing.demotion_enabled else said
 
 
+def phases_of(ds: xr.Dataset) -> list[dict[str, Any]]:
+    """Return the phases of a run's work, in order: ``groups``, ``work`` and ``end_s``, None where it was not done."""
+    found: list[dict[str, Any]] = json.loads(str(ds.attrs.get("phases", "[]")))
+    return found
+
+
+def done_s(ds: xr.Dataset) -> float:
+    """Return when the last phase's work was done, inf if it was not, NaN where there are no phases."""
+    phases = phases_of(ds)
+    if not phases:
+        return math.nan
+    end_s = phases[-1]["end_s"]
+    return math.inf if end_s is None else float(end_s)
+
+
+def mean_throughput_per_s(ds: xr.Dataset) -> float:
+    """Return a run's accesses per second, NaN without a demand: each record stands for the time since the one before."""
+    if "throughput_per_s" not in ds or ds.sizes["time"] < 2:
+        return math.nan
+    return float(np.average(ds["throughput_per_s"].values[1:].sum(axis=1), weights=np.diff(ds["time"].values)))
+
+
 def phases_done(ds: xr.Dataset) -> str:
     """Return one line on when each phase of the work was done, empty without any."""
-    phases = json.loads(str(ds.attrs.get("phases", "[]")))
+    phases = phases_of(ds)
     done = [f"{'+'.join(p['groups'])} at {p['end_s']:.4g} s" for p in phases if p["end_s"] is not None]
     left = ["+".join(p["groups"]) for p in phases if p["end_s"] is None]
     parts = [f"done: {', '.join(done)}"] if done else []
