@@ -18,6 +18,7 @@ import hashlib
 import os
 import stat
 import tempfile
+import time
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -27,6 +28,7 @@ from typing import Any, TypeVar
 
 import numba
 import numpy as np
+from numba.core import event
 from numba.core.codegen import CPUCodeLibrary
 from numba.core.compiler import Compiler
 
@@ -54,6 +56,32 @@ def _leave_scipy_alone() -> None:
 
 
 _leave_scipy_alone()
+
+
+class _Compiling(event.Listener):  # type: ignore[misc]
+    """Adds up the CPU time that this process spends on compiling."""
+
+    def __init__(self) -> None:
+        self.depth, self.since_s, self.cpu_s = 0, 0.0, 0.0
+
+    def on_start(self, event: Any) -> None:
+        if self.depth == 0:
+            self.since_s = time.process_time()
+        self.depth += 1
+
+    def on_end(self, event: Any) -> None:
+        self.depth -= 1
+        if self.depth == 0:
+            self.cpu_s += time.process_time() - self.since_s
+
+
+_compiling = _Compiling()
+event.register("numba:compile", _compiling)
+
+
+def working_cpu_s() -> float:
+    """Return the CPU seconds of this process so far, without those that went into compiling, which no further run costs."""
+    return time.process_time() - _compiling.cpu_s
 
 
 def source_digest(folder: Path | None = None) -> str:

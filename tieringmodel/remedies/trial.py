@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from ..errors import InputError
+from ..kernels._jit import working_cpu_s
 from ..memory import reuse
 from ..scenario import Scenario
 from ..simulation.running import Running
@@ -23,7 +23,7 @@ class Spent(Exception):
 
 
 class Budget:
-    """CPU seconds of this process, and what a simulated second has cost so far.
+    """CPU seconds of this process, those of compiling apart, and what a simulated second has cost so far.
 
     Parameters
     ----------
@@ -34,13 +34,13 @@ class Budget:
     def __init__(self, cpu_s: float) -> None:
         if isinstance(cpu_s, bool) or not isinstance(cpu_s, (int, float)) or not cpu_s >= 0:
             raise InputError("budget_s", f"{cpu_s!r} is not a time", "give CPU seconds, e.g. 60")
-        self.cpu_s, self.start = float(cpu_s), time.process_time()
+        self.cpu_s, self.start = float(cpu_s), working_cpu_s()
         self.simulated_s = self.used_s = 0.0
 
     @property
     def left_s(self) -> float:
         """CPU seconds that are left."""
-        return self.cpu_s - (time.process_time() - self.start)
+        return self.cpu_s - (working_cpu_s() - self.start)
 
     def need(self, simulated_s: float) -> None:
         """Raise `Spent` if a run of that length is not expected to end within the budget."""
@@ -51,9 +51,9 @@ class Budget:
     @contextmanager
     def measured(self, simulated_s: float) -> Iterator[None]:
         """Note what a run inside costs."""
-        before = time.process_time()
+        before = working_cpu_s()
         yield
-        self.used_s += time.process_time() - before
+        self.used_s += working_cpu_s() - before
         self.simulated_s += simulated_s
 
     def watch(self, update: Callable[[float], None]) -> Callable[[float], None]:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from ..checks import number, whole
 from ..errors import InputError
+from ..kernels._jit import working_cpu_s
 from ..progress import Progress
 from ..remedies.auto_duration import auto_duration, known_length_s
 from ..scenario import Scenario, need_scenario
@@ -152,9 +152,9 @@ def _budget_s(budget: float | str | None, runs: Runs, scenario: Scenario, seed: 
             cpu_s = parse_duration_us(budget, "budget") * 1e-6
 
         def measured() -> float:
-            before = time.process_time()
+            before = working_cpu_s()
             verdict(simulate(scenario, duration=duration_s, seed=seed, snapshots=0, progress=False))
-            return float(round(cpu_s * duration_s / max(time.process_time() - before, 1e-3)))
+            return float(round(cpu_s * duration_s / max(working_cpu_s() - before, 1e-3)))
 
         return runs.once(f"{cpu_s:g} s of CPU time", measured)
     return number("budget", budget, 0.0)
