@@ -124,7 +124,7 @@ def test_a_time_is_translated_once(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     options = OPTIONS | {"budget": "0.1 s", "seeds": 1, "store": tmp_path / "runs.jsonl"}
     one = tm.tune(PAIR, END, **options)
     assert f"taken as {one.about['budget_s']:g} simulated seconds" in str(one)
-    monkeypatch.setattr("tieringmodel.tuning.tune.time.process_time", iter(range(0, 10_000, 100)).__next__)
+    monkeypatch.setattr("tieringmodel.tuning.tune.working_cpu_s", iter(range(0, 10_000, 100)).__next__)
     assert tm.tune(PAIR, END, **options).to_dict() == one.to_dict()
 
 
