@@ -161,7 +161,7 @@ class Virtual(Operations):
             by_page = not self.rules["merge_after_apply"] and s.action != "stat"  # before 7.2: a folio's next page is the same
             to_its_end = self.rules["folio_end"] or by_page
             inside = (address - vma.start) % machine.folio_bytes if to_its_end else 0
-            address += machine.folio_bytes - inside
+            address = min(address + machine.folio_bytes - inside, vma.end)  # the kernel walks mapping by mapping
 
     def apply(self, s, process: int, r: ref.Region) -> tuple[int, int]:
         machine = self.machine

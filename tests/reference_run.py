@@ -153,8 +153,12 @@ class Run:
             k.wake += self.sleep(k.wait or 0)
 
     def take_commits(self, k: Kdamond, now: int) -> None:
+        if k.asleep:  # users feed goals of a context that sleeps, too; by then what came up to an interval ago has arrived
+            k.context.set_inputs(now - self.sleep(k.context.attributes.sample_us))
         while k.commits and k.commits[0]["at"] <= now:
-            k.context.commit(k.commits.pop(0)["to"])
+            commit = k.commits.pop(0)
+            k.context.commit(commit["to"])
+            k.context.set_inputs(commit["at"])  # a value is committed, too: it stays if the next commit measures something else
 
     def body(self, k: Kdamond, now: int) -> None:
         c = k.context

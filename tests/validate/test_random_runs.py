@@ -46,6 +46,15 @@ def test_pages_come_back_after_commits_and_to_nobody_asleep(kernel: str, seed: i
     assert differences(random_run(seed, kernel)) == []
 
 
+@pytest.mark.parametrize(
+    ("kernel", "seed"),
+    [("6.12.117", 900002359), ("6.12.117", 900003263), ("7.2.12", 900002717), ("7.2.12", 900002893), ("6.18", 900004398)],
+)
+def test_fed_values_that_two_commits_meet_and_walks_that_start_anew_in_each_mapping(kernel: str, seed: int) -> None:
+    """Committed together or asleep, a goal keeps the value that its users fed; a walk enters a mapping at its start."""
+    assert differences(random_run(seed, kernel)) == []
+
+
 def test_a_difference_is_seen() -> None:
     """A rule that only one of them follows: else the test above would hold nothing."""
     run = next(r for r in map(random_run, range(200)) if r["commits"] and not r["clocked"])
