@@ -13,7 +13,6 @@ import pytest
 from tieringmodel.datafiles import data_path
 from tieringmodel.errors import InputError
 from tieringmodel.validate.golden import e2e, vectors
-from tieringmodel.validate.golden.vector_files import VectorFile
 
 GOLDEN = data_path("golden")
 UNIT = sorted(p.name for p in GOLDEN.iterdir() if p.name.removesuffix(".gz") in vectors.REPLAYS)
@@ -21,7 +20,7 @@ RUNS = sorted(p.name for p in GOLDEN.glob("e2e_*.json"))
 
 
 def replay(path):
-    return VectorFile(path).case(vectors.REPLAYS[path.name.removesuffix(".gz")])
+    return vectors.unit_case(path)
 
 
 def lines_of(name, limit=None):

@@ -21,15 +21,18 @@ from ...errors import InputError, quoted
 from ...given_files import inside
 from ...interop.recording.tables import MOST_BYTES
 from ...kernels import turn
+from ...kernels.layout import BOOT_JIFFIES
 from ...scenario import Scenario
 from ...simulation.engine import Engine
 from ...units import LONGEST_US, PAGE_SZ
 from ..case import Case
 from . import format2
 from .e2e_draws import SAMPLING, draw_differences, recorded_streams, split_site, stated_differences
+from .run_keys import SECOND, check_first, check_trace, form_of
 from .scheme_json import attrs_fields, filter_fields, group_fields, scheme_fields
 
 MOST_TICKS = 10**7
+MOST_JIFFIES = 2**32
 _SYSBP = {(0, 0): "v1-literal", (1, 0): "v1-intent-resident", (1, 1): "v1-intent-share", (0, 1): "frames-share"}
 
 
@@ -68,8 +71,9 @@ def _context(c: Mapping[str, Any]) -> dict[str, Any]:
 
 def scenario_of(run: Mapping[str, Any]) -> Scenario:
     """Return the scenario that a golden run's JSON describes, of either format."""
-    if run.get("format", 1) != 1:
+    if form_of(run) == SECOND:
         return format2.scenario_of(run)
+    check_first(run)
     mem = run["mem"]
     base = mem["base_pfn"] * PAGE_SZ
     size0, size1 = mem["node0_pages"] * PAGE_SZ, mem["node1_pages"] * PAGE_SZ
@@ -90,7 +94,8 @@ def scenario_of(run: Mapping[str, Any]) -> Scenario:
         "placement": [{"lo": lo, "hi": hi, "nid": nid} for lo, hi, nid in run["place"] if hi > lo],
     }
     contexts = [_context(c) for c in run["ctxs"]]
-    return Scenario.from_dict({"machine": machine, "workload": workload, "contexts": contexts, "name": run["name"]})
+    whole = {"machine": machine, "workload": workload, "contexts": contexts, "name": run["name"]}
+    return Scenario.from_dict(whole | ({"kernel": run["kernel"]} if "kernel" in run else {}))
 
 
 class Trace:
@@ -266,6 +271,7 @@ class _TickEngine(Engine):
         self.trace, self.owner_initial_crc32 = trace, self.memory.owner_crc32()
         for k in self.kdamonds:
             k.turn["by_ticks"] = not run.get("clocked")
+            k.turn["jiffies0"] = run.get("jiffies0", BOOT_JIFFIES)
             k.on_due = trace.due
             trace.regions("regB", k)
 
@@ -361,10 +367,9 @@ def case(path: Path) -> list[Case]:
     except (OSError, *BROKEN_ARCHIVE) as error:
         raise InputError(str(npz), f"cannot be read: {error}", remedy) from None
     try:
-        sources: dict[str, list[Rng] | None] = {"lfsr113": None}
-        if (streams := recorded_streams(run, arrays)) is not None:
-            sources["recorded draws"] = streams
         scenario_of(run)
+        if type(first := run.get("jiffies0", BOOT_JIFFIES)) is not int or not 0 < first <= MOST_JIFFIES:
+            raise InputError("jiffies0", f"{quoted(first)} is not a count of 1..{MOST_JIFFIES}", remedy)
         length, most = ("duration_us", LONGEST_US) if run.get("clocked") else ("ticks", MOST_TICKS)
         if type(run[length]) is not int or not 0 < run[length] <= most:
             raise InputError(length, f"{quoted(run[length])} is not a count of 1..{most}", remedy)
@@ -374,6 +379,13 @@ def case(path: Path) -> list[Case]:
         raise InputError(f"{path}:1", f"run or trace has no {error}", remedy) from None
     except (AttributeError, TypeError, ValueError, IndexError) as error:
         raise InputError(f"{path}:1", f"holds a value of the wrong form: {error}", remedy) from None
+    try:
+        check_trace(run, arrays)
+    except InputError as error:
+        raise error.under(str(npz)) from None
+    sources: dict[str, list[Rng] | None] = {"lfsr113": None}
+    if (streams := recorded_streams(run, arrays)) is not None:
+        sources["recorded draws"] = streams
     cases = []
     for source, rngs in sources.items():
         engine, trace = replay(run, rngs)

@@ -6,45 +6,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ...errors import InputError
-from ...fields import suggest
 from ...scenario import Scenario
 from ...units import PAGE_SZ
+from .run_keys import check_release, table, tables
 from .scheme_json import attrs_fields, group_fields, scheme_fields
-
-_KEYS = {
-    "run": "format kernel kernel_release name note hz jiffies0 clocked ticks duration_us tick_us cost_ns_per_page on_full "
-    "folio_pages nodes logical place groups memcgs processes vma_events ctxs commits mem reserve aggregations "
-    "rng_count rng_crc32 rng_initial_state owner_initial_crc32 owner_final_crc32 rng_raw_complete values",
-    "group": "lo hi kind period phase stride thr salt t0 t1",
-    "vma_event": "at process vmas",
-    "commit": "at ctx to",
-    "ctx": "seed ops sample_us aggr_us ops_update_us min_nr_regions max_nr_regions min_region_sz addr_unit intervals_goal "
-    "targets ranges schemes",
-    "target": "process ranges",
-    "scheme": "action target_nid dests pattern apply_interval_us ms sz reset_interval_ms tuner weights fail_charge "
-    "max_nr_snapshots wmarks goals filters sysbp",
-    "goal": "metric target nid memcg user_input",
-    "filter": "type matching allow start end idx memcg_id min max",
-}
-"""Every key of each kind of table; all of them are there, and no other."""
-
-
-def _table(kind: str, data: Any, where: str) -> Mapping[str, Any]:
-    """Return `data` if it has the keys of its kind and no other."""
-    known = _KEYS[kind].split()
-    if not isinstance(data, Mapping):
-        raise InputError(where, "is not a table", f"write a table with the keys {', '.join(known)}")
-    for key in data:
-        if key not in known:
-            raise InputError(f"{where}.{key}", "is not a known key of format 2", suggest(str(key), known))
-    for key in known:
-        if key not in data:
-            raise InputError(f"{where}.{key}", "is missing", "format 2 leaves nothing out")
-    return data
-
-
-def _tables(kind: str, data: Sequence[Any], where: str) -> list[Mapping[str, Any]]:
-    return [_table(kind, one, f"{where}[{i}]") for i, one in enumerate(data)]
 
 
 def _goal(g: Mapping[str, Any]) -> dict[str, Any]:
@@ -70,8 +35,8 @@ def _scheme(s: Mapping[str, Any], where: str) -> dict[str, Any]:
     if s["sysbp"]:
         raise InputError(f"{where}.sysbp", "is not empty", "no run of format 2 measures it")
     metric, interval_us, high, mid, low = s["wmarks"]
-    goals = [_goal(g) for g in _tables("goal", s["goals"], f"{where}.goals")]
-    filters = [_filter(f) for f in _tables("filter", s["filters"], f"{where}.filters")]
+    goals = [_goal(g) for g in tables("goal", s["goals"], f"{where}.goals")]
+    filters = [_filter(f) for f in tables("filter", s["filters"], f"{where}.filters")]
     return scheme_fields(s, goals, filters) | {
         "target_nid": s["target_nid"],
         "dests": [{"id": nid, "weight": weight} for nid, weight in s["dests"]],
@@ -87,8 +52,8 @@ def _scheme(s: Mapping[str, Any], where: str) -> dict[str, Any]:
 
 
 def _context(c: Mapping[str, Any], where: str) -> dict[str, Any]:
-    targets = _tables("target", c["targets"], f"{where}.targets")
-    schemes = _tables("scheme", c["schemes"], f"{where}.schemes")
+    targets = tables("target", c["targets"], f"{where}.targets")
+    schemes = tables("scheme", c["schemes"], f"{where}.schemes")
     return {
         "ops": c["ops"],
         "attrs": attrs_fields(c),
@@ -111,12 +76,12 @@ def _changes(run: Mapping[str, Any]) -> dict[str, Any]:
     """Return a run's VMA events and commits. In lock step their times are ticks: the replay counts in ticks, too."""
     grain = run["tick_us"] if run["clocked"] else 1
     processes, events = list(run["processes"]), []
-    for event in _tables("vma_event", run["vma_events"], "vma_events"):
+    for event in tables("vma_event", run["vma_events"], "vma_events"):
         processes[event["process"]] = event["vmas"]
         events.append({"at_us": event["at"] * grain, "path": "workload.vmas", "value": _vmas(processes)})
     commits = [
-        {"at_us": c["at"], "context": c["ctx"], "to": _context(_table("ctx", c["to"], f"commits[{i}].to"), f"commits[{i}].to")}
-        for i, c in enumerate(_tables("commit", run["commits"], "commits"))
+        {"at_us": c["at"], "context": c["ctx"], "to": _context(table("ctx", c["to"], f"commits[{i}].to"), f"commits[{i}].to")}
+        for i, c in enumerate(tables("commit", run["commits"], "commits"))
     ]
     return {"events": events, "commits": commits}
 
@@ -134,7 +99,8 @@ def scenario_of(run: Mapping[str, Any]) -> Scenario:
     InputError
         At a key that is unknown or missing, or a value that no scenario takes.
     """
-    _table("run", run, "run")
+    table("run", run, "run")
+    table("mem", run["mem"], "mem")
     size = PAGE_SZ * run["folio_pages"]
     nodes = [
         {"nid": nid, "start_bytes": first * PAGE_SZ, "sz_bytes": frames * PAGE_SZ, "reserve_pages": reserve}
@@ -149,12 +115,14 @@ def scenario_of(run: Mapping[str, Any]) -> Scenario:
     }
     workload = {
         "n_pages": run["logical"],
-        "groups": [group_fields(g) for g in _tables("group", run["groups"], "groups") if g["hi"] > g["lo"]],
+        "groups": [group_fields(g) for g in tables("group", run["groups"], "groups") if g["hi"] > g["lo"]],
         "placement": [{"lo": lo, "hi": hi, "nid": nid} for lo, hi, nid in run["place"] if hi > lo],
         "memcgs": [{"memcg_id": m, "parent_id": parent, "lo": lo, "hi": hi} for m, parent, lo, hi in run["memcgs"]],
         "vmas": _vmas(run["processes"]),
         "tick_us": run["tick_us"],
     }
-    contexts = [_context(c, f"ctxs[{i}]") for i, c in enumerate(_tables("ctx", run["ctxs"], "ctxs"))]
+    contexts = [_context(c, f"ctxs[{i}]") for i, c in enumerate(tables("ctx", run["ctxs"], "ctxs"))]
     whole = {"machine": machine, "workload": workload, "contexts": contexts, "name": run["name"], "kernel": run["kernel"]}
-    return Scenario.from_dict(whole | _changes(run))
+    scenario = Scenario.from_dict(whole | _changes(run))
+    check_release(run, scenario.kernel.release)
+    return scenario

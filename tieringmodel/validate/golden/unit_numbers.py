@@ -74,7 +74,9 @@ def _scores(
 
 def scores(file: VectorFile) -> None:
     """Replay moving sum, hot and cold score of single regions."""
-    table = file.table(*_WINDOW, "age", "weight_nr_accesses", "weight_age", "mvsum", "hot", "cold")
+    table = file.table(
+        *_WINDOW, "age", "weight_nr_accesses", "weight_age", "mvsum", "hot", "cold", unread=("start", "end", "weight_sz")
+    )
     with file.reading(f"{file.path}:2"):
         weights = table.column("weight_nr_accesses"), table.column("weight_age")
         out = _scores(table, table.column("age", np.uint32), *weights)

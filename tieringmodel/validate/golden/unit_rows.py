@@ -18,7 +18,7 @@ from ...scenario import Quota
 from ...units import PAGE_SZ
 from .bare_kdamond import bare_kdamond
 from .scheme_json import weight_fields
-from .vector_files import FORMAT, Record, VectorFile
+from .vector_files import FORMAT, Record, VectorFile, refuse_unknown
 
 GONE = 3
 """Samples since moving sums were set: what a row says of a region's sum holds for any number of them."""
@@ -150,8 +150,5 @@ def replay(file: VectorFile, row: Record) -> None:
     if row["fn"] not in _ROWS:
         raise InputError(f"{row.where}, fn", f"{row['fn']!r} is not known", suggest(str(row["fn"]), list(_ROWS)))
     function, keys = _ROWS[row["fn"]]
-    known = ["fn", *keys.split()]
-    for key in row:
-        if key not in known:
-            raise InputError(f"{row.where}, {key}", "is not a known key of such a row", suggest(str(key), known))
+    refuse_unknown(row, {"": f"fn {keys}", "calls": "draws after"})
     function(file, row)

@@ -6,7 +6,7 @@ import csv
 import gzip
 import json
 import zlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ...errors import InputError, quoted
+from ...fields import suggest
 from ...given_files import inside
 from ...interop.recording.tables import MOST_BYTES
 from ...scenario import Kernel
@@ -121,14 +122,17 @@ class VectorFile:
                     raise InputError(where, f"holds {item!r:.40} in place of an object", FORMAT)
                 yield item
 
-    def table(self, *names: str) -> Table:
-        """Return the rows of a CSV file that has at least these columns."""
+    def table(self, *names: str, unread: Sequence[str] = ()) -> Table:
+        """Return the rows of a CSV file that has these columns, and no others but maybe those that nothing depends on."""
         lines = self.lines()
         where, line = next(lines)
         header = self._cells(where, line)
         for name in names:
             if name not in header:
                 raise InputError(where, f"has no column {name!r}", FORMAT)
+        for name in header:
+            if name not in (*names, *unread):
+                raise InputError(f"{where}, {name}", "is not a known column of such a table", suggest(name, names))
         cells: list[list[str]] = []
         places: list[str] = []
         for where, line in lines:
@@ -180,20 +184,48 @@ class VectorFile:
             raise Difference(f"{table.places[i]}, {column}: expected {expected[i]}, got {got[i]}")
         self.checked += expected.size
 
-    def case(self, replay: Callable[..., None]) -> Case:
-        """Return the outcome of a replay of the file (of a table) or of each record, up to the first `Difference`."""
+    def case(self, replay: Callable[..., None], keys: Mapping[str, str] | None = None) -> Case:
+        """Return the outcome of a replay of the file (of a table) or of each record, up to the first `Difference`.
+
+        Parameters
+        ----------
+        replay : callable
+            Takes the file and a record, or the file alone.
+        keys : mapping, optional
+            The keys that a record may have, by the list in which it stands, "" for the line's own.
+
+        Raises
+        ------
+        InputError
+            Also at a key that is not known.
+        """
         try:
             if ".csv" in self.path.suffixes:
                 replay(self)
             else:
                 for record in self.records():
                     with self.reading(record.where):
+                        if keys:
+                            refuse_unknown(record, keys)
                         replay(self, record)
         except Difference as difference:
             return Case("vector", self.path.name, False, self.checked, str(difference))
         if not self.checked:
             raise InputError(f"{self.path}:1", "holds nothing to compare", FORMAT)
         return Case("vector", self.path.name, True, self.checked)
+
+
+def refuse_unknown(record: Mapping[str, Any], keys: Mapping[str, str], place: str = "") -> None:
+    """Refuse a key that a record, or one in a list in it, may not have."""
+    known = keys[place].split()
+    for key, value in record.items():
+        if key not in known:
+            where = getattr(record, "where", "")
+            raise InputError(f"{where}, {key}", "is not a known key of such a row", suggest(str(key), known))
+        if key in keys:
+            for one in value if isinstance(value, list) else [value]:
+                if isinstance(one, Mapping):
+                    refuse_unknown(one, keys, key)
 
 
 class Table:

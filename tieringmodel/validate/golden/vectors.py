@@ -30,6 +30,41 @@ REPLAYS: dict[str, Callable[..., None]] = {
 }
 """What replays a unit file, by its name without ``.gz``: a table as a whole, other files record by record."""
 
+_STATE = (
+    "esz esz_bp charged_sz total_charged_sz total_charged_ns charged_from_jiffies charge_target_from charge_addr_from "
+    "min_score nr_tried sz_tried nr_applied sz_applied sz_ops_filter_passed qt_exceeds nr_snapshots next_apply_sis"
+)
+KEYS: dict[str, dict[str, str]] = {
+    "prandom.json": {"": "seed state first"},
+    "merge.jsonl": {
+        "": "id func threshold sz_limit count_age sample_us aggr_us max_nr_regions before after after_reset",
+    },
+    "split.jsonl": {
+        "": "id func seed rnd_state max_nr_regions min_region_sz nr_subs before calls",
+        "calls": "rng after",
+    },
+    "min_nr_regions.jsonl": {"": "id min_nr_regions min_region_sz before sz_limit after"},
+    "set_regions.jsonl": {"": "id min_region_sz before ranges rc after"},
+    "tune_intervals.jsonl": {
+        "": "id access_bp min_sample_us max_sample_us sample_us aggr_us aggr_samples before score_bp adaptation_bp "
+        "new_sample_us new_aggr_us after",
+    },
+    "goals.jsonl": {"": "id kind tuner sz ms min_region_sz esz_bp0 targets steps"},
+    "min_score.jsonl": {
+        "": "id action weights pattern sz addr_filter sample_us aggr_us regions regions_after histogram esz min_score",
+        "addr_filter": "start end matching allow",
+    },
+    "apply.jsonl": {
+        "": "id hz jiffies0 sample_us aggr_us min_nr_regions min_region_sz apply_fail_mod apply_ns_per_page schemes steps",
+        "schemes": "action apply_interval_us pattern reset_interval_ms sz ms fail_charge weights tuner user_input_target "
+        "max_nr_snapshots core_filters default_reject",
+        "core_filters": "type matching allow start end idx",
+        "steps": "passed_sis next_aggr_sis jiffies clock_ns goal_current before applied after scheme_state",
+        "scheme_state": _STATE,
+    },
+}
+"""The keys of a line, and of what stands in its lists, by file; `unit_rows` knows those of units.jsonl."""
+
 
 def is_whole_run(path: Path) -> bool:
     """Whether a file is the description of a whole run."""
@@ -55,13 +90,19 @@ def recognised(folder: Path) -> list[Path]:
     return sorted(paths)
 
 
+def unit_case(path: Path) -> Case:
+    """Return the case of one unit file."""
+    name = path.name.removesuffix(".gz")
+    return VectorFile(path).case(REPLAYS[name], KEYS.get(name))
+
+
 def iter_cases(folder: Path) -> Iterator[Case]:
     """Yield the cases of `cases` as they are done."""
     for path in recognised(folder):
         if is_whole_run(path):
             yield from e2e.case(path)
         else:
-            yield VectorFile(path).case(REPLAYS[path.name.removesuffix(".gz")])
+            yield unit_case(path)
 
 
 def cases(folder: Path) -> list[Case]:
