@@ -111,3 +111,29 @@ def test_the_command_prints_and_stores_it(
     assert [name for name, row in rows.items() if row["kind"] == NOT_IN_KERNEL] == [*LACKS]
     assert rows["weights: vma_offset"]["cause"] == "not in this kernel, first in 6.17: dests"
     assert told["seeds"]["weights: vma_offset"] == {"1": NOT_IN_KERNEL, "2": NOT_IN_KERNEL}
+
+
+def test_goals_that_the_kernel_cannot_run_leave_the_others(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The scenario's own policy is one of many: the row says from which release on it runs, the others run on the kernel."""
+    monkeypatch.chdir(tmp_path)
+    temporal = scenario(pull(), push(), name="temporal").to_toml()
+    own = "goal: node_eligible_mem_bp temporal"
+    Path("told.toml").write_text(temporal)
+    Path("own.toml").write_text('kernel = "6.18"\n' + temporal)
+    for given in (["told.toml", "--kernel", "6.18"], ["own.toml"]):
+        assert cli.main(["compare", *given, "--duration", "1 s", "--json"]) == 0
+        (told,) = json.loads(capsys.readouterr().out)["scenarios"]
+        rows = {row["policy"]: row for row in told["rows"]}
+        assert rows[own]["cause"] == "not in this kernel, first in 7.2: node_eligible_mem_bp"
+        assert rows["weights: vma_offset"]["kind"] != NOT_IN_KERNEL
+        assert rows["all-slow"]["share_error_bp"] == -told["target_bp"]
+    assert cli.main(["run", "own.toml", "--duration", "1 s"]) == 2
+    assert "not in Linux 6.18.35" in capsys.readouterr().err
+
+
+def test_policies_can_be_asked_for_another_kernel() -> None:
+    made = policies(scenario(pull(), push()), kernel="6.18")
+    assert {one.scenario.kernel.release for one in made.values() if not one.missing} == {"6.18.35"}
+    assert {one.missing.since for one in made.values() if one.missing} == {"7.2"}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from itertools import count
 from typing import TYPE_CHECKING, Any
 
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from ..comparison.policies import Policy
     from ..interop.load import Loaded
     from ..interop.recording.scenario_of import Recording
-    from ..scenario import Scenario
+    from ..scenario import Kernel, Scenario
     from ..scenario.controlled import Controlled
 
 DEFAULT_SCENARIOS = ("C3_pullpush_temporal", "rfc-40-60")
@@ -53,14 +54,14 @@ def run(arguments: argparse.Namespace) -> int:
     arguments.seed = 1 if arguments.seed is None else arguments.seed
     folder = writable(arguments.output)
     jobs = _jobs(arguments)
-    asked = {label: _asked(job.scenario, recording) for label, (job, recording) in jobs.items()}  # before the work begins
+    asked = {label: _asked(job.scenario, recording) for label, (job, recording, _) in jobs.items()}  # before the work begins
     command = command_line(arguments, arguments.scenario, None if is_auto(arguments) else arguments.duration)
     results: list[xr.Dataset] = []
-    for label, (job, recording) in jobs.items():
+    for label, (job, recording, kernel) in jobs.items():
         duration = length_of(arguments, job.scenario, job.duration_s).duration
         compared, what, question = asked[label]
         about = {"recording": recording, "title": label, "question": question, "what": what}
-        result = _compared(compared(job.scenario), duration, arguments, **about)
+        result = _compared(compared(job.scenario, kernel), duration, arguments, **about)
         result.attrs.update(name=label, command=command)
         results.append(result)
         if not arguments.json:
@@ -101,21 +102,30 @@ def _compared(runs: Mapping[str, Policy], duration: str | float, arguments: argp
     return result
 
 
-def _jobs(arguments: argparse.Namespace) -> dict[str, tuple[Loaded, Recording | None]]:
-    """Return what to compare by label, with the recording where there is one."""
+def _jobs(arguments: argparse.Namespace) -> dict[str, tuple[Loaded, Recording | None, Kernel]]:
+    """Return what to compare by label, with the recording where there is one, and the kernel to run on.
+
+    A scenario that uses what its kernel lacks is there, too, on a kernel that has everything.
+    """
     from ..interop.load import is_recording, resolve
     from ..interop.recording.read import read_recording
+    from ..scenario.features import whatever_kernel
+    from ..scenario.linux import NEXT
 
-    jobs: dict[str, tuple[Loaded, Recording | None]] = {}
+    jobs: dict[str, tuple[Loaded, Recording | None, Kernel]] = {}
     for name in arguments.scenario or ([None] if arguments.line else DEFAULT_SCENARIOS):
         path = resolve(name) if name is not None else None
         stored = path is None or not path.is_dir() or path.suffix == ".zarr"
         recording = None
         if path is not None and not stored and is_recording(path):
             recording = read_recording(path, allow_files=arguments.allow_files)
-        loaded = open_given(name, arguments)
+        with whatever_kernel():
+            loaded = open_given(name, arguments)
+        kernel = loaded.scenario.kernel
+        if any(loaded.scenario.missing()):
+            loaded = replace(loaded, scenario=loaded.scenario.replace(kernel=NEXT))
         label = recording.name if recording else loaded.scenario.name or (path.stem if path else "damo")
-        jobs[distinct(label, jobs)] = loaded, recording
+        jobs[distinct(label, jobs)] = loaded, recording, kernel
     return jobs
 
 
@@ -129,7 +139,7 @@ def distinct(label: str, taken: Iterable[str]) -> str:
 
 def _asked(
     scenario: Scenario, recording: Recording | None
-) -> tuple[Callable[[Scenario], dict[str, Policy]], Controlled | None, str]:
+) -> tuple[Callable[[Scenario, Kernel], dict[str, Policy]], Controlled | None, str]:
     """Return which policies are compared, by which share if not by the controlled one, and the question.
 
     A recording of a kernel whose schemes control no share is judged by the accesses that the first node serves, against all of

@@ -104,7 +104,7 @@ def compare(
     if all(policy.missing for policy in runs.values()):
         raise InputError("scenarios", "hold nothing that the kernel can run", "give a scenario that it can")
     first = next(policy.scenario for policy in runs.values() if not policy.missing)
-    what = what or controlled(first, at_us=duration_us - 1)
+    what = what or controlled(next(iter(runs.values())).scenario, at_us=duration_us - 1)
     for policy in runs.values():
         policy.scenario.machine.need_node(what.nid, "what.nid")
     n_eligible = touched_pages(first.workload) if what.kind == "access" else first.workload.n_pages

@@ -27,7 +27,7 @@ from ..scenario import (
 from ..scenario.controlled import Controlled, controlled
 from ..scenario.features import Used
 from ..scenario.folios import folio_runs
-from ..scenario.linux import NEXT
+from ..scenario.linux import NEXT, version
 from ..scenario.metrics import metric_of
 from ..scenario.performance import numbers_of
 from ..units import PAGE_SZ
@@ -60,8 +60,8 @@ class Policy:
 
     @classmethod
     def on(cls, kernel: Kernel, scenario: Scenario, *, oracle: bool = False) -> Policy:
-        """Return a policy as a kernel runs it, or with what the kernel lacks."""
-        lacks = next(scenario.missing(kernel), None)
+        """Return a policy as a kernel runs it, or with what the kernel lacks: of several features the one that comes last."""
+        lacks = max(scenario.missing(kernel), key=lambda use: version(use.since), default=None)
         return cls(scenario if lacks else scenario.replace(kernel=kernel), oracle, lacks)
 
 
@@ -255,7 +255,12 @@ def has_same_contexts(scenario: Scenario) -> bool:
     return all(now.contexts == scenario.contexts for _, _, now in scenario.changes())
 
 
-def plain_policies(scenario: Scenario) -> dict[str, Policy]:
+def _kernel(given: Kernel | str | None, scenario: Scenario) -> Kernel:
+    """Return the kernel that policies run on."""
+    return Kernel.from_text(given, "kernel") if isinstance(given, str) else given or scenario.kernel
+
+
+def plain_policies(scenario: Scenario, kernel: Kernel | str | None = None) -> dict[str, Policy]:
     """Return what needs no share that is controlled, and no contexts that stay: the scenario, and placements without DAMON.
 
     All pages start on the first node, as far as they fit there, or on the next one; the oracle sees every access.
@@ -273,7 +278,7 @@ def plain_policies(scenario: Scenario) -> dict[str, Policy]:
     ['goal: node_eligible_mem_bp consist', 'all-fast', 'all-slow', 'oracle']
     """
     n, first = scenario.workload.n_pages, scenario.machine.nodes[0]
-    kernel, scenario = scenario.kernel, scenario.replace(kernel=NEXT)
+    kernel, scenario = _kernel(kernel, scenario), scenario.replace(kernel=NEXT)
     bare = scenario if has_same_contexts(scenario) else scenario.replace(events=(), commits=())
     taken = sum((first.unmanaged_bytes, first.kernel_bytes, first.cache_bytes))
     fits = min((first.sz_bytes - taken) // scenario.machine.folio_bytes, n)
@@ -288,7 +293,7 @@ def plain_policies(scenario: Scenario) -> dict[str, Policy]:
     }
 
 
-def policies(scenario: Scenario) -> dict[str, Policy]:
+def policies(scenario: Scenario, kernel: Kernel | str | None = None) -> dict[str, Policy]:
     """Return everything that ``tieringmodel compare`` runs for a scenario, by name; the scenario itself comes first.
 
     Every policy sees the same accesses: they depend on seed, page and tick alone. All run on the scenario's kernel; what that
@@ -298,6 +303,8 @@ def policies(scenario: Scenario) -> dict[str, Policy]:
     ----------
     scenario : Scenario
         With two nodes or more; ``fast`` is the machine's first one.
+    kernel : Kernel or str, optional
+        The kernel to run on, by default the scenario's. The scenario may use what that lacks.
 
     Returns
     -------
@@ -326,7 +333,7 @@ def policies(scenario: Scenario) -> dict[str, Policy]:
     by_node = tuple(
         mine if m.nid == what.nid else theirs if m.nid == _other_node(scenario, what.nid) else 0 for m in scenario.machine.nodes
     )
-    kernel, scenario = scenario.kernel, scenario.replace(kernel=NEXT)  # which can be told everything
+    kernel, scenario = _kernel(kernel, scenario), scenario.replace(kernel=NEXT)  # which can be told everything
     out = {goal_name(scenario): Policy.on(kernel, scenario)}
     out |= {name: Policy.on(kernel, one) for name, one in without_mechanisms(scenario).items()}
     if (gap := with_gap(scenario)) is not None:

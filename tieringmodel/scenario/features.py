@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import TYPE_CHECKING, NamedTuple
 
 from ..errors import InputError
@@ -88,15 +90,28 @@ def is_in(kernel: Kernel, use: Used) -> bool:
     return getattr(kernel.rules, rule) if rule else kernel.has(use.since)
 
 
+_UNCHECKED = ContextVar("_UNCHECKED", default=False)
+
+
+@contextmanager
+def whatever_kernel() -> Iterator[None]:
+    """Inside the block scenarios may use what their kernel lacks: `Scenario.missing` says what that is."""
+    before = _UNCHECKED.set(True)
+    try:
+        yield
+    finally:
+        _UNCHECKED.reset(before)
+
+
 def check_features(contexts: tuple[Context, ...], kernel: Kernel) -> None:
-    """Refuse what a kernel lacks.
+    """Refuse what a kernel lacks, but inside `whatever_kernel`.
 
     Raises
     ------
     InputError
         Naming path, feature and the release where it appears.
     """
-    for use in features_of(contexts):
+    for use in features_of(contexts) if not _UNCHECKED.get() else ():
         if not is_in(kernel, use):
             raise InputError(use.path, *_refusal(use, kernel))
 
