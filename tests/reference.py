@@ -46,6 +46,11 @@ def mult_frac(x: int, numerator: int, denominator: int) -> int:
     return (x // denominator * numerator + x % denominator * numerator // denominator) & U64
 
 
+def signed(x: int) -> int:
+    """The low 32 bits as an int."""
+    return (x & U32 ^ 2**31) - 2**31
+
+
 def align_down(x: int, unit: int) -> int:
     return x // unit * unit
 
@@ -242,10 +247,11 @@ class Window:
         if frequency == 0:
             log_age = -log_age
         recency = (log_age + 32) * 100 // 32 // 2
-        heat = weights[0] * frequency + weights[1] * recency
-        if sum(weights):
-            heat //= sum(weights)
-        return min(heat * 99 // 100, 99)
+        heat, total = weights[0] * frequency + weights[1] * recency & U32, sum(weights) & U32
+        if total:
+            heat //= total
+        heat = signed(signed(heat) * 99)
+        return min(max((abs(heat) // 100) * (1 if heat > 0 else -1), 0), 99)
 
     def score(self, s: RefScheme, r: Region) -> int:
         return {"hot": self.hot(r, s.weights), "cold": 99 - self.hot(r, s.weights), "top": 99}[s.score]

@@ -202,3 +202,25 @@ def test_a_run_that_is_looked_at_is_one_of_that_length() -> None:
     for us in lengths:
         xr.testing.assert_identical(run.to(us), tm.simulate(changing(), duration=us * 1e-6, seed=1, progress=False))
     run.close()
+
+
+def virtual() -> tm.Scenario:
+    vmas = tm.Vma(0, 100, 1 << 40), tm.Vma(100, 200, 1 << 41), tm.Vma(200, 300, 1 << 42)
+    context = tm.Context("vaddr", targets=(tm.Target(),), schemes=(tm.Scheme("migrate_hot", target_nid=0),))
+    return scenario(contexts=(context,), pages=300, groups=[tm.Group(0, 100, rate_hz=100.0)], vmas=vmas)
+
+
+def test_a_virtual_context_needs_a_target() -> None:
+    """Linux ends a kdamond that has none left; before, the pass over no target wrote beyond its arrays."""
+    sc = virtual()
+    kept = sc.contexts[0]
+    with pytest.raises(tm.InputError, match=r"^commits\[0\]\.to\.targets: are none: a kdamond of vaddr stops for good"):
+        sc.replace(commits=(tm.Commit(1_000_000, 0, kept.replace(targets=())),))
+    with pytest.raises(tm.InputError, match=r"^contexts\[0\]\.targets: are none"):
+        sc.replace(contexts=(kept.replace(targets=()),))
+
+
+def test_what_is_refused_is_named_as_the_commit_writes_it() -> None:
+    sc = virtual()
+    with pytest.raises(tm.InputError, match=r"^commits\[0\]\.to: contexts\.0\.ops cannot change while running: the same"):
+        sc.replace(commits=(tm.Commit(1_000_000, 0, sc.contexts[0].replace(ops="fvaddr")),))

@@ -204,8 +204,8 @@ def finish_region(cur, out, merge_limit, rules):
 
 @inlined
 def next_region(cur, r, ptr, out_ptr):
-    """Advance to the next piece, region or target; False at the end."""
-    while True:
+    """Advance to the next piece, region or target; False at the end, and where there is no target."""
+    while cur.target < ptr.size - 1:
         if cur.depth > 0:
             cur.depth -= 1
             return True
@@ -215,5 +215,4 @@ def next_region(cur, r, ptr, out_ptr):
         out_ptr[cur.target + 1] = cur.n_out
         cur.target += 1
         cur.first_out = cur.n_out
-        if cur.target == ptr.size - 1:
-            return False
+    return False

@@ -86,6 +86,12 @@ class Commit(Checked):
         kept = {name: getattr(now, name) for name in NOT_CARRIED if getattr(self.to, name) == getattr(Context, name)}
         return with_path(scenario, f"contexts.{self.context}", self.to.replace(**kept))
 
+    def about(self, error: InputError) -> InputError:
+        """Return an error about the scenario after the commit as one about `to`, where that is what is wrong."""
+        before, _, rest = error.where.partition(f"contexts[{self.context}].")
+        where = "to" if error.where == "path" else f"to.{rest}" if rest and not before else error.where
+        return type(error)(where, error.what, error.remedy)
+
 
 NOT_CARRIED = ("rng_seed", "sources", "aggr_times_us", "moving_sum")
 """Fields of a context that are no parameters of a kdamond: where a commit leaves them out they stay."""
@@ -98,6 +104,10 @@ TAKEN_OVER: dict[type, str] = {
     Goal: "metric target_value current_value nid memcg_id complement clamp early_exit lag_cache lag_timeout_ms current_values",
 }
 """What `damon.commit` takes over, by class; classes that are not listed (attributes, filters, …) as a whole."""
+
+
+_WHY = {"ops": "the same addresses would mean other memory, and that is not modelled"}
+"""Why a field is not taken over that Linux would."""
 
 
 def need_commit(old: Any, new: Any, where: str = "contexts") -> None:
@@ -127,7 +137,7 @@ def need_commit(old: Any, new: Any, where: str = "contexts") -> None:
         before, after, path = getattr(old, name), getattr(new, name), f"{where}.{name}"
         if before == after:
             continue
-        why = _stays(old, new, name) if name in taken else "a running context does not take it over"
+        why = _stays(old, new, name) if name in taken else _WHY.get(name, "a running context does not take it over")
         if why:
             raise InputError(
                 "path", f"{path} cannot change while running: {why}", "give it from the start, or leave it as it is"

@@ -119,6 +119,9 @@ class Scenario(Checked):
         for i, context in enumerate(self.contexts):
             if context.ops != "paddr" and not self.workload.vmas:
                 raise InputError(f"contexts[{i}].ops", f"{context.ops} needs mappings", "give workload.vmas")
+            if not context.targets:
+                text = f"are none: a kdamond of {context.ops} stops for good when no target is left"
+                raise InputError(f"contexts[{i}].targets", text, "give one, or leave targets out to keep what is there")
             for j, scheme in enumerate(context.schemes):
                 for k, goal in enumerate(scheme.quota.goals):
                     goal.check_course(f"contexts[{i}].schemes[{j}].quota.goals[{k}].current_values")
@@ -200,7 +203,7 @@ class Scenario(Checked):
                 before, now = now, change.applied(now)
                 need_commit(before.contexts, now.contexts)
             except InputError as error:
-                raise error.under(where) from None
+                raise (change.about(error) if isinstance(change, Commit) else error).under(where) from None
             yield where, change.at_us, now
 
     @classmethod
