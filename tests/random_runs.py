@@ -482,3 +482,59 @@ class Maker:
         for s in c["schemes"]:
             s["goals"] = [g for g in s["goals"] if g["metric"] not in unwanted]
         return c
+
+
+def wild_run(seed: int, kernel: str = "7.3.4") -> Json:
+    """As `random_run`, with values that people rarely choose."""
+    return Wild(seed, kernel).run()
+
+
+class Wild(Maker):
+    """Draws odd intervals, weights that overflow, long lists of filters and goals, a fourth node, nodes out of order."""
+
+    def run(self) -> Json:
+        return super().run() | {"jiffies0": self.one(1000, 1000, 5, 123_456)}
+
+    def make_nodes(self) -> list[list[int]]:
+        nodes = super().make_nodes()
+        if self.chance(0.15):
+            first = nodes[-1][1] + nodes[-1][2] + self.between(0, 9) * self.pages
+            nodes.append([len(nodes), first, self.between(3, 60) * self.pages, self.one(0, 0, 5)])
+        if self.chance(0.15):
+            nids = [n[0] for n in nodes]
+            self.random.shuffle(nids)
+            nodes = [[nid, *n[1:]] for nid, n in zip(nids, nodes, strict=True)]
+        return nodes
+
+    def set_intervals(self, c: Json) -> None:
+        super().set_intervals(c)
+        if self.chance(0.3):
+            sample = self.one(333, 777, 1_500, 2_500, 4_001, 7_000, 30_000)
+            aggr = sample * self.one(1, 2, 3, 6, 11, 13, 33) + self.one(0, 0, sample // 2, sample - 1)
+            goal = [0, 0, 0, 0]
+            if not self.old and self.chance(0.4):
+                least = self.one(1, sample, max(sample // 3, 1))
+                goal = [self.log(1, 10_000), self.between(1, 5), least, sample * self.one(1, 3, 40)]
+            update = self.one(sample * 3, sample * 11 + 5, aggr, aggr * 3, 60_000_000)
+            c |= {"sample_us": sample, "aggr_us": aggr, "ops_update_us": update, "intervals_goal": goal}
+        if self.chance(0.2):
+            least = self.between(3, 120)
+            c |= {"min_nr_regions": least, "max_nr_regions": least + self.one(0, 1, 2, 5, 20, 100)}
+
+    def scheme(self, c: Json, first: bool) -> Json:
+        s = super().scheme(c, first)
+        if self.chance(0.25):
+            s["weights"] = [self.between(0, 1000), *(self.one(0, 1, self.log(1, 2**20)) for _ in range(2))]
+        if self.kernel != "6.18" and self.chance(0.08):  # there the score is not bounded and Linux writes beyond its array
+            s["weights"] = [0, *(self.one(0, 1, 2**31 - 1, 2**31, U32, self.between(0, U32)) for _ in range(2))]
+        if self.chance(0.1):
+            s["ms"] = self.one(1, 2**31, U32, self.log(1, 2**63))
+        if self.chance(0.1):
+            s["reset_interval_ms"] = self.one(1, 3, 7, 2**32, 2**32 + 50, 2**31 - 1)
+        if self.chance(0.15):
+            s["filters"] = [self.filter(c) for _ in range(self.between(3, 6))]
+        if self.chance(0.15):
+            s["goals"] = [self.goal(c["ops"], first) for _ in range(self.between(2, 4))]
+        if self.chance(0.1):
+            s["apply_interval_us"] = self.one(1, c["sample_us"] - 1, c["sample_us"] + 1, c["aggr_us"] - 1, c["aggr_us"] * 7)
+        return s

@@ -153,12 +153,13 @@ class Run:
             k.wake += self.sleep(k.wait or 0)
 
     def take_commits(self, k: Kdamond, now: int) -> None:
-        if k.asleep:  # users feed goals of a context that sleeps, too; by then what came up to an interval ago has arrived
-            k.context.set_inputs(now - self.sleep(k.context.attributes.sample_us))
+        before = now - (self.sleep(k.context.attributes.sample_us) if self.run["clocked"] else 1)
+        if k.asleep:
+            k.context.set_inputs(before)
         while k.commits and k.commits[0]["at"] <= now:
-            commit = k.commits.pop(0)
-            k.context.commit(commit["to"])
-            k.context.set_inputs(commit["at"])  # a value is committed, too: it stays if the next commit measures something else
+            k.context.commit(k.commits.pop(0)["to"])
+            if k.commits:  # what users had fed until then stays, if the next commit measures something else
+                k.context.set_inputs(before)
 
     def body(self, k: Kdamond, now: int) -> None:
         c = k.context

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from random_runs import KERNELS, random_run
+from random_runs import KERNELS, random_run, wild_run
 from reference_run import play
 
 from tieringmodel.errors import InputError
@@ -37,7 +37,7 @@ def differences(run: dict[str, Any]) -> list[str]:
 @settings(max_examples=RUNS, deadline=None, derandomize="TIERINGMODEL_RANDOM_RUNS" not in os.environ)  # the suite: the same
 @given(seed=st.integers(0, 2**32))
 def test_a_random_run_is_what_the_reference_makes_of_it(kernel: str, seed: int) -> None:
-    assert differences(random_run(seed, kernel)) == []
+    assert differences((wild_run if seed % 3 == 0 else random_run)(seed, kernel)) == []
 
 
 @pytest.mark.parametrize(("kernel", "seed"), [("7.3.4", 452353), ("7.2.12", 7304), ("6.18", 321)])
