@@ -8,7 +8,7 @@ ticks. Source: docs/theory/coupling.md, sections 1, 8 and 9.
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -16,16 +16,27 @@ import numpy.typing as npt
 from ..cost.closed_loop import check_room, machine_of, no_fixed_point
 from ..cost.constants import DEFAULT
 from ..kernels import coupled as kernels
+from ..memory.physical import PhysicalMemory
+from ..scenario import Scenario
 from ..scenario.performance import numbers_of, per_node
 from ..stored import like, same_kind
-
-if TYPE_CHECKING:
-    from .engine import Engine
+from ..workload.access import AccessTable
+from .balancing import NumaBalancer
 
 _REMEMBERED = (
     "clock", "done", "phase_end_s", "moved_in", "used", "by_class", "waiting", "slowdown", "throughput", "working"
 )  # fmt: skip
 """Arrays that decide how a run goes on."""
+
+
+class _Run(Protocol):
+    """What is asked of a run: see `Engine`, which stands above this module."""
+
+    given: Scenario
+    memory: PhysicalMemory
+    access: AccessTable
+    balancer: NumaBalancer | None
+    tick_us: int
 
 
 class Coupling:
@@ -48,7 +59,7 @@ class Coupling:
         Position in the machine of each record.
     """
 
-    def __init__(self, engine: Engine, window_s: float, class_hz: npt.NDArray[np.float64]) -> None:
+    def __init__(self, engine: _Run, window_s: float, class_hz: npt.NDArray[np.float64]) -> None:
         machine, workload = engine.given.machine, engine.given.workload
         assert machine.performance is not None
         assert workload.demand is not None
@@ -123,6 +134,14 @@ class Coupling:
     def in_kernels(self) -> Coupling | None:
         """Itself, if kernels can end windows; what NUMA balancing takes from the workload is asked of Python."""
         return None if self.engine.balancer else self
+
+    def ends_before(self, time_ns: int) -> bool:
+        """End the present window if it ends before a time; return whether it does."""
+        if self.end_ns >= time_ns:
+            return False
+        self.engine.memory.arrays.clock[0] = max(self.end_ns, self.engine.memory.now_ns)
+        self.step()
+        return True
 
     def with_room(self, until_ns: int) -> kernels.Coupled:
         """Return the arrays, with room for the rows of all windows that end up to a time, and of one more."""
