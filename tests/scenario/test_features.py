@@ -152,8 +152,8 @@ def test_events_and_commits_are_walked_and_refused() -> None:
     event = tm.Event("1 s", "contexts.0.schemes.0.max_nr_snapshots", 3)
     commit = tm.Commit("1 s", 0, tm.Context(schemes=(tm.Scheme("stat", max_nr_snapshots=3),)))
     later = [moving().replace(events=(event,)), moving().replace(commits=(commit,))]
-    for sc, where in zip(later, ("events[0]", "commits[0]"), strict=True):
-        path = f"{where}.contexts[0].schemes[0].max_nr_snapshots"
+    for sc, where in zip(later, ("events[0].contexts[0]", "commits[0].to"), strict=True):
+        path = f"{where}.schemes[0].max_nr_snapshots"
         assert list(sc.missing(OLD)) == [Used(path, "max_nr_snapshots", "7.0")]
         with pytest.raises(tm.InputError, match=rf"^{re.escape(path)}: max_nr_snapshots is not in Linux 6\.12\.117"):
             sc.replace(kernel=OLD)

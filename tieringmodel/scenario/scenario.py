@@ -154,7 +154,9 @@ class Scenario(Checked):
             for use in features_of(now.contexts):
                 if use[:2] not in seen:
                     seen.add(use[:2])
-                    yield use._replace(path=f"{where}.{use.path}" if where else use.path)
+                    # What a commit brings is in the context that it is about.
+                    path = f"to.{use.path.partition('.')[2]}" if where.startswith("commits") else use.path
+                    yield use._replace(path=f"{where}.{path}" if where else path)
 
     def missing(self, kernel: Kernel | None = None) -> Iterator[Used]:
         """Yield the features that a kernel lacks, by default the scenario's own."""
