@@ -111,7 +111,7 @@ def test_what_is_no_such_script_is_refused(lines: str, where: str, words: str) -
             "damo tune --quota_goals_only --damos_action stat",
             r"tier.sh:2: damo tune --quota_goals_only: .* nothing would change",
         ),
-        ("damo tune --ops fvaddr --target_pid 5 --regions 0-4096", r"commits\[0\].path: contexts.0.ops cannot change"),
+        ("damo tune --ops fvaddr --target_pid 5 --regions 0-4096", r"commits\[0\].to: contexts.0.ops cannot change"),
         (
             "damo tune --damos_action stat --damos_action stat --nr_targets 1 1 --nr_schemes 1 1 --nr_ctxs 1 1 --numa_node 0 "
             "--numa_node 1",
