@@ -958,8 +958,16 @@ BAD_INPUTS = [
         ('"ticks": 1500', '"ticks": 1000000000000000'),
         "DIR/e2e_pull_used_consist.json:1.ticks: 1000000000000000 is not a count of 1..10000000",
     ),
-    Bad("whole_run", ('"ticks": 1500', '"tick": 1500'), "DIR/e2e_pull_used_consist.json:1: run or trace has no 'ticks'"),
-    Bad("whole_run", ('"seed"', '"sed"'), "DIR/e2e_pull_used_consist.json:1: run or trace has no 'seed'"),
+    Bad(
+        "whole_run",
+        ('"ticks": 1500', '"tick": 1500'),
+        "DIR/e2e_pull_used_consist.json:1.run.tick: is not a known key of format 1; did you mean 'ticks'?",
+    ),
+    Bad(
+        "whole_run",
+        ('"seed"', '"sed"'),
+        "DIR/e2e_pull_used_consist.json:1.ctxs[0].sed: is not a known key of format 1; did you mean 'seed'?",
+    ),
     Bad(
         "whole_run",
         ('"base_pfn": ', '"base_pfn": -'),
