@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 from pathlib import Path
 
 import pytest
 
 import tieringmodel as tm
+from tieringmodel.interop.recording.memcgs_of import bytes_on_node
 
 SCRIPT = Path(__file__).parents[2] / "scripts" / "record_run.sh"
 HEAD = "  kdamond.0-77   [001] .....  "
@@ -95,6 +97,56 @@ def test_what_is_recorded_is_read(tmp_path: Path) -> None:
     assert (root / "sys/kernel/mm/damon/admin/kdamonds/0/state").read_text() == "off\n"
     instance = root / "sys/kernel/tracing/instances/tieringmodel"
     assert (instance / "events/damon/damon_aggregated/enable").read_text() == "1\n"
+
+
+def test_each_of_several_kdamonds_has_tables_of_its_own(tmp_path: Path) -> None:
+    root = fake(tmp_path)
+    kdamonds = root / "sys/kernel/mm/damon/admin/kdamonds"
+    shutil.copytree(kdamonds / "0", kdamonds / "1")
+    (kdamonds / "nr_kdamonds").write_text("2\n")
+    (kdamonds / "1/contexts/0/schemes/1/stats/nr_tried").write_text("123\n")
+    pipe = root / "sys/kernel/tracing/instances/tieringmodel/trace_pipe"
+    mine = pipe.read_text()
+    pipe.write_text(mine + mine.replace("kdamond.0-77", "kdamond.1-78").replace("4096-12288: 2 0", "4096-12288: 5 6"))
+    done = record(tmp_path, root, "run1", "1")
+    assert (done.returncode, done.stderr) == (0, "")
+    recording = tm.read_recording(tmp_path / "run1")
+    assert recording.notes == ()
+    assert len(recording.contexts) == 2
+    assert recording.contexts[0].schemes == recording.contexts[1].schemes
+    assert [one.aggregated["nr_accesses"].tolist() for one in recording.kdamonds] == [[2], [5]]
+    assert [one.applies["nr_tried"].tolist() for one in recording.kdamonds] == [[1], [1]]
+    assert int(recording.record["s3_nr_tried"][0]) == 123
+    assert {(kdamonds / k / "state").read_text() for k in "01"} == {"off\n"}
+
+
+def test_counters_and_memory_cgroups_that_are_named_are_recorded(tmp_path: Path) -> None:
+    root = fake(tmp_path)
+    ops = root / "sys/kernel/mm/damon/admin/kdamonds/0/contexts/0/schemes/0/ops_filters"
+    for name, value in (("type", "memcg"), ("matching", "N"), ("allow", "N"), ("memcg_path", "/app.slice/hot")):
+        (ops / "0").mkdir(parents=True, exist_ok=True)
+        (ops / "0" / name).write_text(value + "\n")
+    (ops / "nr_filters").write_text("1\n")
+    cgroup = root / "sys/fs/cgroup/app.slice/hot/memory.numa_stat"
+    cgroup.parent.mkdir(parents=True)
+    cgroup.write_text("file N0=1 N1=2\nanon N0=4096 N1=8192\nanon_thp N0=7 N1=7\n")
+    (root / "proc/vmstat").write_text("pgmigrate_success 12\npgmigrate_fail 3\npgpromote_success 5\npswpout 6\n")
+    (root / "proc/meminfo").write_text("SwapTotal: 100 kB\nSwapFree: 60 kB\n")
+    (root / "proc/pressure").mkdir()
+    (root / "proc/pressure/memory").write_text(
+        "some avg10=0.00 avg60=0.00 avg300=0.00 total=77\nfull avg10=0 avg60=0 total=1\n"
+    )
+    assert record(tmp_path, root, "run1", "1").returncode == 0
+    recording = tm.read_recording(tmp_path / "run1")
+    extra = recording.extra
+    assert extra is not None
+    assert {name: int(extra[name][0]) for name in extra if name != "t_ms"} == {
+        "pgpromote_success": 5, "pswpout": 6, "swap_free_kb": 60, "psi_some_us": 77,
+        "app_slice_hot_n0_anon": 4096, "app_slice_hot_n1_anon": 8192,
+    }  # fmt: skip
+    found = bytes_on_node(extra, recording.memcg_paths[0], 1)
+    assert found is not None
+    assert found[0] == 8192
 
 
 def test_older_kernels_have_fewer_files(tmp_path: Path) -> None:

@@ -13,8 +13,10 @@ import pytest
 
 import tieringmodel as tm
 from tieringmodel import cli
+from tieringmodel.interop.recording.memcgs_of import memcgs_of, segments_of
 from tieringmodel.interop.recording.read import Recording, read_recording
 from tieringmodel.interop.recording.scenario_of import recorded_groups
+from tieringmodel.interop.recording.tables import Table
 from tieringmodel.kernels import numa
 from tieringmodel.simulation.engine import Engine
 from tieringmodel.validate.recorded.bands import Pair
@@ -34,7 +36,13 @@ from tieringmodel.validate.recorded.recorded_model import Mechanisms, Sleeps, fr
 from tieringmodel.validate.recorded.recorded_runs import Job, Runner
 from tieringmodel.validate.recorded.recordings import cases, compare_runs, line, run_case, runs_below, summary
 
-C2, C8, D1, B4 = "C2_tier_consist", "C8_pullpush_temporal_q2M", "D1_dests_3_2_noquota", "B4_intervals_autotune"
+C2, C3, C8, D1, B4 = (
+    "C2_tier_consist",
+    "C3_pullpush_temporal",
+    "C8_pullpush_temporal_q2M",
+    "D1_dests_3_2_noquota",
+    "B4_intervals_autotune",
+)
 
 
 def recorded(name: str) -> Recording:
@@ -453,3 +461,56 @@ def test_quick_is_eight_seeds(folder: Path, capsys: pytest.CaptureFixture[str]) 
     assert "bands of 8 seeds are narrow" in capsys.readouterr().out
     assert cli.main(["validate", "--recordings", str(folder), "--quick", "--seeds", "3"]) == 2
     assert "--quick: is --seeds 8, and --seeds 3 is given, too; leave one out" in capsys.readouterr().err
+
+
+# ---- memory cgroups ----------------------------------------------------------------------------------------------
+
+
+def with_memcg(folder: Path, path: str, extra: bool) -> Path:
+    """C3, its first scheme for one memory cgroup only, whose bytes on node 0 ``extra.csv`` tells.
+
+    Its address filter rejects what lies outside, for one that allows would leave nothing to the other filters.
+    """
+    run = shutil.copytree(tm.data_path("recordings", C3), folder / C3)
+    config = run / "damon_config.txt"
+    mine = {"nr_filters": 1, "0/type": "memcg", "0/matching": "N", "0/allow": "N", "0/memcg_path": path}
+    rejects = {f"./schemes/0/core_filters/0/{name} Y": f"./schemes/0/core_filters/0/{name} N" for name in ("allow", "matching")}
+    lines = [rejects.get(line.strip(), line) for line in config.read_text().splitlines() if "schemes/0/ops_filters" not in line]
+    config.write_text("\n".join([*lines, *(f"./schemes/0/ops_filters/{name} {value}" for name, value in mine.items())]) + "\n")
+    if extra:
+        times = read_recording(run).record["t_ms"].tolist()
+        rows = [f"{t},{k * 1024},7" for k, t in enumerate(times)]
+        (run / "extra.csv").write_text("\n".join(["t_ms,app_hot_n0_anon_kb,app_hot_n1_anon_kb", *rows]) + "\n")
+    return run
+
+
+def test_segments_named_after_a_memory_cgroup_are_in_it(tmp_path: Path) -> None:
+    recording = read_recording(with_memcg(tmp_path, "/app.slice/hot", True))
+    assert recording.memcg_paths == ("/app.slice/hot",)
+    sc = recording.to_scenario()
+    hot = sc.workload.groups[0]
+    assert sc.workload.memcgs == (tm.Memcg(1, hot.lo, hot.hi),)
+    assert sc.contexts[0].schemes[0].filters[-1].memcg_id == 1
+    series = recorded_trace(recording).series
+    assert series["on node 0: memory cgroup /app.slice/hot"].tolist() == list(range(recording.record.n_rows))
+    assert series["tried by scheme 1"][-1] == recording.record["s1_sz_tried"][-1] / (1 << 20)
+    modelled = model_trace(setup(recording), 1).series
+    assert modelled.keys() == series.keys()
+    assert modelled["applied by scheme 0"][-1] > 0  # all that it may take is hot
+
+
+def test_a_memory_cgroup_without_a_segment_is_said(tmp_path: Path) -> None:
+    recording = read_recording(with_memcg(tmp_path, "/batch", False))
+    assert recording.to_scenario().workload.memcgs == ()
+    assert any("no segment of layout.csv is named after memory cgroup /batch" in note for note in recording.notes)
+    modelled = model_trace(setup(recording), 1).series
+    assert modelled["applied by scheme 0"][-1] == 0
+
+
+def test_words_tell_which_memory_cgroup_a_segment_is_in() -> None:
+    layout = Table(
+        Path("layout.csv"), {"segment": np.array(["a_hot", "ab", "hot_a_b", "cold"]), "pages": np.array([4, 4, 4, 4])}
+    )
+    paths = ("/user/a", "/user/a/a-b", "/user")
+    assert segments_of(layout, paths) == [1, 0, 2, 0]
+    assert memcgs_of(layout, paths) == (tm.Memcg(1, 0, 4, 3), tm.Memcg(2, 8, 12, 1))

@@ -26,6 +26,7 @@ from ..proc_version import beside
 from ..sysfs.read import read_dump
 from . import told
 from .machine_of import guessed_holes
+from .memcgs_of import segments_of
 from .scenario_of import PHASE, KdamondTables, Recording
 from .tables import Schema, Table, read_csv, read_text
 
@@ -109,15 +110,18 @@ def read_recording(directory: str | Path, *, allow_files: bool = False, kernel: 
         _check_physmap(physmap, layout)
     info = _read_info(named("info.txt"))
     contexts: tuple[Context, ...] = ()
+    memcg_paths: tuple[str, ...] = ()
     if kernel is None and (found := beside(path, allow_files=allow_files)):
         kernel, of_kernel = found
         notes += of_kernel
     if (config := named("damon_config.txt")) is not None:
         dump = read_dump(config, allow_files=allow_files, kernel=kernel)
         kernel, contexts, notes = dump.kernel, dump.contexts, notes + list(dump.notes)
+        memcg_paths = dump.memcg_paths
     settings = [(int(m[1]), named(m[0])) for m in map(_FROM.fullmatch, sorted(p.name for p in path.iterdir())) if m]
     changes = [(at_ms, read_dump(file, allow_files=allow_files, kernel=kernel)) for at_ms, file in sorted(settings) if file]
     if changes:
+        memcg_paths = _same_memcgs(path, [(at_ms, dump.memcg_paths) for at_ms, dump in changes])
         contexts = _first_settings(path, [(at_ms, dump.contexts) for at_ms, dump in changes], contexts, notes)
     stages = [(at_ms, dump.contexts) for at_ms, dump in changes]
     untold = named("events.csv") if not changes else None
@@ -147,8 +151,16 @@ def read_recording(directory: str | Path, *, allow_files: bool = False, kernel: 
         alone.resets, alone.applies, alone.aggregated, alone.aggregation_rows, table("snapshots", _SNAPSHOTS),
         table("intervals", _INTERVALS), table("quota_steps", _QUOTA_STEPS), info, contexts,
         weights_changed_ms, tuple(notes), kernel,
-        tuple(stages[1:]), untold, nodes, table("extra", _extra_schema), kdamonds, zones,
+        tuple(stages[1:]), untold, nodes, table("extra", _extra_schema), kdamonds, zones, memcg_paths,
     )  # fmt: skip
+    if layout is not None:
+        there = segments_of(layout, memcg_paths)
+        notes += [
+            f"{path}: no segment of layout.csv is named after memory cgroup {name}: none of its pages are known"
+            for i, name in enumerate(memcg_paths, start=1)
+            if i not in there
+        ]
+        recording = replace(recording, notes=tuple(notes))
     if holes := guessed_holes(recording):
         notes.append(
             f"{path}: {told_ranges(holes)} lies between monitored ranges and is taken for a hole: there is no zoneinfo.txt"
@@ -157,6 +169,16 @@ def read_recording(directory: str | Path, *, allow_files: bool = False, kernel: 
     if all(getattr(recording, name) is None for name in ("layout", "record", "resets", "quota_steps", "info")):
         raise InputError(str(path), "holds no recording", "expected layout.csv, record.csv, info.txt, …")
     return recording
+
+
+def _same_memcgs(path: Path, told: list[tuple[int, tuple[str, ...]]]) -> tuple[str, ...]:
+    """Return the memory cgroups of all settings; refuse those in which they come in another order, for they are numbered."""
+    longest = max((paths for _, paths in told), key=len)
+    for at_ms, paths in told:
+        if paths != longest[: len(paths)]:
+            text = f"names memory cgroups {', '.join(paths)}, other settings {', '.join(longest)}"
+            raise InputError(str(path / f"damon_config_from_{at_ms}ms.txt"), text, "name them in one order")
+    return longest
 
 
 def _first_settings(

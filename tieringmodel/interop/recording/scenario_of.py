@@ -16,6 +16,7 @@ from ...errors import InputError
 from ...scenario import Commit, Context, Group, Kernel, Machine, Node, Placement, Scenario, Target, Vma, Workload, Zone
 from ...units import LONGEST_US, PAGE_SZ
 from .machine_of import machine_of, swap_of
+from .memcgs_of import memcgs_of
 from .numa_of import balancing_of, first_window_ms
 from .tables import Table
 
@@ -109,6 +110,7 @@ class Recording:
     extra: Table | None = None
     kdamonds: tuple[KdamondTables, ...] = ()
     zones: tuple[Zone, ...] = ()
+    memcg_paths: tuple[str, ...] = ()
 
     def of_kdamond(self, k: int) -> KdamondTables:
         """Return what was recorded of one of the kdamonds, by its number."""
@@ -204,7 +206,9 @@ class Recording:
             groups = tuple(recorded_groups(self, groups, tick_ms))
         if info.get("thp"):
             groups += tuple(_huge(layout))
-        workload = Workload(int(lows[-1]), groups, placement, vmas, tick_us=round(tick_ms * 1_000))
+        workload = Workload(
+            int(lows[-1]), groups, placement, vmas, round(tick_ms * 1_000), memcgs=memcgs_of(layout, self.memcg_paths)
+        )
         given = machine
         if machine is None:
             # Boot order is that of ranges, which zoneinfo.txt tells; folios of several sizes need blocks, which only the lowest

@@ -10,7 +10,7 @@ from ...errors import InputError
 from ...interop.recording.scenario_of import Recording
 from ...interop.recording.tables import Table
 
-SHARE, SEGMENTS, OTHERS, PAGEOUT = "share", "segments", "others", "pageout"
+SHARE, SEGMENTS, OTHERS, PAGEOUT, MEMCGS = "share", "segments", "others", "pageout", "memcgs"
 """Migrates for a share; segments of different heat or folio size; others migrate, too; pages are taken out."""
 
 
@@ -40,7 +40,7 @@ def tuned(recording: Recording) -> bool:
 
 
 def kinds_of(recording: Recording) -> frozenset[str]:
-    """Return what is measured of a run: any of `SHARE`, `SEGMENTS`, `OTHERS`, `PAGEOUT`.
+    """Return what is measured of a run: any of `SHARE`, `SEGMENTS`, `OTHERS`, `PAGEOUT`, `MEMCGS`.
 
     Others migrate where ``info.txt`` has ``numa_balancing`` above 0. Segments are told apart there, where ``info.txt`` speaks
     of ``thp``, and where several kdamonds act on them.
@@ -52,6 +52,8 @@ def kinds_of(recording: Recording) -> frozenset[str]:
         out.add(SEGMENTS)
     if any(s.action == "pageout" for c in recording.contexts for s in c.schemes):
         out.add(PAGEOUT)
+    if recording.memcg_paths:
+        out.add(MEMCGS)
     return frozenset(out)
 
 

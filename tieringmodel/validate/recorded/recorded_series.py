@@ -9,6 +9,7 @@ from typing import Protocol
 
 import numpy as np
 
+from ...interop.recording.memcgs_of import bytes_on_node, segments_of
 from ...interop.recording.scenario_of import Recording
 from ...kernels.numa import COUNTS
 from ...kernels.numa import DEMOTED_ALL as DEMOTED_PAGES
@@ -16,10 +17,11 @@ from ...kernels.numa import PROMOTED as PROMOTED_PAGES
 from ...simulation.engine import Engine
 from ...units import KIB, MIB, PAGE_SZ
 from .bands import Floats
-from .recorded_kinds import OTHERS, PAGEOUT, SEGMENTS, kinds_of, tables
+from .recorded_kinds import MEMCGS, OTHERS, PAGEOUT, SEGMENTS, kinds_of, tables
 
 ON_FIRST, MIB_ON_FIRST = "share on node 0: ", "on node 0: "
 PROMOTED, DEMOTED = "promoted by others", "demoted by others"
+OF_MEMCG, TRIED, APPLIED = "on node 0: memory cgroup ", "tried by scheme ", "applied by scheme "
 RECLAIMED, FREE, OUT = "reclaimed", "free on node 0", "not mapped"
 SILENCE = "longest silence"
 _QUARTERS = (0.25, 0.5, 0.75, 1.0)
@@ -75,7 +77,7 @@ def about(series: Mapping[str, Floats], silence_s: float) -> Iterator[About]:
     for name in series:
         if name.startswith(ON_FIRST):
             yield About(name, "1", name)
-        elif name in (PROMOTED, DEMOTED, OUT):
+        elif name in (PROMOTED, DEMOTED, OUT) or name.startswith((OF_MEMCG, TRIED, APPLIED)):
             yield About(name, "MiB", name, 1.0)
         else:
             yield from (About(f"{name} at {100 * at:.0f} %", "MiB", name, at) for at in _QUARTERS)
@@ -109,6 +111,15 @@ def recorded_series(recording: Recording) -> dict[str, Floats]:
         absent = [more[f"{s}_absent_pages"] for s in layout["segment"] if f"{s}_absent_pages" in more]
         if absent:
             out[OUT] = np.sum(absent, axis=0) * PAGE_SZ / MIB
+    if MEMCGS in kinds:
+        of_segment = segments_of(layout, recording.memcg_paths)
+        for i, path in enumerate(recording.memcg_paths, start=1):
+            mine = [s for s, k in zip(layout["segment"], of_segment, strict=True) if k == i]
+            counted = np.sum([columns[f"{s}_n{nids[0]}_pages"] for s in mine] or [np.zeros(record.n_rows)], axis=0) * PAGE_SZ
+            told = bytes_on_node(extra, path, nids[0])
+            out[OF_MEMCG + path] = (counted if told is None else told) / MIB
+        for i in range(sum(len(c.schemes) for c in recording.contexts)):
+            out[f"{TRIED}{i}"], out[f"{APPLIED}{i}"] = columns[f"s{i}_sz_tried"] / MIB, columns[f"s{i}_sz_applied"] / MIB
     return out
 
 
@@ -158,4 +169,14 @@ def modelled_series(recording: Recording, engine: Engine, pages: Sequence[tuple[
         out[RECLAIMED] = sum(applied[i] for i in pageout_schemes(recording)) / MIB
         out[FREE] = memory.visible_free(0) * PAGE_SZ / MIB
         out[OUT] = memory.unmapped_pages * PAGE_SZ / MIB
+    if MEMCGS in kinds:
+        for path in recording.memcg_paths:
+            out[OF_MEMCG + path] = 0.0
+        sizes = zip(segments_of(layout, recording.memcg_paths), pages, layout["pages"].tolist(), strict=True)
+        for i, (on, everywhere), size in sizes:
+            if i:
+                out[OF_MEMCG + recording.memcg_paths[i - 1]] += on / max(everywhere, 1) * size * PAGE_SZ / MIB
+        tried_applied = [(int(s["sz_tried"]), int(s["sz_applied"])) for k in engine.kdamonds for s in k.schemes]
+        for i, (tried, applied_bytes) in enumerate(tried_applied):
+            out[f"{TRIED}{i}"], out[f"{APPLIED}{i}"] = tried / MIB, applied_bytes / MIB
     return out
