@@ -11,12 +11,11 @@ latency for all. Source: docs/theory/coupling.md, section 1.
 
 from __future__ import annotations
 
-from typing import Annotated, Any
-
 import numpy as np
 
-from ._bundle import Bundle, Column, bundle
+from ._bundle import Bundle, bundle
 from ._jit import inlined, kernel
+from .layout import F64s, I64s
 
 TIE = 1e-12
 """Nodes whose limits differ by less, relatively, are full at once."""
@@ -45,12 +44,12 @@ class Curves(Bundle):
         Bytes that closed loops of others keep in flight at the node.
     """
 
-    start: Annotated[Any, Column(np.int64)]
-    load: Annotated[Any, Column(np.float64)]
-    ns: Annotated[Any, Column(np.float64)]
-    queue_ns: Annotated[Any, Column(np.float64)]
-    peak: Annotated[Any, Column(np.float64)]
-    loops: Annotated[Any, Column(np.float64)]
+    start: I64s
+    load: F64s
+    ns: F64s
+    queue_ns: F64s
+    peak: F64s
+    loops: F64s
 
 
 @inlined

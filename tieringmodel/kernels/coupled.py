@@ -14,10 +14,8 @@ import numpy as np
 from ._bundle import Column, bundle
 from ._jit import inlined, kernel
 from .closed_loop import Curves, loads, one_class, several_classes
-from .layout import NOW, I64s, U8s
+from .layout import NOW, F64s, F64Table, I64s, U8s
 
-F64s = Annotated[Any, Column(np.float64)]
-F64Table = Annotated[Any, Column(np.float64, 2)]
 U8Table = Annotated[Any, Column("u1", 2)]
 
 MOST = 0.95

@@ -29,7 +29,9 @@ U16s = Annotated[Any, Column("u2")]
 U32s = Annotated[Any, Column("u4")]
 U64s = Annotated[Any, Column("u8")]
 I64s = Annotated[Any, Column("i8")]
+F64s = Annotated[Any, Column("f8")]
 I64Table = Annotated[Any, Column("i8", 2)]
+F64Table = Annotated[Any, Column("f8", 2)]
 
 
 MOVED_WHOLE, SPLIT_FOLIOS = 0, 1

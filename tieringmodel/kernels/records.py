@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
-
-from ._bundle import Bundle, Column, at_address, bundle
+from ._bundle import Bundle, at_address, bundle
 from ._jit import inlined, kernel
-from .layout import LOG_LENGTH, MOVES, NOW, I64s, U64s
+from .layout import LOG_LENGTH, MOVES, NOW, F64s, I64s, U64s
 
-F64s = Annotated[Any, Column("f8")]
 COUNT, SINCE_NS, UNTIL_NS, SETTLED = 0, 1, 2, 3
 LOG_PARTS = 17
 """Rows are left to Python, which empties the log of moves, while a part of it in so many is full."""

@@ -12,7 +12,7 @@ from ...scenario import Memcg
 from ...units import KIB, PAGE_SZ
 from .tables import Table
 
-_WORD = re.compile(r"[^0-9A-Za-z]+|_")
+_BETWEEN_WORDS = re.compile(r"[^0-9A-Za-z]+")
 _UNITS = {"kb": KIB, "pages": PAGE_SZ}
 
 
@@ -45,16 +45,18 @@ def bytes_on_node(extra: Table | None, path: str, nid: int) -> NDArray[np.float6
     That is the one column whose name has the cgroup's, ``anon`` and ``n<node>`` among its words; in bytes, or in what its last
     word says: ``kb``, ``pages``.
     """
-    wanted = [words for word in (f"n{nid}", "anon") if (words := _words(word))]
-    found = [name for name in (extra or ()) if all(_within(words, _words(name)) for words in [*wanted, _words(path)])]
-    if extra is None or len(found) != 1:
+    if extra is None:
+        return None
+    wanted = [f"n{nid}"], ["anon"], _words(path)
+    found = [name for name in extra if all(_within(words, _words(name)) for words in wanted)]
+    if len(found) != 1:
         return None
     return np.asarray(extra[found[0]], np.float64) * _UNITS.get(_words(found[0])[-1], 1)
 
 
 def _words(text: str) -> list[str]:
     """Return the words of a column's or a segment's name, or of the last part of a path, in small letters."""
-    return [word for word in _WORD.split(text.rstrip("/").rsplit("/", 1)[-1].lower()) if word]
+    return [word for word in _BETWEEN_WORDS.split(text.rstrip("/").rsplit("/", 1)[-1].lower()) if word]
 
 
 def _within(words: list[str], of: list[str]) -> bool:

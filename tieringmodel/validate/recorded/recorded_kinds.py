@@ -11,7 +11,8 @@ from ...interop.recording.scenario_of import Recording
 from ...interop.recording.tables import Table
 
 SHARE, SEGMENTS, OTHERS, PAGEOUT, MEMCGS = "share", "segments", "others", "pageout", "memcgs"
-"""Migrates for a share; segments of different heat or folio size; others migrate, too; pages are taken out."""
+"""Migrates for a share; segments of different heat or folio size; others migrate, too; pages are taken out; filters or goals
+name memory cgroups."""
 
 
 def tables(recording: Recording) -> tuple[Table, Table]:

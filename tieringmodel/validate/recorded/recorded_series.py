@@ -170,13 +170,11 @@ def modelled_series(recording: Recording, engine: Engine, pages: Sequence[tuple[
         out[FREE] = memory.visible_free(0) * PAGE_SZ / MIB
         out[OUT] = memory.unmapped_pages * PAGE_SZ / MIB
     if MEMCGS in kinds:
-        for path in recording.memcg_paths:
-            out[OF_MEMCG + path] = 0.0
+        out |= {OF_MEMCG + path: 0.0 for path in recording.memcg_paths}
         sizes = zip(segments_of(layout, recording.memcg_paths), pages, layout["pages"].tolist(), strict=True)
         for i, (on, everywhere), size in sizes:
             if i:
                 out[OF_MEMCG + recording.memcg_paths[i - 1]] += on / max(everywhere, 1) * size * PAGE_SZ / MIB
-        tried_applied = [(int(s["sz_tried"]), int(s["sz_applied"])) for k in engine.kdamonds for s in k.schemes]
-        for i, (tried, applied_bytes) in enumerate(tried_applied):
-            out[f"{TRIED}{i}"], out[f"{APPLIED}{i}"] = tried / MIB, applied_bytes / MIB
+        for i, s in enumerate(s for k in engine.kdamonds for s in k.schemes):
+            out[f"{TRIED}{i}"], out[f"{APPLIED}{i}"] = int(s["sz_tried"]) / MIB, int(s["sz_applied"]) / MIB
     return out
