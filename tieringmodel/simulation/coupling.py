@@ -229,10 +229,18 @@ class Coupling:
         """Return the time that NUMA balancing has taken from the workload's thread, in ns."""
         return self.engine.balancer.taken_ns if self.engine.balancer else 0
 
+    def keep_only(self, time_s: npt.NDArray[np.float64]) -> None:
+        """Forget all windows in which none of these times lies, but the last one."""
+        at = np.unique([*self._at(time_s).tolist(), len(self.ends_s) - 1]).tolist()
+        self.ends_s = [self.ends_s[i] for i in at]
+        self.parts = {name: [values[i] for i in at] for name, values in self.parts.items()}
+
+    def _at(self, time_s: npt.NDArray[np.float64]) -> npt.NDArray[np.int64]:
+        return np.minimum(np.searchsorted(self.ends_s, time_s - 1e-9), len(self.ends_s) - 1)
+
     def columns(self, time_s: npt.NDArray[np.float64]) -> dict[str, npt.NDArray[Any]]:
         """Return run variables at given times: what is known of the window that each lies in."""
-        ends = np.array(self.ends_s)
-        at = np.minimum(np.searchsorted(ends, time_s - 1e-9), ends.size - 1)
+        at = self._at(time_s)
         return {name: np.array(values)[at] for name, values in self.parts.items()}
 
     def state(self) -> dict[str, Any]:

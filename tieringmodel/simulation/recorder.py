@@ -13,12 +13,13 @@ from ..damon.kdamond import Kdamond
 from ..damon.regions import COLUMNS
 from ..damon.table import STAT_FIELDS, split_filters
 from ..datasets.schema import Coordinate, described
-from ..kernels import returns, turn
+from ..kernels import turn
 from ..kernels.layout import AT_BACK, AT_FRONT, FAULTED, FUNNEL, GOAL, NODE, QUOTA, RECLAIMED, SCHEME, STALLED
 from ..memory.swap import counted
 from ..scenario.numbering import START, Numbering, numbered
-from ..stored import same_kind
-from .records import CONTEXT, NoRecords, Records
+from ..stored import like, same_kind
+from .records import CONTEXT, NoRecords, Records, last_of_each
+from .returns import MAX_LAG, Returns
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -26,53 +27,11 @@ if TYPE_CHECKING:
     from .coupling import Coupling
     from .engine import Engine
 
-MAX_LAG = 32
-MOST_HEADS = 2**24
-"""Pages for which the list of moves is threaded page by page; of more it is sorted."""
 _QUOTA = ("esz_bp", "score", "resets", "rmap_walks", "held_windows", "full_windows", "quota_bound")
 _GOAL = ("goal_current", "goal_target")
 _CONTEXT = CONTEXT[:-1]
 _KEPT = (*COLUMNS, "target")
 _NOWHERE, _NO_GOALS = NoRecords(), np.zeros(0, GOAL)
-
-
-class Returns:
-    """Which moves are undone, and after how many windows.
-
-    A page that leaves a for b is back when it next reaches a; the time in between, in windows and rounded, is the lag.
-    """
-
-    def __init__(self, window_s: float) -> None:
-        self.window_s = window_s
-        self.moves: list[npt.NDArray[np.uint64]] = []
-        self.lost = 0
-
-    def add(self, log: npt.NDArray[np.uint64], lost: int) -> None:
-        """Append the moves of one record."""
-        self.moves.append(log)
-        self.lost += lost
-
-    def table(self, time: npt.NDArray[np.float64], nodes: int) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-        """Return counts of moves undone, -1 everywhere if moves were lost.
-
-        By record and lag, int64 (n_records, MAX_LAG + 1), and by the node that the pages left again, int64 (nodes,).
-        """
-        out, left = np.zeros((len(self.moves), MAX_LAG + 1), np.int64), np.zeros(nodes, np.int64)
-        if self.lost:
-            out[:] = left[:] = -1
-            return out, left
-        log = np.concatenate(self.moves) if self.moves else np.zeros(0, np.uint64)
-        record = np.repeat(np.arange(len(self.moves)), [m.size for m in self.moves])
-        following = np.full(log.size, -1, np.int64)
-        pages = (log & np.uint64(0xFFFFFFFF)).astype(np.int64)
-        if log.size and pages.max() < MOST_HEADS:
-            returns.next_moves(log, np.full(int(pages.max()) + 1, -1, np.int64), following)
-        elif log.size:
-            order = np.argsort(pages, kind="stable")
-            same = pages[order[1:]] == pages[order[:-1]]
-            following[order[:-1][same]] = order[1:][same]
-        returns.count_undone(log, following, record, time, self.window_s, out, left)
-        return out, left
 
 
 def row_layout(engine: Engine, numbers: Numbering) -> np.dtype[Any]:
@@ -141,6 +100,8 @@ class Recorder:
         Used to thin the snapshots evenly.
     window_s : float
         Length of a quota window, the unit of `lag`.
+    every_s : float
+        Keep the last record of each so many simulated seconds; 0 keeps all. Doubled whenever too many are kept.
 
     Attributes
     ----------
@@ -150,13 +111,13 @@ class Recorder:
 
     wants = turn.LOOK_FINISHED
 
-    def __init__(self, snapshots: int, expected_aggregations: int, window_s: float = 1.0) -> None:
+    def __init__(self, snapshots: int, expected_aggregations: int, window_s: float = 1.0, every_s: float = 0.0) -> None:
         self.every = max(1, -(-expected_aggregations // max(snapshots, 1))) if snapshots else 0
         self.expected = expected_aggregations + 2
         self.engine: Engine | None = None
         self.coupling: Coupling | None = None
         self.about: dict[str, str] = {}
-        self.returns = Returns(window_s)
+        self.window_s, self.every_ns, self.dropped = window_s, round(every_s * 1e9), 0
         self.snapshots: list[tuple[float, int, dict[str, npt.NDArray[Any]]]] = []
 
     @cached_property
@@ -196,6 +157,12 @@ class Recorder:
         assert self.engine is not None
         return Records(self.layout, len(self.engine.kdamonds), self.engine.memory.arrays.by_class.shape[1], self.expected)
 
+    @cached_property
+    def returns(self) -> Returns:
+        """Which moves were undone."""
+        assert self.engine is not None
+        return Returns(self.window_s, self.engine.memory.nids.size)
+
     def kept_by_kernels(self) -> Records | NoRecords:
         """Return where kernels shall keep rows, with all that they are made of up to date.
 
@@ -217,11 +184,26 @@ class Recorder:
         moves, lost = self._divide_log()
         if len(records) and records.time_s[-1] == now:  # two contexts that finish at the same moment make one record
             records.drop_last()
-            moves = np.concatenate((self.returns.moves.pop(), moves))
+            moves = np.concatenate((self.returns.pop(), moves))
+        elif records.full:
+            self._thin()
         self._refresh()
         records.append(now, self._by_number() if self.numbering.changes else None)
-        self.returns.add(moves, lost)
+        self.returns.add(moves, lost, now, len(records) - 1)
         records.settled(len(records))
+
+    def _thin(self) -> None:
+        """Keep the last row of each interval only, and lengthen that until at most half of the rows stay."""
+        records, most = self.records, len(self.records) // 2
+        kept = last_of_each(self.every_ns, records.time_s)
+        while kept.size > most:
+            self.every_ns = 2 * self.every_ns or round(self.window_s * 1e9)
+            kept = last_of_each(self.every_ns, records.time_s)
+        self.returns.thin(np.searchsorted(kept, np.arange(len(records))))
+        self.dropped += len(records) - kept.size
+        records.keep_only(kept)
+        if self.coupling:
+            self.coupling.keep_only(records.time_s)
 
     def record_coupled(self) -> None:
         """End a window of a workload that follows its memory, and keep a record."""
@@ -272,18 +254,19 @@ class Recorder:
         """Empty the log of moves: give the rows that kernels kept what is theirs; return the rest, and how many are lost."""
         assert self.engine is not None
         log, lost = self.engine.memory.take_log()
-        begin, ends = 0, self.records.log_at[len(self.returns.moves) :].tolist()
+        begin, first = 0, len(self.returns) - self.dropped
+        ends, times_s = self.records.log_at[first:].tolist(), self.records.time_s[first:].tolist()
         if ends and not self.engine.memory.arrays.log.size:
             self.returns.lost, lost = self.returns.lost + lost, 0  # no log at all: it makes no difference which rows lost them
-        for end in ends:
-            self.returns.add(log[begin:end], 0)
+        for row, (end, time_s) in enumerate(zip(ends, times_s, strict=True), first):
+            self.returns.add(log[begin:end], 0, time_s, row)
             begin = end
         self.records.settled(len(self.records))
         return log[begin:], lost
 
     def settle(self) -> None:
         """Divide the log, and put back what belongs to no row yet."""
-        if len(self.records) > len(self.returns.moves):
+        if len(self.records) + self.dropped > len(self.returns):
             rest, lost = self._divide_log()
             self.engine.memory.put_back(rest, lost)  # type: ignore[union-attr]
 
@@ -292,17 +275,18 @@ class Recorder:
         self.settle()
         row: npt.NDArray[Any] = self.records.table[-1].copy()
         self.records.drop_last()
-        log = self.returns.moves.pop()
+        log = self.returns.pop()
         if log.size:
             self.engine.memory.put_back(log)  # type: ignore[union-attr]
         return row
 
-    def _columns(self) -> dict[str, npt.NDArray[Any]]:
-        """Return what the rows hold, by variable."""
+    def _columns(self, at: npt.NDArray[np.int64]) -> dict[str, npt.NDArray[Any]]:
+        """Return what these rows hold, by variable."""
         assert self.engine is not None
         table = self.records.table
         if not len(table):
             return {}
+        table = table if at.size == len(table) else table[at]
         node, scheme = table["node"], table["scheme"]
         data = {
             "used_pages": node["total"] - node["free"],
@@ -334,12 +318,12 @@ class Recorder:
             data |= self.engine.balancer.columns(table["numa_state"], table["numa_count"])
         return {name: np.array(values, order="C") for name, values in data.items()}
 
-    def _stages(self) -> npt.NDArray[np.int64]:
-        """Return the stage that each context had taken over at each record, (records, contexts)."""
+    def _stages(self, at: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+        """Return the stage that each context had taken over at each of these rows, (rows, contexts)."""
         assert self.engine is not None
         if not len(self.records):
             return np.array([[k.stage for k in self.engine.kdamonds]], np.int64)
-        return np.array(self.records.table["context"]["stage"])
+        return np.array(self.records.table["context"]["stage"][at])
 
     def _courses(self, stages: npt.NDArray[np.int64]) -> tuple[npt.NDArray[Any], ...]:
         """Return by record and number: whether a scheme is there, its action; whether a goal is there, its metric.
@@ -366,14 +350,14 @@ class Recorder:
 
         The log of moves is divided among them by then: see `settle`.
         """
-        moves, columns, records = self.returns.moves, [c for _, _, c in self.snapshots], self.records
+        columns, records = [c for _, _, c in self.snapshots], self.records
         return {
             "about": self.about,
             "rows": records.table.view(np.uint64).reshape(len(records), -1),
             "time": records.time_s,
-            "moves": np.concatenate([np.zeros(0, np.uint64), *moves]),
-            "moves_of": np.array([m.size for m in moves], np.int64),
-            "lost": self.returns.lost,
+            "every_ns": self.every_ns,
+            "dropped": self.dropped,
+            "returns": self.returns.state(),
             "snapshot_time": np.array([t for t, _, _ in self.snapshots]),
             "snapshot_of": [i for _, i, _ in self.snapshots],
             "snapshot_sizes": [c["start"].size for c in columns],
@@ -393,8 +377,8 @@ class Recorder:
         rows, time_s = state["rows"], state["time"]
         n, words = len(time_s), self.layout.itemsize // 8
         self.records.replace(same_kind(rows, "rows", np.uint64, (n, words)).reshape(-1).view(self.layout), time_s)
-        self.returns.moves = np.split(state["moves"], np.cumsum(state["moves_of"])[:-1]) if n else []
-        self.returns.lost = state["lost"]
+        self.every_ns, self.dropped = like(0, state["every_ns"], "every_ns"), like(0, state["dropped"], "dropped")
+        self.returns.restore(state["returns"])
         edges = np.cumsum([0, *state["snapshot_sizes"]]).tolist()
         times, of, columns = state["snapshot_time"].tolist(), state["snapshot_of"], state["snapshot"]
         self.snapshots = [
@@ -405,7 +389,7 @@ class Recorder:
         if self.engine.given.workload.demand:
             from .coupling import Coupling
 
-            self.coupling = Coupling(self.engine, self.returns.window_s)
+            self.coupling = Coupling(self.engine, self.window_s)
             self.coupling.restore(state["coupling"])
 
     def dataset(self) -> xr.Dataset:
@@ -413,7 +397,8 @@ class Recorder:
         engine = self.engine
         assert engine is not None
         self.settle()
-        data = self._columns()
+        at = last_of_each(self.every_ns, self.records.time_s)
+        time_s, data = self.records.time_s[at], self._columns(at)
         if data:
             weight = data["class_pages"] * data["class_rate_hz"][:, None, :]
             by_node = weight.sum(axis=2)
@@ -422,7 +407,8 @@ class Recorder:
             data["access_share_bp"] = 1e4 * share
             moved = data["migrated_in_pages"].sum(axis=1)
             data["migrated_pages"] = np.diff(moved, prepend=0)
-            data["returns"], data["undone_pages"] = self.returns.table(np.array(self.records.time_s), engine.memory.nids.size)
+            returns, data["undone_pages"] = self.returns.table(len(self.records))
+            data["returns"] = np.add.reduceat(returns, np.concatenate(([0], at[:-1] + 1))) if at.size < len(returns) else returns
         columns = [c for _, _, c in self.snapshots]
         data["region_count"] = np.array([c["start"].size for c in columns], np.int64)
         for name, source in (("start", "start"), ("end", "end"), ("nr_accesses", "nr"), ("age", "age")):
@@ -430,7 +416,7 @@ class Recorder:
         data["rejected_bytes"] = np.concatenate(
             [np.zeros(0, np.uint64), *[k.rejected[: len(_filters(k))] for k in engine.kdamonds]]
         )
-        contexts, numbers, stages = engine.scenario.contexts, self.numbering, self._stages()
+        contexts, numbers, stages = engine.scenario.contexts, self.numbering, self._stages(at)
         there, actions, aims, metrics = self._courses(stages)
         if data and numbers.changes:
             data["active"], data["goal_active"] = there, aims
@@ -440,7 +426,7 @@ class Recorder:
             data["region_target"] = np.concatenate([c["target"] for c in columns] or [np.zeros(0, np.uint64)])
         filters = [(numbers.schemes_of(k.index, k.stage)[i], kind) for k in engine.kdamonds for i, kind in _filters(k)]
         coords: dict[str, Coordinate] = {
-            "time": ("time", np.array(self.records.time_s)),
+            "time": ("time", time_s),
             "node": ("node", engine.memory.nids),
             "scheme": ("scheme", np.arange(len(numbers.schemes))),
             "scheme_context": ("scheme", np.array([i for i, _, _ in numbers.schemes], np.int64)),
@@ -458,6 +444,6 @@ class Recorder:
             "snapshot_context": ("snapshot", np.array([i for _, i, _ in self.snapshots], np.int64)),
         }
         if self.coupling and data:
-            data |= self.coupling.columns(self.records.time_s)
+            data |= self.coupling.columns(time_s)
             coords["group"] = ("group", np.array(self.coupling.names, dtype=str))
         return described(data, coords)

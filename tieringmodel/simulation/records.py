@@ -17,6 +17,8 @@ CONTEXT = ("nr_regions", "sample_us", "asleep_us", "stage")
 """What a row holds of each context itself."""
 ROOM, MOST_AT_FIRST = 64, 4096
 """Rows at the start, at least and at most."""
+MOST_BYTES = 128 << 20
+"""All rows together, but for so few that they say nothing (`ROOM`): 1.9 h of two schemes that aggregate every 100 ms."""
 
 
 class Records:
@@ -35,7 +37,7 @@ class Records:
     """
 
     def __init__(self, layout: np.dtype[Any], contexts: int, classes: int, room: int = ROOM) -> None:
-        self.layout = layout
+        self.layout, self.most = layout, most_rows(layout)
         self.context = np.zeros((contexts, len(CONTEXT)), np.int64)
         self.rates_hz = np.zeros(classes)
         self._state = np.zeros(4, np.int64)
@@ -63,8 +65,13 @@ class Records:
         """The length of the log of moves at each row."""
         return self._log_at[: len(self)]
 
+    @property
+    def full(self) -> bool:
+        """Whether there are as many rows as may be."""
+        return len(self) >= self.most
+
     def _grow(self, capacity: int) -> None:
-        n = len(self)
+        n, capacity = len(self), min(capacity, self.most)
         table, time_s, log_at = np.zeros(capacity, self.layout), np.zeros(capacity), np.zeros(capacity, np.int64)
         table[:n], time_s[:n], log_at[:n] = self._table[:n], self._time[:n], self._log_at[:n]
         self._table, self._time, self._log_at = table, time_s, log_at
@@ -99,6 +106,13 @@ class Records:
         self._state[COUNT] -= 1
         self.settled(min(len(self), int(self._state[SETTLED])))
 
+    def keep_only(self, at: npt.NDArray[np.int64]) -> None:
+        """Forget all rows but these, in order; all know their moves."""
+        n = at.size
+        self._table[:n], self._time[:n] = self._table[at], self._time[at]
+        self._state[COUNT] = n
+        self.settled(n)
+
     def replace(self, table: npt.NDArray[Any], time_s: npt.NDArray[np.float64]) -> None:
         """Hold these rows and no others."""
         self._state[COUNT] = 0
@@ -106,6 +120,19 @@ class Records:
         self._table[: len(table)], self._time[: len(table)] = table, time_s
         self._state[COUNT] = len(table)
         self.settled(len(table))
+
+
+def most_rows(layout: np.dtype[Any]) -> int:
+    """Return how many rows of a layout are kept at most."""
+    return max(MOST_BYTES // layout.itemsize, ROOM)
+
+
+def last_of_each(every_ns: int, time_s: npt.NDArray[np.float64]) -> npt.NDArray[np.int64]:
+    """Return which rows are the last ones of their interval, int64 (n,); an interval holds its end, not its beginning."""
+    if not every_ns:
+        return np.arange(time_s.size)
+    interval = -(np.rint(time_s * -1e9).astype(np.int64) // every_ns)
+    return np.flatnonzero(np.diff(interval, append=np.iinfo(np.int64).max))
 
 
 class NoRecords:

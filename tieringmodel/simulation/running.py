@@ -71,7 +71,7 @@ class Running:
         self.engine.run_to(length_us * 1000, update)
         every, n, last = (
             recorder.every_of[self.lengths_us.index(length_us)],
-            len(recorder.records),
+            recorder.dropped + len(recorder.records),
             recorder.records.table[-1].copy(),
         )
         recorder.snapshots = [s for s, k in zip(kept, recorder.numbers, strict=True) if every and k % every == 0]
@@ -80,7 +80,7 @@ class Running:
             return described(self.engine, recorder, about)
         finally:
             recorder.snapshots = kept
-            if len(recorder.records) > n:  # a record of those who slept to this end, which a longer run does not have
+            if recorder.dropped + len(recorder.records) > n:  # a record of those who slept to this end, which a longer run does not have
                 recorder.drop_last()
             recorder.records.table[-1] = last
 
