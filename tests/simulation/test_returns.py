@@ -49,10 +49,12 @@ def logs(draw: st.DrawFn) -> tuple[list[list[Move]], list[float], float]:
     return records, np.cumsum(gaps).tolist(), draw(st.sampled_from([0.1, 1.0, 2.0]))
 
 
-@given(logs())
-def test_returns_are_those_of_a_walk_over_the_log(log: tuple[list[list[Move]], list[float], float]) -> None:
+@pytest.mark.parametrize("most", [1 << 12, 2])
+@given(log=logs())
+def test_returns_are_those_of_a_walk_over_the_log(most: int, log: tuple[list[list[Move]], list[float], float]) -> None:
     records, time, window_s = log
     returns = Returns(window_s, 3)
+    returns._records = most
     for row, (moves, time_s) in enumerate(zip(records, time, strict=True)):
         returns.add(packed(moves), 0, time_s, row)
     got = returns.table(len(records))[0]

@@ -78,8 +78,8 @@ class Engine:
         self.tracked = needed.young
         asked = scenario.timed_workload, self.tick_us, not self.tracked
         self.access = reuse.shared(asked, lambda: AccessTable(asked[0], asked[1], 0, asked[2])).with_seed(seed)
-        self.memory = self._memory(log_moves, needed)
         self.observer = observer or Silent()
+        self.memory = self._memory(log_moves, needed)
         nothing = NoRecords()
         self.kept: Callable[[], Records | NoRecords] = getattr(self.observer, "kept_by_kernels", lambda: nothing)
         shared, self.glances = SplitState(), np.array([first_glance(), first_glance()])
@@ -123,7 +123,8 @@ class Engine:
         copied = False
         if kept is None:
             size = machine, workload.n_pages, needed.frame_of, needed.young, needed.out, bool(access.folios), needed.device
-            check_memory(*size)
+            beside = getattr(self.observer, "needed_bytes", None)
+            check_memory(*size, beside=beside(self) if beside else 0)
             copied = reuse.wanted(layout) and copy_fits(*size)
         memory = PhysicalMemory(
             machine,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import cached_property
 from itertools import chain, pairwise
 from typing import TYPE_CHECKING, Any
@@ -18,7 +19,7 @@ from ..kernels.layout import AT_BACK, AT_FRONT, FAULTED, FUNNEL, GOAL, NODE, QUO
 from ..memory.swap import counted
 from ..scenario.numbering import START, Numbering, numbered
 from ..stored import like, same_kind
-from .records import CONTEXT, NoRecords, Records, last_of_each
+from .records import CONTEXT, MOST_BYTES, ROOM, NoRecords, Records, last_of_each
 from .returns import MAX_LAG, Returns
 
 if TYPE_CHECKING:
@@ -27,6 +28,12 @@ if TYPE_CHECKING:
     from .coupling import Coupling
     from .engine import Engine
 
+MORE_BYTES = (MAX_LAG + 1 + 64) * 8
+"""Of a row: its counts of moves undone, and of swap and NUMA balancing."""
+COPIES = 5
+"""Halves of all rows that there are at once at the end: rows, columns made of them, and shares and differences of these."""
+SNAPSHOT_BYTES = 256 << 20
+"""All region snapshots together; of those that take more every second one stays."""
 _QUOTA = ("esz_bp", "score", "resets", "rmap_walks", "held_windows", "full_windows", "quota_bound")
 _GOAL = ("goal_current", "goal_target")
 _CONTEXT = CONTEXT[:-1]
@@ -34,12 +41,13 @@ _KEPT = (*COLUMNS, "target")
 _NOWHERE, _NO_GOALS = NoRecords(), np.zeros(0, GOAL)
 
 
-def row_layout(engine: Engine, numbers: Numbering) -> np.dtype[Any]:
+def row_layout(
+    nodes: int, classes: int, contexts: int, numbers: Numbering, parts: Mapping[str, npt.NDArray[Any]]
+) -> np.dtype[Any]:
     """Return what one record consists of: rows while running, which are made into columns at the end."""
-    nodes, classes = engine.memory.arrays.by_class.shape
     schemes = (len(numbers.schemes),)
     context = [(name, "i8") for name in CONTEXT]
-    more = [(name, "i8", part.shape) for name, part in _more(engine).items()]
+    more = [(name, "i8", part.shape) for name, part in parts.items()]
     return np.dtype(
         [
             ("node", NODE, (nodes,)),
@@ -49,7 +57,7 @@ def row_layout(engine: Engine, numbers: Numbering) -> np.dtype[Any]:
             ("funnel", FUNNEL, schemes),
             ("quota", QUOTA, schemes),
             ("goal", GOAL, (len(numbers.goals),)),
-            ("context", context, (len(engine.kdamonds),)),
+            ("context", context, (contexts,)),
             *more,
         ]
     )
@@ -101,7 +109,9 @@ class Recorder:
     window_s : float
         Length of a quota window, the unit of `lag`.
     every_s : float
-        Keep the last record of each so many simulated seconds; 0 keeps all. Doubled whenever too many are kept.
+        Keep the last record of each so many simulated seconds; 0 keeps all. Tripled whenever too many are kept.
+    most_records : int
+        So many come at most, or where not all are kept, are kept at most: for the estimate of what it needs.
 
     Attributes
     ----------
@@ -111,14 +121,20 @@ class Recorder:
 
     wants = turn.LOOK_FINISHED
 
-    def __init__(self, snapshots: int, expected_aggregations: int, window_s: float = 1.0, every_s: float = 0.0) -> None:
+    def __init__(
+        self, snapshots: int, expected_aggregations: int, window_s: float = 1.0, every_s: float = 0.0, most_records: int = 0
+    ) -> None:
         self.every = max(1, -(-expected_aggregations // max(snapshots, 1))) if snapshots else 0
         self.expected = expected_aggregations + 2
         self.engine: Engine | None = None
         self.coupling: Coupling | None = None
         self.about: dict[str, str] = {}
         self.window_s, self.every_ns, self.dropped = window_s, round(every_s * 1e9), 0
-        self.snapshots: list[tuple[float, int, dict[str, npt.NDArray[Any]]]] = []
+        self.most_records = most_records
+        self.most_kept = 2 * most_records + 8 * ROOM if every_s and most_records else 0
+        self.snapshots: list[tuple[float, int, int, dict[str, npt.NDArray[Any]]]] = []
+        """Time, context, its aggregation, and columns."""
+        self._of_snapshots = 0
 
     @cached_property
     def numbering(self) -> Numbering:
@@ -130,7 +146,16 @@ class Recorder:
     def layout(self) -> np.dtype[Any]:
         """What one record consists of."""
         assert self.engine is not None
-        return row_layout(self.engine, self.numbering)
+        nodes, classes = self.engine.memory.arrays.by_class.shape
+        return row_layout(nodes, classes, len(self.engine.kdamonds), self.numbering, _more(self.engine))
+
+    def needed_bytes(self, engine: Engine) -> int:
+        """Return what it keeps at most of a run whose memory is not there yet, with the dataset made of it, in bytes."""
+        scenario, classes = engine.given, len(engine.access.groups_of_class)
+        numbers = numbered(scenario, engine.all_stages)
+        layout = row_layout(len(scenario.machine.nodes), classes, len(scenario.contexts), numbers, {})
+        row = layout.itemsize + MORE_BYTES
+        return min((self.most_kept or self.most_records) * row, MOST_BYTES) * COPIES // 2
 
     def keeps(self, aggregation: int) -> bool:
         """Whether a context's regions are kept at an aggregation."""
@@ -142,7 +167,12 @@ class Recorder:
             now = kdamond.memory.now_ns * 1e-9
             of_target = np.diff(kdamond.regions.ptr)
             columns = kdamond.regions.columns() | {"target": np.repeat(np.arange(of_target.size, dtype=np.uint64), of_target)}
-            self.snapshots.append((now, kdamond.index, columns))
+            self.snapshots.append((now, kdamond.index, kdamond.aggregations, columns))
+            self._of_snapshots += sum(c.nbytes for c in columns.values())
+            if self._of_snapshots > SNAPSHOT_BYTES:
+                self.every *= 2
+                self.snapshots = [one for one in self.snapshots if self.keeps(one[2])]
+                self._of_snapshots = sum(c.nbytes for *_, columns in self.snapshots for c in columns.values())
 
     def applied(self, kdamond: Kdamond, events: npt.NDArray[Any]) -> None:
         """Ignore single regions."""
@@ -155,7 +185,8 @@ class Recorder:
     def records(self) -> Records:
         """The rows that were kept."""
         assert self.engine is not None
-        return Records(self.layout, len(self.engine.kdamonds), self.engine.memory.arrays.by_class.shape[1], self.expected)
+        contexts, classes = len(self.engine.kdamonds), self.engine.memory.arrays.by_class.shape[1]
+        return Records(self.layout, contexts, classes, self.expected, self.most_kept)
 
     @cached_property
     def returns(self) -> Returns:
@@ -197,7 +228,7 @@ class Recorder:
         records, most = self.records, len(self.records) // 2
         kept = last_of_each(self.every_ns, records.time_s)
         while kept.size > most:
-            self.every_ns = 2 * self.every_ns or round(self.window_s * 1e9)
+            self.every_ns = 3 * self.every_ns or round(self.window_s * 1e9)  # odd: a cycle of two windows stays to be seen
             kept = last_of_each(self.every_ns, records.time_s)
         self.returns.thin(np.searchsorted(kept, np.arange(len(records))))
         self.dropped += len(records) - kept.size
@@ -350,7 +381,7 @@ class Recorder:
 
         The log of moves is divided among them by then: see `settle`.
         """
-        columns, records = [c for _, _, c in self.snapshots], self.records
+        columns, records = [c for *_, c in self.snapshots], self.records
         return {
             "about": self.about,
             "rows": records.table.view(np.uint64).reshape(len(records), -1),
@@ -358,8 +389,10 @@ class Recorder:
             "every_ns": self.every_ns,
             "dropped": self.dropped,
             "returns": self.returns.state(),
-            "snapshot_time": np.array([t for t, _, _ in self.snapshots]),
-            "snapshot_of": [i for _, i, _ in self.snapshots],
+            "every": self.every,
+            "snapshot_time": np.array([t for t, *_ in self.snapshots]),
+            "snapshot_of": [i for _, i, *_ in self.snapshots],
+            "snapshot_at": [k for _, _, k, _ in self.snapshots],
             "snapshot_sizes": [c["start"].size for c in columns],
             "snapshot": {n: np.concatenate([c[n] for c in columns] or [np.zeros(0, np.uint64)]) for n in _KEPT},
             **({"coupling": self.coupling.state()} if self.coupling else {}),
@@ -380,11 +413,13 @@ class Recorder:
         self.every_ns, self.dropped = like(0, state["every_ns"], "every_ns"), like(0, state["dropped"], "dropped")
         self.returns.restore(state["returns"])
         edges = np.cumsum([0, *state["snapshot_sizes"]]).tolist()
-        times, of, columns = state["snapshot_time"].tolist(), state["snapshot_of"], state["snapshot"]
+        times, of, at = state["snapshot_time"].tolist(), state["snapshot_of"], state["snapshot_at"]
+        self.every, columns = like(0, state["every"], "every"), state["snapshot"]
         self.snapshots = [
-            (at, i, {name: columns[name][a:b] for name in _KEPT})
-            for at, i, a, b in zip(times, of, edges[:-1], edges[1:], strict=True)
+            (time, i, k, {name: columns[name][a:b] for name in _KEPT})
+            for time, i, k, a, b in zip(times, of, at, edges[:-1], edges[1:], strict=True)
         ]
+        self._of_snapshots = sum(columns[name].nbytes for name in _KEPT)
         assert self.engine is not None
         if self.engine.given.workload.demand:
             from .coupling import Coupling
@@ -408,8 +443,10 @@ class Recorder:
             moved = data["migrated_in_pages"].sum(axis=1)
             data["migrated_pages"] = np.diff(moved, prepend=0)
             returns, data["undone_pages"] = self.returns.table(len(self.records))
-            data["returns"] = np.add.reduceat(returns, np.concatenate(([0], at[:-1] + 1))) if at.size < len(returns) else returns
-        columns = [c for _, _, c in self.snapshots]
+            data["returns"] = (
+                np.add.reduceat(returns, np.concatenate(([0], at[:-1] + 1))) if at.size < len(returns) else returns
+            )
+        columns = [c for *_, c in self.snapshots]
         data["region_count"] = np.array([c["start"].size for c in columns], np.int64)
         for name, source in (("start", "start"), ("end", "end"), ("nr_accesses", "nr"), ("age", "age")):
             data[f"region_{name}"] = np.concatenate([c[source] for c in columns] or [np.zeros(0, np.uint64)])
@@ -440,8 +477,8 @@ class Recorder:
             "filter_type": ("filter", np.array([kind for _, kind in filters], dtype=str)),
             "page_class": ("page_class", np.array(engine.access.class_names, dtype=str)),
             "lag": ("lag", np.arange(MAX_LAG + 1)),
-            "snapshot_time": ("snapshot", np.array([t for t, _, _ in self.snapshots])),
-            "snapshot_context": ("snapshot", np.array([i for _, i, _ in self.snapshots], np.int64)),
+            "snapshot_time": ("snapshot", np.array([t for t, *_ in self.snapshots])),
+            "snapshot_context": ("snapshot", np.array([i for _, i, *_ in self.snapshots], np.int64)),
         }
         if self.coupling and data:
             data |= self.coupling.columns(time_s)

@@ -34,10 +34,12 @@ class Records:
         Number of page classes.
     room : int
         Rows that there is room for at the start; it doubles when it is used up.
+    most : int
+        Rows that are kept at most, fewer than `MOST_BYTES` hold; 0 for as many as that.
     """
 
-    def __init__(self, layout: np.dtype[Any], contexts: int, classes: int, room: int = ROOM) -> None:
-        self.layout, self.most = layout, most_rows(layout)
+    def __init__(self, layout: np.dtype[Any], contexts: int, classes: int, room: int = ROOM, most: int = 0) -> None:
+        self.layout, self.most = layout, max(min(MOST_BYTES // layout.itemsize, most or MOST_BYTES), ROOM)
         self.context = np.zeros((contexts, len(CONTEXT)), np.int64)
         self.rates_hz = np.zeros(classes)
         self._state = np.zeros(4, np.int64)
@@ -120,11 +122,6 @@ class Records:
         self._table[: len(table)], self._time[: len(table)] = table, time_s
         self._state[COUNT] = len(table)
         self.settled(len(table))
-
-
-def most_rows(layout: np.dtype[Any]) -> int:
-    """Return how many rows of a layout are kept at most."""
-    return max(MOST_BYTES // layout.itemsize, ROOM)
 
 
 def last_of_each(every_ns: int, time_s: npt.NDArray[np.float64]) -> npt.NDArray[np.int64]:

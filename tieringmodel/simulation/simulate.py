@@ -21,6 +21,7 @@ from ..scenario import Scenario, need_scenario
 from ..scenario.controlled import Controlled, check_goal_nodes
 from ..units import LONGEST_US, parse_duration_us
 from .engine import Engine
+from .needs import most_records
 from .oracle import Oracle
 from .recorder import Recorder
 
@@ -83,7 +84,7 @@ def simulate(
     every : str or float, optional
         Keep one record in so much simulated time, the last one, as ``"10 s"`` or seconds; counts since the start stay
         exact. By default all records of a run, and of one that is so long that they take over 128 MiB as many as that
-        holds: the interval doubles, from that of the quota windows on.
+        holds: the interval is a quota window, or 3, 9, 27 … of them.
     oracle : Controlled, optional
         For a scenario without contexts: let an oracle bring this share to its target at every change of accesses.
     checkpoint : str or Path, optional
@@ -141,7 +142,8 @@ def simulate(
     if every_s:
         others["every_s"] = every_s
     about = attributes(scenario, duration_us, seed, **others)
-    recorder = Recorder(snapshots, duration_us // max(shortest, 1), window, every_s)
+    most = most_records(scenario, list(scenario.steps()), duration_us, round(window * 1e6), round(every_s * 1e6))
+    recorder = Recorder(snapshots, duration_us // max(shortest, 1), window, every_s, most)
     options = {"observer": recorder, "actions": scheme_actions, "log_moves": LOG_MOVES if log_moves else 0}
     engine: Engine | None = None
     if checkpoint is not None and Path(checkpoint).exists():
