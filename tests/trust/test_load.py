@@ -85,8 +85,9 @@ import resource, sys
 import tieringmodel as tm
 ds = tm.simulate(tm.load("rfc-40-60"), duration="168 h", seed=1, progress=False)
 found = tm.verdict(ds)
-print(int(ds["migrated_pages"].sum() - ds["migrated_in_pages"][-1].sum()), int((ds["returns"] < 0).any()), found.kind, ds.sizes["time"],
-      resource.getrusage(resource.RUSAGE_SELF).ru_maxrss >> 10)
+missing = int(ds["migrated_pages"].sum() - ds["migrated_in_pages"][-1].sum())
+unknown, peak_mib = int((ds["returns"] < 0).any()), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss >> 10
+print(missing, unknown, found.kind, ds.sizes["time"], peak_mib)
 """
 
 

@@ -137,7 +137,11 @@ def simulate(
         raise InputError("checkpoint", "does not go without contexts", "such a run is over at once")
     if checkpoint is not None:
         checkpoint = need_place(checkpoint, "checkpoint")
-    others = {"snapshots": snapshots, "log_moves": bool(log_moves), "oracle": asdict(oracle) if oracle else None}
+    others: dict[str, Any] = {
+        "snapshots": snapshots,
+        "log_moves": bool(log_moves),
+        "oracle": asdict(oracle) if oracle else None,
+    }
     every_s = 0.0 if every is None else parse_duration_us(every, "every") * 1e-6
     if every_s:
         others["every_s"] = every_s
