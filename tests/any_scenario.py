@@ -289,9 +289,7 @@ class Maker:
         out: Json = {"threads": 4.0, "outstanding": self.one((8.0, [6.0] * len(self.nids)))}
         out |= self.some(0.4, bytes_per_access=128.0, think_ns=50.0, read_share=0.75)
         if self.maybe(0.4):
-            out["background"] = [
-                {"nid": self.one(self.nids)} | self.one(({"gbps": 3.0}, {"threads": 1.0, "outstanding": 4.0}))
-            ]
+            out["background"] = [{"nid": self.one(self.nids)} | self.one(({"gbps": 3.0}, {"threads": 1.0, "outstanding": 4.0}))]
         if self.maybe(0.4):
             out["phases"] = [{"work": self.one((1e3, 1e5, 1e7)), "groups": [g["name"]]} for g in groups[:2]]
         return out
@@ -461,7 +459,8 @@ class Maker:
         out: Json = {"machine": machine, "workload": workload, "contexts": contexts} | self.some(0.5, name="any ☃")
         if self.maybe(0.35):
             out["events"] = sorted(
-                ({"at_us": self.at_us()} | self.event(contexts, vmas) for _ in range(self.whole(1, 3))), key=lambda e: e["at_us"]
+                ({"at_us": self.at_us()} | self.event(contexts, vmas) for _ in range(self.whole(1, 3))),
+                key=lambda e: e["at_us"],
             )
         if contexts and self.maybe(0.3):
             commits = []

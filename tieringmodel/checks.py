@@ -9,7 +9,7 @@ import math
 import numbers
 import operator
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -154,6 +154,13 @@ def dataset(where: str, value: Any, remedy: str) -> Any:
     if not (hasattr(value, "attrs") and hasattr(value, "variables") and hasattr(value.attrs, "get")):
         raise InputError(where, f"a {type(value).__name__} is no dataset", remedy)
     return value
+
+
+def listed(where: str, value: Any, remedy: str) -> list[Any]:
+    """Return the items of what can be gone through; text and all else is an `InputError`."""
+    if isinstance(value, (str, bytes)) or not isinstance(value, Iterable):
+        raise InputError(where, f"a {type(value).__name__} is no list", remedy)
+    return list(value)
 
 
 def mapping(where: str, value: Any, remedy: str) -> Any:

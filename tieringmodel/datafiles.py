@@ -8,6 +8,7 @@ from __future__ import annotations
 from importlib.resources import files
 from pathlib import Path, PurePosixPath
 
+from .checks import text
 from .errors import InputError
 
 

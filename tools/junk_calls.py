@@ -1,8 +1,8 @@
 """Call every public function with arguments of wrong types: each call must answer or raise an `InputError`.
 
-``python tools/junk_calls.py [NAME…]``. Right calls come from the examples in docstrings; in each, one argument after the other is
-replaced by junk. Prints every function with the exceptions that its calls ended in, and the sum. NAME: only functions whose
-dotted name begins so.
+``python tools/junk_calls.py [NAME…]``. Right calls come from the examples in docstrings; in each, one argument after the
+other is replaced by junk. Prints every function with the exceptions that its calls ended in, and the sum. NAME: only
+functions whose dotted name begins so.
 """
 
 from __future__ import annotations
@@ -130,7 +130,7 @@ def main() -> int:
                     else:
                         more[at] = junk
                     total += 1
-                    if said := ended(lambda changed=changed, more=more: function(*changed, **more)):
+                    if said := ended(lambda f=function, changed=changed, more=more: f(*changed, **more)):
                         found[f"{at}={word}: {said}"] += 1
         wrong += found.total()
         for text in found:

@@ -187,9 +187,8 @@ def groups_split(sc: tm.Scenario, ds: Any, folder: Path, duration: float, rng: r
 
 def _without_classes(ds: Any) -> Any:
     """Return a run with its pages counted over all classes: which there are follows from the groups."""
-    rate = (ds["class_pages"] * ds["class_rate_hz"]).sum("page_class").round(6)
-    left = ds.drop_dims("page_class").drop_vars("access_share_bp")
-    return left.assign(pages=ds["class_pages"].sum("page_class"), accesses=rate)
+    left = ds.drop_dims("page_class").drop_vars("access_share_bp")  # that is of the mean rate of each class
+    return left.assign(pages=ds["class_pages"].sum("page_class"))
 
 
 def nodes_renamed(sc: tm.Scenario, ds: Any, folder: Path, duration: float, rng: random.Random) -> Pair | None:

@@ -158,8 +158,7 @@ def migration_s(size_bytes: int, costs: Costs = DEFAULT, folio: str = "4 KiB") -
     if folio not in FOLIOS:
         raise InputError("folio", f"{folio!r} is unknown", "known: " + ", ".join(FOLIOS))
     name, size = FOLIOS[folio]
-    size_bytes = number("size_bytes", size_bytes, 0)
-    return float(-(-size_bytes // size) * getattr(costs, name).default * 1e-6)
+    return float(-(-number("size_bytes", size_bytes, 0) // size) * getattr(costs, name).default * 1e-6)
 
 
 def control_window_s(reset_s: float, apply_s: float, busy_s: float = 0.0) -> float:
@@ -271,7 +270,10 @@ def control_cost(
     """
     import xarray as xr
 
-    if dataset("ds", ds, "pass what tieringmodel.simulate returned").attrs.get("kind") != "simulation" or "scenario" not in ds.attrs:
+    if (
+        dataset("ds", ds, "pass what tieringmodel.simulate returned").attrs.get("kind") != "simulation"
+        or "scenario" not in ds.attrs
+    ):
         raise InputError("ds", "is no run of simulate()", "pass what tieringmodel.simulate returned")
     if metrics not in ("walk", "counters"):
         raise InputError("metrics", f"{metrics!r} is unknown", "write walk or counters")

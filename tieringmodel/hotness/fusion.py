@@ -82,7 +82,9 @@ def fuse(
                 raise InputError(f"{name}.{key}", "is not among the sources", suggest(key, found))
     if not half_life_s > 0:
         raise InputError("half_life_s", f"{half_life_s} is not positive", "write seconds, or inf")
-    rates = {name: one.rate_hz if isinstance(one, Watched) else float_array(f"found.{name}", one) for name, one in found.items()}
+    rates = {
+        name: one.rate_hz if isinstance(one, Watched) else float_array(f"found.{name}", one) for name, one in found.items()
+    }
     n = next(iter(rates.values())).size
     total, say, trust = np.zeros(n), np.zeros(n), 0.0
     for name, rate in rates.items():
@@ -175,7 +177,10 @@ def region_accesses(
     """
     bounds = _edges(edges, 2**62)
     instance("reports", reports, Reports, "give what a source observed, or page_reports")
-    start_us, sample_us = whole("start_us", start_us, 0, LONG_MAX), whole("sample_us", sample_us, 1, LONG_MAX, "write 1 or more")
+    start_us, sample_us = (
+        whole("start_us", start_us, 0, LONG_MAX),
+        whole("sample_us", sample_us, 1, LONG_MAX, "write 1 or more"),
+    )
     samples = whole("samples", samples, 1, 2**31, "write 1 or more")
     check_bytes("samples", samples * bounds.size * 16, "counts of an aggregation take", "write fewer")
     tick = -((start_us - reports.time_us) // sample_us) - 1

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from ..checks import number, whole
-from ..errors import InputError
 
 
 @dataclass(frozen=True)
