@@ -122,7 +122,7 @@ class InstructionSamples(Checked):
         parts: list[Reports] = []
         if self._next_us <= now_us:  # nobody looked for a while: rings were drained all the same
             parts.append(self._drained())
-            self._next_us += (now_us - self._next_us) // self.drain_us * self.drain_us
+            self._next_us += ((now_us - self._next_us) // self.drain_us + 1) * self.drain_us
         while now_us < activity.end_us:
             until = min(self._next_us, activity.end_us)
             expected = per_us * (until - now_us)
