@@ -25,7 +25,6 @@ from .returns import MAX_LAG, Returns
 if TYPE_CHECKING:
     import xarray as xr
 
-    from .coupling import Coupling
     from .engine import Engine
 
 MORE_BYTES = (MAX_LAG + 1 + 64) * 8
@@ -127,7 +126,6 @@ class Recorder:
         self.every = max(1, -(-expected_aggregations // max(snapshots, 1))) if snapshots else 0
         self.expected = expected_aggregations + 2
         self.engine: Engine | None = None
-        self.coupling: Coupling | None = None
         self.about: dict[str, str] = {}
         self.window_s, self.every_ns, self.dropped = window_s, round(every_s * 1e9), 0
         self.most_records = most_records
@@ -233,13 +231,14 @@ class Recorder:
         self.returns.thin(np.searchsorted(kept, np.arange(len(records))))
         self.dropped += len(records) - kept.size
         records.keep_only(kept)
-        if self.coupling:
-            self.coupling.keep_only(records.time_s)
+        if self.engine and self.engine.coupling:
+            self.engine.coupling.keep_only(records.time_s)
 
     def record_coupled(self) -> None:
         """End a window of a workload that follows its memory, and keep a record."""
-        assert self.coupling is not None
-        self.coupling.step()
+        assert self.engine is not None
+        assert self.engine.coupling is not None
+        self.engine.coupling.step()
         self.record()
 
     def _refresh(self) -> None:
@@ -395,7 +394,7 @@ class Recorder:
             "snapshot_at": [k for _, _, k, _ in self.snapshots],
             "snapshot_sizes": [c["start"].size for c in columns],
             "snapshot": {n: np.concatenate([c[n] for c in columns] or [np.zeros(0, np.uint64)]) for n in _KEPT},
-            **({"coupling": self.coupling.state()} if self.coupling else {}),
+            **({"coupling": self.engine.coupling.state()} if self.engine and self.engine.coupling else {}),
         }
 
     def restore(self, state: dict[str, Any]) -> None:
@@ -424,8 +423,8 @@ class Recorder:
         if self.engine.given.workload.demand:
             from .coupling import Coupling
 
-            self.coupling = Coupling(self.engine, self.window_s)
-            self.coupling.restore(state["coupling"])
+            self.engine.coupling = Coupling(self.engine, self.window_s, self.records.rates_hz)
+            self.engine.coupling.restore(state["coupling"])
 
     def dataset(self) -> xr.Dataset:
         """Return everything kept, as one dataset described by `VARIABLES`."""
@@ -480,7 +479,7 @@ class Recorder:
             "snapshot_time": ("snapshot", np.array([t for t, *_ in self.snapshots])),
             "snapshot_context": ("snapshot", np.array([i for _, i, *_ in self.snapshots], np.int64)),
         }
-        if self.coupling and data:
-            data |= self.coupling.columns(time_s)
-            coords["group"] = ("group", np.array(self.coupling.names, dtype=str))
+        if engine.coupling and data:
+            data |= engine.coupling.columns(time_s)
+            coords["group"] = ("group", np.array(engine.coupling.names, dtype=str))
         return described(data, coords)
