@@ -127,8 +127,7 @@ class Engine:
         copied = False
         if kept is None:
             size = machine, workload.n_pages, needed.frame_of, needed.young, needed.out, bool(access.folios), needed.device
-            beside = getattr(self.observer, "needed_bytes", None)
-            check_memory(*size, beside=beside(self) if beside else 0)
+            check_memory(*size, beside=getattr(self.observer, "needed_bytes", lambda _: 0)(self))
             copied = reuse.wanted(layout) and copy_fits(*size)
         memory = PhysicalMemory(
             machine,
