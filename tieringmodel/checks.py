@@ -9,7 +9,7 @@ import math
 import numbers
 import operator
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -137,6 +137,37 @@ def float_array(where: str, value: Any) -> npt.NDArray[Any]:
     except (TypeError, ValueError):
         raise InputError(where, f"a {type(value).__name__} of other things than numbers", "give numbers") from None
     return array.astype(np.float64)
+
+
+def int_array(where: str, value: Any) -> npt.NDArray[Any]:
+    """Return whole numbers of any shape as int64, none too; all else is an `InputError`."""
+    import numpy as np
+
+    array = float_array(where, value)
+    if not (np.isfinite(array).all() and np.array_equal(array, np.rint(array)) and (np.abs(array) < 2.0**63).all()):
+        raise InputError(where, "holds something else than whole numbers of 64 bits", "give whole numbers")
+    return np.asarray(value).astype(np.int64)
+
+
+def dataset(where: str, value: Any, remedy: str) -> Any:
+    """Return a dataset, that is what has variables and attributes by name; all else is an `InputError`."""
+    if not (hasattr(value, "attrs") and hasattr(value, "variables") and hasattr(value.attrs, "get")):
+        raise InputError(where, f"a {type(value).__name__} is no dataset", remedy)
+    return value
+
+
+def listed(where: str, value: Any, remedy: str) -> list[Any]:
+    """Return the items of what can be gone through; text and all else is an `InputError`."""
+    if isinstance(value, (str, bytes)) or not isinstance(value, Iterable):
+        raise InputError(where, f"a {type(value).__name__} is no list", remedy)
+    return list(value)
+
+
+def mapping(where: str, value: Any, remedy: str) -> Any:
+    """Return a table by name; all else is an `InputError`."""
+    if not isinstance(value, Mapping):
+        raise InputError(where, f"a {type(value).__name__} is no table", remedy)
+    return value
 
 
 def whole_array(where: str, value: Any, low: int = 0, high: int = units.ULONG_MAX, remedy: str = "") -> npt.NDArray[Any]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from importlib.resources import files
 from pathlib import Path, PurePosixPath
 
+from .checks import text
 from .errors import InputError
 
 
@@ -37,7 +38,7 @@ def data_path(*parts: str) -> Path:
     'rfc-40-60.toml'
     """
     for part in parts:
-        steps = PurePosixPath(part)
+        steps = PurePosixPath(text("data_path", part))
         if steps.is_absolute() or ".." in steps.parts:
             raise InputError("data_path", f"{part!r} leads out of the data folder", "name a file below it")
     root = _root()

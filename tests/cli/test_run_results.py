@@ -193,6 +193,8 @@ def test_a_terminal_gets_its_width(folder: Path, capsys: pytest.CaptureFixture[s
         ("compare small.toml --duration 1 --seeds 0", "--seeds: 0 is below 1"),
         ("run small.toml --resume", "--resume: needs one run of a known length"),
         ("run small.toml --duration 1 --seeds 2 --resume", "--resume: needs one run of a known length"),
+        ("run small.toml --every 1", "--every: needs a run of a known length"),
+        ("run small.toml --duration 1 --every never", "--every: 'never' is not understood"),
         ("run small.toml --duration 1 --fix-budget 0", "--fix-budget: 0 is not a positive time; or write --no-fix"),
         ("run small.toml --budget nan", "--budget: nan is not a positive time"),
         ("run small.toml --duration soon", "write it like '120 s', '10 min' or a number of seconds"),

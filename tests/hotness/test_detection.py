@@ -347,3 +347,18 @@ def test_what_is_in_a_ring_at_the_end_is_not_yet_reported():
     found = watched("instruction_samples", np.full(100, 1000.0), "90 ms", period_ops=10)
     assert found.reports == found.lost == 0
     assert found.cost_ns > 0
+
+
+# ---- while nobody looks -----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["chmu", "instruction_samples"])
+def test_a_source_that_nobody_asked_for_a_while_goes_on_at_its_own_times(name: str) -> None:
+    """A context that sleeps leaves a gap: 150 ms are seen, then nothing until 1.23 s; ends are at multiples of 100 ms."""
+    source = h.source(name, **({"period_ops": 1000} if name == "instruction_samples" else {}))
+    rng = np.random.default_rng(1)
+    for start_us, length_us, ends in ((0, 150_000, {100_000}), (1_230_000, 200_000, {1_300_000, 1_400_000})):
+        found = source.observe(h.activity([5e4] * 8, start_us=start_us, length_us=length_us), rng)
+        late = {200_000} if start_us and name == "instruction_samples" else set()  # what the rings held is drained in time
+        assert set(found.time_us.tolist()) == ends | late
+        assert found.first.size > 0

@@ -49,13 +49,15 @@ def logs(draw: st.DrawFn) -> tuple[list[list[Move]], list[float], float]:
     return records, np.cumsum(gaps).tolist(), draw(st.sampled_from([0.1, 1.0, 2.0]))
 
 
-@given(logs())
-def test_returns_are_those_of_a_walk_over_the_log(log: tuple[list[list[Move]], list[float], float]) -> None:
+@pytest.mark.parametrize("most", [1 << 12, 2])
+@given(log=logs())
+def test_returns_are_those_of_a_walk_over_the_log(most: int, log: tuple[list[list[Move]], list[float], float]) -> None:
     records, time, window_s = log
-    returns = Returns(window_s)
-    for moves in records:
-        returns.add(packed(moves), 0)
-    got = returns.table(np.array(time), 3)[0]
+    returns = Returns(window_s, 3)
+    returns._records = most
+    for row, (moves, time_s) in enumerate(zip(records, time, strict=True)):
+        returns.add(packed(moves), 0, time_s, row)
+    got = returns.table(len(records))[0]
     assert got.dtype == np.int64
     assert got.tolist() == literal(records, time, window_s)
     assert (got.sum(axis=1) <= [len(m) for m in records]).all()
@@ -65,29 +67,29 @@ def test_a_page_is_back_when_it_next_reaches_the_node_it_left() -> None:
     # 0 -> 1 at 1 s, 1 -> 2 at 2 s, 2 -> 0 at 4 s, 0 -> 1 at 5 s: of the four, the first is undone after 3 windows
     # and the second (it left node 1) after 3.
     records: list[list[Move]] = [[(5, 0, 1)], [(5, 1, 2)], [(5, 2, 0)], [(5, 0, 1)]]
-    returns = Returns(1.0)
-    for moves in records:
-        returns.add(packed(moves), 0)
-    table = returns.table(np.array([1.0, 2.0, 4.0, 5.0]), 3)[0]
+    returns = Returns(1.0, 3)
+    for row, (moves, time_s) in enumerate(zip(records, [1.0, 2.0, 4.0, 5.0], strict=True)):
+        returns.add(packed(moves), 0, time_s, row)
+    table = returns.table(4)[0]
     assert {(int(r), int(lag)) for r, lag in np.argwhere(table)} == {(0, 3), (1, 3)}
 
 
 def test_lags_are_counted_in_windows_and_end_at_the_longest() -> None:
     records: list[list[Move]] = [[(1, 0, 1), (2, 0, 1)], [(1, 1, 0)], [(2, 1, 0)]]
-    returns = Returns(2.0)
-    for moves in records:
-        returns.add(packed(moves), 0)
-    table = returns.table(np.array([0.0, 64.0, 65.1]), 2)[0]
+    returns = Returns(2.0, 2)
+    for row, (moves, time_s) in enumerate(zip(records, [0.0, 64.0, 65.1], strict=True)):
+        returns.add(packed(moves), 0, time_s, row)
+    table = returns.table(3)[0]
     assert table[0, 32] == 1
     assert table.sum() == 1
 
 
 def test_lost_moves_make_the_whole_table_unknown() -> None:
-    returns = Returns(1.0)
-    returns.add(packed([(1, 0, 1)]), 0)
-    returns.add(packed([(1, 1, 0)]), 3)
-    assert (returns.table(np.array([1.0, 2.0]), 2)[0] == -1).all()
-    assert np.isnan(ping_pong_ratio(returns.table(np.array([1.0, 2.0]), 2)[0], np.array([1, 4]), 10))
+    returns = Returns(1.0, 2)
+    returns.add(packed([(1, 0, 1)]), 0, 1.0, 0)
+    returns.add(packed([(1, 1, 0)]), 3, 2.0, 1)
+    assert (returns.table(2)[0] == -1).all()
+    assert np.isnan(ping_pong_ratio(returns.table(2)[0], np.array([1, 4]), 10))
 
 
 @pytest.mark.parametrize(("within", "expected"), [(0, 0.0), (1, 0.25), (2, 0.25), (3, 0.75), (10, 0.75)])

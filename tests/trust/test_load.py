@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import gc
 import os
+import subprocess
+import sys
 from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
 from typing import Any
@@ -76,6 +78,26 @@ def test_a_day_of_64_gib() -> None:
     assert np.unique(memory.frame_of).size == pages  # no page lost, none on two frames
     assert memory.recount()["lru"].tolist() == memory.arrays.node["lru"].tolist()
     assert (np.diff(moved) > 0).all(), "every hour brings two new hot sets, so pages move"
+
+
+WEEK = """
+import resource, sys
+import tieringmodel as tm
+ds = tm.simulate(tm.load("rfc-40-60"), duration="168 h", seed=1, progress=False)
+found = tm.verdict(ds)
+missing = int(ds["migrated_pages"].sum() - ds["migrated_in_pages"][-1].sum())
+unknown, peak_mib = int((ds["returns"] < 0).any()), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss >> 10
+print(missing, unknown, found.kind, ds.sizes["time"], peak_mib)
+"""
+
+
+@pytest.mark.load
+def test_a_week_of_a_shipped_scenario_takes_a_gib() -> None:
+    done = subprocess.run([sys.executable, "-c", WEEK], capture_output=True, text=True, check=True)
+    missing, unknown, kind, records, peak_mib = done.stdout.split()
+    assert (missing, unknown, kind) == ("0", "0", "limit-cycle")
+    assert 10_000 < int(records) < 70_000
+    assert int(peak_mib) <= 1024
 
 
 def day() -> tm.Scenario:

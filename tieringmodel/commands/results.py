@@ -133,8 +133,8 @@ def command_line(arguments: argparse.Namespace, scenarios: Sequence[str], durati
     command += ["--seeds", str(arguments.seeds)] if arguments.seeds > 1 else []
     if duration is not None:
         command += ["--duration", duration if isinstance(duration, str) else f"{duration!r} s".replace(".0 s", " s")]
-    for option in ("machine", "workload", "kernel"):
-        if getattr(arguments, option) is not None:
+    for option in ("machine", "workload", "kernel", "every"):
+        if getattr(arguments, option, None) is not None:
             command += [f"--{option}", str(getattr(arguments, option))]
     if arguments.allow_files:
         command.append("--allow-files")

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import InputError
+from ..units import parse_duration_us
 from .arguments import SCENARIO_HELP, open_given
 from .duration import Length, check_duration, is_auto, length_of
 from .output import Ours, ascii_only, lines, mark, say, strict_json, width_of
@@ -41,6 +42,12 @@ def add(commands: Any) -> None:
         "--expect",
         metavar="CLAUSES",
         help="exit with 1 unless these hold, e.g. 'settling_s < 60, hot_share_node0 > 5000, kind == converged'",
+    )
+    p.add_argument(
+        "--every",
+        metavar="T",
+        help="keep one record in so much simulated time, e.g. '10 s'; counts since the start stay exact (default: all of a run "
+        "of an hour or so, fewer of a longer one, which it then says)",
     )
     p.add_argument("--funnel", action="store_true", help="print every counter of every scheme")
     p.add_argument("--no-fix", action="store_true", help="do not look for a change that helps")
@@ -85,6 +92,8 @@ def run(arguments: argparse.Namespace) -> int:
     else:
         options = {"width": width_of(), "ascii_only": ascii_only(arguments), "funnel": arguments.funnel}
         say(lines(text_of_run(ds, found, tried=str(tried or ""), **options)))
+        if "every_s" in ds.attrs:
+            say(Ours("\n"), f"kept one record in {ds.attrs['every_s']:g} s (--every): {ds.sizes['time']}, counts are exact")
         say(Ours("\n"), f"wrote {path}")
         for clause in clauses:
             say(mark(clause.ok), f" {clause}")
@@ -97,6 +106,10 @@ def _check(arguments: argparse.Namespace) -> None:
     check_duration(arguments)
     if arguments.resume and (is_auto(arguments) or arguments.seeds > 1):
         raise InputError("--resume", "needs one run of a known length", "give --duration, and leave --seeds out")
+    if arguments.every is not None:
+        parse_duration_us(arguments.every, "--every")
+        if is_auto(arguments):
+            raise InputError("--every", "needs a run of a known length", "give --duration")
     if arguments.fix_budget is not None and not arguments.fix_budget > 0:
         raise InputError("--fix-budget", f"{arguments.fix_budget:g} is not a positive time", "or write --no-fix")
 
@@ -117,7 +130,7 @@ def _most(
         ds, first = length.ds, seed == arguments.seed
         if ds is None or not first:
             with reused():
-                ds = simulate(scenario, duration=length.duration, seed=seed, checkpoint=checkpoint)
+                ds = simulate(scenario, duration=length.duration, seed=seed, checkpoint=checkpoint, every=arguments.every)
         found = verdict(ds)
         kinds[seed] = found.kind
         firsts.setdefault(found.kind, (ds, found))

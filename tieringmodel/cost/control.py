@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from ..checks import positive, whole
+from ..checks import dataset, number, positive, whole
 from ..errors import InputError
 from ..scenario import Scenario, Scheme
 from ..scenario.metrics import GoalMetric, metric_of
@@ -158,7 +158,7 @@ def migration_s(size_bytes: int, costs: Costs = DEFAULT, folio: str = "4 KiB") -
     if folio not in FOLIOS:
         raise InputError("folio", f"{folio!r} is unknown", "known: " + ", ".join(FOLIOS))
     name, size = FOLIOS[folio]
-    return float(-(-size_bytes // size) * getattr(costs, name).default * 1e-6)
+    return float(-(-number("size_bytes", size_bytes, 0) // size) * getattr(costs, name).default * 1e-6)
 
 
 def control_window_s(reset_s: float, apply_s: float, busy_s: float = 0.0) -> float:
@@ -184,7 +184,7 @@ def control_window_s(reset_s: float, apply_s: float, busy_s: float = 0.0) -> flo
     >>> tm.cost.control_window_s(1.0, 0.3)
     1.2
     """
-    apply_s = positive("apply_s", apply_s)
+    apply_s, reset_s, busy_s = positive("apply_s", apply_s), number("reset_s", reset_s), number("busy_s", busy_s)
     steps = max(1, int(np.ceil((reset_s - busy_s) / apply_s - 1e-9)))
     return busy_s + steps * apply_s
 
@@ -270,7 +270,10 @@ def control_cost(
     """
     import xarray as xr
 
-    if ds.attrs.get("kind") != "simulation" or "scenario" not in ds.attrs:
+    if (
+        dataset("ds", ds, "pass what tieringmodel.simulate returned").attrs.get("kind") != "simulation"
+        or "scenario" not in ds.attrs
+    ):
         raise InputError("ds", "is no run of simulate()", "pass what tieringmodel.simulate returned")
     if metrics not in ("walk", "counters"):
         raise InputError("metrics", f"{metrics!r} is unknown", "write walk or counters")

@@ -98,14 +98,15 @@ def loaded_latency_ns(node: NodePerformance, load_gbps: float) -> float:
     return node.idle_latency_ns + node.queue_ns * u / (2 * (1 - u)) if u < 1 else math.inf
 
 
-def _need_nodes(nodes: object) -> None:
+def need_nodes(nodes: object) -> None:
+    """Refuse what is no list of nodes."""
     if not isinstance(nodes, Sequence) or not all(isinstance(n, NodePerformance) for n in nodes):
         raise InputError("nodes", f"{said(nodes)} is no list of nodes", "take those of tieringmodel.cost.default_nodes()")
 
 
 def _shares(shares: Sequence[float] | npt.NDArray[np.float64], nodes: Sequence[NodePerformance]) -> npt.NDArray[np.float64]:
     out: npt.NDArray[np.float64] = float_array("shares", shares)
-    _need_nodes(nodes)
+    need_nodes(nodes)
     if out.shape[-1:] != (len(nodes),):
         raise InputError("shares", f"has {out.shape[-1:]} entries for {len(nodes)} nodes", "give one share per node")
     known = out[~np.isnan(out).any(axis=-1)]

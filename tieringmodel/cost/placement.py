@@ -9,9 +9,10 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from ..checks import number, whole
 from ..errors import InputError
 from .constants import DEFAULT, Costs
-from .performance import NodePerformance, bandwidth_time, loaded_latency_ns
+from .performance import NodePerformance, bandwidth_time, loaded_latency_ns, need_nodes
 
 
 def optimum_interleave(nodes: Sequence[NodePerformance]) -> npt.NDArray[np.float64]:
@@ -33,6 +34,7 @@ def optimum_interleave(nodes: Sequence[NodePerformance]) -> npt.NDArray[np.float
     >>> tm.cost.optimum_interleave(tm.cost.default_nodes()).round(2).tolist()
     [0.73, 0.27]
     """
+    need_nodes(nodes)
     bandwidth = np.array([n.bandwidth_gbps for n in nodes], np.float64)
     return np.asarray(bandwidth / bandwidth.sum())
 
@@ -63,7 +65,8 @@ def best_weights(nodes: Sequence[NodePerformance], max_weight: int = 10) -> tupl
     >>> tm.cost.best_weights(tm.cost.default_nodes())
     (3, 1)
     """
-    if len(nodes) != 2 or max_weight < 1:
+    need_nodes(nodes)
+    if len(nodes) != 2 or whole("max_weight", max_weight, 0, 10**4) < 1:
         raise InputError("nodes" if len(nodes) != 2 else "max_weight", "does not fit", "give two nodes and a weight from 1")
     pairs = [(a, b) for a in range(max_weight + 1) for b in range(max_weight + 1) if a + b and math.gcd(a, b) == 1]
     times = {p: float(bandwidth_time(np.array(p) / sum(p), nodes)) for p in pairs}
@@ -200,9 +203,8 @@ def rmap_or_oscillation(share: float, costs: Costs = DEFAULT, *, mappings: int =
     >>> tm.cost.rmap_or_oscillation(0.4).rmap_wins
     True
     """
-    if not 0 <= share <= 1:
-        raise InputError("share", f"{share!r} is outside 0..1", "write a share")
-    if mappings < 1:
+    share = number("share", share, 0, 1, "write a share")
+    if number("mappings", mappings) < 1:
         raise InputError("mappings", f"{mappings} is below 1", "write 1 or more")
     copies = 2 * share * (1 - share) * costs.copy_4k_us.default
     walk = costs.rmap_walk_us

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from ..checks import whole
+from ..checks import listed, whole
 from ..errors import InputError
 from ..fields import suggest
 from ..units import PAGE_SZ, ULONG_MAX
@@ -75,7 +75,10 @@ def quota_score(pairs: Iterable[tuple[int, int]]) -> int:
     12000
     """
     score = 0
-    for i, (current, target) in enumerate(pairs):
+    for i, pair in enumerate(listed("pairs", pairs, "give (value, target) pairs")):
+        if len(listed(f"pairs[{i}]", pair, "give value and target")) != 2:
+            raise InputError(f"pairs[{i}]", f"has {len(pair)} entries", "give value and target")
+        current, target = pair
         try:
             score = max(score, mult_frac(current, 10_000, target))
         except InputError as error:

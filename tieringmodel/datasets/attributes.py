@@ -50,6 +50,7 @@ ATTRIBUTES: dict[str, _Form] = {
     **dict.fromkeys("design phases".split(), _LIST),
     "duration_s": _SECONDS,
     "window_s": _ABOVE_0,
+    "every_s": _ABOVE_0,
     **dict.fromkeys("seed n_pages samples_per_aggr".split(), _whole(0)),
     "page_bytes": _whole(1),
 }

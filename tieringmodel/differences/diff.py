@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from ..checks import number, whole
+from ..checks import listed, number, whole
 from ..errors import InputError
 from ..fields import Checked, suggest
 from ..scenario import Kernel, Scenario
@@ -107,6 +107,7 @@ def diff(
     rtol, seeds = number("rtol", rtol, 0.0), whole("seeds", seeds, 1, MOST_SEEDS)
     if workers is not None:
         whole("workers", workers, 1)
+    kernels = [kernels] if isinstance(kernels, (str, Kernel)) else listed("kernels", kernels, "write e.g. ['6.18', '7.3']")
     if kernels:
         if other is not None:
             raise InputError("kernels", "do not go with a second scenario", "leave one of them out")
@@ -150,9 +151,9 @@ def kernels_of(scenario: Scenario, given: Sequence[str | Kernel]) -> list[Kernel
 def _only(rules: bool | Sequence[str]) -> list[str] | bool:
     if isinstance(rules, bool):
         return rules
-    wanted = [rules] if isinstance(rules, str) else [*rules]
+    wanted = [rules] if isinstance(rules, str) else listed("rules", rules, "give switches by name, True or False")
     for switch in wanted:
-        if switch not in SWITCHES:
+        if not isinstance(switch, str) or switch not in SWITCHES:
             raise InputError("rules", f"{switch!r} is not a rule", suggest(str(switch), SWITCHES))
     return wanted
 

@@ -116,6 +116,9 @@ class Chmu(Checked):
         if self._next_us < 0:
             self._next_us = activity.start_us + self.epoch_us
             self._counts = np.zeros(rate.size, np.int64)
+        elif self._next_us <= activity.start_us:  # nobody looked for a while: counters began anew at each end of an epoch
+            self._counts[:] = 0
+            self._next_us += ((activity.start_us - self._next_us) // self.epoch_us + 1) * self.epoch_us
         touched = np.flatnonzero(rate)
         now_us, cost_ns, lost = activity.start_us, 0.0, 0
         parts: list[Reports] = []

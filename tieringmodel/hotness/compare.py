@@ -40,6 +40,8 @@ def factories(given: Iterable[str] | Mapping[str, str | Named | tuple[str, Mappi
     InputError
         If there is none, or one is neither a name, a name with parameters, nor a callable.
     """
+    if not isinstance(given, Iterable) or not all(isinstance(name, str) for name in given):
+        raise InputError("sources", f"a {type(given).__name__} is no list of names", "name at least one source")
     listed = dict(given) if isinstance(given, Mapping) else {name: name for name in given}
     if not listed:
         raise InputError("sources", "is empty", "name at least one source")

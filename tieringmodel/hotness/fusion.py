@@ -8,8 +8,11 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from ..checks import float_array, instance, int_array, mapping, whole
 from ..errors import InputError
 from ..fields import suggest
+from ..memory.need import check_bytes
+from ..units import LONG_MAX
 from .protocol import Floats, Ints, Reports
 from .watching import Watched
 
@@ -71,7 +74,7 @@ def fuse(
     >>> tm.hotness.fuse({"bits": np.array([4.0, 0.0]), "faults": np.array([8.0, 0.0])}).rate_hz.tolist()
     [6.0, 0.0]
     """
-    if not found:
+    if not mapping("found", found, "give what each source found, by name"):
         raise InputError("found", "names no source", "give at least one")
     for name, given in (("weights", weights), ("age_s", age_s), ("coverage", coverage)):
         for key in given or ():
@@ -79,7 +82,9 @@ def fuse(
                 raise InputError(f"{name}.{key}", "is not among the sources", suggest(key, found))
     if not half_life_s > 0:
         raise InputError("half_life_s", f"{half_life_s} is not positive", "write seconds, or inf")
-    rates = {name: one.rate_hz if isinstance(one, Watched) else np.asarray(one, np.float64) for name, one in found.items()}
+    rates = {
+        name: one.rate_hz if isinstance(one, Watched) else float_array(f"found.{name}", one) for name, one in found.items()
+    }
     n = next(iter(rates.values())).size
     total, say, trust = np.zeros(n), np.zeros(n), 0.0
     for name, rate in rates.items():
@@ -131,7 +136,8 @@ def by_region(rate_hz: Floats, edges: Sequence[int] | Ints) -> Floats:
     >>> tm.hotness.by_region(np.array([4.0, 2.0, 0.0, 0.0]), [0, 2, 4]).tolist()
     [3.0, 0.0]
     """
-    bounds = _edges(edges, rate_hz.size)
+    rate_hz = float_array("rate_hz", rate_hz)
+    bounds = _edges(edges, rate_hz.size if rate_hz.ndim == 1 else 0)
     return np.asarray(np.add.reduceat(rate_hz[: bounds[-1]], bounds[:-1]) / np.diff(bounds))
 
 
@@ -170,8 +176,13 @@ def region_accesses(
     [1, 1]
     """
     bounds = _edges(edges, 2**62)
-    if sample_us < 1 or samples < 1:
-        raise InputError("sample_us" if sample_us < 1 else "samples", "is 0 or less", "write 1 or more")
+    instance("reports", reports, Reports, "give what a source observed, or page_reports")
+    start_us, sample_us = (
+        whole("start_us", start_us, 0, LONG_MAX),
+        whole("sample_us", sample_us, 1, LONG_MAX, "write 1 or more"),
+    )
+    samples = whole("samples", samples, 1, 2**31, "write 1 or more")
+    check_bytes("samples", samples * bounds.size * 16, "counts of an aggregation take", "write fewer")
     tick = -((start_us - reports.time_us) // sample_us) - 1
     low = np.searchsorted(bounds, reports.first, side="right") - 1
     high = np.searchsorted(bounds, reports.first + reports.pages - 1, side="right") - 1
@@ -184,7 +195,7 @@ def region_accesses(
 
 
 def _edges(edges: Sequence[int] | Ints, top: int) -> Ints:
-    bounds = np.asarray(edges, np.int64)
+    bounds = int_array("edges", edges)
     if bounds.ndim != 1 or bounds.size < 2 or bounds[0] < 0 or bounds[-1] > top or (np.diff(bounds) <= 0).any():
         raise InputError("edges", "do not ascend within the pages", "give the first page of each region, then the end")
     return bounds

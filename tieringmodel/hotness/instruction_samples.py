@@ -120,6 +120,9 @@ class InstructionSamples(Checked):
         per_us = total_hz * 1e-6 * self.accesses_per_touch / self.period_ops
         now_us, cost_ns, lost = activity.start_us, 0.0, 0
         parts: list[Reports] = []
+        if self._next_us <= now_us:  # nobody looked for a while: rings were drained all the same
+            parts.append(self._drained())
+            self._next_us += ((now_us - self._next_us) // self.drain_us + 1) * self.drain_us
         while now_us < activity.end_us:
             until = min(self._next_us, activity.end_us)
             expected = per_us * (until - now_us)
@@ -133,11 +136,16 @@ class InstructionSamples(Checked):
             self._ring.append(page[kept])
             now_us = until
             if now_us == self._next_us:
-                touches = self.period_ops / self.accesses_per_touch
-                parts.append(page_reports(np.concatenate(self._ring), touches, now_us))
-                self._ring, self._next_us = [], self._next_us + self.drain_us
-                self._fill[:] = 0
+                parts.append(self._drained())
         return joined(parts, cost_ns, lost)
+
+    def _drained(self) -> Reports:
+        """Return what the rings hold as they are drained, and begin anew."""
+        pages = np.concatenate([np.zeros(0, np.int64), *self._ring])
+        drained = page_reports(pages, self.period_ops / self.accesses_per_touch, self._next_us)
+        self._ring, self._next_us = [], self._next_us + self.drain_us
+        self._fill[:] = 0
+        return drained
 
     def _below(self, activity: Activity) -> tuple[Floats, float]:
         """Return the cumulative share of the touches by page, and all touches per second."""

@@ -21,6 +21,7 @@ import numpy as np
 from ..checks import number, positive
 from ..cost.constants import DEFAULT, Costs
 from ..errors import InputError
+from ..memory.need import check_bytes
 from ..units import PAGE_SZ, parse_bytes
 from .hint_faults import HintFaults
 from .protocol import Activity, Floats
@@ -180,6 +181,7 @@ def promotion_study(
     n = parse_bytes(process_bytes, "process_bytes") // PAGE_SZ
     if n < 1:
         raise InputError("process_bytes", f"{process_bytes!r} is less than a page", "write e.g. '800 MiB'")
+    check_bytes("process_bytes", 64 * n, "its pages take", "write e.g. '800 MiB'")
     runs = {"none": None} | {k: p for k, p in (POLICIES if policies is None else policies).items() if p is not None}
     latency = np.array([[local, remote, cxl], [remote, local, cxl]])
     scan = {

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 import numpy.typing as npt
 
+from ..checks import float_array, int_array, text
 from ..errors import InputError
 from ..fields import suggest
 
@@ -128,12 +129,15 @@ def page_reports(
     >>> tm.hotness.page_reports([0, 7], [1, 2], [1000, 2000]).first.tolist()
     [0, 7]
     """
-    first = np.asarray(page, np.int64)
+    first = int_array("page", page)
+    counts, times = float_array("touches", touches), int_array("time_us", time_us)
+    if first.ndim != 1 or any(one.ndim and one.shape != first.shape for one in (counts, times)):
+        raise InputError("page", f"has the shape {first.shape}, beside {counts.shape} and {times.shape}", "give one of each")
     return Reports(
         first,
         np.ones_like(first),
-        np.broadcast_to(np.asarray(touches, np.float64), first.shape),
-        np.broadcast_to(np.asarray(time_us, np.int64), first.shape),
+        np.broadcast_to(counts, first.shape),
+        np.broadcast_to(times, first.shape),
         cost_ns,
         lost,
         covered,
@@ -224,7 +228,7 @@ def register_source(name: str, factory: Callable[..., HotnessSource]) -> None:
     >>> "frugal_bits" in tm.hotness.sources()
     True
     """
-    if not name or name in _BUILT_IN:
+    if not text("name", name) or name in _BUILT_IN:
         raise InputError("name", f"{name!r} is empty or built in", "choose another name")
     if not callable(factory):
         raise InputError("factory", f"{factory!r} cannot be called", "pass a class or function")
@@ -278,7 +282,7 @@ def source(name: str, /, **parameters: Any) -> HotnessSource:
     >>> tm.hotness.source("hint_faults", scan_bytes="64 MiB").scan_bytes
     67108864
     """
-    if name in _BUILT_IN:
+    if text("source", name) in _BUILT_IN:
         module, kind = _BUILT_IN[name]
         made: HotnessSource = getattr(import_module(module, __package__), kind).from_dict(parameters, name)
         return made

@@ -8,8 +8,10 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from ..checks import float_array, whole
 from ..errors import InputError
 from ..scenario import Scenario
+from ..scenario.scenario import need_scenario
 from ..units import parse_duration_us, parse_us
 from .protocol import Activity, Floats
 
@@ -45,7 +47,7 @@ def activity(
     >>> tm.hotness.activity([5.0, 1.0, 9.0]).n_pages
     3
     """
-    rates = np.array(rate_hz, np.float64)
+    rates = float_array("rate_hz", rate_hz)
     if rates.ndim != 1 or rates.size == 0:
         raise InputError("rate_hz", f"has the shape {rates.shape}", "pass one rate per page")
     if not np.isfinite(rates).all() or (rates < 0).any():
@@ -94,6 +96,7 @@ def activities(truth: Activity | Scenario, duration: str | float, interval: str 
         for at_us in range(0, end_us, step_us):
             yield truth._replace(start_us=at_us, length_us=min(step_us, end_us - at_us))
         return
+    need_scenario(truth, "truth")
     from ..memory.physical import PhysicalMemory
     from ..workload.access import AccessTable
     from ..workload.truth import page_rates
@@ -137,6 +140,9 @@ def hot_set(rate_hz: Floats, hot_pages: int | None = None) -> npt.NDArray[np.boo
     >>> tm.hotness.hot_set(tm.hotness.activity([5.0, 1.0, 9.0]).rate_hz, 2).tolist()
     [True, False, True]
     """
+    rate_hz = float_array("rate_hz", rate_hz)
+    if rate_hz.ndim != 1 or not rate_hz.size:
+        raise InputError("rate_hz", f"has the shape {rate_hz.shape}", "pass one rate per page")
     order = np.argsort(-rate_hz, kind="stable")
     if rate_hz[order[0]] <= 0:
         raise InputError("rate_hz", "no page is touched", "give a workload that touches pages")
@@ -144,9 +150,7 @@ def hot_set(rate_hz: Floats, hot_pages: int | None = None) -> npt.NDArray[np.boo
     if hot_pages is None:
         half = int(np.searchsorted(np.cumsum(rate_hz[order]), rate_hz.sum() / 2))
         return np.asarray(rate_hz >= rate_hz[order[min(half, rate_hz.size - 1)]])
-    if not 1 <= hot_pages <= rate_hz.size:
-        raise InputError("hot_pages", f"{hot_pages} is outside 1..{rate_hz.size}", "write a number of pages")
-    hot[order[:hot_pages]] = True
+    hot[order[: whole("hot_pages", hot_pages, 1, rate_hz.size, "write a number of pages")]] = True
     return hot
 
 
@@ -181,9 +185,12 @@ def score(found_hz: Floats, hot: npt.NDArray[np.bool_], seed: int = 0) -> Score:
     >>> tm.hotness.score(np.array([9.0, 0.0, 7.0]), np.array([True, True, False])).recall
     0.5
     """
-    k = int(hot.sum())
-    shuffled = np.random.default_rng(seed).permutation(found_hz.size)
+    found_hz, truth = float_array("found_hz", found_hz), np.asarray(hot)
+    if truth.dtype != np.bool_ or found_hz.ndim != 1 or truth.shape != found_hz.shape:
+        raise InputError("hot", f"{truth.dtype} of shape {truth.shape} is no truth", "give a truth value for each page")
+    k = int(truth.sum())
+    shuffled = np.random.default_rng(whole("seed", seed)).permutation(found_hz.size)
     candidates = shuffled[found_hz[shuffled] > 0]
     taken = candidates[np.argsort(-found_hz[candidates], kind="stable")[:k]]
-    hits = int(hot[taken].sum())
+    hits = int(truth[taken].sum())
     return Score(hits / taken.size if taken.size else float("nan"), hits / k if k else float("nan"))

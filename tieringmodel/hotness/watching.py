@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from ..checks import instance
 from ..errors import InputError
 from .protocol import Activity, Floats, HotnessSource, Ints, Reports, check_reports
 
@@ -104,12 +105,15 @@ def watch(source: HotnessSource, intervals: Iterable[Activity], *, seed: int = 0
     """
     if not half_life_s > 0:
         raise InputError("half_life_s", f"{half_life_s} is not positive", "write seconds, or inf")
+    if not isinstance(intervals, Iterable):
+        raise InputError("intervals", f"a {type(intervals).__name__} is no list of intervals", "take them from activities")
     rng = np.random.default_rng(seed)
     touches, weight_s = np.zeros(0), 0.0
     first_us = last_us = np.zeros(0, np.int64)
     begin_us = now_us = -1
     cost_ns, n_reports, lost, covered = 0.0, 0, 0, 0.0
     for part in intervals:
+        instance("intervals", part, Activity, "take them from activities")
         if now_us < 0:
             begin_us = part.start_us
             touches = np.zeros(part.n_pages)

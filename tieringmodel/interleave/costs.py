@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ..checks import number
-from ..errors import InputError
+from ..checks import number, whole
 
 
 @dataclass(frozen=True)
@@ -83,10 +82,8 @@ def placement_costs(
     for name, value in (("share", share), ("start_share", start_share)):
         number(name, value, 0, 1, "write a share")
     for name, value in (("walk", walk), ("move", move), ("scan", scan)):
-        if not 0 <= value < float("inf"):
-            raise InputError(name, f"{value} is not a cost", "write 0 or more")
-    if n_pages < 1 or rounds < 1:
-        raise InputError("n_pages" if n_pages < 1 else "rounds", "is below 1", "write 1 or more")
+        number(name, value, 0, remedy="write a cost, 0 or more")
+    n_pages, rounds = (whole(name, n, 1, remedy="write 1 or more") for name, n in (("n_pages", n_pages), ("rounds", rounds)))
     monitored = n_pages if monitored_pages is None else monitored_pages
     swap = 2 * share * (1 - share)
     first = n_pages * (start_share * (1 - share) + (1 - start_share) * share)

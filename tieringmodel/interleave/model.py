@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ..checks import whole
+from ..checks import dataset, whole
 from ..errors import InputError
 from ..kernels import placement as kernels
 from .rounds import RETURN_LAGS, Outcome, play
@@ -175,6 +175,7 @@ def ping_pong(ds: xr.Dataset, within: int, skip: int = 1) -> float:
     >>> round(tm.interleave.ping_pong(ds, 1), 2)
     0.5
     """
+    dataset("ds", ds, "give a dataset of run()")
     if "moved" not in ds or not ("node" in ds.variables or "returns" in ds.variables):
         raise InputError("ds", "holds neither node(round, page) nor returns(round, lag)", "give a dataset of run()")
     rounds = ds.sizes["round"] - 1

@@ -182,7 +182,7 @@ class _ColumnAttribute(AttributeTemplate):  # type: ignore[misc]
     key = ColumnType
 
     def generic_resolve(self, typ: Any, attr: str) -> Any:
-        return types.intp if attr == "size" else None
+        return types.intp if attr == "size" and typ.ndim == 1 else None
 
 
 @lower_getattr_generic(BundleType)
@@ -210,6 +210,22 @@ def _get_field(context: Any, builder: Any, typ: Any, value: Any, attr: str) -> A
 @lower_getattr_generic(ColumnType)
 def _get_size(context: Any, builder: Any, typ: Any, value: Any, attr: str) -> Any:
     return cgutils.create_struct_proxy(typ)(context, builder, value=value).size
+
+
+def columns(table: Any) -> int:
+    """Return how long a row is of a field of two dimensions: a kernel is not told how many rows there are."""
+    return int(table.shape[1])
+
+
+@infer_global(columns)
+class _Columns(AbstractTemplate):  # type: ignore[misc]
+    def generic(self, args: Any, kws: Any) -> Any:
+        return signature(types.intp, *args) if isinstance(args[0], ColumnType) and args[0].ndim == 2 else None
+
+
+@lower_builtin(columns, ColumnType)
+def _get_columns(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+    return cgutils.create_struct_proxy(sig.args[0])(context, builder, value=args[0]).size
 
 
 def _index_type(column: ColumnType, index: Any) -> Any:

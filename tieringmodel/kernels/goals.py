@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from ._bundle import columns
 from ._jit import inlined, kernel
 from .bits import BLOCK
 from .integer import U0, U1, U10000, ULONG_MAX, mult_frac
@@ -106,7 +107,7 @@ def in_pages(g, memory, space, hidden, members, rules):
         used = total - max(memory.node[i].free - hidden, np.int64(0))
     else:
         used = np.int64(0)
-        for c in range(memory.by_class.size):
+        for c in range(columns(memory.by_class)):
             if members[g.members + c] != 0:
                 used += memory.by_class[i, c]
     return part_bp(used, total, U10000, rules) if uses else part_bp(total - used, total, U0, rules)

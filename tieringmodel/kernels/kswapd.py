@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from ._bundle import columns
 from ._jit import inlined, kernel
 from .access import clear_young, last_cleared
 from .bits import clz
@@ -153,7 +154,7 @@ def linked(b, first, last):
 def round_pages(b):
     """How many pages a round aims at."""
     wanted = np.int64(0)
-    for z in range(b.zone.size):
+    for z in range(columns(b.zone)):
         wanted += max(b.zone[Z_HIGH, z], 32)
     return wanted
 

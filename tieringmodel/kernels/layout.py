@@ -311,10 +311,10 @@ CURSOR = np.dtype(
         ("phase", "i8"), ("target", "i8"), ("next", "i8"), ("n_out", "i8"), ("first_out", "i8"), ("depth", "i8"),
         ("scheme", "i8"), ("n_events", "i8"), ("core_allowed", "i8"), ("start", "u8"), ("end", "u8"), ("nr", "u4"),
         ("last", "u4"), ("age", "u4"), ("sum_bp", "u4"), ("early_exit", "u4"), ("mvsum", "u8"), ("score", "u8"),
-        ("applied", "u8"), ("passed", "u8"), ("elapsed", "u8"), ("size", "u8"),
+        ("applied", "u8"), ("passed", "u8"), ("elapsed", "u8"), ("handed", "u8"),
     ]
 )  # fmt: skip
-"""``size``: before a core filter cut the region; kept where older kernels ask for it."""
+"""``handed``: bytes before a core filter cut the region; kept where older kernels ask for it."""
 EVENT = np.dtype(
     [
         ("scheme", "i8"),

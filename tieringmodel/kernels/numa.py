@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 import numpy as np
 
-from ._bundle import Bundle, Column, bundle
+from ._bundle import Bundle, Column, bundle, columns
 from ._jit import inlined, kernel
 from .access import rules_touched
 from .frames import shift_page, take_frame
@@ -110,7 +110,7 @@ def settle_zones(b, memory):
 
     What is freed comes back to the highest zone.
     """
-    n = b.zone.size
+    n = columns(b.zone)
     top, free = n - 1, memory.node[TOP].free - b.state[HIDDEN]
     for z in range(top):
         free -= b.zone[Z_FREE, z]
@@ -138,7 +138,7 @@ def above(b, z, mark, more):
 @inlined
 def some_above(b, mark, more):
     """Whether some zone has more free pages than a watermark, its protection and `more`."""
-    for z in range(b.zone.size):
+    for z in range(columns(b.zone)):
         if above(b, z, mark, more):
             return True
     return False
@@ -147,7 +147,7 @@ def some_above(b, mark, more):
 @inlined
 def all_above(b, mark, more):
     """Whether every zone has more free pages than a watermark, its protection and `more`."""
-    for z in range(b.zone.size):
+    for z in range(columns(b.zone)):
         if not above(b, z, mark, more):
             return False
     return True
@@ -269,7 +269,7 @@ def jiffies_ms(b, now_ns):
 def scan_window(b, memory, access, now_ns):
     """Scan one window of the process' mappings; return how many page table entries changed."""
     now_ms = jiffies_ms(b, now_ns)
-    s, n = b.state, b.vma.size
+    s, n = b.state, columns(b.vma)
     useful, left, changed = b.setting[SCAN_PAGES], 8 * b.setting[SCAN_PAGES], np.int64(0)
     while s[VMA] < n and useful > 0 and left > 0:
         k = s[VMA]

@@ -92,7 +92,7 @@ def charged_size(cur, rules):
     """Size of the region that an action was handed, for charge and statistics: up to 7.2 that before a filter cut it."""
     if rules is not None:
         if not rules.charge_filtered_sz:
-            return cur.size
+            return cur.handed
     return cur.end - cur.start
 
 
@@ -144,7 +144,7 @@ def begin_action(cur, s, filters, stack, window, tally, rejected, rules):
             return False
         push_right(cur, stack, room, rules)
     if rules is not None:
-        cur.size = cur.end - cur.start
+        cur.handed = cur.end - cur.start
     decisive = core_drops(cur, s, filters, stack, window.min_sz, rules)
     if decisive >= 0:
         tally.sz_dropped += cur.end - cur.start

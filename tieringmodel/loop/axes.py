@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..checks import choice
+from ..checks import choice, mapping
 from ..errors import InputError
 from .arguments import NO_LIMIT
 from .grid import run_many
@@ -72,6 +72,8 @@ def sweep(axes: Mapping[Any, Any], **fixed: Any) -> xr.Dataset:
     }
     choices = {n: spread.pop(n, np.array(fixed.pop(n, None if n == "tuner" else "in"))) for n in _WORDS}
     for name, options in _WORDS.items():
+        if choices[name].size == 0:
+            raise InputError(name, "names nothing", f"use one of {', '.join(options)}")
         for word in choices[name].ravel().tolist():
             choice(name, word, options)
     chosen = {n: np.broadcast_to(w, shape) for n, w in choices.items()}
@@ -100,7 +102,7 @@ def sweep(axes: Mapping[Any, Any], **fixed: Any) -> xr.Dataset:
 
 def _columns(axes: Mapping[Any, Any]) -> dict[str, dict[str, Any]]:
     """Return values by dimension and argument."""
-    if not axes:
+    if not mapping("axes", axes, "give values by argument"):
         raise InputError("axes", "is empty", "give at least one argument and its values")
     out: dict[str, dict[str, Any]] = {}
     for key, values in axes.items():

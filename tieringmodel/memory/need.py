@@ -145,7 +145,14 @@ def check_bytes(where: str, n_bytes: int, what: str, remedy: str) -> None:
 
 
 def check_memory(
-    machine: Machine, pages: int, frame_of: bool, seen: bool, out: bool = False, mixed: bool = False, device: bool = False
+    machine: Machine,
+    pages: int,
+    frame_of: bool,
+    seen: bool,
+    out: bool = False,
+    mixed: bool = False,
+    device: bool = False,
+    beside: int = 0,
 ) -> None:
     """Refuse a run that does not fit, before anything is allocated.
 
@@ -155,6 +162,8 @@ def check_memory(
         Its nodes give the frames.
     pages, frame_of, seen, out, mixed, device : int, bool, bool, bool, bool, bool
         As for `needed_bytes`.
+    beside : int
+        What is kept beside the machine in the end, records above all, in bytes.
 
     Raises
     ------
@@ -165,8 +174,12 @@ def check_memory(
     frames, pages = _counts(machine, pages)
     more = {"out": out, "mixed": mixed, "buddy": bool(machine.handed_out), "device": device}
     needed, available = needed_bytes(frames, pages, frame_of, seen, **more), available_bytes()
-    if available is None or needed <= available:
+    if available is None or needed + beside <= available:
         return
+    if needed <= available:
+        text = f"the machine takes {format_bytes(needed)} and records of it {format_bytes(beside)}"
+        remedy = f"keep fewer of them with every (--every), or run for a shorter time; {LIMIT} overrides what is free"
+        raise InputError("duration", f"{text}, {format_bytes(available)} are free", remedy)
     share = max(available - FIXED_BYTES, 0) / (needed - FIXED_BYTES)
     remedy = f"simulate at most {int(frames * share):.1e} frames"
     if size < 2 * MIB:

@@ -14,7 +14,7 @@ from ..units import significant
 from ..verdicts.expect import values_of
 from ..verdicts.funnel import describe
 from ..verdicts.judge import Verdict, judged
-from ..verdicts.run_view import moved_pages, series
+from ..verdicts.run_view import moved_pages, reading_window_s, series
 from ..verdicts.target import goal_node
 from .drawing import svg
 from .text_of_comparison import MISSING, written
@@ -80,7 +80,7 @@ def _cell(value: Any) -> str:
 
 def figures_of(ds: xr.Dataset, goal: bool = True) -> list[str]:
     """Return the names of the figures that the run has data for."""
-    windows = int(float(ds["time"].values[-1]) / float(ds.attrs["window_s"]))
+    windows = int(float(ds["time"].values[-1]) / reading_window_s(ds))
     share = series(ds, node=goal_node(ds)).y_bp if goal and windows else np.zeros(1)
     followed = not bool((ds["returns"].values < 0).any())
     has = {

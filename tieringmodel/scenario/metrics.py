@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Any
 
+from ..checks import listed, text
 from ..errors import InputError
 from ..fields import suggest
 
@@ -163,11 +164,11 @@ def add_own(name: str, ops: Iterable[str], *, replace: bool) -> None:
         If the model brings a metric of that name, if the name is taken and not to be replaced, or for an unknown
         operations set.
     """
-    if name in SHIPPED:
+    if text("name", name) in SHIPPED:
         raise InputError("name", f"{name!r} is a metric of the model", "choose another name")
     if name in _own and not replace:
         raise InputError("name", f"{name!r} is taken", "choose another name, or pass replace=True")
-    for word in (offered := tuple(ops)):
+    for word in (offered := tuple(listed("ops", ops, f"list some of {', '.join(OPS)}"))):
         if word not in OPS:
             raise InputError("ops", f"{word!r} is not an operations set", suggest(word, OPS))
     _own[name] = GoalMetric(name, ops=offered)

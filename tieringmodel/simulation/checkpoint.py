@@ -136,7 +136,7 @@ def _digest(arrays: Mapping[str, npt.NDArray[Any]], text: str) -> str:
     for name in sorted(arrays):
         a = arrays[name]
         digest.update(f"{name} {a.dtype.str if a.dtype.names is None else a.dtype.descr} {a.shape}".encode())
-        digest.update(np.ascontiguousarray(a).tobytes())
+        digest.update(np.ascontiguousarray(a).reshape(-1).view(np.uint8).data)
     return digest.hexdigest()
 
 

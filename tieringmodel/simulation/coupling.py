@@ -166,11 +166,21 @@ class Coupling:
             raise no_fixed_point("a window")
         self.engine.access.slowed(self.arrays.slowed_hz)
 
+    def keep_only(self, time_s: npt.NDArray[np.float64]) -> None:
+        """Forget all windows in which none of these times lies, but the last one."""
+        rows = self._rows()
+        at = np.unique([*self._of_times(time_s).tolist(), len(rows) - 1])
+        rows[: at.size] = rows[at]
+        self.arrays.clock[kernels.ROWS] = at.size
+
+    def _of_times(self, time_s: npt.NDArray[np.float64]) -> npt.NDArray[np.int64]:
+        """Return in which window each time lies."""
+        ends = self._rows()[:, kernels.END_S]
+        return np.minimum(np.searchsorted(ends, time_s - 1e-9), ends.size - 1)
+
     def columns(self, time_s: npt.NDArray[np.float64]) -> dict[str, npt.NDArray[Any]]:
         """Return run variables at given times: what is known of the window that each lies in."""
-        rows = self._rows()
-        ends, groups, n = rows[:, kernels.END_S], len(self.groups), self.at.size
-        row = rows[np.minimum(np.searchsorted(ends, time_s - 1e-9), ends.size - 1)]
+        groups, n, row = len(self.groups), self.at.size, self._rows()[self._of_times(time_s)]
         by_group = row[:, kernels.PARTS : kernels.PARTS + 2 * groups].reshape(-1, 2, groups)
         by_node = row[:, kernels.PARTS + 2 * groups :].reshape(-1, 4, n)[:, :, np.argsort(self.at)]
         return {

@@ -81,8 +81,8 @@ class Engine:
         self.tracked = needed.young
         asked = scenario.timed_workload, self.tick_us, not self.tracked
         self.access = reuse.shared(asked, lambda: AccessTable(asked[0], asked[1], 0, asked[2])).with_seed(seed)
-        self.memory = self._memory(log_moves, needed)
         self.observer = observer or Silent()
+        self.memory = self._memory(log_moves, needed)
         nothing = NoRecords()
         self.kept: Callable[[], Records | NoRecords] = getattr(self.observer, "kept_by_kernels", lambda: nothing)
         shared, self.glances = SplitState(), np.array([first_glance(), first_glance()])
@@ -127,7 +127,7 @@ class Engine:
         copied = False
         if kept is None:
             size = machine, workload.n_pages, needed.frame_of, needed.young, needed.out, bool(access.folios), needed.device
-            check_memory(*size)
+            check_memory(*size, beside=getattr(self.observer, "needed_bytes", lambda _: 0)(self))
             copied = reuse.wanted(layout) and copy_fits(*size)
         memory = PhysicalMemory(
             machine,

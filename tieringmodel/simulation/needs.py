@@ -40,6 +40,22 @@ def needs(scenario: Scenario, stages: Sequence[Stage]) -> Needs:
     return Needs(young, frame_of or device, out, lru_prio and not scenario.kernel.rules.lru_prio_activate, device)
 
 
+def most_records(scenario: Scenario, stages: Sequence[Stage], duration_us: int, window_us: int, every_us: int) -> int:
+    """Return how many records a run keeps at most: one for every aggregation and application, or without contexts a window.
+
+    Where intervals are tuned they are as short as they may become; `every_us` keeps one in so much time, 0 keeps all.
+    """
+    most = duration_us // window_us
+    for now in (scenario, *(stage[1] for stage in stages)):
+        rows = 0
+        for c in now.contexts:
+            shortest_us = c.attrs.aggr_us * c.attrs.shortest_sample_us // c.attrs.sample_us
+            clocks_us = {max(shortest_us, 1), *(s.apply_interval_us or c.attrs.aggr_us for s in c.schemes)}
+            rows += sum(duration_us // us + 1 for us in clocks_us)
+        most = max(most, rows)
+    return (min(most, duration_us // every_us) if every_us else most) + len(stages) + 2
+
+
 def staying(workload: Workload) -> Iterator[str]:
     """Yield the paths of groups that have pages which ``pageout`` leaves in memory."""
     for i, group in enumerate(workload.groups):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import cached_property
 from itertools import chain, pairwise
 from typing import TYPE_CHECKING, Any
@@ -13,21 +14,25 @@ from ..damon.kdamond import Kdamond
 from ..damon.regions import COLUMNS
 from ..damon.table import STAT_FIELDS, split_filters
 from ..datasets.schema import Coordinate, described
-from ..kernels import returns, turn
+from ..kernels import turn
 from ..kernels.layout import AT_BACK, AT_FRONT, FAULTED, FUNNEL, GOAL, NODE, QUOTA, RECLAIMED, SCHEME, STALLED
 from ..memory.swap import counted
 from ..scenario.numbering import START, Numbering, numbered
-from ..stored import same_kind
-from .records import CONTEXT, NoRecords, Records
+from ..stored import like, same_kind
+from .records import CONTEXT, MOST_BYTES, ROOM, NoRecords, Records, last_of_each
+from .returns import MAX_LAG, Returns
 
 if TYPE_CHECKING:
     import xarray as xr
 
     from .engine import Engine
 
-MAX_LAG = 32
-MOST_HEADS = 2**24
-"""Pages for which the list of moves is threaded page by page; of more it is sorted."""
+MORE_BYTES = (MAX_LAG + 1 + 64) * 8
+"""Of a row: its counts of moves undone, and of swap and NUMA balancing."""
+COPIES = 5
+"""Halves of all rows that there are at once at the end: rows, columns made of them, and shares and differences of these."""
+SNAPSHOT_BYTES = 256 << 20
+"""All region snapshots together; of those that take more every second one stays."""
 _QUOTA = ("esz_bp", "score", "resets", "rmap_walks", "held_windows", "full_windows", "quota_bound")
 _GOAL = ("goal_current", "goal_target")
 _CONTEXT = CONTEXT[:-1]
@@ -35,51 +40,13 @@ _KEPT = (*COLUMNS, "target")
 _NOWHERE, _NO_GOALS = NoRecords(), np.zeros(0, GOAL)
 
 
-class Returns:
-    """Which moves are undone, and after how many windows.
-
-    A page that leaves a for b is back when it next reaches a; the time in between, in windows and rounded, is the lag.
-    """
-
-    def __init__(self, window_s: float) -> None:
-        self.window_s = window_s
-        self.moves: list[npt.NDArray[np.uint64]] = []
-        self.lost = 0
-
-    def add(self, log: npt.NDArray[np.uint64], lost: int) -> None:
-        """Append the moves of one record."""
-        self.moves.append(log)
-        self.lost += lost
-
-    def table(self, time: npt.NDArray[np.float64], nodes: int) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-        """Return counts of moves undone, -1 everywhere if moves were lost.
-
-        By record and lag, int64 (n_records, MAX_LAG + 1), and by the node that the pages left again, int64 (nodes,).
-        """
-        out, left = np.zeros((len(self.moves), MAX_LAG + 1), np.int64), np.zeros(nodes, np.int64)
-        if self.lost:
-            out[:] = left[:] = -1
-            return out, left
-        log = np.concatenate(self.moves) if self.moves else np.zeros(0, np.uint64)
-        record = np.repeat(np.arange(len(self.moves)), [m.size for m in self.moves])
-        following = np.full(log.size, -1, np.int64)
-        pages = (log & np.uint64(0xFFFFFFFF)).astype(np.int64)
-        if log.size and pages.max() < MOST_HEADS:
-            returns.next_moves(log, np.full(int(pages.max()) + 1, -1, np.int64), following)
-        elif log.size:
-            order = np.argsort(pages, kind="stable")
-            same = pages[order[1:]] == pages[order[:-1]]
-            following[order[:-1][same]] = order[1:][same]
-        returns.count_undone(log, following, record, time, self.window_s, out, left)
-        return out, left
-
-
-def row_layout(engine: Engine, numbers: Numbering) -> np.dtype[Any]:
+def row_layout(
+    nodes: int, classes: int, contexts: int, numbers: Numbering, parts: Mapping[str, npt.NDArray[Any]]
+) -> np.dtype[Any]:
     """Return what one record consists of: rows while running, which are made into columns at the end."""
-    nodes, classes = engine.memory.arrays.by_class.shape
     schemes = (len(numbers.schemes),)
     context = [(name, "i8") for name in CONTEXT]
-    more = [(name, "i8", part.shape) for name, part in _more(engine).items()]
+    more = [(name, "i8", part.shape) for name, part in parts.items()]
     return np.dtype(
         [
             ("node", NODE, (nodes,)),
@@ -89,7 +56,7 @@ def row_layout(engine: Engine, numbers: Numbering) -> np.dtype[Any]:
             ("funnel", FUNNEL, schemes),
             ("quota", QUOTA, schemes),
             ("goal", GOAL, (len(numbers.goals),)),
-            ("context", context, (len(engine.kdamonds),)),
+            ("context", context, (contexts,)),
             *more,
         ]
     )
@@ -140,6 +107,10 @@ class Recorder:
         Used to thin the snapshots evenly.
     window_s : float
         Length of a quota window, the unit of `lag`.
+    every_s : float
+        Keep the last record of each so many simulated seconds; 0 keeps all. Tripled whenever too many are kept.
+    most_records : int
+        So many come at most, or where not all are kept, are kept at most: for the estimate of what it needs.
 
     Attributes
     ----------
@@ -149,13 +120,19 @@ class Recorder:
 
     wants = turn.LOOK_FINISHED
 
-    def __init__(self, snapshots: int, expected_aggregations: int, window_s: float = 1.0) -> None:
+    def __init__(
+        self, snapshots: int, expected_aggregations: int, window_s: float = 1.0, every_s: float = 0.0, most_records: int = 0
+    ) -> None:
         self.every = max(1, -(-expected_aggregations // max(snapshots, 1))) if snapshots else 0
         self.expected = expected_aggregations + 2
         self.engine: Engine | None = None
         self.about: dict[str, str] = {}
-        self.returns = Returns(window_s)
-        self.snapshots: list[tuple[float, int, dict[str, npt.NDArray[Any]]]] = []
+        self.window_s, self.every_ns, self.dropped = window_s, round(every_s * 1e9), 0
+        self.most_records = most_records
+        self.most_kept = 2 * most_records + 8 * ROOM if every_s and most_records else 0
+        self.snapshots: list[tuple[float, int, int, dict[str, npt.NDArray[Any]]]] = []
+        """Time, context, its aggregation, and columns."""
+        self._of_snapshots = 0
 
     @cached_property
     def numbering(self) -> Numbering:
@@ -167,7 +144,16 @@ class Recorder:
     def layout(self) -> np.dtype[Any]:
         """What one record consists of."""
         assert self.engine is not None
-        return row_layout(self.engine, self.numbering)
+        nodes, classes = self.engine.memory.arrays.by_class.shape
+        return row_layout(nodes, classes, len(self.engine.kdamonds), self.numbering, _more(self.engine))
+
+    def needed_bytes(self, engine: Engine) -> int:
+        """Return what it keeps at most of a run whose memory is not there yet, with the dataset made of it, in bytes."""
+        scenario, classes = engine.given, len(engine.access.groups_of_class)
+        numbers = numbered(scenario, engine.all_stages)
+        layout = row_layout(len(scenario.machine.nodes), classes, len(scenario.contexts), numbers, {})
+        row = layout.itemsize + MORE_BYTES
+        return min((self.most_kept or self.most_records) * row, MOST_BYTES) * COPIES // 2
 
     def keeps(self, aggregation: int) -> bool:
         """Whether a context's regions are kept at an aggregation."""
@@ -179,7 +165,12 @@ class Recorder:
             now = kdamond.memory.now_ns * 1e-9
             of_target = np.diff(kdamond.regions.ptr)
             columns = kdamond.regions.columns() | {"target": np.repeat(np.arange(of_target.size, dtype=np.uint64), of_target)}
-            self.snapshots.append((now, kdamond.index, columns))
+            self.snapshots.append((now, kdamond.index, kdamond.aggregations, columns))
+            self._of_snapshots += sum(c.nbytes for c in columns.values())
+            if self._of_snapshots > SNAPSHOT_BYTES:
+                self.every *= 2
+                self.snapshots = [one for one in self.snapshots if self.keeps(one[2])]
+                self._of_snapshots = sum(c.nbytes for *_, columns in self.snapshots for c in columns.values())
 
     def applied(self, kdamond: Kdamond, events: npt.NDArray[Any]) -> None:
         """Ignore single regions."""
@@ -192,7 +183,14 @@ class Recorder:
     def records(self) -> Records:
         """The rows that were kept."""
         assert self.engine is not None
-        return Records(self.layout, len(self.engine.kdamonds), self.engine.memory.arrays.by_class.shape[1], self.expected)
+        contexts, classes = len(self.engine.kdamonds), self.engine.memory.arrays.by_class.shape[1]
+        return Records(self.layout, contexts, classes, self.expected, self.most_kept)
+
+    @cached_property
+    def returns(self) -> Returns:
+        """Which moves were undone."""
+        assert self.engine is not None
+        return Returns(self.window_s, self.engine.memory.nids.size)
 
     def kept_by_kernels(self) -> Records | NoRecords:
         """Return where kernels shall keep rows, with all that they are made of up to date.
@@ -215,11 +213,26 @@ class Recorder:
         moves, lost = self._divide_log()
         if len(records) and records.time_s[-1] == now:  # two contexts that finish at the same moment make one record
             records.drop_last()
-            moves = np.concatenate((self.returns.moves.pop(), moves))
+            moves = np.concatenate((self.returns.pop(), moves))
+        elif records.full:
+            self._thin()
         self._refresh()
         records.append(now, self._by_number() if self.numbering.changes else None)
-        self.returns.add(moves, lost)
+        self.returns.add(moves, lost, now, len(records) - 1)
         records.settled(len(records))
+
+    def _thin(self) -> None:
+        """Keep the last row of each interval only, and lengthen that until at most half of the rows stay."""
+        records, most = self.records, len(self.records) // 2
+        kept = last_of_each(self.every_ns, records.time_s)
+        while kept.size > most:
+            self.every_ns = 3 * self.every_ns or round(self.window_s * 1e9)  # odd: a cycle of two windows stays to be seen
+            kept = last_of_each(self.every_ns, records.time_s)
+        self.returns.thin(np.searchsorted(kept, np.arange(len(records))))
+        self.dropped += len(records) - kept.size
+        records.keep_only(kept)
+        if self.engine and self.engine.coupling:
+            self.engine.coupling.keep_only(records.time_s)
 
     def record_coupled(self) -> None:
         """End a window of a workload that follows its memory, and keep a record."""
@@ -271,18 +284,19 @@ class Recorder:
         """Empty the log of moves: give the rows that kernels kept what is theirs; return the rest, and how many are lost."""
         assert self.engine is not None
         log, lost = self.engine.memory.take_log()
-        begin, ends = 0, self.records.log_at[len(self.returns.moves) :].tolist()
+        begin, first = 0, len(self.returns) - self.dropped
+        ends, times_s = self.records.log_at[first:].tolist(), self.records.time_s[first:].tolist()
         if ends and not self.engine.memory.arrays.log.size:
             self.returns.lost, lost = self.returns.lost + lost, 0  # no log at all: it makes no difference which rows lost them
-        for end in ends:
-            self.returns.add(log[begin:end], 0)
+        for row, (end, time_s) in enumerate(zip(ends, times_s, strict=True), first):
+            self.returns.add(log[begin:end], 0, time_s, row)
             begin = end
         self.records.settled(len(self.records))
         return log[begin:], lost
 
     def settle(self) -> None:
         """Divide the log, and put back what belongs to no row yet."""
-        if len(self.records) > len(self.returns.moves):
+        if len(self.records) + self.dropped > len(self.returns):
             rest, lost = self._divide_log()
             self.engine.memory.put_back(rest, lost)  # type: ignore[union-attr]
 
@@ -291,17 +305,18 @@ class Recorder:
         self.settle()
         row: npt.NDArray[Any] = self.records.table[-1].copy()
         self.records.drop_last()
-        log = self.returns.moves.pop()
+        log = self.returns.pop()
         if log.size:
             self.engine.memory.put_back(log)  # type: ignore[union-attr]
         return row
 
-    def _columns(self) -> dict[str, npt.NDArray[Any]]:
-        """Return what the rows hold, by variable."""
+    def _columns(self, at: npt.NDArray[np.int64]) -> dict[str, npt.NDArray[Any]]:
+        """Return what these rows hold, by variable."""
         assert self.engine is not None
         table = self.records.table
         if not len(table):
             return {}
+        table = table if at.size == len(table) else table[at]
         node, scheme = table["node"], table["scheme"]
         data = {
             "used_pages": node["total"] - node["free"],
@@ -333,12 +348,12 @@ class Recorder:
             data |= self.engine.balancer.columns(table["numa_state"], table["numa_count"])
         return {name: np.array(values, order="C") for name, values in data.items()}
 
-    def _stages(self) -> npt.NDArray[np.int64]:
-        """Return the stage that each context had taken over at each record, (records, contexts)."""
+    def _stages(self, at: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+        """Return the stage that each context had taken over at each of these rows, (rows, contexts)."""
         assert self.engine is not None
         if not len(self.records):
             return np.array([[k.stage for k in self.engine.kdamonds]], np.int64)
-        return np.array(self.records.table["context"]["stage"])
+        return np.array(self.records.table["context"]["stage"][at])
 
     def _courses(self, stages: npt.NDArray[np.int64]) -> tuple[npt.NDArray[Any], ...]:
         """Return by record and number: whether a scheme is there, its action; whether a goal is there, its metric.
@@ -365,16 +380,18 @@ class Recorder:
 
         The log of moves is divided among them by then: see `settle`.
         """
-        moves, columns, records = self.returns.moves, [c for _, _, c in self.snapshots], self.records
+        columns, records = [c for *_, c in self.snapshots], self.records
         return {
             "about": self.about,
             "rows": records.table.view(np.uint64).reshape(len(records), -1),
             "time": records.time_s,
-            "moves": np.concatenate([np.zeros(0, np.uint64), *moves]),
-            "moves_of": np.array([m.size for m in moves], np.int64),
-            "lost": self.returns.lost,
-            "snapshot_time": np.array([t for t, _, _ in self.snapshots]),
-            "snapshot_of": [i for _, i, _ in self.snapshots],
+            "every_ns": self.every_ns,
+            "dropped": self.dropped,
+            "returns": self.returns.state(),
+            "every": self.every,
+            "snapshot_time": np.array([t for t, *_ in self.snapshots]),
+            "snapshot_of": [i for _, i, *_ in self.snapshots],
+            "snapshot_at": [k for _, _, k, _ in self.snapshots],
             "snapshot_sizes": [c["start"].size for c in columns],
             "snapshot": {n: np.concatenate([c[n] for c in columns] or [np.zeros(0, np.uint64)]) for n in _KEPT},
             **({"coupling": self.engine.coupling.state()} if self.engine and self.engine.coupling else {}),
@@ -392,19 +409,21 @@ class Recorder:
         rows, time_s = state["rows"], state["time"]
         n, words = len(time_s), self.layout.itemsize // 8
         self.records.replace(same_kind(rows, "rows", np.uint64, (n, words)).reshape(-1).view(self.layout), time_s)
-        self.returns.moves = np.split(state["moves"], np.cumsum(state["moves_of"])[:-1]) if n else []
-        self.returns.lost = state["lost"]
+        self.every_ns, self.dropped = like(0, state["every_ns"], "every_ns"), like(0, state["dropped"], "dropped")
+        self.returns.restore(state["returns"])
         edges = np.cumsum([0, *state["snapshot_sizes"]]).tolist()
-        times, of, columns = state["snapshot_time"].tolist(), state["snapshot_of"], state["snapshot"]
+        times, of, at = state["snapshot_time"].tolist(), state["snapshot_of"], state["snapshot_at"]
+        self.every, columns = like(0, state["every"], "every"), state["snapshot"]
         self.snapshots = [
-            (at, i, {name: columns[name][a:b] for name in _KEPT})
-            for at, i, a, b in zip(times, of, edges[:-1], edges[1:], strict=True)
+            (time, i, k, {name: columns[name][a:b] for name in _KEPT})
+            for time, i, k, a, b in zip(times, of, at, edges[:-1], edges[1:], strict=True)
         ]
+        self._of_snapshots = sum(columns[name].nbytes for name in _KEPT)
         assert self.engine is not None
         if self.engine.given.workload.demand:
             from .coupling import Coupling
 
-            self.engine.coupling = Coupling(self.engine, self.returns.window_s, self.records.rates_hz)
+            self.engine.coupling = Coupling(self.engine, self.window_s, self.records.rates_hz)
             self.engine.coupling.restore(state["coupling"])
 
     def dataset(self) -> xr.Dataset:
@@ -412,7 +431,8 @@ class Recorder:
         engine = self.engine
         assert engine is not None
         self.settle()
-        data = self._columns()
+        at = last_of_each(self.every_ns, self.records.time_s)
+        time_s, data = self.records.time_s[at], self._columns(at)
         if data:
             weight = data["class_pages"] * data["class_rate_hz"][:, None, :]
             by_node = weight.sum(axis=2)
@@ -421,15 +441,18 @@ class Recorder:
             data["access_share_bp"] = 1e4 * share
             moved = data["migrated_in_pages"].sum(axis=1)
             data["migrated_pages"] = np.diff(moved, prepend=0)
-            data["returns"], data["undone_pages"] = self.returns.table(np.array(self.records.time_s), engine.memory.nids.size)
-        columns = [c for _, _, c in self.snapshots]
+            returns, data["undone_pages"] = self.returns.table(len(self.records))
+            data["returns"] = (
+                np.add.reduceat(returns, np.concatenate(([0], at[:-1] + 1))) if at.size < len(returns) else returns
+            )
+        columns = [c for *_, c in self.snapshots]
         data["region_count"] = np.array([c["start"].size for c in columns], np.int64)
         for name, source in (("start", "start"), ("end", "end"), ("nr_accesses", "nr"), ("age", "age")):
             data[f"region_{name}"] = np.concatenate([c[source] for c in columns] or [np.zeros(0, np.uint64)])
         data["rejected_bytes"] = np.concatenate(
             [np.zeros(0, np.uint64), *[k.rejected[: len(_filters(k))] for k in engine.kdamonds]]
         )
-        contexts, numbers, stages = engine.scenario.contexts, self.numbering, self._stages()
+        contexts, numbers, stages = engine.scenario.contexts, self.numbering, self._stages(at)
         there, actions, aims, metrics = self._courses(stages)
         if data and numbers.changes:
             data["active"], data["goal_active"] = there, aims
@@ -439,7 +462,7 @@ class Recorder:
             data["region_target"] = np.concatenate([c["target"] for c in columns] or [np.zeros(0, np.uint64)])
         filters = [(numbers.schemes_of(k.index, k.stage)[i], kind) for k in engine.kdamonds for i, kind in _filters(k)]
         coords: dict[str, Coordinate] = {
-            "time": ("time", np.array(self.records.time_s)),
+            "time": ("time", time_s),
             "node": ("node", engine.memory.nids),
             "scheme": ("scheme", np.arange(len(numbers.schemes))),
             "scheme_context": ("scheme", np.array([i for i, _, _ in numbers.schemes], np.int64)),
@@ -453,10 +476,10 @@ class Recorder:
             "filter_type": ("filter", np.array([kind for _, kind in filters], dtype=str)),
             "page_class": ("page_class", np.array(engine.access.class_names, dtype=str)),
             "lag": ("lag", np.arange(MAX_LAG + 1)),
-            "snapshot_time": ("snapshot", np.array([t for t, _, _ in self.snapshots])),
-            "snapshot_context": ("snapshot", np.array([i for _, i, _ in self.snapshots], np.int64)),
+            "snapshot_time": ("snapshot", np.array([t for t, *_ in self.snapshots])),
+            "snapshot_context": ("snapshot", np.array([i for _, i, *_ in self.snapshots], np.int64)),
         }
         if engine.coupling and data:
-            data |= engine.coupling.columns(self.records.time_s)
+            data |= engine.coupling.columns(time_s)
             coords["group"] = ("group", np.array(engine.coupling.names, dtype=str))
         return described(data, coords)

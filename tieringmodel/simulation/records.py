@@ -17,6 +17,8 @@ CONTEXT = ("nr_regions", "sample_us", "asleep_us", "stage")
 """What a row holds of each context itself."""
 ROOM, MOST_AT_FIRST = 64, 4096
 """Rows at the start, at least and at most."""
+MOST_BYTES = 128 << 20
+"""All rows together, but for so few that they say nothing (`ROOM`): 1.9 h of two schemes that aggregate every 100 ms."""
 
 
 class Records:
@@ -32,10 +34,12 @@ class Records:
         Number of page classes.
     room : int
         Rows that there is room for at the start; it doubles when it is used up.
+    most : int
+        Rows that are kept at most, fewer than `MOST_BYTES` hold; 0 for as many as that.
     """
 
-    def __init__(self, layout: np.dtype[Any], contexts: int, classes: int, room: int = ROOM) -> None:
-        self.layout = layout
+    def __init__(self, layout: np.dtype[Any], contexts: int, classes: int, room: int = ROOM, most: int = 0) -> None:
+        self.layout, self.most = layout, max(min(MOST_BYTES // layout.itemsize, most or MOST_BYTES), ROOM)
         self.context = np.zeros((contexts, len(CONTEXT)), np.int64)
         self.rates_hz = np.zeros(classes)
         self._state = np.zeros(4, np.int64)
@@ -63,8 +67,13 @@ class Records:
         """The length of the log of moves at each row."""
         return self._log_at[: len(self)]
 
+    @property
+    def full(self) -> bool:
+        """Whether there are as many rows as may be."""
+        return len(self) >= self.most
+
     def _grow(self, capacity: int) -> None:
-        n = len(self)
+        n, capacity = len(self), min(capacity, self.most)
         table, time_s, log_at = np.zeros(capacity, self.layout), np.zeros(capacity), np.zeros(capacity, np.int64)
         table[:n], time_s[:n], log_at[:n] = self._table[:n], self._time[:n], self._log_at[:n]
         self._table, self._time, self._log_at = table, time_s, log_at
@@ -99,6 +108,13 @@ class Records:
         self._state[COUNT] -= 1
         self.settled(min(len(self), int(self._state[SETTLED])))
 
+    def keep_only(self, at: npt.NDArray[np.int64]) -> None:
+        """Forget all rows but these, in order; all know their moves."""
+        n = at.size
+        self._table[:n], self._time[:n] = self._table[at], self._time[at]
+        self._state[COUNT] = n
+        self.settled(n)
+
     def replace(self, table: npt.NDArray[Any], time_s: npt.NDArray[np.float64]) -> None:
         """Hold these rows and no others."""
         self._state[COUNT] = 0
@@ -106,6 +122,14 @@ class Records:
         self._table[: len(table)], self._time[: len(table)] = table, time_s
         self._state[COUNT] = len(table)
         self.settled(len(table))
+
+
+def last_of_each(every_ns: int, time_s: npt.NDArray[np.float64]) -> npt.NDArray[np.int64]:
+    """Return which rows are the last ones of their interval, int64 (n,); an interval holds its end, not its beginning."""
+    if not every_ns:
+        return np.arange(time_s.size)
+    interval = -(np.rint(time_s * -1e9).astype(np.int64) // every_ns)
+    return np.flatnonzero(np.diff(interval, append=np.iinfo(np.int64).max))
 
 
 class NoRecords:

@@ -22,14 +22,10 @@ class _Lengths(Recorder):
         super().__init__(snapshots, expected_aggregations[0], window_s)
         self.every_of = [Recorder(snapshots, n).every for n in expected_aggregations]
         self.every = math.gcd(*self.every_of)  # it is asked at each of these
-        self.numbers: list[int] = []
 
     def keeps(self, aggregation: int) -> bool:
         """Whether any of the lengths keeps a context's regions at an aggregation."""
-        if not any(every and aggregation % every == 0 for every in self.every_of):
-            return False
-        self.numbers.append(aggregation)
-        return True
+        return any(every and aggregation % every == 0 for every in self.every_of)
 
 
 class Running:
@@ -71,16 +67,18 @@ class Running:
         self.engine.run_to(length_us * 1000, update)
         every, n, last = (
             recorder.every_of[self.lengths_us.index(length_us)],
-            len(recorder.records),
+            recorder.dropped + len(recorder.records),
             recorder.records.table[-1].copy(),
         )
-        recorder.snapshots = [s for s, k in zip(kept, recorder.numbers, strict=True) if every and k % every == 0]
+        recorder.snapshots = [s for s in kept if every and s[2] % every == 0]
         about = attributes(self.scenario, length_us, self.seed, **self.others)
         try:
             return described(self.engine, recorder, about)
         finally:
             recorder.snapshots = kept
-            if len(recorder.records) > n:  # a record of those who slept to this end, which a longer run does not have
+            if (
+                recorder.dropped + len(recorder.records) > n
+            ):  # a record of those who slept to this end, which a longer run does not have
                 recorder.drop_last()
             recorder.records.table[-1] = last
 

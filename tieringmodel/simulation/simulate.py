@@ -21,6 +21,7 @@ from ..scenario import Scenario, need_scenario
 from ..scenario.controlled import Controlled, check_goal_nodes
 from ..units import LONGEST_US, parse_duration_us
 from .engine import Engine
+from .needs import most_records
 from .oracle import Oracle
 from .recorder import Recorder
 
@@ -61,6 +62,7 @@ def simulate(
     progress: bool | None = None,
     snapshots: int = 200,
     log_moves: bool = True,
+    every: str | float | None = None,
     oracle: Controlled | None = None,
     checkpoint: str | Path | None = None,
     checkpoint_s: float = 10.0,
@@ -81,6 +83,10 @@ def simulate(
         Keep about this many region snapshots per context, evenly spaced; 0 keeps none.
     log_moves : bool
         Keep track of every page's moves, for the ping-pong ratio.
+    every : str or float, optional
+        Keep one record in so much simulated time, the last one, as ``"10 s"`` or seconds; counts since the start stay
+        exact. By default all records of a run, and of one that is so long that they take over 128 MiB as many as that
+        holds: the interval is a quota window, or 3, 9, 27 … of them.
     oracle : Controlled, optional
         For a scenario without contexts: let an oracle bring this share to its target at every change of accesses.
     checkpoint : str or Path, optional
@@ -100,7 +106,8 @@ def simulate(
         switches that differ from it), ``parameters`` (JSON of the other arguments),
         ``sources`` (JSON: cost and reports of each, where contexts have some), ``phases`` (JSON, where the demand has some:
         groups, work, and when it was done, seconds or null), ``folios`` (JSON, where folios are of several
-        sizes: how many of several pages moved whole, were split, and are left at the end), ``duration_s``, ``seed``,
+        sizes: how many of several pages moved whole, were split, and are left at the end), ``every_s`` (where not every
+        record is kept: one in so many seconds), ``duration_s``, ``seed``,
         ``window_s``, ``n_pages``, ``page_bytes``, ``kind`` and the package's version.
 
     Raises
@@ -132,9 +139,17 @@ def simulate(
         raise InputError("checkpoint", "does not go without contexts", "such a run is over at once")
     if checkpoint is not None:
         checkpoint = need_place(checkpoint, "checkpoint")
-    others = {"snapshots": snapshots, "log_moves": bool(log_moves), "oracle": asdict(oracle) if oracle else None}
+    others: dict[str, Any] = {
+        "snapshots": snapshots,
+        "log_moves": bool(log_moves),
+        "oracle": asdict(oracle) if oracle else None,
+    }
+    every_s = 0.0 if every is None else parse_duration_us(every, "every") * 1e-6
+    if every_s:
+        others["every_s"] = every_s
     about = attributes(scenario, duration_us, seed, **others)
-    recorder = Recorder(snapshots, duration_us // max(shortest, 1), window)
+    most = most_records(scenario, list(scenario.steps()), duration_us, round(window * 1e6), round(every_s * 1e6))
+    recorder = Recorder(snapshots, duration_us // max(shortest, 1), window, every_s, most)
     options = {"observer": recorder, "actions": scheme_actions, "log_moves": LOG_MOVES if log_moves else 0}
     engine: Engine | None = None
     if checkpoint is not None and Path(checkpoint).exists():
@@ -172,6 +187,8 @@ def described(engine: Engine, recorder: Recorder, about: dict[str, Any]) -> xr.D
     ds = recorder.dataset()
     ds.attrs.update(about)
     ds.attrs["window_s"] = window_s(engine.given)
+    if recorder.every_ns:
+        ds.attrs["every_s"] = recorder.every_ns * 1e-9
     if engine.coupling and (phases := engine.coupling.described_phases()):
         ds.attrs["phases"] = json.dumps(phases)
     if any(c.sources for c in engine.given.contexts):

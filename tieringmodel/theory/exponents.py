@@ -131,8 +131,7 @@ def noise_floor(leak_rate: float, noise_bp: float, target_bp: float, *, gain: fl
 
     rate, factor, lag = check_plant(leak_rate, gain, delay)
     target = _target_share(target_bp)
-    if not 0.0 <= noise_bp < math.inf:
-        raise InputError("noise_bp", f"{noise_bp!r} is not a standard deviation", "give basis points, 0 or more")
+    noise_bp = number("noise_bp", noise_bp, 0, remedy="give basis points, 0 or more: a standard deviation")
     size = lag + 2
     step, entry = np.zeros((size, size)), np.zeros((size, 1))
     # With u = x / target - 1 and w = E / (rate * target) - 1: w' = w - g u(delayed), u' = u + rate (w' - u).

@@ -7,6 +7,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from ..checks import float_array
 from ..errors import InputError
 
 
@@ -51,7 +52,7 @@ def markov_mixing(transition: npt.ArrayLike) -> MarkovMixing:
     """
     from scipy.linalg import eigvals
 
-    p = np.asarray(transition, np.float64)
+    p = float_array("transition", transition)
     if p.ndim != 2 or p.shape[0] != p.shape[1] or p.size == 0:
         raise InputError("transition", f"shape {p.shape} is not square", "give one row and one column per state")
     if not np.all(p >= 0) or not np.allclose(p.sum(axis=1), 1.0, rtol=0, atol=1e-9):

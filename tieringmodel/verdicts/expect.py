@@ -19,6 +19,7 @@ from .measures import measured
 from .page_run import PageRun
 from .run_view import judged_by
 from .scheme_facts import weights_error_bp
+from .target import need_dataset
 from .thresholds import RunThresholds
 
 if TYPE_CHECKING:
@@ -188,6 +189,7 @@ def expect(
     [(True, 'overshoot_bp < 100: overshoot_bp is 96')]
     """
     wanted = parse(text)
+    need_dataset(ds)
     if found is None and _judged(ds, target_bp, wanted):
         found = verdict(ds, target_bp=target_bp, node=node, check_fix=False)
     values: dict[str, Any] = {} if found is None else {"kind": found.kind, "cause": found.code}

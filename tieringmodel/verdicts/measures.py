@@ -135,7 +135,7 @@ def measure(
     if moved.ndim != 1 or moved.size < 1 or y.shape != (moved.size + 1,) or x.ndim != 2 or x.shape[0] != y.size:
         raise InputError("y_bp", f"shapes {y.shape}, {moved.shape}, {x.shape} do not fit", "give T + 1 edges for T windows")
     for name, value in (("n_pages", n_pages), ("target_bp", target_bp), ("band_bp", band_bp), ("window_s", window_s)):
-        if value is not None:
+        if value is not None or name in ("n_pages", "target_bp"):
             positive(name, value, "give a number above 0 or leave it at None")
     if not 0.0 < confidence < 1.0:
         raise InputError("confidence", f"{confidence!r} is outside (0, 1)", "0.95 is usual")

@@ -15,7 +15,7 @@ from ..scenario.folios import folio_runs
 from ..scenario.metrics import metric_of
 from ..scenario.numbering import START, numbered
 from ..units import FOREVER, MIB
-from .run_view import moved_pages
+from .run_view import moved_pages, reading_window_s
 from .thresholds import RunThresholds
 
 if TYPE_CHECKING:
@@ -108,7 +108,7 @@ class PageRun:
         self.ds, self.limits = ds, limits
         self.time: Floats = np.asarray(ds["time"].values, np.float64)
         self.end_s = float(self.time[-1])
-        self.window_s = float(ds.attrs["window_s"])
+        self.window_s = reading_window_s(ds)
         self.n_pages = float(ds.attrs["n_pages"])
         self.page_bytes = int(ds.attrs.get("page_bytes", 4096))
         self.scenario = Scenario.from_json(ds.attrs["scenario"], stored=True)

@@ -13,7 +13,7 @@ from .goal_course import FULL_BP
 from .judge import verdict
 from .record import Verdict
 from .rest import EIGHTHS, inside_since, leaves, rate_has_trend, rest_of, share_has_trend
-from .run_view import moved_pages
+from .run_view import moved_pages, reading_window_s
 from .thresholds import RunThresholds
 
 if TYPE_CHECKING:
@@ -93,7 +93,7 @@ def row_of(ds: xr.Dataset, share_bp: Floats, n_pages: float, target_bp: float, f
     late = share_bp[time >= tail_s - 1e-9]
     known = late[~np.isnan(late)]
     end_s = float(time[-1])
-    windows = max(end_s / 3 / float(ds.attrs["window_s"]), 1.0)
+    windows = max(end_s / 3 / reading_window_s(ds), 1.0)
     quiet = float(moved[time > 2 * end_s / 3].sum()) <= limits.residual_per_page * max(n_pages, 1.0) * windows
     return Row(
         settled=since is not None and since <= 2 * end_s / 3 and quiet,

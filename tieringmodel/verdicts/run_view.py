@@ -211,6 +211,14 @@ def judged_by(ds: xr.Dataset, node: int | None, target_bp: float | None) -> tupl
     return node, view, reference
 
 
+def reading_window_s(ds: xr.Dataset) -> float:
+    """Return the shortest time in which a page-level run can be read, in seconds.
+
+    A quota window, or where not every record is kept, the time that each kept one stands for.
+    """
+    return max(float(ds.attrs["window_s"]), float(ds.attrs.get("every_s", 0.0)))
+
+
 def moved_pages(ds: xr.Dataset) -> npt.NDArray[np.int64]:
     """Return pages of a page-level run that changed place since the previous record, int64 (n_records,).
 
@@ -229,8 +237,7 @@ def _simulation(ds: xr.Dataset, parameters: dict[str, Any], node: int) -> Series
     nids = ds["node"].values.tolist()
     if node not in nids:
         raise InputError("node", f"{node} is not among the nodes {nids}", "name a node of the run")
-    window_s = float(ds.attrs["window_s"])
-    time = ds["time"].values
+    window_s, time = reading_window_s(ds), ds["time"].values
     # Records come with every aggregation and application; the measures count in quota windows.
     windows = int((time[-1] + 1e-9) / window_s)
     edge = np.searchsorted(time, np.arange(windows + 1) * window_s + 1e-9, side="right") - 1

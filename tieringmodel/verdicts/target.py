@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
+from ..checks import dataset
 from ..errors import InputError
 from ..scenario import Scenario
 from ..scenario.controlled import Controlled, controlled
@@ -17,8 +18,7 @@ if TYPE_CHECKING:
 
 def need_dataset(ds: object) -> None:
     """Refuse what is no dataset."""
-    if not hasattr(ds, "attrs"):
-        raise InputError("ds", f"{ds!r} is no dataset", "pass what simulate or loop.run returned")
+    dataset("ds", ds, "pass what simulate or loop.run returned")
 
 
 def end_us(ds: xr.Dataset) -> int:

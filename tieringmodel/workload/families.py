@@ -6,6 +6,7 @@ import inspect
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from ..checks import mapping
 from ..errors import InputError, quoted, short
 from ..fields import suggest
 from ..scenario import Workload
@@ -63,7 +64,7 @@ def build(spec: Mapping[str, Any], where: str = "workload.family") -> Workload:
     >>> tm.workload.build({"kind": "uniform", "n_pages": 100, "rate_hz": 2}).n_pages
     100
     """
-    arguments = dict(spec)
+    arguments = dict(mapping(where, spec, "give kind and arguments of a family"))
     if "kind" not in arguments:
         raise InputError(f"{where}.kind", "is missing", suggest("", [*FAMILIES, "mix", "sequence"]))
     kind = arguments.pop("kind")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
+from ..checks import instance
 from ..errors import InputError, quoted, short
 from ..scenario import Memcg, Placement, Vma, Workload
 from ..units import LONG_MAX, PAGE_SZ
@@ -46,6 +47,8 @@ def mix(tenants: Mapping[str, Workload], *, memcg_ids: Mapping[str, int] | None 
             raise InputError(f"mix.{name}", f"{quoted(table)} is not a table", "write one entry for each tenant by name")
     if not tenants:
         raise InputError("mix.tenants", "is empty", "give at least one workload")
+    for name, one in tenants.items():
+        instance(f"mix.tenants.{short(name)}", one, Workload, "give a workload")
     ids = {name: k for k, name in enumerate(tenants, 1)} if memcg_ids is None else dict(memcg_ids)
     if ids.keys() != tenants.keys():
         text = f"names {quoted(sorted(ids))}, the tenants are {quoted(sorted(tenants))}"

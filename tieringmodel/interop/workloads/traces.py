@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from ...checks import file_name
+from ...checks import file_name, instance, number
 from ...errors import InputError
 from ...scenario import Group, Vma, Workload
 from ...units import MAX_PAGES, MIB, PAGE_SZ, parse_bytes, parse_us
@@ -73,8 +73,8 @@ def read_trace(source: str | Path, *, max_bytes: int = MAX_BYTES) -> Trace:
     path = file_name("source", source)
     rows: list[tuple[float, int, float]] = []
     n_columns = 0
-    for number, line in _lines(path, max_bytes):
-        where = f"{path}:{number}"
+    for line_number, line in _lines(path, max_bytes):
+        where = f"{path}:{line_number}"
         if not n_columns:
             header = [c.strip() for c in line.split(",")]
             if header not in (["time_s", "address"], ["time_s", "address", "weight"]):
@@ -124,14 +124,14 @@ def read_perf(source: str | Path, *, period: int | None = None, max_bytes: int =
     [1000.0]
     """
     path = file_name("source", source)
-    if period is not None and period < 1:
-        raise InputError("period", f"{period} is below 1", "write how many accesses there are to a sample")
+    if period is not None:
+        number("period", period, 1, remedy="write how many accesses there are to a sample, 1 or more")
     rows: list[tuple[float, int, float]] = []
     skipped = 0
-    for number, line in _lines(path, max_bytes):
+    for line_number, line in _lines(path, max_bytes):
         if not line.strip() or line.lstrip().startswith("#"):
             continue
-        where = f"{path}:{number}"
+        where = f"{path}:{line_number}"
         time_s, stated, address, after = _sample(line.split(), where)
         each = stated or period
         if each is None:
@@ -242,6 +242,7 @@ def trace_workload(
     >>> workload.n_pages, len(workload.groups)
     (512, 2)
     """
+    instance("trace", trace, Trace, "read one with read_trace or read_perf")
     tick = check.tick("tick_us", tick_us)
     size = parse_bytes(region_bytes, "region_bytes")
     if size < PAGE_SZ or size % PAGE_SZ:

@@ -1,0 +1,344 @@
+"""What a whole scenario must stand: every door of the package, and changes to it that may change nothing, or nothing else.
+
+Each door takes a scenario, its run (None if that is refused) and an empty folder; each relation gives two datasets that must be
+the same. Both may refuse in one sentence; `trial` runs them all and says which did not.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import random
+import re
+import traceback
+import warnings
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+import tieringmodel as tm
+from tieringmodel.commands.results import write_netcdf
+from tieringmodel.datasets.read import read_results
+from tieringmodel.interop.convert import FORMS, converted, write_converted
+from tieringmodel.interop.load import Loaded, load, open_scenario
+from tieringmodel.memory.reuse import reused
+from tieringmodel.reports import write_report
+from tieringmodel.reports.text_of_run import text_of_run
+from tieringmodel.scenario.folios import folio_runs
+from tieringmodel.simulation import checkpoint
+from tieringmodel.simulation.running import Running
+
+SEED = 3
+Run = Any
+
+
+def simulate(sc: tm.Scenario, duration: float, **options: Any) -> Any:
+    return tm.simulate(sc, duration=duration, seed=SEED, snapshots=5, progress=False, **options)
+
+
+# ---- doors ----------------------------------------------------------------------------------------------------------
+
+
+def written(sc: tm.Scenario, ds: Run, folder: Path, duration: float) -> None:
+    assert tm.Scenario.from_json(sc.to_json()) == sc
+    (folder / "a.toml").write_text(sc.to_toml(), encoding="utf-8")
+    assert load(folder / "a.toml") == sc
+
+
+def linted(sc: tm.Scenario, ds: Run, folder: Path, duration: float) -> None:
+    for finding in tm.lint(sc):
+        assert str(finding).isprintable() or "\n" in str(finding)
+
+
+def judged(sc: tm.Scenario, ds: Run, folder: Path, duration: float) -> None:
+    if ds is None:
+        return
+    nodes = ds["used_pages"].values + ds["free_pages"].values
+    assert (nodes == nodes[0]).all() or sc.events
+    pages = ds["class_pages"].values.sum(axis=(1, 2)) + (ds["out_pages"].values if "out_pages" in ds else 0)
+    cache = sum(n.cache_bytes for n in sc.machine.nodes) // sc.machine.folio_bytes
+    assert (pages == sc.workload.n_pages + cache).all()
+    found = tm.verdict(ds)
+    assert json.loads(json.dumps(found.to_dict()))["kind"] == found.kind
+    assert text_of_run(ds, found)
+
+
+def stored(sc: tm.Scenario, ds: Run, folder: Path, duration: float) -> None:
+    if ds is None:
+        return
+    write_netcdf(ds, folder / "a.nc")
+    (again,) = read_results(folder / "a.nc")
+    assert again.identical(ds)
+    assert str(tm.verdict(again)) == str(tm.verdict(ds))
+    path = folder / "record.json"
+    tm.to_damo_record(ds, path)
+    records = tm.read_damo_record(path)
+    assert sum(len(s.rows) for r in records for s in r.snapshots) == ds.sizes["region"]
+
+
+def reported(sc: tm.Scenario, ds: Run, folder: Path, duration: float) -> None:
+    if ds is not None:
+        assert "<html" in write_report([ds], folder / "a.html", command="x").read_text(encoding="utf-8")
+
+
+def compared(sc: tm.Scenario, ds: Run, folder: Path, duration: float) -> None:
+    cmp = tm.compare({"a": sc, "b": sc}, duration=duration, seed=SEED, progress=False)
+    if ds is not None:
+        write_report([cmp], folder / "c.html", command="x")
+
+
+def swept(sc: tm.Scenario, ds: Run, folder: Path, duration: float) -> None:
+    def pages(one: Any) -> dict[str, int]:
+        return {"moved": int(one["migrated_pages"].sum()), "records": one.sizes["time"]}
+
+    found = tm.sweep(sc, {"seed": [SEED, 4]}, duration=duration, measure=pages, progress=False)
+    if ds is not None:
+        assert not any(found["error"].values)
+        assert found["moved"].values[0] == int(ds["migrated_pages"].sum())  # in a batch as alone
+        assert found["records"].values[0] == ds.sizes["time"]
+
+
+def different(sc: tm.Scenario, ds: Run, folder: Path, duration: float) -> None:
+    other = sc.replace(name="other", events=())
+    found = tm.diff(sc, other, duration=duration, rules=False, workers=1, progress=False)
+    assert str(found)
+
+
+def converted_and_back(sc: tm.Scenario, ds: Run, folder: Path, duration: float) -> None:
+    for suffix in FORMS:
+        path = folder / f"x{suffix}"
+        if refusal(lambda path=path: write_converted(Loaded(sc), path, pid=7)) or suffix == ".sh":
+            continue
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            back = open_scenario(path, machine=sc.machine, workload=sc.workload)
+        if not refusal(lambda back=back, suffix=suffix: converted(back, suffix)):
+            assert _code(converted(back, suffix)[0]) == _code(path.read_text(encoding="utf-8")), suffix
+
+
+def _code(text: str) -> str:
+    """Return a script without its comments and the name of the scenario."""
+    return "\n".join(line for line in text.splitlines() if not line.startswith(("#", "name =")))
+
+
+DOORS = (written, linted, judged, stored, reported, compared, swept, different, converted_and_back)
+
+
+# ---- relations: what may not change a run -----------------------------------------------------------------------------
+
+Pair = tuple[Any, Any]
+
+
+def resumed(sc: tm.Scenario, ds: Any, folder: Path, duration: float, rng: random.Random) -> Pair:
+    kept: list[bytes] = []
+    save = checkpoint.save
+
+    def keep(path: Any, *state: Any) -> Path:
+        kept.append(Path(save(path, *state)).read_bytes())
+        return Path(path)
+
+    checkpoint.save = keep  # type: ignore[assignment]
+    try:
+        whole = simulate(sc, duration, checkpoint=folder / "a.ck", checkpoint_s=0.0)
+    finally:
+        checkpoint.save = save
+    assert whole.identical(ds)
+    (folder / "b.ck").write_bytes(rng.choice(kept))
+    return simulate(sc, duration, checkpoint=folder / "b.ck"), ds
+
+
+def looked_at(sc: tm.Scenario, ds: Any, folder: Path, duration: float, rng: random.Random) -> Pair | None:
+    if not sc.contexts or sc.workload.demand:
+        return None
+    lengths_us = [rng.randint(1, round(duration * 1e6) - 1), round(duration * 1e6)]
+    run = Running(sc, seed=SEED, lengths_us=lengths_us, snapshots=5)
+    try:
+        first = run.to(lengths_us[0])
+        assert first.identical(simulate(sc, lengths_us[0] * 1e-6))
+        return run.to(lengths_us[1]), ds
+    finally:
+        run.close()
+
+
+def reusing(sc: tm.Scenario, ds: Any, folder: Path, duration: float, rng: random.Random) -> Pair:
+    for _ in range(2):
+        with reused():
+            again = simulate(sc, duration)
+    return again, ds
+
+
+def groups_split(sc: tm.Scenario, ds: Any, folder: Path, duration: float, rng: random.Random) -> Pair | None:
+    if sc.workload.demand or folio_runs(sc.workload) or any(c.sources for c in sc.contexts):
+        return None
+    out: list[tm.Group] = []
+    for g in sc.workload.groups:
+        step = g.stride if g.kind == "period" else 1
+        cuts = range(g.lo + step, g.hi, step)
+        if g.dirty_share or g.unevictable_share or not cuts:
+            out.append(g)
+        else:
+            at = rng.choice(cuts)
+            out += [g.replace(hi=at), g.replace(lo=at)]
+    other = simulate(sc.replace(workload=sc.workload.replace(groups=tuple(out))), duration)
+    return _without_classes(other), _without_classes(ds)
+
+
+def _without_classes(ds: Any) -> Any:
+    """Return a run with its pages counted over all classes: which there are follows from the groups."""
+    left = ds.drop_dims("page_class").drop_vars("access_share_bp")  # that is of the mean rate of each class
+    return left.assign(pages=ds["class_pages"].sum("page_class"))
+
+
+def nodes_renamed(sc: tm.Scenario, ds: Any, folder: Path, duration: float, rng: random.Random) -> Pair | None:
+    names = rng.sample(range(900), len(sc.machine.nodes))
+    new = dict(zip([n.nid for n in sc.machine.nodes], names, strict=True))
+    if any(c.sources for c in sc.contexts) or (sc.machine.performance and not sc.machine.performance.nodes):
+        return None
+
+    def renamed(value: Any, key: str = "") -> Any:
+        if isinstance(value, dict):
+            named = {k: renamed(v, k) for k, v in value.items()}
+            path = str(value.get("path", ""))
+            return named | {"value": renamed(value["value"], path.rpartition(".")[2])} if path else named
+        if isinstance(value, list):
+            return [renamed(v, key if key == "dests" else "") for v in value]
+        return value
+
+    def with_names(value: Any, where: str = "") -> Any:
+        if isinstance(value, dict):
+            value = {k: with_names(v, f"{where}.{k}") for k, v in value.items()}
+            for k in ("nid", "target_nid"):
+                if k in value:
+                    value[k] = new.get(value[k], value[k] if value[k] < 0 else 1000)
+            if "metric" in value and "target_value" in value and "nid" not in value:
+                value["nid"] = new.get(0, 1000)
+            if where.endswith(".dests") and "id" in value:
+                value["id"] = new.get(value["id"], 1000)
+            if where.endswith(".placement") and "nid" not in value and "start_bytes" not in value and "weights" not in value:
+                value["nid"] = new.get(0, 0)
+            if where.endswith(".performance.nodes") and "nid" not in value:
+                value["nid"] = new.get(0, 0)
+        return [with_names(v, where) for v in value] if isinstance(value, list) else value
+
+    data = sc.to_dict()
+    for k, node in enumerate(data["machine"].get("performance", {}).get("nodes", [])):
+        node.setdefault("nid", sc.machine.nodes[k].nid)
+    for place in data["workload"].get("placement", []):
+        if "start_bytes" not in place:
+            place.setdefault("nid", 0)
+    other = tm.Scenario.from_dict(with_names(data))
+    got = simulate(other, duration)
+    return got.assign_coords(node=ds["node"].values), ds
+
+
+def addresses_shifted(sc: tm.Scenario, ds: Any, folder: Path, duration: float, rng: random.Random) -> Pair | None:
+    shift = (1 << 20) * 4096
+    rules = {s.dest_rule for c in sc.contexts for s in c.schemes if s.dests}
+    if sc.machine.allocator == "buddy" or (sc.machine.numa_balancing and not sc.machine.numa_balancing.zones):
+        return None  # zones of a PC begin and end where they do
+    if "pfn_mod" in rules or sc.events or sc.commits:
+        return None
+
+    def moved(span: Any) -> Any:
+        return tuple((a + shift, b + shift) for a, b in span)
+
+    nodes = tuple(
+        n.replace(ranges=moved(n.ranges)) if n.ranges else n.replace(start_bytes=n.start_bytes + shift)
+        for n in sc.machine.nodes
+    )
+    places = tuple(
+        p.replace(start_bytes=p.start_bytes + shift) if p.start_bytes is not None else p for p in sc.workload.placement
+    )
+    contexts = []
+    for c in sc.contexts:
+        if c.ops == "paddr":
+            unit = shift // c.addr_unit
+            targets = tuple(t.replace(regions=tuple((a + unit, b + unit) for a, b in t.regions)) for t in c.targets)
+            schemes = tuple(
+                s.replace(
+                    filters=tuple(
+                        f.replace(start_bytes=f.start_bytes + unit, end_bytes=f.end_bytes + unit) if f.type == "addr" else f
+                        for f in s.filters
+                    )
+                )
+                for s in c.schemes
+            )
+            c = c.replace(targets=targets, schemes=schemes)
+        contexts.append(c)
+    other = sc.replace(
+        machine=sc.machine.replace(nodes=nodes), workload=sc.workload.replace(placement=places), contexts=tuple(contexts)
+    )
+    regions = ["region_start", "region_end"]
+    return simulate(other, duration).drop_vars(regions), ds.drop_vars(regions)
+
+
+def idle_added(sc: tm.Scenario, ds: Any, folder: Path, duration: float, rng: random.Random) -> Pair | None:
+    if sc.events or sc.commits or not all(c.schemes for c in sc.contexts) or not sc.contexts:
+        return None
+    idle = tm.Scheme("stat", enabled=False)
+    last = sc.contexts[-1]
+    with_idle = (*sc.contexts[:-1], last.replace(schemes=(*last.schemes, idle)))
+    other = simulate(sc.replace(contexts=with_idle), duration)
+    return other.isel(scheme=slice(0, -1)), ds
+
+
+RELATIONS = (resumed, looked_at, reusing, groups_split, nodes_renamed, addresses_shifted, idle_added)
+OF_THE_CALL = ("scenario", "parameters", "name", "sources")
+
+
+def refusal(door: Callable[[], Any]) -> str:
+    """Return what a door refuses, in one line; any other error is one of the test's."""
+    said = ""
+    try:
+        door()
+    except tm.TieringError as error:
+        said = str(error)
+        assert "\n" not in said
+        assert said.isprintable()
+    return said
+
+
+def trial(sc: tm.Scenario, folder: Path, duration: float, chosen: int, few: bool = False) -> Iterator[str]:
+    """Yield what is wrong with each door and relation that does not hold; `few`: of each kind, try one only, by number."""
+    runs: list[Any] = []
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        warnings.filterwarnings("ignore", category=UserWarning, module="tieringmodel")
+        try:
+            refused = refusal(lambda: runs.append(simulate(sc, duration)))
+        except Exception:
+            yield f"run: {traceback.format_exc(limit=-4)}"
+            return
+        ds = runs[0] if runs else None
+        doors = DOORS[:3] + (DOORS[3 + chosen % (len(DOORS) - 3) :][:1] if few else DOORS[3:])
+        for door in doors:
+            try:
+                said = refusal(lambda door=door: door(sc, ds, folder, duration))
+                assert door not in DOORS[:3] or not said, said
+                assert not refused or door is not compared or said, f"run says {refused!r}, compare nothing"
+            except Exception:
+                yield f"{door.__name__}: {traceback.format_exc(limit=-4)}"
+        if ds is None:
+            return
+        rng = random.Random(chosen)
+        for relation in RELATIONS[chosen % len(RELATIONS) :][:1] if few else RELATIONS:
+            try:
+                pairs: list[Any] = []
+                said = refusal(lambda relation=relation, pairs=pairs: pairs.append(relation(sc, ds, folder, duration, rng)))
+                assert not said or (relation is resumed and re.search("sources|without contexts", said)), said
+                if pairs and pairs[0] is not None:
+                    same(*pairs[0])
+            except Exception:
+                yield f"{relation.__name__}: {traceback.format_exc(limit=-4)}"
+
+
+def same(one: Any, other: Any) -> None:
+    """Refuse datasets that differ in a variable, a coordinate, or an attribute that is not about the call."""
+    assert set(one.variables) == set(other.variables)
+    for name in one.variables:
+        np.testing.assert_array_equal(one[name].values, other[name].values, err_msg=str(name))
+    for name in one.attrs:
+        if name not in OF_THE_CALL and not (isinstance(one.attrs[name], float) and math.isnan(one.attrs[name])):
+            assert one.attrs[name] == other.attrs[name], name
