@@ -60,7 +60,7 @@ def test_integers_that_python_does_not_write() -> None:
         (lambda where, v: checks.choice(where, v, ("a", "b")), "c", "'c' is not known; use one of a, b"),
         (lambda where, v: checks.choice(where, v, ("a", "b")), ["a"], r"\['a'\] is not known"),
         (checks.whole_array, [], "is an empty array; give at least one value"),
-        (checks.whole_array, [1, 2.5], ".*2.5.* is not a whole number"), (checks.whole_array, [[1, -1]], "-1 is outside"),
+        (checks.whole_array, [1, 2.5], ".*2.5.* is not a whole number"), (checks.whole_array, [[1, -1]], "-1 is below 0"),
         (checks.whole_array, [1.0, INF], "inf is not a whole number|np.float64.inf. is not"),
         (lambda where, v: checks.number_array(where, v, 0, 1), [0.5, 2], r"2 is outside 0\.\.1"),
         (lambda where, v: checks.number_array(where, v, 0, 1), [0.5, NAN], r"\S*nan\S* is not finite"),

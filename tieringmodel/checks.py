@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from . import units
-from .errors import InputError
+from .errors import InputError, quoted
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -41,6 +41,8 @@ def whole(where: str, value: Any, low: int = 0, high: int = units.ULONG_MAX, rem
         found = value if type(value) is int else _index(value)
     except (TypeError, ValueError, OverflowError):
         raise InputError(where, f"{said(value)} is not a whole number", remedy or _within(low, high)) from None
+    if found < low and high == units.ULONG_MAX:
+        raise InputError(where, f"{said(found)} is below {low}", remedy or f"write {low} or more")
     if not low <= found <= high:
         raise InputError(where, f"{said(found)} is outside {low}..{high}", remedy or _within(low, high))
     return found
@@ -135,7 +137,7 @@ def float_array(where: str, value: Any) -> npt.NDArray[Any]:
         if array.dtype.kind not in "iuf":
             raise TypeError
     except (TypeError, ValueError):
-        raise InputError(where, f"a {type(value).__name__} of other things than numbers", "give numbers") from None
+        raise InputError(where, f"{quoted(value)} holds other things than numbers", "give numbers") from None
     return array.astype(np.float64)
 
 
@@ -152,21 +154,21 @@ def int_array(where: str, value: Any) -> npt.NDArray[Any]:
 def dataset(where: str, value: Any, remedy: str) -> Any:
     """Return a dataset, that is what has variables and attributes by name; all else is an `InputError`."""
     if not (hasattr(value, "attrs") and hasattr(value, "variables") and hasattr(value.attrs, "get")):
-        raise InputError(where, f"a {type(value).__name__} is no dataset", remedy)
+        raise InputError(where, f"{quoted(value)} is no dataset", remedy)
     return value
 
 
 def listed(where: str, value: Any, remedy: str) -> list[Any]:
     """Return the items of what can be gone through; text and all else is an `InputError`."""
     if isinstance(value, (str, bytes)) or not isinstance(value, Iterable):
-        raise InputError(where, f"a {type(value).__name__} is no list", remedy)
+        raise InputError(where, f"{quoted(value)} is no list", remedy)
     return list(value)
 
 
 def mapping(where: str, value: Any, remedy: str) -> Any:
     """Return a table by name; all else is an `InputError`."""
     if not isinstance(value, Mapping):
-        raise InputError(where, f"a {type(value).__name__} is no table", remedy)
+        raise InputError(where, f"{quoted(value)} is no table", remedy)
     return value
 
 
