@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import sys
 from collections.abc import Callable, Iterable, Mapping
 from itertools import count
 from typing import TYPE_CHECKING, Any
@@ -15,13 +16,18 @@ from .output import Ours, ascii_only, lines, say, strict_json, width_of
 from .results import add_common, check_seeds, command_line, writable
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     import xarray as xr
 
     from ..comparison.policies import Policy
     from ..interop.load import Loaded
     from ..interop.recording.scenario_of import Recording
+    from ..reports.beside import Beside
     from ..scenario import Scenario
     from ..scenario.controlled import Controlled
+
+    Asked = tuple[Callable[[Scenario], dict[str, Policy]], Controlled | None, str]
 
 DEFAULT_SCENARIOS = ("C3_pullpush_temporal", "rfc-40-60")
 
@@ -38,15 +44,13 @@ def add(commands: Any) -> None:
         "scenario", nargs="*", metavar="SCENARIO", help=SCENARIO_HELP + " (default: " + " ".join(DEFAULT_SCENARIOS) + ")"
     )
     add_common(p)
+    p.add_argument("--no-figures", action="store_true", help="draw nothing: neither files nor in the report")
     p.add_argument("--json", action="store_true", help="print one JSON object: the table's rows by scenario, files")
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Run the command; return the exit status."""
-    from ..comparison.compare import write_comparison
-    from ..reports import write_report
     from ..reports.plain_text import paragraph
-    from ..reports.text_of_comparison import text_of_comparison
 
     check_seeds(arguments)
     check_duration(arguments)
@@ -54,6 +58,38 @@ def run(arguments: argparse.Namespace) -> int:
     folder = writable(arguments.output)
     jobs = _jobs(arguments)
     asked = {label: _asked(job.scenario, recording) for label, (job, recording) in jobs.items()}  # before the work begins
+    if arguments.no_figures:
+        data, report, results = _written(jobs, asked, folder, arguments, None)
+    else:
+        from ..reports.beside import Beside
+
+        with Beside(folder) as beside:
+            data, report, results = _written(jobs, asked, folder, arguments, beside)
+    if arguments.json:
+        scenarios = [_summary(result) for result in results]
+        say(strict_json({"file": str(data), "report": str(report), "scenarios": scenarios}))
+    else:
+        what = "" if arguments.no_figures else ", figures"
+        say(Ours("\n"), lines("\n".join(paragraph(f"wrote {data}{what} and {report}", width_of()))))
+    return 0
+
+
+def _written(
+    jobs: Mapping[str, tuple[Loaded, Recording | None]],
+    asked: Mapping[str, Asked],
+    folder: Path,
+    arguments: argparse.Namespace,
+    beside: Beside | None,
+) -> tuple[Path, Path, list[xr.Dataset]]:
+    """Compare, print a table as soon as it is known, and write everything; return data, report and results.
+
+    Figures are drawn by a second process, `beside`, while the next table is computed; without one there are none.
+    """
+    from ..comparison.compare import write_comparison
+    from ..reports import write_report
+    from ..reports.text_of_comparison import text_of_comparison
+    from ..reports.write import ident_of
+
     command = command_line(arguments, arguments.scenario, None if is_auto(arguments) else arguments.duration)
     results: list[xr.Dataset] = []
     for label, (job, recording) in jobs.items():
@@ -62,18 +98,17 @@ def run(arguments: argparse.Namespace) -> int:
         about = {"recording": recording, "title": label, "question": question, "what": what}
         result = _compared(compared(job.scenario), duration, arguments, **about)
         result.attrs.update(name=label, command=command)
+        if beside:
+            beside.draw(result, ident_of(len(results), result))
         results.append(result)
         if not arguments.json:
             text = text_of_comparison(result, width=width_of(), ascii_only=ascii_only(arguments))
             say(Ours("\n"), lines(text))
     data = write_comparison(results, folder / "comparison.nc")
-    report = write_report(results, folder / "report.html", command=command, figures=folder)
-    if arguments.json:
-        scenarios = [_summary(result) for result in results]
-        say(strict_json({"file": str(data), "report": str(report), "scenarios": scenarios}))
-    else:
-        say(Ours("\n"), lines("\n".join(paragraph(f"wrote {data}, figures and {report}", width_of()))))
-    return 0
+    drawn = beside.results() if beside else [[] for _ in results]
+    if beside and beside.why:
+        say(f"tieringmodel: {beside.why}", to=sys.stderr)
+    return data, write_report(results, folder / "report.html", command=command, drawn=drawn), results
 
 
 def _compared(runs: Mapping[str, Policy], duration: str | float, arguments: argparse.Namespace, **about: Any) -> xr.Dataset:
@@ -127,9 +162,7 @@ def distinct(label: str, taken: Iterable[str]) -> str:
     return next(text for k in count(1) if slug(text := label if k == 1 else f"{label} ({k})") not in known)
 
 
-def _asked(
-    scenario: Scenario, recording: Recording | None
-) -> tuple[Callable[[Scenario], dict[str, Policy]], Controlled | None, str]:
+def _asked(scenario: Scenario, recording: Recording | None) -> Asked:
     """Return which policies are compared, by which share if not by the controlled one, and the question.
 
     A recording of a kernel whose schemes control no share is judged by the accesses that the first node serves, against all of
