@@ -72,7 +72,8 @@ def peaks(values: Floats) -> npt.NDArray[np.int64]:
     ends = np.append(starts[1:], values.size) - 1
     level = values[starts]
     top = 1 + np.flatnonzero((level[1:-1] > level[:-2]) & (level[1:-1] > level[2:]))
-    return (starts[top] + ends[top]) // 2
+    middle: npt.NDArray[np.int64] = (starts[top] + ends[top]) // 2
+    return middle
 
 
 def autocorrelation(values: Floats) -> Floats:
