@@ -16,7 +16,7 @@ from tieringmodel.kernels import _jit
 assert main({words!r}) == 0
 print(_jit._compiling.cpu_s, [m for m in {heavy!r} if m in sys.modules])
 """
-UNUSED = ("scipy.stats", "scipy.signal", "matplotlib", "jinja2", "tieringmodel.remedies.search")
+UNUSED = ("numba.np.arraymath", "scipy.stats", "scipy.signal", "matplotlib", "jinja2", "tieringmodel.remedies.search")
 
 
 def last_line(words: list[str], heavy: tuple[str, ...], folder: Path) -> str:
