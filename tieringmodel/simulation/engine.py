@@ -468,10 +468,7 @@ class Engine:
         return c.last_ns > before
 
     def _batch(self, c: ContextClock, end_ns: int) -> bool:
-        """All sampling ticks of the only context up to its next event, a change of access rules, or the end.
-
-        Returns whether the loop body had anything to do: where a batch is cut otherwise leaves no trace.
-        """
+        """Sample the only context up to its next event, new access rules or the end; return if its body had anything to do."""
         k = c.kdamond
         to_event, stages = k.ticks_to_event(), self.done
         times, after, until = c.ahead(min(to_event, MAX_BATCH))
@@ -488,7 +485,7 @@ class Engine:
         c.advance(times[:n])
         self.fire(int(times[n - 1]))
         if n < to_event and self.done == stages:
-            return False
+            return False  # where a batch is cut otherwise leaves no trace
         c.body()
         return True
 

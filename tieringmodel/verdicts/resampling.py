@@ -27,7 +27,7 @@ def bootstrap_mean_interval(
     n_resamples, batch : int
         How many samples, and how many of them at a time.
     corrected : bool
-        Bias-corrected and accelerated (BCa; Efron and Tibshirani, 1993, sections 14.3 and 15.4), else percentiles.
+        Bias-corrected and accelerated (BCa; Efron and Tibshirani, An Introduction to the Bootstrap, 1993), else percentiles.
     """
     n, means = values.size, []
     for k in range(0, n_resamples, batch):
