@@ -19,6 +19,7 @@ import numpy as np
 
 from benchmarks import (
     against_c,
+    commands,
     counting,
     coupled,
     first_use,
@@ -62,6 +63,7 @@ def questions(quick: bool) -> dict[str, Callable[[], list[Table]]]:
         "closed-loop": lambda: [coupled.table(60 if quick else 120, 3 if quick else 9)],
         "whole-loop-c": lambda: [whole_in_c.table(footprints, 3 if quick else 5)],
         "first-use": lambda: [first_use.table(1 if quick else 3)],
+        "commands": lambda: [commands.table(1 if quick else 5, quick)],
         "memory": lambda: [footprint.table([("16 GiB", 16 * GIB)] if quick else [LARGE, HUGE])],
         "counting": lambda: [counting.table(2**26 if quick else 2**28, rounds)],
         "grids": lambda: [sweep.grids(1_000, 400, rounds)],

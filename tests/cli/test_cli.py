@@ -286,21 +286,29 @@ def test_compare_through_the_front_door(tmp_path: Path) -> None:
 def test_compare_takes_several_scenarios(
     folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    drawn: list[str] = []
+    reported: list[str] = []
+    printed: list[str] = []
+    compare = tm.compare
 
-    def write_report(results: list[xr.Dataset], path: Path, *, command: str, figures: Path) -> str:
-        assert figures == path.parent
-        drawn.extend(ds.attrs["name"] for ds in results)
+    def compared(*arguments: Any, **options: Any) -> xr.Dataset:
+        printed.append(capsys.readouterr().out)
+        return compare(*arguments, **options)
+
+    def write_report(results: list[xr.Dataset], path: Path, *, command: str, drawn: list[object]) -> str:
+        assert drawn == [[], []]
+        reported.extend(ds.attrs["name"] for ds in results)
         return command
 
     monkeypatch.setattr("tieringmodel.reports.write_report", write_report)
     (folder / "b.toml").write_text(scenario(pull(3000), push(7000)).to_toml())
-    assert cli.main(["compare", "small.toml", "b.toml", "--duration", "2 s", "--seed", "4"]) == 0
-    out = capsys.readouterr().out
+    monkeypatch.setattr("tieringmodel.comparison.compare.compare", compared)
+    assert cli.main(["compare", "small.toml", "b.toml", "--duration", "2 s", "--seed", "4", "--no-figures"]) == 0
+    out = "".join([*printed, capsys.readouterr().out])
+    assert [text.count("access share of node 0") for text in printed] == [0, 1]  # a table comes before the next is computed
     heads = re.findall(r"^(\S.*): access share of node 0, target (\d+) bp, 2 s, seed 4$", out, re.MULTILINE)
     assert heads == [("small", "6000"), ("small (2)", "3000")]
-    assert drawn == ["small", "small (2)"]
-    assert "figures and tieringmodel compare small.toml b.toml --seed 4 --duration '2 s'" in " ".join(out.split())
+    assert reported == ["small", "small (2)"]
+    assert "comparison.nc and tieringmodel compare small.toml b.toml --seed 4 --duration '2 s'" in " ".join(out.split())
     with xr.open_datatree(folder / "tieringmodel-out/comparison.nc", engine="h5netcdf") as tree:
         assert sorted(tree.children) == ["small", "small (2)"]
         expected = tm.compare(tm.policies(scenario(pull(3000), push(7000))), duration=2, seed=4)

@@ -35,6 +35,8 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def no_page(monkeypatch: pytest.MonkeyPatch) -> None:
     """Comparisons are not drawn."""
     monkeypatch.setattr("tieringmodel.reports.write_report", lambda _, path, **__: path)
+    monkeypatch.setattr("tieringmodel.reports.beside.processors", lambda: 1)
+    monkeypatch.setattr("tieringmodel.reports.beside.draw", lambda *_: [])
 
 
 def said(words: str, capsys: pytest.CaptureFixture[str], code: int = 0) -> str:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import argparse
 import json
+import sys
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import replace
+from dataclasses import dataclass
 from itertools import count
 from typing import TYPE_CHECKING, Any
 
@@ -16,15 +17,32 @@ from .output import Ours, ascii_only, lines, say, strict_json, width_of
 from .results import add_common, check_seeds, command_line, writable
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     import xarray as xr
 
     from ..comparison.policies import Policy
-    from ..interop.load import Loaded
     from ..interop.recording.scenario_of import Recording
+    from ..reports.beside import Beside
     from ..scenario import Kernel, Scenario
     from ..scenario.controlled import Controlled
 
+    Policies = Callable[[Scenario, Kernel], dict[str, Policy]]
+
 DEFAULT_SCENARIOS = ("C3_pullpush_temporal", "rfc-40-60")
+
+
+@dataclass(frozen=True)
+class Job:
+    """One comparison to make: a scenario, on a kernel that has everything it uses, and how its policies are judged."""
+
+    scenario: Scenario
+    duration_s: float | None
+    recording: Recording | None
+    kernel: Kernel  #: the kernel that the scenario names; a policy that it cannot run is a row that says so
+    policies: Policies
+    what: Controlled | None  #: the share that judges, if not the one that the schemes control
+    question: str
 
 
 def add(commands: Any) -> None:
@@ -39,45 +57,66 @@ def add(commands: Any) -> None:
         "scenario", nargs="*", metavar="SCENARIO", help=SCENARIO_HELP + " (default: " + " ".join(DEFAULT_SCENARIOS) + ")"
     )
     add_common(p)
+    p.add_argument("--no-figures", action="store_true", help="draw nothing: neither files nor in the report")
     p.add_argument("--json", action="store_true", help="print one JSON object: the table's rows by scenario, files")
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Run the command; return the exit status."""
-    from ..comparison.compare import write_comparison
-    from ..reports import write_report
     from ..reports.plain_text import paragraph
-    from ..reports.text_of_comparison import text_of_comparison
 
     check_seeds(arguments)
     check_duration(arguments)
     arguments.seed = 1 if arguments.seed is None else arguments.seed
     folder = writable(arguments.output)
     jobs = _jobs(arguments)
-    asked = {label: _asked(job.scenario, recording) for label, (job, recording, _) in jobs.items()}  # before the work begins
+    if arguments.no_figures:
+        data, report, results = _written(jobs, folder, arguments, None)
+    else:
+        from ..reports.beside import Beside
+
+        with Beside(folder) as beside:
+            data, report, results = _written(jobs, folder, arguments, beside)
+    if arguments.json:
+        scenarios = [_summary(result) for result in results]
+        say(strict_json({"file": str(data), "report": str(report), "scenarios": scenarios}))
+    else:
+        what = "" if arguments.no_figures else ", figures"
+        say(Ours("\n"), lines("\n".join(paragraph(f"wrote {data}{what} and {report}", width_of()))))
+    return 0
+
+
+def _written(
+    jobs: Mapping[str, Job], folder: Path, arguments: argparse.Namespace, beside: Beside | None
+) -> tuple[Path, Path, list[xr.Dataset]]:
+    """Compare, print a table as soon as it is known, and write everything; return data, report and results.
+
+    Figures are drawn by a second process, `beside`, while the next table is computed; without one there are none.
+    """
+    from ..comparison.compare import write_comparison
+    from ..reports import write_report
+    from ..reports.text_of_comparison import text_of_comparison
+    from ..reports.write import ident_of
+
     command = command_line(arguments, arguments.scenario, None if is_auto(arguments) else arguments.duration)
     results: list[xr.Dataset] = []
-    for label, (job, recording, kernel) in jobs.items():
-        duration = length_of(arguments, job.scenario, job.duration_s).duration
-        compared, what, question = asked[label]
-        about = {"recording": recording, "title": label, "question": question, "what": what}
-        result = _compared(compared(job.scenario, kernel), duration, arguments, **about)
+    for label, job in jobs.items():
+        result = _compared(job, label, arguments)
         result.attrs.update(name=label, command=command)
+        if beside:
+            beside.draw(result, ident_of(len(results), result))
         results.append(result)
         if not arguments.json:
             text = text_of_comparison(result, width=width_of(), ascii_only=ascii_only(arguments))
             say(Ours("\n"), lines(text))
     data = write_comparison(results, folder / "comparison.nc")
-    report = write_report(results, folder / "report.html", command=command, figures=folder)
-    if arguments.json:
-        scenarios = [_summary(result) for result in results]
-        say(strict_json({"file": str(data), "report": str(report), "scenarios": scenarios}))
-    else:
-        say(Ours("\n"), lines("\n".join(paragraph(f"wrote {data}, figures and {report}", width_of()))))
-    return 0
+    drawn = beside.results() if beside else [[] for _ in results]
+    if beside and beside.why:
+        say(f"tieringmodel: {beside.why}", to=sys.stderr)
+    return data, write_report(results, folder / "report.html", command=command, drawn=drawn), results
 
 
-def _compared(runs: Mapping[str, Policy], duration: str | float, arguments: argparse.Namespace, **about: Any) -> xr.Dataset:
+def _compared(job: Job, label: str, arguments: argparse.Namespace) -> xr.Dataset:
     """Compare policies with every seed; return the first seed's result with each policy's verdict of most."""
     import numpy as np
 
@@ -86,6 +125,9 @@ def _compared(runs: Mapping[str, Policy], duration: str | float, arguments: argp
     from ..verdicts.row import NOT_IN_KERNEL
 
     seeds = range(arguments.seed, arguments.seed + arguments.seeds)
+    duration = length_of(arguments, job.scenario, job.duration_s).duration
+    about: dict[str, Any] = {"recording": job.recording, "title": label, "question": job.question, "what": job.what}
+    runs = job.policies(job.scenario, job.kernel)
     results = [compare(runs, duration=duration, seed=seed, **about) for seed in seeds]
     result = results[0]
     if len(results) == 1:
@@ -102,17 +144,14 @@ def _compared(runs: Mapping[str, Policy], duration: str | float, arguments: argp
     return result
 
 
-def _jobs(arguments: argparse.Namespace) -> dict[str, tuple[Loaded, Recording | None, Kernel]]:
-    """Return what to compare by label, with the recording where there is one, and the kernel to run on.
-
-    A scenario that uses what its kernel lacks is there, too, on a kernel that has everything.
-    """
+def _jobs(arguments: argparse.Namespace) -> dict[str, Job]:
+    """Return what to compare, by label, before any work begins."""
     from ..interop.load import is_recording, resolve
     from ..interop.recording.read import read_recording
     from ..scenario.features import whatever_kernel
     from ..scenario.linux import NEXT
 
-    jobs: dict[str, tuple[Loaded, Recording | None, Kernel]] = {}
+    jobs: dict[str, Job] = {}
     for name in arguments.scenario or ([None] if arguments.line else DEFAULT_SCENARIOS):
         path = resolve(name) if name is not None else None
         stored = path is None or not path.is_dir() or path.suffix == ".zarr"
@@ -121,11 +160,11 @@ def _jobs(arguments: argparse.Namespace) -> dict[str, tuple[Loaded, Recording | 
             recording = read_recording(path, allow_files=arguments.allow_files)
         with whatever_kernel():
             loaded = open_given(name, arguments)
-        kernel = loaded.scenario.kernel
-        if any(loaded.scenario.missing()):
-            loaded = replace(loaded, scenario=loaded.scenario.replace(kernel=NEXT))
-        label = recording.name if recording else loaded.scenario.name or (path.stem if path else "damo")
-        jobs[distinct(label, jobs)] = loaded, recording, kernel
+        scenario, kernel = loaded.scenario, loaded.scenario.kernel
+        if any(scenario.missing()):
+            scenario = scenario.replace(kernel=NEXT)
+        label = recording.name if recording else scenario.name or (path.stem if path else "damo")
+        jobs[distinct(label, jobs)] = Job(scenario, loaded.duration_s, recording, kernel, *_asked(scenario, recording))
     return jobs
 
 
@@ -137,9 +176,7 @@ def distinct(label: str, taken: Iterable[str]) -> str:
     return next(text for k in count(1) if slug(text := label if k == 1 else f"{label} ({k})") not in known)
 
 
-def _asked(
-    scenario: Scenario, recording: Recording | None
-) -> tuple[Callable[[Scenario, Kernel], dict[str, Policy]], Controlled | None, str]:
+def _asked(scenario: Scenario, recording: Recording | None) -> tuple[Policies, Controlled | None, str]:
     """Return which policies are compared, by which share if not by the controlled one, and the question.
 
     A recording of a kernel whose schemes control no share is judged by the accesses that the first node serves, against all of

@@ -62,7 +62,6 @@ def add(commands: Any) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Run the command; return the exit status."""
-    from ..remedies.search import budget_for, search
     from ..reports.text_of_run import text_of_run
     from ..verdicts.expect import expect, parse
 
@@ -84,6 +83,8 @@ def run(arguments: argparse.Namespace) -> int:
         state.unlink(missing_ok=True)
     tried = None
     if not arguments.no_fix and found.kind != "converged":
+        from ..remedies.search import budget_for, search
+
         tried = search(ds, found=found, budget_s=arguments.fix_budget or budget_for(cpu_s))
         found = replace(found, fix=tried.fix)
     clauses = expect(ds, arguments.expect, found=found) if arguments.expect else []

@@ -19,25 +19,16 @@ from ..scenario import Context, Goal, Quota
 from ..scenario.linux import Rules, default_rules
 from ..scenario.metrics import metric_of
 from ..stored import Stored, like
-from ..units import UINT_MAX, ULONG_MAX
+from ..units import ULONG_MAX
 from . import goals
 from .lag_cache import LagCache
+from .parameters import esz0_stops, quota_is_given, reset_interval_jiffies
 from .quota_math import TUNERS
-from .table import esz0_stops, quota_is_given
 
 Measure = Callable[[], Sequence[tuple[int, int]]]
 
 BOOT_S = 300
 """Seconds from boot, when a run begins, until the kernel's own counter of jiffies is 0."""
-
-
-def reset_interval_jiffies(ms: int, hz: int) -> int | None:
-    """Return the charge window's length in jiffies, rounded up; None where the kernel takes it for infinite.
-
-    The kernel converts the low 32 bits and treats values with bit 31 set as practically infinite.
-    """
-    ms &= UINT_MAX
-    return None if ms >> 31 else -(-ms * hz // 1000)
 
 
 class InQuota:

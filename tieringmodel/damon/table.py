@@ -8,8 +8,9 @@ import numpy.typing as npt
 
 from ..kernels import layout as L
 from ..kernels._jit import records
-from ..scenario import CORE_FILTERS, Context, Filter, Quota
+from ..scenario import Context, Filter, Quota
 from ..scenario.linux import Rules
+from .parameters import default_rejects, esz0_stops, idle, operations, quota_is_given, split_filters
 
 STAT_FIELDS = (
     "nr_tried",
@@ -55,47 +56,12 @@ _SCORE = {
 }
 
 
-def split_filters(filters: tuple[Filter, ...]) -> tuple[list[Filter], list[Filter]]:
-    """Return core and operations filters, each in installation order."""
-    return [f for f in filters if f.type in CORE_FILTERS], [f for f in filters if f.type not in CORE_FILTERS]
-
-
-def default_rejects(filters: tuple[Filter, ...]) -> tuple[bool, bool]:
-    """Whether memory that matches no filter is rejected by the core and by the operations layer.
-
-    The last filter of a layer decides (``allow`` means: only these); the core layer never rejects by default while
-    operations filters exist, because they still have a say.
-    """
-    core, ops = split_filters(filters)
-    return bool(core and core[-1].allow and not ops), bool(ops and ops[-1].allow)
-
-
-def quota_is_given(quota: Quota) -> bool:
-    """Whether a quota's parameters set any limit at all."""
-    return bool(quota.sz_bytes or quota.ms or quota.goals)
-
-
-def esz0_stops(quota: Quota, rules: Rules) -> bool:
-    """Whether an effective quota of 0 stops the scheme, rather than to mean that there is no quota."""
-    return quota.esz0 == "stop" or (not quota.esz0 and rules.esz0_stop)
-
-
 def quota_is_set(quota: Quota, esz: int, rules: Rules) -> bool:
     """Whether there is a quota to be looked at, with an effective quota of `esz` bytes (``damos_quota_is_set``).
 
     What is left of a quota that a commit took away holds until its charge window ends.
     """
     return esz != 0 or (esz0_stops(quota, rules) and quota_is_given(quota))
-
-
-def operations(context: Context) -> str:
-    """Return whose actions a context has: those of paddr, or of vaddr and fvaddr."""
-    return "paddr" if context.ops == "paddr" else "vaddr"
-
-
-def idle(context: Context, action: str, rules: Rules) -> bool:
-    """Whether the kernel takes an action in a virtual address space and does nothing."""
-    return context.ops != "paddr" and action.startswith("migrate") and not rules.va_migrate
 
 
 def builtin_action(context: Context, action: str, rules: Rules) -> int:

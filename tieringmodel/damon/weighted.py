@@ -74,6 +74,8 @@ class WeightedMigrate(Stored):
         If there are no destinations, or not two of them for a rank rule.
     """
 
+    only_moves = True
+    """Where pages lie is all that it changes: who runs the loop need not look at anything else again."""
     done: npt.NDArray[np.bool_]
     dealt_in: npt.NDArray[np.int64]
     passes: int = 0

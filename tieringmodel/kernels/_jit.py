@@ -22,6 +22,7 @@ import time
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from functools import cache
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, TypeVar
@@ -31,6 +32,7 @@ import numpy as np
 from numba.core import event
 from numba.core.codegen import CPUCodeLibrary
 from numba.core.compiler import Compiler
+from numba.core.runtime import rtsys
 
 try:
     import fcntl
@@ -40,8 +42,9 @@ except ImportError:  # not a Unix
 F = TypeVar("F", bound=Callable[..., Any])
 
 
+@cache
 def _leave_scipy_alone() -> None:
-    """Let numba ask whether there is a BLAS without loading scipy.linalg for it: a tenth of a warm first use.
+    """Let numba ask, before it compiles, whether there is a BLAS without loading scipy.linalg for it.
 
     The answer is yes, the package depends on scipy; who compiles a matrix product is checked then, as ever.
     """
@@ -53,9 +56,6 @@ def _leave_scipy_alone() -> None:
         import numba.np.arraymath  # noqa: F401
     finally:
         linalg.ensure_blas = check
-
-
-_leave_scipy_alone()
 
 
 class _Compiling(event.Listener):  # type: ignore[misc]
@@ -184,6 +184,26 @@ def _save_alone(save: Callable[..., None]) -> Callable[..., None]:
     return save_overload
 
 
+def _load_alone(stored: Any, load: Callable[..., Any]) -> Callable[..., Any]:
+    """Return numba's loading of a compiled function without what compiling takes: a sixth of a warm first use.
+
+    Numba fills its context before it looks on the disk, with all that it knows how to compile: some forty modules. Machine code
+    needs only the symbols of numba's runtime. Whatever is compiled later fills the context first, as ever.
+    """
+
+    def load_overload(signature: Any, context: Any) -> Any:
+        rtsys.initialize(context)
+        made = None
+        with stored._guard_against_spurious_io_errors():
+            made = stored._load_overload(signature, context)
+        if made is None:
+            _leave_scipy_alone()
+        return made
+
+    known = hasattr(stored, "_guard_against_spurious_io_errors") and hasattr(stored, "_load_overload")
+    return load_overload if known else load
+
+
 def kernel(function: F) -> F:
     """Compile `function` under the package's policy; its disk cache lives below `CACHE_DIR`.
 
@@ -193,6 +213,7 @@ def kernel(function: F) -> F:
         return function
     helper: Any = inlined(function)
     if not CACHED:
+        _leave_scipy_alone()
         compiled: Any = numba.njit(nogil=True, error_model="numpy")(function)
     else:
         previous = numba.config.CACHE_DIR
@@ -201,7 +222,9 @@ def kernel(function: F) -> F:
             compiled = numba.njit(cache=True, nogil=True, error_model="numpy", no_cfunc_wrapper=True)(function)
         finally:
             numba.config.CACHE_DIR = previous
-        compiled._cache.save_overload = _save_alone(compiled._cache.save_overload)
+        stored = compiled._cache
+        stored.save_overload = _save_alone(stored.save_overload)
+        stored.load_overload = _load_alone(stored, stored.load_overload)
     compiled.get_call_template, compiled.get_overload = helper.get_call_template, helper.get_overload
     made: F = compiled
     return made

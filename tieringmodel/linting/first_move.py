@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 
+from ..damon.parameters import default_rejects, esz0_stops, quota_is_given, split_filters
 from ..damon.quota_math import consist_esz_bp
-from ..damon.table import default_rejects, esz0_stops, quota_is_given, split_filters
 from ..units import MIB, PAGE_SZ, UINT_MAX
 from .goal_reading import reading
 from .plant import first_evaluation

@@ -15,8 +15,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ..damon.quota import reset_interval_jiffies
-from ..damon.table import default_rejects, split_filters
+from ..damon.parameters import default_rejects, reset_interval_jiffies, split_filters
 from ..scenario import Context, Filter, Scenario, Scheme
 from ..units import FOREVER, PAGE_SZ, UINT_MAX
 from .apply_clock import ApplyClock, apply_clock

@@ -190,7 +190,18 @@ def files_of(cmp: xr.Dataset, folder: str | Path) -> dict[str, Path]:
     return {name: place / f"{prefix}-{name}.png" for name in drawn(cmp) if name != "share_panels"}
 
 
+def lay_out(made: Figure) -> None:
+    """Put everything in its place for good: as often as it is written afterwards, it is drawn once, and not laid out anew."""
+    engine, dpi = made.get_layout_engine(), made.dpi
+    if engine is not None:
+        made.dpi = DPI
+        engine.execute(made)
+        made.dpi = dpi
+        made.set_layout_engine(None)
+
+
 def save_png(made: Figure, path: Path, **options: Any) -> None:
     """Write a figure to a PNG file; options are those of its ``savefig``."""
+    lay_out(made)
     with replacing(path) as temporary:
         made.savefig(temporary, dpi=DPI, format="png", **options)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -28,6 +29,9 @@ FIGURES = {
     "summary": "What is still migrated in the end, and how far the share is from the target. Filled dots have settled.",
     "regions": "What DAMON sees under the first policy: how often each region was found accessed.",
 }
+
+Figures = list[tuple[str, str]]
+"""SVG elements and their captions, as `draw` yields them."""
 
 
 class Sentences(NamedTuple):
@@ -128,17 +132,33 @@ def headline(cmp: xr.Dataset) -> str:
     return sentences(cmp).headline
 
 
-def section(cmp: xr.Dataset, ident: str, figures: str | Path | None = None) -> dict[str, Any]:
-    """Return what ``comparison.html`` shows; figures also go to the folder `figures`, if there is one."""
+def draw(cmp: xr.Dataset, ident: str, folder: str | Path | None = None) -> Iterator[tuple[str, str]]:
+    """Yield each figure of a comparison that shows something, as an SVG element with its caption, drawn once.
+
+    Parameters
+    ----------
+    cmp : xarray.Dataset
+        A comparison.
+    ident : str
+        Begins every id in the elements.
+    folder : str or Path, optional
+        Where the figures go as PNG files, too, as `tieringmodel.plot.save_figures` names them.
+    """
+    files = files_of(cmp, folder) if folder is not None else {}
+    shows = drawn(cmp)
+    for name, caption in FIGURES.items():
+        if name in shows:
+            yield svg(name, cmp, f"{ident}-{name}", caption, files.get(name)), caption
+
+
+def section(cmp: xr.Dataset, figures: Figures) -> dict[str, Any]:
+    """Return what ``comparison.html`` shows, with these figures."""
     target = float(cmp["target_bp"])
     facts = [f"target {target:.0f} bp ({target / 100:g} %)"] if np.isfinite(target) else []
     for name, write in (("controlled", "{}"), ("duration_s", "simulated {:.0f} s"), ("seed", "seed {}")):
         if name in cmp.attrs:
             facts.append(write.format(cmp.attrs[name]))
     facts += [kernel_of(cmp)] if kernel_of(cmp) else []
-    files = files_of(cmp, figures) if figures is not None else {}
-    shows = drawn(cmp)
-    shown = {name: caption for name, caption in FIGURES.items() if name in shows}
     said = sentences(cmp)
     return {
         "headline": said.headline,
@@ -146,6 +166,6 @@ def section(cmp: xr.Dataset, ident: str, figures: str | Path | None = None) -> d
         "said": said,
         "columns": [("settling time", "s"), *((c.name, c.unit) for c in NUMBERS)],
         "rows": rows(cmp),
-        "figures": [(svg(n, cmp, f"{ident}-{n}", caption, files.get(n)), caption) for n, caption in shown.items()],
+        "figures": figures,
         "findings": cmp.attrs.get("lint"),
     }

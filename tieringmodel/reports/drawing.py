@@ -8,7 +8,7 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..plot.files import figure, save_png
+from ..plot.files import figure, lay_out, save_png
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -60,9 +60,9 @@ def svg(name: str, cmp: xr.Dataset, prefix: str, caption: str, png: Path | None 
     with mpl.rc_context(_SETTINGS):  # type: ignore[arg-type]
         made = figure(name, cmp, **options)
         message = " ".join((made.get_suptitle() or made.axes[0].get_title(loc="left")).split()).replace(r"\$", "$")
+        lay_out(made)
         if png:
             save_png(made, png, facecolor="white")
-            made.set_layout_engine("none")  # it stays as it is now
         made.savefig(buffer, format="svg", dpi=_RASTER_DPI, metadata={"Date": None})
     text = buffer.getvalue()
     text = text[text.index("<svg") :]

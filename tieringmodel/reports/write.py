@@ -15,6 +15,7 @@ from ..errors import InputError
 from ..plot.files import slug
 from ..scenario import Scenario
 from . import comparison_section, run_section, sweep_section, tuning_section
+from .comparison_section import Figures
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -24,7 +25,12 @@ _PACKAGES = ("numpy", "numba", "scipy", "xarray", "matplotlib")
 
 
 def write_report(
-    comparisons: Sequence[xr.Dataset], path: str | Path, *, command: str, figures: str | Path | None = None
+    comparisons: Sequence[xr.Dataset],
+    path: str | Path,
+    *,
+    command: str,
+    figures: str | Path | None = None,
+    drawn: Sequence[Figures] | None = None,
 ) -> Path:
     """Write one page of HTML that shows results and says what they came to; return its path.
 
@@ -40,6 +46,9 @@ def write_report(
         The command line that made the comparisons, for the reader who wants to repeat them.
     figures : str or Path, optional
         A folder for the figures of comparisons as PNG files, as `save_figures` writes them; both at once take less time.
+    drawn : sequence of list of (str, str), optional
+        Figures of every comparison that are there already, as elements of SVG and their captions, taken as they are; empty
+        lists leave figures out. By default they are drawn.
 
     Returns
     -------
@@ -58,7 +67,8 @@ def write_report(
     place = Path(path)
     if place.is_dir():
         raise InputError("path", f"{place} is a folder", f"write {place / 'report.html'}")
-    sections = [_section(c, f"s{k}-{slug(str(c.attrs.get('name', '')))}", figures) for k, c in enumerate(comparisons)]
+    given = [None] * len(comparisons) if drawn is None else drawn
+    sections = [_section(c, ident_of(k, c), figures, given[k]) for k, c in enumerate(comparisons)]
     text = (
         _templates()
         .get_template("page.html")
@@ -100,14 +110,20 @@ def _is_tuning(c: xr.Dataset) -> bool:
     return bool(c.attrs.get("kind") == "tuning")
 
 
-def _section(c: xr.Dataset, ident: str, figures: str | Path | None) -> dict[str, Any]:
+def ident_of(k: int, c: xr.Dataset) -> str:
+    """Return what begins every id in the section of a page's `k`-th result."""
+    return f"s{k}-{slug(str(c.attrs.get('name', '')))}"
+
+
+def _section(c: xr.Dataset, ident: str, folder: str | Path | None, given: Figures | None) -> dict[str, Any]:
     """Return what the templates need to know about a result, and the name of the template of its kind."""
     if _is_sweep(c):
         kind, facts = "sweep", sweep_section.section(c, ident)
     elif _is_tuning(c):
         kind, facts = "tuning", tuning_section.section(c, ident)
     elif "policy" in c.dims:
-        kind, facts = "comparison", comparison_section.section(c, ident, figures)
+        figures = [*comparison_section.draw(c, ident, folder)] if given is None else given
+        kind, facts = "comparison", comparison_section.section(c, figures)
     else:
         kind, facts = "run", run_section.section(c, ident)
     repeat = [f"seed {c.attrs['seed']}"] if "seed" in c.attrs else []

@@ -16,7 +16,7 @@ from ..damon.observers import Action, Observer
 from ..damon.regions import SplitState
 from ..damon.rng import Rng, counter_rng
 from ..errors import InputError
-from ..kernels import ticks
+from ..kernels import ticks, turn
 from ..kernels.layout import Space
 from ..memory import reuse, swap
 from ..memory.consistency import MAX_TRACKED_TICK
@@ -453,22 +453,22 @@ class Engine:
         c.lend()
         access, coupled = self.access.arrays, coupling and coupling.with_room(until_ns)
         general, glance = None if access.plain else True, None if self.rules.fresh_look else k.glance
+        only_moves, changed = all(getattr(action, "only_moves", False) for action in k.actions.values()), True
         while True:
-            own, rows = (k.table(), memory, access, k.looks(), general, glance, k.regions.rules, k.counts), self.kept()
+            if changed:
+                own, rows = (k.table(), memory, access, k.looks(), general, glance, k.regions.rules, k.counts), self.kept()
             code = ticks.run(*own, rows.kept, rows.sources, until_ns, change, MAX_BATCH, coupled)
             if coupling:
                 coupling.check(code != ticks.UNFIT)
             if code in (ticks.LIMIT, ticks.PHASE):
                 break
             k.see_to(code)
+            changed = not (only_moves and code in (turn.BEGIN, turn.CALL))
         c.take_back()
         return c.last_ns > before
 
     def _batch(self, c: ContextClock, end_ns: int) -> bool:
-        """All sampling ticks of the only context up to its next event, a change of access rules, or the end.
-
-        Returns whether the loop body had anything to do: where a batch is cut otherwise leaves no trace.
-        """
+        """Sample the only context up to its next event, new access rules or the end; return if its body had anything to do."""
         k = c.kdamond
         to_event, stages = k.ticks_to_event(), self.done
         times, after, until = c.ahead(min(to_event, MAX_BATCH))
@@ -485,7 +485,7 @@ class Engine:
         c.advance(times[:n])
         self.fire(int(times[n - 1]))
         if n < to_event and self.done == stages:
-            return False
+            return False  # where a batch is cut otherwise leaves no trace
         c.body()
         return True
 

@@ -11,8 +11,9 @@ import numpy as np
 import numpy.typing as npt
 
 from ..damon.kdamond import Kdamond
+from ..damon.parameters import split_filters
 from ..damon.regions import COLUMNS
-from ..damon.table import STAT_FIELDS, split_filters
+from ..damon.table import STAT_FIELDS
 from ..datasets.schema import Coordinate, described
 from ..kernels import turn
 from ..kernels.layout import AT_BACK, AT_FRONT, FAULTED, FUNNEL, GOAL, NODE, QUOTA, RECLAIMED, SCHEME, STALLED

@@ -21,6 +21,7 @@ from dataclasses import replace
 from typing import Any
 
 from ..errors import InputError, TieringError
+from ..processors import processors
 from .point import Outcome
 
 Tasks = Mapping[int, tuple[Any, ...]]
@@ -62,9 +63,9 @@ def run_all(executor: Any, work: Work, tasks: Tasks, workers: int | None) -> Fin
     if executor == "serial":
         return _here(work, tasks)
     if executor == "processes":
-        return _in_processes(work, tasks, workers or _processors())
+        return _in_processes(work, tasks, workers or processors())
     if isinstance(executor, cf.Executor):
-        width = getattr(executor, "_max_workers", None) or _processors()
+        width = getattr(executor, "_max_workers", None) or processors()
         return _in_executor(executor, work, tasks, 4 * int(width))
     if hasattr(executor, "get_executor") and hasattr(executor, "nthreads"):
         return _in_executor(executor.get_executor(pure=False), work, tasks, 4 * max(1, sum(executor.nthreads().values())))
@@ -79,11 +80,6 @@ def _here(work: Work, tasks: Tasks) -> Finished:
     with batch():
         for k, arguments in tasks.items():
             yield k, work(*arguments)
-
-
-def _processors() -> int:
-    """Return how many processors this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _in_executor(pool: cf.Executor, work: Work, tasks: Tasks, width: int) -> Finished:
@@ -218,7 +214,7 @@ def standing(executor: Any, workers: int | None) -> Iterator[tuple[Any, int | No
     if executor != "processes":
         yield executor, workers
         return
-    width = _processors() if workers is None else workers
+    width = processors() if workers is None else workers
     with _pool(width) as pool:
         with _without_main(types.SimpleNamespace(measure=None)):
             cf.wait([pool.submit(time.sleep, PULSE_S / 10) for _ in range(width)])  # each is busy, so that all are started

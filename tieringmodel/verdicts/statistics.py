@@ -8,6 +8,8 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from .resampling import autocorrelation, bootstrap_mean_interval, densities, peaks, slope_of
+
 Floats = npt.NDArray[np.float64]
 NAN_PAIR = (math.nan, math.nan)
 FEW = 1000
@@ -61,20 +63,11 @@ def mean_interval(values: Floats, *, confidence: float = 0.95, n_resamples: int 
     rng = np.random.default_rng(seed)
     rho = lag1(values)
     if rho <= 0.1:
-        from scipy.stats import bootstrap
-
-        interval = bootstrap(
-            (values,),
-            np.mean,
-            confidence_level=confidence,
-            n_resamples=n_resamples,
-            method="BCa" if values.size <= FEW else "percentile",
-            vectorized=True,
-            batch=max(1, 2_000_000 // values.size),
-            rng=rng,
-        ).confidence_interval
-        if math.isfinite(interval.low) and math.isfinite(interval.high):
-            return float(interval.low), float(interval.high)
+        batch = max(1, 2_000_000 // values.size)
+        options = {"confidence": confidence, "n_resamples": n_resamples, "batch": batch}
+        interval = bootstrap_mean_interval(values, rng, **options, corrected=values.size <= FEW)  # type: ignore[arg-type]
+        if math.isfinite(interval[0]) and math.isfinite(interval[1]):
+            return interval
     tails = [50 * (1 - confidence), 50 * (1 + confidence)]
     low, high = np.percentile(_block_means(values, max(rho, 0.0), rng, n_resamples), tails)
     return float(low), float(high)
@@ -99,21 +92,20 @@ def limit_cycle_period(y: Floats) -> float:
     The largest peak of the periodogram and the first peak above 0.2 of the autocorrelation must agree within 10 %
     (docs/theory/stability.md, section 4). Both are refined between grid points: a short tail has a coarse frequency grid.
     """
-    from scipy.signal import correlate, find_peaks, periodogram
-
     centred = y - y.mean()
     power = float(centred @ centred)
     if y.size < 8 or power <= 1e-18 * max(1.0, float(y @ y)):
         return math.nan
-    frequency, density = periodogram(centred, window="hann", nfft=8 * y.size, detrend="constant")
+    density, step = densities(centred, 8 * y.size)
     peak = 1 + int(np.argmax(density[1:]))
-    by_frequency = 1.0 / (_vertex(density, peak) * frequency[1])
+    by_frequency = 1.0 / (_vertex(density, peak) * step)
     lags = y.size // 2
-    acf = correlate(centred, centred, method="auto")[y.size - 1 : y.size + lags] / (y.size - np.arange(lags + 1))
-    peaks, _ = find_peaks(acf / acf[0], height=0.2)
-    if peaks.size == 0:
+    acf = autocorrelation(centred)[: lags + 1] / (y.size - np.arange(lags + 1))
+    relative = acf / acf[0]
+    high = [int(at) for at in peaks(relative) if relative[at] >= 0.2]
+    if not high:
         return math.nan
-    by_lag = _vertex(acf, int(peaks[0]))
+    by_lag = _vertex(acf, high[0])
     return by_lag if abs(by_frequency - by_lag) <= 0.1 * by_lag else math.nan
 
 
@@ -131,17 +123,14 @@ def contraction(y: Floats, reference: float, resolution: float, confidence: floa
     Only points before the last change of `y` and further away than `resolution` count. nan for fewer than 3 of them. A
     contraction is shown only when ``high`` is below 1 (docs/theory/stability.md, section 4).
     """
-    from scipy.signal import find_peaks
-    from scipy.stats import linregress
-    from scipy.stats import t as student
-
     changes = np.flatnonzero(np.diff(y))
     distance = np.abs(y - reference)[: changes[-1] + 2 if changes.size else 1]
-    at = find_peaks(distance)[0] if np.any(np.diff(distance) > 0) else np.arange(distance.size)
+    at = peaks(distance) if np.any(np.diff(distance) > 0) else np.arange(distance.size)
     at = at[distance[at] > resolution]
     if at.size < 3:
         return Contraction(math.nan, math.nan, math.nan)
-    fit = linregress(at, np.log(distance[at]))
-    spread = float(fit.stderr) * float(student.ppf(0.5 + confidence / 2, at.size - 2))
-    slope = float(fit.slope)
+    from scipy.special import stdtrit
+
+    slope, error = slope_of(at, np.log(distance[at]))
+    spread = error * float(stdtrit(at.size - 2, 0.5 + confidence / 2))
     return Contraction(math.exp(slope), math.exp(slope - spread), math.exp(slope + spread))

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from itertools import chain
 from typing import Any, TypeVar
 
-from ...damon.table import split_filters
+from ...damon.parameters import split_filters
 from ...errors import InputError, quoted, short
 from ...fields import Checked, suggest
 from ...scenario import (

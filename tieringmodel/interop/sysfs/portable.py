@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import chain
 
-from ...damon.table import esz0_stops, split_filters
+from ...damon.parameters import esz0_stops, split_filters
 from ...damon.vaddr import joined
 from ...errors import InputError
 from ...fields import Checked

@@ -10,7 +10,7 @@ import re
 import shlex
 from collections.abc import Iterator
 
-from ...damon.table import split_filters
+from ...damon.parameters import split_filters
 from ...errors import printable
 from ...scenario import Context, Filter, Goal, Kernel, Scheme
 from ...scenario.features import FEATURES

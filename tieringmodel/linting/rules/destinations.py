@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from ...damon.table import quota_is_given
+from ...damon.parameters import quota_is_given
 from ...fields import suggest
 from ...scenario import Scenario, Vma
 from ..finding import Finding, fix, rule

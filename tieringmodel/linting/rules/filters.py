@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from ...damon.table import default_rejects, split_filters
+from ...damon.parameters import default_rejects, split_filters
 from ...scenario import Scenario, Scheme
 from ...units import PAGE_SZ
 from ..finding import Finding, fix, rule

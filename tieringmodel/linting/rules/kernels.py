@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from itertools import pairwise
 from typing import Any
 
-from ...damon.table import quota_is_given
+from ...damon.parameters import quota_is_given
 from ...scenario import Scenario, Scheme
 from ...scenario.metrics import ELIGIBLE
 from ...scenario.rules import BY_SWITCH

@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterator
 
-from ...damon.table import esz0_stops
+from ...damon.parameters import esz0_stops
 from ...fields import suggest
 from ...scenario import Goal, Scenario
 from ...scenario.metrics import metric_of, names

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 
-from ...damon.table import idle, quota_is_given
+from ...damon.parameters import idle, quota_is_given
 from ...scenario import Scenario
 from ...scenario.metrics import metric_of
 from ...units import ULONG_MAX, format_bytes

@@ -5,8 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 
-from ...damon.quota import reset_interval_jiffies
-from ...damon.table import quota_is_given
+from ...damon.parameters import quota_is_given, reset_interval_jiffies
 from ...scenario import Scenario
 from ...scenario.folios import folio_runs
 from ...units import MIB, PAGE_SZ, UINT_MAX, format_bytes
