@@ -29,6 +29,7 @@ STANDS_ALONE = {
     "simulation.spaces": "where addresses lead, without time; engine.py is long",
     "datasets.attributes": "which attributes a result has, and what each is; reading is another question",
     "simulation.idle": "a run without contexts, which has no clocks; engine.py is long",
+    "interop.modules": "what the kernel's own modules do with their parameters, a format of its own",
     "interop.recording.numa_of": "figures of one emulated machine, and what nobody recorded",
     "validate.golden.format2": "one format's keys, every one of them",
     "differences.rules": "the search for rules, apart from what is shown beside each other",
