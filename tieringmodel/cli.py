@@ -10,7 +10,7 @@ from typing import NoReturn
 
 from ._version import __version__
 from .commands import compare, completion, convert, diff, explain, lint, report, run, sweep, tune, validate
-from .commands.arguments import check_words, split_line
+from .commands.arguments import check_words, load_plugins, split_line
 from .commands.output import complain
 from .errors import TieringError, printable
 
@@ -72,6 +72,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments.line, arguments.top = line, top
     check_words(arguments)
     try:
+        load_plugins(arguments)
         status: int = COMMANDS[arguments.command].run(arguments)
         sys.stdout.flush()  # here, where a full disk is still told in one sentence
         return status

@@ -118,6 +118,8 @@ import tieringmodel as tm
 from tieringmodel.sweeps import sweep as module
 from slow_points import slow_point
 from test_stores import COMPLETE, DESIGN, SC
+
+pytestmark = pytest.mark.filterwarnings("ignore:.* points failed; the first")
 module.WRITE_EVERY_S = 0.0
 module.run_point = slow_point
 if __name__ == "__main__":

@@ -18,11 +18,12 @@ from ..memory.physical import PhysicalMemory
 from ..scenario import Context, Goal, Quota
 from ..scenario.linux import Rules, default_rules
 from ..scenario.metrics import metric_of
+from ..scenario.tuners import OWN, next_state, number_of
 from ..stored import Stored, like
 from ..units import UINT_MAX, ULONG_MAX
 from . import goals
 from .lag_cache import LagCache
-from .quota_math import TUNERS
+from .quota_math import quota_score
 from .table import esz0_stops, quota_is_given
 
 Measure = Callable[[], Sequence[tuple[int, int]]]
@@ -89,7 +90,7 @@ class QuotaState(Stored):
         self.own["boot_jiffies"] = BOOT_JIFFIES + BOOT_S * self.hz
         self.own["reset_jiffies"] = ULONG_MAX if self.reset_jiffies is None else self.reset_jiffies
         self.own["sz_bytes"], self.own["ms"] = quota.sz_bytes, quota.ms
-        self.own["tuner"] = TUNERS.index(quota.goal_tuner)
+        self.own["tuner"] = number_of(quota.goal_tuner)
         self.own["given"], self.own["stops"] = quota_is_given(quota), esz0_stops(quota, self.rules)
         self.own["capped"], self.own["floored"] = quota.esz_cap_monitored, quota.esz_floor_min_region
         before, self.goal_rows = self.goal_rows, records(len(quota.goals), GOAL)
@@ -169,9 +170,15 @@ class QuotaState(Stored):
         """
         if self.quota.goals:
             self.goals = list(measure())
+            self.tune_own()
         monitored = monitored_bytes() if monitored_bytes and self.quota.esz_cap_monitored else ULONG_MAX
         limits = np.uint64(min_region_sz), np.uint64(monitored)
         window.set_effective(self.own[0], row, self.goal_table, *limits, self.compiled)
+
+    def tune_own(self) -> None:
+        """Ask the user's own tuner, if it is one, for its next state; kernels leave that alone."""
+        if int(self.own[0]["tuner"]) == OWN:
+            self.esz_bp = next_state(self.quota.goal_tuner, quota_score(self.goals), self.esz_bp)
 
     def note(self, row: Any) -> None:
         """Tell the application pass whether there is a quota to adjust, and from which jiffy on that starts a new window."""
@@ -240,6 +247,7 @@ def tables_of(
     for i, quota in enumerate(quotas):
         quota.settle(table, rows, i, first)
         first += len(quota.goal_rows)
-        quota.own["by_python"] = any(goals.by_python(g, memory, quota.rules) for g in quota.quota.goals)
+        own_tuner = int(quota.own[0]["tuner"]) == OWN
+        quota.own["by_python"] = own_tuner or any(goals.by_python(g, memory, quota.rules) for g in quota.quota.goals)
     counts = np.zeros(memory.nids.size, np.int64) if any(map(goals.looks_at_regions, rows)) else None
     return (table, rows, course, member), counts

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from .._version import __version__
 from ..atomic import replacing
+from ..checks import file_name
 from ..errors import InputError
 from ..plot.files import slug
 from ..scenario import Scenario
@@ -73,6 +74,47 @@ def write_report(
     with replacing(place) as temporary:
         temporary.write_text(text, encoding="utf-8")
     return place
+
+
+def report(
+    results: xr.Dataset | str | Path | Sequence[xr.Dataset | str | Path], path: str | Path = "report.html", *, command: str = ""
+) -> Path:
+    """Write one page of HTML about results; return its path.
+
+    Parameters
+    ----------
+    results : xarray.Dataset, str, Path, or a sequence of these
+        What `simulate`, `compare`, `sweep` or `tune` returns, or files of these; a folder stands for the newest in it.
+    path : str or Path
+        The file to write.
+    command : str
+        How the results were made, for the reader who wants to repeat them; by default what they say themselves.
+
+    Returns
+    -------
+    Path
+        The file: inline styles and figures, no script, no address.
+
+    Raises
+    ------
+    InputError
+        If there is nothing to report, or a file is no result.
+
+    Examples
+    --------
+    >>> import tieringmodel as tm
+    >>> tm.report(tm.simulate(tm.load("rfc-40-60"), duration="3 s"), "page.html").name
+    'page.html'
+    """
+    from ..datasets.read import read_results, results_below
+
+    alone = hasattr(results, "data_vars") or isinstance(results, (str, Path))
+    given: list[Any] = [results] if alone else list(results)  # type: ignore[arg-type]
+    every: list[xr.Dataset] = []
+    for one in given:
+        every += [one] if hasattr(one, "data_vars") else read_results(results_below(file_name("results", one))[0])
+    own = dict.fromkeys(str(ds.attrs["command"]) for ds in every if ds.attrs.get("command"))
+    return write_report(every, path, command=command or "\n".join(own) or "tm.report(…)")
 
 
 def _title(cmp: xr.Dataset) -> str:

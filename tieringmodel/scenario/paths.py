@@ -10,7 +10,7 @@ from typing import Any
 
 from ..checks import whole
 from ..errors import InputError
-from ..fields import Checked, position, suggest
+from ..fields import Checked, places, position, suggest
 from .commits import NOT_CARRIED, Event
 from .scenario import Scenario
 
@@ -44,13 +44,16 @@ def with_paths(item: Any, changes: Mapping[str, Any]) -> Any:
     item : Checked or tuple
         What to change a copy of.
     changes : mapping of str to object
-        New values by dotted path, in any form the field accepts.
+        New values by dotted path, in any form the field accepts. In a whole scenario ``*`` is every position of a list, and
+        ``schemes.`` stands for ``contexts.*.schemes.``
 
     Raises
     ------
     InputError
         If a path leads nowhere or the values do not fit, alone or together.
     """
+    if isinstance(item, Scenario):
+        changes = _placed(item, changes)
     deeper: dict[str, dict[str, Any]] = {}
     for path, value in changes.items():
         head, _, rest = path.partition(".")
@@ -71,6 +74,17 @@ def with_paths(item: Any, changes: Mapping[str, Any]) -> Any:
     return item.replace(**{head: _below(getattr(item, head), below, head) for head, below in deeper.items()})
 
 
+def _placed(scenario: Scenario, changes: Mapping[str, Any]) -> dict[str, Any]:
+    """Return changes with the places that their wildcards name."""
+    out: dict[str, Any] = {}
+    for path, value in changes.items():
+        for place in places(scenario, normal(path)):
+            if place in out:
+                raise InputError(path, f"changes {place}, which another path changes, too", "let one of them change it")
+            out[place] = value
+    return out
+
+
 def _below(item: Any, changes: Mapping[str, Any], head: str) -> Any:
     if "" in changes:
         return changes[""]
@@ -81,7 +95,8 @@ def _below(item: Any, changes: Mapping[str, Any], head: str) -> Any:
 
 
 def read_path(item: Any, path: str) -> Any:
-    """Return what a scenario holds at a dotted path that exists."""
+    """Return what a scenario holds at a dotted path that exists; of several places that wildcards name, at the first."""
+    path = places(item, path)[0]
     for part in path.split("."):
         item = item[int(part)] if isinstance(item, tuple) else getattr(item, part)
     return item
