@@ -42,7 +42,6 @@ STANDS_ALONE = {
     "interop.machines.lsmem": "one source of machines",
     "interop.recording.told": "what changed meanwhile, in words; read.py is about tables",
     "interop.surroundings": "machines and workloads from files beside a scenario",
-    "interop.sysfs.tree": "the dump as a tree, before anything in it has a meaning",
     "interop.workloads.record_workload": "one kind of file that is a workload",
     "interop.workloads.repeat": "any recorded accesses over and over, whatever recorded them",
     "linting.expected_accesses": "what DAMON will count, by arithmetic over groups and times",

@@ -169,14 +169,14 @@ class QuotaState(Stored):
             If a goal's value is no unsigned 64-bit integer, or its target 0.
         """
         if self.quota.goals:
-            self.goals = list(measure())
-            self.tune_own()
+            self.take(list(measure()))
         monitored = monitored_bytes() if monitored_bytes and self.quota.esz_cap_monitored else ULONG_MAX
         limits = np.uint64(min_region_sz), np.uint64(monitored)
         window.set_effective(self.own[0], row, self.goal_table, *limits, self.compiled)
 
-    def tune_own(self) -> None:
-        """Ask the user's own tuner, if it is one, for its next state; kernels leave that alone."""
+    def take(self, goals: Sequence[tuple[int, int]]) -> None:
+        """Keep what goals measured, and ask the user's own tuner, if it is one, for its next state; kernels leave it alone."""
+        self.goals = list(goals)
         if int(self.own[0]["tuner"]) == OWN:
             self.esz_bp = next_state(self.quota.goal_tuner, quota_score(self.goals), self.esz_bp)
 

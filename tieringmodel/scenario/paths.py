@@ -6,16 +6,21 @@ import dataclasses
 import re
 from collections.abc import Iterator, Mapping
 from itertools import zip_longest
-from typing import Any
+from typing import Any, Protocol
 
 from ..checks import whole
 from ..errors import InputError
 from ..fields import Checked, places, position, suggest
-from .commits import NOT_CARRIED, Event
-from .scenario import Scenario
+from .commits import NOT_CARRIED, Commit, Event
 
 SEED = "seed"
 """Stands among paths for the seed of the run, which is not a field of the scenario."""
+
+
+class _Timed(Protocol):
+    """A scenario, which is above this module."""
+
+    def events_and_commits(self) -> list[tuple[str, Event | Commit]]: ...
 
 
 def normal(path: object) -> str:
@@ -52,7 +57,7 @@ def with_paths(item: Any, changes: Mapping[str, Any]) -> Any:
     InputError
         If a path leads nowhere or the values do not fit, alone or together.
     """
-    if isinstance(item, Scenario):
+    if isinstance(item, Checked) and hasattr(item, "contexts"):  # a whole scenario
         changes = _placed(item, changes)
     deeper: dict[str, dict[str, Any]] = {}
     for path, value in changes.items():
@@ -74,7 +79,7 @@ def with_paths(item: Any, changes: Mapping[str, Any]) -> Any:
     return item.replace(**{head: _below(getattr(item, head), below, head) for head, below in deeper.items()})
 
 
-def _placed(scenario: Scenario, changes: Mapping[str, Any]) -> dict[str, Any]:
+def _placed(scenario: Checked, changes: Mapping[str, Any]) -> dict[str, Any]:
     """Return changes with the places that their wildcards name."""
     out: dict[str, Any] = {}
     for path, value in changes.items():
@@ -127,7 +132,7 @@ def different_fields(one: Any, other: Any, path: str = "") -> Iterator[tuple[str
         yield from different_fields(mine, others, f"{path}.{name}" if path else name)
 
 
-def in_force(scenario: Scenario, path: str, at_us: int | None = None) -> str | None:
+def in_force(scenario: _Timed, path: str, at_us: int | None = None) -> str | None:
     """Return where to change a field so that the change holds at the end: an event or a commit may set it.
 
     Parameters
