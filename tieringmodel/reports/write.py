@@ -60,6 +60,8 @@ def write_report(
     if place.is_dir():
         raise InputError("path", f"{place} is a folder", f"write {place / 'report.html'}")
     sections = [_section(c, f"s{k}-{slug(str(c.attrs.get('name', '')))}", figures) for k, c in enumerate(comparisons)]
+    for k, section in enumerate(sections, start=1):
+        section["where"] = section["title"] if len(sections) == 1 else f"{k}, {section['title']}"
     text = (
         _templates()
         .get_template("page.html")
