@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from typing import NoReturn
 
 from ._version import __version__
-from .commands import compare, completion, convert, diff, explain, lint, report, run, sweep, tune, validate
+from .commands import compare, completion, convert, diff, explain, explore, lint, report, run, sweep, tune, validate
 from .commands.arguments import check_words, load_plugins, split_line
 from .commands.output import complain
 from .errors import TieringError, printable
@@ -20,6 +20,7 @@ COMMANDS = {
     "diff": diff,
     "report": report,
     "sweep": sweep,
+    "explore": explore,
     "tune": tune,
     "lint": lint,
     "explain": explain,

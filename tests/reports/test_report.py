@@ -15,7 +15,7 @@ from tieringmodel.errors import InputError
 from tieringmodel.reports import save_figures, write_report
 from tieringmodel.reports.comparison_section import sentences
 from tieringmodel.reports.drawing import svg
-from tieringmodel.reports.write import _templates
+from tieringmodel.reports.write import templates
 from tieringmodel.scenario import Scenario
 
 COMMAND = "tieringmodel compare --seed 7 'a & b'"
@@ -182,11 +182,13 @@ def test_what_a_dataset_says_is_text_and_nothing_else(comparison: xr.Dataset, tm
 
 
 def test_every_template_escapes_and_only_figures_are_taken_as_they_are() -> None:
-    env = _templates()
+    env = templates()
     assert env.autoescape is True
     sources = {name: env.loader.get_source(env, name)[0] for name in env.list_templates()}
     assert {"page.html", "comparison.html", "run.html", "sweep.html", "style.css"} <= set(sources)
-    assert [name for name, text in sources.items() for _ in re.findall(r"\|\s*safe|autoescape|Markup", text)] == ["parts.html"] * 2
+    assert [name for name, text in sources.items() for _ in re.findall(r"\|\s*safe|autoescape|Markup", text)] == [
+        "parts.html"
+    ] * 2
 
 
 def test_sentences_compare_the_recorded_kernel_with_its_model(comparison: xr.Dataset) -> None:

@@ -63,7 +63,7 @@ def write_report(
     for k, section in enumerate(sections, start=1):
         section["where"] = section["title"] if len(sections) == 1 else f"{k}, {section['title']}"
     text = (
-        _templates()
+        templates()
         .get_template("page.html")
         .render(
             title="Tiering report" if len(sections) > 1 else sections[0]["title"],
@@ -160,7 +160,8 @@ def _section(c: xr.Dataset, ident: str, figures: str | Path | None) -> dict[str,
     return {"template": f"{kind}.html", "ident": ident, **about, **facts}
 
 
-def _templates() -> Environment:
+def templates() -> Environment:
+    """Return the pages' templates, which escape whatever is put into them."""
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
     return Environment(

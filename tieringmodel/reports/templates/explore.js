@@ -161,3 +161,72 @@ function judged(run, p) {
     return about || Math.abs(mean(late) - target) <= band ? "ripple" : "wrong-point";
   }
 }
+
+// ---- page
+{
+const fixed = JSON.parse(document.getElementById("facts").textContent), by = id => document.getElementById(id);
+const MIB = 1048576, left = 52, above = 24, split = 214, floor = 304;
+let width = 920;
+
+function fit() { // drawn for the width that there is, so that no letter shrinks
+  const chart = by("chart");
+  width = Math.max(300, Math.round(chart.parentElement.clientWidth));
+  chart.setAttribute("viewBox", `0 0 ${width} 330`);
+  chart.querySelectorAll(".grid, .axis").forEach(one => one.setAttribute("d", one.getAttribute("d").replace(/H.*/, "H" + (width - 20))));
+  by("band").setAttribute("width", width - 20 - left); by("end").setAttribute("x", width - 20);
+  redraw();
+}
+
+function settings() {
+  const v = Object.fromEntries(fixed.knobs.map(k => [k.name, k.steps[by(k.name).value].value]));
+  const n_pages = Math.max(1, Math.round(v.hot_mib * MIB / PAGE)), share = v.leak_percent_per_s / 100;
+  return {
+    v, tuner: document.querySelector("input[name=tuner]:checked").value, direction: "in", target_bp: v.target_bp, n_pages,
+    start_pages: Math.floor(n_pages * v.start_bp / 10000), cap_bytes: v.quota_mib ? BigInt(Math.round(v.quota_mib * MIB)) : null,
+    delay: Math.ceil(v.delay_ms / v.interval_ms), leak_pages: 0, capacity_pages: null, early_exit: by("early_exit").checked,
+    leak_rate: share >= 1 ? 1 : -Math.expm1(Math.log1p(-share) * v.interval_ms / 1000), noise_bp: v.noise_bp,
+    windows: Math.min(Math.max(Math.round(fixed.duration_s * 1000 / v.interval_ms), 20), 2000), seed: "1",
+  };
+}
+
+function path(values, x, y) { return values.map((v, k) => (k ? "L" : "M") + x(k).toFixed(1) + " " + y(v).toFixed(1)).join(""); }
+
+function redraw() {
+  const p = settings(), run = loop(p), found = judged(run, p), step = p.v.interval_ms / 1000, n = run.moved.length;
+  const x = k => left + (width - left - 20) * k / n, y = bp => split - (split - above) * bp / 10000;
+  const rate = run.moved.map(m => m * PAGE / MIB / step), scale = Math.log1p(most(rate) / 0.1) || 1;
+  const r = v => floor - (floor - split - 24) * Math.log1p(v / 0.1) / scale, band = 0.02 * p.target_bp;
+  by("share").setAttribute("d", path(found.y_bp, x, y));
+  by("rate").setAttribute("d", `M${x(0)} ${floor}` + rate.map((v, k) => `V${r(v).toFixed(1)}H${x(k + 1).toFixed(1)}`).join("") + `V${floor}`);
+  by("target").setAttribute("d", `M${left} ${y(p.target_bp).toFixed(1)}H${width - 20}`);
+  by("band").setAttribute("y", y(p.target_bp + band)); by("band").setAttribute("height", y(p.target_bp - band) - y(p.target_bp + band));
+  by("end").textContent = `${+(n * step).toPrecision(4)} s`; by("most").textContent = `${+most(rate).toPrecision(3)}`;
+  const settled = isFinite(found.settling_windows) ? `settled after ${+(found.settling_windows * step).toPrecision(4)} s` : "never settles";
+  const words = `${found.kind}: ${settled}, ${found.error_bp >= 0 ? "+" : ""}${found.error_bp.toFixed(0)} bp from the target in the tail, overshoot ` +
+    `${found.overshoot_bp.toFixed(0)} bp, swing ±${found.swing_bp.toFixed(0)} bp, ${+(found.residual_pages * PAGE / MIB / step).toPrecision(3)} MiB/s go on`;
+  by("verdict").textContent = words; by("chart").setAttribute("aria-label", `Share on the goal's node over time. ${words}`);
+  for (const k of fixed.knobs) by(k.name + "_now").textContent = k.steps[by(k.name).value].text;
+  by("line").textContent = line(p);
+  return { settings: p, run, found };
+}
+
+function line(p) { // the user's own line with what the sliders say
+  const words = fixed.words.slice(), set = (place, value) => { if (place !== null) words[place] = String(value); };
+  set(fixed.places.quota, p.cap_bytes ?? 0); set(fixed.places.interval, p.v.interval_ms);
+  set(fixed.places.target, p.target_bp); set(fixed.places.tuner, p.tuner);
+  const shell = w => /^[\w@%+=:,./-]+$/.test(w) ? w : "'" + w.replaceAll("'", "'\"'\"'") + "'";
+  return words.map((w, k) => (k && w.startsWith("--") ? "\\\n    " : "") + shell(w)).join(" ");
+}
+
+let asked = 0;
+function later() { cancelAnimationFrame(asked); asked = requestAnimationFrame(redraw); }
+document.querySelectorAll("input").forEach(one => one.addEventListener("input", later));
+by("copy").addEventListener("click", async () => {
+  try { await navigator.clipboard.writeText(by("line").textContent); by("copied").textContent = "copied"; }
+  catch { getSelection().selectAllChildren(by("line")); by("copied").textContent = "marked: copy it with your keyboard"; }
+});
+by("reset").addEventListener("click", () => { document.querySelector("form").reset(); redraw(); });
+addEventListener("resize", fit);
+fit();
+Object.assign(globalThis, { settings, redraw });
+}
