@@ -127,7 +127,7 @@ def run(arguments: argparse.Namespace) -> int:
         say(f"{sum(case.ok for case in held)} of {len(held)} expectations hold")
     if failed:
         errors = ds["error"].values
-        say(f"tieringmodel: {failed} points failed; the first: {errors[errors != ''][0]}", to=sys.stderr)
+        say(f"tieringmodel: {failed} points failed; the first: {errors[errors != ''][0]}", to=sys.stderr, wrong=True)
     return 1 if failed or not all(case.ok for case in held) else 0
 
 
