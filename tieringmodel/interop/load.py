@@ -19,12 +19,10 @@ from .documents import MAX_TEXT_BYTES, decode, parse_json, parse_yaml, read_byte
 from .machines.folder import is_collected
 from .machines.moved import moved
 from .machines.read import GivenMachine, read_machine
-from .modules import is_modules, of_folder, of_line, read_modules
 from .proc_version import read_kernel
 from .recording.read import read_recording
 from .surroundings import default_machine, equal_nodes, nids_of, surround
 from .sysfs.read import Dump, read_dump
-from .sysfs.shell import is_shell, read_shell
 from .workloads.family import with_family
 from .workloads.placed import Surroundings
 from .workloads.read import Description, read_workload
@@ -173,7 +171,11 @@ def _is_line(source: str | Path) -> bool:
 
 
 def _is_boot_line(source: object) -> bool:
-    return isinstance(source, str) and "=" in source and "." in source and is_modules(source) and not Path(source).exists()
+    if not (isinstance(source, str) and "=" in source and "." in source):
+        return False
+    from .modules import is_modules
+
+    return is_modules(source) and not Path(source).exists()
 
 
 def _kernel(given: Kernel | str | None) -> Kernel | None:
@@ -222,6 +224,8 @@ def _open(source: str | Path | Sequence[str], given: _Given, allow_files: bool) 
     if isinstance(source, str) and _is_line(source):
         source = _split_line(source, "damo line")
     if isinstance(source, str) and _is_boot_line(source):
+        from .modules import of_line
+
         return _modules(of_line(source, "boot line"), given, "boot line")
     if isinstance(source, (list, tuple)) and all(isinstance(word, str) for word in source):
         return _line(source, given)
@@ -230,6 +234,11 @@ def _open(source: str | Path | Sequence[str], given: _Given, allow_files: bool) 
     path = resolve(source)
     if path.suffix in (".nc", ".zarr"):
         return _result(path, given)
+    if path.suffix == ".toml":
+        return _toml(path, given, allow_files)
+    from .modules import is_modules, of_folder, of_line
+    from .sysfs.shell import is_shell
+
     if path.is_dir() and (parameters := of_folder(path, allow_files=allow_files)):
         return _modules(parameters, given, path.name)
     if path.is_dir() and is_recording(path):
@@ -238,8 +247,6 @@ def _open(source: str | Path | Sequence[str], given: _Given, allow_files: bool) 
         # What replaces the machine must be known before: a recording without MemTotal has none of its own.
         own = given.machine and given.machine.machine
         return given._replace(kernel=None).replacing(recording.to_scenario(machine=own), duration_s=end_s)
-    if path.suffix == ".toml":
-        return _toml(path, given, allow_files)
     if path.is_dir():
         return _surrounded(read_dump(path, allow_files=allow_files, kernel=given.kernel), given, path.name)
     text = decode(read_bytes(path, MAX_TEXT_BYTES), str(path))
@@ -387,6 +394,8 @@ def _commands(script: Script, name: str, given: _Given) -> Loaded:
 
 def _modules(found: Mapping[str, tuple[str, str]], given: _Given, name: str) -> Loaded:
     """Return what DAMON's modules do with parameters; without a machine, one that fits the addresses given."""
+    from .modules import read_modules
+
     machine = given.machine.machine if given.machine else equal_nodes(2)
     if given.machine is None:
         fitting = default_machine(read_modules(found, machine).contexts)
@@ -399,6 +408,7 @@ def _modules(found: Mapping[str, tuple[str, str]], given: _Given, name: str) -> 
 def _shell(text: str, path: Path, given: _Given) -> Loaded:
     """Return what a script of echo commands tells DAMON."""
     from .damo.script import Command, commits_of
+    from .sysfs.shell import read_shell
 
     shell = read_shell(text, str(path))
     if not shell.files:
