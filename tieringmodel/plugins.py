@@ -33,9 +33,10 @@ def load_plugin(name: str | Path) -> None:
 
     Examples
     --------
+    >>> from pathlib import Path
     >>> import tieringmodel as tm
     >>> text = "import tieringmodel as tm\ntm.register_tuner('halve', lambda score, esz_bp: esz_bp // 2)\n"
-    >>> _ = open("mine.py", "w").write(text)
+    >>> _ = Path("mine.py").write_text(text)
     >>> tm.load_plugin("mine.py")
     >>> tm.Quota(goal_tuner="halve").goal_tuner
     'halve'

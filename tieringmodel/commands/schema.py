@@ -15,7 +15,7 @@ def add(commands: Any) -> None:
         "schema",
         help="the JSON schema of scenario files",
         description="Print the JSON schema of scenario files (TOML and JSON), with which editors complete and check them: "
-        "tieringmodel schema > tieringmodel.schema.json, then write '#:schema ./tieringmodel.schema.json' on the first line of "
+        "tieringmodel schema > scenario.schema.json, then write '#:schema ./scenario.schema.json' on the first line of "
         "a file (Even Better TOML, Taplo), or name it in the editor's settings.",
     )
 
