@@ -20,6 +20,7 @@ import numpy as np
 from benchmarks import (
     against_c,
     counting,
+    coupled,
     first_use,
     footprint,
     loop,
@@ -58,6 +59,7 @@ def questions(quick: bool) -> dict[str, Callable[[], list[Table]]]:
         "whole-loop": lambda: [whole.table(stretches, 3 if quick else 5)],
         "simulate": lambda: [whole.simulate_table(GIB, 20, 40 if quick else 140, 3 if quick else 5)],
         "many": lambda: [many.table(*((8, 2, 10, 1) if quick else (64, 40, 60, 5)))],
+        "closed-loop": lambda: [coupled.table(60 if quick else 120, 3 if quick else 9)],
         "whole-loop-c": lambda: [whole_in_c.table(footprints, 3 if quick else 5)],
         "first-use": lambda: [first_use.table(1 if quick else 3)],
         "memory": lambda: [footprint.table([("16 GiB", 16 * GIB)] if quick else [LARGE, HUGE])],

@@ -11,6 +11,7 @@ import pytest
 from benchmarks import (
     against_c,
     counting,
+    coupled,
     loop,
     many,
     migration,
@@ -194,3 +195,8 @@ def test_one_question_from_the_command_line(
     stored = json.loads((tmp_path / "out.json").read_text())
     assert stored["quick"] is True
     assert len(stored["tables"]) == 1
+
+
+def test_nodes_alike_leave_a_coupled_run_as_it_is() -> None:
+    rows = coupled.table(2, 1).rows
+    assert [row[4] for row in rows] == [1.0, 1.0]  # as many regions as without

@@ -128,9 +128,14 @@ def fixed_points(machine: Prepared, background: F8, weight: F8, moved: F8, fixed
     if classes == 1:
         kernels.alone(machine.curves, *arrays)
     elif missed := kernels.together(machine.curves, *arrays):
-        text = f"{missed} of {windows} placements have no loads and latencies that fit each other"
-        raise InputError("outstanding", text, "give each group one number of misses in flight, not one per node")
+        raise no_fixed_point(f"{missed} of {windows} placements", "have")
     return rate, latency, load
+
+
+def no_fixed_point(where: str, has: str = "has") -> InputError:
+    """Return the error of placements that no throughput fits."""
+    text = f"{where} {has} no loads and latencies that fit each other"
+    return InputError("outstanding", text, "give each group one number of misses in flight, not one per node")
 
 
 def _shares(shares: Any, n_nodes: int) -> F8:

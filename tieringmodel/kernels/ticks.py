@@ -9,6 +9,7 @@ import numpy as np
 
 from ._bundle import at_address
 from ._jit import inlined, kernel
+from .coupled import END, close_window
 from .frames import fault_in
 from .intervals import slept_ns
 from .layout import NOW, Control, Draws, Loop, Scratch, Space
@@ -30,9 +31,9 @@ from .swap import anything_out, late, note_event
 from .turn import CONTROL, DONE, DRAWS, FINISHED, LOOP, ROOM, SCRATCH, SPACE, body, both, count_of
 from .watermarks import rate_of, wait_us
 
-LIMIT, PHASE, WAITS = 13, 14, 15
-"""What ends a loop beside the codes of the body: the time up to which it shall go, a change of access rules, or that watermarks
-send a context to sleep."""
+LIMIT, PHASE, WAITS, UNFIT = 13, 14, 15, 16
+"""What ends a loop beside the codes of the body: the time up to which it shall go, a change of access rules, that watermarks
+send a context to sleep, or that a coupled workload finds no loads and latencies that fit each other."""
 NOTHING, IN_BODY, TO_PREPARE, UNPLANNED = range(4)
 """What the context does that `run_in_turn` is at."""
 
@@ -112,7 +113,7 @@ def finish_body(parts, c, memory, looks, rules, counts, kept, sources):
 
 
 @kernel
-def run(parts, memory, access, looks, general, glance, rules, counts, kept, sources, until_ns, change, room):
+def run(parts, memory, access, looks, general, glance, rules, counts, kept, sources, until_ns, change, room, coupled):
     """Sampling ticks and bodies of a lone context that nobody disturbs, up to a time or to what Python has to do.
 
     Parameters
@@ -137,6 +138,8 @@ def run(parts, memory, access, looks, general, glance, rules, counts, kept, sour
         Workload tick at which access rules change.
     room : int
         Most sampling ticks at once.
+    coupled : Coupled or None
+        A workload whose windows end up to that time, with room for a row of each; one that ends at that time is left for later.
     """
     loop, control, space = _loop(parts[0, LOOP]), _control(parts[0, CONTROL]), _space(parts[0, SPACE])
     turn, rng = loop.turn[0], _draws(parts[0, DRAWS])
@@ -151,8 +154,10 @@ def run(parts, memory, access, looks, general, glance, rules, counts, kept, sour
         full, n = ticks_ahead(turn, control.scheme), np.int64(0)
         ahead, r = min(full, room), both(parts, 0, loop)[0]
         time, tick, slept = turn.last_ns, turn.last_ns // turn.tick_ns, interval_ns(turn, r)
-        following = next_time(turn, loop.ends, n, time, slept)
-        while n < ahead and following <= until_ns:
+        following, stop_ns = next_time(turn, loop.ends, n, time, slept), until_ns
+        if coupled is not None:
+            stop_ns = min(until_ns, coupled.clock[END])
+        while n < ahead and following <= stop_ns:
             now = following // turn.tick_ns
             if now >= change:
                 break
@@ -160,6 +165,12 @@ def run(parts, memory, access, looks, general, glance, rules, counts, kept, sour
             time, tick, n = following, now, n + 1
             following = next_time(turn, loop.ends, n, time, slept)
         if n == 0:
+            if coupled is not None:
+                if stop_ns < min(following, until_ns):
+                    memory.clock[NOW] = max(memory.clock[NOW], stop_ns)
+                    if not close_window(coupled, memory, access, np.int64(0)):
+                        return UNFIT
+                    continue
             return LIMIT if following > until_ns else PHASE
         scratch = _scratch(parts[0, SCRATCH])
         if scratch.record.size <= count_of(r):

@@ -1,33 +1,42 @@
 """The loop between placement and workload, closed while a run goes on: from window to window accesses slow down or speed up.
 
 A window ends, pages lie where they lie and so many of them have moved: that gives the throughput of the window, latencies and
-loads, and the rates of touches in the next one. Source: docs/theory/coupling.md, sections 1, 8 and 9.
+loads, and the rates of touches in the next one. `kernels.coupled` does it, also while a kernel runs the loop over sampling
+ticks. Source: docs/theory/coupling.md, sections 1, 8 and 9.
 """
 
 from __future__ import annotations
 
-import math
-from bisect import bisect_right
-from typing import TYPE_CHECKING, Any
+from dataclasses import replace
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
-from ..cost.closed_loop import check_room, fixed_points, machine_of
+from ..cost.closed_loop import check_room, machine_of, no_fixed_point
 from ..cost.constants import DEFAULT
+from ..kernels import coupled as kernels
+from ..memory.physical import PhysicalMemory
+from ..scenario import Scenario
 from ..scenario.performance import numbers_of, per_node
 from ..stored import like, same_kind
+from ..workload.access import AccessTable
+from .balancing import NumaBalancer
 
-if TYPE_CHECKING:
-    from .engine import Engine
-
-MOST = 0.95
-"""Share of a bandwidth up to which copies of pages join the background."""
-LEAST_AWAKE = 1e-3
-"""Share of its threads that a class keeps however many of them stalls would stop."""
-
-_REMEMBERED = ("slowdown", "throughput", "moved_in", "waiting", "by_class", "used")
+_REMEMBERED = (
+    "clock", "done", "phase_end_s", "moved_in", "used", "by_class", "waiting", "slowdown", "throughput", "working"
+)  # fmt: skip
 """Arrays that decide how a run goes on."""
+
+
+class _Run(Protocol):
+    """What is asked of a run: see `Engine`, which stands above this module."""
+
+    given: Scenario
+    memory: PhysicalMemory
+    access: AccessTable
+    balancer: NumaBalancer | None
+    tick_us: int
 
 
 class Coupling:
@@ -39,208 +48,147 @@ class Coupling:
         The run; its scenario has ``machine.performance`` and ``workload.demand``.
     window_s : float
         Length of a window.
+    class_hz : ndarray of float64, shape (n_classes,)
+        Where records find the touches per second of each class's pages; written at the end of each window.
+
+    Attributes
+    ----------
+    arrays : Coupled
+        What it knows and remembers.
+    at : ndarray of int64, shape (n_nodes,)
+        Position in the machine of each record.
     """
 
-    def __init__(self, engine: Engine, window_s: float) -> None:
+    def __init__(self, engine: _Run, window_s: float, class_hz: npt.NDArray[np.float64]) -> None:
         machine, workload = engine.given.machine, engine.given.workload
         assert machine.performance is not None
         assert workload.demand is not None
-        self.engine, self.demand, self.window_s = engine, workload.demand, window_s
+        self.engine, self.demand = engine, workload.demand
         records, nids = machine.performance.records, [n.nid for n in machine.nodes]
-        self.at = np.array([nids.index(nid) for nid in numbers_of(records)])
-        """Position in the machine of each record."""
-        self.prepared = machine_of(records, self.demand)
-        check_room(self.prepared.background, self.prepared.peak, np.ones(len(records), np.bool_))
-        self.groups = engine.access.workload.groups
-        n = len(records)
-        self.out = np.array([per_node(g.outstanding or self.demand.outstanding, n) for g in self.groups]).reshape(-1, n)
-        shared = [i for i, g in enumerate(self.groups) if g.threads is None]
-        self.crews = [shared] if shared else []
-        self.crews += [[i] for i, g in enumerate(self.groups) if g.threads is not None]
-        self.threads = np.array([self.groups[crew[0]].threads or self.demand.threads for crew in self.crews])
-        members = engine.access.groups_of_class
-        self.member = np.array([[i in of_class for of_class in members] for i in range(len(self.groups))], np.float64)
-        self.fast = int(np.argmin([record.idle_latency_ns for record in records]))
-        self.idle_ns = records[self.fast].idle_latency_ns
-        self.changes = engine.access.changes
-        names = self.names
-        self.phases = [(phase.work, [names.index(name) for name in phase.groups]) for phase in self.demand.phases]
-        self.phase_ends_s: list[float] = []
-        """When the phases were over that are over."""
-        self.work_done = 0.0
-        self.throughput = np.zeros(len(self.groups))
-        """Of each group in the present window, as far as is known before its end."""
-        self.slowdown = np.ones(len(self.groups))
-        self.moved_in = np.zeros(n)
-        self.waiting = np.zeros(n)
-        self.by_class = np.zeros((n, self.member.shape[1]))
-        self.used = np.zeros(n)
-        self.last_ns, self.taken_ns = engine.memory.now_ns, 0
-        self.ends_s: list[float] = []
-        self.parts: dict[str, list[npt.NDArray[np.float64]]] = {}
-        self.seen: tuple[Any, ...] = ()
-        self._moved()
+        prepared = machine_of(records, self.demand)
+        check_room(prepared.background, prepared.peak, np.ones(len(records), np.bool_))
+        groups, n, table = engine.access.workload.groups, len(records), engine.access
+        self.groups, self.at = groups, np.array([nids.index(nid) for nid in numbers_of(records)], np.int64)
+        own = [i for i, g in enumerate(groups) if g.threads is not None]
+        crews = ([self.demand.threads] if len(own) < len(groups) else []) + [groups[i].threads or 0.0 for i in own]
+        first = len(crews) - len(own)
+        fast = int(np.argmin([record.idle_latency_ns for record in records]))
+        tick_us, page_bytes, stall_s = engine.tick_us, engine.memory.page_bytes, DEFAULT.move_stall_us.default * 1e-6
+        fact = self.demand.think_ns, self.demand.bytes_per_access, page_bytes, stall_s, records[fast].idle_latency_ns, tick_us
+        phases = [(phase.work, [self.names.index(name) for name in phase.groups]) for phase in self.demand.phases]
+        of_rule, out = table.own_rules(), [per_node(g.outstanding or self.demand.outstanding, n) for g in groups]
+        member = [[i in of_class for of_class in table.groups_of_class] for i in range(len(groups))]
+        clock = np.zeros(8, np.int64)
+        clock[kernels.LAST], clock[kernels.TICK] = engine.memory.now_ns, tick_us * 1000
+        clock[kernels.WINDOW] = round(window_s * 1e9)
+        kind: Any = kernels.Coupled if len(crews) == 1 else kernels.CoupledCrews
+        self.arrays = kind(
+            **{name: getattr(prepared.curves, name) for name in prepared.curves.layout},
+            at=self.at,
+            background=prepared.background,
+            fact=np.array(fact, np.float64),
+            fast=np.array([fast]),
+            out=np.array(out, np.float64).reshape(-1, n),
+            member=np.array(member, np.float64).reshape(len(groups), -1),
+            rate_hz=np.array([g.rate_hz for g in groups]),
+            begin=np.array([g.start_tick for g in groups], np.int64),
+            end=np.array([g.end_tick for g in groups], np.int64),
+            crew=np.array([first + own.index(i) if i in own else 0 for i in range(len(groups))], np.int64),
+            threads=np.array(crews, np.float64),
+            work=np.array([work for work, _ in phases], np.float64),
+            in_phase=np.array([[i in of_phase for i in range(len(groups))] for _, of_phase in phases], np.uint8).reshape(
+                -1, len(groups)
+            ),
+            of_rule=of_rule,
+            class_of_rule=table.class_of_rule,
+            rule_hz=table.full_rates_hz,
+            slowed_hz=np.zeros(of_rule.size),
+            class_hz=class_hz,
+            of_pages=np.array([sum(len(of_class) for of_class in table.groups_of_class)]),
+            clock=clock,
+            done=np.zeros(1),
+            phase_end_s=np.zeros(len(phases)),
+            moved_in=np.zeros(n),
+            used=np.zeros(n),
+            by_class=np.zeros((n, len(table.groups_of_class))),
+            waiting=np.zeros(n),
+            slowdown=np.ones(len(groups)),
+            throughput=np.zeros(len(groups)),
+            working=np.zeros(len(groups), np.uint8),
+            row=np.zeros((64, kernels.PARTS + 2 * len(groups) + 4 * n)),
+            **({} if kind is kernels.Coupled else {"several": np.zeros(1, np.int64)}),
+        )
         self.step()
 
-    def _moved(self) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
-        """Return pages read at and written to each node since the last call, and pages moved by class."""
-        memory = self.engine.memory.arrays
-        node = memory.node[self.at]
-        came = node["migrated_in"].astype(np.float64)
-        used = (node["total"] - node["free"]).astype(np.float64)
-        by_class = memory.by_class[self.at].astype(np.float64)
-        came_in, grown, shifted = came - self.moved_in, used - self.used, np.abs(by_class - self.by_class).sum(axis=0) / 2
-        self.moved_in, self.used, self.by_class = came, used, by_class
-        left = np.maximum(came_in - grown, 0.0)
-        total = came_in.sum()
-        weight = shifted if shifted.sum() > 0 else by_class.sum(axis=0)
-        return came_in + left, total * weight / max(weight.sum(), 1.0)
+    @property
+    def last_ns(self) -> int:
+        """When the last window ended."""
+        return int(self.arrays.clock[kernels.LAST])
 
-    def _as_before(self, tick: int) -> bool:
-        """Whether nothing moved in the last two windows, nothing waits, and the same groups are at work."""
-        memory = self.engine.memory.arrays
-        at_work = bisect_right(self.changes, tick), len(self.phase_ends_s), self._taken_ns()
-        state = (memory.node["migrated_in"].tobytes(), memory.by_class.tobytes(), at_work)
-        self.seen, before = (*self.seen[-2:], state), self.seen
-        return len(before) == 3 and all(one == state for one in before[1:]) and not self.waiting.any()
+    @property
+    def end_ns(self) -> int:
+        """When the present window ends: in its time, or when a phase's work is done at the present throughput."""
+        return int(self.arrays.clock[kernels.END])
+
+    @property
+    def in_kernels(self) -> Coupling | None:
+        """Itself, if kernels can end windows; what NUMA balancing takes from the workload is asked of Python."""
+        return None if self.engine.balancer else self
+
+    def ends_before(self, time_ns: int) -> bool:
+        """End the present window if it ends before a time; return whether it does."""
+        if self.end_ns >= time_ns:
+            return False
+        self.engine.memory.arrays.clock[0] = max(self.end_ns, self.engine.memory.now_ns)
+        self.step()
+        return True
+
+    def with_room(self, until_ns: int) -> kernels.Coupled:
+        """Return the arrays, with room for the rows of all windows that end up to a time, and of one more."""
+        a: kernels.Coupled = self.arrays
+        windows = (until_ns - self.last_ns) // int(a.clock[kernels.WINDOW]) + a.work.size + 3
+        if int(a.clock[kernels.ROWS]) + windows > len(a.row):
+            row = np.zeros((max(2 * len(a.row), int(a.clock[kernels.ROWS]) + windows), a.row.shape[1]))
+            row[: len(a.row)] = a.row
+            self.arrays = a = replace(a, row=row)
+        return a
 
     def step(self) -> None:
         """End a window: what it was like, and how fast touches are from now on."""
-        engine, n = self.engine, self.at.size
-        now_ns = engine.memory.now_ns
-        span_ns = max(now_ns - self.last_ns, 1)
-        tick = now_ns // (engine.tick_us * 1000)
-        first, self.last_ns = not self.ends_s, now_ns
-        self.ends_s.append(now_ns * 1e-9)
-        if self._as_before(tick):
-            for kept in self.parts.values():
-                kept.append(kept[-1])
-            if self._ends_a_phase(span_ns):
-                self._go_on(tick, np.zeros(n), np.zeros(self.by_class.shape[1]))
-            return
-        copied, of_class = self._moved() if not first else (np.zeros(n), np.zeros(self.by_class.shape[1]))
-        room = np.maximum(MOST * self.prepared.peak - self.prepared.background, 0.0)
-        asked = self.waiting + copied * engine.memory.page_bytes
-        copies = np.minimum(asked / span_ns, room)
-        self.waiting = np.maximum(asked - copies * span_ns, 0.0)
-        back = np.argsort(self.at)
-        found = {
-            **self._go_on(tick, copies, of_class * 1e9 / span_ns, (self._taken_ns() - self.taken_ns) / span_ns),
-            "migration_gbps": copies[back],
-            "migration_waiting_bytes": self.waiting[back],
-            "phase": np.array(len(self.phase_ends_s)),
-        }
-        self.taken_ns = self._taken_ns()
-        for name, values in found.items():
-            self.parts.setdefault(name, []).append(values)
-        if not first and self._ends_a_phase(span_ns):
-            self._go_on(tick, np.zeros(n), np.zeros(self.by_class.shape[1]))
+        engine = self.engine
+        taken_ns = engine.balancer.taken_ns if engine.balancer else 0
+        arrays = self.with_room(self.last_ns)
+        self.check(kernels.end_window(arrays, engine.memory.arrays, engine.access.arrays, np.int64(taken_ns)))
 
-    def _go_on(
-        self, tick: int, copies: npt.NDArray[np.float64], per_s: npt.NDArray[np.float64], faulting: float = 0.0
-    ) -> dict[str, npt.NDArray[np.float64]]:
-        """Find where pages as they lie, and the groups at work, come to rest, and let touches be as fast from now on.
-
-        `copies` are bytes per ns on each node, `per_s` pages that move each second by class, `faulting` threads that are in
-        hint faults and scan windows, whichever group's accesses they miss.
-        """
-        n, size = self.at.size, self.demand.bytes_per_access
-        rates = np.array([g.rate_hz if g.start_tick <= tick < g.end_tick else 0.0 for g in self.groups])
-        rates[self._idle_groups()] = 0.0
-        pages = self.member @ self.by_class.T
-        accesses = rates * pages.sum(axis=1)
-        stalled = self._stalled(rates, per_s) + faulting * accesses / max(accesses.sum(), 1e-300)
-        crews = [k for k, crew in enumerate(self.crews) if accesses[crew].sum() > 0]
-        throughput, slowdown = np.zeros(len(self.groups)), np.full(len(self.groups), np.nan)
-        weight, moved = np.zeros((1, max(len(crews), 1), n)), np.zeros((1, max(len(crews), 1), n))
-        idle, threads = np.zeros(len(crews)), np.full((1, max(len(crews), 1)), 1e-9)
-        if not crews:
-            weight[..., self.fast], moved[..., self.fast] = 1.0, size
-        part = np.zeros(len(self.groups))
-        for row, k in enumerate(crews):
-            crew = self.crews[k]
-            part[crew] = accesses[crew] / accesses[crew].sum()
-            at = part[crew, None] * pages[crew] / np.maximum(pages[crew].sum(axis=1, keepdims=True), 1.0)
-            weight[0, row], moved[0, row] = (at / self.out[crew]).sum(axis=0), size * at.sum(axis=0)
-            idle[row] = (part[crew] / self.out[crew, self.fast]).sum() * (self.demand.think_ns + self.idle_ns)
-            threads[0, row] = max(self.threads[k] - stalled[crew].sum(), LEAST_AWAKE * self.threads[k])
-        fixed = self.demand.think_ns * weight.sum(axis=2)
-        rate, latency, load = fixed_points(
-            self.prepared, self.prepared.background[None] + copies, weight, moved, fixed, threads
-        )
-        for row, k in enumerate(crews):
-            crew = self.crews[k]
-            throughput[crew] = part[crew] * rate[0, row] * 1e9
-            slowdown[crew] = np.where(part[crew] > 0, self.threads[k] / idle[row] / rate[0, row], np.nan)
-        self.slowdown, self.throughput = np.nan_to_num(slowdown, nan=1.0), throughput
-        self._slow_down()
-        back = np.argsort(self.at)
-        return {
-            "throughput_per_s": throughput,
-            "node_latency_ns": latency[0, back],
-            "node_load_gbps": load[0, back],
-            "slowdown": slowdown,
-        }
-
-    def _slow_down(self) -> None:
-        """Let each group touch its pages as fast as it is found to, and not at all outside its phases."""
-        slowed = self.slowdown.copy()
-        slowed[self._idle_groups()] = np.inf
-        self.engine.access.slow_down(slowed)
-
-    def _ends_a_phase(self, span_ns: int) -> bool:
-        """Add what its groups did in a window to the present phase's work; whether that is done now."""
-        at = len(self.phase_ends_s)
-        if at == len(self.phases):
-            return False
-        work, groups = self.phases[at]
-        self.work_done += float(self.throughput[groups].sum()) * span_ns * 1e-9
-        if self.work_done < work * (1 - 1e-9):
-            return False
-        self.phase_ends_s.append(self.last_ns * 1e-9)
-        self.work_done = 0.0
-        return True
-
-    def _idle_groups(self) -> list[int]:
-        """Return the groups of phases that are over, or have not begun, and of no present one."""
-        at = len(self.phase_ends_s)
-        at_work = {i for _, groups in self.phases[at : at + 1] for i in groups}
-        return sorted({i for _, groups in self.phases for i in groups} - at_work)
-
-    def window_end_ns(self) -> int:
-        """Return when the present window ends: in its time, or when a phase's work is done at the present throughput."""
-        at, window_ns = len(self.phase_ends_s), round(self.window_s * 1e9)
-        length_ns = window_ns - self.last_ns % window_ns
-        for work, groups in self.phases[at : at + 1]:
-            per_ns = float(self.throughput[groups].sum()) * 1e-9
-            if work - self.work_done < per_ns * length_ns:
-                length_ns = min(max(math.ceil((work - self.work_done) / per_ns), self.engine.tick_us * 1000), length_ns)
-        return self.last_ns + length_ns
-
-    def _stalled(self, rates: npt.NDArray[np.float64], per_s: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-        """Return how many threads of each group wait on average for a page that moves, at pages per second by class."""
-        stall_s = DEFAULT.move_stall_us.default * 1e-6
-        hz = self.member * (rates / self.slowdown)[:, None]
-        total = hz.sum(axis=0)
-        waits = per_s * -np.expm1(-total * stall_s) * stall_s
-        return np.asarray((hz / np.where(total > 0, total, 1.0) * waits).sum(axis=1))
-
-    def _taken_ns(self) -> int:
-        """Return the time that NUMA balancing has taken from the workload's thread, in ns."""
-        return self.engine.balancer.taken_ns if self.engine.balancer else 0
+    def check(self, fits: bool) -> None:
+        """Take note of what kernels did; refuse a window without loads and latencies that fit each other."""
+        if not fits:
+            raise no_fixed_point("a window")
+        self.engine.access.slowed(self.arrays.slowed_hz)
 
     def columns(self, time_s: npt.NDArray[np.float64]) -> dict[str, npt.NDArray[Any]]:
         """Return run variables at given times: what is known of the window that each lies in."""
-        ends = np.array(self.ends_s)
-        at = np.minimum(np.searchsorted(ends, time_s - 1e-9), ends.size - 1)
-        return {name: np.array(values)[at] for name, values in self.parts.items()}
+        rows = self._rows()
+        ends, groups, n = rows[:, kernels.END_S], len(self.groups), self.at.size
+        row = rows[np.minimum(np.searchsorted(ends, time_s - 1e-9), ends.size - 1)]
+        by_group = row[:, kernels.PARTS : kernels.PARTS + 2 * groups].reshape(-1, 2, groups)
+        by_node = row[:, kernels.PARTS + 2 * groups :].reshape(-1, 4, n)[:, :, np.argsort(self.at)]
+        return {
+            "throughput_per_s": by_group[:, 0],
+            "node_latency_ns": by_node[:, 0],
+            "node_load_gbps": by_node[:, 1],
+            "slowdown": by_group[:, 1],
+            "migration_gbps": by_node[:, 2],
+            "migration_waiting_bytes": by_node[:, 3],
+            "phase": row[:, kernels.PHASE].astype(np.int64),
+        }
+
+    def _rows(self) -> npt.NDArray[np.float64]:
+        return np.asarray(self.arrays.row[: self.arrays.clock[kernels.ROWS]])
 
     def state(self) -> dict[str, Any]:
         """Return what it remembers between two windows, as plain data and arrays."""
-        parts = {name: np.array(values) for name, values in self.parts.items()}
-        now = {name: getattr(self, name) for name in _REMEMBERED}
-        ends = {"ends_s": np.array(self.ends_s), "phase_ends_s": np.array(self.phase_ends_s)}
-        return now | ends | {"parts": parts, "last_ns": self.last_ns, "work_done": self.work_done}
+        return {name: getattr(self.arrays, name) for name in _REMEMBERED} | {"row": self._rows()}
 
     def restore(self, state: dict[str, Any]) -> None:
         """Take up what `state` returned, and let touches be as fast as they were.
@@ -250,23 +198,20 @@ class Coupling:
         KeyError, TypeError, ValueError
             If it is not what such a run could have stored.
         """
+        a, fixed = self.arrays, self.arrays.clock[[kernels.WINDOW, kernels.TICK]].tolist()
         for name in _REMEMBERED:
-            setattr(self, name, like(getattr(self, name), state[name], name))
-        self.last_ns = like(self.last_ns, state["last_ns"], "last_ns")
-        self.work_done = like(self.work_done, state["work_done"], "work_done")
-        self.ends_s, self.phase_ends_s = state["ends_s"].tolist(), state["phase_ends_s"].tolist()
-        if len(self.phase_ends_s) > len(self.phases):
-            raise ValueError("more phases are over than there are")
-        kept = {name: state["parts"][name] for name in self.parts}
-        for name, values in kept.items():
-            shape = (len(self.ends_s), *np.shape(self.parts[name][-1]))
-            self.parts[name] = list(same_kind(values, name, np.asarray(self.parts[name][-1]).dtype, shape))
-        self.seen = ()
-        self._slow_down()
+            getattr(a, name)[:] = like(getattr(a, name), state[name], name)
+        rows = same_kind(state["row"], "row", np.dtype(np.float64), (max(int(a.clock[kernels.ROWS]), 1), a.row.shape[1]))
+        if fixed != a.clock[[kernels.WINDOW, kernels.TICK]].tolist() or not 0 <= a.clock[kernels.PHASES_OVER] <= a.work.size:
+            raise ValueError("the windows are not those of this run")
+        self.arrays = replace(a, row=rows.copy())
+        kernels.touch_as_found(self.arrays, self.engine.access.arrays, self.engine.memory.now_ns // int(a.clock[kernels.TICK]))
+        self.check(True)
 
     def described_phases(self) -> list[dict[str, Any]]:
         """Return the phases as plain data: groups, work, and when it was done, in seconds, None if it was not."""
-        ends = [*self.phase_ends_s, *[None] * len(self.phases)]
+        over = int(self.arrays.clock[kernels.PHASES_OVER])
+        ends = [*self.arrays.phase_end_s[:over].tolist(), *[None] * len(self.demand.phases)]
         return [
             {"groups": list(phase.groups), "work": phase.work, "end_s": end_s}
             for phase, end_s in zip(self.demand.phases, ends, strict=False)

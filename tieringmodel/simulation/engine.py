@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -32,6 +32,9 @@ from .needs import Needs, Stage, maps_change, needs
 from .records import NoRecords, Records
 from .silent import Silent
 from .spaces import Processes, ranges_of, space_of
+
+if TYPE_CHECKING:
+    from .coupling import Coupling
 
 PIECES = 50
 """In how many pieces kernels run where somebody wants to see the progress."""
@@ -101,6 +104,7 @@ class Engine:
             self.kdamonds.append(k)
         self.clocks = [ContextClock(k, self.tick_us * 1000) for k in self.kdamonds]
         self.started, self.make_actions = False, actions
+        self.coupling: Coupling | None = None
         balances = scenario.machine.numa_balancing is not None
         self.balancer = NumaBalancer(scenario, self.memory, self.access, seed) if balances else None
 
@@ -271,15 +275,14 @@ class Engine:
         piece_ns = max((end_ns - self.memory.now_ns) // PIECES, 10**9) if progress else end_ns
         while True:
             wake_ns, i = min((c.next_wake(), i) for i, c in enumerate(self.clocks))
+            if self.coupling and self.coupling.ends_before(min(wake_ns, end_ns)):
+                continue
             if wake_ns > end_ns:
                 break
             c, ended = self.clocks[i], True
-            now_ns = self.memory.now_ns
-            if not self.tracked and c.alone() and self._run_alone(c, min(end_ns, now_ns + piece_ns)):
-                if progress:
-                    progress(self.memory.now_ns * 1e-9)
-                continue
-            if self.tracked and c.alone() and self._run_in_turn(min(end_ns, now_ns + piece_ns)):
+            until_ns = min(end_ns, self.memory.now_ns + piece_ns)
+            stop_ns = min(end_ns, self.coupling.end_ns) if self.coupling else end_ns
+            if c.alone() and (self._run_in_turn(min(stop_ns, until_ns)) if self.tracked else self._run_alone(c, until_ns)):
                 if progress:
                     progress(self.memory.now_ns * 1e-9)
                 continue
@@ -292,7 +295,7 @@ class Engine:
             elif self.tracked:
                 self._one_tick(c)
             else:
-                ended = self._batch(c, end_ns)
+                ended = self._batch(c, stop_ns)
             if ended:
                 self._begin(c)
             if progress:
@@ -444,14 +447,17 @@ class Engine:
     def _run_alone(self, c: ContextClock, end_ns: int) -> bool:
         """Run ticks and bodies of the only context up to an event, new access rules or the end; return if there were any."""
         k, memory, before = c.kdamond, self.memory.arrays, c.last_ns
-        until_ns = self._stop_ns(end_ns)
+        coupling = self.coupling and self.coupling.in_kernels
+        until_ns = self._stop_ns(min(end_ns, self.coupling.end_ns) if self.coupling and not coupling else end_ns)
         change = self.access.enter(c.last_ns // c.tick_ns + 1)
         c.lend()
-        access = self.access.arrays
+        access, coupled = self.access.arrays, coupling and coupling.with_room(until_ns)
         general, glance = None if access.plain else True, None if self.rules.fresh_look else k.glance
         while True:
             own, rows = (k.table(), memory, access, k.looks(), general, glance, k.regions.rules, k.counts), self.kept()
-            code = ticks.run(*own, rows.kept, rows.sources, until_ns, change, MAX_BATCH)
+            code = ticks.run(*own, rows.kept, rows.sources, until_ns, change, MAX_BATCH, coupled)
+            if coupling:
+                coupling.check(code != ticks.UNFIT)
             if code in (ticks.LIMIT, ticks.PHASE):
                 break
             k.see_to(code)

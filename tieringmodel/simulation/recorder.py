@@ -23,7 +23,6 @@ from .records import CONTEXT, NoRecords, Records
 if TYPE_CHECKING:
     import xarray as xr
 
-    from .coupling import Coupling
     from .engine import Engine
 
 MAX_LAG = 32
@@ -154,7 +153,6 @@ class Recorder:
         self.every = max(1, -(-expected_aggregations // max(snapshots, 1))) if snapshots else 0
         self.expected = expected_aggregations + 2
         self.engine: Engine | None = None
-        self.coupling: Coupling | None = None
         self.about: dict[str, str] = {}
         self.returns = Returns(window_s)
         self.snapshots: list[tuple[float, int, dict[str, npt.NDArray[Any]]]] = []
@@ -225,8 +223,9 @@ class Recorder:
 
     def record_coupled(self) -> None:
         """End a window of a workload that follows its memory, and keep a record."""
-        assert self.coupling is not None
-        self.coupling.step()
+        assert self.engine is not None
+        assert self.engine.coupling is not None
+        self.engine.coupling.step()
         self.record()
 
     def _refresh(self) -> None:
@@ -378,7 +377,7 @@ class Recorder:
             "snapshot_of": [i for _, i, _ in self.snapshots],
             "snapshot_sizes": [c["start"].size for c in columns],
             "snapshot": {n: np.concatenate([c[n] for c in columns] or [np.zeros(0, np.uint64)]) for n in _KEPT},
-            **({"coupling": self.coupling.state()} if self.coupling else {}),
+            **({"coupling": self.engine.coupling.state()} if self.engine and self.engine.coupling else {}),
         }
 
     def restore(self, state: dict[str, Any]) -> None:
@@ -405,8 +404,8 @@ class Recorder:
         if self.engine.given.workload.demand:
             from .coupling import Coupling
 
-            self.coupling = Coupling(self.engine, self.returns.window_s)
-            self.coupling.restore(state["coupling"])
+            self.engine.coupling = Coupling(self.engine, self.returns.window_s, self.records.rates_hz)
+            self.engine.coupling.restore(state["coupling"])
 
     def dataset(self) -> xr.Dataset:
         """Return everything kept, as one dataset described by `VARIABLES`."""
@@ -457,7 +456,7 @@ class Recorder:
             "snapshot_time": ("snapshot", np.array([t for t, _, _ in self.snapshots])),
             "snapshot_context": ("snapshot", np.array([i for _, i, _ in self.snapshots], np.int64)),
         }
-        if self.coupling and data:
-            data |= self.coupling.columns(self.records.time_s)
-            coords["group"] = ("group", np.array(self.coupling.names, dtype=str))
+        if engine.coupling and data:
+            data |= engine.coupling.columns(self.records.time_s)
+            coords["group"] = ("group", np.array(engine.coupling.names, dtype=str))
         return described(data, coords)

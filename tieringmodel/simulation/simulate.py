@@ -27,6 +27,8 @@ from .recorder import Recorder
 if TYPE_CHECKING:
     import xarray as xr
 
+    from .coupling import Coupling
+
 LOG_MOVES = (1 << 21) + (1 << 17)
 """Room for two million moves in one record: kernels keep records while a seventeenth of it is full at most."""
 PIECES = 100
@@ -143,21 +145,23 @@ def simulate(
         if scenario.workload.demand:
             from .coupling import Coupling
 
-            recorder.coupling = Coupling(engine, window)
+            engine.coupling = Coupling(engine, window, recorder.records.rates_hz)
         recorder.record()
     phase = Oracle(engine, oracle) if oracle else None
     with Progress(scenario.name or "simulate", duration_us * 1e-6, "s", progress) as bar:
         keep = _Keeper(engine, recorder, checkpoint, checkpoint_s)
-        if recorder.coupling:
-            _run_in_windows(engine, recorder, duration_us, bar, phase, keep)
+        if engine.coupling and not engine.kdamonds:
+            _run_in_windows(engine, engine.coupling, recorder, duration_us, bar, phase)
         elif checkpoint is not None:
             _run_in_pieces(engine, duration_us, bar, keep)
         else:
             engine.run(
                 duration_us, bar.update, every_us=min(round(window * 1e6), duration_us), sampled=recorder.record, phase=phase
             )
+    if engine.coupling and engine.coupling.last_ns < duration_us * 1000:
+        engine.coupling.step()
     ds = described(engine, recorder, about)
-    recorder.engine = None  # engine and recorder know each other: without this, memory waits for the garbage collector
+    recorder.engine = engine.coupling = None  # they know each other: without this, memory waits for the garbage collector
     return ds
 
 
@@ -168,7 +172,7 @@ def described(engine: Engine, recorder: Recorder, about: dict[str, Any]) -> xr.D
     ds = recorder.dataset()
     ds.attrs.update(about)
     ds.attrs["window_s"] = window_s(engine.given)
-    if recorder.coupling and (phases := recorder.coupling.described_phases()):
+    if engine.coupling and (phases := engine.coupling.described_phases()):
         ds.attrs["phases"] = json.dumps(phases)
     if any(c.sources for c in engine.given.contexts):
         from .report_driven import costs
@@ -210,24 +214,16 @@ class _Keeper:
 
 def _run_in_windows(
     engine: Engine,
+    coupling: Coupling,
     recorder: Recorder,
     duration_us: int,
     bar: Progress,
     phase: Callable[[], None] | None,
-    keep: Callable[[bool], None],
 ) -> None:
-    """Run to the end, and let the workload follow its memory between windows; without contexts each is a record."""
-    coupling, end_ns = recorder.coupling, duration_us * 1000
-    assert coupling is not None
-    while coupling.last_ns < end_ns:
-        until_ns = min(coupling.window_end_ns(), end_ns)
-        if engine.kdamonds:
-            engine.run_to(until_ns, bar.update)
-            coupling.step()
-            keep(coupling.last_ns >= end_ns)
-        else:
-            left_us = -((coupling.last_ns - until_ns) // 1000)
-            engine.run(left_us, bar.update, every_us=left_us, sampled=recorder.record_coupled, phase=phase)
+    """Run to the end without contexts, and keep a record at each window's end, when the workload follows its memory."""
+    while (left_us := duration_us - coupling.last_ns // 1000) > 0:
+        left_us = min(left_us, -((coupling.last_ns - coupling.end_ns) // 1000))
+        engine.run(left_us, bar.update, every_us=left_us, sampled=recorder.record_coupled, phase=phase)
 
 
 def _run_in_pieces(engine: Engine, duration_us: int, bar: Progress, keep: Callable[[bool], None]) -> None:

@@ -315,25 +315,31 @@ class AccessTable:
         self._entered, self._entered_plain = (since, until), plain
         return until
 
-    def slow_down(self, slowdown: npt.NDArray[np.float64]) -> None:
-        """Let each group, all of kind ``"rate"``, touch its pages so many times more slowly than it says, from now on.
+    def own_rules(self) -> npt.NDArray[np.int64]:
+        """Let this table have rules and thresholds for itself, in arrays that a kernel writes; return the group of each rule.
 
-        Which ticks touch a page at a lower rate are among those that do at a higher one.
-
-        Parameters
-        ----------
-        slowdown : ndarray of float64, shape (n_groups,)
-            1 for the rate that the group says.
+        See `kernels.coupled`, and `slowed` for what is to be done after it wrote.
         """
-        factor = slowdown[np.array(self._of_rule, np.int64)]
-        rates = np.array([g.rate_hz for groups in self._touched_by for g in groups]) / factor
-        thresholds = np.array([rate_threshold(rate, self.tick_us) for rate in rates.tolist()], np.uint64)
-        table = self.arrays.rule.copy()
-        self._rules = table[: rates.size]
-        self._rules["threshold"] = thresholds
-        self._plain_of_rule, self._rate_of_rule = thresholds, rates[: self._rate_of_rule.size]
-        self.arrays = replace(self.arrays, rule=table)
-        self._entered, self._rates = (0, 0), (0, 0, np.zeros(0))
+        a = self.arrays
+        self.arrays = replace(a, rule=a.rule.copy(), threshold=a.threshold.copy())
+        self._rules = self.arrays.rule[: len(self._of_rule)]
+        self._plain_of_rule, self._rate_of_rule = self._rules["threshold"], self._rate_of_rule.copy()
+        return np.array(self._of_rule, np.int64)
+
+    @property
+    def full_rates_hz(self) -> npt.NDArray[np.float64]:
+        """Touches per second of each rule as its group says, float64 (rules,), made anew at every call."""
+        return np.array([g.rate_hz for groups in self._touched_by for g in groups])
+
+    @property
+    def class_of_rule(self) -> npt.NDArray[np.int64]:
+        """Class of each rule, those of folios after those of pages, int64 (rules,); read only."""
+        return self._class_of_rule
+
+    def slowed(self, rates_hz: npt.NDArray[np.float64]) -> None:
+        """Note the touches per second of each rule that thresholds were made of, float64 (rules,)."""
+        self._rate_of_rule[:] = rates_hz[: self._rate_of_rule.size]
+        self._rates = (0, 0, np.zeros(0))
 
     def general(self) -> None:
         """Prepare for checks that reach across a change of rules."""
