@@ -25,6 +25,8 @@ import tieringmodel as tm
 from tieringmodel.simulation.simulate import simulate
 from tieringmodel.sweeps import sweep as module
 
+pytestmark = pytest.mark.filterwarnings("ignore:.* points failed; the first")
+
 SC = scenario(pull(), push())
 QUOTA = "contexts.0.schemes.0.quota.sz_bytes"
 DESIGN: dict[str, Any] = {QUOTA: ["64 KiB", "1 MiB", "2 MiB"], "seed": range(4)}
@@ -118,8 +120,6 @@ import tieringmodel as tm
 from tieringmodel.sweeps import sweep as module
 from slow_points import slow_point
 from test_stores import COMPLETE, DESIGN, SC
-
-pytestmark = pytest.mark.filterwarnings("ignore:.* points failed; the first")
 module.WRITE_EVERY_S = 0.0
 module.run_point = slow_point
 if __name__ == "__main__":
