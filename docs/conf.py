@@ -8,6 +8,7 @@ from pathlib import Path
 
 import tieringmodel
 from tieringmodel import cli
+from tieringmodel.scenario.schema import table
 
 HERE = Path(__file__).parent
 project, author, release = "tieringmodel", "tieringmodel developers", tieringmodel.__version__
@@ -37,5 +38,21 @@ def _commands() -> str:
     return "# Commands\n\nWhat `--help` says.\n\n" + "\n".join(parts)
 
 
+def _scenario_fields() -> str:
+    """Return every field of a scenario file, from the classes themselves."""
+    parts = []
+    for name, about, rows in table():
+        head = "| key | what | unit | default | one of | DAMON's sysfs file |\n|---|---|---|---|---|---|\n"
+        lines = [
+            "| " + " | ".join((f"`{r.key}`", r.kind, r.unit, r.default, r.values, r.sysfs and f"`{r.sysfs}`")) + " |"
+            for r in rows
+        ]
+        parts.append(f"## {name}\n\n{about}\n\n{head}" + "\n".join(lines) + "\n")
+    intro = "# Scenario files\n\nEvery key of a scenario file. Numbers may be text with a unit; `tieringmodel schema` prints\n"
+    intro += "the same for editors. N is a position, and sysfs files lie below `kdamonds/N/contexts/N`.\n\n"
+    return intro + "\n".join(parts)
+
+
 (HERE / "_build").mkdir(exist_ok=True)
 (HERE / "commands.md").write_text(_commands(), encoding="utf-8")
+(HERE / "scenario_fields.md").write_text(_scenario_fields(), encoding="utf-8")

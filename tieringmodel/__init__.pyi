@@ -13,6 +13,7 @@ from . import workload as workload
 from ._version import __version__ as __version__
 from .comparison.compare import compare as compare
 from .comparison.policies import policies as policies
+from .comparison.policies import register_policy as register_policy
 from .comparison.presets import preset as preset
 from .damon.goals import register_metric as register_metric
 from .datafiles import data_path as data_path
@@ -21,6 +22,7 @@ from .errors import InputError as InputError
 from .errors import KernelRefusal as KernelRefusal
 from .errors import TieringError as TieringError
 from .first_use import warmup as warmup
+from .interop.convert import convert as convert
 from .interop.damo.record_write import to_damo_record as to_damo_record
 from .interop.damo.records import read_damo_record as read_damo_record
 from .interop.load import load as load
@@ -32,7 +34,9 @@ from .interop.workloads.traces import trace_workload as trace_workload
 from .linting import lint as lint
 from .linting.finding import Finding as Finding
 from .linting.finding import lint_rule as lint_rule
+from .plugins import load_plugin as load_plugin
 from .remedies.search import find_fix as find_fix
+from .reports.write import report as report
 from .scenario import AccessPattern as AccessPattern
 from .scenario import Attrs as Attrs
 from .scenario import Background as Background
@@ -66,6 +70,8 @@ from .scenario import Watermarks as Watermarks
 from .scenario import Weights as Weights
 from .scenario import Workload as Workload
 from .scenario import Zone as Zone
+from .scenario.tuners import register_tuner as register_tuner
+from .scenario.tuners import unregister_tuner as unregister_tuner
 from .simulation.simulate import simulate as simulate
 from .sweeps.design import Design as Design
 from .sweeps.sweep import sweep as sweep

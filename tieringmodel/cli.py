@@ -9,9 +9,9 @@ from collections.abc import Sequence
 from typing import NoReturn
 
 from ._version import __version__
-from .commands import compare, completion, convert, diff, explain, lint, report, run, sweep, tune, validate
-from .commands.arguments import check_words, split_line
-from .commands.output import complain
+from .commands import compare, completion, convert, diff, explain, explore, lint, report, run, schema, sweep, tune, validate
+from .commands.arguments import check_words, load_plugins, split_line
+from .commands.output import be_quiet, complain
 from .errors import TieringError, printable
 
 COMMANDS = {
@@ -20,11 +20,13 @@ COMMANDS = {
     "diff": diff,
     "report": report,
     "sweep": sweep,
+    "explore": explore,
     "tune": tune,
     "lint": lint,
     "explain": explain,
     "convert": convert,
     "validate": validate,
+    "schema": schema,
     "completion": completion,
 }
 STATUS = "Exit status: 0 fine, 1 a check failed, 2 wrong input, 130 interrupted."
@@ -51,6 +53,7 @@ def parser() -> argparse.ArgumentParser:
     for command in commands.choices.values():
         command.epilog = STATUS
         command.set_defaults(parser=command)
+        command.add_argument("-q", "--quiet", action="store_true", help="print no notes and no progress on stderr, only errors")
     return top
 
 
@@ -71,7 +74,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = top.parse_args(own)
     arguments.line, arguments.top = line, top
     check_words(arguments)
+    be_quiet(arguments.quiet)
     try:
+        load_plugins(arguments)
         status: int = COMMANDS[arguments.command].run(arguments)
         sys.stdout.flush()  # here, where a full disk is still told in one sentence
         return status

@@ -156,6 +156,44 @@ def position(head: str, end: int) -> int:
     return int(head) if head.isascii() and head.isdigit() and len(head) < 10 and int(head) <= end else -1
 
 
+def places(item: object, path: str) -> tuple[str, ...]:
+    """Return the dotted paths that a path with wildcards names: ``*`` is every position of a list.
+
+    ``schemes.`` at the beginning stands for ``contexts.*.schemes.``. A path without either names itself, even if not there.
+
+    Parameters
+    ----------
+    item : Checked
+        In which to look.
+    path : str
+        ``contexts.0.schemes.*.quota.sz_bytes``.
+
+    Raises
+    ------
+    InputError
+        If ``*`` stands where no list is, or the list is empty.
+    """
+    whole = f"contexts.*.{path}" if path.partition(".")[0] == "schemes" else path
+    if "*" not in whole:
+        return (whole,)
+    found = [("", item)]
+    for head in whole.split("."):
+        if head == "*" and any(not isinstance(one, tuple) for _, one in found):
+            raise InputError(path, "has a * where no list is", "write e.g. schemes.*.quota.sz_bytes")
+        found = [
+            (
+                f"{before}.{key}".lstrip("."),
+                one[position(key, len(one) - 1)] if isinstance(one, tuple) else getattr(one, key, None),
+            )
+            for before, one in found
+            for key in ([*map(str, range(len(one)))] if head == "*" and isinstance(one, tuple) else [head])
+            if not isinstance(one, tuple) or position(key, len(one) - 1) >= 0 or head == "*"
+        ]
+        if not found:
+            raise InputError(path, "names nothing in this scenario", "write positions that it has")
+    return tuple(where for where, _ in found)
+
+
 def with_path(item: T, path: str, value: Any) -> T:
     """Return a copy of a scenario (or a part of it) with one field changed.
 

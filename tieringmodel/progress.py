@@ -10,9 +10,14 @@ from typing import Self
 
 from .errors import printable
 
+quiet = False
+"""No progress is wanted."""
+
 
 def watched() -> bool:
     """Whether somebody looks at stderr as it is written: a terminal that can clear a line, or a notebook's kernel."""
+    if quiet:
+        return False
     return (sys.stderr.isatty() and os.environ.get("TERM") != "dumb") or type(sys.stderr).__module__.startswith("ipykernel")
 
 

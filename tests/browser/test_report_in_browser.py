@@ -1,26 +1,25 @@
 """Reports in a real browser: Chromium without a window, driven by playwright, on a telephone and on a desk.
 
 ``TIERINGMODEL_CHROMIUM`` names the browser; without it the system's ``chromium`` is taken. Playwright downloads none.
+``TIERINGMODEL_AXE`` names axe-core's ``axe.min.js``; without it that below ``node_modules`` here is taken (``npm ci``).
 """
 
 from __future__ import annotations
 
 import os
-import shutil
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from in_browser import DESK, PHONE, opened
 from small import pull, push, scenario
 
 from tieringmodel import cli
 
 pytestmark = pytest.mark.browser
 
-PHONE, DESK = {"width": 390, "height": 844}, {"width": 1280, "height": 900}
 QUOTA, TARGET = "contexts.0.schemes.0.quota.sz_bytes", "contexts.0.schemes.0.quota.goals.0.target_value"
-FIGURES = {"comparison": 5, "run": 6, "sweep": 2}
+FIGURES = {"comparison": 4, "run": 5, "sweep": 2}
 CONTRAST = 4.5  # WCAG 2 AA for text
 
 COLOURS = """() => {
@@ -60,36 +59,6 @@ def reports(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     ):
         assert cli.main([*map(str, words)]) == 0
     return {"comparison": compared / "report.html", "run": ran / "report.html", "sweep": folder / "sweep.html"}
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    from playwright.sync_api import sync_playwright
-
-    path = os.environ.get("TIERINGMODEL_CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser")
-    assert path, "no chromium; install the package of that name, or name one in TIERINGMODEL_CHROMIUM"
-    root = hasattr(os, "geteuid") and os.geteuid() == 0  # whom Chromium refuses a sandbox
-    with sync_playwright() as playwright:
-        started = playwright.chromium.launch(executable_path=path, args=["--no-sandbox"] if root else [])
-        yield started
-        started.close()
-
-
-def opened(browser: Any, file: Path, **options: Any) -> tuple[Any, list[str]]:
-    """Return the page and what was wrong with loading it: messages, errors, requests to elsewhere."""
-    page = browser.new_context(**options).new_page()
-    wrong: list[str] = []
-    page.on("console", lambda said: wrong.append(f"{said.type}: {said.text}"))
-    page.on("pageerror", lambda error: wrong.append(f"error: {error}"))
-    page.on("requestfailed", lambda request: wrong.append(f"failed: {request.url}"))
-
-    def asked(request: Any) -> None:
-        if request.url != file.as_uri() and not request.url.startswith("data:"):
-            wrong.append(f"asked for {request.url}")
-
-    page.on("request", asked)
-    page.goto(file.as_uri(), wait_until="load")
-    return page, wrong
 
 
 def luminance(colour: list[float]) -> float:
@@ -155,4 +124,43 @@ def test_text_stands_out(kind: str, scheme: str, browser: Any, reports: dict[str
     title = page.locator("figure svg text").first
     assert contrast(numbers(title.evaluate("e => getComputedStyle(e).fill")), paper) >= CONTRAST
     assert sum(contrast(ink, paper) >= CONTRAST for ink in inks) > len(inks) / 2
+    page.context.close()
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("size", [PHONE, DESK], ids=["phone", "desk"])
+@pytest.mark.parametrize("kind", FIGURES)
+def test_axe_finds_nothing(kind: str, size: dict[str, int], scheme: str, browser: Any, reports: dict[str, Path]) -> None:
+    axe = Path(os.environ.get("TIERINGMODEL_AXE") or Path(__file__).parent / "node_modules/axe-core/axe.min.js")
+    assert axe.is_file(), "no axe-core; run 'npm ci' in tests/browser, or name it in TIERINGMODEL_AXE"
+    page, _ = opened(
+        browser, reports[kind], viewport=size, color_scheme=scheme, bypass_csp=True
+    )  # the page itself runs nothing
+    page.evaluate(axe.read_text(encoding="utf-8"))
+    found = page.evaluate("axe.run()")
+    assert [(v["id"], v["nodes"][0]["html"]) for v in found["violations"]] == []
+    assert len(found["passes"]) > 10
+    page.context.close()
+
+
+@pytest.mark.parametrize("size", [PHONE, DESK], ids=["phone", "desk"])
+@pytest.mark.parametrize("kind", ["comparison", "run"])
+def test_the_answer_is_on_the_first_screen_and_lines_can_be_switched(
+    kind: str, size: dict[str, int], browser: Any, reports: dict[str, Path]
+) -> None:
+    page, _ = opened(browser, reports[kind], viewport=size)
+    charts = [chart for chart in page.locator(".chart > svg").all() if chart.is_visible()]
+    assert len(charts) == 1
+    box = charts[0].bounding_box()
+    assert box["y"] + box["height"] <= size["height"], "within the first screen"
+    assert box["x"] + box["width"] <= size["width"], "nothing cut off"
+    texts = charts[0].locator("text").all()
+    heights = [text.bounding_box()["height"] for text in texts if text.is_visible()]
+    assert min(heights) >= 11, "drawn for this width"
+    assert "MiB/s" in charts[0].locator("rect.hit title").first.text_content()
+    for tick in page.locator(".chart input").all():
+        line = charts[0].locator("." + tick.get_attribute("id"))
+        assert line.is_visible() == tick.is_checked()
+        tick.click()
+        assert line.is_visible() == tick.is_checked()
     page.context.close()

@@ -72,7 +72,7 @@ def test_values_of_options(folder: Path) -> None:
     assert complete("run", "-o", "=", "r") == ["results"], "as bash cuts -o=r"
     assert complete("run", "--output", "=") == ["results"]
     assert complete("run", "--duration", "") == []
-    assert complete("completion", "") == ["bash", "zsh", "fish"]
+    assert complete("completion", "") == ["bash", "zsh", "fish", "man"]
     assert complete("report", "w") == ["with space.toml"]
     assert complete("run", "--", "damo", "mi") == ["mine.toml"]
 

@@ -16,7 +16,7 @@ from tieringmodel.datasets.kernel import kernel_of
 from tieringmodel.reports import write_report
 from tieringmodel.scenario.linux import NAMES
 
-TAKES = ("run", "compare", "sweep", "lint", "convert", "diff", "tune")
+TAKES = ("run", "compare", "sweep", "lint", "convert", "diff", "tune", "explore")
 
 
 @pytest.fixture

@@ -10,6 +10,7 @@ import pytest
 
 import tieringmodel as tm
 from tieringmodel.interop.damo import program as damo_program
+from tieringmodel.interop.damo.json import read_damo
 from tieringmodel.interop.damo.line import read_damo_line, split
 from tieringmodel.interop.load import open_scenario
 from tieringmodel.interop.sysfs.read import Dump
@@ -117,8 +118,12 @@ def test_the_nid_that_damo_drops_is_kept_and_told() -> None:
         ("damo start --damos_action", "has 0 values"),
         ("damo stop", "no 'damo start"),
         ("ls -l", "no 'damo start"),
-        ("damo start --damos_action stat --damos_filter allow anon --damos_filter reject young",
-         "refuses the line.*one --damos_filter for each scheme"),
+        ("damo start --damos_action stat --damos_filter allow anon --damos_filter reject yung",
+         "--damos_filter reject yung.*refuses"),
+        ("damo start --damos_action stat --damos_action stat --damos_filter allow anon --damos_filter reject young",
+         "which of 2 schemes"),
+        ("damo schemes --damos_acton stat", "damo schemes --damos_acton.*did you mean --damos_action"),
+        ("damo start --schemes {}", "no list of schemes"),
         ("damo start --ops nonsense", "refuses the line"),
         ("damo start -r 1G-2G --damos_action migrate_ho 0", "'migrate_ho' is no action; did you mean 'migrate_hot'"),
         # Three schemes' options, two quotas: damo gives them to the first two schemes.
@@ -182,3 +187,56 @@ def test_a_line_without_machine_assumes_one_that_has_its_nodes_and_addresses() -
     assert loaded.scenario.contexts[0].targets[0].regions == ((0, 16 << 30),)
     assert "machine" not in loaded.notes[0]
     assert loaded.notes[0].endswith("(--workload replaces it)")
+
+
+def test_several_filters_of_a_scheme_are_translated_one_by_one() -> None:
+    one = read("damo start -r 1G-2G --damos_action stat --damos_filter allow anon --damos_filter reject none memcg /a").context
+    assert one.schemes[0].filters == (tm.Filter("anon", allow=True), tm.Filter("memcg", matching=False, memcg_id=1))
+    actions = "damo start -r 1G-2G --damos_action stat --damos_action pageout"
+    for line in (
+        f"{actions} --damos_filter allow anon --damos_filter reject young --damos_filter allow young --damos_nr_filters 2 1",
+        "damo start --kdamond --damon_ctx --damon_target -r 1G-2G --damos_scheme --damos_action stat --damos_filter allow anon "
+        "--damos_filter reject young --damos_scheme --damos_action pageout --damos_filter allow young",
+    ):
+        first, second = read(line).context.schemes
+        assert first.filters == (tm.Filter("anon", allow=True), tm.Filter("young"))
+        assert second.filters == (tm.Filter("young", allow=True),)
+
+
+def test_other_commands_and_sudo_with_options(tmp_path: Path) -> None:
+    options = "-r 1G-2G --damos_action pageout -s 1ms -a 50ms"
+    plain = read(f"damo start {options}")
+    for line in (f"sudo -E damo tune {options}", f"sudo -u root A=1 /usr/bin/damo schemes {options}"):
+        assert read(line).contexts == plain.contexts
+    recorded = read(f"damo record {options} -o x.data --timeout 5")
+    assert recorded.contexts == plain.contexts
+    assert [n for n in recorded.notes if "left out" in n] == [
+        f"damo record {name}: is left out, it does not shape what DAMON is told" for name in ("-o", "--timeout")
+    ]
+    assert open_scenario("sudo -E damo record paddr --timeout 5").duration_s == 5.0
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in" / "x.damo").write_text("damo schemes --numa_node 1 --schemes ../s.json")
+    with pytest.raises(tm.InputError, match="leads out of"):
+        open_scenario(tmp_path / "in" / "x.damo")
+    older = """[{"action": "migrate_hot", "target_nid": 0, "access_pattern": {"sz_bytes": {"min": "min", "max": "max"},
+        "nr_accesses": {"min": 2, "max": "max"}, "nr_accesses_unit": "sample_intervals", "age": {"min": 0, "max": "3 s"}}}]"""
+    (tmp_path / "s.json").write_text(older)
+    (scheme,) = open_scenario(tmp_path / "in" / "x.damo", allow_files=True).scenario.contexts[0].schemes
+    assert scheme.access_pattern == tm.AccessPattern(min_nr_accesses=2, max_age=30)
+
+
+def test_no_node_is_said_in_words() -> None:
+    data = {
+        "kdamonds": [
+            {
+                "contexts": [
+                    {
+                        "targets": [{"regions": []}],
+                        "schemes": [{"quotas": {"goals": [{"metric": "node_mem_used_bp", "nid": -1, "target_value": 1}]}}],
+                    }
+                ]
+            }
+        ]
+    }
+    with pytest.raises(tm.InputError, match=r"goals\[0\].nid: -1 is no node here"):
+        read_damo(data)

@@ -225,3 +225,17 @@ def test_only_runs_with_snapshots_can_be_written(run: xr.Dataset, tmp_path: Path
         to_damo_record(run, tmp_path / "x.csv")
     with pytest.raises(tm.InputError, match="holds no region snapshots"):
         to_damo_record(run.isel(snapshot=slice(0, 0)), tmp_path / "x.data")
+
+
+def test_a_pointer_as_target_and_events_without_age(tmp_path: Path) -> None:
+    big = (1 << 64) - 512
+    event = f"kdamond.0  1 [0] 1.0: damon:damon_aggregated: target_id={big} nr_regions=1 4096-8192: 3\n"
+    (tmp_path / "x.txt").write_text(event)
+    (record,) = read_damo_record(tmp_path / "x.txt")
+    assert (record.target, record.snapshots[0].rows) == (big, ((4096, 8192, 3, None),))
+    ds = monitoring_truth(record)
+    assert "region_age" not in ds
+    ds.to_netcdf(tmp_path / "x.nc", engine="h5netcdf")
+    data = {"kdamond_idx": 0, "context_idx": 0, "target_id": big, "snapshots": []}
+    (tmp_path / "x.json").write_text(json.dumps([data]))
+    assert read_damo_record(tmp_path / "x.json")[0].target == big

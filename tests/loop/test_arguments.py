@@ -27,7 +27,7 @@ GOOD = {"tuner": "temporal", "target_bp": 4000, "n_pages": 1000, "start_pages": 
         ({"n_pages": 2**42 + 1}, r"n_pages: \d+ is outside"),
         ({"start_pages": 1001}, r"start_pages: 1001 is more than n_pages 1000"),
         ({"start_pages": -1}, r"start_pages: -1 is outside"),
-        ({"cap_bytes": 0}, r"cap_bytes: 0 is outside .*None for no cap"),
+        ({"cap_bytes": 0}, r"cap_bytes: 0 is below 1.*None for no cap"),
         ({"cap_bytes": 2**64}, r"cap_bytes: \d+ is outside"),
         ({"delay": -1}, r"delay: -1 is outside"),
         ({"leak_pages": -1}, r"leak_pages: -1 is outside"),
@@ -43,7 +43,7 @@ GOOD = {"tuner": "temporal", "target_bp": 4000, "n_pages": 1000, "start_pages": 
         ({"windows": 0}, r"windows: 0 is outside"),
         ({"windows": float("inf")}, r"windows: inf is not a whole number"),
         ({"esz_bp0": 2**64}, r"esz_bp0: \d+ is outside"),
-        ({"seed": -1}, r"seed: -1 is outside"),
+        ({"seed": -1}, r"seed: -1 is below 0"),
     ],
 )
 def test_refusals_name_the_argument(change, message):

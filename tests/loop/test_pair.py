@@ -105,7 +105,7 @@ def test_dataset_and_errors():
         loop.run_pair("temporal", (5000,), (None, None), 100, 0)
     with pytest.raises(InputError, match=r"targets_bp\[1\]: 0 is outside 1\.\.10000"):
         loop.run_pair("temporal", (5000, 0), (None, None), 100, 0)
-    with pytest.raises(InputError, match=r"caps_bytes\[0\]: 0 is outside"):
+    with pytest.raises(InputError, match=r"caps_bytes\[0\]: 0 is below 1"):
         loop.run_pair("temporal", (5000, 4000), (0, None), 100, 0)
     with pytest.raises(InputError, match=r"start_pages: 101 is more than n_pages 100"):
         loop.run_pair("temporal", (5000, 4000), (None, None), 100, 101)

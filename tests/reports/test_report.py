@@ -15,7 +15,7 @@ from tieringmodel.errors import InputError
 from tieringmodel.reports import save_figures, write_report
 from tieringmodel.reports.comparison_section import sentences
 from tieringmodel.reports.drawing import svg
-from tieringmodel.reports.write import _templates
+from tieringmodel.reports.write import templates
 from tieringmodel.scenario import Scenario
 
 COMMAND = "tieringmodel compare --seed 7 'a & b'"
@@ -72,7 +72,7 @@ def test_figures_come_as_files_with_the_page(comparison: xr.Dataset, tmp_path: P
     page = write_report([comparison], tmp_path / "r.html", command=COMMAND, figures=tmp_path / "a")
     alone = save_figures(comparison, tmp_path / "b")
     assert sorted(p.name for p in (tmp_path / "a").iterdir()) == sorted(p.name for p in alone)
-    assert page.read_text(encoding="utf-8").count("<svg") == 5
+    assert page.read_text(encoding="utf-8").count('<svg role="img"') == 4
     for path in alone:
         one, other = (image.imread(tmp_path / folder / path.name) for folder in ("a", "b"))
         assert one.shape == other.shape
@@ -118,11 +118,13 @@ def test_tables_have_every_policy_and_number(page: Page, comparison: xr.Dataset)
 
 
 def test_figures_have_alternative_text(page: Page) -> None:
-    labels = [a["aria-label"] for a in page.all("svg")]
-    assert len(labels) == 5 + 4
-    assert labels[0].startswith("1 of 8 policies comes to rest at the target: vma_offset. Share over time")
-    assert all(a["role"] == "img" for a in page.all("svg"))
-    assert page.text["figcaption"][0].startswith("Share over time")
+    seen = [a for a in page.all("svg") if "aria-hidden" not in a]
+    labels = [a["aria-label"] for a in seen]
+    assert len(labels) == 4 + 3 + 2 * 2
+    assert labels[0] == labels[1]
+    assert labels[0].startswith("Share over time in bp, at the end goal: node_eligible_mem_bp temporal: ")
+    assert all(a["role"] == "img" for a in seen)
+    assert page.text["figcaption"][0].startswith("The share, one policy in each panel")
 
 
 def test_adapts_to_screen_and_scheme(text: str, page: Page) -> None:
@@ -130,7 +132,10 @@ def test_adapts_to_screen_and_scheme(text: str, page: Page) -> None:
     assert "@media(prefers-color-scheme:dark)" in text
     assert "fill: var(--ink)" in text
     assert "#010203" not in text
-    assert text.count('<div class="scroll"') == 2 + 9
+    assert text.count('<div class="scroll" tabindex="0" role="region"') == text.count('<div class="scroll"') == 2 + 7
+    assert '<svg class="narrow"' in text
+    assert "@page{size:A4" in text
+    assert "section:has(#" in text
 
 
 def test_tells_how_to_repeat_it(page: Page, comparison: xr.Dataset) -> None:
@@ -165,7 +170,9 @@ def test_what_a_dataset_says_is_text_and_nothing_else(comparison: xr.Dataset, tm
     page = Page(text)
     assert {tag for tag, _ in page.tags}.isdisjoint({"script", "b>"})
     assert "<script" not in text
-    assert page.text["title"] == page.text["h1"] == [evil]
+    assert page.text["title"][0] == evil
+    assert page.text["h1"] == [evil]
+    assert f"a 0 {evil}: " in page.text["title"][2], "a pointer's words"
     assert page.text["th"][8] == f"0 {evil}"
     assert evil in page.text["code"]
     assert any(evil in p for p in page.text["p"])
@@ -175,11 +182,13 @@ def test_what_a_dataset_says_is_text_and_nothing_else(comparison: xr.Dataset, tm
 
 
 def test_every_template_escapes_and_only_figures_are_taken_as_they_are() -> None:
-    env = _templates()
+    env = templates()
     assert env.autoescape is True
     sources = {name: env.loader.get_source(env, name)[0] for name in env.list_templates()}
     assert {"page.html", "comparison.html", "run.html", "sweep.html", "style.css"} <= set(sources)
-    assert [name for name, text in sources.items() for _ in re.findall(r"\|\s*safe|autoescape|Markup", text)] == ["parts.html"]
+    assert [name for name, text in sources.items() for _ in re.findall(r"\|\s*safe|autoescape|Markup", text)] == [
+        "parts.html"
+    ] * 2
 
 
 def test_sentences_compare_the_recorded_kernel_with_its_model(comparison: xr.Dataset) -> None:

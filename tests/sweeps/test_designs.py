@@ -132,7 +132,7 @@ def test_impossible_designs_are_refused(make: Any, expected: str) -> None:
         ({QUOTA: ["1 MiB", "2 Mob"]}, "contexts[0].schemes[0].quota.sz_bytes: '2 Mob' is not understood"),
         ({TARGET: [4000, 40_000]}, "goals[0].target_value: 40000 bp is over 10000; did you mean 4000?"),
         ({QUOTA: ["1 MiB", MIB]}, "has the same value twice"),
-        ({"seed": [1, -1]}, "seed: -1 is outside 0.."),
+        ({"seed": [1, -1]}, "seed: -1 is below 0"),
         ({"seed": [1, True]}, "seed: True is not a whole number"),
     ],
 )

@@ -25,6 +25,8 @@ import tieringmodel as tm
 from tieringmodel.simulation.simulate import simulate
 from tieringmodel.sweeps import sweep as module
 
+pytestmark = pytest.mark.filterwarnings("ignore:.* points failed; the first")
+
 SC = scenario(pull(), push())
 QUOTA = "contexts.0.schemes.0.quota.sz_bytes"
 DESIGN: dict[str, Any] = {QUOTA: ["64 KiB", "1 MiB", "2 MiB"], "seed": range(4)}

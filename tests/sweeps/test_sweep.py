@@ -22,6 +22,8 @@ from tieringmodel.sweeps import executors
 from tieringmodel.verdicts.row import row_of
 from tieringmodel.verdicts.target import share_bp
 
+pytestmark = pytest.mark.filterwarnings("ignore:.* points failed; the first")
+
 SC = scenario(pull(), push())
 QUOTA = "contexts.0.schemes.0.quota.sz_bytes"
 TARGET = "contexts.0.schemes.0.quota.goals.0.target_value"
@@ -173,7 +175,8 @@ def test_a_measure_of_ones_own() -> None:
 
 def test_a_point_that_fails_keeps_its_error_and_the_others_go_on() -> None:
     alone = {"contexts.0.attrs.min_nr_regions": [10, 300], "contexts.0.attrs.max_nr_regions": [100, 400]}
-    found = tm.sweep(SC, alone, duration="1 s")
+    with pytest.warns(UserWarning, match="1 of 4 points failed; the first: contexts.0..attrs"):
+        found = tm.sweep(SC, alone, duration="1 s")
     assert (found["error"] != "").values.tolist() == [[False, False], [True, False]]
     assert "contexts[0].attrs.max_nr_regions: 100 is below min_nr_regions 300" in found["error"].values[1, 0]
     assert np.isnan(found["share_mean_bp"].values[1, 0])
@@ -183,9 +186,9 @@ def test_a_point_that_fails_keeps_its_error_and_the_others_go_on() -> None:
 
 
 def test_every_point_may_fail() -> None:
-    found = tm.sweep(scenario(pull(metric="user_input"), push()), {"machine.hz": [100, 1000]}, duration="1 s", measure=_no)
-    assert found["error"].values.tolist() == ["RuntimeError: no", "RuntimeError: no"]
-    assert {*found.data_vars} == {"error", "done"}
+    base = scenario(pull(metric="user_input"), push())
+    with pytest.raises(tm.TieringError, match=r"every point failed \(2\); the first: RuntimeError: no"):
+        tm.sweep(base, {"machine.hz": [100, 1000]}, duration="1 s", measure=_no)
 
 
 def _no(_: xr.Dataset) -> dict[str, Any]:
@@ -194,8 +197,8 @@ def _no(_: xr.Dataset) -> dict[str, Any]:
 
 @pytest.mark.parametrize("returned", [{}, 3, {"a": [1, 2]}, {"a": None}, {1: 2}, {"a": 2**63}])
 def test_measures_that_cannot_be_kept(returned: Any) -> None:
-    found = tm.sweep(SC, {"seed": [1]}, duration="0.1 s", measure=lambda _: returned)
-    assert found["error"].values[0].startswith("measure: returned ")
+    with pytest.raises(tm.TieringError, match="the first: measure: returned "):
+        tm.sweep(SC, {"seed": [1]}, duration="0.1 s", measure=lambda _: returned)
 
 
 # ---- processes that die -----------------------------------------------------------------------------------------------
@@ -270,5 +273,5 @@ def test_a_scenario_that_controls_nothing_needs_a_measure() -> None:
 
 
 def test_unknown_series_are_told_in_each_point() -> None:
-    found = tm.sweep(SC, {"seed": [1]}, duration="1 s", series=["shares"])
-    assert found["error"].item().startswith("series: 'shares' is not a variable over time; use one of share_bp, used_pages")
+    with pytest.raises(tm.TieringError, match="series: 'shares' is not a variable over time; use one of share_bp, used_pages"):
+        tm.sweep(SC, {"seed": [1]}, duration="1 s", series=["shares"])

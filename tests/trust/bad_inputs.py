@@ -1480,7 +1480,7 @@ BAD_INPUTS = [
     Bad("record", told(snap({}), target=0), "DIR/damon.data: [0]: is no damo record (target)"),
     Bad("record", told(snap({}), intervals=None), "record: does not tell its intervals (sample None, aggregation None)"),
     Bad("record", "cpu 0 idle", "DIR/damon.data: holds no damon_aggregated event"),
-    Bad("record", events("1.0 1 0-4096: 1"), "DIR/damon.data:1: is no whole damon_aggregated event"),
+    Bad("record", events("1.0 1 0-4096:"), "DIR/damon.data:1: is no whole damon_aggregated event"),
     Bad("record", events("1.0 1 5-5: 1 0"), "DIR/damon.data:1[0]: 5..5 is empty or overlaps the region before"),
     Bad("record", events("99999999999.0 1 0-4096: 1 0"), "DIR/damon.data:1: time 99999999999.0 s is over 2**63 ns"),
     Bad(

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import argparse
+import json
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from ..errors import InputError
 from .output import say
 
 if TYPE_CHECKING:
@@ -36,10 +39,24 @@ WORKLOAD_HELP = (
 
 
 def add_surroundings(command: argparse.ArgumentParser) -> None:
-    """Add ``--machine``, ``--workload``, ``--kernel`` and ``--allow-files``."""
+    """Add ``--machine``, ``--workload``, ``--kernel``, ``--set``, ``--plugin`` and ``--allow-files``."""
     command.add_argument("--machine", metavar="MACHINE", help=MACHINE_HELP)
     command.add_argument("--workload", metavar="WORKLOAD", help=WORKLOAD_HELP)
     command.add_argument("--kernel", metavar="NAME", help=KERNEL_HELP)
+    command.add_argument(
+        "--set",
+        metavar="PATH=VALUE",
+        action="append",
+        default=[],
+        help="change a field of the scenario first, e.g. 'schemes.*.quota.sz_bytes=2 MiB'",
+    )
+    command.add_argument(
+        "--plugin",
+        metavar="MODULE",
+        action="append",
+        default=[],
+        help="load FILE.py or a module first, which registers metrics, tuners, policies, hotness sources or lint rules",
+    )
     command.add_argument(
         "--allow-files",
         action="store_true",
@@ -80,6 +97,22 @@ def check_words(arguments: argparse.Namespace) -> None:
         complain("SCENARIO is given twice, before and after --")
 
 
+def load_plugins(arguments: argparse.Namespace) -> None:
+    """Load the plug-ins that installed packages offer, and those that a command names.
+
+    Raises
+    ------
+    InputError
+        If one is missing, or fails.
+    """
+    if hasattr(arguments, "plugin"):
+        from ..plugins import load_installed, load_plugin
+
+        load_installed()
+        for name in arguments.plugin:
+            load_plugin(name)
+
+
 def open_given(source: str | None, arguments: argparse.Namespace) -> Loaded:
     """Open the scenario that a command names, or its damo line; print notes on stderr.
 
@@ -101,4 +134,23 @@ def open_given(source: str | None, arguments: argparse.Namespace) -> Loaded:
     )
     for note in loaded.notes:
         say(f"tieringmodel: {note}", to=sys.stderr)
-    return loaded
+    if not arguments.set:
+        return loaded
+    changes = {}
+    for text in arguments.set:
+        path, equals, value = (part.strip() for part in text.partition("="))
+        if not equals or not path or path in changes:
+            what = f"names {path} twice" if path in changes else f"{text!r} is not PATH=VALUE"
+            raise InputError("--set", what, "write e.g. --set 'schemes.*.quota.sz_bytes=2 MiB'")
+        changes[path] = plain_value(value)
+    return replace(loaded, scenario=loaded.scenario.set(changes))
+
+
+def plain_value(text: str) -> Any:
+    """Return a number or truth value as such, anything else as text."""
+    text = text.strip()
+    try:
+        value = json.loads(text)
+    except ValueError:
+        return text
+    return value if isinstance(value, (bool, int, float)) else text

@@ -7,6 +7,7 @@ from pathlib import Path
 from string import Template
 from typing import Any, NamedTuple
 
+from .._version import __version__
 from .arguments import KERNEL_HELP, KERNELS_HELP, MACHINE_HELP, SCENARIO_HELP, WORKLOAD_HELP
 from .output import lines, say
 
@@ -22,10 +23,10 @@ def add(commands: Any) -> None:
     """Add the command's parser to a set of subparsers."""
     p = commands.add_parser(
         "completion",
-        help="a script for your shell",
+        help="a script for your shell, or a manual page",
         description="Print a completion script. bash: source <(tieringmodel completion bash) in ~/.bashrc; zsh: "
         "source <(tieringmodel completion zsh) in ~/.zshrc, after compinit; fish: tieringmodel completion fish "
-        "> ~/.config/fish/completions/tieringmodel.fish.",
+        "> ~/.config/fish/completions/tieringmodel.fish. man: a manual page, tieringmodel completion man | man -l -.",
     )
     p.add_argument("shell", choices=[*_WRITERS], help="the shell")
 
@@ -43,7 +44,7 @@ def script(shell: str, top: argparse.ArgumentParser, scenarios: tuple[str, ...])
 
     Parameters
     ----------
-    shell : {"bash", "zsh", "fish"}
+    shell : {"bash", "zsh", "fish", "man"}
         The shell.
     top : argparse.ArgumentParser
         With all commands.
@@ -174,4 +175,40 @@ def _fish(
     return "\n".join(out) + "\n"
 
 
-_WRITERS = {"bash": _bash, "zsh": _zsh, "fish": _fish}
+def _man(
+    top: argparse.ArgumentParser,
+    commands: dict[str, argparse.ArgumentParser],
+    helps: dict[str, str],
+    scenarios: tuple[str, ...],
+) -> str:
+    """Return a manual page of all commands (man 7 man-pages)."""
+
+    def plain(text: str) -> str:
+        text = " ".join(text.replace("%%", "%").split()).replace("\\", "\\e").replace("-", "\\-")
+        return "\\&" + text if text[:1] in (".", "'") else text
+
+    out = [
+        f'.TH TIERINGMODEL 1 "" "tieringmodel {__version__}" "User Commands"',
+        ".SH NAME",
+        f"tieringmodel \\- {plain((top.description or '').rstrip('.')).lower()}",
+        ".SH SYNOPSIS",
+        ".B tieringmodel",
+        ".I COMMAND",
+        "[ARGUMENT…]",
+        ".SH DESCRIPTION",
+        plain(top.description or ""),
+    ]
+    for name, command in commands.items():
+        options, positional = _split(command)
+        out += [f'.SH "{name.upper()}"', plain(command.description or helps[name])]
+        for action in (*positional, *options):
+            words = ", ".join(action.option_strings) or str(action.metavar or action.dest)
+            value = "" if action.nargs == 0 or not action.option_strings else f" {action.metavar or action.dest.upper()}"
+            about = command._get_formatter()._expand_help(action) if action.help else ""
+            out += [".TP", f".B {plain(words + value)}", plain(about)]
+    out += [".SH EXIT STATUS", plain((top.epilog or "").removeprefix("Exit status: "))]
+    out += [".SH SHIPPED SCENARIOS", plain(", ".join(scenarios))]
+    return "\n".join(out) + "\n"
+
+
+_WRITERS = {"bash": _bash, "zsh": _zsh, "fish": _fish, "man": _man}

@@ -11,6 +11,7 @@ import shutil
 import sys
 from typing import TextIO
 
+from .. import progress
 from ..errors import printable
 
 _CODES = {"good": "32", "bad": "31", "warn": "33", "soft": "2"}
@@ -21,12 +22,23 @@ class Ours(str):
     """Text whose colours and line ends are ours; all else in it is printable."""
 
 
-def say(*parts: str, to: TextIO | None = None) -> None:
-    """Print a line on stdout or another stream at once.
+_quiet = False
+
+
+def be_quiet(quiet: bool) -> None:
+    """Say nothing on stderr but what is wrong, and show no progress; or do so again."""
+    global _quiet
+    _quiet = progress.quiet = quiet
+
+
+def say(*parts: str, to: TextIO | None = None, wrong: bool = False) -> None:
+    """Print a line on stdout or another stream at once; on stderr, what is not `wrong` is a note, which `be_quiet` silences.
 
     Names and values may come from files: whatever is not `Ours` is made printable, so that it cannot steer a terminal or
     begin a line.
     """
+    if _quiet and to is sys.stderr and not wrong:
+        return
     print("".join(part if isinstance(part, Ours) else printable(part) for part in parts), file=to, flush=True)
 
 
@@ -73,7 +85,7 @@ def ascii_only(arguments: argparse.Namespace) -> bool:
 
 def complain(text: str) -> None:
     """Say on stderr what is wrong, in one line."""
-    say(paint("tieringmodel:", "bad", sys.stderr), f" {text}", to=sys.stderr)
+    say(paint("tieringmodel:", "bad", sys.stderr), f" {text}", to=sys.stderr, wrong=True)
 
 
 def strict_json(value: object) -> str:

@@ -27,12 +27,16 @@ def add(commands: Any) -> None:
         "result",
         metavar="RESULT",
         type=Path,
-        help="the file of a run or a comparison, a sweep's store, or a folder: the newest of them in it",
+        help="the file of a run or a comparison, a sweep's store, or a folder: the newest of them in it; with --text --heatmap "
+        "also a damo record",
     )
     p.add_argument("-o", "--output", metavar="FILE", type=Path, default=None, help="default: report.html beside RESULT")
     p.add_argument("--text", action="store_true", help="print the text instead")
     p.add_argument("--ascii", action="store_true", help="with --text: plain ASCII, for a mail")
     p.add_argument("--funnel", action="store_true", help="with --text: every counter of every scheme")
+    p.add_argument(
+        "--heatmap", action="store_true", help="with --text: what DAMON saw, a map and a histogram; of a damo record, too"
+    )
     p.add_argument("--json", action="store_true", help="print one JSON object: file, result, the headline of every section")
 
 
@@ -42,8 +46,12 @@ def run(arguments: argparse.Namespace) -> int:
 
     if arguments.text and (arguments.json or arguments.output):
         raise InputError("--text", "prints and writes no page", "leave --json and --output out")
-    if not arguments.text and (arguments.ascii or arguments.funnel):
-        raise InputError("--ascii" if arguments.ascii else "--funnel", "is about the text", "add --text")
+    for option in ("ascii", "funnel", "heatmap"):
+        if getattr(arguments, option) and not arguments.text:
+            raise InputError(f"--{option}", "is about the text", "add --text")
+    if arguments.heatmap and (record := _record(arguments.result)):
+        say(lines("\n\n".join(_heat(ds, arguments) for ds in record)))
+        return 0
     paths = results_below(arguments.result)
     if len(paths) > 1:
         others = ", ".join(path.name for path in paths[1:4]) + (f" and {len(paths) - 4} more" if len(paths) > 4 else "")
@@ -51,7 +59,8 @@ def run(arguments: argparse.Namespace) -> int:
     results = read_results(paths[0])
     try:
         if arguments.text:
-            said: str = lines("\n\n".join(_text(ds, paths[0], arguments) for ds in results))
+            tell = (lambda ds: _heat(ds, arguments)) if arguments.heatmap else (lambda ds: _text(ds, paths[0], arguments))
+            said: str = lines("\n\n".join(map(tell, results)))
         else:
             said = _page(results, paths[0], arguments)
     except (KeyError, IndexError, TypeError, ValueError, AttributeError, ArithmeticError) as error:
@@ -61,6 +70,21 @@ def run(arguments: argparse.Namespace) -> int:
         raise InputError(str(paths[0]), what, "give a file that tieringmodel wrote") from None
     say(said)
     return 0
+
+
+def _record(path: Path) -> list[xr.Dataset]:
+    """Return a damo record as datasets; nothing if the path is a result of ours."""
+    if not path.is_file() or path.suffix in (".nc", ".zarr"):
+        return []
+    from ..interop.damo.records import monitoring_truth, read_damo_record
+
+    return [monitoring_truth(record) for record in read_damo_record(path)]
+
+
+def _heat(ds: xr.Dataset, arguments: argparse.Namespace) -> str:
+    from ..reports.text_heatmap import text_heatmap
+
+    return text_heatmap(ds, width=width_of(), ascii_only=ascii_only(arguments))
 
 
 def _text(ds: xr.Dataset, path: Path, arguments: argparse.Namespace) -> str:

@@ -45,6 +45,13 @@ def add_common(command: argparse.ArgumentParser) -> None:
     add("--ascii", action="store_true", help="print plain ASCII, for a mail")
 
 
+def add_junit(command: argparse.ArgumentParser) -> None:
+    """Add ``--junit``."""
+    command.add_argument(
+        "--junit", metavar="FILE", type=Path, help="write what was expected, and what came of it, as JUnit XML"
+    )
+
+
 def check_seeds(arguments: argparse.Namespace) -> None:
     """Refuse less than one seed, and what is none, before the work begins."""
     if arguments.seed is not None:

@@ -13,7 +13,7 @@ from ..units import parse_duration_us
 from .arguments import SCENARIO_HELP, open_given
 from .duration import Length, check_duration, is_auto, length_of
 from .output import Ours, ascii_only, lines, mark, say, strict_json, width_of
-from .results import add_common, check_seeds, command_line, point_to, result_path, writable, write_netcdf
+from .results import add_common, add_junit, check_seeds, command_line, point_to, result_path, writable, write_netcdf
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -41,7 +41,8 @@ def add(commands: Any) -> None:
     p.add_argument(
         "--expect",
         metavar="CLAUSES",
-        help="exit with 1 unless these hold, e.g. 'settling_s < 60, hot_share_node0 > 5000, kind == converged'",
+        help="exit with 1 unless these hold, e.g. 'settling_s < 60, hot_share_node0 > 5000, kind == converged'; with --seeds "
+        "also 'p95(overshoot_bp) < 300, share(kind == converged) >= 0.9'",
     )
     p.add_argument(
         "--every",
@@ -49,6 +50,7 @@ def add(commands: Any) -> None:
         help="keep one record in so much simulated time, e.g. '10 s'; counts since the start stay exact (default: all of a run "
         "of an hour or so, fewer of a longer one, which it then says)",
     )
+    add_junit(p)
     p.add_argument("--funnel", action="store_true", help="print every counter of every scheme")
     p.add_argument("--no-fix", action="store_true", help="do not look for a change that helps")
     p.add_argument(
@@ -63,7 +65,7 @@ def add(commands: Any) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Run the command; return the exit status."""
     from ..reports.text_of_run import text_of_run
-    from ..verdicts.expect import expect, parse
+    from ..verdicts.expect import expect_of_runs, parse
 
     _check(arguments)
     if arguments.expect:
@@ -74,7 +76,7 @@ def run(arguments: argparse.Namespace) -> int:
     state = path.with_suffix(".checkpoint") if arguments.resume else None
     started = time.process_time()
     length = length_of(arguments, loaded.scenario, loaded.duration_s)
-    ds, found = _most(loaded.scenario, length, arguments, state)
+    ds, found, values = _most(loaded.scenario, length, arguments, state)
     cpu_s = (time.process_time() - started) / arguments.seeds
     ds.attrs["command"] = command_line(arguments, [arguments.scenario] if arguments.scenario else [], length.duration)
     write_netcdf(ds, path)
@@ -87,7 +89,12 @@ def run(arguments: argparse.Namespace) -> int:
 
         tried = search(ds, found=found, budget_s=arguments.fix_budget or budget_for(cpu_s))
         found = replace(found, fix=tried.fix)
-    clauses = expect(ds, arguments.expect, found=found) if arguments.expect else []
+    clauses = expect_of_runs(list(values.values()), arguments.expect, shown_of(values, found)) if arguments.expect else []
+    if arguments.junit:
+        from ..reports.junit import Case, write_junit
+
+        cases = [Case(clause.text, clause.ok, str(clause), cpu_s) for clause in clauses]
+        write_junit(arguments.junit, f"tieringmodel run {loaded.scenario.name or path.stem}", cases)
     if arguments.json:
         say(strict_json(_summary(ds, found, path, tried) | {"expect": [clause._asdict() for clause in clauses]}))
     else:
@@ -105,6 +112,8 @@ def _check(arguments: argparse.Namespace) -> None:
     """Refuse options that do not go together before the work begins."""
     check_seeds(arguments)
     check_duration(arguments)
+    if arguments.junit and not arguments.expect:
+        raise InputError("--junit", "holds expectations, and none is given", "add --expect")
     if arguments.resume and (is_auto(arguments) or arguments.seeds > 1):
         raise InputError("--resume", "needs one run of a known length", "give --duration, and leave --seeds out")
     if arguments.every is not None:
@@ -117,15 +126,17 @@ def _check(arguments: argparse.Namespace) -> None:
 
 def _most(
     scenario: Scenario, length: Length, arguments: argparse.Namespace, checkpoint: Path | None
-) -> tuple[xr.Dataset, Verdict]:
-    """Run every seed; return the first run whose kind is that of most, and its verdict with the kind of each seed."""
+) -> tuple[xr.Dataset, Verdict, dict[int, dict[str, Any]]]:
+    """Run every seed; return the first run whose kind is that of most, its verdict, and what can be expected of each seed."""
     import json
 
     from ..memory.reuse import reused
     from ..simulation.simulate import simulate
+    from ..verdicts.expect import values_of
     from ..verdicts.judge import kinds_of, verdict
 
     kinds: dict[int, str] = {}
+    values: dict[int, dict[str, Any]] = {}
     firsts: dict[str, tuple[xr.Dataset, Verdict]] = {}
     for seed in range(arguments.seed, arguments.seed + arguments.seeds):
         ds, first = length.ds, seed == arguments.seed
@@ -135,12 +146,19 @@ def _most(
         found = verdict(ds)
         kinds[seed] = found.kind
         firsts.setdefault(found.kind, (ds, found))
+        if arguments.expect:
+            values[seed] = {"kind": found.kind, "cause": found.code} | values_of(ds, found=found)
     ds, found = firsts[kinds_of(kinds.values())]
     if length.text:
         ds.attrs["length"] = length.text
     if arguments.seeds > 1:
         ds.attrs["seeds"] = json.dumps(kinds)
-    return ds, replace(found, seeds=kinds)
+    return ds, replace(found, seeds=kinds), values
+
+
+def shown_of(values: dict[int, dict[str, Any]], found: Verdict) -> int:
+    """Return the position of the run that is shown: the first whose kind is that of most."""
+    return next(k for k, run in enumerate(values.values()) if run["kind"] == found.kind)
 
 
 def _summary(ds: xr.Dataset, found: Verdict, path: Path, tried: Search | None) -> dict[str, Any]:

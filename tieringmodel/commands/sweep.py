@@ -16,13 +16,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import InputError
-from .arguments import SCENARIO_HELP, add_surroundings, open_given
-from .output import lines, say, strict_json
-from .results import write_netcdf
+from .arguments import SCENARIO_HELP, add_surroundings, open_given, plain_value
+from .output import lines, mark, say, strict_json
+from .results import add_junit, write_netcdf
 
 if TYPE_CHECKING:
     import xarray as xr
 
+    from ..reports.junit import Case
     from ..scenario import Scenario
     from ..sweeps.design import Design
 
@@ -37,13 +38,14 @@ def add(commands: Any) -> None:
         help="one scenario at many settings",
         description="Run a scenario at every combination of some settings. PATH is a field of the scenario, such as "
         "contexts.0.schemes.0.quota.sz_bytes. The store is written as points finish: the same command goes on where an "
-        "interrupted one stopped. Exit status 1 if a point failed.",
+        "interrupted one stopped. Exit status 1 if a point failed, 2 if all did.",
     )
     o = p.add_argument
     o("scenario", nargs="?", metavar="SCENARIO", help=SCENARIO_HELP)
     add_surroundings(p)
     o("--grid", metavar="PATH=V1,V2,…", action="append", default=[], help="an axis; several make a grid")
     o("--zip", metavar="PATH=V1,V2,…", action="append", default=[], help="paths that change together, one axis for all")
+    o("--axis", metavar="NAME=PATH", action="append", default=[], help="a short name for the axis that changes PATH")
     o("--lhs", metavar="N", type=int, help="N points of a Latin hypercube over the ranges")
     o("--sobol", metavar="N", type=int, help="N points (a power of two) of a Sobol sequence over the ranges")
     o("--range", metavar="PATH=LOW:HIGH[:log]", action="append", default=[], help="a range for --lhs or --sobol")
@@ -60,6 +62,12 @@ def add(commands: Any) -> None:
         help="STORE.zarr, resumable, or a .nc file written at the end "
         "(default: tieringmodel-out/sweep-….zarr, a name of its own for each sweep)",
     )
+    o(
+        "--expect",
+        metavar="CLAUSES",
+        help="exit with 1 unless these hold at every setting, e.g. 'settling_s < 60, p95(overshoot_bp) < 300' (over seeds)",
+    )
+    add_junit(p)
     o("--keep-old", action="store_true", help="keep stored points that other code of this package has made")
     o("--json", action="store_true", help="print one JSON object")
 
@@ -67,11 +75,18 @@ def add(commands: Any) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Run the command; return the exit status."""
     from ..datasets.kernel import kernel_of
+    from ..reports.junit import write_junit
     from ..reports.text_of_sweep import table
-    from ..sweeps.sweep import sweep
+    from ..sweeps.sweep import SomeFailed, sweep
+    from ..verdicts.expect import parse
 
+    if arguments.junit and not arguments.expect:
+        raise InputError("--junit", "holds expectations, and none is given", "add --expect")
+    if arguments.expect:
+        parse(arguments.expect, "--expect")  # before the work begins
     scenario = open_given(arguments.scenario, arguments).scenario
-    design = _design(arguments).checked(scenario)
+    names = _axes(arguments.axis)
+    design = _design(arguments).named(names).checked(scenario)
     output = arguments.output or _default_output(scenario, design, arguments)
     if output.suffix not in (".zarr", ".nc"):
         raise InputError("-o", f"{str(output)!r} is neither a .zarr store nor a .nc file", "write e.g. -o sweep.zarr")
@@ -82,6 +97,7 @@ def run(arguments: argparse.Namespace) -> int:
     with _executor(arguments.executor) as executor:
         with warnings.catch_warnings():
             warnings.filterwarnings("always", category=UserWarning, module="tieringmodel")
+            warnings.filterwarnings("ignore", category=SomeFailed)  # said below
             warnings.showwarning = lambda message, *_: say(f"tieringmodel: {message}", to=sys.stderr)
             ds = sweep(
                 scenario,
@@ -96,15 +112,58 @@ def run(arguments: argparse.Namespace) -> int:
     if not resumable:
         write_netcdf(ds, output)
     failed = int((ds["error"] != "").sum())
+    held = _expected(ds, arguments.expect) if arguments.expect else []
     if arguments.json:
-        say(strict_json(_summary(ds, output, failed)))
+        say(strict_json(_summary(ds, output, failed) | {"expect": [case._asdict() for case in held]}))
     else:
         say(lines("\n".join([table(ds), "", *filter(None, [kernel_of(ds)])])))
         say(f"{ds['done'].size} points{f', {failed} failed' if failed else ''}; wrote {output}")
+    if arguments.junit:
+        write_junit(arguments.junit, f"tieringmodel sweep {scenario.name}".strip(), held)
+    for case in () if arguments.json else held:
+        if not case.ok:
+            say(mark(False), f" {case.name}: {case.said}")
+    if held and not arguments.json:
+        say(f"{sum(case.ok for case in held)} of {len(held)} expectations hold")
     if failed:
         errors = ds["error"].values
-        say(f"tieringmodel: {failed} points failed; the first: {errors[errors != ''][0]}", to=sys.stderr)
-    return 1 if failed else 0
+        say(f"tieringmodel: {failed} points failed; the first: {errors[errors != ''][0]}", to=sys.stderr, wrong=True)
+    return 1 if failed or not all(case.ok for case in held) else 0
+
+
+def _expected(ds: xr.Dataset, text: str) -> list[Case]:
+    """Return a case for each clause and setting; with a seed axis a setting is all its seeds."""
+    import numpy as np
+
+    from ..reports.junit import Case
+    from ..sweeps.point import MEASURES
+    from ..verdicts.expect import compared, is_over_several, over_runs, parse
+
+    dims = [str(d) for d in ds["done"].dims if d != "seed"]
+    names = [name for name in MEASURES if name in ds]
+    wanted = parse(text, "--expect")
+    cases = []
+    for at in np.ndindex(*(ds.sizes[d] for d in dims)):
+        here = ds.isel(dict(zip(dims, at, strict=True)))
+        runs = [
+            {name: here[name].values.ravel()[k].item() for name in names}
+            for k in range(here["done"].size)
+            if not here["error"].values.ravel()[k]
+        ]
+        places = {c: here[c].item() for c in here.coords if here[c].ndim == 0}
+        where = ", ".join(f"{name} = {value}" for name, value in places.items())
+        for clause in wanted:
+            told = f"{clause[0]} at {where}" if where else clause[0]
+            if not runs:
+                cases.append(Case(told, False, "every run of this setting failed"))
+            elif is_over_several(clause[1]):
+                (found,) = compared([clause], {clause[1]: over_runs(clause[1], runs, "--expect")}, "--expect")
+                cases.append(Case(told, found.ok, str(found)))
+            else:
+                each = [compared([clause], run, "--expect")[0] for run in runs]
+                worst = next((found for found in each if not found.ok), each[0])
+                cases.append(Case(told, all(found.ok for found in each), str(worst)))
+    return cases
 
 
 def _design(arguments: argparse.Namespace) -> Design:
@@ -138,6 +197,18 @@ def _design(arguments: argparse.Namespace) -> Design:
     return reduce(mul, parts)
 
 
+def _axes(texts: list[str]) -> dict[str, str]:
+    axes = {}
+    for text in texts:
+        name, equals, path = (part.strip() for part in text.partition("="))
+        if not equals or not name or not path or name in axes:
+            raise InputError(
+                "--axis", f"{text!r} is not NAME=PATH, each name once", "write e.g. --axis quota=schemes.*.quota.sz_bytes"
+            )
+        axes[name] = path
+    return axes
+
+
 def _assignment(text: str, option: str) -> tuple[str, list[Any]]:
     path, equals, values = text.partition("=")
     if not equals or not path.strip() or not values.strip():
@@ -147,22 +218,12 @@ def _assignment(text: str, option: str) -> tuple[str, list[Any]]:
     if any(re.fullmatch(r"0[0-9]+", v) for v in found) or (with_unit and any(re.fullmatch(r"[-+0-9._]+", v) for v in found)):
         text = f"{text!r} holds a comma that may stand for decimals or thousands"
         raise InputError(option, text, "write a decimal point, no thousands separators, and a unit with every value or none")
-    return path.strip(), [v if path.strip() in NAMES_OF_KERNELS else _value(v) for v in found]
-
-
-def _value(text: str) -> Any:
-    """Return a number or truth value as such, anything else as text."""
-    text = text.strip()
-    try:
-        value = json.loads(text)
-    except ValueError:
-        return text
-    return value if isinstance(value, (bool, int, float)) else text
+    return path.strip(), [v if path.strip() in NAMES_OF_KERNELS else plain_value(v) for v in found]
 
 
 def _range(text: str) -> tuple[str, tuple[Any, ...]]:
     path, equals, ends = text.partition("=")
-    parts = [_value(v) for v in ends.split(":")]
+    parts = [plain_value(v) for v in ends.split(":")]
     if not equals or len(parts) not in (2, 3) or parts[2:] not in ([], ["log"]):
         raise InputError("--range", f"{text!r} is not PATH=LOW:HIGH[:log]", "write e.g. --range workload.tick_us=1000:5000")
     return path.strip(), tuple(parts)

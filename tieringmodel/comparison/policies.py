@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from math import gcd
@@ -63,6 +64,59 @@ class Policy:
         """Return a policy as a kernel runs it, or with what the kernel lacks: of several features the one that comes last."""
         lacks = max(scenario.missing(kernel), key=lambda use: version(use.since), default=None)
         return cls(scenario if lacks else scenario.replace(kernel=kernel), oracle, lacks)
+
+
+PolicyMaker = Callable[[Scenario], Scenario | None]
+_OWN: dict[str, PolicyMaker] = {}
+
+
+def register_policy(name: str, policy: PolicyMaker | None, *, replace: bool = False) -> None:
+    """Offer a policy of one's own by name, for `policies` and ``tieringmodel compare``.
+
+    Parameters
+    ----------
+    name : str
+        As it appears in tables and figures.
+    policy : callable or None
+        ``policy(scenario)`` returns the scenario as the policy runs it, or None where it has nothing to say. It sees a kernel
+        that has everything. None withdraws the policy.
+    replace : bool
+        Take the place of one that was registered under this name before.
+
+    Raises
+    ------
+    InputError
+        If the name is taken, or a baseline's, or `policy` cannot be called.
+
+    Examples
+    --------
+    >>> import tieringmodel as tm
+    >>> tm.register_policy("half the quota", lambda sc: sc.set("schemes.*.quota.sz_bytes", "512 KiB"))
+    >>> "half the quota" in tm.policies(tm.load("rfc-40-60"))
+    True
+    >>> tm.register_policy("half the quota", None)
+    """
+    if policy is None:
+        _OWN.pop(name, None)
+        return
+    shipped = (*BASELINES, *WEIGHT_POLICIES)
+    if not isinstance(name, str) or not name.strip() or name in shipped or name.startswith(("goal:", "weights:", "recorded")):
+        raise InputError("name", f"{name!r} is no name of a policy of one's own", "choose another one")
+    if name in _OWN and not replace:
+        raise InputError("name", f"{name!r} is taken", "choose another name, or pass replace=True")
+    if not callable(policy):
+        raise InputError("policy", f"{policy!r} cannot be called", "pass a function of a scenario")
+    _OWN[name] = policy
+
+
+def _own_policies(scenario: Scenario) -> Iterator[tuple[str, Scenario]]:
+    """Yield what policies of one's own make of a scenario."""
+    for name, policy in _OWN.items():
+        made = policy(scenario)
+        if made is not None:
+            if not isinstance(made, Scenario):
+                raise InputError(f"policy {name!r}", f"returned {type(made).__name__}", "return a Scenario, or None")
+            yield name, made.replace(name=f"{scenario.name}: {name}".strip(": "))
 
 
 def weights_of(scenario: Scenario, what: Controlled) -> tuple[int, int]:
@@ -286,6 +340,7 @@ def plain_policies(scenario: Scenario, kernel: Kernel | str | None = None) -> di
     fast = tuple(Placement(lo, hi, nid) for lo, hi, nid in ((0, fits, first.nid), (fits, n, slow)) if hi > lo)
     return {
         goal_name(scenario): Policy.on(kernel, scenario),
+        **{name: Policy.on(kernel, one) for name, one in _own_policies(scenario)},
         **{name: Policy.on(kernel, one) for name, one in without_mechanisms(bare).items()},
         "all-fast": Policy.on(kernel, unwatched(bare, "all-fast", fast)),
         "all-slow": Policy.on(kernel, unwatched(bare, "all-slow", (Placement(0, n, slow),))),
@@ -336,6 +391,7 @@ def policies(scenario: Scenario, kernel: Kernel | str | None = None) -> dict[str
     kernel, scenario = _kernel(kernel, scenario), scenario.replace(kernel=NEXT)  # which can be told everything
     out = {goal_name(scenario): Policy.on(kernel, scenario)}
     out |= {name: Policy.on(kernel, one) for name, one in without_mechanisms(scenario).items()}
+    out |= {name: Policy.on(kernel, one) for name, one in _own_policies(scenario)}
     if (gap := with_gap(scenario)) is not None:
         out["goal: gap and small quota"] = Policy.on(kernel, gap)
     if (posted := as_posted(scenario)) is not None:

@@ -20,8 +20,9 @@ from ..memory.physical import PhysicalMemory
 from ..scenario import Goal, Scenario, metrics
 from ..scenario.linux import Rules
 from ..scenario.metrics import metric_of, need_metric
+from ..scenario.tuners import number_of
 from .metric_view import Metric, MetricView
-from .quota_math import TUNERS, mult_frac
+from .quota_math import mult_frac
 
 CODES = {
     "user_input": of.INPUT,
@@ -164,7 +165,7 @@ def current_value(view: MetricView, goal: Goal) -> int:
         text = f"{goal.metric} of a total of 0: this kernel divides by it"
         raise InputError("kernel.node_mem_extremes", text, "set the switch to true, or give the node memory")
     row["last_total"], row["has_total"] = view.last_total or 0, view.last_total is not None
-    at, quota = np.int64(view.now_us), (np.uint64(TUNERS.index(view.tuner)), np.uint64(view.esz))
+    at, quota = np.int64(view.now_us), (np.uint64(number_of(view.tuner)), np.uint64(view.esz))
     machine = view.memory.arrays, view.space, view.compiled
     return int(of.value_of(row, counts, np.int64(hidden), course, member, at, *quota, *machine))
 

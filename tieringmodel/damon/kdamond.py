@@ -327,7 +327,7 @@ class Kdamond(Monitor):
             i = int(self.turn["scheme"])
             if self.turn["then"] == turn.SCORE:  # a window has just begun
                 self.quotas[i].note_lags(self.jiffies)
-            self.quotas[i].goals = self.measure_goals(i)
+            self.quotas[i].take(self.measure_goals(i))
         elif code == turn.CALL:
             i = int(cursor["scheme"])
             cursor["applied"], cursor["passed"], cursor["elapsed"] = self.actions[i](self, i, cursor)

@@ -18,12 +18,13 @@ from ..memory.physical import PhysicalMemory
 from ..scenario import Context, Goal, Quota
 from ..scenario.linux import Rules, default_rules
 from ..scenario.metrics import metric_of
+from ..scenario.tuners import OWN, next_state, number_of
 from ..stored import Stored, like
 from ..units import ULONG_MAX
 from . import goals
 from .lag_cache import LagCache
 from .parameters import esz0_stops, quota_is_given, reset_interval_jiffies
-from .quota_math import TUNERS
+from .quota_math import quota_score
 
 Measure = Callable[[], Sequence[tuple[int, int]]]
 
@@ -80,7 +81,7 @@ class QuotaState(Stored):
         self.own["boot_jiffies"] = BOOT_JIFFIES + BOOT_S * self.hz
         self.own["reset_jiffies"] = ULONG_MAX if self.reset_jiffies is None else self.reset_jiffies
         self.own["sz_bytes"], self.own["ms"] = quota.sz_bytes, quota.ms
-        self.own["tuner"] = TUNERS.index(quota.goal_tuner)
+        self.own["tuner"] = number_of(quota.goal_tuner)
         self.own["given"], self.own["stops"] = quota_is_given(quota), esz0_stops(quota, self.rules)
         self.own["capped"], self.own["floored"] = quota.esz_cap_monitored, quota.esz_floor_min_region
         before, self.goal_rows = self.goal_rows, records(len(quota.goals), GOAL)
@@ -159,10 +160,16 @@ class QuotaState(Stored):
             If a goal's value is no unsigned 64-bit integer, or its target 0.
         """
         if self.quota.goals:
-            self.goals = list(measure())
+            self.take(list(measure()))
         monitored = monitored_bytes() if monitored_bytes and self.quota.esz_cap_monitored else ULONG_MAX
         limits = np.uint64(min_region_sz), np.uint64(monitored)
         window.set_effective(self.own[0], row, self.goal_table, *limits, self.compiled)
+
+    def take(self, goals: Sequence[tuple[int, int]]) -> None:
+        """Keep what goals measured, and ask the user's own tuner, if it is one, for its next state; kernels leave it alone."""
+        self.goals = list(goals)
+        if int(self.own[0]["tuner"]) == OWN:
+            self.esz_bp = next_state(self.quota.goal_tuner, quota_score(self.goals), self.esz_bp)
 
     def note(self, row: Any) -> None:
         """Tell the application pass whether there is a quota to adjust, and from which jiffy on that starts a new window."""
@@ -231,6 +238,7 @@ def tables_of(
     for i, quota in enumerate(quotas):
         quota.settle(table, rows, i, first)
         first += len(quota.goal_rows)
-        quota.own["by_python"] = any(goals.by_python(g, memory, quota.rules) for g in quota.quota.goals)
+        own_tuner = int(quota.own[0]["tuner"]) == OWN
+        quota.own["by_python"] = own_tuner or any(goals.by_python(g, memory, quota.rules) for g in quota.quota.goals)
     counts = np.zeros(memory.nids.size, np.int64) if any(map(goals.looks_at_regions, rows)) else None
     return (table, rows, course, member), counts

@@ -11,9 +11,10 @@ from collections.abc import Iterable
 from ..checks import listed, whole
 from ..errors import InputError
 from ..fields import suggest
+from ..scenario.tuners import SHIPPED
 from ..units import PAGE_SZ, ULONG_MAX
 
-TUNERS = ("consist", "temporal")
+TUNERS = SHIPPED
 ESZ_SCALE = 10_000
 """``esz_bp`` counts 1/10000 bytes, so that small relative steps survive truncation."""
 

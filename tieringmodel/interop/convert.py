@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 
 from ..atomic import replacing
-from ..errors import InputError
-from .load import Loaded
+from ..checks import file_name
+from ..errors import InputError, printable
+from ..scenario import Kernel, Machine, Scenario, Workload
+from .load import Loaded, open_scenario
 
 FORMS = {
     ".toml": "the scenario, defaults left out",
@@ -89,3 +92,61 @@ def write_converted(loaded: Loaded, target: Path, *, pid: int | None = None) -> 
         if target.suffix == ".sh":
             temporary.chmod(0o755)
     return notes
+
+
+def convert(
+    source: Scenario | str | Path,
+    target: str | Path,
+    *,
+    machine: Machine | str | Path | None = None,
+    workload: Workload | str | Path | None = None,
+    kernel: Kernel | str | None = None,
+    pid: int | None = None,
+    allow_files: bool = False,
+) -> Path:
+    """Write a scenario in another form: damo's parameters, a damo line, a script of sysfs writes, TOML.
+
+    Parameters
+    ----------
+    source : Scenario, str or Path
+        A scenario, or whatever `load` takes.
+    target : str or Path
+        The file to write; its suffix says the form: ``.toml``, ``.json``, ``.sh``, ``.damo``.
+    machine, workload, kernel, allow_files
+        As for `load`.
+    pid : int, optional
+        Process of every virtual target whose process is not known.
+
+    Returns
+    -------
+    Path
+        The file.
+
+    Warns
+    -----
+    UserWarning
+        With everything that was assumed on the way in, or that the form does not say.
+
+    Raises
+    ------
+    InputError
+        If the source cannot be read, the suffix is unknown, or the form cannot say what the scenario needs.
+
+    Examples
+    --------
+    >>> import warnings
+    >>> import tieringmodel as tm
+    >>> with warnings.catch_warnings():
+    ...     warnings.simplefilter("ignore")
+    ...     tm.convert("rfc-40-60", "setup.sh").read_text().splitlines()[0]
+    '#!/bin/sh'
+    """
+    if isinstance(source, Scenario):
+        loaded = Loaded(source)
+    else:
+        loaded = open_scenario(source, machine=machine, workload=workload, kernel=kernel, allow_files=allow_files)
+    path = file_name("target", target)
+    notes = (*loaded.notes, *write_converted(loaded, path, pid=pid))
+    if notes:
+        warnings.warn(printable("; ".join(notes)), stacklevel=2)
+    return path

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shlex
 import warnings
 from collections.abc import Mapping, Sequence
@@ -73,7 +74,8 @@ def load(
     ----------
     source : str or Path
         A ``.toml`` file; damo's parameters as ``.json``, ``.yaml`` or ``.yml``; a dump of DAMON's sysfs tree (a
-        directory, or text of ``path value`` lines); a ``damo start …`` line or a ``.damo`` file with one, and maybe
+        directory, or text of ``path value`` lines), or a shell script that writes it; parameters of DAMON's modules, as words
+        for a boot line or their folder; a ``damo start …`` line or a ``.damo`` file with one, and maybe
         ``sleep`` and ``damo tune …`` lines after it, each of which becomes a commit; a directory
         with a recording (``layout.csv``, …); a stored result (``.nc``, ``.zarr``); or a name such as ``"rfc-40-60"`` or
         ``"C3_pullpush_temporal"``.
@@ -146,7 +148,7 @@ def open_scenario(
     """
     hardware = None if machine is None else read_machine(machine, allow_files=allow_files)
     work = None if workload is None else read_workload(workload, allow_files=allow_files)
-    path = resolve(source) if isinstance(source, (str, Path)) and not _is_line(source) else None
+    path = resolve(source) if isinstance(source, (str, Path)) and not (_is_line(source) or _is_boot_line(source)) else None
     folder = path if path is not None and path.is_dir() and not _has_tables(path) else None
     if folder and (dump := is_collected(folder, allow_files=allow_files)):
         source, hardware = dump, hardware or read_machine(folder, allow_files=allow_files)
@@ -165,7 +167,15 @@ def open_scenario(
 
 
 def _is_line(source: str | Path) -> bool:
-    return isinstance(source, str) and source.startswith(("damo ", "sudo damo "))
+    return isinstance(source, str) and re.match(r"(sudo\s.*?)?damo\s", source) is not None
+
+
+def _is_boot_line(source: object) -> bool:
+    if not (isinstance(source, str) and "=" in source and "." in source):
+        return False
+    from .modules import is_modules
+
+    return is_modules(source) and not Path(source).exists()
 
 
 def _kernel(given: Kernel | str | None) -> Kernel | None:
@@ -213,6 +223,10 @@ class _Given(NamedTuple):
 def _open(source: str | Path | Sequence[str], given: _Given, allow_files: bool) -> Loaded:
     if isinstance(source, str) and _is_line(source):
         source = _split_line(source, "damo line")
+    if isinstance(source, str) and _is_boot_line(source):
+        from .modules import of_line
+
+        return _modules(of_line(source, "boot line"), given, "boot line")
     if isinstance(source, (list, tuple)) and all(isinstance(word, str) for word in source):
         return _line(source, given)
     if not isinstance(source, (str, Path)):
@@ -220,14 +234,19 @@ def _open(source: str | Path | Sequence[str], given: _Given, allow_files: bool) 
     path = resolve(source)
     if path.suffix in (".nc", ".zarr"):
         return _result(path, given)
+    if path.suffix == ".toml":
+        return _toml(path, given, allow_files)
+    from .modules import is_modules, of_folder, of_line
+    from .sysfs.shell import is_shell
+
+    if path.is_dir() and (parameters := of_folder(path, allow_files=allow_files)):
+        return _modules(parameters, given, path.name)
     if path.is_dir() and is_recording(path):
         recording = read_recording(path, allow_files=allow_files, kernel=given.kernel)
         end_s = float(recording.record["t_ms"][-1]) * 1e-3 if recording.record is not None else None
         # What replaces the machine must be known before: a recording without MemTotal has none of its own.
         own = given.machine and given.machine.machine
         return given._replace(kernel=None).replacing(recording.to_scenario(machine=own), duration_s=end_s)
-    if path.suffix == ".toml":
-        return _toml(path, given, allow_files)
     if path.is_dir():
         return _surrounded(read_dump(path, allow_files=allow_files, kernel=given.kernel), given, path.name)
     text = decode(read_bytes(path, MAX_TEXT_BYTES), str(path))
@@ -239,10 +258,16 @@ def _open(source: str | Path | Sequence[str], given: _Given, allow_files: bool) 
     if path.suffix in (".yaml", ".yml"):
         return _damo(parse_yaml(text, str(path)), path, given)
     code = "\n".join(line for line in text.splitlines() if not line.lstrip().startswith("#"))
-    if path.suffix == ".damo" or code.lstrip().startswith(("damo ", "sudo damo ")):
-        return _script(text, path, given)
+    if path.suffix == ".damo" or _is_line(code.lstrip()):
+        return _script(text, path, given, allow_files)
+    if is_shell(text):
+        return _shell(text, path, given)
+    if is_modules(text):
+        return _modules(of_line(text, str(path)), given, path.stem)
     if text.startswith("#!"):
-        raise InputError(str(path), "is a script, and scripts are not run", "dump the sysfs tree after running it")
+        raise InputError(
+            str(path), "is a script that writes none of DAMON's files", "give one that does, or a dump of the tree"
+        )
     if not any(word in text for word in _IN_A_DUMP):
         what = "is neither a TOML scenario, damo's parameters, a damo line, a dump of DAMON's sysfs tree nor a recording"
         raise InputError(str(source), what, "give one of these")
@@ -317,15 +342,23 @@ def _split_line(text: str, where: str) -> list[str]:
 
 
 def _line(line: Sequence[str], given: _Given) -> Loaded:
+    from .damo.line import timeout_us, with_schemes
     from .damo.script import Command, Script
 
-    return _commands(Script(Command(0, "damo start", tuple(line))), "damo start", given)
+    words = with_schemes(line, Path())
+    return _commands(Script(Command(0, "damo start", words), stop_us=timeout_us(words)), "damo start", given)
 
 
-def _script(text: str, path: Path, given: _Given) -> Loaded:
+def _script(text: str, path: Path, given: _Given, allow_files: bool) -> Loaded:
+    from .damo.line import with_schemes
     from .damo.script import read_script
 
+    def whole(words: tuple[str, ...]) -> tuple[str, ...]:
+        return with_schemes(words, path.parent, named=False, allow_files=allow_files)
+
     script = read_script(text, str(path))
+    tunes = tuple(tune._replace(words=whole(tune.words)) for tune in script.tunes)
+    script = script._replace(start=script.start._replace(words=whole(script.start.words)), tunes=tunes)
     return _commands(script, path.stem if script.tunes else "damo start", given)
 
 
@@ -356,6 +389,47 @@ def _commands(script: Script, name: str, given: _Given) -> Loaded:
     loaded = _surrounded(whole, given._replace(machine=given.machine or GivenMachine(guess)), name, assumed=not given.machine)
     scenario = loaded.scenario.replace(contexts=start.contexts, commits=commits)
     stop_s = None if script.stop_us is None else script.stop_us * 1e-6
+    return replace(loaded, scenario=scenario, pids=start.pids, duration_s=stop_s)
+
+
+def _modules(found: Mapping[str, tuple[str, str]], given: _Given, name: str) -> Loaded:
+    """Return what DAMON's modules do with parameters; without a machine, one that fits the addresses given."""
+    from .modules import read_modules
+
+    machine = given.machine.machine if given.machine else equal_nodes(2)
+    if given.machine is None:
+        fitting = default_machine(read_modules(found, machine).contexts)
+        machine = fitting
+    dump = read_modules(found, machine)
+    known = given._replace(machine=given.machine or GivenMachine(machine))
+    return _surrounded(dump, known, name, assumed=not given.machine)
+
+
+def _shell(text: str, path: Path, given: _Given) -> Loaded:
+    """Return what a script of echo commands tells DAMON."""
+    from .damo.script import Command, commits_of
+    from .sysfs.shell import read_shell
+
+    shell = read_shell(text, str(path))
+    if not shell.files:
+        loaded = _modules(shell.modules, given, path.stem)
+        return replace(loaded, notes=(*shell.notes, *loaded.notes))
+    notes = [*shell.notes]
+    if shell.modules:
+        notes.append(f"{path}: parameters of modules are left out, DAMON runs one of the two")
+    kernel = given.kernel
+    start = read_dump(shell.start.entries if shell.start else shell.entries, kernel=kernel)
+    later = [read_dump(c.entries, kernel=kernel) for c in shell.commits]
+    every = (start, *later)
+    tunes = [Command(c.at_us, c.where, ()) for c in shell.commits]
+    commits, paths = commits_of(tunes, later, start)
+    told = {(c.at_us, c.kdamond) for c in shell.commits}
+    commits = tuple(c for c in commits if (c.at_us, c.context) in told)
+    notes += dict.fromkeys(note for dump in every for note in dump.notes)
+    whole = Dump(tuple(c for d in every for c in d.contexts), tuple(notes), paths, tuple(p for d in every for p in d.pids))
+    loaded = _surrounded(whole, given, path.stem)
+    scenario = loaded.scenario.replace(contexts=start.contexts, commits=commits)
+    stop_s = None if shell.stop_us is None else shell.stop_us * 1e-6
     return replace(loaded, scenario=scenario, pids=start.pids, duration_s=stop_s)
 
 

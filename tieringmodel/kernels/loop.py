@@ -39,6 +39,12 @@ def measured_bp(seen, n_pages, noise_bp, seed, k):
     return cur
 
 
+@kernel
+def measured(seen, n_pages, noise_bp, seed, k):
+    """`measured_bp`, for tuners in Python."""
+    return measured_bp(seen, n_pages, noise_bp, seed, k)
+
+
 @inlined
 def tuned(consist, esz_bp, score, cap):
     """Next tuner state and the effective quota in bytes: the state is never clipped by the cap, the quota is."""

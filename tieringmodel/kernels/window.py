@@ -16,7 +16,7 @@ from .visit import quota_full
 LIMITS = ("", "size", "time", "goal")
 """What can bound an effective quota: nothing, ``sz_bytes``, ``ms``, or the tuner's state."""
 NOTHING, SIZE, TIME, GOAL = 0, 1, 2, 3
-CONSIST, TEMPORAL = 0, 1
+CONSIST, TEMPORAL, OWN = 0, 1, 2
 
 _BYTES_PER_MS, _NS_PER_MS = np.uint64(4096 * 1024), np.uint64(1_000_000)
 
@@ -62,6 +62,8 @@ def next_esz_bp(tuner, esz_bp, score, sz_bytes, rules):
             if not rules.feed_loop_cap:
                 return feed_loop(esz_bp if esz_bp > U10000 else U10000, score, rules)
         return consist_esz_bp(esz_bp, score)
+    if tuner == np.uint64(OWN):  # Python has asked it
+        return esz_bp
     if rules is not None:
         if not rules.temporal_huge_sz and sz_bytes != U0 and score < U10000:
             return sz_bytes * U10000

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import numpy.typing as npt
 
 from ..checks import choice, flag
+from ..errors import InputError
 from ..kernels import loop as kernels
+from ..scenario.tuners import Tuner, own_tuners, tuner_names
+from ..units import ULONG_MAX
 from . import arguments as check
 from .record import dataset
 
@@ -44,8 +48,9 @@ def run(
 
     Parameters
     ----------
-    tuner : {"consist", "temporal"}
-        The quota-goal tuner (docs/theory/damon.md, sections f.5 and f.6).
+    tuner : str
+        The quota-goal tuner, ``"consist"`` or ``"temporal"`` (docs/theory/damon.md, sections f.5 and f.6), or one's own by the
+        name that `register_tuner` was given.
     target_bp : int
         Goal, share of the eligible pages that should be on the goal node, in basis points (1..10000).
     n_pages : int
@@ -104,7 +109,7 @@ def run(
     >>> int(ds.final_pages)
     409600
     """
-    choice("tuner", tuner, ("consist", "temporal"))
+    choice("tuner", tuner, tuner_names())
     inward = choice("direction", direction, ("in", "out")) == "in"
     check.capacity_has_meaning(capacity_pages is not None, inward)
     target, pages_total = check.whole("target_bp", target_bp), check.whole("n_pages", n_pages)
@@ -122,28 +127,44 @@ def run(
 
     pages, moved, leaked, measured, score = (np.empty(length, np.int64) for _ in range(5))
     esz = np.empty(length, np.uint64)
-    final = kernels.trace(
-        tuner == "consist",
-        np.uint64(min(target, clamp)),
-        pages_total,
-        start,
-        np.uint64(cap),
-        min(capacity, pages_total),
-        inward,
-        stop,
-        lag,
-        leak,
-        rate,
-        noise,
-        np.uint64(key),
-        np.uint64(state),
-        pages,
-        moved,
-        leaked,
-        esz,
-        measured,
-        score,
-    )
+    if (own := own_tuners().get(tuner)) is not None:
+        final = _traced(
+            own,
+            min(target, clamp),
+            pages_total,
+            start,
+            cap,
+            min(capacity, pages_total),
+            (inward, stop),
+            lag,
+            (leak, rate),
+            (noise, key),
+            state,
+            (pages, moved, leaked, esz, measured, score),
+        )
+    else:
+        final = kernels.trace(
+            tuner == "consist",
+            np.uint64(min(target, clamp)),
+            pages_total,
+            start,
+            np.uint64(cap),
+            min(capacity, pages_total),
+            inward,
+            stop,
+            lag,
+            leak,
+            rate,
+            noise,
+            np.uint64(key),
+            np.uint64(state),
+            pages,
+            moved,
+            leaked,
+            esz,
+            measured,
+            score,
+        )
     over_windows = ("window",)
     return dataset(
         "loop",
@@ -176,3 +197,37 @@ def run(
         },
         {"window": np.arange(length)},
     )
+
+
+def _traced(
+    own: Tuner,
+    goal_bp: int,
+    n_pages: int,
+    n: int,
+    cap: int,
+    ceiling: int,
+    ways: tuple[bool, bool],
+    delay: int,
+    leak: tuple[int, float],
+    noise: tuple[float, int],
+    esz_bp: int,
+    out: tuple[npt.NDArray[Any], ...],
+) -> int:
+    """Fill the traces of one run with a tuner of one's own, window by window as `kernels.loop.window` does it."""
+    (inward, early_exit), pages = ways, out[0]
+    for k in range(pages.size):
+        pages[k] = n
+        cur = int(kernels.measured(np.int64(pages[max(k - delay, 0)]), n_pages, noise[0], np.uint64(noise[1]), k))
+        score = cur * 10_000 // goal_bp
+        esz_bp = own(score, esz_bp)
+        if isinstance(esz_bp, bool) or not isinstance(esz_bp, int) or not 0 <= esz_bp <= ULONG_MAX:
+            raise InputError("tuner", f"returned {esz_bp!r} in window {k}", "return a whole number from 0 to 2**64 - 1")
+        esz = min(esz_bp // 10_000, cap)
+        stopped = early_exit and (cur >= goal_bp if inward else cur <= goal_bp)
+        moved = 0 if stopped else min(esz // 4096, ceiling - n if inward else n)
+        after = n + moved if inward else n - moved
+        leaked = min(after, leak[0] + int(leak[1] * n))
+        for row, value in zip(out[1:], (moved, leaked, esz, cur, score), strict=True):
+            row[k] = value
+        n = after - leaked
+    return n

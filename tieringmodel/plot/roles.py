@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
-RECORDED, GOAL, WEIGHTS, BASELINE = "recorded", "goal", "weights", "baseline"
+from ..comparison.policies import BASELINES
+
+RECORDED, GOAL, WEIGHTS, OWN, BASELINE = "recorded", "goal", "weights", "own", "baseline"
 
 # Okabe & Ito (2008) without black and yellow: black is the text's colour, yellow too faint on white.
 BLUE, VERMILLION, GREEN, ORANGE, PURPLE, SKY = "#0072B2", "#D55E00", "#009E73", "#E69F00", "#CC79A7", "#56B4E9"
@@ -14,10 +16,11 @@ _BY_ROLE = {
     RECORDED: ("ink",),
     GOAL: (BLUE,),
     WEIGHTS: (GREEN, VERMILLION, ORANGE, PURPLE, SKY),
+    OWN: (PURPLE, SKY, ORANGE, VERMILLION, GREEN),
     BASELINE: (GREY,),
 }
-_WIDTH = {RECORDED: 2.2, GOAL: 1.7, WEIGHTS: 1.2, BASELINE: 1.0}
-_ORDER = {RECORDED: 6.0, GOAL: 5.0, WEIGHTS: 4.0, BASELINE: 3.0}
+_WIDTH = {RECORDED: 2.2, GOAL: 1.7, WEIGHTS: 1.2, OWN: 1.5, BASELINE: 1.0}
+_ORDER = {RECORDED: 6.0, GOAL: 5.0, WEIGHTS: 4.0, OWN: 4.5, BASELINE: 3.0}
 Dashes = tuple[float, tuple[float, ...]]
 _DASHES: tuple[Dashes, ...] = ((0, ()), (0, (5, 1.5)), (0, (1.5, 1.5)), (0, (6, 1.5, 1.5, 1.5)))
 _BASELINE_DASHES: tuple[Dashes, ...] = ((0, (6, 3)), (0, (2, 2)), (0, (8, 2, 2, 2)), (0, (1, 3)))
@@ -33,11 +36,12 @@ class Look(NamedTuple):
 
 
 def role_of(policy: str) -> str:
-    """Return what a policy is, by its name: ``"recorded"``, ``"goal"``, ``"weights"`` or ``"baseline"``."""
+    """Return what a policy is, by its name: ``"recorded"``, ``"goal"``, ``"weights"``, ``"baseline"``, or ``"own"``."""
     for role in (RECORDED, GOAL, WEIGHTS):
         if policy.startswith(role):
             return role
-    return BASELINE
+    compared_with = policy in BASELINES or policy.startswith("without ") or policy.endswith(" alone")
+    return BASELINE if compared_with else OWN
 
 
 def short(policy: str) -> str:

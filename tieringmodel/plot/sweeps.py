@@ -104,7 +104,8 @@ def short(paths: list[str]) -> list[str]:
 def _side(ds: xr.Dataset, path: str, name: str) -> Side:
     values = ds[path].values
     if values.dtype.kind in "iuf":
-        text = format_bytes if path.endswith("_bytes") else "{:.4g}".format
+        in_bytes = path.endswith("_bytes") or ds[path].attrs.get("units") == "bytes"  # a named axis says it so
+        text = format_bytes if in_bytes else "{:.4g}".format
         return Side(name, values.astype(np.float64), [text(v.item()) for v in values], True)
     return Side(name, np.arange(values.size, dtype=np.float64), [plain(v) for v in values], False)
 
@@ -301,7 +302,8 @@ def _line(ax: Axes, view: View, what: str, unit: str) -> None:
     order = np.argsort(side.at, kind="stable")
     at, mean = side.at[order], view.mean[order]
     _scales(ax, side, "x")
-    if len(view.sides[0]) > 1:
+    if len(view.sides[0]) > 1 or side.at.size <= MOST_TICKS:  # at the values that were run
+        ax.minorticks_off()
         ax.set_xticks(side.at.tolist(), [literal(_told(view, 0, i)) for i in range(side.at.size)])
     finite = np.isfinite(mean)
     if view.over:

@@ -9,10 +9,13 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from ..datasets.kernel import kernel_of
-from ..plot.files import drawn, files_of
+from ..plot.files import drawn as shown_of
+from ..plot.files import figure, files_of, save_png
 from ..plot.reading import names, verdict
-from ..plot.roles import BASELINE, RECORDED, listed, role_of
+from ..plot.roles import BASELINE, RECORDED, listed, looks, role_of
 from ..verdicts.row import NOT_IN_KERNEL
+from ..verdicts.thresholds import RunThresholds
+from .answer_chart import Band, Drawn, Line, drawn
 from .drawing import svg
 from .text_of_comparison import MISSING, NUMBERS, Row, rows
 
@@ -20,10 +23,7 @@ if TYPE_CHECKING:
     import xarray as xr
 
 FIGURES = {
-    "share": "Share over time of every policy, against the target. Thick dark: recorded kernel, if there is one; thick "
-    "blue: goals; thin: weights; grey and dashed: baselines.",
-    "share_panels": "The same, one policy in each panel; behind it in grey the recorded kernel or, without one, the "
-    "first policy.",
+    "share_panels": "The share, one policy in each panel; behind it the recorded kernel or, without one, the first policy.",
     "migration_rate": "What each policy migrates. The axis is linear up to 0.1 MiB/s, so that zero is on it, and "
     "logarithmic above.",
     "summary": "What is still migrated in the end, and how far the share is from the target. Filled dots have settled.",
@@ -145,14 +145,60 @@ def draw(cmp: xr.Dataset, ident: str, folder: str | Path | None = None) -> Itera
         Where the figures go as PNG files, too, as `tieringmodel.plot.save_figures` names them.
     """
     files = files_of(cmp, folder) if folder is not None else {}
-    shows = drawn(cmp)
+    shows = shown_of(cmp)
     for name, caption in FIGURES.items():
         if name in shows:
             yield svg(name, cmp, f"{ident}-{name}", caption, files.get(name)), caption
+    for name in files.keys() - FIGURES.keys():
+        save_png(figure(name, cmp), files[name])
 
 
-def section(cmp: xr.Dataset, figures: Figures) -> dict[str, Any]:
-    """Return what ``comparison.html`` shows, with these figures."""
+_CSS = {
+    "#0072B2": "var(--blue)",
+    "#D55E00": "var(--l1)",
+    "#009E73": "var(--l2)",
+    "#E69F00": "var(--l3)",
+    "#CC79A7": "var(--l4)",
+    "#56B4E9": "var(--l5)",
+    "#8A8A8A": "var(--soft)",
+    "ink": "var(--ink)",
+}
+"""The colours of figures as the page has them, light or dark."""
+_SHOWN = 4
+"""Lines that show before anybody asks for more."""
+
+
+def _answer(cmp: xr.Dataset, ident: str) -> Drawn | None:
+    """Return the chart of every policy that has a share; the first few show, baselines only where there is nothing else."""
+    values, time = cmp["share_bp"].values.astype(float), cmp["time"].values.astype(float)
+    rates = cmp["migrated_mib_s"].values.astype(float)
+    policies = names(cmp)
+    known = [k for k in range(len(policies)) if np.isfinite(values[k]).any()]
+    if not known or time.size < 2:
+        return None
+    first = [k for k in known if role_of(policies[k]) != BASELINE][:_SHOWN] or known[:_SHOWN]
+    styles = looks(policies)
+    lines = [
+        Line(
+            policies[k],
+            values[k],
+            rates[k],
+            _CSS.get(styles[k].colour, styles[k].colour),
+            " ".join(f"{d:g}" for d in styles[k].dashes[1]),
+            k in first,
+        )
+        for k in known
+    ]
+    target = float(cmp["target_bp"])
+    band = RunThresholds().band_bp
+    bands = [Band(time[:1], np.array([target]), band, band)] if np.isfinite(target) else []
+    ends = "; ".join(f"{policies[k]}: {values[k][np.isfinite(values[k])][-1]:.0f}" for k in known)
+    says = f"Share over time in bp, at the end {ends}"
+    return drawn(f"{ident}-answer", time, lines, bands, unit="bp", says=says, rate="MiB/s migrated")
+
+
+def section(cmp: xr.Dataset, ident: str, figures: Figures) -> dict[str, Any]:
+    """Return what ``comparison.html`` shows, with these figures; `ident` begins every id in it."""
     target = float(cmp["target_bp"])
     facts = [f"target {target:.0f} bp ({target / 100:g} %)"] if np.isfinite(target) else []
     for name, write in (("controlled", "{}"), ("duration_s", "simulated {:.0f} s"), ("seed", "seed {}")):
@@ -162,6 +208,7 @@ def section(cmp: xr.Dataset, figures: Figures) -> dict[str, Any]:
     said = sentences(cmp)
     return {
         "headline": said.headline,
+        "answer": _answer(cmp, ident),
         "facts": facts,
         "said": said,
         "columns": [("settling time", "s"), *((c.name, c.unit) for c in NUMBERS)],

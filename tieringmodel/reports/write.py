@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from .._version import __version__
 from ..atomic import replacing
+from ..checks import file_name
 from ..errors import InputError
 from ..plot.files import slug
 from ..scenario import Scenario
@@ -69,8 +70,10 @@ def write_report(
         raise InputError("path", f"{place} is a folder", f"write {place / 'report.html'}")
     given = [None] * len(comparisons) if drawn is None else drawn
     sections = [_section(c, ident_of(k, c), figures, given[k]) for k, c in enumerate(comparisons)]
+    for k, section in enumerate(sections, start=1):
+        section["where"] = section["title"] if len(sections) == 1 else f"{k}, {section['title']}"
     text = (
-        _templates()
+        templates()
         .get_template("page.html")
         .render(
             title="Tiering report" if len(sections) > 1 else sections[0]["title"],
@@ -83,6 +86,47 @@ def write_report(
     with replacing(place) as temporary:
         temporary.write_text(text, encoding="utf-8")
     return place
+
+
+def report(
+    results: xr.Dataset | str | Path | Sequence[xr.Dataset | str | Path], path: str | Path = "report.html", *, command: str = ""
+) -> Path:
+    """Write one page of HTML about results; return its path.
+
+    Parameters
+    ----------
+    results : xarray.Dataset, str, Path, or a sequence of these
+        What `simulate`, `compare`, `sweep` or `tune` returns, or files of these; a folder stands for the newest in it.
+    path : str or Path
+        The file to write.
+    command : str
+        How the results were made, for the reader who wants to repeat them; by default what they say themselves.
+
+    Returns
+    -------
+    Path
+        The file: inline styles and figures, no script, no address.
+
+    Raises
+    ------
+    InputError
+        If there is nothing to report, or a file is no result.
+
+    Examples
+    --------
+    >>> import tieringmodel as tm
+    >>> tm.report(tm.simulate(tm.load("rfc-40-60"), duration="3 s"), "page.html").name
+    'page.html'
+    """
+    from ..datasets.read import read_results, results_below
+
+    alone = hasattr(results, "data_vars") or isinstance(results, (str, Path))
+    given: list[Any] = [results] if alone else list(results)  # type: ignore[arg-type]
+    every: list[xr.Dataset] = []
+    for one in given:
+        every += [one] if hasattr(one, "data_vars") else read_results(results_below(file_name("results", one))[0])
+    own = dict.fromkeys(str(ds.attrs["command"]) for ds in every if ds.attrs.get("command"))
+    return write_report(every, path, command=command or "\n".join(own) or "tm.report(…)")
 
 
 def _title(cmp: xr.Dataset) -> str:
@@ -123,7 +167,7 @@ def _section(c: xr.Dataset, ident: str, folder: str | Path | None, given: Figure
         kind, facts = "tuning", tuning_section.section(c, ident)
     elif "policy" in c.dims:
         figures = [*comparison_section.draw(c, ident, folder)] if given is None else given
-        kind, facts = "comparison", comparison_section.section(c, figures)
+        kind, facts = "comparison", comparison_section.section(c, ident, figures)
     else:
         kind, facts = "run", run_section.section(c, ident)
     repeat = [f"seed {c.attrs['seed']}"] if "seed" in c.attrs else []
@@ -132,7 +176,8 @@ def _section(c: xr.Dataset, ident: str, folder: str | Path | None, given: Figure
     return {"template": f"{kind}.html", "ident": ident, **about, **facts}
 
 
-def _templates() -> Environment:
+def templates() -> Environment:
+    """Return the pages' templates, which escape whatever is put into them."""
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
     return Environment(

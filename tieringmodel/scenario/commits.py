@@ -28,9 +28,10 @@ class Event(Checked):
     """Something that changes while a run goes on: from ``at_us`` on, the scenario's field `path` is `value`.
 
     ``path`` is dotted, with list positions as numbers: ``contexts.0.schemes.1.quota.goals.0.target_value``; a position one
-    past the end appends. Changes below ``contexts`` are committed as DAMON commits parameters: tuner state and charge windows
-    survive. What a running context does not take over is refused: ``ops``, ``rng_seed``, ``sources``, ``aggr_times_us`` (and
-    with it intervals), a quota's ``esz_bp0``, and the ``current_value`` of a goal that is measured. Of the machine, nodes'
+    past the end appends; ``schemes.*.quota.sz_bytes`` becomes an event for each scheme. Changes below ``contexts`` are
+    committed as DAMON commits parameters: tuner state and charge windows survive. What a running context does not take over is
+    refused: ``ops``, ``rng_seed``, ``sources``, ``aggr_times_us`` (and with it intervals), a quota's ``esz_bp0``, and the
+    ``current_value`` of a goal that is measured. Of the machine, nodes'
     ``offline_bytes`` and ``reserve_pages`` can change; of the workload, ``vmas``: pages stay where they are, their addresses
     change.
 
@@ -49,7 +50,7 @@ class Event(Checked):
         """Refuse paths that cannot change while running."""
         parts = self.path.split(".")
         node = parts[:2] == ["machine", "nodes"] and parts[-1] in ("offline_bytes", "reserve_pages")
-        if parts[0] != "contexts" and not node and self.path != "workload.vmas":
+        if parts[0] not in ("contexts", "schemes") and not node and self.path != "workload.vmas":
             remedy = "change something below contexts, machine.nodes.N.offline_bytes or .reserve_pages, or workload.vmas"
             raise InputError("path", f"{self.path!r} cannot change while running", remedy)
 

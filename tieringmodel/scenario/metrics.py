@@ -9,6 +9,8 @@ from typing import Any
 from ..checks import listed, text
 from ..errors import InputError
 from ..fields import suggest
+from ..plugins import load_installed
+from .tuners import tuner_names
 
 OPS = ("paddr", "vaddr", "fvaddr")
 """Operations sets."""
@@ -151,6 +153,8 @@ def need_metric(name: str, where: str = "metric") -> GoalMetric:
         If nobody registered it, with the nearest name.
     """
     if name not in SHIPPED and name not in _own:
+        load_installed()
+    if name not in SHIPPED and name not in _own:
         raise InputError(where, f"{name!r} is not a goal metric", suggest(name, names()))
     return metric_of(name)
 
@@ -180,12 +184,16 @@ def drop_own(name: str) -> None:
 
 
 def marked(table: dict[str, Any]) -> dict[str, Any]:
-    """Mark the metric of a stored goal, or of an event that changes one, as `Unregistered` if nobody registered it.
+    """Mark the metric or tuner of a stored goal, or of an event that changes one, as `Unregistered` if nobody registered it.
 
     An ``object_hook`` of `json.loads`.
     """
     key = "metric" if "target_value" in table else "value" if str(table.get("path", "")).endswith(".metric") else ""
     name = table.get(key)
     if isinstance(name, str) and name not in names():
+        table[key] = Unregistered(name)
+    key = "goal_tuner" if "goal_tuner" in table else "value" if str(table.get("path", "")).endswith(".goal_tuner") else ""
+    name = table.get(key)
+    if isinstance(name, str) and name not in tuner_names():
         table[key] = Unregistered(name)
     return table

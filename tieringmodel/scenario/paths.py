@@ -6,16 +6,21 @@ import dataclasses
 import re
 from collections.abc import Iterator, Mapping
 from itertools import zip_longest
-from typing import Any
+from typing import Any, Protocol
 
 from ..checks import whole
 from ..errors import InputError
-from ..fields import Checked, position, suggest
-from .commits import NOT_CARRIED, Event
-from .scenario import Scenario
+from ..fields import Checked, places, position, suggest
+from .commits import NOT_CARRIED, Commit, Event
 
 SEED = "seed"
 """Stands among paths for the seed of the run, which is not a field of the scenario."""
+
+
+class _Timed(Protocol):
+    """A scenario, which is above this module."""
+
+    def events_and_commits(self) -> list[tuple[str, Event | Commit]]: ...
 
 
 def normal(path: object) -> str:
@@ -44,13 +49,16 @@ def with_paths(item: Any, changes: Mapping[str, Any]) -> Any:
     item : Checked or tuple
         What to change a copy of.
     changes : mapping of str to object
-        New values by dotted path, in any form the field accepts.
+        New values by dotted path, in any form the field accepts. In a whole scenario ``*`` is every position of a list, and
+        ``schemes.`` stands for ``contexts.*.schemes.``
 
     Raises
     ------
     InputError
         If a path leads nowhere or the values do not fit, alone or together.
     """
+    if isinstance(item, Checked) and hasattr(item, "contexts"):  # a whole scenario
+        changes = _placed(item, changes)
     deeper: dict[str, dict[str, Any]] = {}
     for path, value in changes.items():
         head, _, rest = path.partition(".")
@@ -71,6 +79,17 @@ def with_paths(item: Any, changes: Mapping[str, Any]) -> Any:
     return item.replace(**{head: _below(getattr(item, head), below, head) for head, below in deeper.items()})
 
 
+def _placed(scenario: Checked, changes: Mapping[str, Any]) -> dict[str, Any]:
+    """Return changes with the places that their wildcards name."""
+    out: dict[str, Any] = {}
+    for path, value in changes.items():
+        for place in places(scenario, normal(path)):
+            if place in out:
+                raise InputError(path, f"changes {place}, which another path changes, too", "let one of them change it")
+            out[place] = value
+    return out
+
+
 def _below(item: Any, changes: Mapping[str, Any], head: str) -> Any:
     if "" in changes:
         return changes[""]
@@ -81,7 +100,8 @@ def _below(item: Any, changes: Mapping[str, Any], head: str) -> Any:
 
 
 def read_path(item: Any, path: str) -> Any:
-    """Return what a scenario holds at a dotted path that exists."""
+    """Return what a scenario holds at a dotted path that exists; of several places that wildcards name, at the first."""
+    path = places(item, path)[0]
     for part in path.split("."):
         item = item[int(part)] if isinstance(item, tuple) else getattr(item, part)
     return item
@@ -112,7 +132,7 @@ def different_fields(one: Any, other: Any, path: str = "") -> Iterator[tuple[str
         yield from different_fields(mine, others, f"{path}.{name}" if path else name)
 
 
-def in_force(scenario: Scenario, path: str, at_us: int | None = None) -> str | None:
+def in_force(scenario: _Timed, path: str, at_us: int | None = None) -> str | None:
     """Return where to change a field so that the change holds at the end: an event or a commit may set it.
 
     Parameters

@@ -10,6 +10,7 @@ from ..errors import InputError, KernelRefusal
 from ..fields import Checked
 from ..units import UINT_MAX, parse_bp
 from .metrics import Unregistered, metric_of, need_metric
+from .tuners import need_tuner
 
 EARLY_EXITS = ("none", "v1", "both", "both_fresh")
 CLAMPS = ("none", "v1", "tuner", "reachable")
@@ -113,7 +114,8 @@ class Quota(Checked):
     """How much a scheme may do per ``reset_interval_ms``: ``sz_bytes``, ``ms`` of time, and goals.
 
     ``esz0``: an effective quota of 0 means ``"stop"`` (from Linux 7.1 on) or ``"bypass"``, no quota at all; left out, the
-    scenario's kernel decides. The last three fields are in no Linux: ``esz_bp0`` is the tuner's state at the start;
+    scenario's kernel decides. ``goal_tuner``: ``"consist"``, ``"temporal"``, or one's own
+    (`register_tuner`). The last three fields are in no Linux: ``esz_bp0`` is the tuner's state at the start;
     ``esz_floor_min_region`` and ``esz_cap_monitored`` bound the effective quota by one minimal region from below and by the
     monitored bytes from above, as proposed in May 2026.
 
@@ -136,5 +138,10 @@ class Quota(Checked):
     esz_bp0: int = 0
     esz_floor_min_region: bool = False
     esz_cap_monitored: bool = False
-    _choices: ClassVar = {"goal_tuner": ("consist", "temporal"), "esz0": ("", "stop", "bypass")}
+    _choices: ClassVar = {"esz0": ("", "stop", "bypass")}
     _max: ClassVar = {"fail_charge_num": UINT_MAX, "fail_charge_denom": UINT_MAX}
+
+    def check(self) -> None:
+        """Refuse a tuner that nobody knows; a stored result's may be unknown here."""
+        if not isinstance(self.goal_tuner, Unregistered):
+            need_tuner(self.goal_tuner)

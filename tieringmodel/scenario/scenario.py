@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from ..errors import InputError
-from ..fields import Checked
+from ..fields import Checked, places
 from ..rich_html import folded, table, titled
 from ..units import format_bytes
 from .commits import Commit, Event, need_commit
@@ -86,6 +86,9 @@ class Scenario(Checked):
 
     def check(self) -> None:
         """Refuse workloads that do not fit and ids that the machine does not have."""
+        if any("*" in e.path or e.path.startswith("schemes.") for e in self.events):
+            each = tuple(e.replace(path=place) for e in self.events for place in places(self, e.path))
+            object.__setattr__(self, "events", each)
         room = sum(n.sz_bytes - n.unmanaged_bytes - n.kernel_bytes - n.cache_bytes for n in self.machine.nodes)
         page = self.machine.folio_bytes
         if self.workload.n_pages * page > room:
@@ -218,6 +221,34 @@ class Scenario(Checked):
             data = dict(data)
             need_schema(data.pop("schema_version"), SCHEMA_VERSION, f"{where}.schema_version" if where else "schema_version")
         return super().from_dict(data, where)
+
+    def set(self, path: str | Mapping[str, Any], value: Any = None) -> Scenario:
+        """Return the scenario with one field changed, or several at once.
+
+        Parameters
+        ----------
+        path : str or mapping
+            A dotted path, or new values by path. ``*`` is every position of a list; ``schemes.`` at the beginning stands for
+            ``contexts.*.schemes.``
+        value : object
+            The new value, in any form the field accepts: ``"2 MiB"``.
+
+        Raises
+        ------
+        InputError
+            If a path leads nowhere, two change the same field, or a value does not fit.
+
+        Examples
+        --------
+        >>> import tieringmodel as tm
+        >>> scenario = tm.load("rfc-40-60").set("schemes.*.quota.sz_bytes", "2 MiB")
+        >>> [s.quota.sz_bytes for s in scenario.contexts[0].schemes]
+        [2097152, 2097152]
+        """
+        from .paths import with_paths
+
+        made: Scenario = with_paths(self, path if isinstance(path, Mapping) else {path: value})
+        return made
 
     def to_toml(self) -> str:
         """Return the scenario as TOML text that `tieringmodel.load` reads back to an equal scenario."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -13,7 +14,7 @@ import numpy.typing as npt
 
 from ..checks import instance, whole
 from ..errors import InputError
-from ..fields import _BY_SUFFIX, _plain
+from ..fields import _BY_SUFFIX, _plain, suggest
 from ..scenario import Scenario
 from ..scenario.paths import SEED, normal, read_path, seed_of, with_paths
 
@@ -187,6 +188,31 @@ class Design:
             raise InputError("n", f"{n} is not a power of two, so a Sobol design would be lopsided", f"write {near}")
         return _filled(ranges, n, lambda d: qmc.Sobol(d, rng=seed).random(n), name)
 
+    def named(self, axes: Mapping[str, str]) -> Design:
+        """Return the design with names for some of its axes.
+
+        Parameters
+        ----------
+        axes : mapping of str to str
+            Path by name: ``{"quota": "contexts.0.schemes.0.quota.sz_bytes"}`` makes the axis that changes the path the
+            dimension ``quota``.
+
+        Raises
+        ------
+        InputError
+            If no axis changes a path, or a name is a path's.
+        """
+        given = instance("axes", axes, Mapping, "give paths by name")  # type: ignore[type-abstract]
+        wanted = {normal(path): name for name, path in given.items()}
+        known = [p for a in self.axes for p in a.columns]
+        for path, name in wanted.items():
+            if path not in known:
+                raise InputError(f"axes[{name!r}]", f"no axis changes {path}", suggest(path, known))
+            if not isinstance(name, str) or not re.fullmatch(r"[A-Za-z_]\w*", name):
+                raise InputError("axes", f"{name!r} is no name", "write a word, e.g. quota")
+        new = [next((wanted[p] for p in a.columns if p in wanted), a.name) for a in self.axes]
+        return Design(tuple(Axis(name, a.columns) for name, a in zip(new, self.axes, strict=True)))
+
     def __mul__(self, other: Design) -> Design:
         return Design(self.axes + other.axes)
 
@@ -271,7 +297,8 @@ class Design:
                 column = _column(values)
                 if len(axis.columns) == 1 and np.unique(column).size < column.size:
                     raise InputError(p, "has the same value twice", "give each value once")
-                out[p] = (axis.name, column)
+                named = len(axis.columns) == 1 and axis.name not in ("zip", "point", p)
+                out[axis.name if named else p] = (axis.name, column)
         return out
 
 

@@ -6,6 +6,7 @@ Each way yields the same outcomes, in whatever order they finish.
 from __future__ import annotations
 
 import concurrent.futures as cf
+import json
 import os
 import pickle
 import signal
@@ -22,6 +23,7 @@ from typing import Any
 
 from ..errors import InputError, TieringError
 from ..processors import processors
+from .own import Brought, packed
 from .point import Outcome
 
 Tasks = Mapping[int, tuple[Any, ...]]
@@ -63,12 +65,15 @@ def run_all(executor: Any, work: Work, tasks: Tasks, workers: int | None) -> Fin
     if executor == "serial":
         return _here(work, tasks)
     if executor == "processes":
-        return _in_processes(work, tasks, workers or processors())
+        return _in_processes(work, _packed(tasks), workers or processors())
     if isinstance(executor, cf.Executor):
+        tasks = tasks if isinstance(executor, cf.ThreadPoolExecutor) else _packed(tasks)
         width = getattr(executor, "_max_workers", None) or processors()
         return _in_executor(executor, work, tasks, 4 * int(width))
     if hasattr(executor, "get_executor") and hasattr(executor, "nthreads"):
-        return _in_executor(executor.get_executor(pure=False), work, tasks, 4 * max(1, sum(executor.nthreads().values())))
+        return _in_executor(
+            executor.get_executor(pure=False), work, _packed(tasks), 4 * max(1, sum(executor.nthreads().values()))
+        )
     what = "write 'serial', 'processes', a concurrent.futures.Executor or a distributed.Client"
     raise InputError("executor", f"{executor!r} runs nothing", what)
 
@@ -128,7 +133,21 @@ def _sendable(tasks: Tasks) -> None:
 
 
 def _needs_main(job: Any) -> bool:
-    return getattr(job.measure, "__module__", None) == "__main__"
+    own = getattr(job, "own", None)
+    return getattr(job.measure, "__module__", None) == "__main__" or bool(own and any(part.in_main for part in own.parts))
+
+
+def _packed(tasks: Tasks) -> Tasks:
+    """Return tasks whose jobs carry what of the user's own they need: see `own.packed`."""
+    if not tasks:
+        return tasks
+    jobs = {id(job): job for job, *_ in tasks.values()}
+    changed = sorted({repr(changes) for _, changes, *_ in tasks.values()})
+    brought = packed([*(json.dumps(job.scenario.to_dict()) for job in jobs.values()), *changed])
+    if brought == Brought():
+        return tasks
+    made = {key: replace(job, own=brought) for key, job in jobs.items()}
+    return {k: (made[id(job)], *rest) for k, (job, *rest) in tasks.items()}
 
 
 # ---- our own processes ------------------------------------------------------------------------------------------------

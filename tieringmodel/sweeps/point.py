@@ -18,6 +18,7 @@ from ..scenario.controlled import Controlled, controlled
 from ..scenario.paths import SEED, seed_of, with_paths
 from ..units import MIB
 from ..workload.truth import touched_pages
+from .own import NOTHING, Brought, bring
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -59,6 +60,7 @@ class Job:
     every_us: int = 1_000_000
     snapshots: int = 0
     version: str = __version__
+    own: Brought = NOTHING
 
 
 class Series(NamedTuple):
@@ -99,6 +101,7 @@ def run_point(job: Job, changes: Mapping[str, Any], seed: int) -> Outcome:
         if job.version != __version__:
             text = f"a worker has tieringmodel {__version__}, the sweep was started by {job.version}"
             raise TieringError(f"executor: {text}; install the same version everywhere")
+        bring(job.own)
         scenario = with_paths(job.scenario, {p: v for p, v in changes.items() if p != SEED})
         if job.what:
             scenario.machine.need_node(job.what.nid, "what.nid")

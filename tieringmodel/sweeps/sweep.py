@@ -15,9 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..checks import whole
-from ..damon.goals import own_metrics
 from ..errors import InputError, TieringError
-from ..hotness.protocol import own_sources
 from ..progress import Progress
 from ..scenario import Scenario, need_scenario
 from ..scenario.controlled import Controlled, controlled
@@ -27,6 +25,7 @@ from ..units import parse_duration_us
 from .design import Design
 from .executors import run_all
 from .identity import code_of
+from .own import registered_in
 from .point import Job, Measure, grid_times, run_point
 from .results import Results, Variable, describe
 from .store import FORMAT, Store
@@ -43,6 +42,7 @@ def sweep(
     design: Mapping[Any, Any] | Design,
     *,
     duration: str | float = "120 s",
+    axes: Mapping[str, str] | None = None,
     seed: int = 0,
     executor: Any = "serial",
     workers: int | None = None,
@@ -64,16 +64,19 @@ def sweep(
         What to run.
     design : mapping or Design
         Values by scenario path, a grid of all combinations: ``{"contexts.0.schemes.0.quota.sz_bytes": ["1 MiB",
-        "4 MiB"], "seed": range(8)}``; see `Design` for columns that change together, Latin hypercubes and Sobol designs.
+        "4 MiB"], "seed": range(8)}``; ``*`` is every position of a list, as in `Scenario.set`.
+        See `Design` for columns that change together, Latin hypercubes and Sobol designs.
         Every point of a seed sees the same accesses and the same draws.
+    axes : mapping of str to str, optional
+        Names for dimensions, path by name: ``{"quota": "schemes.*.quota.sz_bytes"}``; others are named by their path.
     duration : str or float
         Simulated time of each run: ``"120 s"``, or seconds.
     seed : int
         Seed of all runs when it is not an axis of the design.
     executor : str, concurrent.futures.Executor or distributed.Client
         ``"serial"``, ``"processes"`` (started for this call; those that die are replaced), or something that runs. The
-        results are the same bits on each. Goal metrics registered by `register_metric` are known to other processes only
-        if importing the measure's module registers them.
+        results are the same bits on each. Metrics, tuners and sources of one's own that the scenario names travel with it, and
+        plug-ins are loaded there, too; what cannot travel is refused before the first point.
     workers : int, optional
         Number of ``"processes"``; by default one per processor.
     store : str or Path, optional
@@ -109,7 +112,8 @@ def sweep(
     Warns
     -----
     UserWarning
-        If points in the store were made by other code: how many, and whether they are run again.
+        If points in the store were made by other code: how many, and whether they are run again. If some points failed: how
+        many, and why the first did.
 
     Raises
     ------
@@ -117,7 +121,8 @@ def sweep(
         If an argument is wrong, no point accepts a value, the store is of another sweep or damaged, or a measure for a store
         reads something whose value cannot be told (a lock, an open file).
     TieringError
-        If a point fails and `on_error` is ``"raise"``, the executor's workers are gone, or the disk is full.
+        If every point failed, with the first reason; if a point fails and `on_error` is ``"raise"``, the executor's workers are
+        gone, or the disk is full.
 
     Examples
     --------
@@ -128,7 +133,8 @@ def sweep(
     2
     """
     need_scenario(scenario)
-    made = (design if isinstance(design, Design) else Design.grid(design)).checked(scenario)
+    asked = design if isinstance(design, Design) else Design.grid(design)
+    made = (asked.named(axes) if axes else asked).checked(scenario)
     if on_error not in ("keep", "raise"):
         raise InputError("on_error", f"{on_error!r} is not known", "write 'keep' or 'raise'")
     job = _job(scenario, duration, measure, what, series, every, snapshots)
@@ -138,7 +144,8 @@ def sweep(
     seed = seed_of(seed)
     measure_name = "" if measure is None else str(getattr(measure, "__qualname__", None) or type(measure).__qualname__)
     results = Results(made, grid_times(job), measure_name)
-    coords = {p: ((dim,), values, _about(p)) for p, (dim, values) in columns.items()}
+    paths = {a.name: next(iter(a.columns)) for a in made.axes}
+    coords = {p: ((dim,), values, _about(paths[dim] if p == dim else p)) for p, (dim, values) in columns.items()}
     attrs = _attributes(job, made, seed, measure_name)
     try:
         attrs["code"] = json.dumps([code_of(measure, registered_in(f"{attrs['scenario']} {attrs['design']}"))], sort_keys=True)
@@ -159,7 +166,24 @@ def sweep(
     finally:
         if kept:
             kept.close()
-    return results.dataset(coords, attrs)
+    ds = results.dataset(coords, attrs)
+    _tell_failures(ds)
+    return ds
+
+
+def _tell_failures(ds: xr.Dataset) -> None:
+    """Raise if no point succeeded; warn if some failed."""
+    errors = ds["error"].values.ravel()
+    failed = errors[errors != ""]
+    if failed.size and failed.size == errors.size:
+        raise TieringError(f"sweep: every point failed ({failed.size}); the first: {failed[0]}")
+    if failed.size:
+        text = f"{failed.size} of {errors.size} points failed; the first: {failed[0]}; see ds['error']"
+        warnings.warn(text, SomeFailed, stacklevel=3)
+
+
+class SomeFailed(UserWarning):
+    """Points of a sweep failed, others did not."""
 
 
 def _job(
@@ -195,11 +219,6 @@ def _controls_something(job: Job, design: Design) -> None:
             error = error or refusal
     assert error is not None
     raise InputError(error.where, error.what, f"{error.remedy}; or pass measure= or what=")
-
-
-def registered_in(text: str) -> dict[str, Any]:
-    """Return the user's own functions that the text of a scenario names: goal metrics and sources of hotness."""
-    return {name: one for name, one in {**own_metrics(), **own_sources()}.items() if json.dumps(name)[1:-1] in text}
 
 
 def _attributes(job: Job, design: Design, seed: int, measure_name: str) -> dict[str, Any]:

@@ -13,8 +13,8 @@ from ..errors import InputError, TieringError
 from ..scenario import Scenario
 from ..sweeps.executors import run_all
 from ..sweeps.identity import code_of
+from ..sweeps.own import registered_in
 from ..sweeps.point import Job, run_point
-from ..sweeps.sweep import registered_in
 from .measured import Measured
 
 Values = dict[str, Any]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import operator
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from .. import checks
@@ -25,7 +25,10 @@ from .thresholds import RunThresholds
 if TYPE_CHECKING:
     import xarray as xr
 
-_CLAUSE = re.compile(r"\s*([a-z_][a-z_0-9]*)\s*(<=|>=|==|!=|<|>)\s*([-+.\w]+)\s*")
+_COMPARED = r"\s*(<=|>=|==|!=|<|>)\s*([-+.\w]+)\s*"
+_CLAUSE = re.compile(r"\s*([a-z_][a-z_0-9]*)" + _COMPARED)
+_OVER = re.compile(r"\s*(p\d{1,3}|min|max|mean|median)\(\s*([a-z_][a-z_0-9]*)\s*\)" + _COMPARED)
+_SHARE = re.compile(r"\s*share\(([^()]*)\)" + _COMPARED)
 _WORDS = ("kind", "cause")
 _COMPARE: dict[str, Callable[[Any, Any], bool]] = {
     "<": operator.lt,
@@ -58,7 +61,8 @@ def parse(text: str, where: str = "expect") -> list[tuple[str, str, str, float |
     ----------
     text : str
         Clauses separated by commas: a measure, one of ``< <= > >= == !=``, and a number (``inf`` included); or ``kind`` or
-        ``cause`` with ``==`` or ``!=`` and a verdict's kind, or the code of its first cause.
+        ``cause`` with ``==`` or ``!=`` and a verdict's kind, or the code of its first cause. Over several runs:
+        ``p95(measure)``, ``min``, ``max``, ``mean`` and ``median``, and ``share(clause)``, the share of runs that meet it.
     where : str
         Names it in errors.
 
@@ -70,6 +74,9 @@ def parse(text: str, where: str = "expect") -> list[tuple[str, str, str, float |
     out: list[tuple[str, str, str, float | str]] = []
     for clause in checks.text("expect", text).split(","):
         match = _CLAUSE.fullmatch(clause)
+        if match is None and (over := _several(clause, where)):
+            out.append(over)
+            continue
         if match is None:
             example = "write it like 'settling_s < 60, overshoot_bp < 200'"
             raise InputError(where, f"{clause.strip()!r} is not understood", example)
@@ -90,6 +97,93 @@ def parse(text: str, where: str = "expect") -> list[tuple[str, str, str, float |
             raise InputError(where, f"{word!r} in {clause.strip()!r} is not a number", "write a plain number")
         out.append((clause.strip(), name, comparison, wanted))
     return out
+
+
+def _several(clause: str, where: str) -> tuple[str, str, str, float | str] | None:
+    """Return what a clause over several runs says; None if it is none."""
+    if match := _OVER.fullmatch(clause):
+        function, measure, comparison, word = match.groups()
+        if function[1:].isdigit() and int(function[1:]) > 100:
+            raise InputError(where, f"{function} is no percentile", "write p0 … p100")
+        name = f"{function}({measure})"
+    elif match := _SHARE.fullmatch(clause):
+        inner, comparison, word = match.groups()
+        ((told, *_),) = parse(inner, where)
+        name = f"share({told})"
+    else:
+        return None
+    try:
+        wanted = float(word)
+    except ValueError:
+        raise InputError(where, f"{word!r} in {clause.strip()!r} is not a number", "write a plain number") from None
+    return clause.strip(), name, comparison, wanted
+
+
+def is_over_several(name: str) -> bool:
+    """Tell whether a clause's name asks for a number over several runs."""
+    return name.endswith(")")
+
+
+def over_runs(name: str, runs: Sequence[Mapping[str, Any]], where: str = "expect") -> float:
+    """Return a number over several runs: ``"p95(overshoot_bp)"``, ``"share(kind == converged)"``.
+
+    Parameters
+    ----------
+    name : str
+        As `parse` returns it.
+    runs : sequence of mapping
+        Values of each run by name.
+    where : str
+        Names the clause in errors.
+
+    Returns
+    -------
+    float
+        A percentile is the smallest value that as many percent of the runs do not exceed, one that occurred. Undefined (nan)
+        where a run's value is.
+
+    Raises
+    ------
+    InputError
+        If a run has no such measure.
+    """
+    function, _, inner = name[:-1].partition("(")
+    if function == "share":
+        return sum(compared(parse(inner), run, where)[0].ok for run in runs) / len(runs)
+    for run in runs:
+        if inner not in run or isinstance(run[inner], str):
+            known = [n for n, value in run.items() if not isinstance(value, str)]
+            raise InputError(where, f"{inner!r} is not a measure of this run", suggest(inner, known))
+    values = sorted(float(run[inner]) for run in runs)
+    if any(map(math.isnan, values)):
+        return math.nan
+    if function == "mean":
+        return math.fsum(values) / len(values)
+    percent = {"min": 0, "max": 100, "median": 50}.get(function)
+    rank = math.ceil(len(values) * (int(function[1:]) if percent is None else percent) / 100)
+    return values[max(rank - 1, 0)]
+
+
+def expect_of_runs(runs: Sequence[Mapping[str, Any]], text: str, shown: int = 0) -> list[Clause]:
+    """Return whether several runs meet expectations: those over several of all runs, others of the run that is shown.
+
+    Parameters
+    ----------
+    runs : sequence of mapping
+        Values of each run by name, ``kind`` and ``cause`` among them.
+    text : str
+        See `parse`.
+    shown : int
+        Which run.
+
+    Raises
+    ------
+    InputError
+        As `expect`.
+    """
+    wanted = parse(text)
+    several = {name: over_runs(name, runs) for _, name, _, _ in wanted if is_over_several(name)}
+    return compared(wanted, {**runs[shown], **several})
 
 
 def values_of(
@@ -190,9 +284,13 @@ def expect(
     """
     wanted = parse(text)
     need_dataset(ds)
+    if any(is_over_several(name) for _, name, _, _ in wanted):
+        found = verdict(ds, target_bp=target_bp, node=node, check_fix=False) if found is None else found
+        values = {"kind": found.kind, "cause": found.code} | values_of(ds, target_bp=target_bp, node=node, found=found)
+        return expect_of_runs([values], text)
     if found is None and _judged(ds, target_bp, wanted):
         found = verdict(ds, target_bp=target_bp, node=node, check_fix=False)
-    values: dict[str, Any] = {} if found is None else {"kind": found.kind, "cause": found.code}
+    values = {} if found is None else {"kind": found.kind, "cause": found.code}
     if any(name not in _WORDS for _, name, _, _ in wanted):
         values |= values_of(ds, target_bp=target_bp, node=node, found=found)
     return compared(wanted, values)

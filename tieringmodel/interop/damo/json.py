@@ -214,12 +214,16 @@ def _attrs(here: Part) -> Attrs:
 
 
 def _scheme(here: Part, attrs: Attrs) -> Scheme:
-    pattern = here.sub("access_pattern", "sz_bytes nr_accesses age")
+    pattern = here.sub("access_pattern", "sz_bytes nr_accesses nr_accesses_unit age age_unit")
+    units = {name: _older_unit(pattern, name) for name in ("nr_accesses", "age")}
     bounds: dict[str, int] = {}
     for name in ("sz_bytes", "nr_accesses", "age"):
         both = pattern.sub(name, "min max")
         for end, default in (("min", 0), ("max", "max")):
             value, where = both.get(end, default), both.at(end)
+            value = 0 if value == "min" else value
+            if unit := units.get(name):
+                value = v.in_unit(value, unit)
             if name == "sz_bytes":
                 bounds[f"{end}_{name}"] = v.size_bytes(value, where)
             elif name == "age":
@@ -228,14 +232,13 @@ def _scheme(here: Part, attrs: Attrs) -> Scheme:
                 bounds[f"{end}_{name}"] = v.nr_accesses(value, where, attrs.sample_us, attrs.aggr_us)
     marks = here.sub("watermarks", "metric interval_us high_permil mid_permil low_permil")
     permil = {n: v.share(marks.get(f"{n}_permil", 0), marks.at(f"{n}_permil"), 10) for n in ("high", "mid", "low")}
-    nid = here.get("target_nid", -1)
     return here.make(
         Scheme,
         {"quota": "quotas"},
         action=here.word("action", "stat"),
         access_pattern=pattern.make(AccessPattern, {}, **bounds),
         apply_interval_us=v.time_in(here.get("apply_interval_us", 0), here.at("apply_interval_us")),
-        target_nid=-1 if nid in (-1, "-1") else v.count(nid, here.at("target_nid"), 2**31 - 1),
+        target_nid=-1 if here.get("target_nid", -1) in (-1, "-1") else v.node(here.get("target_nid"), here.at("target_nid")),
         quota=_quota(here.sub("quotas", _QUOTA)),
         watermarks=marks.make(
             Watermarks,
@@ -246,11 +249,26 @@ def _scheme(here: Part, attrs: Attrs) -> Scheme:
         ),
         filters=tuple(chain(*split_filters(tuple(_filter(f) for f in here.each("filters", _FILTER))))),
         dests=tuple(
-            d.make(Dest, {}, id=v.count(d.get("id"), d.at("id")), weight=v.count(d.get("weight"), d.at("weight"), UINT_MAX))
+            d.make(Dest, {}, id=v.node(d.get("id"), d.at("id")), weight=v.count(d.get("weight"), d.at("weight"), UINT_MAX))
             for d in here.each("dests", "id weight")
         ),
         max_nr_snapshots=_max_nr_snapshots(here),
     )
+
+
+def _older_unit(pattern: Part, name: str) -> str:
+    """Return the unit that a key beside the bounds gives to bare numbers: older damo wrote it there."""
+    key, units = f"{name}_unit", _OLDER_UNITS[name]
+    word = pattern.word(key, next(iter(units)))
+    if word not in units:
+        raise InputError(pattern.at(key), f"{word!r} is no unit of {name}", suggest(word, tuple(units)))
+    return units[word]
+
+
+_OLDER_UNITS = {
+    "nr_accesses": {"percent": "", "samples": "samples", "sample_intervals": "samples"},
+    "age": {"usec": "", "aggr_intervals": "aggr_intervals"},
+}
 
 
 def _max_nr_snapshots(here: Part) -> int:
@@ -309,7 +327,7 @@ def _goals(here: Part) -> Iterator[Goal]:
             Goal,
             {},
             metric=metric,
-            nid=v.count(goal.get("nid", 0), goal.at("nid"), 2**31 - 1),
+            nid=v.node(goal.get("nid", 0), goal.at("nid")),
             memcg_id=memcg_id,
             complement=goal.flag("complement", False),
             **numbers,

@@ -29,7 +29,7 @@ MAX_RECORD_BYTES = 256 * MIB
 """Longest text of a record, after decompression."""
 _EVENT = re.compile(
     r"(?P<time>\d+\.\d+):\s+(?:damon:)?damon_aggregated:\s+target_id=(?P<target>\d+)\s+nr_regions=(?P<n>\d+)\s+"
-    r"(?P<start>\d+)-(?P<end>\d+):\s+(?P<nr>-?\d+)\s+(?P<age>-?\d+)\s*$"
+    r"(?P<start>\d+)-(?P<end>\d+):\s+(?P<nr>-?\d+)(?:\s+(?P<age>-?\d+))?\s*$"
 )
 _RECORD = frozenset(
     {"kdamond_idx", "context_idx", "intervals", "scheme_idx", "target_id", "scheme_filters", "snapshots", "data_source"}
@@ -172,9 +172,8 @@ def _record(item: object, where: str) -> Record:
         rows = tuple(_region(r, f"{here}.regions[{j}]", sample_us, aggr_us) for j, r in enumerate(regions))
         _ordered(rows, f"{here}.regions")
         snapshots.append(Snapshot(start, end, rows))
-    kdamond, context, target = (
-        v.count(data.get(k) or 0, f"{where}.{k}", LONG_MAX) for k in ("kdamond_idx", "context_idx", "target_id")
-    )
+    kdamond, context = (v.count(data.get(k) or 0, f"{where}.{k}", LONG_MAX) for k in ("kdamond_idx", "context_idx"))
+    target = v.count(data.get("target_id") or 0, f"{where}.target_id")  # a pointer of the kernel, where it is no index
     scheme_index = None if scheme is None else v.count(scheme, f"{where}.scheme_idx")
     return Record(kdamond, context, target, scheme_index, sample_us, aggr_us, tuple(snapshots))
 
@@ -227,7 +226,8 @@ def _from_events(text: str, where: str) -> Iterator[Record]:
             raise InputError(here, "is no whole damon_aggregated event", "copy the whole file again")
         if event["nr"] == "-1" and event["end"] == "0":  # damo ends a record of one snapshot with a made-up one
             continue
-        target, n, start, end, nr, age = (v.count(event[k], here) for k in ("target", "n", "start", "end", "nr", "age"))
+        target, n, start, end, nr = (v.count(event[k], here) for k in ("target", "n", "start", "end", "nr"))
+        age = None if event["age"] is None else v.count(event["age"], here)  # Linux up to 5.19 prints none
         time_ns = int(Decimal(event["time"]) * 10**9)
         if time_ns >= 2**63:
             raise InputError(here, f"time {event['time']} s is over 2**63 ns", "give seconds since boot")
@@ -287,6 +287,7 @@ def monitoring_truth(record: Record) -> xr.Dataset:
     variables["region_count"] = ("snapshot", count, attrs)
     ds = xr.Dataset(variables, coords={"snapshot_time": ("snapshot", times)})
     ds["snapshot_time"].attrs = {"units": "s", "long_name": "time of a region snapshot"}
-    ds.attrs = {"kind": "damo record", "kdamond": record.kdamond, "context": record.context, "target": record.target}
+    ds.attrs = {"kind": "damo record", "kdamond": record.kdamond, "context": record.context}
+    ds.attrs["target"] = record.target if record.target <= LONG_MAX else np.uint64(record.target)
     ds.attrs |= {k: getattr(record, k) for k in ("sample_us", "aggr_us") if getattr(record, k) is not None}
     return ds

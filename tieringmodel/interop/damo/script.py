@@ -18,7 +18,7 @@ from . import line as of_line
 from .write import PINNED
 
 TUNE = "damo tune"
-_BEGINS = re.compile(r"\s*(?:(?:\S*/)?damo|sudo|sleep)(?:\s|$)")
+_BEGINS = re.compile(r"\s*(?:(?:\S*/)?(?:damo|sudo)|sleep)(?:\s|$)")
 _SECONDS = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86_400}
 
 
@@ -58,7 +58,7 @@ def read_script(text: str, where: str) -> Script:
     start: Command | None = None
     tunes: list[Command] = []
     for number, words in _commands(text, where):
-        here, rest = f"{where}:{number}", words[1:] if words[0] == "sudo" else words
+        here, rest = f"{where}:{number}", of_line.without_sudo(words)
         if stop_us is not None:
             raise InputError(here, "comes after damo stop", "end the script there")
         if rest[:1] == ["sleep"]:
@@ -67,8 +67,9 @@ def read_script(text: str, where: str) -> Script:
             at_us += sum(_slept_us(word, here) for word in rest[1:])
             continue
         verb = rest[1] if len(rest) > 1 and PurePath(rest[0]).name == "damo" else ""
-        if verb == "start" and start is None:
+        if verb in ("start", "schemes", "record") and start is None:
             start = Command(0, where, tuple(words))
+            stop_us = of_line.timeout_us(words)
         elif verb == "tune" and start is not None:
             tunes.append(Command(at_us, here, tuple(words)))
         elif verb == "stop" and start is not None:
@@ -106,9 +107,10 @@ def _slept_us(word: str, where: str) -> int:
 def options_of(command: Command) -> list[of_line.Option]:
     """Return the options of a ``damo tune`` line."""
     try:
-        return of_line.split(_as_start(command))
+        _check_tune(command)
+        return of_line.split(command.words)
     except InputError as error:
-        raise _in_tune(error, command) from None
+        raise _in_script(error, command) from None
 
 
 def read_tune(command: Command, machine: Machine) -> Dump:
@@ -120,26 +122,21 @@ def read_tune(command: Command, machine: Machine) -> Dump:
         As `line.read_damo_line`.
     """
     try:
-        dump = of_line.read_damo_line(_as_start(command), machine)
+        _check_tune(command)
+        return of_line.read_damo_line(command.words, machine)
     except InputError as error:
-        raise _in_tune(error, command) from None
-    return Dump(dump.contexts, tuple(n.replace(of_line.WHERE, TUNE, 1) for n in dump.notes), dump.memcg_paths, dump.pids)
+        raise _in_script(error, command) from None
 
 
-def _as_start(command: Command) -> list[str]:
-    """Return the words of a ``damo start`` line that says what a ``damo tune`` line says."""
+def _check_tune(command: Command) -> None:
     if "--quota_goals_only" in command.words:
         text = f"damo {PINNED} commits without having written them: nothing would change"
-        raise InputError(f"{of_line.WHERE} --quota_goals_only", text, "leave it out, and give the whole line")
-    words = [*command.words]
-    words[words.index("tune")] = "start"
-    return words
+        raise InputError(f"{TUNE} --quota_goals_only", text, "leave it out, and give the whole line")
 
 
-def _in_tune(error: InputError, command: Command) -> InputError:
-    """Return what was said of a start line as said of the tune line that it was made of."""
-    where, what, remedy = (text.replace(of_line.WHERE, TUNE) for text in (error.where, error.what, error.remedy))
-    return InputError(f"{command.where}: {where}", what, remedy)
+def _in_script(error: InputError, command: Command) -> InputError:
+    """Return what was said of a line as said of its place in a script."""
+    return InputError(f"{command.where}: {error.where}", error.what, error.remedy)
 
 
 def commits_of(tunes: Sequence[Command], dumps: Sequence[Dump], start: Dump) -> tuple[tuple[Commit, ...], tuple[str, ...]]:

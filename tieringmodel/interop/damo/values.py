@@ -66,6 +66,24 @@ def count(value: object, where: str, top: int = ULONG_MAX) -> int:
     return _fit(int(number), where, top)
 
 
+def node(value: object, where: str) -> int:
+    """Return a node's number.
+
+    Raises
+    ------
+    InputError
+        If it is none; -1, which Linux has for "no node", in words.
+    """
+    if value in (-1, "-1"):
+        raise InputError(where, "-1 is no node here: Linux has it for 'no node'", "write the node that is meant, e.g. 0")
+    return count(value, where, 2**31 - 1)
+
+
+def in_unit(value: object, unit: str) -> object:
+    """Return a value with a unit after it if it is a bare number."""
+    return f"{value} {unit}" if _WHOLE.fullmatch(str(value).strip()) and not isinstance(value, bool) else value
+
+
 def size_bytes(value: object, where: str) -> int:
     """Return a size in bytes; K, M, G, T, P (with or without B or iB) count in 1024s; ``"max"`` is 2**64 - 1.
 

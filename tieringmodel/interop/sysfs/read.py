@@ -7,7 +7,7 @@ creates it with.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -32,7 +32,7 @@ from ...scenario import (
 )
 from ...scenario.metrics import metric_of, names
 from ...units import PAGE_SZ, UINT_MAX
-from .tree import Folder, context_folders
+from .tree import Entry, Folder, context_folders
 
 
 @dataclass(frozen=True)
@@ -73,7 +73,7 @@ class Dump:
         return self.contexts[0]
 
 
-def read_dump(source: str | Path, *, allow_files: bool = False, kernel: Kernel | None = None) -> Dump:
+def read_dump(source: str | Path | Sequence[Entry], *, allow_files: bool = False, kernel: Kernel | None = None) -> Dump:
     """Return the contexts that a dump of DAMON's sysfs tree describes, and what of it they cannot say.
 
     Parameters
@@ -81,7 +81,7 @@ def read_dump(source: str | Path, *, allow_files: bool = False, kernel: Kernel |
     source : str or Path
         A text file of ``path value`` lines, a directory that holds the tree, or such lines themselves (a str with
         a line break). Paths may start at a context's directory or anywhere above it, up to
-        ``/sys/kernel/mm/damon/admin``; ``:`` may stand between path and value (``grep -r . .``).
+        ``/sys/kernel/mm/damon/admin``; ``:`` may stand between path and value (``grep -r . .``). Or what a script writes.
     allow_files : bool
         Files of a directory may be symbolic links that lead out of it.
     kernel : Kernel, optional

@@ -6,7 +6,7 @@ Tree and parsing: docs/theory/damon.md, sections h.1 and h.2.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
@@ -78,6 +78,8 @@ class Findings:
     notes: list[str] = field(default_factory=list)
     memcg_paths: list[str] = field(default_factory=list)
     kernel: Kernel | None = None
+    partial: bool = False
+    """What is not there has Linux's own value, numbered folders too: writes to the tree were read, no copy of it."""
 
     def memcg_id(self, path: str) -> int:
         """Return the id of a control group: 1, 2, … in order of appearance."""
@@ -152,7 +154,8 @@ class Folder:
         below = [p[len(self.prefix) :].partition("/") for p in self.files if p.startswith(self.prefix)]
         seen = {int(head) for head, slash, _ in below if slash and head.isascii() and head.isdigit()}
         count = self.number(count_leaf, len(seen), top=2**31 - 1)
-        if len(seen) != count or any(i >= count for i in seen):
+        beyond = any(i >= count for i in seen)
+        if beyond or (len(seen) != count and not self.findings.partial):
             text = f"{count_leaf} is {count}, the dump holds " + (", ".join(map(str, sorted(seen))) or "none")
             raise InputError(self.where(count_leaf), text, "dump the whole tree")
         for i in range(count):
@@ -174,11 +177,17 @@ class Folder:
             raise type(error)(where, text, error.remedy) from None
 
 
-def context_folders(source: str | Path, *, allow_files: bool = False, kernel: Kernel | None = None) -> list[Folder]:
-    """Return the directory of every context in a dump (see `tieringmodel.interop.sysfs.read.read_dump`)."""
-    label, entries = _entries(source, allow_files)
-    findings = Findings(kernel=kernel)
-    if kernel is None:
+Entry = tuple[str, str, str]
+"""A file's path, its value, and where that was read."""
+
+
+def context_folders(
+    source: str | Path | Sequence[Entry], *, allow_files: bool = False, kernel: Kernel | None = None
+) -> list[Folder]:
+    """Return the directory of every context in a dump, or of writes (see `tieringmodel.interop.sysfs.read.read_dump`)."""
+    findings = Findings(kernel=kernel, partial=not isinstance(source, (str, Path)))
+    label, entries = _entries(source, allow_files) if isinstance(source, (str, Path)) else ("script", [*source])
+    if kernel is None and isinstance(source, (str, Path)):
         stated = [kernel_of(value, where) for path, value, where in entries if _VERSION.fullmatch(path)]
         if not stated and label != "dump" and (found := beside(Path(source), allow_files=allow_files)):
             stated = [found]
