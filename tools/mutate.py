@@ -55,7 +55,16 @@ GROUPS = {
     "memory/consistency.py",
     "workload": "workload/access.py workload/phases.py workload/truth.py workload/windows.py workload/rates.py",
     "measures": "verdicts/measures.py theory/linear.py theory/closed_forms.py theory/exponents.py",
+    "simulation": "simulation/engine.py simulation/simulate.py simulation/recorder.py simulation/records.py "
+    "simulation/clock.py simulation/returns.py simulation/report_driven.py simulation/running.py simulation/balancing.py "
+    "simulation/coupling.py simulation/idle.py simulation/silent.py simulation/needs.py simulation/spaces.py kernels/turn.py",
+    "checkpoint": "simulation/checkpoint.py memory/reuse.py atomic.py datasets/read.py datasets/attributes.py",
+    "reclaim": "kernels/swap.py memory/swap.py kernels/kswapd.py kernels/numa.py memory/stacks.py kernels/mixed.py "
+    "kernels/buddy.py",
 }
+for _room in ("verdicts", "interop", "linting"):  # whole rooms
+    _paths = [str(p.relative_to(PACKAGE)) for p in sorted((PACKAGE / _room).rglob("*.py")) if p.name != "__init__.py"]
+    GROUPS[_room] = " ".join(p for p in _paths if p not in GROUPS["measures"].split())
 _RUNS = (
     "simulation/test_straddling.py simulation/test_events.py simulation/test_folios.py damon/test_readings.py "
     "simulation/test_rmap.py simulation/test_sources.py simulation/test_vaddr_actions.py simulation/test_goals.py "
@@ -73,6 +82,13 @@ TESTS = {
     "workload": "workload simulation/test_events.py simulation/test_folios.py simulation/test_loop_and_pages.py "
     "simulation/test_sources.py",
     "measures": "theory verdicts linting",
+    "simulation": f"simulation trust/test_checkpoint.py memory/test_swap.py {_RUNS}",
+    "checkpoint": "trust/test_checkpoint.py trust/test_faults.py trust/test_damaged_results.py trust/test_given_files.py "
+    f"memory simulation/test_state.py simulation/test_event_paths.py datasets scenario {_RUNS}",
+    "reclaim": f"memory simulation/test_reclaim.py simulation/test_numa_balancing.py trust/test_checkpoint.py {_RUNS}",
+    "verdicts": "verdicts linting reports/test_text_of_run.py trust/test_damaged_results.py",
+    "interop": "interop validate/test_run_keys.py trust/test_bad_inputs.py trust/test_fuzz.py",
+    "linting": "linting verdicts remedies/test_fixes.py",
 }
 SLOWEST_S = 10.0
 """Tests that take longer in plain Python, in time of the processor, are left out."""
@@ -316,7 +332,7 @@ def main() -> int:
     """Run a sample of the mutants of each group; return the exit status."""
     options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     options.add_argument("--sample", type=int, default=60, help="how many mutants of each group (0: every one)")
-    options.add_argument("--seed", type=int, default=1)
+    options.add_argument("--seed", type=lambda text: int(text, 0), default=1, help="0x1f too")
     options.add_argument("--jobs", type=int, default=2)
     options.add_argument("--minutes", type=float, default=120, help="begin no further mutant after that long")
     options.add_argument("--group", nargs="*", default=list(GROUPS), choices=list(GROUPS))
