@@ -43,10 +43,10 @@ from scipy.stats import binomtest
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = ROOT / "tieringmodel"
 GROUPS = {
-    "quota": "damon/quota_math.py damon/quota_rules.py damon/quota.py damon/lag_cache.py kernels/integer.py kernels/tuner.py",
-    "goals": "damon/goals.py damon/metrics_of_the_rfc.py kernels/readings.py scenario/metrics.py",
+    "quota": "damon/quota_math.py damon/early_exit.py damon/quota.py damon/lag_cache.py kernels/integer.py kernels/tuner.py",
+    "goals": "damon/goals.py damon/metric_view.py kernels/goals.py scenario/metrics.py",
     "regions": "damon/regions.py kernels/regions.py kernels/sampling.py kernels/access.py kernels/draws.py kernels/random.py",
-    "schemes": "damon/table.py damon/watermarks.py damon/commit.py kernels/scoring.py kernels/apply.py "
+    "schemes": "damon/table.py kernels/watermarks.py damon/commit.py kernels/scoring.py kernels/apply.py "
     "kernels/visit.py kernels/pages.py damon/kdamond.py damon/intervals.py stored.py",
     "weights": "damon/weighted.py interleave/rules.py interleave/rounds.py interleave/frames.py interleave/vaddr.py "
     "kernels/placement.py kernels/placement_frames.py",

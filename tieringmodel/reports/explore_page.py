@@ -6,7 +6,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..atomic import replacing
+from ..atomic import need_place, replacing
 from ..errors import InputError
 from ..linting.plant import plant
 from ..linting.scheme_facts import SchemeFacts, facts_of
@@ -184,6 +184,8 @@ def write_explore(loaded: Loaded, path: Path, *, duration_s: float = 600.0) -> P
 
     if path.is_dir():
         raise InputError("-o", f"{path} is a folder", f"write {path / 'explore.html'}")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    need_place(path, "-o")
     name = loaded.scenario.name or "a tiering loop"
     script = (files(__package__) / "templates" / "explore.js").read_text(encoding="utf-8")
     text = (
@@ -191,7 +193,6 @@ def write_explore(loaded: Loaded, path: Path, *, duration_s: float = 600.0) -> P
         .get_template("explore.html")
         .render(title=f"Explore {name}", about=ABOUT, facts=page_facts(loaded, duration_s), script=Markup(script))
     )
-    path.parent.mkdir(parents=True, exist_ok=True)
     with replacing(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
     return path
