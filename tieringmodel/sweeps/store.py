@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ..datasets.foreign import check_zarr
+from ..datasets.foreign import check_result
 from ..errors import InputError, TieringError
 
 CHUNK_POINTS = 64
@@ -108,6 +108,8 @@ class Store:
                 self.group.attrs.update({name: self.attrs[name] for name in ("code", "tieringmodel")})
             for part in path.rglob("*.partial"):  # of a file that was being replaced when the sweep was killed
                 part.unlink()
+            if self.group["done"].shape != self.shape:
+                raise ValueError(f"done has the shape {self.group['done'].shape}")
             self.done: npt.NDArray[np.bool_] = np.asarray(self.group["done"][...], bool)
 
     def _create(self, coords: Variables) -> None:
@@ -159,7 +161,7 @@ class Store:
         if not (self.path / "zarr.json").is_file():
             raise InputError(where, "exists and is not a sweep's store", "name another place")
         with self._damage():
-            check_zarr(self.path)
+            check_result(self.path, "zarr")
             stored = json.loads((self.path / "zarr.json").read_text(encoding="utf-8"))["attributes"]
             if not isinstance(stored, dict):
                 raise ValueError("its attributes are none")
