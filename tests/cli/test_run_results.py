@@ -103,6 +103,8 @@ def test_whatever_a_name_is_the_result_is_written_and_repeated(folder: Path, cap
     assert "odd\\udcff.toml" in said(f"run {odd} -o {out} --duration 1 --set schemes.*.quota.sz_bytes=8192", capsys)
     ds = stored(Path(out, "odd.nc"))
     assert ds.attrs["command"].endswith("--duration 1 --set 'schemes.*.quota.sz_bytes=8192'")
+    said(f"convert none.toml {odd[:-5]}.json", capsys)
+    assert "context" in said(f"lint {odd[:-5]}.json", capsys)
     for k, last in enumerate("ab", start=1):
         said(f"run none.toml --duration 1 --set name={'x' * 300}{last}", capsys)
         assert len([p for p in OUT.glob("x*.nc") if len(p.stem) < 140]) == k

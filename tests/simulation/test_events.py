@@ -85,7 +85,9 @@ def test_an_event_may_take_back_one_that_still_waits():
     for path, once, back in (("enabled", False, True), ("quota.sz_bytes", 4, 0), ("quota.goals.0.target_value", 5000, 10_000)):
         events = (tm.Event(261_000, f"{SCHEME}{path}", once), tm.Event(262_000, f"{SCHEME}{path}", back))
         engine = Engine(feed(events), 0, actions=scheme_actions)
-        engine.run(650_000)
+        engine.run(265_000)
+        assert engine.done == 2
+        engine.run(385_000)
         kdamond = engine.kdamonds[0]
         assert (engine.done, kdamond.pending, kdamond.context) == (2, [], feed().contexts[0])
         assert (int(kdamond.schemes["active"][0]), int(kdamond.schemes["esz"][0])) == (1, 64)
