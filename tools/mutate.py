@@ -31,7 +31,9 @@ from types import FunctionType
 from typing import Any
 
 sys.dont_write_bytecode = True
-os.environ |= {"NUMBA_DISABLE_JIT": "1", "TIERINGMODEL_EXAMPLES": "few", "MPLBACKEND": "Agg"}  # before numba is imported
+COMPILED = "--compiled" in sys.argv
+os.environ |= {"NUMBA_DISABLE_JIT": str(int(not COMPILED)), "TIERINGMODEL_EXAMPLES": "few", "MPLBACKEND": "Agg"}
+# before numba is imported
 
 import pytest
 from _pytest.runner import runtestprotocol
@@ -339,9 +341,12 @@ def main() -> int:
     options.add_argument("--file", nargs="*", help="only these files of the groups")
     options.add_argument("--again", type=Path, help="only mutants that the output in this file says were not noticed")
     options.add_argument("--map", type=Path, help="keep here which test reaches which line; tests in it are not measured again")
+    options.add_argument("--compiled", action="store_true", help="compile kernels: faster, for files that are none")
     options.add_argument("--verbose", action="store_true", help="print the mutants that were noticed too")
     given = options.parse_args()
     groups = {g: [f for f in GROUPS[g].split() if not given.file or f in given.file] for g in given.group}
+    if COMPILED:
+        groups = {g: [f for f in files if not f.startswith("kernels/")] for g, files in groups.items()}
     every = [file for files in GROUPS.values() for file in files.split()]
     runner = Runner(every, given.jobs, given.map)
     runner.careful = not given.again
