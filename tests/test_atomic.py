@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import errno
+import os
+import stat
 from pathlib import Path
 
 import pytest
@@ -19,6 +21,17 @@ def test_a_name_of_any_length_has_another_one_beside_it(tmp_path: Path, length: 
         temporary.write_text("whole")
     assert [p.name for p in tmp_path.iterdir()] == [path.name]
     assert path.read_text() == "whole"
+
+
+def test_the_file_is_on_disk_before_it_gets_its_name_and_the_folder_after_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[tuple[bool, bool]] = []
+    monkeypatch.setattr(os, "fsync", lambda fd: seen.append((stat.S_ISDIR(os.fstat(fd).st_mode), path.exists())))
+    path = tmp_path / "a.nc"
+    with replacing(path) as temporary:
+        temporary.write_text("whole")
+    assert seen == [(False, False), (True, True)]
 
 
 @pytest.mark.parametrize(("said", "told"), [("the cable is out", "the cable is out"), ("", "No space left on device")])

@@ -86,7 +86,8 @@ TESTS = {
     "measures": "theory verdicts linting",
     "simulation": f"simulation trust/test_checkpoint.py memory/test_swap.py {_RUNS}",
     "checkpoint": "trust/test_checkpoint.py trust/test_faults.py trust/test_damaged_results.py trust/test_given_files.py "
-    f"memory simulation/test_state.py simulation/test_event_paths.py datasets scenario {_RUNS}",
+    "memory simulation/test_state.py simulation/test_event_paths.py simulation/test_reclaim.py datasets test_atomic.py "
+    f"{_RUNS}",
     "reclaim": f"memory simulation/test_reclaim.py simulation/test_numa_balancing.py trust/test_checkpoint.py {_RUNS}",
     "verdicts": "verdicts linting reports/test_text_of_run.py trust/test_damaged_results.py",
     "interop": "interop validate/test_run_keys.py trust/test_bad_inputs.py trust/test_fuzz.py",
