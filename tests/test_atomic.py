@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tieringmodel.atomic import replacing
+from tieringmodel.atomic import replacing, replacing_netcdf
 
 
 @pytest.mark.parametrize("length", [1, 160, 161, 252])
@@ -44,4 +44,16 @@ def test_an_error_names_the_file_that_the_user_knows(tmp_path: Path, said: str, 
     with pytest.raises(OSError, match=told) as caught:
         fail()
     assert (caught.value.errno, caught.value.filename) == (errno.ENOSPC, str(tmp_path / "a.nc"))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_what_hdf5_says_of_a_failed_write_is_cut_to_its_reason(tmp_path: Path) -> None:
+    def fail() -> None:
+        with replacing_netcdf(tmp_path / "a.nc", 1000, 3) as temporary:
+            assert temporary.stat().st_size > 1000
+            raise RuntimeError("Can't write data (file write failed: time = now, errno = 28)")
+
+    with pytest.raises(OSError, match=r"cannot be written \(Can't write data\)") as caught:
+        fail()
+    assert (caught.value.errno, caught.value.filename) == (errno.EIO, str(tmp_path / "a.nc"))
     assert list(tmp_path.iterdir()) == []
