@@ -58,6 +58,7 @@ def add(commands: Any) -> None:
     )
     add_common(p)
     p.add_argument("--no-figures", action="store_true", help="draw nothing: neither files nor in the report")
+    p.add_argument("--no-fix", action="store_true", help="as for run; without it, too, no change that helps is looked for here")
     p.add_argument("--json", action="store_true", help="print one JSON object: the table's rows by scenario, files")
 
 
