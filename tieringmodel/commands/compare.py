@@ -147,20 +147,16 @@ def _compared(job: Job, label: str, arguments: argparse.Namespace) -> xr.Dataset
 
 def _jobs(arguments: argparse.Namespace) -> dict[str, Job]:
     """Return what to compare, by label, before any work begins."""
-    from ..interop.load import is_recording, resolve
-    from ..interop.recording.read import read_recording
+    from ..interop.load import resolve
     from ..scenario.features import whatever_kernel
     from ..scenario.linux import NEXT
 
     jobs: dict[str, Job] = {}
     for name in arguments.scenario or ([None] if arguments.line else DEFAULT_SCENARIOS):
         path = resolve(name) if name is not None else None
-        stored = path is None or not path.is_dir() or path.suffix == ".zarr"
-        recording = None
-        if path is not None and not stored and is_recording(path):
-            recording = read_recording(path, allow_files=arguments.allow_files)
         with whatever_kernel():
             loaded = open_given(name, arguments)
+        recording = loaded.recording
         scenario, kernel = loaded.scenario, loaded.scenario.kernel
         if any(scenario.missing()):
             scenario = scenario.replace(kernel=NEXT)
