@@ -78,12 +78,12 @@ class Zone(Checked):
 class NumaBalancing(Checked):
     """Promotion by hint faults (``kernel.numa_balancing`` = 2) and demotion by kswapd, as Linux 7.3.4 does both.
 
-    ``mode``: ``"memory_tiering"`` promotes, ``"disabled"`` leaves demotion alone; 1 and 3 of the kernel are refused. The first node has the CPUs and is the top
-    tier; all others are slower memory. ``scan_delay_ms`` … ``hot_threshold_ms`` are files of debugfs' ``sched/numa_balancing``,
-    ``promote_rate_limit_mbps`` is the sysctl of that name (MiB a second), ``demotion_enabled`` the one below
-    ``/sys/kernel/mm/numa``. Watermarks are those of ``zones``, which must list every zone of the first node, lowest first. Left
-    out, they follow from sizes of nodes by ``min_free_kbytes`` (0: by the kernel's formula), ``watermark_scale_factor`` and
-    ``transparent_hugepage``, which unless ``"never"`` raises min_free_kbytes.
+    ``mode``: ``"memory_tiering"`` promotes, ``"disabled"`` leaves demotion alone; 1 and 3 of the kernel are refused. The first
+    node has the CPUs and is the top tier; all others are slower memory. ``scan_delay_ms`` … ``hot_threshold_ms`` are files of
+    debugfs' ``sched/numa_balancing``, ``promote_rate_limit_mbps`` is the sysctl of that name (MiB a second),
+    ``demotion_enabled`` the one below ``/sys/kernel/mm/numa``. Watermarks are those of ``zones``, which must list every zone
+    of the first node, lowest first. Left out, they follow from sizes of nodes by ``min_free_kbytes`` (0: by the kernel's
+    formula), ``watermark_scale_factor`` and ``transparent_hugepage``, which unless ``"never"`` raises min_free_kbytes.
 
     Assumptions: the workload is one process of one thread, which uses ``cpu_share`` of a CPU beside its hint faults.
     ``scan_period_ms`` is its scan period at the start (0: it starts as a new process), the next window is due at
