@@ -184,7 +184,7 @@ def test_compare_takes_a_line_and_its_surroundings(folder: Path, monkeypatch: py
         (["lint", "--", "damo", "start", "reboot"], "would run it as a command"),
         (["lint", "--machine", "nowhere.toml", "--", "damo", "start"], "nowhere.toml"),
         (["lint", "--workload", "sc.json", "--", "damo", "start"], "sc.json"),
-        (["lint", "script.sh"], "scripts are not run"),
+        (["lint", "script.sh"], "is a script that writes none of DAMON's files"),
     ],
 )
 def test_mistakes_are_one_sentence_and_status_2(

@@ -103,7 +103,7 @@ def test_variables_that_something_was_done_to(
 ) -> None:
     from tieringmodel.reports import write
 
-    monkeypatch.setattr(write, "_templates", lambda: pytest.fail("the page was made"))  # drawing takes time
+    monkeypatch.setattr(write, "templates", lambda: pytest.fail("the page was made"))  # drawing takes time
     with xr.open_dataset(stored, engine="h5netcdf") as file:
         ds = file.load()
     path = tmp_path / "x.nc"

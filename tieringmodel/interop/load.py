@@ -7,7 +7,7 @@ import re
 import shlex
 import warnings
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -21,6 +21,7 @@ from .machines.moved import moved
 from .machines.read import GivenMachine, read_machine
 from .proc_version import read_kernel
 from .recording.read import read_recording
+from .recording.scenario_of import Recording
 from .surroundings import default_machine, equal_nodes, nids_of, surround
 from .sysfs.read import Dump, read_dump
 from .workloads.family import with_family
@@ -50,6 +51,8 @@ class Loaded:
         Process of each target of each context, 0 where there is none.
     seed, duration_s : int, float, optional
         Of the run where a stored result was given; the length of a recording, or of a script that stops DAMON.
+    recording : Recording, optional
+        The recording that the scenario was made of.
     """
 
     scenario: Scenario
@@ -58,6 +61,7 @@ class Loaded:
     pids: tuple[tuple[int, ...], ...] = ()
     seed: int | None = None
     duration_s: float | None = None
+    recording: Recording | None = field(default=None, compare=False, repr=False)
 
 
 def load(
@@ -246,7 +250,7 @@ def _open(source: str | Path | Sequence[str], given: _Given, allow_files: bool) 
         end_s = float(recording.record["t_ms"][-1]) * 1e-3 if recording.record is not None else None
         # What replaces the machine must be known before: a recording without MemTotal has none of its own.
         own = given.machine and given.machine.machine
-        return given._replace(kernel=None).replacing(recording.to_scenario(machine=own), duration_s=end_s)
+        return given._replace(kernel=None).replacing(recording.to_scenario(machine=own), duration_s=end_s, recording=recording)
     if path.is_dir():
         return _surrounded(read_dump(path, allow_files=allow_files, kernel=given.kernel), given, path.name)
     text = decode(read_bytes(path, MAX_TEXT_BYTES), str(path))

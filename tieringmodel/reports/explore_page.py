@@ -47,6 +47,17 @@ def _found(loaded: Loaded) -> SchemeFacts | None:
     return first
 
 
+def _which(loaded: Loaded) -> str:
+    """Return whose loop the page shows first, so that nobody takes its verdict for the scenario's."""
+    facts = _found(loaded)
+    if facts is None:
+        return "A common scheme: the scenario has none that moves pages for a share."
+    goal, others = facts.scheme.quota.goals[0], sum(len(c.schemes) for c in loaded.scenario.contexts) - 1
+    of_node = f" of node {goal.nid}" if "nid" in metric_of(goal.metric).needs else ""
+    alone = f" alone; {others} more in the scenario, which tieringmodel run has together" if others else ""
+    return f"{facts.path}: {facts.scheme.action} for {goal.metric}{of_node}{alone}."
+
+
 def _of_scenario(facts: SchemeFacts) -> dict[str, float]:
     """Return where the sliders stand for a scheme."""
     quota = facts.scheme.quota
@@ -189,7 +200,13 @@ def write_explore(loaded: Loaded, path: Path, *, duration_s: float = 600.0) -> P
     text = (
         templates()
         .get_template("explore.html")
-        .render(title=f"Explore {name}", about=ABOUT, facts=page_facts(loaded, duration_s), script=Markup(script))
+        .render(
+            title=f"Explore {name}",
+            which=_which(loaded),
+            about=ABOUT,
+            facts=page_facts(loaded, duration_s),
+            script=Markup(script),
+        )
     )
     path.parent.mkdir(parents=True, exist_ok=True)
     with replacing(path) as temporary:
