@@ -257,7 +257,7 @@ def test_a_terminal_is_told_how_far_it_is(folder: Path, monkeypatch: pytest.Monk
     for _ in compare_runs(folder, seeds=2, workers=1, causes=False):
         assert screen.getvalue().endswith("\r\x1b[K"), "nothing stands where the case will be printed"
     shown = [line.split(": ") for line in screen.getvalue().split("\r") if ": " in line]
-    assert [name for name, _ in shown] == [C2, C2, D1, D1]
+    assert [name for name, _ in shown] == [*[f"{C2}, 1 of 2"] * 2, *[f"{D1}, 2 of 2"] * 2]
     assert [text.split()[1] for _, text in shown] == ["2/8", "4/8", "6/8", "8/8"]
     assert shown[-1][1].split()[4:7] == ["seeds/s", "0", "s"]
 

@@ -132,7 +132,7 @@ def compare_runs(
 
         started = [start(path) for path in runs[:_AHEAD]]
         for k, path in enumerate(runs):
-            bar.label = f"recordings, {path.resolve().name} ({k + 1} of {len(runs)})"
+            bar.label = f"{path.resolve().name}, {k + 1} of {len(runs)}"
             started += [start(further) for further in runs[k + _AHEAD : k + _AHEAD + 1]]
             model, nominal = started[k]
             try:
