@@ -28,10 +28,14 @@ def test_the_file_is_on_disk_before_it_gets_its_name_and_the_folder_after_it(
 ) -> None:
     seen: list[tuple[bool, bool]] = []
     monkeypatch.setattr(os, "fsync", lambda fd: seen.append((stat.S_ISDIR(os.fstat(fd).st_mode), path.exists())))
+    opened, closed, really = [], [], (os.open, os.close)
+    monkeypatch.setattr(os, "open", lambda *given: opened.append(really[0](*given)) or opened[-1])
+    monkeypatch.setattr(os, "close", lambda fd: closed.append(fd) or really[1](fd))
     path = tmp_path / "a.nc"
     with replacing(path) as temporary:
         temporary.write_text("whole")
     assert seen == [(False, False), (True, True)]
+    assert (len(opened), closed) == (1, opened)
 
 
 @pytest.mark.parametrize(("said", "told"), [("the cable is out", "the cable is out"), ("", "No space left on device")])

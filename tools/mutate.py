@@ -342,7 +342,9 @@ def main() -> int:
     options.add_argument("--file", nargs="*", help="only these files of the groups")
     options.add_argument("--again", type=Path, help="only mutants that the output in this file says were not noticed")
     options.add_argument("--map", type=Path, help="keep here which test reaches which line; tests in it are not measured again")
-    options.add_argument("--compiled", action="store_true", help="compile kernels: faster, for files that are none")
+    options.add_argument(
+        "--compiled", action="store_true", help="compile kernels, whose files are left out; run the tests once before"
+    )
     options.add_argument("--verbose", action="store_true", help="print the mutants that were noticed too")
     given = options.parse_args()
     groups = {g: [f for f in GROUPS[g].split() if not given.file or f in given.file] for g in given.group}

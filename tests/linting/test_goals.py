@@ -363,3 +363,9 @@ def test_a_clamp_to_what_is_reachable_answers_the_rule():
     work = workload(30_000, groups=(workload().groups[0].replace(lo=22_000, hi=42_000),))
     goal = eligible(0, 9500, clamp="reachable")
     assert "target-above-capacity" not in codes(scenario(move(0, quota(goal)), machine=full, workload=work))
+
+
+def test_a_quota_that_holds_one_region_is_said_to_hold_it() -> None:
+    """Below that CONSIST never moves anything, and another finding says so."""
+    for sz, said in ((4095, False), (4096, True)):
+        assert ("first-move" in codes(scenario(move(0, quota(eligible(0, 6000), sz=sz, tuner="consist"))))) == said

@@ -220,6 +220,8 @@ def test_a_quota_that_an_event_takes_away_stays() -> None:
     assert "quota-outlives-commit" not in codes(sc.replace(events=(Event("60 s", SIZE, 4096),)))
     timed = old("6.18", promote(limit(ms=10)), events=(Event("60 s", SIZE, 0),))
     assert "quota-outlives-commit" not in codes(timed)
+    later = old("6.18", promote(limit()), events=(Event("50 s", SIZE, 4096), Event("60 s", SIZE, 0)))
+    assert one(later, "quota-outlives-commit").path == "events[1]"
     whole = old("6.18", promote(limit()), events=(Event("60 s", SIZE.removesuffix(".sz_bytes"), {}),))
     fires(whole, "quota-outlives-commit", since="7.3")
 

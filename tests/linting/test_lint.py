@@ -15,6 +15,7 @@ from lint_cases import MIB, PAGES, codes, eligible, found, machine, move, one, q
 import tieringmodel as tm
 from tieringmodel.errors import InputError
 from tieringmodel.linting import LEVELS, RULES, Finding, format_findings, lint, rule
+from tieringmodel.linting.wording import duration
 from tieringmodel.scenario import (
     ACTIONS,
     CLAMPS,
@@ -316,3 +317,9 @@ def test_events_may_hold_lists():
     event = Event(1_000_000, "contexts.0.schemes.0.quota.goals", goals)
     sc = scenario(move(0, quota(eligible(0, 6000), sz=1)), events=(event,))
     assert "quota-below-region" in codes(sc)
+
+
+def test_times_are_in_the_unit_that_reads_best() -> None:
+    told = {0.0005: "0.5 ms", 1: "1 s", 600: "10 min", 7200: "2 h", 172_800: "2 days", 8_640_000: "100 days"}
+    assert {seconds: duration(seconds) for seconds in told} == told
+    assert duration(float("inf")) == "for ever"

@@ -300,6 +300,8 @@ def test_hot_offsets_in_step_with_the_weights(weights, stride, start, shares):
     ds = interleave.run("vma_offset", weights, n, 1, vma_start=start, stride=stride)
     dealt = ds.occupancy.values[-1] * 10_000 // n
     assert ", ".join(map(str, dealt)) == shares
+    if finding.changes:
+        assert not found(finding.applied_to(sc), "weights-share-off")
     even = virtual((0, 2), (1, 3), work=work.replace(groups=(group.replace(stride=1, hi=1000),)), access_pattern=pattern)
     assert not found(even, "weights-share-off")
     cold = virtual((0, weights[0]), (1, weights[1]), work=work, access_pattern=COLD_PATTERN)
