@@ -10,7 +10,7 @@ from typing import NoReturn
 
 from ._version import __version__
 from .commands import compare, completion, convert, diff, explain, explore, lint, report, run, schema, sweep, tune, validate
-from .commands.arguments import check_words, load_plugins, split_line
+from .commands.arguments import bare_line, check_words, load_plugins, split_line
 from .commands.output import be_quiet, complain
 from .errors import TieringError, printable
 
@@ -70,6 +70,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         if not word.isprintable() and "\0" in word:
             complain(f"{word!r} holds a NUL, which no file and no option has in its name")
             return 2
+    if not line and (remedy := bare_line(own)):
+        complain(remedy)
+        return 2
     top = parser()
     arguments = top.parse_args(own)
     arguments.line, arguments.top = line, top

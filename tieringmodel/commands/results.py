@@ -143,6 +143,8 @@ def command_line(arguments: argparse.Namespace, scenarios: Sequence[str], durati
     for option in ("machine", "workload", "kernel", "every"):
         if getattr(arguments, option, None) is not None:
             command += [f"--{option}", str(getattr(arguments, option))]
+    for option in ("set", "plugin"):
+        command += [word for value in getattr(arguments, option, ()) for word in (f"--{option}", value)]
     if arguments.allow_files:
         command.append("--allow-files")
     return shlex.join([*command, "--", *arguments.line] if arguments.line else command)
