@@ -38,15 +38,23 @@ def _commands() -> str:
     return "# Commands\n\nWhat `--help` says.\n\n" + "\n".join(parts)
 
 
+def _markdown(text: str) -> str:
+    """Return a line of reStructuredText as one cell of Markdown."""
+    return text.replace("``", "`").replace("|", "\\|")
+
+
 def _scenario_fields() -> str:
     """Return every field of a scenario file, from the classes themselves."""
     parts = []
     for name, about, rows in table():
-        head = "| key | what | unit | default | one of | DAMON's sysfs file |\n|---|---|---|---|---|---|\n"
+        head = "| key | meaning | what | unit | default | one of | DAMON's sysfs file |\n|---|---|---|---|---|---|---|\n"
         lines = [
-            "| " + " | ".join((f"`{r.key}`", r.kind, r.unit, r.default, r.values, r.sysfs and f"`{r.sysfs}`")) + " |"
+            "| "
+            + " | ".join((f"`{r.key}`", _markdown(r.meaning), r.kind, r.unit, r.default, r.values, r.sysfs and f"`{r.sysfs}`"))
+            + " |"
             for r in rows
         ]
+        about = _markdown(about)
         parts.append(f"## {name}\n\n{about}\n\n{head}" + "\n".join(lines) + "\n")
     intro = "# Scenario files\n\nEvery key of a scenario file. Numbers may be text with a unit; `tieringmodel schema` prints\n"
     intro += "the same for editors. N is a position, and sysfs files lie below `kdamonds/N/contexts/N`.\n\n"
