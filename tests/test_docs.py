@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shlex
+import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -115,6 +116,16 @@ def test_the_readme_says_of_the_evidence_what_its_page_says() -> None:
         assert anchor in {re.sub(r"\W+", "-", head.lower()) for head in re.findall(r"^## (.*)$", page, re.MULTILINE)}
     above = readme.partition("![")[0].splitlines()
     assert len(above) <= 25  # one screen before the first picture
+
+
+def test_the_version_is_one_and_has_a_page_for_those_who_come_from_the_one_before() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    minor = project["version"].rpartition(".")[0]
+    assert f"\nversion: {project['version']}\n" in (ROOT / "CITATION.cff").read_text(encoding="utf-8")
+    newest = re.search(r"^## (\S+)", (ROOT / "CHANGELOG.md").read_text(encoding="utf-8"), re.MULTILINE)
+    assert newest is not None
+    assert newest[1] == project["version"]
+    assert (ROOT / "docs" / "upgrading.md").read_text(encoding="utf-8").partition("\n")[0].endswith(f" to {minor}")
 
 
 def test_the_picture_of_the_rooms_is_that_of_the_package() -> None:

@@ -144,6 +144,18 @@ def test_results_are_taken_wherever_a_scenario_is(folder: Path, capsys: pytest.C
     assert "bad.nc: cannot be read as a result" in said(f"run {OUT}/bad.nc", capsys, 2)
 
 
+@pytest.mark.usefixtures("folder", "no_page")
+def test_a_result_of_the_version_before_is_read(capsys: pytest.CaptureFixture[str]) -> None:
+    new = said("run small.toml --duration 1 --no-fix", capsys)
+    ds = stored(OUT / "small.nc")
+    ds.attrs["tieringmodel"] = "0.1.0"
+    ds.to_netcdf("old.nc", engine="h5netcdf")
+    assert said("report --text old.nc", capsys) == new.partition("\nwrote")[0]
+    assert said("diff old.nc tieringmodel-out/small.nc", capsys).startswith("old.nc and small.nc: the same in every measure")
+    assert tm.load("old.nc") == scenario(pull(), push())
+    said("report old.nc -o page.html", capsys)
+
+
 def test_without_a_duration_a_run_is_as_long_as_a_verdict_takes(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     text = said("run small.toml -o a", capsys)
     got = stored(Path("a/small.nc"))
