@@ -231,3 +231,63 @@ late = lost.time.values > 60
 moved_mib = int(lost.migrated_pages.values[late].sum()) * PAGE / MIB
 applied_mib = np.diff(lost.sz_tried.values[late, 0][[0, -1]]).item() / MIB
 print(f"in the second minute {applied_mib:.0f} MiB were tried, {moved_mib:.2f} MiB moved")
+
+# %% [markdown]
+# ## The other parts of one's own
+#
+# A tuner, a policy, a lint rule and a source of hotness are offered the same way: a function or a class, under a name. A tuner
+# gets the goals' score (10000: as wanted) and its state so far, in 1/10000 byte, and returns the next state.
+
+
+# %%
+def halting(score, esz_bp):
+    """Return 1 MiB while the goal is missed, nothing else."""
+    return 0 if score >= 10_000 else 10_000 * MIB
+
+
+tm.register_tuner("halting", halting, replace=True)
+own_tuner = scenario("node_heat_bp").set("schemes.*.quota.goal_tuner", "halting")
+tuned_run = tm.simulate(own_tuner, duration="60 s", seed=1)
+print(tm.verdict(tuned_run).kind, int(tuned_run.migrated_pages.sum()), "pages moved")
+
+# %% [markdown]
+# A policy is a function of a scenario that returns a scenario; `compare` runs it beside the others.
+
+# %%
+tm.register_policy("twice the quota", lambda given: given.set("schemes.*.quota.sz_bytes", "2 MiB"), replace=True)
+print([name for name in tm.policies(scenario("node_eligible_mem_bp")) if "quota" in name])
+
+
+# %% [markdown]
+# A lint rule is a function of a scenario that yields findings.
+
+
+# %%
+@tm.lint_rule
+def no_name(given):
+    """Scenarios without a name."""
+    if not given.name:
+        yield tm.Finding("no-name", "info", "name", "is empty: results are called scenario", "give one")
+
+
+print([finding.code for finding in tm.lint(scenario("node_heat_bp").replace(name=""))])
+
+
+# %% [markdown]
+# A source of hotness tells which pages were touched in an interval. This one knows: what no hardware can do, as a bound.
+
+
+# %%
+class Oracle:
+    """Reports every touch."""
+
+    def observe(self, activity, rng):
+        """Return the touches of an interval."""
+        page = np.flatnonzero(activity.rate_hz)
+        touches = rng.poisson(activity.rate_hz[page] * activity.length_us * 1e-6).astype(float)
+        return tm.hotness.page_reports(page, touches, activity.end_us)
+
+
+tm.hotness.register_source("oracle", Oracle)
+compared = tm.hotness.compare_sources(["oracle", "accessed_bits"], scenario("node_heat_bp"), duration="5 s")
+print(compared["recall"].squeeze().to_series().round(2).to_dict())

@@ -35,3 +35,16 @@ assert applied_mib > 100 * max(moved_mib, 0.1)
 # after, 4 deep:           f"{reads.std():.0f} bp; node 0 serves {serves:.0f} bp of the accesses")  # fmt: skip
 assert run.migrated_pages.values[late].sum() == 0
 assert reads.min() >= 6000
+
+# after: print(tm.verdict(tuned_run).kind, int(tuned_run.migrated_pages.sum()), "pages moved")
+assert tuned_run.esz_bytes.values.max() == MIB
+assert int(tuned_run.migrated_pages.sum()) > 0
+
+# after: print([name for name in tm.policies(scenario("node_eligible_mem_bp")) if "quota" in name])
+assert "twice the quota" in tm.policies(scenario("node_eligible_mem_bp"))
+
+# after: print([finding.code for finding in tm.lint(scenario("node_heat_bp").replace(name=""))])
+assert "no-name" in [finding.code for finding in tm.lint(scenario("node_heat_bp").replace(name=""))]
+
+# after: print(compared["recall"].squeeze().to_series().round(2).to_dict())
+assert compared["recall"].squeeze().to_series()["oracle"] == 1
