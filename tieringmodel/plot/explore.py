@@ -16,7 +16,8 @@ from ..errors import InputError
 from ..fields import Checked
 from ..units import MIB, PAGE_SZ, format_bytes
 from ..verdicts.judge import Verdict, verdict
-from .windows import COURSE_SHEET, course
+from .style import folded
+from .windows import COURSE_SHEET, course, redraw_course
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -24,6 +25,9 @@ if TYPE_CHECKING:
 
 DPI = 110
 MOST_WINDOWS = 20_000
+MARGINS = {"left": 0.1, "right": 0.74, "bottom": 0.11, "hspace": 0.12}
+TITLE_LINE = 0.052
+"""Margins as shares of the figure, and what a line of its title takes."""
 
 
 @dataclass(frozen=True)
@@ -93,6 +97,50 @@ class Knobs(Checked):
         return ds.assign_attrs(window_s=self.interval_ms / 1000)
 
 
+class Picture:
+    """The course of a loop and its verdict, again and again: one figure, whose artists are moved.
+
+    Its margins are fixed and follow the number of lines of its title; a layout that measures every text would take half of a
+    redraw. The figure is known to no window and to pyplot neither.
+
+    Attributes
+    ----------
+    figure : matplotlib Figure
+        Two axes: share over time, and what migrates.
+    found : Verdict
+        On the loop that is shown.
+    """
+
+    def __init__(self, knobs: Knobs) -> None:
+        """Run the loop and draw it."""
+        from matplotlib.layout_engine import PlaceHolderLayoutEngine
+
+        self.figure, self._axes = COURSE_SHEET.figure()
+        self.figure.set_layout_engine(PlaceHolderLayoutEngine(adjust_compatible=True, colorbar_gridspec=True))
+        self.figure.set_dpi(DPI)
+        self.figure.subplots_adjust(**MARGINS)
+        course(self._run(knobs), ax=self._axes)
+
+    def show(self, knobs: Knobs) -> None:
+        """Run the loop with other knobs and let the figure show it."""
+        redraw_course(self._run(knobs), self._axes)
+
+    def _run(self, knobs: Knobs) -> xr.Dataset:
+        """Return the loop, and leave room for its title: names of lines are placed by what is left."""
+        ds = knobs.run()
+        self.found: Verdict = verdict(ds)
+        lines = folded(self.figure, self.found.headline).count("\n") + 1
+        self.figure.subplots_adjust(top=0.98 - TITLE_LINE * lines)
+        return ds
+
+    def png(self) -> bytes:
+        """Return the figure as PNG."""
+        out = io.BytesIO()
+        canvas: Any = self.figure.canvas
+        canvas.print_png(out, pil_kwargs={"compress_level": 1})
+        return out.getvalue()
+
+
 def draw(knobs: Knobs) -> tuple[Figure, Verdict]:
     """Run the loop and draw its course.
 
@@ -106,31 +154,33 @@ def draw(knobs: Knobs) -> tuple[Figure, Verdict]:
     matplotlib Figure, Verdict
         The figure is known to no window and to pyplot neither.
     """
-    ds = knobs.run()
-    figure, axes = COURSE_SHEET.figure()
-    course(ds, ax=axes)
-    return figure, verdict(ds)
+    picture = Picture(knobs)
+    return picture.figure, picture.found
 
 
-def rendered(knobs: Knobs) -> tuple[bytes, str]:
+def rendered(knobs: Knobs, picture: Picture | None = None) -> tuple[bytes, str]:
     """Return the course as PNG and the verdict as HTML: all that a redraw shows.
 
     Parameters
     ----------
     knobs : Knobs
         How the loop is set.
+    picture : Picture, optional
+        What shows it; by default a new one, which takes longer and gives the same bytes.
 
     Returns
     -------
     bytes, str
     """
-    figure, found = draw(knobs)
-    out = io.BytesIO()
-    figure.savefig(out, format="png", dpi=DPI)
+    if picture is None:
+        picture = Picture(knobs)
+    else:
+        picture.show(knobs)
+    found = picture.found
     quota = format_bytes(knobs.quota_mib * MIB) if knobs.quota_mib else "no size quota"
     head = f"{quota} per {knobs.interval_ms} ms, {knobs.delay_windows} windows late, {knobs.windows} windows"
     fix = f"<br>Nearest fix: {html.escape(str(found.fix))}" if found.fix else ""
-    return out.getvalue(), f"<b>{html.escape(found.kind)}</b> ({head}): {html.escape(found.cause)}{fix}"
+    return picture.png(), f"<b>{html.escape(found.kind)}</b> ({head}): {html.escape(found.cause)}{fix}"
 
 
 STEPS: dict[str, tuple[str, tuple[float, ...]]] = {
@@ -146,8 +196,8 @@ STEPS: dict[str, tuple[str, tuple[float, ...]]] = {
 def explore(**defaults: Any) -> Any:
     """Return sliders for quota, interval, target, delay, tuner and leak above the course and verdict of the loop they set.
 
-    Every turn redraws in well under a second. The widget needs no display to work: its ``controls`` can be set from
-    Python, and ``picture.value`` and ``words.value`` follow.
+    Every turn moves the artists of one figure, which takes a few hundredths of a second. The widget needs no display to work:
+    its ``controls`` can be set from Python, and ``picture.value`` and ``words.value`` follow.
 
     Parameters
     ----------
@@ -178,12 +228,12 @@ def explore(**defaults: Any) -> Any:
         options = [("none" if name == "quota_mib" and not x else f"{x:g}", x) for x in sorted({*steps, now})]
         controls[name] = w.SelectionSlider(options=options, value=now, description=label, continuous_update=False, style=style)
     controls["tuner"] = w.ToggleButtons(options=["consist", "temporal"], value=knobs.tuner, description="Tuner", style=style)
-    picture, words = w.Image(format="png"), w.HTML()
+    picture, words, shown = w.Image(format="png"), w.HTML(), Picture(knobs)
 
     def redraw(_: Any = None) -> None:
         try:
             now = Knobs.from_dict({**knobs.to_dict(), **{name: one.value for name, one in controls.items()}})
-            picture.value, words.value = rendered(now)
+            picture.value, words.value = rendered(now, shown)
         except InputError as error:
             words.value = f"<b>not possible</b>: {html.escape(str(error))}"
 
