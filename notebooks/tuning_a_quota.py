@@ -171,8 +171,8 @@ maps(mean.share_sd_bp, "sd of the share [bp]", mean.sz_mib, mean.interval_s, *wo
 # %% [markdown]
 # Grey cells do not settle with both seeds: the share stays off, or pages keep moving. For CONSIST that is every cell. For
 # TEMPORAL it is two corners: small quotas that are reset so rarely that they are still on their way after a minute, and
-# large ones, whose single step leaps over the gap and is answered by the other scheme. Quotas a few times the gap may rest
-# by luck: a step can end inside it.
+# large ones, whose single step leaps over the gap and is answered by the other scheme. Any quota larger than the gap may rest
+# by luck: a step can end inside it, here of the largest ones in a third of the runs.
 
 # %%
 cap, interval = mean.sz_mib.values[None, :], mean.interval_s.values[:, None]
