@@ -251,7 +251,7 @@ def explain(code: str) -> str:
 
 def listed() -> str:
     """Return every word that can be explained, as text for a terminal."""
-    parts = {"kinds of verdicts": KIND_MEANS, "causes": CAUSES, "codes of lint": MEANS}
+    parts = {"kinds of verdicts": [*KIND_MEANS], "causes": [*CAUSES], "codes of lint": [*MEANS]}
     return "\n".join(f"{title}\n  {', '.join(words)}" for title, words in parts.items())
 
 
