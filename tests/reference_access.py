@@ -44,7 +44,10 @@ class SlowTable:
                 g = workload.groups[i]
                 threshold = rate_threshold(g.rate_hz, tick_us) if g.kind == "rate" else g.threshold
                 kind = {"rate": RATE, "period": PERIOD, "hash": HASH}[g.kind]
-                rules.append((kind, g.start_tick, g.end_tick, threshold, g.period, g.phase, g.stride, g.lo, g.salt, slot))
+                ended = max(workload.groups[j].end_tick for j in members[: members.index(i) + 1])
+                begins = min(workload.groups[j].start_tick for j in members[members.index(i) :])
+                own = (kind, g.start_tick, g.end_tick, threshold, g.period, g.phase, g.stride, g.lo, g.salt)
+                rules.append((*own, slot, ended, begins))
             self.first[c + 1] = len(rules)
         self.rule = np.zeros(max(len(rules), 1), RULE)
         for i, row in enumerate(rules):

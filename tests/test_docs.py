@@ -58,7 +58,7 @@ def test_a_page_does_what_it_says(page: Path, tmp_path: Path, monkeypatch: pytes
     finally:
         for name in metrics:
             unregister_metric(name)
-        for known in (tuners._own, policies._OWN, plugins._loaded):
+        for known in (tuners._own, policies._own, plugins._loaded):
             known.clear()
         RULES.clear()
         RULES.update(rules)

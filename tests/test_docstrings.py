@@ -14,7 +14,6 @@ import matplotlib as mpl
 import pytest
 
 import tieringmodel as tm
-from tieringmodel.hotness import protocol
 
 SECTION = re.compile(r"^(\w[\w ]*)\n-{3,}$", re.MULTILINE)
 
@@ -96,7 +95,6 @@ def test_everything_that_is_called_shows_how() -> None:
 def test_an_example_does_what_it_shows(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setitem(mpl.rcParams, "backend", "agg")
-    monkeypatch.setattr(protocol, "_OWN", dict(protocol._OWN))
     said: list[str] = []
     test = doctest.DocTestParser().get_doctest(inspect.getdoc(EXAMPLES[name]) or "", {}, name, None, None)
     assert test.examples

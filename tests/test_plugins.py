@@ -13,7 +13,6 @@ import xarray as xr
 
 import tieringmodel as tm
 from tieringmodel import plugins
-from tieringmodel.damon.goals import unregister_metric
 from tieringmodel.linting import RULES
 from tieringmodel.sweeps import own
 
@@ -44,8 +43,8 @@ def plugin(tmp_path: Path) -> Iterator[Path]:
     path.write_text(PLUGIN)
     yield path
     tm.unregister_tuner("halting")
-    tm.register_policy("half the quota", None)
-    unregister_metric("idle_bp")
+    tm.unregister_policy("half the quota")
+    tm.unregister_metric("idle_bp")
     RULES.pop("says_hello", None)
     plugins._loaded.clear()
 

@@ -14,8 +14,10 @@ from ._version import __version__ as __version__
 from .comparison.compare import compare as compare
 from .comparison.policies import policies as policies
 from .comparison.policies import register_policy as register_policy
+from .comparison.policies import unregister_policy as unregister_policy
 from .comparison.presets import preset as preset
 from .damon.goals import register_metric as register_metric
+from .damon.goals import unregister_metric as unregister_metric
 from .datafiles import data_path as data_path
 from .differences.diff import diff as diff
 from .errors import InputError as InputError

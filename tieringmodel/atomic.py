@@ -8,7 +8,7 @@ import os
 import platform
 import re
 import secrets
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
@@ -42,8 +42,7 @@ def replacing(path: str | Path) -> Iterator[Path]:
     temporary = _temporary(path)
     try:
         yield temporary
-        with temporary.open("rb+") as file:
-            os.fsync(file.fileno())
+        _sync_file(temporary)
         temporary.replace(path)
         _sync_folder(path.parent)
     except OSError as error:
@@ -166,6 +165,21 @@ def _runs(pid: int) -> bool:
     except OSError:
         return True
     return True
+
+
+def to_disk(files: Iterable[Path]) -> None:
+    """Bring files that were written, and their names, to disk: what is written after this is not there without them."""
+    from concurrent.futures import ThreadPoolExecutor
+
+    there = [file for file in files if file.is_file()]
+    with ThreadPoolExecutor(16) as pool:  # a disk brings many at once as fast as one
+        list(pool.map(_sync_file, there))
+        list(pool.map(_sync_folder, {file.parent for file in there}))
+
+
+def _sync_file(file: Path) -> None:
+    with file.open("rb+") as opened:
+        os.fsync(opened.fileno())
 
 
 def _sync_folder(folder: Path) -> None:

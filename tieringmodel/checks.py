@@ -114,6 +114,19 @@ def text(where: str, value: Any) -> str:
     return value
 
 
+def storable(where: str, value: str) -> str:
+    """Return a text that files can hold: no NUL, which HDF5 does not take, and no half of a character; else an `InputError`."""
+    if "\0" in value:
+        raise InputError(where, f"{value!r} holds a NUL, which no result can store", "leave it out")
+    if not value.isascii():
+        try:
+            value.encode()
+        except UnicodeEncodeError:
+            remedy = "write it in UTF-8, in a locale of UTF-8"
+            raise InputError(where, f"{value!r} is no text of whole characters", remedy) from None
+    return value
+
+
 def file_name(where: str, value: Any) -> Path:
     """Return the path that a text or a path names; all else is an `InputError`."""
     if not isinstance(value, (str, os.PathLike)) or "\0" in str(value):

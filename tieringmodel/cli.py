@@ -6,29 +6,19 @@ import argparse
 import os
 import sys
 from collections.abc import Sequence
-from typing import NoReturn
+from importlib import import_module
+from typing import Any, NoReturn
 
 from ._version import __version__
-from .commands import compare, completion, convert, diff, explain, explore, lint, report, run, schema, sweep, tune, validate
 from .commands.arguments import bare_line, check_words, load_plugins, split_line
 from .commands.output import be_quiet, complain
 from .errors import TieringError, printable
 
-COMMANDS = {
-    "compare": compare,
-    "run": run,
-    "diff": diff,
-    "report": report,
-    "sweep": sweep,
-    "explore": explore,
-    "tune": tune,
-    "lint": lint,
-    "explain": explain,
-    "convert": convert,
-    "validate": validate,
-    "schema": schema,
-    "completion": completion,
-}
+COMMANDS = (
+    "compare", "run", "diff", "report", "sweep", "explore", "tune", "lint", "explain", "convert", "validate", "schema",
+    "completion",
+)  # fmt: skip
+"""Every command in the order of ``--help``; each is a module of `tieringmodel.commands`, imported when it is asked for."""
 STATUS = "Exit status: 0 fine, 1 a check failed, 2 wrong input, 130 interrupted."
 
 
@@ -39,8 +29,12 @@ class _Parser(argparse.ArgumentParser):
         self.exit(2, printable(f"{self.prog}: {message}; see '{self.prog} --help'") + "\n")
 
 
-def parser() -> argparse.ArgumentParser:
-    """Return the argument parser of all commands."""
+def _module(command: str) -> Any:
+    return import_module(f".commands.{command}", __package__)
+
+
+def parser(names: Sequence[str] = COMMANDS) -> argparse.ArgumentParser:
+    """Return the argument parser of these commands."""
     top = _Parser(
         prog="tieringmodel",
         description="Predict what a DAMON memory-tiering scheme does on a machine with a workload.",
@@ -48,8 +42,8 @@ def parser() -> argparse.ArgumentParser:
     )
     top.add_argument("--version", action="version", version=f"tieringmodel {__version__}")
     commands = top.add_subparsers(dest="command", metavar="COMMAND", required=True)
-    for module in COMMANDS.values():
-        module.add(commands)
+    for name in names:
+        _module(name).add(commands)
     for command in commands.choices.values():
         command.epilog = STATUS
         command.set_defaults(parser=command)
@@ -73,14 +67,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     if not line and (remedy := bare_line(own)):
         complain(remedy)
         return 2
-    top = parser()
+    alone = bool(own) and own[0] in COMMANDS and own[0] != "completion"  # which is about all of them
+    top = parser(own[:1] if alone else COMMANDS)
     arguments = top.parse_args(own)
     arguments.line, arguments.top = line, top
     check_words(arguments)
     be_quiet(arguments.quiet)
     try:
         load_plugins(arguments)
-        status: int = COMMANDS[arguments.command].run(arguments)
+        status: int = _module(arguments.command).run(arguments)
         sys.stdout.flush()  # here, where a full disk is still told in one sentence
         return status
     except TieringError as error:

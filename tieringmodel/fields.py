@@ -11,6 +11,7 @@ from functools import cache
 from typing import Any, Self
 
 from . import units
+from .checks import storable
 from .errors import InputError, quoted, short
 from .units import LONG_MAX
 
@@ -77,8 +78,10 @@ def _convert(value: Any, hint: Any, name: str, where: str) -> Any:
         return parser(value, where)
     if hint is float:
         return units.number(value, where)
-    if hint is str and not isinstance(value, str):
-        raise InputError(where, f"{quoted(value)} is not text", "write text in quotes")
+    if hint is str:
+        if not isinstance(value, str):
+            raise InputError(where, f"{quoted(value)} is not text", "write text in quotes")
+        return storable(where, value)
     return value
 
 

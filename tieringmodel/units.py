@@ -33,6 +33,8 @@ _TIME_US: dict[str, Decimal | int] = {
 _BP: dict[str, int] = {"": 1, "bp": 1, "%": 100}
 _UNITLESS = re.compile(r"\s*(max|0x[0-9a-f_]+)\s*", re.IGNORECASE)
 _GROUPED = re.compile(r"[-+]?[1-9][0-9]{0,2}(,[0-9]{3})+(\.[0-9]*)?([eE][-+]?[0-9]+)?")
+_EXPONENT = re.compile(r"\s*[-+0-9.,_]+[eE][-+]?[0-9]+\s*")
+"""A bare number, though there is a letter in it."""
 _QUANTITY = re.compile(r"\s*([-+0-9.,_eE]*?[0-9.])\s*([a-zA-Zµ%]*)\s*")
 
 
@@ -62,6 +64,10 @@ def _quantity(text: str, scale: Mapping[str, Decimal | int], where: str, example
     if value != value.to_integral_value():
         raise InputError(where, f"{text!r} is not a whole number of the base unit", f"write it like {example}")
     return int(value)
+
+
+def _has_unit(text: str) -> bool:
+    return bool(re.search(r"[a-zA-Zµ]", text)) and not _EXPONENT.fullmatch(text)
 
 
 def integer(value: object, where: str) -> int:
@@ -154,7 +160,9 @@ def parse_ms(value: object, where: str = "ms") -> int:
     InputError
         If the text is not a whole number of milliseconds.
     """
-    if isinstance(value, str) and re.search(r"[a-zA-Zµ]", value) and not _UNITLESS.fullmatch(value):
+    if isinstance(value, str) and _EXPONENT.fullmatch(value):
+        value += " ms"
+    if isinstance(value, str) and _has_unit(value) and not _UNITLESS.fullmatch(value):
         us = _quantity(value, _TIME_US, where, "'500 ms', '1 s' or an integer of milliseconds")
         if us % 1000:
             raise InputError(where, f"{value!r} is not a whole number of milliseconds", "write e.g. '500 ms'")
@@ -187,9 +195,11 @@ def parse_duration_us(value: object, where: str = "duration") -> int:
         us = round(number(value, where) * 1e6)
     else:
         text = str(value)
-        text = text if re.search(r"[a-zA-Zµ]", text) else text + " s"
-        integral = _UNITLESS.fullmatch(text)
-        us = integer(text, where) if integral else _quantity(text, _TIME_US, where, "'120 s', '10 min' or a number of seconds")
+        if _UNITLESS.fullmatch(text):
+            us = integer(text, where) * 1_000_000
+        else:
+            text = text if _has_unit(text) else text + " s"
+            us = _quantity(text, _TIME_US, where, "'120 s', '10 min' or a number of seconds")
     if us <= 0:
         raise InputError(where, f"{value!r} is not a positive time", "write it like '120 s'")
     return us

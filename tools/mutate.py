@@ -31,7 +31,9 @@ from types import FunctionType
 from typing import Any
 
 sys.dont_write_bytecode = True
-os.environ |= {"NUMBA_DISABLE_JIT": "1", "TIERINGMODEL_EXAMPLES": "few", "MPLBACKEND": "Agg"}  # before numba is imported
+COMPILED = "--compiled" in sys.argv
+os.environ |= {"NUMBA_DISABLE_JIT": str(int(not COMPILED)), "TIERINGMODEL_EXAMPLES": "few", "MPLBACKEND": "Agg"}
+# before numba is imported
 
 import pytest
 from _pytest.runner import runtestprotocol
@@ -43,10 +45,10 @@ from scipy.stats import binomtest
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = ROOT / "tieringmodel"
 GROUPS = {
-    "quota": "damon/quota_math.py damon/quota_rules.py damon/quota.py damon/lag_cache.py kernels/integer.py kernels/tuner.py",
-    "goals": "damon/goals.py damon/metrics_of_the_rfc.py kernels/readings.py scenario/metrics.py",
+    "quota": "damon/quota_math.py damon/early_exit.py damon/quota.py damon/lag_cache.py kernels/integer.py kernels/tuner.py",
+    "goals": "damon/goals.py damon/metric_view.py kernels/goals.py scenario/metrics.py",
     "regions": "damon/regions.py kernels/regions.py kernels/sampling.py kernels/access.py kernels/draws.py kernels/random.py",
-    "schemes": "damon/table.py damon/watermarks.py damon/commit.py kernels/scoring.py kernels/apply.py "
+    "schemes": "damon/table.py kernels/watermarks.py damon/commit.py kernels/scoring.py kernels/apply.py "
     "kernels/visit.py kernels/pages.py damon/kdamond.py damon/intervals.py stored.py",
     "weights": "damon/weighted.py interleave/rules.py interleave/rounds.py interleave/frames.py interleave/vaddr.py "
     "kernels/placement.py kernels/placement_frames.py",
@@ -55,7 +57,16 @@ GROUPS = {
     "memory/consistency.py",
     "workload": "workload/access.py workload/phases.py workload/truth.py workload/windows.py workload/rates.py",
     "measures": "verdicts/measures.py theory/linear.py theory/closed_forms.py theory/exponents.py",
+    "simulation": "simulation/engine.py simulation/simulate.py simulation/recorder.py simulation/records.py "
+    "simulation/clock.py simulation/returns.py simulation/report_driven.py simulation/running.py simulation/balancing.py "
+    "simulation/coupling.py simulation/idle.py simulation/silent.py simulation/needs.py simulation/spaces.py kernels/turn.py",
+    "checkpoint": "simulation/checkpoint.py memory/reuse.py atomic.py datasets/read.py datasets/attributes.py",
+    "reclaim": "kernels/swap.py memory/swap.py kernels/kswapd.py kernels/numa.py memory/stacks.py kernels/mixed.py "
+    "kernels/buddy.py",
 }
+for _room in ("verdicts", "interop", "linting"):  # whole rooms
+    _paths = [str(p.relative_to(PACKAGE)) for p in sorted((PACKAGE / _room).rglob("*.py")) if p.name != "__init__.py"]
+    GROUPS[_room] = " ".join(p for p in _paths if p not in GROUPS["measures"].split())
 _RUNS = (
     "simulation/test_straddling.py simulation/test_events.py simulation/test_folios.py damon/test_readings.py "
     "simulation/test_rmap.py simulation/test_sources.py simulation/test_vaddr_actions.py simulation/test_goals.py "
@@ -73,6 +84,14 @@ TESTS = {
     "workload": "workload simulation/test_events.py simulation/test_folios.py simulation/test_loop_and_pages.py "
     "simulation/test_sources.py",
     "measures": "theory verdicts linting",
+    "simulation": f"simulation trust/test_checkpoint.py memory/test_swap.py {_RUNS}",
+    "checkpoint": "trust/test_checkpoint.py trust/test_faults.py trust/test_damaged_results.py trust/test_given_files.py "
+    "memory simulation/test_state.py simulation/test_event_paths.py simulation/test_reclaim.py datasets test_atomic.py "
+    f"{_RUNS}",
+    "reclaim": f"memory simulation/test_reclaim.py simulation/test_numa_balancing.py trust/test_checkpoint.py {_RUNS}",
+    "verdicts": "verdicts linting reports/test_text_of_run.py trust/test_damaged_results.py",
+    "interop": "interop validate/test_run_keys.py trust/test_bad_inputs.py trust/test_fuzz.py",
+    "linting": "linting verdicts remedies/test_fixes.py",
 }
 SLOWEST_S = 10.0
 """Tests that take longer in plain Python, in time of the processor, are left out."""
@@ -316,16 +335,19 @@ def main() -> int:
     """Run a sample of the mutants of each group; return the exit status."""
     options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     options.add_argument("--sample", type=int, default=60, help="how many mutants of each group (0: every one)")
-    options.add_argument("--seed", type=int, default=1)
+    options.add_argument("--seed", type=lambda text: int(text, 0), default=1, help="0x1f too")
     options.add_argument("--jobs", type=int, default=2)
     options.add_argument("--minutes", type=float, default=120, help="begin no further mutant after that long")
     options.add_argument("--group", nargs="*", default=list(GROUPS), choices=list(GROUPS))
     options.add_argument("--file", nargs="*", help="only these files of the groups")
     options.add_argument("--again", type=Path, help="only mutants that the output in this file says were not noticed")
     options.add_argument("--map", type=Path, help="keep here which test reaches which line; tests in it are not measured again")
+    options.add_argument("--compiled", action="store_true", help="compile kernels: faster, for files that are none")
     options.add_argument("--verbose", action="store_true", help="print the mutants that were noticed too")
     given = options.parse_args()
     groups = {g: [f for f in GROUPS[g].split() if not given.file or f in given.file] for g in given.group}
+    if COMPILED:
+        groups = {g: [f for f in files if not f.startswith("kernels/")] for g, files in groups.items()}
     every = [file for files in GROUPS.values() for file in files.split()]
     runner = Runner(every, given.jobs, given.map)
     runner.careful = not given.again

@@ -181,6 +181,25 @@ def test_a_folder_that_cannot_be_written_is_refused_before_the_work(
         assert "locked: is not writable; name another folder with -o" in said
 
 
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        ("run small.toml --duration 1 --expect settling_s<9 --junit none/x.xml", "--junit: there is no folder none"),
+        ("sweep small.toml --duration 1 --seeds 2 --expect ripple_bp<9 --junit none/x.xml", "--junit: there is no folder none"),
+        (f"sweep small.toml --duration 1 --seeds 2 -o {'x' * 300}.nc", "nothing can be written there (File name too long)"),
+        ("diff small.toml --kernels 7.2 --duration 1 -o none/x.json", "-o: there is no folder none"),
+        (f"diff small.toml --kernels 7.2 --duration 1 -o {'x' * 300}", "nothing can be written there (File name too long)"),
+        ("run small.toml --duration 1 -o small.toml", "small.toml: File exists"),
+    ],
+)
+def test_what_is_written_at_the_end_is_tried_before_the_work(
+    folder: Path, words: str, says: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tieringmodel.simulation.engine.Engine.run_to", lambda *_: pytest.fail("the work has begun"))
+    assert says in refused(words.split(), capsys)
+    assert sorted(p.name for p in folder.iterdir()) == ["small.toml"]
+
+
 @pytest.mark.parametrize("words", [[], ["sweep-the-floor"], ["run"], ["run", "a", "b"], ["validate", "--vectors"]])
 def test_wrong_words(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     assert "--help'" in refused(words, capsys)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shlex
 from pathlib import Path
 from typing import Any
@@ -94,6 +95,20 @@ def test_where_there_are_no_links_a_file_says_which_was_last(
     assert sorted(p.name for p in OUT.iterdir()) == ["latest.txt", "small.nc"]
     assert (OUT / "latest.txt").read_text() == "small.nc\n"
     assert told("report tieringmodel-out", capsys)["result"] == str(OUT / "small.nc")
+
+
+def test_whatever_a_name_is_the_result_is_written_and_repeated(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Files whose names are no UTF-8, scenarios whose names are longer than a file's may be."""
+    odd, out = os.fsdecode(b"odd\xff.toml"), os.fsdecode(b"out\xfe")
+    Path(odd).write_text(Path("none.toml").read_text(), encoding="utf-8")
+    assert "odd\\udcff.toml" in said(f"run {odd} -o {out} --duration 1 --set schemes.*.quota.sz_bytes=8192", capsys)
+    ds = stored(Path(out, "odd.nc"))
+    assert ds.attrs["command"].endswith("--duration 1 --set 'schemes.*.quota.sz_bytes=8192'")
+    said(f"convert none.toml {odd[:-5]}.json", capsys)
+    assert "context" in said(f"lint {odd[:-5]}.json", capsys)
+    for k, last in enumerate("ab", start=1):
+        said(f"run none.toml --duration 1 --set name={'x' * 300}{last}", capsys)
+        assert len([p for p in OUT.glob("x*.nc") if len(p.stem) < 140]) == k
 
 
 # ---- a result is a scenario -------------------------------------------------------------------------------------------

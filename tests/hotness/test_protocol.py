@@ -40,7 +40,7 @@ def test_the_room_lists_what_it_offers_and_imports_little():
 
 
 def test_ones_own_source_takes_part():
-    h.register_source("oracle", Oracle)
+    h.register_source("oracle", Oracle, replace=True)
     assert h.sources()[-1] == "oracle"
     truth = h.activity(np.r_[np.full(50, 40.0), np.zeros(150)])
     found = h.watch(h.source("oracle"), h.activities(truth, "5 s"), seed=3)
@@ -81,7 +81,7 @@ def test_a_seed_repeats_and_another_differs(name):
         (lambda: h.source("accessed_bits", edges=(0, 5, 5)), "accessed_bits.edges"),
         (lambda: h.source("instruction_samples", ops_per_access=0.5), "instruction_samples.ops_per_access"),
         (lambda: h.register_source("chmu", Oracle), "name"),
-        (lambda: h.register_source("own", 3), "factory"),
+        (lambda: h.register_source("own", 3), "hotness source"),
         (lambda: h.activity([-1.0]), "rate_hz"),
         (lambda: h.activity([[1.0]]), "rate_hz"),
         (lambda: h.activity([1.0, 2.0], node=[0]), "node"),
@@ -104,7 +104,7 @@ def test_bad_input_names_its_place(call, where):
 
 
 def test_a_factory_without_the_parameter_is_named():
-    h.register_source("oracle", Oracle)
+    h.register_source("oracle", Oracle, replace=True)
     with pytest.raises(InputError, match="oracle"):
         h.source("oracle", speed=3)
 

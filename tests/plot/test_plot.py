@@ -21,7 +21,7 @@ from small import pull, push, scenario
 import tieringmodel as tm
 from tieringmodel import plot
 from tieringmodel.errors import InputError
-from tieringmodel.plot.files import KINDS, figure, slug
+from tieringmodel.plot.files import KINDS, figure, lay_out, slug
 from tieringmodel.plot.flows import running_mean
 from tieringmodel.plot.roles import listed, looks, role_of
 from tieringmodel.plot.style import spread
@@ -62,6 +62,15 @@ def test_axes_have_units_and_figures_a_message(name: str, comparison: xr.Dataset
             assert axes.get_xlabel().endswith("]") or axes.get_label() == "<colorbar>"
         if name != "summary" and grid.is_first_col():
             assert "[" in axes.get_ylabel()
+
+
+def test_a_sweep_without_a_number_is_drawn_where_its_settings_are() -> None:
+    """Settings of which none settles, or all are still: what stands beside the axes would leave them no room."""
+    ds = tm.sweep(scenario(pull(), groups=()), {"seed": [5, 7]}, duration="5 ms", progress=False)
+    for measure in ("settling_s", "share_mean_bp"):
+        made = figure("sweep_map", ds, measure=measure)
+        assert made.axes[0].get_xlim() == pytest.approx((4.9, 7.1))
+        lay_out(made)  # a warning is an error
 
 
 def test_every_policy_has_its_own_look(comparison: xr.Dataset) -> None:

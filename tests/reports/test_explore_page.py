@@ -43,3 +43,9 @@ def test_the_page_needs_nothing_beside_itself(tmp_path: Path, capsys: pytest.Cap
     assert "http" not in text.replace("http-equiv", "")
     assert cli.main(["explore", "-o", str(tmp_path)]) == 2
     assert "is a folder" in capsys.readouterr().err
+
+
+def test_the_page_says_whose_loop_it_shows(tmp_path: Path) -> None:
+    assert cli.main(["explore", "rfc-40-60", "-o", str(tmp_path / "e.html")]) == 0
+    text = (tmp_path / "e.html").read_text(encoding="utf-8")
+    assert "contexts[0].schemes[1]: migrate_hot for node_eligible_mem_bp of node 1 alone; 1 more in the scenario" in text

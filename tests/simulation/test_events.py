@@ -7,9 +7,12 @@ import pytest
 import tieringmodel as tm
 from tieringmodel.comparison.policies import with_interleave
 from tieringmodel.fields import with_path
+from tieringmodel.simulation.engine import Engine
+from tieringmodel.simulation.simulate import scheme_actions
 
 MIB = 1 << 20
-GOAL = "contexts.0.schemes.0.quota.goals.0."
+SCHEME = "contexts.0.schemes.0."
+GOAL = f"{SCHEME}quota.goals.0."
 
 
 def feed(events=(), **quota) -> tm.Scenario:
@@ -56,6 +59,38 @@ def test_events_happen_at_the_first_tick_that_is_not_before_them():
     later = tm.Event(300_001, GOAL + "current_value", 10_000)
     assert esz(feed((late,))) == [2, 4, 4, 4, 4, 4]
     assert esz(feed((later,))) == [2, 4, 8, 8, 8, 8]
+
+
+@pytest.mark.parametrize("action", ["stat", "pageout"])
+def test_an_event_at_the_time_of_a_sample_happens_at_it(action):
+    """At the 19th sampling tick of 5 ms, where no loop body is due; with what is remembered of every page and without."""
+    base = feed().set({"contexts.0.schemes.0.action": action, "machine.percpu_lists": 1})
+    sc = base.replace(events=(tm.Event(95_000, "machine.nodes.1.offline_bytes", MIB),))
+    for us, gone in ((94_999, 0), (95_000, 256)):
+        engine = Engine(sc, 1, actions=scheme_actions)
+        assert engine.tracked == (action == "pageout")
+        engine.run(us)
+        assert (engine.done, engine.memory.offline[1].size) == (gone // 256, gone)
+    engine = Engine(sc, 1, actions=scheme_actions)
+    engine.run(200_000)
+    again = Engine(sc, 1, actions=scheme_actions)
+    for _ in range(40):  # from sample to sample
+        again.run(5000)
+    assert again.memory.now_ns == engine.memory.now_ns == 200_000_000
+    assert again.memory.owner_crc32() == engine.memory.owner_crc32()
+
+
+def test_an_event_may_take_back_one_that_still_waits():
+    """Both are asked for between two samples, and carried out in order by the next loop body: the last has its way."""
+    for path, once, back in (("enabled", False, True), ("quota.sz_bytes", 4, 0), ("quota.goals.0.target_value", 5000, 10_000)):
+        events = (tm.Event(261_000, f"{SCHEME}{path}", once), tm.Event(262_000, f"{SCHEME}{path}", back))
+        engine = Engine(feed(events), 0, actions=scheme_actions)
+        engine.run(265_000)
+        assert engine.done == 2
+        engine.run(385_000)
+        kdamond = engine.kdamonds[0]
+        assert (engine.done, kdamond.pending, kdamond.context) == (2, [], feed().contexts[0])
+        assert (int(kdamond.schemes["active"][0]), int(kdamond.schemes["esz"][0])) == (1, 64)
 
 
 def test_attributes_and_ranges_are_committed():

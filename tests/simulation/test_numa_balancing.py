@@ -370,6 +370,12 @@ def test_bad_settings_are_refused_by_name(changes: dict[str, Any], path: str) ->
         tiered(every(1), **changes)
 
 
+@pytest.mark.parametrize(("mode", "sysctl"), [("normal", 1), (1, 1), ("1", 1), ("both", 3), (3, 3)])
+def test_modes_that_are_not_modelled_are_refused_by_the_number_that_linux_has_for_them(mode: Any, sysctl: int) -> None:
+    with pytest.raises(tm.InputError, match=rf"mode: .*numa_balancing = {sysctl}\).*not modelled; write 'memory_tiering'"):
+        tiered(every(1), mode=mode)
+
+
 def test_larger_folios_and_a_single_node_are_refused() -> None:
     with pytest.raises(tm.InputError, match="numa_balancing"):
         tm.Machine.dram_cxl("32 MiB", "32 MiB", folio_bytes="2 MiB", numa_balancing={})

@@ -65,7 +65,7 @@ def own() -> Iterator[None]:
     tm.hotness.register_source("whole", Whole)
     tm.hotness.register_source("late", Late)
     yield
-    protocol._OWN.clear()
+    protocol._own.clear()
 
 
 @pytest.mark.parametrize("ops", ["paddr", "vaddr"])

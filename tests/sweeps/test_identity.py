@@ -170,9 +170,8 @@ def test_what_cannot_be_told_is_refused_for_a_store_only(hold: Callable[[Any], A
     with pytest.raises(tm.InputError, match=r"measure: reads measure.*, a \w+ whose value cannot be told: .*; let it read"):
         tm.sweep(scenario, {"seed": [1]}, measure=hold(held), duration="0.1 s", store=tmp_path / "s.zarr")
     assert not [*tmp_path.iterdir()]
-    with pytest.raises(
-        tm.TieringError, match=r"every point failed \(1\); the first: (TypeError|measure: returned)"
-    ):  # nothing asked what it reads
+    said = r"every point failed \(1\); the first: (TypeError|measure: returned)"
+    with pytest.raises(tm.TieringError, match=said):  # nothing asked what the measure reads
         tm.sweep(scenario, {"seed": [1]}, measure=hold(held), duration="0.1 s")
 
 

@@ -85,6 +85,24 @@ def test_the_store_is_the_dataset(whole: Path, swept: xr.Dataset) -> None:
         assert stored["used_pages"].dtype == swept["used_pages"].dtype
 
 
+def test_values_are_on_disk_before_their_points_count(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from tieringmodel.sweeps import store
+
+    synced: list[set[str]] = []
+
+    def to_disk(given: set[Path]) -> None:
+        synced.append({str(p.relative_to(tmp_path)) for p in given if p.stat().st_size})
+        real(given)
+
+    real = store.to_disk
+    monkeypatch.setattr(store, "to_disk", to_disk)
+    monkeypatch.setattr(store, "UNSYNCED_S", -1.0)
+    ds = tm.sweep(SC, {"seed": range(2)}, duration="0.2 s", store=tmp_path, measure=final, progress=False)
+    assert synced[1::2] == [{"done/c/0"}] * (len(synced) // 2)
+    for values in synced[::2]:
+        assert values == {f"{name}/c/0" for name in ds.data_vars if name != "done"}
+
+
 def test_a_finished_sweep_runs_nothing_again(copy: Path, swept: xr.Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
     before, seeds = files(copy), count_runs(monkeypatch)
     xr.testing.assert_identical(run(copy), swept)

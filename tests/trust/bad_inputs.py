@@ -388,6 +388,10 @@ BAD_INPUTS = [
         ((*Q, "goals"), [{"metric": "user_input", "target_value": 1, "complement": True}]),
         "contexts[0].schemes[0].quota.goals[0].complement: needs a share in bp, 'user_input' is none",
     ),
+    # What no result can hold.
+    Bad("field", (("name",), "a\0b"), "name: 'a\\x00b' holds a NUL"),
+    Bad("field", (("name",), "a\udcffb"), "name: 'a\\udcffb' is no text of whole characters"),
+    Bad("field", (("workload", "groups", 0, "name"), "\ud800"), "workload.groups[0].name: '\\ud800' is no text of whole"),
     # Machines and workloads.
     Bad("field", (("machine", "nodes"), []), "machine.nodes: is empty"),
     Bad("field", (("machine", "nodes"), "two"), "machine.nodes: 'two' is not a list"),
@@ -1185,6 +1189,12 @@ BAD_INPUTS = [
     Bad("command", "fly", ": tieringmodel: argument COMMAND: invalid choice: 'fly'"),
     Bad("command", "run", ": tieringmodel run: SCENARIO is missing"),
     Bad("command", "run DIR/none.toml", ": tieringmodel: DIR/none.toml: does not exist"),
+    Bad("command", "run DIR/good.toml --set name=a\udcff", ": tieringmodel: name: 'a\\udcff' is no text of whole characters"),
+    Bad(
+        "command",
+        "run DIR/good.toml -o DIR/out --expect settling_s<60 --junit DIR/none/x.xml",
+        ": tieringmodel: --junit: there is no folder DIR/none",
+    ),
     Bad("command", "run DIR/file", ": tieringmodel: DIR/file: is neither a TOML scenario, damo's parameters"),
     Bad("command", "run DIR", ": tieringmodel: DIR: holds no recording"),
     Bad("command", "run DIR/good.toml --duration nan", ": tieringmodel: duration: 'nan' is not understood"),
@@ -1229,7 +1239,7 @@ BAD_INPUTS = [
     Bad(
         "command",
         "diff DIR/good.toml --kernels 7.2 --duration 1 -o DIR/none/x.json",
-        ": tieringmodel: DIR/none/x.json: is in no folder",
+        ": tieringmodel: -o: there is no folder DIR/none",
     ),
     Bad("command", "diff DIR/good.toml DIR/none.nc", ": tieringmodel: DIR/none.nc: does not exist"),
     Bad("command", "validate --vectors DIR/none", ": tieringmodel: DIR/none: is not a folder"),

@@ -197,7 +197,7 @@ def test_what_is_no_checkpoint(tmp_path: Path) -> None:
         (tmp_path / name).write_bytes(content)
         with pytest.raises(InputError, match="is no checkpoint"):
             checkpoint.read(tmp_path / name)
-    with pytest.raises(InputError, match="cannot be read"):
+    with pytest.raises(InputError, match="cannot be read: No such file"):
         checkpoint.read(tmp_path / "none")
     np.savez_compressed(tmp_path / "z.npz", a=np.zeros(10**6))
     with pytest.raises(InputError, match="compressed"):

@@ -11,7 +11,9 @@ import h5py
 import numpy as np
 import pytest
 import xarray as xr
+import zarr.codecs
 from good import GOOD
+from small import pull, scenario
 
 import tieringmodel as tm
 from tieringmodel import cli
@@ -103,7 +105,7 @@ def test_variables_that_something_was_done_to(
 ) -> None:
     from tieringmodel.reports import write
 
-    monkeypatch.setattr(write, "_templates", lambda: pytest.fail("the page was made"))  # drawing takes time
+    monkeypatch.setattr(write, "templates", lambda: pytest.fail("the page was made"))  # drawing takes time
     with xr.open_dataset(stored, engine="h5netcdf") as file:
         ds = file.load()
     path = tmp_path / "x.nc"
@@ -142,12 +144,12 @@ def store(folder: Path) -> Path:
     return path
 
 
-def with_shape(about: Path, *where: str) -> None:
+def with_shape(about: Path, *where: str, n: int = N) -> None:
     """Let a store's metadata claim many numbers."""
     tree = node = json.loads(about.read_text())
     for name in where:
         node = node[name]
-    node["shape"] = [N]
+    node["shape"] = [n]
     about.write_text(json.dumps(tree))
 
 
@@ -169,6 +171,55 @@ def test_the_memory_limit_covers_reading(form: str, tmp_path: Path, monkeypatch:
         monkeypatch.setenv("TIERINGMODEL_MEMORY_LIMIT", "71 MiB")
     with pytest.raises(InputError, match=f"{path.name}: claims .* of numbers: to read it takes .*, 7[13] MiB are free"):
         read_results(path)
+
+
+@pytest.mark.filterwarnings("ignore:Consolidated metadata")
+@pytest.mark.parametrize("shards", [False, True])
+@pytest.mark.parametrize("codec", ["zstd", "gzip", "blosc"])
+def test_chunks_that_unpack_to_more_than_they_may(
+    codec: str, shards: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Some kilobytes of zeros, packed, in the place of eight numbers."""
+    packer = {"zstd": zarr.codecs.ZstdCodec, "gzip": zarr.codecs.GzipCodec, "blosc": zarr.codecs.BloscCodec}[codec]()
+    how = {"compressors": [packer], "chunks": (8,)} | ({"shards": (16,)} if shards else {})
+    for name, n in (("good", 16), ("long", 1 << 20)):
+        how |= {} if name == "good" else {"chunks": (n,), "shards": (2 * n,) if shards else None}
+        data = xr.Dataset({"seed": ("seed", np.zeros(2 * n))}, attrs=SWEEP)
+        data.to_zarr(tmp_path / f"{name}.zarr", zarr_format=3, encoding={"seed": how}, consolidated=True)
+    monkeypatch.setenv("TIERINGMODEL_MEMORY_LIMIT", "73 MiB")
+    if shards and codec != "zstd":
+        with pytest.raises(InputError, match="is a shard packed with blosc or gzip; pack the chunks of shards with zstd"):
+            read_results(tmp_path / "good.zarr")
+        return
+    assert read_results(tmp_path / "good.zarr")[0]["seed"].size == 32
+    there, packed = tmp_path / "good.zarr/seed/c/0", (tmp_path / "long.zarr/seed/c/0").read_bytes()
+    there.write_bytes((there.read_bytes() if codec == "zstd" else b"") + packed)  # a frame may follow another
+    assert len(packed) < 1 << 20
+    with pytest.raises(InputError, match=r"good\.zarr: claims .* MiB of numbers: to read it takes .*, 73 MiB are free"):
+        read_results(tmp_path / "good.zarr")
+
+
+@pytest.mark.filterwarnings("ignore:Consolidated metadata")
+def test_a_store_that_is_packed_twice(tmp_path: Path) -> None:
+    about = store(tmp_path) / "seed/zarr.json"
+    tree = json.loads(about.read_text())
+    tree["codecs"] = [tree["codecs"][0], *[{"name": "gzip", "configuration": {"level": 1}}] * 2]
+    about.write_text(json.dumps(tree))
+    with pytest.raises(InputError, match="seed: is packed twice; pack it once"):
+        read_results(tmp_path / "x.zarr")
+
+
+@pytest.mark.parametrize("name", ["done", "seed"])
+def test_a_store_that_is_resumed_claims_no_more_than_its_sweep_has(name: str, tmp_path: Path) -> None:
+    sc, where = scenario(pull()), tmp_path / "s.zarr"
+    tm.sweep(sc, {"seed": [1]}, duration=0.2, store=where, progress=False)
+    with_shape(where / name / "zarr.json", n=10**13)
+    with pytest.raises(InputError, match=r"s.zarr: claims \d+\.\d TiB of numbers: to read it takes"):
+        tm.sweep(sc, {"seed": [1]}, duration=0.2, store=where, progress=False)
+    if name == "done":
+        with_shape(where / name / "zarr.json", n=2)
+        with pytest.raises(InputError, match=r"is damaged \(ValueError: done has the shape \(2,\)\)"):
+            tm.sweep(sc, {"seed": [1]}, duration=0.2, store=where, progress=False)
 
 
 NO_ARRAYS = [{"shape": "x"}, {"shape": [-1]}, {"shape": [True]}, {"data_type": "float7"}, {"chunk_grid": 3}]

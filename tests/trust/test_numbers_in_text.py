@@ -51,6 +51,16 @@ def test_a_comma_parts_thousands_or_is_refused(name: str, unit_at: int) -> None:
         assert parse(text + unit) == parse(text.replace(",", "") + unit)
 
 
+@pytest.mark.parametrize("name", ["parse_bytes", "parse_us", "parse_ms", "parse_bp", "parse_duration_us"])
+def test_an_exponent_is_no_unit(name: str) -> None:
+    """A bare number means the same however it is written: of a duration seconds, of a reset interval milliseconds."""
+    parse, endings = PARSERS[name]
+    for unit in endings:
+        for text, plain in (("1e3", "1000"), ("2.5E2", "250"), ("1_2e1", "120"), ("3e+2", "300")):
+            assert parse(text + unit) == parse(plain + unit)
+    assert parse("0x10") == parse("16")
+
+
 @given(st.text("0123456789,.", min_size=1, max_size=12), st.sampled_from([*PARSERS]), st.integers(0, 4))
 def test_no_comma_moves_a_number(text: str, name: str, unit_at: int) -> None:
     parse, endings = PARSERS[name]

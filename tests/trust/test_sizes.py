@@ -45,7 +45,8 @@ def test_calls(act: Callable[[], object], says: str, monkeypatch: pytest.MonkeyP
 
 
 @pytest.mark.parametrize(
-    "words", ["run rfc-40-60 --duration 1", "compare rfc-40-60 --duration 1", "diff rfc-40-60 rfc-40-60", "sweep rfc-40-60"]
+    "words",
+    ["run rfc-40-60 --duration 1", "compare rfc-40-60 --duration 1", "diff rfc-40-60 rfc-40-60", "sweep rfc-40-60", "validate"],
 )
 def test_seeds(words: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main([*words.split(), "--seeds", str(BILLION)]) == 2

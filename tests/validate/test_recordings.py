@@ -7,6 +7,7 @@ import shutil
 import sys
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -256,7 +257,7 @@ def test_a_terminal_is_told_how_far_it_is(folder: Path, monkeypatch: pytest.Monk
     for _ in compare_runs(folder, seeds=2, workers=1, causes=False):
         assert screen.getvalue().endswith("\r\x1b[K"), "nothing stands where the case will be printed"
     shown = [line.split(": ") for line in screen.getvalue().split("\r") if ": " in line]
-    assert [name for name, _ in shown] == [C2, C2, D1, D1]
+    assert [name for name, _ in shown] == [*[f"{C2}, 1 of 2"] * 2, *[f"{D1}, 2 of 2"] * 2]
     assert [text.split()[1] for _, text in shown] == ["2/8", "4/8", "6/8", "8/8"]
     assert shown[-1][1].split()[4:7] == ["seeds/s", "0", "s"]
 
@@ -461,6 +462,32 @@ def test_quick_is_eight_seeds(folder: Path, capsys: pytest.CaptureFixture[str]) 
     assert "bands of 8 seeds are narrow" in capsys.readouterr().out
     assert cli.main(["validate", "--recordings", str(folder), "--quick", "--seeds", "3"]) == 2
     assert "--quick: is --seeds 8, and --seeds 3 is given, too; leave one out" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("seeds", "nominal", "experiment"), [(8, 8, 4), (64, 16, 16), (3, 3, 2)])
+def test_runs_are_begun_two_ahead_and_few_seeds_leave_half_to_experiments(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, seeds: int, nominal: int, experiment: int
+) -> None:
+    asked: list[tuple[str, int]] = []
+
+    class Nobody(Runner):
+        def start(self, job: Job) -> Any:
+            asked.append((job.path.name, job.seeds))
+            values = measure(recorded_trace(read_recording(job.path)))
+            return lambda: {name: np.full(job.seeds, value + 9) for name, value in values.items()}  # outside, all of them
+
+    for name in "abcd":
+        shutil.copytree(tm.data_path("recordings", C2), tmp_path / name)
+    of = "tieringmodel.validate.recorded.recordings"
+    monkeypatch.setattr(f"{of}.Runner", Nobody)
+    monkeypatch.setattr(f"{of}.intervals", lambda trace: {name: (value, value) for name, value in measure(trace).items()})
+    first, *further = compare_runs(tmp_path, seeds=seeds, workers=1)
+    changes = len(variants(recorded(C2)))
+    assert not any(p.inside for p in first.pairs)
+    assert [run for run, _ in asked] == [*"aabbcc", *["a"] * changes, *"dd", *(run for run in "bcd" for _ in range(changes))]
+    assert {n for _, n in asked[:2]} == {seeds, nominal}
+    assert {n for _, n in asked[6 : 6 + changes]} == {experiment}
+    assert len(further) == 3
 
 
 # ---- memory cgroups ----------------------------------------------------------------------------------------------

@@ -76,6 +76,6 @@ def test_the_fixture_says_which_clause_fails(pytester: pytest.Pytester) -> None:
         def test_not(tiering_run):
             tiering_run("rfc-40-60", "kind == converged", duration="1 s", seeds=2)
     """)
-    result = pytester.runpytest("-p", "tieringmodel.pytest_plugin", "-p", "no:cacheprovider")
+    result = pytester.runpytest("-p", "no:tieringmodel", "-p", "tieringmodel.pytest_plugin", "-p", "no:cacheprovider")
     result.assert_outcomes(passed=1, failed=1)
     result.stdout.fnmatch_lines(["*kind == converged: kind is unfinished (seed 1); *(seed 2)*"])

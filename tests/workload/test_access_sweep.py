@@ -9,6 +9,8 @@ import reference_access as ref
 from hypothesis import given, settings
 
 from tieringmodel.errors import InputError
+from tieringmodel.kernels._jit import kernel
+from tieringmodel.kernels.access import rules_touched
 from tieringmodel.scenario import Group, Memcg, Workload
 from tieringmodel.workload.access import AccessTable, _slots
 
@@ -99,3 +101,19 @@ def test_too_many_classes():
         AccessTable(Workload(65_540, groups), TICK_US, 1)
     table = AccessTable(Workload(65_540, groups[:-1]), TICK_US, 1)
     assert len(table.groups_of_class) == 65_536
+
+
+@kernel
+def touched_within(access, cls, after, until):
+    return rules_touched(access, cls, 0, after, until)
+
+
+@given(st.lists(any_group(), min_size=1, max_size=12), st.integers(-1, 14), st.integers(0, 14))
+@settings(max_examples=300)
+def test_no_rule_in_force_is_passed_over(groups, after, until):
+    """Rules in any order of time: page 0 is touched in each tick in which one of them is in force, and in no other."""
+    groups = [g.replace(lo=0, hi=1, kind="period", period=1, stride=1) for g in groups]
+    arrays = AccessTable(Workload(1, tuple(groups)), TICK_US, 1).arrays
+    asked = range(after + 1, until + 1)
+    expected = any(g.start_tick <= tick < g.end_tick for g in groups for tick in asked)
+    assert touched_within(arrays, np.int64(1), np.int64(after), np.int64(until)) == expected

@@ -58,6 +58,7 @@ def add(commands: Any) -> None:
     )
     add_common(p)
     p.add_argument("--no-figures", action="store_true", help="draw nothing: neither files nor in the report")
+    p.add_argument("--no-fix", action="store_true", help="as for run; without it, too, no change that helps is looked for here")
     p.add_argument("--json", action="store_true", help="print one JSON object: the table's rows by scenario, files")
 
 
@@ -146,20 +147,16 @@ def _compared(job: Job, label: str, arguments: argparse.Namespace) -> xr.Dataset
 
 def _jobs(arguments: argparse.Namespace) -> dict[str, Job]:
     """Return what to compare, by label, before any work begins."""
-    from ..interop.load import is_recording, resolve
-    from ..interop.recording.read import read_recording
+    from ..interop.load import resolve
     from ..scenario.features import whatever_kernel
     from ..scenario.linux import NEXT
 
     jobs: dict[str, Job] = {}
     for name in arguments.scenario or ([None] if arguments.line else DEFAULT_SCENARIOS):
         path = resolve(name) if name is not None else None
-        stored = path is None or not path.is_dir() or path.suffix == ".zarr"
-        recording = None
-        if path is not None and not stored and is_recording(path):
-            recording = read_recording(path, allow_files=arguments.allow_files)
         with whatever_kernel():
             loaded = open_given(name, arguments)
+        recording = loaded.recording
         scenario, kernel = loaded.scenario, loaded.scenario.kernel
         if any(scenario.missing()):
             scenario = scenario.replace(kernel=NEXT)

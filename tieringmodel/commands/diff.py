@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ..atomic import need_place
 from ..checks import number
 from ..errors import InputError
 from .arguments import KERNELS_HELP, SCENARIO_HELP, add_surroundings, changed, open_given
@@ -69,8 +70,8 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.rtol is not None:
         number("--rtol", arguments.rtol, 0.0)
     output: Path | None = arguments.output
-    if output is not None and not output.parent.is_dir():
-        raise InputError(str(output), "is in no folder that exists", "name another file with -o")
+    if output is not None:
+        need_place(output, "-o")
     found = _of_kernels(arguments) if arguments.kernels is not None else _of_two(arguments)
     data = strict_json(found.to_dict())
     if output is not None:

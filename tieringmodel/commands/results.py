@@ -10,9 +10,9 @@ from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..atomic import replacing, replacing_netcdf
+from ..atomic import need_place, replacing, replacing_netcdf
 from ..checks import whole
-from ..errors import InputError
+from ..errors import InputError, printable
 from .arguments import add_surroundings
 from .duration import add_duration
 
@@ -52,6 +52,14 @@ def add_junit(command: argparse.ArgumentParser) -> None:
     )
 
 
+def check_junit(arguments: argparse.Namespace) -> None:
+    """Refuse a file of expectations where there are none, and one that cannot be written, before the work begins."""
+    if arguments.junit and not arguments.expect:
+        raise InputError("--junit", "holds expectations, and none is given", "add --expect")
+    if arguments.junit:
+        need_place(arguments.junit, "--junit")
+
+
 def check_seeds(arguments: argparse.Namespace) -> None:
     """Refuse less than one seed, and what is none, before the work begins."""
     if arguments.seed is not None:
@@ -69,6 +77,7 @@ def writable(folder: Path) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     if not os.access(folder, os.W_OK | os.X_OK):
         raise InputError(str(folder), "is not writable", "name another folder with -o")
+    need_place(folder / "result.nc", "-o")
     return folder
 
 
@@ -144,10 +153,11 @@ def command_line(arguments: argparse.Namespace, scenarios: Sequence[str], durati
         if getattr(arguments, option, None) is not None:
             command += [f"--{option}", str(getattr(arguments, option))]
     for option in ("set", "plugin"):
-        command += [word for value in getattr(arguments, option, ()) for word in (f"--{option}", value)]
+        for given in getattr(arguments, option, ()):
+            command += [f"--{option}", given]
     if arguments.allow_files:
         command.append("--allow-files")
-    return shlex.join([*command, "--", *arguments.line] if arguments.line else command)
+    return printable(shlex.join([*command, "--", *arguments.line] if arguments.line else command))
 
 
 def write_netcdf(ds: xr.Dataset, path: Path) -> None:

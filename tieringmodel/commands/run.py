@@ -13,7 +13,17 @@ from ..units import parse_duration_us
 from .arguments import SCENARIO_HELP, open_given
 from .duration import Length, check_duration, is_auto, length_of
 from .output import Ours, ascii_only, lines, mark, say, strict_json, width_of
-from .results import add_common, add_junit, check_seeds, command_line, point_to, result_path, writable, write_netcdf
+from .results import (
+    add_common,
+    add_junit,
+    check_junit,
+    check_seeds,
+    command_line,
+    point_to,
+    result_path,
+    writable,
+    write_netcdf,
+)
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -115,8 +125,7 @@ def _check(arguments: argparse.Namespace) -> None:
     """Refuse options that do not go together before the work begins."""
     check_seeds(arguments)
     check_duration(arguments)
-    if arguments.junit and not arguments.expect:
-        raise InputError("--junit", "holds expectations, and none is given", "add --expect")
+    check_junit(arguments)
     if arguments.resume and (is_auto(arguments) or arguments.seeds > 1):
         raise InputError("--resume", "needs one run of a known length", "give --duration, and leave --seeds out")
     if arguments.every is not None:

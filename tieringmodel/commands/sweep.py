@@ -15,10 +15,11 @@ from operator import mul
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ..atomic import need_place
 from ..errors import InputError
 from .arguments import SCENARIO_HELP, add_surroundings, open_given, plain_value
 from .output import lines, mark, say, strict_json
-from .results import add_junit, write_netcdf
+from .results import add_junit, check_junit, write_netcdf
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -86,8 +87,7 @@ def run(arguments: argparse.Namespace) -> int:
     from ..sweeps.sweep import SomeFailed, sweep
     from ..verdicts.expect import parse
 
-    if arguments.junit and not arguments.expect:
-        raise InputError("--junit", "holds expectations, and none is given", "add --expect")
+    check_junit(arguments)
     if arguments.expect:
         parse(arguments.expect, "--expect")  # before the work begins
     scenario = open_given(arguments.scenario, arguments).scenario
@@ -99,7 +99,8 @@ def run(arguments: argparse.Namespace) -> int:
     output.parent.mkdir(parents=True, exist_ok=True)
     if not os.access(output.parent, os.W_OK | os.X_OK):
         raise InputError(str(output.parent), "is not writable", "name another place with -o")
-    resumable = output.suffix == ".zarr"
+    if not (resumable := output.suffix == ".zarr"):
+        need_place(output, "-o")
     with _executor(arguments.executor) as executor:
         with warnings.catch_warnings():
             warnings.filterwarnings("always", category=UserWarning, module="tieringmodel")

@@ -8,6 +8,7 @@ from typing import Any
 
 from ..errors import InputError
 from .output import lines, mark, say, strict_json
+from .results import MOST_SEEDS
 
 QUICK = 8
 """Seeds of `--quick`."""
@@ -42,6 +43,8 @@ def run(arguments: argparse.Namespace) -> int:
 
     if arguments.seeds is not None and arguments.seeds < 0:
         raise InputError("--seeds", f"{arguments.seeds} is negative", "write 0 to replay only what is exact, or more")
+    if arguments.seeds is not None and arguments.seeds > MOST_SEEDS:
+        raise InputError("--seeds", f"{arguments.seeds} is over {MOST_SEEDS}", f"write at most {MOST_SEEDS}")
     cases = []
     chosen = arguments.vectors, arguments.recordings, arguments.anchors, arguments.hardware
     if arguments.quick and arguments.seeds is not None:

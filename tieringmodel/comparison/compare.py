@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -31,6 +31,16 @@ if TYPE_CHECKING:
     from ..interop.recording.scenario_of import Recording
 
 RECORDED = "recorded kernel"
+
+
+class _Seen(NamedTuple):
+    """One policy at the comparison's points: share, MiB/s migrated, its row, accesses per second, when its work was done."""
+
+    share_bp: npt.NDArray[np.float64]
+    mib_s: npt.NDArray[np.float64]
+    row: Row
+    per_s: float = np.nan
+    done_s: float = np.nan
 
 
 def compare(
@@ -109,17 +119,14 @@ def compare(
         policy.scenario.machine.need_node(what.nid, "what.nid")
     n_eligible = touched_pages(first.workload) if what.kind == "access" else first.workload.n_pages
     grid = np.linspace(0.0, duration_s, 1 + min(1000, max(60, int(duration_s))))
-    shares, rates, summaries, throughputs, done = [], [], [], list[float](), list[float]()
-    snapshots: xr.Dataset | None = None
     page_mib = first.machine.folio_bytes / MIB
+    seen: dict[str, _Seen] = {}
+    snapshots: xr.Dataset | None = None
     with reuse.batch():
-        for policy in runs.values():
+        for name, policy in runs.items():
             if policy.missing:
-                shares.append(np.full(grid.size, np.nan))
-                rates.append(np.full(grid.size, np.nan))
-                summaries.append(row_not_run(policy.missing.feature, policy.missing.since))
-                throughputs.append(np.nan)
-                done.append(np.nan)
+                never = np.full(grid.size, np.nan)
+                seen[name] = _Seen(never, never, row_not_run(policy.missing.feature, policy.missing.since))
                 continue
             with reuse.reused():
                 ds = simulate(
@@ -132,41 +139,26 @@ def compare(
                 )
             snapshots = ds if snapshots is None else snapshots
             y, time = share_bp(ds, what), ds["time"].values
-            shares.append(y[records_at(time, grid)])
-            rates.append(_rate(time, np.cumsum(ds["migrated_pages"].values) * page_mib, grid))
-            summaries.append(row_of(ds, y, n_eligible, what.reference_bp(y[-1])))
-            throughputs.append(mean_throughput_per_s(ds))
-            done.append(done_s(ds))
-    names = list(runs)
+            rate = _rate(time, np.cumsum(ds["migrated_pages"].values) * page_mib, grid)
+            row = row_of(ds, y, n_eligible, what.reference_bp(y[-1]))
+            seen[name] = _Seen(y[records_at(time, grid)], rate, row, mean_throughput_per_s(ds), done_s(ds))
     time, y, moved = _recorded_until(recording, first, what, duration_s)
     if time.size > 1:
-        names.insert(1, RECORDED)
         at = records_at(time, grid)
-        shares.insert(1, np.where((at >= 0) & (grid <= time[-1]), y[np.maximum(at, 0)], np.nan))
-        rates.insert(1, _rate(time, np.cumsum(moved) * page_mib, grid))
+        share = np.where((at >= 0) & (grid <= time[-1]), y[np.maximum(at, 0)], np.nan)
+        rate = _rate(time, np.cumsum(moved) * page_mib, grid)
         known = {"n_pages": n_eligible, "target_bp": what.reference_bp(y[-1]), "page_mib": page_mib}
-        summaries.insert(1, row_of_recording(time, y, np.asarray(moved, float), **known))
-        throughputs.insert(1, np.nan)
-        done.insert(1, np.nan)
-    data = _table(summaries)
+        recorded = _Seen(share, rate, row_of_recording(time, y, np.asarray(moved, float), **known))
+        head, *tail = seen.items()
+        seen = dict((head, (RECORDED, recorded), *tail))
+    data = _table([one.row for one in seen.values()])
     share_name = f"{'share of accesses served by' if what.kind == 'access' else 'used share of'} node {what.nid}"
-    data["share_bp"] = (("policy", "time"), np.array(shares), {"units": "bp", "long_name": share_name})
-    data["migrated_mib_s"] = (
-        ("policy", "time"),
-        np.array(rates),
-        {"units": "MiB s-1", "long_name": "migrated since the previous point"},
-    )
-    if np.isfinite(throughputs).any():
-        per_s = np.array(throughputs)
-        about = {"units": "s-1", "long_name": "accesses per second of all threads, mean over the run"}
-        data["throughput_per_s"] = ("policy", per_s, about)
-        reference = per_s[np.isfinite(per_s)][0]
-        if first.workload.demand and first.workload.demand.phases:
-            run_s, what_it_is = np.where(np.isfinite(done), done, np.nan), "when the last phase's work was done"
-        else:
-            run_s = duration_s * reference / per_s
-            what_it_is = "time for the accesses of the first policy's run, at the mean throughput"
-        data["run_time_s"] = ("policy", run_s, {"units": "s", "long_name": what_it_is})
+    for variable, values, units, long_name in (
+        ("share_bp", [one.share_bp for one in seen.values()], "bp", share_name),
+        ("migrated_mib_s", [one.mib_s for one in seen.values()], "MiB s-1", "migrated since the previous point"),
+    ):
+        data[variable] = (("policy", "time"), np.array(values), {"units": units, "long_name": long_name})
+    data |= _work(list(seen.values()), first, duration_s)
     data["target_bp"] = ((), float(what.target_bp), {"units": "bp", "long_name": "target"})
     assert snapshots is not None
     for name in ("region_count", "region_start", "region_end", "region_nr_accesses", "region_age"):
@@ -174,7 +166,7 @@ def compare(
     ds = xr.Dataset(
         data,
         coords={
-            "policy": ("policy", np.array(names, dtype=str)),
+            "policy": ("policy", np.array(list(seen), dtype=str)),
             "time": ("time", grid, {"units": "s", "long_name": "simulated time"}),
             "snapshot_time": ("snapshot", snapshots["snapshot_time"].values, {"units": "s"}),
             "snapshot_context": ("snapshot", snapshots["snapshot_context"].values, {"units": "1"}),
@@ -193,6 +185,23 @@ def compare(
         lint=format_findings(lint(first)) if first.contexts else "",
     )
     return ds
+
+
+def _work(seen: list[_Seen], first: Scenario, duration_s: float) -> dict[str, Any]:
+    """Return what policies do to workloads that have a demand: throughputs, and times for the same work."""
+    per_s, done = np.array([one.per_s for one in seen]), np.array([one.done_s for one in seen])
+    if not np.isfinite(per_s).any():
+        return {}
+    if first.workload.demand and first.workload.demand.phases:
+        run_s, of, long_name = np.where(np.isfinite(done), done, np.nan), "phases", "when the last phase's work was done"
+    else:
+        run_s, of = duration_s * per_s[np.isfinite(per_s)][0] / per_s, "accesses"
+        long_name = "time for the accesses of the first policy's run, at the mean throughput"
+    about = {"units": "s-1", "long_name": "accesses per second of all threads, mean over the run"}
+    return {
+        "throughput_per_s": ("policy", per_s, about),
+        "run_time_s": ("policy", run_s, {"units": "s", "long_name": long_name, "of": of}),
+    }
 
 
 def _rate(time: npt.NDArray[np.float64], moved_mib: npt.NDArray[Any], grid: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:

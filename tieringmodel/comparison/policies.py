@@ -10,6 +10,7 @@ from math import gcd
 from ..cost.closed_loop import best_share
 from ..damon.vaddr import joined
 from ..errors import InputError
+from ..registry import Own
 from ..scenario import (
     AccessPattern,
     Attrs,
@@ -67,19 +68,25 @@ class Policy:
 
 
 PolicyMaker = Callable[[Scenario], Scenario | None]
-_OWN: dict[str, PolicyMaker] = {}
 
 
-def register_policy(name: str, policy: PolicyMaker | None, *, replace: bool = False) -> None:
+def _ships(name: str) -> bool:
+    return name in BASELINES or name.startswith(("goal:", "weights:", "recorded"))
+
+
+_own: Own[PolicyMaker] = Own("policy", _ships, "a function of a scenario")
+
+
+def register_policy(name: str, policy: PolicyMaker, *, replace: bool = False) -> None:
     """Offer a policy of one's own by name, for `policies` and ``tieringmodel compare``.
 
     Parameters
     ----------
     name : str
         As it appears in tables and figures.
-    policy : callable or None
+    policy : callable
         ``policy(scenario)`` returns the scenario as the policy runs it, or None where it has nothing to say. It sees a kernel
-        that has everything. None withdraws the policy.
+        that has everything.
     replace : bool
         Take the place of one that was registered under this name before.
 
@@ -94,24 +101,30 @@ def register_policy(name: str, policy: PolicyMaker | None, *, replace: bool = Fa
     >>> tm.register_policy("half the quota", lambda sc: sc.set("schemes.*.quota.sz_bytes", "512 KiB"))
     >>> "half the quota" in tm.policies(tm.load("rfc-40-60"))
     True
-    >>> tm.register_policy("half the quota", None)
+    >>> tm.unregister_policy("half the quota")
     """
-    if policy is None:
-        _OWN.pop(name, None)
-        return
-    shipped = (*BASELINES, *WEIGHT_POLICIES)
-    if not isinstance(name, str) or not name.strip() or name in shipped or name.startswith(("goal:", "weights:", "recorded")):
-        raise InputError("name", f"{name!r} is no name of a policy of one's own", "choose another one")
-    if name in _OWN and not replace:
-        raise InputError("name", f"{name!r} is taken", "choose another name, or pass replace=True")
-    if not callable(policy):
-        raise InputError("policy", f"{policy!r} cannot be called", "pass a function of a scenario")
-    _OWN[name] = policy
+    _own.offer(name, policy, policy, replace=replace)
+
+
+def unregister_policy(name: str) -> None:
+    """Withdraw a policy that `register_policy` offered; other names are ignored.
+
+    Parameters
+    ----------
+    name : str
+        As it was registered.
+
+    Examples
+    --------
+    >>> import tieringmodel as tm
+    >>> tm.unregister_policy("nobody has this name")
+    """
+    _own.pop(name, None)
 
 
 def _own_policies(scenario: Scenario) -> Iterator[tuple[str, Scenario]]:
     """Yield what policies of one's own make of a scenario."""
-    for name, policy in _OWN.items():
+    for name, policy in _own.items():
         made = policy(scenario)
         if made is not None:
             if not isinstance(made, Scenario):

@@ -255,10 +255,9 @@ def register_metric(name: str, metric: Metric, ops: tuple[str, ...] | None = Non
     >>> tm.register_metric("constant_bp", lambda view, goal: 2500)
     >>> tm.Goal("constant_bp", 4000).target_value
     4000
-    >>> from tieringmodel.damon.goals import unregister_metric
-    >>> unregister_metric("constant_bp")
+    >>> tm.unregister_metric("constant_bp")
     """
-    metrics.add_own(name, metrics.OPS if ops is None else ops, replace=replace)
+    metrics.add_own(name, metrics.OPS if ops is None else ops, metric, replace=replace)
     OWN[name] = metric
 
 
@@ -274,6 +273,11 @@ def unregister_metric(name: str) -> None:
     ----------
     name : str
         As it was registered.
+
+    Examples
+    --------
+    >>> import tieringmodel as tm
+    >>> tm.unregister_metric("nobody has this name")
     """
     if name not in metrics.SHIPPED:
         metrics.drop_own(name)

@@ -101,30 +101,41 @@ class WeightedMigrate(Stored):
         self.dealt_in = np.zeros(0, np.int64)
         self.ranked = np.zeros(0, np.int64)
         self.ranked_records = np.zeros(0, np.uint64)
+        self.unranked = False
 
     def begin(self, kdamond: Kdamond, scheme: int) -> None:
-        """Count the pass, and rank the pages for rules that ask for ranks."""
+        """Count the pass, and rank the pages for rules that ask for ranks: a lone scheme's when it comes to its first region.
+
+        Nothing else of the pass changes them before; most passes come to none, for the quota is used up.
+        """
         self.passes += 1
-        if self.rule in ("first", "last"):
-            view = kdamond.view(scheme)
-            matching = np.zeros(view.n, np.bool_)
-            scoring.matching_regions(view.regions, view.n, view.scheme, view.window, view.compiled, matching)
-            chosen = np.flatnonzero(matching)
-            start, end = view.regions.start[chosen], view.regions.end[chosen]
-            ptr = kdamond.regions.ptr
-            target = np.repeat(np.arange(ptr.size - 1), np.diff(ptr))[chosen]
-            apart = (start[1:] != end[:-1]) | (target[1:] != target[:-1])  # neighbours are one range
-            first, last = np.append(True, apart)[: start.size], np.append(apart, True)[: end.size]
-            ends = zip(target[first].tolist(), start[first].tolist(), end[last].tolist(), strict=True)
-            parts = [resident_frames(kdamond, *one) for one in ends]
-            self.ranked = np.concatenate([np.zeros(0, np.int64), *parts])
-            if (self.ranked[1:] <= self.ranked[:-1]).any():  # a folio in two regions, or a virtual address space
-                self.ranked = np.unique(self.ranked)
-            self.ranked_records = kdamond.memory.arrays.rec[self.ranked]
+        self.unranked = self.rule in ("first", "last")
+        if self.unranked and len(kdamond.schemes) > 1:
+            self._rank(kdamond, scheme)
+
+    def _rank(self, kdamond: Kdamond, scheme: int) -> None:
+        view = kdamond.view(scheme)
+        matching = np.zeros(view.n, np.bool_)
+        scoring.matching_regions(view.regions, view.n, view.scheme, view.window, view.compiled, matching)
+        chosen = np.flatnonzero(matching)
+        start, end = view.regions.start[chosen], view.regions.end[chosen]
+        ptr = kdamond.regions.ptr
+        target = np.repeat(np.arange(ptr.size - 1), np.diff(ptr))[chosen]
+        apart = (start[1:] != end[:-1]) | (target[1:] != target[:-1])  # neighbours are one range
+        first, last = np.append(True, apart)[: start.size], np.append(apart, True)[: end.size]
+        ends = zip(target[first].tolist(), start[first].tolist(), end[last].tolist(), strict=True)
+        parts = [resident_frames(kdamond, *one) for one in ends]
+        self.ranked = np.concatenate([np.zeros(0, np.int64), *parts])
+        if (self.ranked[1:] <= self.ranked[:-1]).any():  # a folio in two regions, or a virtual address space
+            self.ranked = np.unique(self.ranked)
+        self.ranked_records = kdamond.memory.arrays.rec[self.ranked]
+        self.unranked = False
 
     def __call__(self, kdamond: Kdamond, scheme: int, cursor: Any) -> tuple[int, int, int]:
         """Deal the region's pages and migrate those that are not where they were dealt to."""
         memory, space = kdamond.memory, kdamond.space
+        if self.unranked:
+            self._rank(kdamond, scheme)
         chosen = resident_frames(kdamond, int(cursor["target"]), int(cursor["start"]), int(cursor["end"]))
         if not space.virtual:
             chosen = self._not_again(kdamond.schemes[scheme], chosen, int(cursor["end"]) * int(space.unit), space)

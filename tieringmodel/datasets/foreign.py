@@ -6,13 +6,19 @@ hold other files' content by reference, and name plugins. Both can claim numbers
 
 from __future__ import annotations
 
+import contextlib
+import gzip
 import math
+import mmap
 import os
+import re
+import zlib
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from ..errors import InputError, quoted
-from ..memory.need import check_bytes
+from ..memory.need import available_bytes, check_bytes
 from ..units import MIB, format_bytes
 
 CODECS = frozenset({"blosc", "bytes", "crc32c", "gzip", "sharding_indexed", "transpose", "vlen-bytes", "vlen-utf8", "zstd"})
@@ -22,6 +28,10 @@ FILTERS = {1: "gzip", 2: "shuffle", 3: "fletcher32", 4: "szip", 5: "nbit", 6: "s
 MAX_METADATA_BYTES = 64 << 20
 MOST_PACKED = 1032
 """How many times as long as its packed form data can be, as deflate packs them; HDF5's other filters pack less."""
+PACKERS = frozenset({"blosc", "gzip", "zstd"})
+"""Those of the codecs whose data are shorter than what they stand for."""
+_NONE: frozenset[str] = frozenset()
+_ZSTD = b"\x28\xb5\x2f\xfd"
 COPIES = 2
 """Of each number while a result is read: as stored, and decoded."""
 _NO_VARIABLE = b"This is a netCDF dimension but not a netCDF variable"
@@ -30,13 +40,15 @@ _ANEW = "write it anew with xarray: ds.to_zarr(NAME, zarr_format=3)"
 _COPY = "copy the data into the file"
 
 
-def check_result(place: Path) -> None:
+def check_result(place: Path, form: str = "") -> None:
     """Refuse a result that names other files or code, or claims more numbers than it holds or memory does.
 
     Parameters
     ----------
     place : Path
         A file, or the folder of a Zarr store.
+    form : str
+        ``"zarr"`` for a store whatever its name; by default one whose name ends in ``.zarr``.
 
     Raises
     ------
@@ -45,7 +57,7 @@ def check_result(place: Path) -> None:
     OSError
         If it is no HDF5 file.
     """
-    claimed = check_zarr(place) if place.suffix == ".zarr" else check_hdf5(place)
+    claimed = check_zarr(place) if form == "zarr" or place.suffix == ".zarr" else check_hdf5(place)
     what = f"claims {format_bytes(claimed)} of numbers: to read it takes"
     check_bytes(str(place), COPIES * claimed, what, "give a smaller result")
 
@@ -63,7 +75,7 @@ def check_zarr(store: Path) -> int:
     Returns
     -------
     int
-        Bytes of all arrays, at least a chunk each.
+        Bytes of all arrays, at least a chunk each, and what the files of chunks unpack to beyond that.
 
     Raises
     ------
@@ -73,6 +85,8 @@ def check_zarr(store: Path) -> int:
     import json
 
     claimed = collected = 0
+    arrays: dict[str, list[Any]] = {}
+    files: list[str] = []
     where, folders = str(store), [str(store)]
     while folders:
         with os.scandir(folders.pop()) as entries:
@@ -91,11 +105,102 @@ def check_zarr(store: Path) -> int:
                     node = json.loads(raw)
                     _check_node(node, entry.path)
                     claimed += _claimed(node, entry.path)
-                    below = node.get("consolidated_metadata")
-                    collected = max(collected, sum(_claimed(n, entry.path) for n in below["metadata"].values()) if below else 0)
+                    below = (node.get("consolidated_metadata") or {"metadata": {}})["metadata"]
+                    collected = max(collected, sum(_claimed(n, entry.path) for n in below.values()))
+                    folder = os.path.dirname(entry.path)
+                    for name, one in ((".", node), *below.items()):
+                        arrays.setdefault(os.path.normpath(os.path.join(folder, name)), []).append(one)
+                else:
+                    files.append(entry.path)
     if not (store / "zarr.json").is_file():
         raise InputError(where, "is no Zarr store of format 3", _ANEW)
-    return max(claimed, collected)  # a reader believes what was collected
+    return max(claimed, collected) + _beyond(arrays, files)  # a reader believes what was collected
+
+
+def _beyond(arrays: dict[str, list[Any]], files: list[str]) -> int:
+    """Return how many bytes the files of chunks unpack to, where that is more than a chunk has by what its array says."""
+    beyond, cut = 0, {folder: _chunk_of(nodes, folder) for folder, nodes in arrays.items()}
+    for path in files:
+        folder = os.path.dirname(path)
+        while folder not in cut and len(folder) > 1:
+            folder = os.path.dirname(folder)
+        most, packers = cut.get(folder, (0, _NONE))
+        beyond += max(_unpacked(path, packers) - most, 0)
+    return beyond
+
+
+def _chunk_of(nodes: list[Any], folder: str) -> tuple[int, frozenset[str]]:
+    """Return the most bytes that a chunk of an array has, and the codecs it may be packed with, by all that is said of it."""
+    most, every = 0, _NONE
+    for node in nodes:
+        if node.get("node_type") == "array":
+            lengths = _lengths(node["chunk_grid"]["configuration"]["chunk_shape"])
+            most = max(most, math.prod(lengths) * _item_bytes(node["data_type"]))
+            names = list(_names_in(node.get("codecs", [])))
+            if sum(name in PACKERS for name in names) > 1:
+                raise InputError(folder, "is packed twice", "pack it once")
+            every |= frozenset(names)
+    return most, every
+
+
+def _names_in(codecs: Any) -> Iterator[str]:
+    """Yield the names of codecs, those inside of shards too."""
+    for codec in codecs if isinstance(codecs, list) else [codecs]:
+        inner = codec.get("configuration") if isinstance(codec, dict) else None
+        yield str(codec["name"] if isinstance(codec, dict) else codec)
+        if isinstance(inner, dict):
+            yield from _names_in(inner.get("codecs", []))
+
+
+def _unpacked(path: str, packers: frozenset[str]) -> int:
+    """Return how many bytes the file of a chunk, or of a shard of chunks, unpacks to, by what the packed data say.
+
+    The data of gzip do not say it: they are unpacked up to a little more than memory has.
+    """
+    length = os.path.getsize(path)
+    if not length or not packers & PACKERS:
+        return length
+    with open(path, "rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as raw:
+        if "sharding_indexed" in packers:
+            if packers & {"blosc", "gzip"}:
+                raise InputError(path, "is a shard packed with blosc or gzip", "pack the chunks of shards with zstd")
+            return max(length, sum(_zstd_frame(raw, m.start(), path)[0] for m in re.finditer(re.escape(_ZSTD), raw)))
+        if "zstd" in packers:
+            at = unpacked = 0
+            while raw[at : at + 4] == _ZSTD:
+                more, at = _zstd_frame(raw, at, path)
+                unpacked += more
+            length = max(length, unpacked)
+        if "blosc" in packers:
+            length = max(length, int.from_bytes(raw[4:8], "little"))
+        if "gzip" in packers:
+            unpacked, most = 0, available_bytes() or math.inf
+            with contextlib.suppress(OSError, EOFError, zlib.error), gzip.GzipFile(fileobj=file) as packed:
+                while unpacked <= most and (piece := packed.read(MIB)):
+                    unpacked += len(piece)
+            length = max(length, unpacked)
+    return length
+
+
+def _zstd_frame(raw: mmap.mmap, at: int, path: str) -> tuple[int, int]:
+    """Return how many bytes a frame of zstd says that it holds, and where it ends (RFC 8878, section 3.1.1)."""
+
+    def number(start: int, width: int) -> int:
+        return int.from_bytes(raw[start : start + width], "little")
+
+    flags = number(at + 4, 1)
+    alone = flags >> 5 & 1
+    width = (alone, 2, 4, 8)[flags >> 6]
+    if not width:
+        raise InputError(path, "is packed with zstd and does not say how long its numbers are", _ANEW)
+    at += 5 + (1 - alone) + (0, 1, 2, 4)[flags & 3]
+    holds = number(at, width) + (256 if width == 2 else 0)
+    at, last = at + width, 0
+    while not last and at < len(raw):
+        block = number(at, 3)
+        last, repeats = block & 1, block >> 1 & 3 == 1
+        at += 3 + (1 if repeats else block >> 3)
+    return holds, at + 4 * (flags >> 2 & 1)
 
 
 def _claimed(node: Any, where: str) -> int:

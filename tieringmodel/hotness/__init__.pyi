@@ -13,6 +13,7 @@ from .protocol import page_reports as page_reports
 from .protocol import register_source as register_source
 from .protocol import source as source
 from .protocol import sources as sources
+from .protocol import unregister_source as unregister_source
 from .truth import activities as activities
 from .truth import activity as activity
 from .truth import hot_set as hot_set

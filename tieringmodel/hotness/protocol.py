@@ -13,6 +13,7 @@ import numpy.typing as npt
 from ..checks import float_array, int_array, text
 from ..errors import InputError
 from ..fields import suggest
+from ..registry import Own
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
@@ -203,23 +204,25 @@ _BUILT_IN = {
     "chmu": (".chmu", "Chmu"),
     "instruction_samples": (".instruction_samples", "InstructionSamples"),
 }
-_OWN: dict[str, Callable[..., HotnessSource]] = {}
+_own: Own[Callable[..., HotnessSource]] = Own("hotness source", _BUILT_IN.__contains__, "a class or function")
 
 
-def register_source(name: str, factory: Callable[..., HotnessSource]) -> None:
+def register_source(name: str, factory: Callable[..., HotnessSource], *, replace: bool = False) -> None:
     """Offer a source by name.
 
     Parameters
     ----------
     name : str
-        Not that of a built-in source; registering a name again replaces the factory.
+        Not that of a built-in source.
     factory : callable
         Called with the parameters given to `source`; returns a fresh `HotnessSource`.
+    replace : bool
+        Take the place of one that was registered under this name before.
 
     Raises
     ------
     InputError
-        If the name is empty or built in, or the factory cannot be called.
+        If the name is empty, built in or taken, or the factory cannot be called.
 
     Examples
     --------
@@ -227,17 +230,30 @@ def register_source(name: str, factory: Callable[..., HotnessSource]) -> None:
     >>> tm.hotness.register_source("frugal_bits", lambda: tm.hotness.source("accessed_bits", sample_us=50_000))
     >>> "frugal_bits" in tm.hotness.sources()
     True
+    >>> tm.hotness.unregister_source("frugal_bits")
     """
-    if not text("name", name) or name in _BUILT_IN:
-        raise InputError("name", f"{name!r} is empty or built in", "choose another name")
-    if not callable(factory):
-        raise InputError("factory", f"{factory!r} cannot be called", "pass a class or function")
-    _OWN[name] = factory
+    _own.offer(name, factory, factory, replace=replace)
+
+
+def unregister_source(name: str) -> None:
+    """Withdraw a source that `register_source` offered; other names are ignored.
+
+    Parameters
+    ----------
+    name : str
+        As it was registered.
+
+    Examples
+    --------
+    >>> import tieringmodel as tm
+    >>> tm.hotness.unregister_source("nobody has this name")
+    """
+    _own.pop(name, None)
 
 
 def own_sources() -> dict[str, Callable[..., HotnessSource]]:
     """Return what `register_source` was given, by name."""
-    return dict(_OWN)
+    return dict(_own)
 
 
 def sources() -> tuple[str, ...]:
@@ -254,7 +270,7 @@ def sources() -> tuple[str, ...]:
     >>> "accessed_bits" in tm.hotness.sources()
     True
     """
-    return (*_BUILT_IN, *_OWN)
+    return (*_BUILT_IN, *_own)
 
 
 def source(name: str, /, **parameters: Any) -> HotnessSource:
@@ -286,9 +302,9 @@ def source(name: str, /, **parameters: Any) -> HotnessSource:
         module, kind = _BUILT_IN[name]
         made: HotnessSource = getattr(import_module(module, __package__), kind).from_dict(parameters, name)
         return made
-    if name not in _OWN:
+    if name not in _own:
         raise InputError("source", f"{name!r} is unknown", suggest(name, sources()))
-    factory = _OWN[name]
+    factory = _own[name]
     try:
         inspect.signature(factory).bind(**parameters)
     except TypeError as error:

@@ -7,7 +7,7 @@ import re
 import shlex
 import warnings
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -21,6 +21,7 @@ from .machines.moved import moved
 from .machines.read import GivenMachine, read_machine
 from .proc_version import read_kernel
 from .recording.read import read_recording
+from .recording.scenario_of import Recording
 from .surroundings import default_machine, equal_nodes, nids_of, surround
 from .sysfs.read import Dump, read_dump
 from .workloads.family import with_family
@@ -50,6 +51,8 @@ class Loaded:
         Process of each target of each context, 0 where there is none.
     seed, duration_s : int, float, optional
         Of the run where a stored result was given; the length of a recording, or of a script that stops DAMON.
+    recording : Recording, optional
+        The recording that the scenario was made of.
     """
 
     scenario: Scenario
@@ -58,6 +61,7 @@ class Loaded:
     pids: tuple[tuple[int, ...], ...] = ()
     seed: int | None = None
     duration_s: float | None = None
+    recording: Recording | None = field(default=None, compare=False, repr=False)
 
 
 def load(
@@ -246,7 +250,7 @@ def _open(source: str | Path | Sequence[str], given: _Given, allow_files: bool) 
         end_s = float(recording.record["t_ms"][-1]) * 1e-3 if recording.record is not None else None
         # What replaces the machine must be known before: a recording without MemTotal has none of its own.
         own = given.machine and given.machine.machine
-        return given._replace(kernel=None).replacing(recording.to_scenario(machine=own), duration_s=end_s)
+        return given._replace(kernel=None).replacing(recording.to_scenario(machine=own), duration_s=end_s, recording=recording)
     if path.is_dir():
         return _surrounded(read_dump(path, allow_files=allow_files, kernel=given.kernel), given, path.name)
     raw = read_bytes(path, MAX_TEXT_BYTES)
@@ -267,7 +271,7 @@ def _open(source: str | Path | Sequence[str], given: _Given, allow_files: bool) 
     if is_shell(text):
         return _shell(text, path, given)
     if is_modules(text):
-        return _modules(of_line(text, str(path)), given, path.stem)
+        return _modules(of_line(text, str(path)), given, printable(path.stem))
     if text.startswith("#!"):
         raise InputError(
             str(path), "is a script that writes none of DAMON's files", "give one that does, or a dump of the tree"
@@ -275,7 +279,7 @@ def _open(source: str | Path | Sequence[str], given: _Given, allow_files: bool) 
     if not any(word in text for word in _IN_A_DUMP):
         what = "is neither a TOML scenario, damo's parameters, a damo line, a dump of DAMON's sysfs tree nor a recording"
         raise InputError(str(source), what, "give one of these")
-    return _surrounded(read_dump(path, kernel=given.kernel), given, path.stem)
+    return _surrounded(read_dump(path, kernel=given.kernel), given, printable(path.stem))
 
 
 def _result(path: Path, given: _Given) -> Loaded:
@@ -335,7 +339,7 @@ def _surrounded(dump: Dump, given: _Given, name: str, assumed: bool = False) -> 
 def _damo(data: object, path: Path, given: _Given) -> Loaded:
     from .damo.json import read_damo
 
-    return _surrounded(read_damo(data, str(path)), given, path.stem)
+    return _surrounded(read_damo(data, str(path)), given, printable(path.stem))
 
 
 def _split_line(text: str, where: str) -> list[str]:
@@ -363,7 +367,7 @@ def _script(text: str, path: Path, given: _Given, allow_files: bool) -> Loaded:
     script = read_script(text, str(path))
     tunes = tuple(tune._replace(words=whole(tune.words)) for tune in script.tunes)
     script = script._replace(start=script.start._replace(words=whole(script.start.words)), tunes=tunes)
-    return _commands(script, path.stem if script.tunes else "damo start", given)
+    return _commands(script, printable(path.stem) if script.tunes else "damo start", given)
 
 
 def _commands(script: Script, name: str, given: _Given) -> Loaded:
@@ -416,7 +420,7 @@ def _shell(text: str, path: Path, given: _Given) -> Loaded:
 
     shell = read_shell(text, str(path))
     if not shell.files:
-        loaded = _modules(shell.modules, given, path.stem)
+        loaded = _modules(shell.modules, given, printable(path.stem))
         return replace(loaded, notes=(*shell.notes, *loaded.notes))
     notes = [*shell.notes]
     if shell.modules:
@@ -431,7 +435,7 @@ def _shell(text: str, path: Path, given: _Given) -> Loaded:
     commits = tuple(c for c in commits if (c.at_us, c.context) in told)
     notes += dict.fromkeys(note for dump in every for note in dump.notes)
     whole = Dump(tuple(c for d in every for c in d.contexts), tuple(notes), paths, tuple(p for d in every for p in d.pids))
-    loaded = _surrounded(whole, given, path.stem)
+    loaded = _surrounded(whole, given, printable(path.stem))
     scenario = loaded.scenario.replace(contexts=start.contexts, commits=commits)
     stop_s = None if shell.stop_us is None else shell.stop_us * 1e-6
     return replace(loaded, scenario=scenario, pids=start.pids, duration_s=stop_s)

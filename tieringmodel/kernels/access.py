@@ -47,10 +47,25 @@ def plain_touched(threshold, key, page, after, until):
 
 
 @inlined
+def first_in_force(access, cls, after):
+    """The first of a class's rules that may be in force behind tick `after`: all before it have ended."""
+    low, high = access.first[cls], access.first[cls + 1]
+    while low < high:
+        middle = (low + high) >> 1
+        if access.rule[middle].ended - 1 > after:
+            high = middle
+        else:
+            low = middle + 1
+    return low
+
+
+@inlined
 def rules_touched(access, cls, page, after, until):
     """Tell whether any rule of its class touched the page in any tick of (after, until]."""
-    for r in range(access.first[cls], access.first[cls + 1]):
+    for r in range(first_in_force(access, cls, after), access.first[cls + 1]):
         rule = access.rule[r]
+        if rule.begins - 1 >= until:
+            break
         a, b = max(after, rule.start - 1), min(until, rule.end - 1)
         if a >= b:
             continue

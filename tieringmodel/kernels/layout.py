@@ -60,6 +60,8 @@ RULE = np.dtype(
         ("lo", "i8"),
         ("salt", "u8"),
         ("slot", "u8"),
+        ("ended", "i8"),  # of its class: when all rules up to this one have ended
+        ("begins", "i8"),  # when the first of those from this one on begins
     ]
 )
 Rules = Annotated[Any, Column(RULE)]

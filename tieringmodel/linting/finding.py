@@ -121,7 +121,8 @@ def rule(function: Rule) -> Rule:
     Parameters
     ----------
     function : callable
-        Takes a `Scenario`, yields `Finding`. A function of the same name that was registered before is replaced.
+        Takes a `Scenario`, yields `Finding`. One of the same name of the same module is replaced, as when a notebook's cell is
+        run again.
 
     Returns
     -------
@@ -131,7 +132,7 @@ def rule(function: Rule) -> Rule:
     Raises
     ------
     InputError
-        If it is not callable.
+        If it is not callable, or another module has a rule of that name.
 
     Examples
     --------
@@ -147,6 +148,9 @@ def rule(function: Rule) -> Rule:
     """
     if not callable(function):
         raise InputError("function", f"{function!r} is not callable", "decorate a function of a scenario")
+    known = RULES.setdefault(function.__name__, function)
+    if known.__module__ != function.__module__:
+        raise InputError("function", f"{function.__name__} is a rule of {known.__module__}", "choose another name")
     RULES[function.__name__] = function
     return function
 

@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
+from zlib import crc32
 
 import numpy as np
 import numpy.typing as npt
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 DPI = 150
+LONGEST_STEM = 120
+"""Characters of a file's name that come from a scenario's; file systems take 255 for all of a name."""
 
 
 class Kind(NamedTuple):
@@ -109,7 +112,8 @@ def drawn(cmp: xr.Dataset) -> list[str]:
 
 def slug(text: str) -> str:
     """Return a name that every file system takes."""
-    return re.sub(r"[^A-Za-z0-9]+", "-", text).strip("-").lower() or "comparison"
+    plain = re.sub(r"[^A-Za-z0-9]+", "-", text).strip("-").lower() or "comparison"
+    return plain if len(plain) <= LONGEST_STEM else f"{plain[:LONGEST_STEM]}-{crc32(text.encode(errors='surrogatepass')):08x}"
 
 
 def save_figures(cmp: xr.Dataset, folder: str | Path) -> list[Path]:

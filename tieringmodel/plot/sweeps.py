@@ -314,6 +314,7 @@ def _line(ax: Axes, view: View, what: str, unit: str) -> None:
     if side.numeric and side.name != SEED:  # between two seeds there is nothing
         ax.plot(at, np.where(finite, mean, np.nan), color=BLUE, linewidth=1.5)
     ax.plot(at[finite], mean[finite], color=BLUE, linestyle="", marker="o", markersize=5)
+    ax.update_datalim(np.column_stack([at, np.zeros(at.size)]), updatey=False)  # settings without a number, too
     ax.margins(x=0.05)
     for text, where in (("never", np.isinf(mean)), ("failed", np.isnan(mean))):
         for x in at[where]:

@@ -6,7 +6,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..atomic import replacing
+from ..atomic import need_place, replacing
 from ..errors import InputError
 from ..linting.plant import plant
 from ..linting.scheme_facts import SchemeFacts, facts_of
@@ -45,6 +45,17 @@ def _found(loaded: Loaded) -> SchemeFacts | None:
                 return facts
             first = first or facts
     return first
+
+
+def _which(loaded: Loaded) -> str:
+    """Return whose loop the page shows first, so that nobody takes its verdict for the scenario's."""
+    facts = _found(loaded)
+    if facts is None:
+        return "A common scheme: the scenario has none that moves pages for a share."
+    goal, others = facts.scheme.quota.goals[0], sum(len(c.schemes) for c in loaded.scenario.contexts) - 1
+    of_node = f" of node {goal.nid}" if "nid" in metric_of(goal.metric).needs else ""
+    alone = f" alone; {others} more in the scenario, which tieringmodel run has together" if others else ""
+    return f"{facts.path}: {facts.scheme.action} for {goal.metric}{of_node}{alone}."
 
 
 def _of_scenario(facts: SchemeFacts) -> dict[str, float]:
@@ -184,14 +195,21 @@ def write_explore(loaded: Loaded, path: Path, *, duration_s: float = 600.0) -> P
 
     if path.is_dir():
         raise InputError("-o", f"{path} is a folder", f"write {path / 'explore.html'}")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    need_place(path, "-o")
     name = loaded.scenario.name or "a tiering loop"
     script = (files(__package__) / "templates" / "explore.js").read_text(encoding="utf-8")
     text = (
         templates()
         .get_template("explore.html")
-        .render(title=f"Explore {name}", about=ABOUT, facts=page_facts(loaded, duration_s), script=Markup(script))
+        .render(
+            title=f"Explore {name}",
+            which=_which(loaded),
+            about=ABOUT,
+            facts=page_facts(loaded, duration_s),
+            script=Markup(script),
+        )
     )
-    path.parent.mkdir(parents=True, exist_ok=True)
     with replacing(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
     return path

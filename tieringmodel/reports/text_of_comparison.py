@@ -184,7 +184,7 @@ def _work(cmp: xr.Dataset, width: int) -> list[str]:
     """Return what each policy does to a workload that has a demand: throughput, and time for the first one's work."""
     if "throughput_per_s" not in cmp:
         return []
-    lines, phases = [], "phase" in str(cmp["run_time_s"].attrs["long_name"])
+    lines, phases = [], cmp["run_time_s"].attrs.get("of") == "phases"
     for policy, per_s, run_time in zip(names(cmp), cmp["throughput_per_s"].values, cmp["run_time_s"].values, strict=True):
         took = "not done" if phases and not run_time == run_time else f"{written(run_time, significant)} s"
         said = f"{written(per_s / 1e6, significant)} million/s, {took}"

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .._version import __version__
-from ..atomic import replacing
+from ..atomic import need_place, replacing
 from ..checks import file_name
 from ..errors import InputError
 from ..plot.files import slug
@@ -68,6 +68,8 @@ def write_report(
     place = Path(path)
     if place.is_dir():
         raise InputError("path", f"{place} is a folder", f"write {place / 'report.html'}")
+    place.parent.mkdir(parents=True, exist_ok=True)
+    need_place(place, "path")
     given = [None] * len(comparisons) if drawn is None else drawn
     sections = [_section(c, ident_of(k, c), figures, given[k]) for k, c in enumerate(comparisons)]
     for k, section in enumerate(sections, start=1):
@@ -82,7 +84,6 @@ def write_report(
             versions=_versions(comparisons),
         )
     )
-    place.parent.mkdir(parents=True, exist_ok=True)
     with replacing(place) as temporary:
         temporary.write_text(text, encoding="utf-8")
     return place

@@ -6,10 +6,11 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Any
 
-from ..checks import listed, text
+from ..checks import listed
 from ..errors import InputError
 from ..fields import suggest
 from ..plugins import OWN_TOO, load_installed
+from ..registry import Own
 from .tuners import tuner_names
 
 OPS = ("paddr", "vaddr", "fvaddr")
@@ -122,7 +123,7 @@ SHIPPED = {
     )
 }
 """The nine metrics of Linux 7.3.4, one that comes later, and the RFC's, by name."""
-_own: dict[str, GoalMetric] = {}
+_own: Own[GoalMetric] = Own("metric", SHIPPED.__contains__, "a function of view and goal")
 
 
 class Unregistered(str):
@@ -159,23 +160,19 @@ def need_metric(name: str, where: str = "metric") -> GoalMetric:
     return metric_of(name)
 
 
-def add_own(name: str, ops: Iterable[str], *, replace: bool) -> None:
+def add_own(name: str, ops: Iterable[str], function: object, *, replace: bool) -> None:
     """Make the name of one's own metric known.
 
     Raises
     ------
     InputError
-        If the model brings a metric of that name, if the name is taken and not to be replaced, or for an unknown
-        operations set.
+        If the model brings a metric of that name, if the name is taken and not to be replaced, if `function` cannot be called,
+        or for an unknown operations set.
     """
-    if text("name", name) in SHIPPED:
-        raise InputError("name", f"{name!r} is a metric of the model", "choose another name")
-    if name in _own and not replace:
-        raise InputError("name", f"{name!r} is taken", "choose another name, or pass replace=True")
     for word in (offered := tuple(listed("ops", ops, f"list some of {', '.join(OPS)}"))):
         if word not in OPS:
             raise InputError("ops", f"{word!r} is not an operations set", suggest(word, OPS))
-    _own[name] = GoalMetric(name, ops=offered)
+    _own.offer(name, GoalMetric(name, ops=offered), function, replace=replace)
 
 
 def drop_own(name: str) -> None:

@@ -15,6 +15,13 @@ from ..fields import Checked
 from ..units import GIB, MIB, PAGE_SZ
 
 MODES = ("memory_tiering", "disabled")
+NOT_MODELLED = {
+    "normal": "kernel.numa_balancing = 1",
+    "1": "kernel.numa_balancing = 1",
+    "both": "kernel.numa_balancing = 3",
+    "3": "kernel.numa_balancing = 3",
+}
+"""What people write for the kernel's other modes."""
 DMA_END, DMA32_END = 16 * MIB, 4 * GIB
 DMA_RESERVED_PAGES = 256
 """Pages of ZONE_DMA that firmware keeps on a PC."""
@@ -88,12 +95,12 @@ class Zone(Checked):
 class NumaBalancing(Checked):
     """Promotion by hint faults (``kernel.numa_balancing`` = 2) and demotion by kswapd, as Linux 7.3.4 does both.
 
-    ``mode``: ``"memory_tiering"`` promotes, ``"disabled"`` leaves demotion alone. The first node has the CPUs and is the top
-    tier; all others are slower memory. ``scan_delay_ms`` … ``hot_threshold_ms`` are files of debugfs' ``sched/numa_balancing``,
-    ``promote_rate_limit_mbps`` is the sysctl of that name (MiB a second), ``demotion_enabled`` the one below
-    ``/sys/kernel/mm/numa``. Watermarks are those of ``zones``, which must list every zone of the first node, lowest first. Left
-    out, they follow from sizes of nodes by ``min_free_kbytes`` (0: by the kernel's formula), ``watermark_scale_factor`` and
-    ``transparent_hugepage``, which unless ``"never"`` raises min_free_kbytes.
+    ``mode``: ``"memory_tiering"`` promotes, ``"disabled"`` leaves demotion alone; 1 and 3 of the kernel are refused. The first
+    node has the CPUs and is the top tier; all others are slower memory. ``scan_delay_ms`` … ``hot_threshold_ms`` are files of
+    debugfs' ``sched/numa_balancing``, ``promote_rate_limit_mbps`` is the sysctl of that name (MiB a second),
+    ``demotion_enabled`` the one below ``/sys/kernel/mm/numa``. Watermarks are those of ``zones``, which must list every zone
+    of the first node, lowest first. Left out, they follow from sizes of nodes by ``min_free_kbytes`` (0: by the kernel's
+    formula), ``watermark_scale_factor`` and ``transparent_hugepage``, which unless ``"never"`` raises min_free_kbytes.
 
     Assumptions: the workload is one process of one thread, which uses ``cpu_share`` of a CPU beside its hint faults.
     ``scan_period_ms`` is its scan period at the start (0: it starts as a new process), the next window is due at
@@ -158,6 +165,14 @@ class NumaBalancing(Checked):
         "min_free_kbytes": 2**40,
         "watermark_scale_factor": 3000,
     }
+
+    def __post_init__(self) -> None:
+        """Refuse the kernel's other modes by name, then check as ever."""
+        if sysctl := NOT_MODELLED.get(str(self.mode)):
+            text = f"{self.mode!r} ({sysctl}) balances pages of the first tier by faults, too, and is not modelled"
+            remedy = "write 'memory_tiering' for 2, or 'disabled' for 0, which leaves demotion alone"
+            raise InputError("mode", text, remedy)
+        super().__post_init__()
 
     def check(self) -> None:
         """Refuse settings that the kernel refuses, and shares and costs that are none."""

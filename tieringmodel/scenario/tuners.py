@@ -7,6 +7,7 @@ from collections.abc import Callable
 from ..errors import InputError
 from ..fields import suggest
 from ..plugins import OWN_TOO, load_installed
+from ..registry import Own
 from ..units import ULONG_MAX
 
 SHIPPED = ("consist", "temporal")
@@ -14,7 +15,7 @@ SHIPPED = ("consist", "temporal")
 OWN = 2
 """The number that kernels know every tuner of one's own by: they leave its state alone."""
 Tuner = Callable[[int, int], int]
-_own: dict[str, Tuner] = {}
+_own: Own[Tuner] = Own("tuner", SHIPPED.__contains__, "a function of score and state")
 
 
 def tuner_names() -> tuple[str, ...]:
@@ -89,15 +90,7 @@ def register_tuner(name: str, tuner: Tuner, *, replace: bool = False) -> None:
     (1024, 40960)
     >>> tm.unregister_tuner("steady")
     """
-    if not isinstance(name, str) or not name.strip():
-        raise InputError("name", f"{name!r} is no name", "give a word")
-    if name in SHIPPED:
-        raise InputError("name", f"{name!r} is a tuner of Linux", "choose another name")
-    if name in _own and not replace:
-        raise InputError("name", f"{name!r} is taken", "choose another name, or pass replace=True")
-    if not callable(tuner):
-        raise InputError("tuner", f"{tuner!r} cannot be called", "pass a function of score and state")
-    _own[name] = tuner
+    _own.offer(name, tuner, tuner, replace=replace)
 
 
 def unregister_tuner(name: str) -> None:

@@ -216,7 +216,7 @@ class Coupling:
             raise ValueError("the windows are not those of this run")
         self.arrays = replace(a, row=rows.copy())
         kernels.touch_as_found(self.arrays, self.engine.access.arrays, self.engine.memory.now_ns // int(a.clock[kernels.TICK]))
-        self.check(True)
+        self.engine.access.slowed(a.slowed_hz)
 
     def described_phases(self) -> list[dict[str, Any]]:
         """Return the phases as plain data: groups, work, and when it was done, in seconds, None if it was not."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,7 +18,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ..datasets.foreign import check_zarr
+from ..atomic import to_disk
+from ..datasets.foreign import check_result
 from ..errors import InputError, TieringError
 
 CHUNK_POINTS = 64
@@ -27,6 +29,8 @@ _MADE_BY = {
     "registered": "other metrics or sources of hotness of the same name",
 }
 FORMAT = 1
+UNSYNCED_S = 10.0
+"""The first seconds of a sweep survive the end of its process, not that of the computer: to wait for the disk takes longer."""
 Array = npt.NDArray[Any]
 Variables = Mapping[str, tuple[tuple[str, ...], Array, Mapping[str, Any]]]
 """Dimensions, values and attributes by name."""
@@ -94,6 +98,8 @@ class Store:
         self.block = blocks(shape, CHUNK_POINTS)
         self.attrs = dict(attrs)
         self.zarr, self.said = _zarr(), ""
+        self.in_flight: set[Path] = set()  # not known to be on disk yet
+        self.synced_from = time.monotonic() + UNSYNCED_S
         there = None
         if path.exists() and not (path.is_dir() and not any(path.iterdir())):
             there = self._check()
@@ -108,6 +114,8 @@ class Store:
                 self.group.attrs.update({name: self.attrs[name] for name in ("code", "tieringmodel")})
             for part in path.rglob("*.partial"):  # of a file that was being replaced when the sweep was killed
                 part.unlink()
+            if self.group["done"].shape != self.shape:
+                raise ValueError(f"done has the shape {self.group['done'].shape}")
             self.done: npt.NDArray[np.bool_] = np.asarray(self.group["done"][...], bool)
 
     def _create(self, coords: Variables) -> None:
@@ -159,7 +167,7 @@ class Store:
         if not (self.path / "zarr.json").is_file():
             raise InputError(where, "exists and is not a sweep's store", "name another place")
         with self._damage():
-            check_zarr(self.path)
+            check_result(self.path, "zarr")
             stored = json.loads((self.path / "zarr.json").read_text(encoding="utf-8"))["attributes"]
             if not isinstance(stored, dict):
                 raise ValueError("its attributes are none")
@@ -260,10 +268,13 @@ class Store:
     def _complete(self, name: str, n_dims: int, written: list[tuple[slice, ...]]) -> None:
         """Raise if the file of a written box is gone: a reader would take it for one without values."""
         for box in written:
-            at = [s.start // b for s, b in zip(box, self.block, strict=True)]
-            file = self.path.joinpath(name, "c", *map(str, at + [0] * (n_dims - len(at))))
+            file = self._file(name, n_dims, box)
             if not file.is_file():
                 raise FileNotFoundError(str(file.relative_to(self.path)))
+
+    def _file(self, name: str, n_dims: int, box: tuple[slice, ...]) -> Path:
+        at = [s.start // b for s, b in zip(box, self.block, strict=True)]
+        return self.path.joinpath(name, "c", *map(str, at + [0] * (n_dims - len(at))))
 
     def write(self, indices: Sequence[tuple[int, ...]], values: Mapping[str, Array]) -> None:
         """Write the boxes that hold these points, ``done`` last.
@@ -283,10 +294,15 @@ class Store:
         regions = boxes(indices, self.block)
         # Chunks without values are written too, so that a missing file always means damage.
         with self._writing(), self.zarr.config.set({"array.write_empty_chunks": True}):
-            for name in (*(n for n in values if n != "done"), "done"):
-                array = self.group[name]
-                for region in regions:
-                    array[region] = values[name][region]
+            for names in ([n for n in values if n != "done"], ["done"]):
+                for name in names:
+                    array = self.group[name]
+                    for region in regions:
+                        array[region] = values[name][region]
+                self.in_flight |= {self._file(name, self.group[name].ndim, region) for name in names for region in regions}
+                if time.monotonic() > self.synced_from:
+                    to_disk(self.in_flight)
+                    self.in_flight.clear()
         for region in regions:
             self.done[region] = values["done"][region]
 

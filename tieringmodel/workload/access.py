@@ -7,7 +7,7 @@ import math
 from bisect import bisect_left, bisect_right, insort
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from itertools import pairwise
+from itertools import accumulate, pairwise
 
 import numpy as np
 import numpy.typing as npt
@@ -178,7 +178,10 @@ class AccessTable:
         first = np.zeros(len(touched_by) + 1, np.int64)
         rules = []
         for c, groups in enumerate(touched_by):
-            rules += [(*self._rule(g), slot) for g, slot in zip(groups, _slots(groups), strict=True)]
+            ended = accumulate((g.end_tick for g in groups), max)
+            begins = [*accumulate((g.start_tick for g in reversed(groups)), min)][::-1]
+            columns = zip(groups, _slots(groups), ended, begins, strict=True)
+            rules += [(*self._rule(g), *of_class) for g, *of_class in columns]
             first[c + 1] = len(rules)
         table = records(max(len(rules), 1), RULE)
         table[: len(rules)] = np.array(rules, RULE)

@@ -25,6 +25,7 @@ Schema = Mapping[str, str]
 MOST_BYTES = 256 * MIB
 """What a text may have, unpacked: a few kilobytes of gzip can be made to unfold to terabytes."""
 _WHOLE, _FINITE = re.compile(r"-?[0-9]{1,4000}"), re.compile(r"-?[0-9]+(\.[0-9]*)?([eE][-+]?[0-9]{1,2})?")
+_WHOLES = re.compile(rf"{_WHOLE.pattern}(?:,{_WHOLE.pattern})*")
 _RANGES = {"u64": (0, ULONG_MAX), "u64?": (0, ULONG_MAX), "i64": (-(2**63), LONG_MAX)}
 
 
@@ -157,11 +158,19 @@ def _column(path: Path, name: str, cells: Sequence[str], kind: str) -> NDArray[A
     else:
         low, high = _RANGES[kind]
         optional = kind.endswith("?")
+        if not optional and _WHOLES.fullmatch(",".join(cells)):
+            numbers = list(map(int, cells))
+            if low <= min(numbers) and max(numbers) <= high:  # else the first cell that is not is looked for
+                return _read_only(np.array(numbers, dtype=np.uint64 if kind == "u64" else np.int64))
         good = [bool(_WHOLE.fullmatch(c)) or (optional and not c) for c in cells]
         _refuse(path, name, cells, good, "a whole number")
         values = [int(c) if c else None for c in cells]
         _refuse(path, name, cells, [v is None or low <= v <= high for v in values], f"inside {low}..{high}")
         column = np.array(values, dtype=object if optional else np.uint64 if kind == "u64" else np.int64)
+    return _read_only(column)
+
+
+def _read_only(column: NDArray[Any]) -> NDArray[Any]:
     column.setflags(write=False)
     return column
 

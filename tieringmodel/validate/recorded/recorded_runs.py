@@ -33,9 +33,13 @@ class Job(NamedTuple):
     seeds: int
 
 
-@lru_cache(maxsize=2)
+_read = lru_cache(maxsize=3)(read_recording)
+"""Experiments with one run ask for it again and again, in turn with those that are begun ahead."""
+
+
+@lru_cache(maxsize=4)
 def _load(path: Path, mechanisms: Mechanisms) -> Setup:
-    return setup(read_recording(path), mechanisms)
+    return setup(_read(path), mechanisms)
 
 
 def _simulate(path: Path, mechanisms: Mechanisms, seeds: range) -> list[dict[str, float]]:

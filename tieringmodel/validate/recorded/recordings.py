@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -27,6 +27,8 @@ SEEDS = 64
 NEEDED_INSIDE = 0.8
 FULL_BAND = 19
 """From so many seeds on nine tenths of further values lie between the extremes, as a 5–95 % band claims."""
+_AHEAD = 2
+"""Runs that are simulated at a time: enough to keep processes busy, so few that a run's experiments need not wait for all."""
 _NEEDED_FILES = ("layout.csv", "record.csv", "info.txt", "damon_config.txt")
 
 
@@ -107,7 +109,7 @@ def compare_runs(
         A directory of runs, or a run.
     seeds : int
         Seeds of the model per run; a quarter of them, but 8 where there are so many, for the baseline and for experiments:
-        the CRPS of two seeds is 0 or less wherever the value lies between them.
+        the CRPS of two seeds is 0 or less wherever the value lies between them. Of 8 and fewer, experiments have half.
     workers : int, optional
         Processes; by default one per CPU, and one for fewer than 8 seeds. The results do not depend on it.
     causes : bool
@@ -120,18 +122,19 @@ def compare_runs(
     """
     runs = runs_below(Path(folder))
     few = min(max(seeds // 4, 8), max(seeds, 2))
+    tries = few if seeds > few else max(seeds // 2, 2)
     processes = (_cpus() if seeds >= 8 else 1) if workers is None else workers
     with Progress("recordings", 0, "seeds") as bar, Runner(processes, bar.update) as runner:
-        started = [
-            (
-                path,
-                runner.start(Job(path, Mechanisms(), seeds)),
-                runner.start(Job(path, Mechanisms(recorded_intervals=False), few)),
-            )
-            for path in runs
-        ]
-        for path, model, nominal in started:
-            bar.label = path.resolve().name
+
+        def start(path: Path) -> tuple[Callable[[], Measured], Callable[[], Measured]]:
+            nominal = Mechanisms(recorded_intervals=False)
+            return runner.start(Job(path, Mechanisms(), seeds)), runner.start(Job(path, nominal, few))
+
+        started = [start(path) for path in runs[:_AHEAD]]
+        for k, path in enumerate(runs):
+            bar.label = f"{path.resolve().name}, {k + 1} of {len(runs)}"
+            started += [start(further) for further in runs[k + _AHEAD : k + _AHEAD + 1]]
+            model, nominal = started[k]
             try:
                 recording = read_recording(path)
                 measured = model()
@@ -139,7 +142,7 @@ def compare_runs(
                 if missing := lacks(recording):  # no experiment with what there is says more
                     of_run = [p if p.inside else replace(p, cause=lacking(missing)) for p in of_run]
                 elif causes and any(not p.inside for p in of_run):
-                    of_run = _with_causes(of_run, recording, measured, runner, few)
+                    of_run = _with_causes(of_run, recording, measured, runner, tries)
                 outcome = RunPairs(recording.name, of_run, beside=bool(recording.nodes), lacks=missing)
             except InputError as error:
                 outcome = RunPairs(path.resolve().name, [], str(error))
