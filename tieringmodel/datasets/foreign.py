@@ -183,7 +183,7 @@ def _unpacked(path: str, packers: frozenset[str]) -> int:
 
 
 def _zstd_frame(raw: mmap.mmap, at: int, path: str) -> tuple[int, int]:
-    """Return how many bytes a frame of zstd says that it holds, and where it ends (RFC 8878, section 3.1.1)."""
+    """Return how many bytes a frame of zstd says that it holds, and where it ends (RFC 8878, 3.1.1)."""
 
     def number(start: int, width: int) -> int:
         return int.from_bytes(raw[start : start + width], "little")
