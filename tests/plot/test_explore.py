@@ -9,7 +9,7 @@ import pytest
 
 import tieringmodel as tm
 from tieringmodel.errors import InputError
-from tieringmodel.plot.explore import Knobs, Picture, draw, rendered
+from tieringmodel.plot.explore import Knobs, Picture, draw, knobs_of, rendered
 
 PNG = b"\x89PNG\r\n\x1a\n"
 
@@ -64,6 +64,16 @@ def test_a_figure_that_is_kept_shows_what_a_new_one_would() -> None:
     for knobs in turns[1:]:
         assert rendered(knobs, kept) == rendered(knobs)
     assert [id(line) for line in kept.figure.axes[0].lines] == artists
+
+
+def test_a_scenario_says_where_the_sliders_stand() -> None:
+    scenario = tm.load("rfc-40-60")
+    panel = tm.plot.explore(scenario, delay_ms=1000)
+    wanted = {"target_bp": 6000, "quota_mib": 16, "interval_ms": 1000, "tuner": "temporal", "delay_ms": 1000}
+    assert {name: panel.controls[name].value for name in wanted} == wanted
+    assert knobs_of(scenario)["eligible_mib"] == 256  # the hot pages, all on node 0 at the start
+    with pytest.raises(InputError, match="has no scheme that moves pages for a share"):
+        tm.plot.explore(scenario.set("schemes.*.action", "stat"))
 
 
 def test_turning_a_control_redraws() -> None:

@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from ..errors import InputError
 from ..fields import Checked
+from ..scenario import need_scenario
+from ..scenario.metrics import metric_of
 from ..units import MIB, PAGE_SZ, format_bytes
 from ..verdicts.judge import Verdict, verdict
 from .style import folded
@@ -22,6 +24,9 @@ from .windows import COURSE_SHEET, course, redraw_course
 if TYPE_CHECKING:
     import xarray as xr
     from matplotlib.figure import Figure
+
+    from ..linting.scheme_facts import SchemeFacts
+    from ..scenario import Scenario
 
 DPI = 110
 MOST_WINDOWS = 20_000
@@ -95,6 +100,58 @@ class Knobs(Checked):
             windows=self.windows,
         )
         return ds.assign_attrs(window_s=self.interval_ms / 1000)
+
+
+def controlling(scenario: Scenario) -> SchemeFacts | None:
+    """Return the first scheme that moves pages for a goal that is a share; one whose goal is missed at the start, if any."""
+    from ..linting.scheme_facts import facts_of
+
+    first = None
+    for facts in facts_of(scenario).schemes:
+        goals = facts.scheme.quota.goals
+        if facts.scheme.enabled and goals and metric_of(goals[0].metric).unit == "bp" and facts.migrates:
+            now = stands_at(facts)
+            if now.get("start_bp", 0.0) < now["target_bp"]:
+                return facts
+            first = first or facts
+    return first
+
+
+def stands_at(facts: SchemeFacts) -> dict[str, float]:
+    """Return where the sliders stand for a scheme."""
+    from ..linting.plant import plant
+
+    quota = facts.scheme.quota
+    goal = quota.goals[0]
+    values: dict[str, float] = {
+        "target_bp": goal.target_value,
+        "quota_mib": quota.sz_bytes / MIB if quota.sz_bytes < 1 << 50 else 0,
+        "interval_ms": quota.reset_interval_ms if 0 < quota.reset_interval_ms < 10**9 else 1000,
+    }
+    p = plant(facts, goal)
+    if p is not None and p.n_pages:
+        values |= {"hot_mib": p.n_pages * PAGE_SZ / MIB, "start_bp": 10_000 * min(p.start_pages, p.n_pages) / p.n_pages}
+    return values
+
+
+def knobs_of(scenario: Scenario) -> dict[str, Any]:
+    """Return the knobs that a scenario's controlling scheme stands for, in whole MiB.
+
+    Raises
+    ------
+    InputError
+        If no scheme moves pages for a share.
+    """
+    facts = controlling(need_scenario(scenario))
+    if facts is None:
+        raise InputError("scenario", "has no scheme that moves pages for a share", "give one with such a goal, or knobs")
+    values, quota = stands_at(facts), facts.scheme.quota
+    known: dict[str, Any] = {"target_bp": int(values["target_bp"]), "interval_ms": int(values["interval_ms"])}
+    known["quota_mib"] = max(1, round(values["quota_mib"])) if values["quota_mib"] else 0
+    known |= {"tuner": quota.goal_tuner} if quota.goal_tuner in Knobs._choices["tuner"] else {}
+    if "hot_mib" in values:
+        known |= {"eligible_mib": max(1, round(values["hot_mib"])), "start_bp": round(values["start_bp"])}
+    return known
 
 
 class Picture:
@@ -193,7 +250,7 @@ STEPS: dict[str, tuple[str, tuple[float, ...]]] = {
 """Label and steps of each slider; a value that one is opened with is added."""
 
 
-def explore(**defaults: Any) -> Any:
+def explore(scenario: Scenario | None = None, **defaults: Any) -> Any:
     """Return sliders for quota, interval, target, delay, tuner and leak above the course and verdict of the loop they set.
 
     Every turn moves the artists of one figure, which takes a few hundredths of a second. The widget needs no display to work:
@@ -201,6 +258,8 @@ def explore(**defaults: Any) -> Any:
 
     Parameters
     ----------
+    scenario : Scenario, optional
+        Whose first scheme that moves pages for a share, and misses its goal, says where the sliders stand.
     **defaults : int, float or str
         Fields of `Knobs` to open with: ``quota_mib`` (0: no size quota), ``interval_ms``, ``target_bp``, ``delay_ms``,
         ``tuner``, ``leak_percent_per_s``; without a slider ``eligible_mib``, ``start_bp``, ``duration_s``.
@@ -213,14 +272,14 @@ def explore(**defaults: Any) -> Any:
     Raises
     ------
     InputError
-        If a name or value does not fit, or ipywidgets is not installed.
+        If a name or value does not fit, no scheme of the scenario moves pages for a share, or ipywidgets is not installed.
     """
     try:
         import ipywidgets as w
     except ImportError:
         raise InputError("explore", "ipywidgets is not installed", "pip install 'tieringmodel[notebook]'") from None
 
-    knobs = Knobs.from_dict(defaults, "explore")
+    knobs = Knobs.from_dict((knobs_of(scenario) if scenario is not None else {}) | defaults, "explore")
     style = {"description_width": "7em"}
     controls: dict[str, Any] = {}
     for name, (label, steps) in STEPS.items():
