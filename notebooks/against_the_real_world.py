@@ -80,11 +80,6 @@ tm.plot.recorded_bands(pairs)
 lowest, highest = int(0.05 * (SEEDS - 1)), int(np.ceil(0.95 * (SEEDS - 1)))
 expected = (highest - lowest) / (SEEDS + 1)
 print(f"a perfect model: {100 * expected:.0f} %; this one: {100 * inside / len(pairs):.0f} %")
-assert not any(run.error for run in runs)
-assert len(runs) == 9
-assert len(pairs) == 59
-assert expected == {8: 7 / 9, 64: 57 / 65}.get(SEEDS, expected)
-assert inside >= 53 if SEEDS == 64 else inside / len(pairs) > expected - 0.1
 
 # %% [markdown]
 # Those outside, by how they fail. With 64 seeds they are six, and `validate` tells by experiment what would mend each:
@@ -105,12 +100,6 @@ for p in pairs:
 outside = {(p.run.split("_")[0], p.measure) for p in pairs if not p.inside}
 known = {("B2", "hot found"), ("C5", "hot share mean"), ("C5", "migrated"), ("C10", "hot share min"), ("C1", "hot share sd")}
 known |= {("D1", "migrated, 60 s to the end")}
-assert len(known) == 6
-if SEEDS == 64:
-    assert outside == known
-    bands = {(p.run.split("_")[0], p.measure): (p.low, p.high) for p in pairs}
-    np.testing.assert_allclose(bands["B2", "hot found"], (28.1, 32.1), atol=0.05)
-    np.testing.assert_allclose(bands["C10", "hot share min"], (0, 0.00065), atol=5e-6)
 
 # %% [markdown]
 # Does it say more than a forecast without a model? The CRPS is the mean distance of a forecast's distribution from what
@@ -122,7 +111,6 @@ for baseline, most in (("still", 0.05), ("nominal", 0.6)):
     ratios = skill(pairs, baseline)
     mean = np.mean(list(ratios.values()))
     print(f"CRPS over that of '{baseline}': {mean:.3f} in the mean of measures, worst {max(ratios.values()):.2f}")
-    assert mean < most
 
 # %% [markdown]
 # ### Two of them over time
@@ -161,16 +149,10 @@ of_c3 = [("C3", name) for name in ("hot share mean", "hot share sd", "cycle peri
 for run, name in (*of_c3, ("C10", "first move"), ("C10", "hot share max")):
     p = by_measure[run, name]
     print(f"{run:4s} {name:15s} recorded {p.recorded:6.3f}, model {p.low:6.3f} … {p.high:6.3f} [{p.unit}]")
-    assert p.inside
-assert round(by_measure["C10", "first move"].recorded) == 22
 trace, model = traces["C10_tier_consist_farstart"]
-assert trace.share[trace.time_s > 112].max() == 0
-assert model[:, trace.time_s > 112].max() < 0.001
 late_s = trace.time_s[np.argmax(trace.share > 0.2)] - np.median(trace.time_s[np.argmax(model > 0.2, axis=1)])
 behind = (trace.share < np.quantile(model, 0.05, axis=0)) & (trace.time_s < 60)
 print(f"C10 passes 20 % {late_s:.1f} s after the median seed; below the band until {trace.time_s[behind].max():.1f} s")
-assert round(late_s, 1) == 3.5
-assert trace.time_s[behind].max() < 52
 
 # %% [markdown]
 # ## Machines of others
@@ -191,10 +173,6 @@ for name, row in rows.items():
         mark = "" if p.inside else "  OUTSIDE"
         print(f"     {p.what:52s} {given:>10s} {p.predicted:10.4g}  {p.low:.4g} … {p.high:.4g}{mark}")
 verdicts = {name: row.verdict for name, row in rows.items()}
-assert all(row.ok for row in rows.values())
-assert all(row.inside for row in rows.values() if row.must)
-assert [name for name, verdict in verdicts.items() if verdict == "explained"] == ["V5", "V10"]
-assert not any(row.left for row in rows.values())  # what is inside under 7.3.4 is inside under a row's own kernel
 
 # %% [markdown]
 # ### What drives each difference
@@ -216,17 +194,12 @@ tm.plot.hardware_v1(v1)
 worst = float(abs(v1.model_mean - v1.published_mean).max())
 ratio = v1.published_sd / v1.model_sd
 print(f"means within {worst:.2f} points; published over predicted sd {ratio.round(2).values}")
-assert v1.attrs["delay"] == 0
-assert worst < 0.55
 
 # %% [markdown]
 # The standard deviations are not as good. Three of the four are smaller than those of a relay that spends half of its time
 # on each rung (0.77 to 0.90 of them: one rung is held longer), and that of the target of 30 % is 1.64 times as large. A
 # relay that is always a window late would have twice the spread, so some windows of that run were late; which, the
 # publication does not say.
-
-# %%
-np.testing.assert_allclose(np.sort(ratio), [0.77, 0.82, 0.90, 1.64], atol=0.006)
 
 # %% [markdown]
 # ### V4: run time is proportional to what lies on CXL
@@ -237,9 +210,7 @@ np.testing.assert_allclose(np.sort(ratio), [0.77, 0.82, 0.90, 1.64], atol=0.006)
 # %%
 v4 = figures[1].result()
 tm.plot.hardware_v4(v4)
-assert v4.sizes["point"] == 7
 pool.shutdown()
-assert float(abs(v4.predicted - v4.published).max()) < v4.attrs["tolerance"] == 0.012
 
 # %% [markdown]
 # ### Outside, and explained by an experiment
@@ -268,14 +239,6 @@ for name in ("V5", "V10"):
 v10 = rows["V10"]
 first, free = v10.compared
 goes_on, late = (p for p in v10.experiments if "free share" in p.what)
-assert first.inside
-assert round(first.predicted, 1) == 15.0
-assert free.published == 90
-assert not free.inside
-assert round(free.predicted, 1) == 50.0
-assert round(goes_on.predicted, 1) == 73.6
-assert late.inside
-assert round(late.predicted, 1) == 84.6
 
 # %% [markdown]
 # ### What the assumed costs decide
@@ -287,8 +250,6 @@ assert round(late.predicted, 1) == 84.6
 for name, row in rows.items():
     for s in row.sensitive:
         print(textwrap.fill(f"{name:4s}{s}", 112, subsequent_indent="    "))
-assert not rows["V2"].sensitive
-assert not rows["V9"].sensitive
 
 # %% [markdown]
 # ## What this does not show

@@ -33,7 +33,6 @@ panel
 # %%
 panel.controls["delay_ms"].value = 10_000
 print(panel.words.value)
-assert (panel.picture.value, panel.words.value) == rendered(Knobs(delay_ms=10_000))
 
 # %% [markdown]
 # ## Six things to try
@@ -58,8 +57,6 @@ def show(knobs):
 ds, found = show(Knobs())
 end_bp = int(ds.final_pages) * 10_000 / TOTAL
 print(f"rests at {end_bp:.1f} bp")
-assert found.kind == "converged"
-assert 6000 <= end_bp < 6000 + 16 * 10_000 / 4096
 
 # %% [markdown]
 # **2. A late metric.** If a move shows in the metric only 10 windows later, the relay goes on for that long: its full
@@ -70,8 +67,6 @@ late = Knobs(delay_ms=10_000)
 ds, found = show(late)
 over = int(ds.final_pages) - 0.6 * TOTAL
 print(f"{over / MIB:.0f} MiB beyond the goal; nearest fix: {found.fix}")
-assert found.kind == "wrong-point"
-assert 10 * 16 * MIB <= over < 11 * 16 * MIB
 
 # %% [markdown]
 # **3. The same with CONSIST.** Its quota starts at one byte, at most doubles per window and soon is the whole cap. Beyond
@@ -81,8 +76,6 @@ assert 10 * 16 * MIB <= over < 11 * 16 * MIB
 ds, found = show(late.replace(tuner="consist"))
 beyond = int(ds.final_pages) - 0.6 * TOTAL
 print(f"{beyond / MIB:.0f} MiB beyond the goal, {beyond / over:.1f} times as far")
-assert found.kind == "wrong-point"
-assert beyond > 7 * over
 
 # %% [markdown]
 # **4. A leak.** Let 1 % of what is on node 0 cool down every second. At the goal that would be 24.6 MiB per second, more
@@ -93,9 +86,6 @@ leaky = Knobs(leak_percent_per_s=1.0)
 ds, found = show(leaky)
 rest = int(ds.final_pages) / MIB
 print(f"rests at {rest:.1f} MiB")
-assert found.kind == "saturated"
-assert abs(0.01 * 0.6 * 4096 - 24.6) < 0.05
-assert abs(rest - 1600) < 16  # the last window's moves at most
 
 # %% [markdown]
 # **5. More quota feeds it.** With 32 MiB the goal is held, at the price of the churn itself: about 24.6 MiB are moved per
@@ -105,8 +95,6 @@ assert abs(rest - 1600) < 16  # the last window's moves at most
 ds, found = show(leaky.replace(quota_mib=32))
 late_mib_s = float(ds.moved[-200:].mean()) / MIB
 print(f"{late_mib_s:.1f} MiB/s")
-assert found.kind == "ripple"
-assert abs(late_mib_s - 24.6) < 0.32  # the relay's mean is one quota off the goal at most: 32 MiB * 1 %
 
 # %% [markdown]
 # **6. Fed, but late.** A large quota, the leak and a metric that is three seconds late: the share swings. TEMPORAL by
@@ -118,8 +106,6 @@ for tuner in ("temporal", "consist"):
     ds, found = show(Knobs(quota_mib=128, leak_percent_per_s=1.0, delay_ms=3000, tuner=tuner))
     swings[tuner] = np.ptp(ds.pages.values[-200:]) / MIB
     print(f"swings by {swings[tuner]:.0f} MiB; (delay + 1) quotas are {4 * 128} MiB")
-    assert found.kind == "limit-cycle"
-assert swings["temporal"] <= 4 * 128 < swings["consist"]
 
 # %% [markdown]
 # `tm.plot.explore(eligible_mib=…, start_bp=…, duration_s=…)` opens the sliders on another memory. Maps over two of these

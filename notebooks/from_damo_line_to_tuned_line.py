@@ -55,8 +55,6 @@ print(tm.verdict(ds))
 end = "residual_mib_s < 0.5, abs_error_bp < 300"
 tuned = tm.tune(given, end, duration="90 s", seeds=2, budget=90 * 60)
 print(tuned)
-assert tuned.met
-assert not tuned.tried[0]["met"]
 
 # %% [markdown]
 # Every candidate that was run, and how far the answer's knobs may move before the end is missed:
@@ -74,7 +72,6 @@ plt.show()
 for seed in range(101, 105):
     clauses = tm.analysis.expect(tm.simulate(tuned.scenario, duration="90 s", seed=seed), end)
     print(seed, *(f"{clause.name} {clause.value:g}" for clause in clauses))
-    assert all(clause.ok for clause in clauses)
 
 # %% [markdown]
 # ## The line to type

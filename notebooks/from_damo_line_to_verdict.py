@@ -56,8 +56,6 @@ for note in loaded.notes:
     print("-", note)
 scenario = loaded.scenario
 goals = [s.quota.goals[0] for s in scenario.contexts[0].schemes]
-assert [(g.nid, g.target_value) for g in goals] == [(0, 6000), (1, 4000)]
-assert any("drops the nid" in note for note in loaded.notes)
 
 # %% [markdown]
 # The last note would have cost an evening: damo 3.4.3 does not pass on the node of this goal, so that on a real machine
@@ -69,8 +67,6 @@ assert any("drops the nid" in note for note in loaded.notes)
 findings = tm.lint(scenario)
 for f in findings:
     print(f"{f.level}: {f.path}\n    {f.message}\n    -> {f.remedy}")
-assert [f.code for f in findings] == ["targets-no-gap"]
-assert "target_value = 3800" in findings[0].remedy
 
 # %% [markdown]
 # ## Run it
@@ -83,7 +79,6 @@ verdict = tm.analysis.verdict(ds)
 print(verdict.kind, "-", verdict.cause)
 print("fix:", verdict.fix)
 tm.plot.course(ds)
-assert verdict.kind == "ripple"
 
 # %% [markdown]
 # The share is where it should be, and 1.6 MiB/s are moved for ever: in nearly every window one of the two goals is missed by
@@ -110,9 +105,6 @@ for name in cmp.policy.values:
           f"{float(row.moves_per_page):.2f} moves per page in all")  # fmt: skip
 tm.plot.migration_rate(cmp)
 before, after = cmp.migrated_mib_s.sel(time=cmp.time > 60).mean("time").values
-assert round(before, 1) == 1.6
-assert after == 0
-assert list(cmp.settled.values) == [False, True]
 
 # %% [markdown]
 # One seed is one history. Eight of each, in one call:
@@ -125,8 +117,6 @@ for target in (4000, 3800):
     at = {residual.dims[0]: [4000, 3800].index(target)}
     found = sorted(set(kinds.isel(at).values.tolist()))
     print(f"{target} bp: {', '.join(found)}; at most {float(residual.isel(at).max()):.2f} MiB/s after settling")
-assert set(kinds.values[1].tolist()) == {"converged"}
-assert "converged" not in kinds.values[0].tolist()
 
 # %% [markdown]
 # ## Tell others
@@ -142,8 +132,6 @@ for note in notes:
 script = Path("setup.sh").read_text(encoding="utf-8")
 print("\n".join(row for row in script.splitlines() if "goals" in row and "target_value" in row))
 print(f"{page}: {page.stat().st_size >> 10} KiB")
-assert "3800" in script
-assert "<script" not in page.read_text(encoding="utf-8")
 
 tm.testing.assert_expect(tm.simulate(fixed, duration="120 s", seed=2), "kind == converged, residual_mib_s < 0.01")
 
@@ -154,7 +142,6 @@ tm.testing.assert_expect(tm.simulate(fixed, duration="120 s", seed=2), "kind == 
 # %%
 write_converted(Loaded(fixed), Path("fixed.json"))
 back = tm.load("fixed.json", machine=fixed.machine, workload=fixed.workload)
-assert back.contexts == fixed.contexts
 json.loads(Path("fixed.json").read_text(encoding="utf-8")).keys()
 
 try:

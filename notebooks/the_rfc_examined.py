@@ -78,8 +78,6 @@ settings = ((1003, (2, 3), 1), (1003, (40, 60), 1), (5, (40, 60), 1), (5, (2, 3)
 for pages, given, stride in settings:
     placed = tm.interleave.run("vma_offset", given, pages, 3, stride=stride)
     count = int(placed.occupancy[-1, 0])
-    assert count == forms.vma_offset_pages(given, pages, 0, stride)[0]
-    assert int(placed.moved[2:].sum()) == 0
     print(f"{pages:5d} pages, stride {stride}, weights {given}: {count} on node 0, {0.4 * pages:.1f} wanted")
 
 # %% [markdown]
@@ -95,7 +93,6 @@ posted = tm.policies(scenario)["goal: node_sys_bp as posted"].scenario
 ds = tm.simulate(posted, duration="20 s", seed=1)
 last = ds.goal_current.values[-1]
 print("goal values seen:", last, "bp; scores:", ds.score.values[-1], "; pages moved:", int(ds.migrated_pages.sum()))
-assert (ds.goal_current.values[ds.resets.values[:, 0] > 0] == last).all()
 
 # %% [markdown]
 # ## The stop rule
@@ -188,7 +185,6 @@ tm.plot.consist_or_temporal(pairs)
 found = claims()
 for claim in found:
     print(claim, end="\n\n")
-assert all(evidence.agrees for claim in found for evidence in claim.evidence)
 tm.plot.rfc_claims(found)
 # %% [markdown]
 # ## The same question, page by page
@@ -205,8 +201,6 @@ for name in comparison.policy.values:
 tm.plot.share(comparison)
 tm.plot.summary(comparison)
 # %%
-assert bool(comparison.settled.sel(policy="goal: gap and small quota"))
-assert not bool(comparison.settled.sel(policy="weights: iid redraw"))
 # %% [markdown]
 # ## Weights against goals under load
 #
@@ -232,7 +226,6 @@ for outstanding in (4, 16, 30):
     for name, x in aims.items():
         got = tm.cost.closed_loop([x, 1 - x], nodes, demand).throughput_per_s / top
         print(f"8 x {outstanding:2d} in flight, {name:18s} {x:6.1%} of accesses on node 0: {got:6.1%} of the best throughput")
-    assert all(tm.cost.closed_loop([x, 1 - x], nodes, demand).throughput_per_s <= top * (1 + 1e-12) for x in aims.values())
 # %% [markdown]
 # With few accesses in flight everything belongs on the fast node, and weights cost what they move away from it. With many,
 # weights by bandwidth come close to the best, and balance leaves the slow node idle as long as the fast one still answers
@@ -253,6 +246,3 @@ for name in under_load.policy.values:
         f"{float(row.run_time_s):5.1f} s for the same work"
     )
 # %%
-assert float(under_load.throughput_per_s.sel(policy="best placement")) >= float(
-    under_load.throughput_per_s.sel(policy="all-slow")
-)

@@ -70,16 +70,9 @@ tm.plot.sources_at_equal_cost(ds)
 # assumed here lies in a range of 0.5 to 5, and at 2 us second accesses still find next to nothing with 1 %.
 
 # %%
-assert recall[1e-4].idxmax() == "accessed bits (DAMON)"
-assert recall[1e-3].idxmax() == recall[1e-2].idxmax() == "device counters (CHMU)"
-assert recall.loc["device counters (CHMU)", 1e-3] > 0.95
-assert recall.loc["sampled instructions (IBS)", 1e-2] > 0.8
-assert recall.loc["hint faults, second access", 1e-3] < 0.05 < 0.9 < recall.loc["hint faults, second access", 1e-2]
 dear = {"second": ("hint_faults", {"accesses": 2, "fault_ns": 2000.0})}
 dear = hotness.compare_sources(dear, truth, duration="10 s", cpu_shares=(1e-2,))
-assert float(dear.recall.squeeze()) < 0.1
 bits = recall.loc["accessed bits (DAMON)"]
-assert 0.4 < bits.min() <= bits.max() < 0.6
 
 # %% [markdown]
 # Why only half? A region is as coarse as the memory allows: the run of 2500 pages becomes regions of its own, a single
@@ -89,9 +82,7 @@ assert 0.4 < bits.min() <= bits.max() < 0.6
 watched = hotness.watch(hotness.source("accessed_bits"), hotness.activities(truth, "10 s"))
 for name, pages in (("in the run", run_of_pages), ("scattered", scattered), ("cold", cold)):
     print(f"{name:10s}: believed {np.median(watched.rate_hz[pages]):6.2f} touches per second (median)")
-assert np.median(watched.rate_hz[run_of_pages]) > 5 * np.median(watched.rate_hz[scattered])
 chosen = hotness.hot_set(watched.rate_hz, 5000)
-assert chosen[run_of_pages].mean() > 0.9 > 0.2 > chosen[scattered].mean()
 
 # %% [markdown]
 # ## Two are better than one
@@ -111,8 +102,6 @@ fused = hotness.fuse(found, weights={"instruction_samples": 0.05}, coverage={"ch
 hot = hotness.hot_set(rate_hz, 5000)
 scores = {name: hotness.score(one.rate_hz, hot).recall for name, one in [*found.items(), ("fused", fused)]}
 print({name: round(score, 2) for name, score in scores.items()})
-assert scores["fused"] > max(scores["chmu"], scores["instruction_samples"]) + 0.1
-assert scores["chmu"] < hot[node == 1].sum() / hot.sum() + 0.01
 
 # %% [markdown]
 # ## Let faults promote
@@ -137,10 +126,6 @@ print("published:", {name: round(float(value), 2) for name, value in ratio.items
 
 # %%
 time_of = study.relative_time.to_pandas()
-assert time_of["first access, accessing node"] < time_of["first access, node 0"] < time_of["none"] == 1
-assert ratio["four-byte record"] < ratio["one-byte record"] < ratio["none"] == 1
-assert time_of["first access, accessing node"] < ratio["four-byte record"]
-assert time_of["second access, coarse time, accessing node"] > time_of["first access, accessing node"]
 
 # %% [markdown]
 # ## The bill of a run
@@ -153,11 +138,9 @@ sim = tm.simulate(tm.load("rfc-40-60"), duration="60 s", seed=1)
 bill = cost.control_cost(sim)
 print((100 * bill.cpu_share).to_pandas().round(3).to_string(), "\n% of one CPU, for constants at the ends of their ranges")
 total = 100 * bill.total_cpu_share.values
-assert 1 < total[0] < total[1] < total[2] < 4
 counters = cost.control_cost(sim, metrics="counters").cpu_s.sel(component="goal metrics", estimate="default")
 walk = bill.cpu_s.sel(component="goal metrics", estimate="default")
 print(f"goal metrics: {float(walk):.3f} s by walking frames, {float(counters):.6f} s from counters")
-assert counters < walk / 100
 
 # %% [markdown]
 # Between one and four per cent of a CPU. A third of it is the goal's own walk over page frames, which counters would save.
@@ -169,10 +152,7 @@ assert counters < walk / 100
 over_time = cost.relative_time(sim)
 late = float(over_time[over_time.time > 30].mean())
 print(f"waiting for latency: {cost.mean_relative_time(sim):.2f} over the run, {late:.2f} in its second half")
-assert abs(late - 1.9) < 0.05
-assert cost.mean_relative_time(sim) < late
 dram, cxl = cost.default_nodes()
-assert (dram.idle_latency_ns, cxl.idle_latency_ns) == (100, 250)
 
 # %%
 from matplotlib import pyplot as plt
@@ -197,9 +177,6 @@ print(f"packed {low.packed_ns:.0f} ns, interleaved {low.interleaved_ns:.0f} ns a
 print(f"packed {high.packed_ns:.0f} ns, interleaved {high.interleaved_ns:.0f} ns at 70 GB/s; break-even at "
       f"{high.break_even_gbps:.0f} of DRAM's {dram.bandwidth_gbps:.0f} GB/s")  # fmt: skip
 print("best small weights:", cost.best_weights(nodes))
-assert not low.interleave and high.interleave  # noqa: PT018
-assert round(high.break_even_gbps) == 61
-assert cost.best_weights(nodes) == (3, 1)
 
 # %% [markdown]
 # And weights that hold a mix without knowing pages redraw them in every round. Is an rmap walk, which gives a page its
@@ -211,8 +188,6 @@ for mappings in (1, 4, 16):
     word = "walk" if answer.rmap_wins else "copy"
     print(f"{mappings:2d} mappings per page: {answer.rmap_us:.2f} us of walks against {answer.oscillation_us:.2f} us of copies "
           f"per page and round: {word}{'' if answer.certain else ', at this constant'}")  # fmt: skip
-    assert answer.rmap_wins == (mappings < answer.break_even_mappings)
-assert 2.9 < answer.break_even_mappings < 3.0
 
 # %% [markdown]
 # Up to two mappings per page walks are cheaper, from three on copies are. A goal that comes to rest pays for neither.

@@ -81,8 +81,6 @@ tm.register_metric("look_bp", look, ops=("paddr",), replace=True)
 tm.simulate(scenario("look_bp"), duration="1 s", seed=1)
 start, end, nr, ops, now_us = seen[0]
 print(f"{start.size} regions of {ops} at {now_us / 1000:.0f} ms, counts 0 … {nr.max()} of 20 samples")
-assert int((end - start).sum()) == 192 * MIB
-assert nr.max() <= 20
 
 # %% [markdown]
 # The regions cover all of the physical memory, and a region's `nr` says in how many of the 20 samples of an aggregation
@@ -115,7 +113,6 @@ tm.register_metric("node_heat_bp", node_heat_bp, ops=("paddr",), replace=True)
 # %%
 heat = scenario("node_heat_bp")
 print(heat.to_toml()[heat.to_toml().index("goals = [") :][:80])
-assert not [f for f in tm.lint(heat) if f.level == "error"]
 
 # %% [markdown]
 # ## Step 3: test it against a count of one's own
@@ -144,8 +141,6 @@ k_of = {round(t, 6): k for k, t in enumerate(ds.snapshot_time.values.tolist())}
 pairs = [(int(ds.goal_current.values[i, 0]), counted_bp(ds, k_of[round(t, 6)]))
          for i, t in zip(evaluated[::4], when[::4], strict=True)]  # fmt: skip
 print(len(pairs), "evaluations counted again; the last five:", pairs[-5:])
-assert len(pairs) >= 15
-assert all(metric == own for metric, own in pairs)
 
 # %% [markdown]
 # Exactly the same integers. The notebook's own metric is right, so it can be used.
@@ -171,8 +166,6 @@ for metric, run in runs.items():
     serves = float(run.access_share_bp.sel(node=0).values[-1])
     print(f"{metric:22s} rests with {hot:.1f} MiB hot, {warm:.1f} MiB warm on node 0; it reads {reads.mean():.0f} ± "
           f"{reads.std():.0f} bp; node 0 serves {serves:.0f} bp of the accesses")  # fmt: skip
-    assert run.migrated_pages.values[late].sum() == 0
-    assert reads.min() >= 6000
 
 # %% [markdown]
 # The goal on heat takes hot pages only, about 20 MiB. The goal on pages wants 60 % of the 48 MiB and must take warm ones
@@ -187,18 +180,11 @@ for metric, run in runs.items():
 
 # %%
 seen_hot, seen_warm = (1 - np.exp(-rate_hz * 0.005) for rate_hz in (400, 40))
-assert round(100 * seen_hot) == 86
-assert round(100 * seen_warm) == 18
 heat_run = runs["node_heat_bp"]
 hot, warm = on_dram_mib(heat_run)[-1] / 24
-assert warm == 0
 expected_bp = 10_000 * hot * seen_hot / (seen_hot + seen_warm)
 reads = heat_run.goal_current.values[heat_run.time.values > 60, 0]
 print(f"expected heat {expected_bp:.0f} bp, read {reads.mean():.0f} bp on average")
-assert abs(reads.mean() - expected_bp) < reads.std()
-assert abs(float(heat_run.access_share_bp.sel(node=0)[-1]) - 10_000 * hot * 400 / 440) < 1
-assert 19 < 24 * hot < 21
-assert on_dram_mib(runs["node_eligible_mem_bp"])[-1, 1] > 5
 
 # %% [markdown]
 # ## Ask the wrong operations set
@@ -211,15 +197,11 @@ assert on_dram_mib(runs["node_eligible_mem_bp"])[-1, 1] > 5
 virtual = scenario("node_heat_bp", ops="vaddr")
 findings = tm.lint(virtual)
 print(findings)
-assert [f.code for f in findings if f.level == "error"] == ["metric-unsupported"]
 
 # %%
 runs["vaddr"] = lost = tm.simulate(virtual, duration="120 s", seed=1)
 granted = lost.esz_bytes.values[lost.resets.values[:, 0] > 0, 0]
 print(f"goal reads {int(lost.goal_current.max())} bp; quota {granted.min()} … {granted.max()} bytes in every window")
-assert int(lost.goal_current.max()) == 0
-assert (granted == MIB).all()
-assert (runs["node_heat_bp"].esz_bytes.values[-100:] == 0).all()
 
 # %%
 from matplotlib import pyplot as plt
@@ -249,5 +231,63 @@ late = lost.time.values > 60
 moved_mib = int(lost.migrated_pages.values[late].sum()) * PAGE / MIB
 applied_mib = np.diff(lost.sz_tried.values[late, 0][[0, -1]]).item() / MIB
 print(f"in the second minute {applied_mib:.0f} MiB were tried, {moved_mib:.2f} MiB moved")
-assert on_dram_mib(lost)[-1, 0] > 23.9
-assert applied_mib > 100 * max(moved_mib, 0.1)
+
+# %% [markdown]
+# ## The other parts of one's own
+#
+# A tuner, a policy, a lint rule and a source of hotness are offered the same way: a function or a class, under a name. A tuner
+# gets the goals' score (10000: as wanted) and its state so far, in 1/10000 byte, and returns the next state.
+
+
+# %%
+def halting(score, esz_bp):
+    """Return 1 MiB while the goal is missed, nothing else."""
+    return 0 if score >= 10_000 else 10_000 * MIB
+
+
+tm.register_tuner("halting", halting, replace=True)
+own_tuner = scenario("node_heat_bp").set("schemes.*.quota.goal_tuner", "halting")
+tuned_run = tm.simulate(own_tuner, duration="60 s", seed=1)
+print(tm.verdict(tuned_run).kind, int(tuned_run.migrated_pages.sum()), "pages moved")
+
+# %% [markdown]
+# A policy is a function of a scenario that returns a scenario; `compare` runs it beside the others.
+
+# %%
+tm.register_policy("twice the quota", lambda given: given.set("schemes.*.quota.sz_bytes", "2 MiB"), replace=True)
+print([name for name in tm.policies(scenario("node_eligible_mem_bp")) if "quota" in name])
+
+
+# %% [markdown]
+# A lint rule is a function of a scenario that yields findings.
+
+
+# %%
+@tm.lint_rule
+def no_name(given):
+    """Scenarios without a name."""
+    if not given.name:
+        yield tm.Finding("no-name", "info", "name", "is empty: results are called scenario", "give one")
+
+
+print([finding.code for finding in tm.lint(scenario("node_heat_bp").replace(name=""))])
+
+
+# %% [markdown]
+# A source of hotness tells which pages were touched in an interval. This one knows: what no hardware can do, as a bound.
+
+
+# %%
+class Oracle:
+    """Reports every touch."""
+
+    def observe(self, activity, rng):
+        """Return the touches of an interval."""
+        page = np.flatnonzero(activity.rate_hz)
+        touches = rng.poisson(activity.rate_hz[page] * activity.length_us * 1e-6).astype(float)
+        return tm.hotness.page_reports(page, touches, activity.end_us)
+
+
+tm.hotness.register_source("oracle", Oracle)
+compared = tm.hotness.compare_sources(["oracle", "accessed_bits"], scenario("node_heat_bp"), duration="5 s")
+print(compared["recall"].squeeze().to_series().round(2).to_dict())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shlex
+import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -76,14 +77,14 @@ def test_the_table_of_contents_names_every_page_and_no_other() -> None:
     docs = ROOT / "docs"
     named = []
     for index in docs.rglob("index.md"):
-        (body,) = re.findall(r"```\{toctree\}\n(.*?)```", index.read_text(encoding="utf-8"), re.DOTALL)
+        if "gallery" in index.parts:
+            continue
+        bodies = re.findall(r"```\{toctree\}\n(.*?)```", index.read_text(encoding="utf-8"), re.DOTALL)
         below = index.parent.relative_to(docs)
-        named += [(below / line).as_posix() for line in body.splitlines() if line and not line.startswith(":")]
+        named += [(below / x).as_posix() for body in bodies for x in body.splitlines() if x and not x.startswith(":")]
     pages = {p.relative_to(docs).with_suffix("").as_posix() for p in docs.rglob("*") if p.suffix in (".md", ".rst")}
-    there = {p for p in pages if not p.startswith("_build")} - {"index"} | {
-        "commands",
-        "scenario_fields",
-    }  # which conf.py writes
+    there = {p for p in pages if not p.startswith(("_build", "gallery"))} - {"index"}
+    there |= {"commands", "scenario_fields", "gallery/index"}  # which conf.py writes
     assert sorted(named) == sorted(there)
 
 
@@ -91,6 +92,40 @@ def test_links_inside_the_project_lead_somewhere() -> None:
     for page in [*PAGES, *THEORY, ROOT / "MODEL.md", ROOT / "CONTRIBUTING.md"]:
         for link in re.findall(r"\]\((?!http|#)([^)#]+)", page.read_text(encoding="utf-8")):
             assert (page.parent / link).exists(), (page, link)
+
+
+def test_notebooks_show_and_what_must_hold_stands_beside_them() -> None:
+    """`.ci/notebooks.py` puts each section of tests/notebooks behind the one line that it names."""
+    checks = {path.name: path.read_text(encoding="utf-8") for path in (ROOT / "tests" / "notebooks").glob("*.py")}
+    for source in (ROOT / "notebooks").glob("*.py"):
+        lines = source.read_text(encoding="utf-8").splitlines()
+        assert [line for line in lines if re.match(r"\s*assert\b|np\.testing", line)] == []
+        named = re.findall(r"^# after(?:, \d+ deep)?: (.*)$", checks.pop(source.name), re.MULTILINE)
+        assert [(source.name, line) for line in named if lines.count(line) != 1] == []
+        assert named, source.name
+    assert checks == {}
+
+
+def test_the_readme_says_of_the_evidence_what_its_page_says() -> None:
+    readme, page = ((ROOT / name).read_text(encoding="utf-8") for name in ("README.md", "docs/evidence.md"))
+    assert "[53 of 59 measures]" in readme
+    assert "53 of 59 measures inside" in page
+    inside, explained = re.findall(r"(\d+) inside, (\d+) explained", page)[0]
+    assert f"[{inside} of {int(inside) + int(explained)} within tolerance]" in readme
+    for anchor in re.findall(r"docs/evidence\.md#([\w-]+)", readme):
+        assert anchor in {re.sub(r"\W+", "-", head.lower()) for head in re.findall(r"^## (.*)$", page, re.MULTILINE)}
+    above = readme.partition("![")[0].splitlines()
+    assert len(above) <= 25  # one screen before the first picture
+
+
+def test_the_version_is_one_and_has_a_page_for_those_who_come_from_the_one_before() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    minor = project["version"].rpartition(".")[0]
+    assert f"\nversion: {project['version']}\n" in (ROOT / "CITATION.cff").read_text(encoding="utf-8")
+    newest = re.search(r"^## (\S+)", (ROOT / "CHANGELOG.md").read_text(encoding="utf-8"), re.MULTILINE)
+    assert newest is not None
+    assert newest[1] == project["version"]
+    assert (ROOT / "docs" / "upgrading.md").read_text(encoding="utf-8").partition("\n")[0].endswith(f" to {minor}")
 
 
 def test_the_picture_of_the_rooms_is_that_of_the_package() -> None:

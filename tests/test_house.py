@@ -25,7 +25,7 @@ UNTOLD = {"At", "Wish", "classes", "points", "pristine", "reach", "spans", "toge
 
 STANDS_ALONE = {
     "cli": "the program; `python -m` is another way to call it",
-    "commands.explain": "a command; lint folds its text in the same way",
+    "commands.explain": "a command, opened by its name; lint prints the same",
     "simulation.returns": "which moves were undone; recorder.py is long",
     "simulation.spaces": "where addresses lead, without time; engine.py is long",
     "datasets.attributes": "which attributes a result has, and what each is; reading is another question",

@@ -10,7 +10,7 @@ from importlib import import_module
 from typing import Any, NoReturn
 
 from ._version import __version__
-from .commands.arguments import check_words, load_plugins, split_line
+from .commands.arguments import bare_line, check_words, load_plugins, split_line
 from .commands.output import be_quiet, complain
 from .errors import TieringError, printable
 
@@ -64,6 +64,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         if not word.isprintable() and "\0" in word:
             complain(f"{word!r} holds a NUL, which no file and no option has in its name")
             return 2
+    if not line and (remedy := bare_line(own)):
+        complain(remedy)
+        return 2
     alone = bool(own) and own[0] in COMMANDS and own[0] != "completion"  # which is about all of them
     top = parser(own[:1] if alone else COMMANDS)
     arguments = top.parse_args(own)

@@ -14,6 +14,8 @@ from pathlib import Path
 from .errors import InputError, TieringError
 
 GROUP = "tieringmodel.plugins"
+OWN_TOO = "; one's own are known after --plugin FILE.py, or once they are registered"
+"""What a list of known names says besides."""
 _loaded: dict[str, str] = {}
 _asked = False
 

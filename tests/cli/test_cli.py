@@ -249,7 +249,7 @@ def test_run_writes_what_simulate_returns(folder: Path, capsys: pytest.CaptureFi
         assert got.attrs.pop("command") == "tieringmodel run small.toml --seed 5 --duration '3 s'"
         xr.testing.assert_identical(got.load(), expected)
     pages = int(expected["migrated_pages"].sum())
-    assert out.startswith(f"small: 3 s simulated, seed 5; {pages} pages migrated\nLinux 7.3.4\n\n")
+    assert out.startswith(f"small: 3 s simulated, seed 5; {pages} pages migrated\nLinux 7.3.4\nMachine: node 0 32 MiB, ")
     assert " ".join(tm.verdict(expected).text.split()) in " ".join(out.split())
     assert "\nwrote deep/er/small.nc\n" in out
     assert max(map(len, out.splitlines())) <= 72

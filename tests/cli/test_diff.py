@@ -76,6 +76,25 @@ def test_exit_statuses_of_kernels(words: list[str], status: int) -> None:
 
 
 @pytest.mark.usefixtures("folder")
+def test_what_if_is_one_scenario_with_set(capsys: pytest.CaptureFixture[str]) -> None:
+    change = ["--set", "schemes.*.quota.sz_bytes=2 MiB", "--json"]
+    assert cli.main(["diff", "full.toml", *change, "--duration", "2", "--seed", "1"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert cli.main(["diff", "full.toml", "twice.toml", "--json", "--duration", "2", "--seed", "1"]) == 0
+    two = json.loads(capsys.readouterr().out)
+    assert told["measures"] == two["measures"]
+    assert told["fields"] == two["fields"] != []
+    assert [run["name"] for run in told["runs"]] == ["as given", "changed"]
+    assert cli.main(["run", "full.toml", "--duration", "2", "--no-fix", "-q"]) == 0
+    capsys.readouterr()
+    assert cli.main(["diff", "tieringmodel-out/full-target.nc", *change]) == 0
+    assert json.loads(capsys.readouterr().out)["measures"] == told["measures"]
+    with pytest.raises(SystemExit, match="2"):
+        cli.main(["diff", "full.toml"])
+    assert "or one with --set" in capsys.readouterr().err
+
+
+@pytest.mark.usefixtures("folder")
 def test_stored_runs_hold_a_change_to_a_tolerance(capsys: pytest.CaptureFixture[str]) -> None:
     for name in ("full", "twice"):
         assert cli.main(["run", f"{name}.toml", "--duration", "2", "--no-fix", "-o", name]) == 0

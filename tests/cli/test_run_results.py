@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 from pathlib import Path
 from typing import Any
 
@@ -124,6 +125,23 @@ def test_a_stored_run_is_repeated_bit_for_bit(folder: Path, capsys: pytest.Captu
     assert told("run a/small.nc -o b --seed 8 --duration 1", capsys)["verdict"]["seeds"].keys() == {"8"}
 
 
+def test_a_mail_says_on_what_and_how_to_repeat_it(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """What a line leaves open is called assumed; what was changed first, and by which plug-in, is in the command."""
+    Path("own.py").write_text("import tieringmodel as tm\n")
+    text = said("run small.toml --duration 1 --set schemes.*.quota.sz_bytes=64KiB --plugin own.py --no-fix", capsys)
+    assert "\nMachine: node 0 32 MiB, node 1 32 MiB. Workload: 16 MiB; hot 8 MiB at\n400 Hz.\n" in text
+    command = stored(OUT / "small.nc").attrs["command"]
+    assert command == "tieringmodel run small.toml --seed 1 --duration 1 --set 'schemes.*.quota.sz_bytes=64KiB' --plugin own.py"
+    again = shlex.split(command)[1:]
+    assert cli.main([*again, "-o", "again", "--no-fix"]) == 0
+    capsys.readouterr()
+    xr.testing.assert_identical(stored(OUT / "small.nc"), stored(Path("again/small.nc")))
+    line = "run --duration 1 --no-fix --workload total=64M,hot=8M@100Hz -- damo start --damos_action stat"
+    said(line, capsys)
+    mail = " ".join(said(f"report --text {OUT}", capsys).split())
+    assert "Machine (assumed): node 0 1 GiB, node 1 1 GiB. Workload: 64 MiB; hot 8 MiB at 100 Hz" in mail
+
+
 @pytest.mark.usefixtures("no_page")
 def test_results_are_taken_wherever_a_scenario_is(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     said("run small.toml --duration 1", capsys)
@@ -139,6 +157,18 @@ def test_results_are_taken_wherever_a_scenario_is(folder: Path, capsys: pytest.C
     assert "holds results of several scenarios; give the result of one run" in said(f"lint {OUT}/comparison.nc", capsys, 2)
     (OUT / "bad.nc").write_bytes(b"\x89HDF\r\n\x1a\n" + bytes(100))
     assert "bad.nc: cannot be read as a result" in said(f"run {OUT}/bad.nc", capsys, 2)
+
+
+@pytest.mark.usefixtures("folder", "no_page")
+def test_a_result_of_the_version_before_is_read(capsys: pytest.CaptureFixture[str]) -> None:
+    new = said("run small.toml --duration 1 --no-fix", capsys)
+    ds = stored(OUT / "small.nc")
+    ds.attrs["tieringmodel"] = "0.1.0"
+    ds.to_netcdf("old.nc", engine="h5netcdf")
+    assert said("report --text old.nc", capsys) == new.partition("\nwrote")[0]
+    assert said("diff old.nc tieringmodel-out/small.nc", capsys).startswith("old.nc and small.nc: the same in every measure")
+    assert tm.load("old.nc") == scenario(pull(), push())
+    said("report old.nc -o page.html", capsys)
 
 
 def test_without_a_duration_a_run_is_as_long_as_a_verdict_takes(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -215,7 +245,7 @@ def test_a_terminal_gets_its_width(folder: Path, capsys: pytest.CaptureFixture[s
         ("run small.toml --duration 1 --fix-budget 0", "--fix-budget: 0 is not a positive time; or write --no-fix"),
         ("run small.toml --budget nan", "--budget: nan is not a positive time"),
         ("run small.toml --duration soon", "write it like '120 s', '10 min' or a number of seconds"),
-        ("explain no-gab", "'no-gab' is neither a kind nor a cause; did you mean 'no-gap'?"),
+        ("explain no-gab", "'no-gab' is no kind, no cause and no code of lint; did you mean 'no-gap'?"),
     ],
 )
 def test_what_does_not_go_is_one_sentence(words: str, message: str, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -318,5 +348,9 @@ def test_codes_and_kinds_are_explained(folder: Path, capsys: pytest.CaptureFixtu
     assert said("lint --explain no-gap", capsys) == text
     assert said("explain wrong-point", capsys) == "wrong-point (kind)\n  Pages rest, but not where they should be.\n"
     assert told("explain no-gap", capsys)["code"] == "no-gap"
+    assert said("lint --explain no-cap", capsys).startswith("no-cap (lint)\n")
+    every = said("explain", capsys)
+    assert max(map(len, every.splitlines())) <= 72
+    assert {"no-gap,", "wrong-point,", "no-cap,"} <= {*every.split()}
     with pytest.raises(SystemExit, match="2"):
         cli.main(["lint", "small.toml", "--explain", "no-gap"])

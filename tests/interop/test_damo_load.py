@@ -185,6 +185,11 @@ def test_compare_takes_a_line_and_its_surroundings(folder: Path, monkeypatch: py
         (["lint", "--machine", "nowhere.toml", "--", "damo", "start"], "nowhere.toml"),
         (["lint", "--workload", "sc.json", "--", "damo", "start"], "sc.json"),
         (["lint", "script.sh"], "is a script that writes none of DAMON's files"),
+        (
+            ["run", "damo", "start", "--damos_action", "stat"],
+            "a damo line stands after '--', and our options before it: … -- damo start",
+        ),
+        (["lint", "sudo", "damo", "start"], "… -- sudo damo …"),
     ],
 )
 def test_mistakes_are_one_sentence_and_status_2(
@@ -207,6 +212,7 @@ def test_mistakes_are_one_sentence_and_status_2(
         (["validate", "--", "damo", "start"], "takes no damo line"),
         (["convert", "sc.toml"], "convert IN OUT"),
         (["convert", "a", "b", "--", "damo", "start"], "OUT -- damo start"),
+        (["run", "--", "damo", "start", "--duration=5"], "--duration=5 is no option of damo; write it before the '--'"),
     ],
 )
 def test_wrong_words_end_before_anything_is_read(words: list[str], said: str, capsys: pytest.CaptureFixture[str]) -> None:

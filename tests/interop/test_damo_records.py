@@ -33,7 +33,11 @@ def run() -> xr.Dataset:
 
 @pytest.mark.parametrize("suffix", [".data", ".json", ".txt"])
 def test_what_is_written_reads_back_exactly(run: xr.Dataset, tmp_path: Path, suffix: str) -> None:
-    records = read_damo_record(to_damo_record(run, tmp_path / f"x{suffix}"))
+    path = to_damo_record(run, tmp_path / f"x{suffix}")
+    if not suffix.startswith(".json"):
+        with pytest.raises(tm.InputError, match=f"is a record of accesses.*; give it as --workload {path.name} beside"):
+            tm.load(path)
+    records = read_damo_record(path)
     assert len(records) == 2
     ends = np.cumsum(run["region_count"].values)
     for k, record in enumerate(records):

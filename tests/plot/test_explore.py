@@ -9,7 +9,7 @@ import pytest
 
 import tieringmodel as tm
 from tieringmodel.errors import InputError
-from tieringmodel.plot.explore import Knobs, draw, rendered
+from tieringmodel.plot.explore import Knobs, Picture, draw, knobs_of, rendered
 
 PNG = b"\x89PNG\r\n\x1a\n"
 
@@ -48,6 +48,32 @@ def test_what_is_drawn_is_the_run_in_seconds_and_its_verdict() -> None:
     picture, words = rendered(knobs)
     assert picture.startswith(PNG)
     assert "16.0 MiB per 500 ms" in words or "16 MiB per 500 ms" in words
+
+
+def test_a_figure_that_is_kept_shows_what_a_new_one_would() -> None:
+    """Titles of one line and of two, other scales, no quota: artists are moved, and nothing of the last course is left."""
+    turns = [
+        Knobs(),
+        Knobs(quota_mib=128, leak_percent_per_s=1.0, delay_ms=3000),
+        Knobs(target_bp=3000, tuner="consist", quota_mib=0),
+        Knobs(interval_ms=5000, start_bp=9000, duration_s=1000),
+        Knobs(),
+    ]
+    kept = Picture(turns[0])
+    artists = [id(line) for line in kept.figure.axes[0].lines]
+    for knobs in turns[1:]:
+        assert rendered(knobs, kept) == rendered(knobs)
+    assert [id(line) for line in kept.figure.axes[0].lines] == artists
+
+
+def test_a_scenario_says_where_the_sliders_stand() -> None:
+    scenario = tm.load("rfc-40-60")
+    panel = tm.plot.explore(scenario, delay_ms=1000)
+    wanted = {"target_bp": 6000, "quota_mib": 16, "interval_ms": 1000, "tuner": "temporal", "delay_ms": 1000}
+    assert {name: panel.controls[name].value for name in wanted} == wanted
+    assert knobs_of(scenario)["eligible_mib"] == 256  # the hot pages, all on node 0 at the start
+    with pytest.raises(InputError, match="has no scheme that moves pages for a share"):
+        tm.plot.explore(scenario.set("schemes.*.action", "stat"))
 
 
 def test_turning_a_control_redraws() -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import inspect
+import re
 from typing import Any
 
 import pytest
@@ -54,6 +56,22 @@ def test_it_has_every_field_of_every_class_and_no_other() -> None:
     known = {f"{c.__name__}.{f.name}" for c in classes() for f in dataclasses.fields(c)}
     assert set(SYSFS) <= known
     assert [name for name, _, _ in table()] == [c.__name__ for c in classes()]
+
+
+def test_every_field_has_a_meaning_that_its_class_tells() -> None:
+    rows = [(name, row) for name, _, rows in table() for row in rows]
+    assert [f"{name}.{row.key}" for name, row in rows if len(row.meaning) < 8] == []
+    meanings = {f"{name}.{row.key}": row.meaning for name, row in rows}
+    assert meanings["Quota.esz_bp0"].startswith("The last three fields are in no Linux: ``esz_bp0`` is the tuner's state")
+    assert meanings["Kernel.esz0_stop"] == (
+        "On: an effective quota of 0 stops the scheme. Off: an effective quota of 0 means no quota and no score threshold."
+    )
+    for one in classes():  # a section names fields, and none that is gone
+        _, _, attributes = inspect.cleandoc(one.__doc__ or "").partition("Attributes\n----------\n")
+        told = set(re.findall(r"^(\w+)$", attributes.partition("\n\n")[0], re.MULTILINE))
+        assert told <= {f.name for f in dataclasses.fields(one)}
+    told = [part["description"] for part in PARTS["Attrs"]["properties"].values()]
+    assert told[0] == "Time between two looks at a region. (in us; monitoring_attrs/intervals/sample_us)"
 
 
 def test_defaults_and_bounds_are_those_of_the_classes() -> None:

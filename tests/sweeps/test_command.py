@@ -12,6 +12,7 @@ from small import pull, push, scenario
 
 import tieringmodel as tm
 from tieringmodel import cli
+from tieringmodel.sweeps.design import spaced
 
 SC = scenario(pull(), push())
 QUOTA = "contexts.0.schemes.0.quota.sz_bytes"
@@ -56,6 +57,24 @@ def test_the_same_command_goes_on_by_itself(folder: Path, capsys: pytest.Capture
     (folder / "x.toml").write_text(scenario(pull(5000), push()).to_toml(), encoding="utf-8")
     assert cli.main(words) == 0
     assert len([*(folder / "tieringmodel-out").iterdir()]) == 2
+
+
+def test_a_span_is_a_grid_of_many_values(capsys: pytest.CaptureFixture[str]) -> None:
+    spans = ["--grid", f"{QUOTA}=1MiB:4MiB:3:log", "--grid", f"{TARGET}=4000:6000:3", "--axis", f"quota={QUOTA}"]
+    assert cli.main(["sweep", "x.toml", *spans, *QUICK, "-o", "s.nc"]) == 0
+    assert [line.split("  ")[0].strip() for line in capsys.readouterr().out.splitlines()[:10:3]] == [
+        "quota",
+        "1 MiB",
+        "2 MiB",
+        "4 MiB",
+    ]
+    with xr.open_dataset("s.nc", engine="h5netcdf") as got:
+        assert got["quota"].values.tolist() == [1 << 20, 2 << 20, 4 << 20]
+        assert got[TARGET].values.tolist() == [4000, 5000, 6000]
+    assert spaced("x", 0.0, 1.0, 3) == [0.0, 0.5, 1.0]
+    assert spaced("x", 1, 3, 9) == [1, 2, 3]
+    assert cli.main(["sweep", "x.toml", "--grid", f"{TARGET}=4000:6000:1", *QUICK]) == 2
+    assert "1 values; write 2 to" in capsys.readouterr().err
 
 
 def test_designs_that_fill_space(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -1201,7 +1201,7 @@ BAD_INPUTS = [
     Bad("command", "run DIR/good.toml --duration -1", ": tieringmodel: duration: '-1' is not a positive time"),
     Bad("command", "run DIR/good.toml --duration 0", ": tieringmodel: duration: '0' is not a positive time"),
     Bad("command", "run DIR/good.toml --duration 5MiB", ": tieringmodel: duration: '5MiB' is not understood"),
-    Bad("command", "run DIR/good.toml --duration 1e99", ": tieringmodel: duration: '1e99' has more than 40 digits"),
+    Bad("command", "run DIR/good.toml --duration 1e99", ": tieringmodel: duration: '1e99 s' has more than 40 digits"),
     Bad("command", "run DIR/good.toml --seed x", ": tieringmodel run: argument --seed: invalid int value: 'x'"),
     Bad(
         "command",

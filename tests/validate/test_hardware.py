@@ -67,7 +67,7 @@ def test_rows_hold(found: dict[str, Row]) -> None:
         assert row.under == f"kernel {row.kernel} (7.3.4: same{', no rule enters' if name in ARITHMETIC else ''})"
 
 
-# ---- README -----------------------------------------------------------------------------------------------------------
+# ---- the page of evidence -------------------------------------------------------------------------------------------------
 
 
 def ordinal(place: float) -> str:
@@ -75,7 +75,7 @@ def ordinal(place: float) -> str:
 
 
 def predicted(name: str, points: tuple[Point, ...]) -> str:
-    """What README's table has to say of predictions."""
+    """What the table of docs/evidence.md has to say of predictions."""
     x = [p.predicted for p in points]
     match name:
         case "V1":
@@ -102,8 +102,8 @@ def predicted(name: str, points: tuple[Point, ...]) -> str:
             return f"{x[-1]:.3f}"
 
 
-def is_in_readme(row: Row) -> None:
-    text = (ROOT / "README.md").read_text(encoding="utf-8")
+def is_in_the_evidence(row: Row) -> None:
+    text = (ROOT / "docs" / "evidence.md").read_text(encoding="utf-8")
     (line,) = re.findall(rf"^\| (?:\*\*)?{row.name}\b.*$", text, re.MULTILINE)
     what, _, kernel, ours, before, _, verdict = (cell.strip() for cell in line.strip("|").split("|"))
     assert what.startswith(f"**{row.name}**") == row.must
@@ -113,24 +113,26 @@ def is_in_readme(row: Row) -> None:
     assert verdict.startswith(row.verdict)
 
 
-def test_readme_says_what_the_command_prints(found: dict[str, Row]) -> None:
+def test_the_page_of_evidence_says_what_the_command_prints(found: dict[str, Row]) -> None:
     for row in found.values():
-        is_in_readme(row)
-    line = next(line for line in (ROOT / "README.md").read_text(encoding="utf-8").splitlines() if "eleven published" in line)
-    text = (ROOT / "README.md").read_text(encoding="utf-8")
+        is_in_the_evidence(row)
+    line = next(
+        line for line in (ROOT / "docs" / "evidence.md").read_text(encoding="utf-8").splitlines() if "eleven published" in line
+    )
+    text = (ROOT / "docs" / "evidence.md").read_text(encoding="utf-8")
     verdicts = re.findall(r"^\| (?:\*\*)?V\d+\b.*\| (inside|explained)[^|]*\|$", text, re.MULTILINE)
     assert len(verdicts) == len(hardware.ROWS)
     assert f"{verdicts.count('inside')} inside, {verdicts.count('explained')} explained" in line
 
 
-def test_slow_rows_hold_under_their_kernels_and_stand_in_readme() -> None:
+def test_slow_rows_hold_under_their_kernels_and_stand_on_the_page() -> None:
     v5, v8, v10 = hardware.rows(("V5", "V8", "V10"))
     assert (v5.verdict, v8.verdict, v10.verdict) == ("explained", "inside", "explained")
     for row in (v5, v8, v10):
         assert row.ok, row.report()
         assert not row.left, row.report()
         assert row.moved  # what their kernel changes, and nothing else
-        is_in_readme(row)
+        is_in_the_evidence(row)
     assert [p.inside for p in v5.compared] == [p.inside for p in v5.before] == [True, True, True, False]
     # TEMPORAL under 7.3.4; CONSIST, wound up, stays below it by less than one point.
     consist, temporal = v5.compared[1].predicted, v5.before[1].predicted

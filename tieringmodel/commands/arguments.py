@@ -75,9 +75,22 @@ def split_line(argv: Sequence[str]) -> tuple[list[str], list[str]]:
     return arguments, []
 
 
+def bare_line(words: Sequence[str]) -> str:
+    """Return what to write where a damo line stands among our own words, without ``--`` before it; empty if none does."""
+    for k, word in enumerate(words[:-1]):
+        if word in ("damo", "sudo") and words[k + 1] in ("damo", "start", "tune", "schemes", "record"):
+            return f"a damo line stands after '--', and our options before it: … -- {word} {words[k + 1]} …"
+    return ""
+
+
 def check_words(arguments: argparse.Namespace) -> None:
     """End with one sentence if a command has no scenario, or two where it takes one, or a damo line it has no use for."""
     line, command, complain = arguments.line, arguments.command, arguments.parser.error
+    ours = [
+        word for word in line if word.startswith("--") and word.partition("=")[0] in arguments.parser._option_string_actions
+    ]
+    if ours:
+        complain(f"{ours[0]} is no option of damo; write it before the '--'")
     if line and command in ("validate", "report", "completion", "explain"):
         complain(f"{command} takes no damo line")
     if command == "convert":
@@ -91,8 +104,10 @@ def check_words(arguments: argparse.Namespace) -> None:
         complain("SCENARIO is " + ("given twice, before and after --" if line else "missing"))
     elif command == "diff":
         two = arguments.kernels is None
-        if len(arguments.scenario) + bool(line) != 1 + two:
-            complain("diff takes " + ("two scenarios or runs without --kernels" if two else "one scenario with --kernels"))
+        given = len(arguments.scenario) + bool(line)
+        if given != 1 + two and not (given == 1 and arguments.set):
+            without = "two scenarios or runs without --kernels, or one with --set"
+            complain("diff takes " + (without if two else "one scenario with --kernels"))
     elif command == "compare" and line and arguments.scenario:
         complain("SCENARIO is given twice, before and after --")
 
@@ -113,8 +128,8 @@ def load_plugins(arguments: argparse.Namespace) -> None:
             load_plugin(name)
 
 
-def open_given(source: str | None, arguments: argparse.Namespace) -> Loaded:
-    """Open the scenario that a command names, or its damo line; print notes on stderr.
+def open_given(source: str | None, arguments: argparse.Namespace, as_given: bool = False) -> Loaded:
+    """Open the scenario that a command names, or its damo line, without what ``--set`` changes if `as_given`; print notes.
 
     Raises
     ------
@@ -134,6 +149,17 @@ def open_given(source: str | None, arguments: argparse.Namespace) -> Loaded:
     )
     for note in loaded.notes:
         say(f"tieringmodel: {note}", to=sys.stderr)
+    return loaded if as_given else changed(loaded, arguments)
+
+
+def changed(loaded: Loaded, arguments: argparse.Namespace) -> Loaded:
+    """Return what was opened with what ``--set`` changes.
+
+    Raises
+    ------
+    InputError
+        If a path or a value is none.
+    """
     if not arguments.set:
         return loaded
     changes = {}

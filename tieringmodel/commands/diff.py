@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from ..atomic import need_place
 from ..checks import number
 from ..errors import InputError
-from .arguments import KERNELS_HELP, SCENARIO_HELP, add_surroundings, open_given
+from .arguments import KERNELS_HELP, SCENARIO_HELP, add_surroundings, changed, open_given
 from .duration import add_duration, check_duration, is_auto, length_of
 from .output import ascii_only, lines, say, strict_json, width_of
 from .results import check_seeds
@@ -40,7 +40,8 @@ def add(commands: Any) -> None:
         "scenario",
         nargs="*",
         metavar="SCENARIO",
-        help="one with --kernels, else two; without --kernels a stored result (.nc, .zarr, or a folder with them) stands for "
+        help="one with --kernels, else two, or one with --set: as it is and changed; "
+        "without --kernels a stored result (.nc, .zarr, or a folder with them) stands for "
         "its run, which is not run again. " + SCENARIO_HELP,
     )
     o(
@@ -147,10 +148,17 @@ def _of_two(arguments: argparse.Namespace) -> Difference:
     from ..differences.diff import diff
 
     sources: list[str | None] = [*arguments.scenario, *([None] if arguments.line else [])]
+    what_if = len(sources) == 1
     stored = [_stored(source) for source in sources]
-    pairs = list(zip(sources, stored, strict=True))
-    loaded = [open_given(source, arguments) if run is None else None for source, run in pairs]
-    names = _names([str(run[0]) if run else source or "damo start" for source, run in pairs])
+    loaded = [
+        open_given(source, arguments, what_if) if run is None else None for source, run in zip(sources, stored, strict=True)
+    ]
+    if what_if:
+        stored.append(None)
+        loaded.append(changed(loaded[0] or open_given(sources[0], arguments, what_if), arguments))
+        names = ["as given", "changed"]
+    else:
+        names = _names([str(run[0]) if run else source or "damo start" for source, run in zip(sources, stored, strict=True)])
     both: list[Any] = [run[1] if run else one and one.scenario for one, run in zip(loaded, stored, strict=True)]
     scenarios = [one.scenario for one in loaded if one is not None]
     if len(scenarios) < 2:

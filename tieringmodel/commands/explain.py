@@ -1,4 +1,4 @@
-"""``tieringmodel explain``: what a kind of a verdict or the code of a cause means."""
+"""``tieringmodel explain``: what a kind of a verdict, the code of a cause or a code of lint means."""
 
 from __future__ import annotations
 
@@ -13,18 +13,20 @@ def add(commands: Any) -> None:
     p = commands.add_parser(
         "explain",
         help="what a verdict's word means",
-        description="Print what proves the code of a cause, an example, and what usually helps; or what a kind says.",
+        description="Print what proves the code of a cause, an example, and what usually helps; or what a kind or a code of "
+        "lint says. Without a code, list them all.",
     )
-    p.add_argument("code", metavar="CODE", help="a code or a kind, as 'run' prints them: quota-limited, wrong-point, …")
+    words = "a code or a kind, as 'run' and 'lint' print them: quota-limited, wrong-point, targets-no-gap, …"
+    p.add_argument("code", nargs="?", metavar="CODE", help=words)
     p.add_argument("--ascii", action="store_true", help="print plain ASCII, for a mail")
     p.add_argument("--json", action="store_true", help="print one JSON object: code, text")
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Run the command; return the exit status."""
-    from ..verdicts.explained import explain
+    from ..verdicts.explained import explain, listed
 
-    text = explain(arguments.code)
+    text = explain(arguments.code) if arguments.code is not None else listed()
     say(strict_json({"code": arguments.code, "text": text}) if arguments.json else lines(folded(text, arguments)))
     return 0
 
@@ -33,6 +35,7 @@ def folded(text: str, arguments: argparse.Namespace) -> str:
     """Return an explanation as it is printed."""
     from ..reports.plain_text import ascii_of, paragraph
 
-    first, *rest = text.splitlines()
-    out = [first, *(line for one in rest for line in paragraph(one.strip(), width_of(), "  ", "    "))]
+    out = []
+    for one in text.splitlines():
+        out += paragraph(one.strip(), width_of(), "  ", "    ") if one.startswith(" ") else [one]
     return ascii_of("\n".join(out)) if ascii_only(arguments) else "\n".join(out)

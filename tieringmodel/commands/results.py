@@ -153,7 +153,7 @@ def command_line(arguments: argparse.Namespace, scenarios: Sequence[str], durati
         if getattr(arguments, option, None) is not None:
             command += [f"--{option}", str(getattr(arguments, option))]
     for option in ("set", "plugin"):
-        for given in getattr(arguments, option):
+        for given in getattr(arguments, option, ()):
             command += [f"--{option}", given]
     if arguments.allow_files:
         command.append("--allow-files")

@@ -89,6 +89,9 @@ def run(arguments: argparse.Namespace) -> int:
     ds, found, values = _most(loaded.scenario, length, arguments, state)
     cpu_s = (time.process_time() - started) / arguments.seeds
     ds.attrs["command"] = command_line(arguments, [arguments.scenario] if arguments.scenario else [], length.duration)
+    assumed = [word for word in ("machine", "workload") if any(n.startswith(f"assumed: {word} ") for n in loaded.notes)]
+    if assumed:
+        ds.attrs["assumed"] = " ".join(assumed)
     write_netcdf(ds, path)
     point_to(path)
     if state is not None:

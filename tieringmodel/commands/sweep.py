@@ -44,7 +44,13 @@ def add(commands: Any) -> None:
     o = p.add_argument
     o("scenario", nargs="?", metavar="SCENARIO", help=SCENARIO_HELP)
     add_surroundings(p)
-    o("--grid", metavar="PATH=V1,V2,…", action="append", default=[], help="an axis; several make a grid")
+    o(
+        "--grid",
+        metavar="PATH=V1,V2,…",
+        action="append",
+        default=[],
+        help="an axis; several make a grid. PATH=LOW:HIGH:N[:log] is N values from one to the other",
+    )
     o("--zip", metavar="PATH=V1,V2,…", action="append", default=[], help="paths that change together, one axis for all")
     o("--axis", metavar="NAME=PATH", action="append", default=[], help="a short name for the axis that changes PATH")
     o("--lhs", metavar="N", type=int, help="N points of a Latin hypercube over the ranges")
@@ -214,6 +220,12 @@ def _assignment(text: str, option: str) -> tuple[str, list[Any]]:
     path, equals, values = text.partition("=")
     if not equals or not path.strip() or not values.strip():
         raise InputError(option, f"{text!r} is not PATH=V1,V2,…", f"write e.g. {option} contexts.0.attrs.aggr_us=100000,200000")
+    span = re.fullmatch(r"([^:,]+):([^:,]+):(\d{1,9})(:log)?", values.strip())
+    if span and option == "--grid":
+        from ..sweeps.design import spaced
+
+        low, high = map(plain_value, span.group(1, 2))
+        return path.strip(), spaced(path.strip(), low, high, int(span[3]), log=bool(span[4]))
     found = [v.strip() for v in values.split(",")]
     with_unit = [v for v in found if re.fullmatch(r"[-+0-9._]*[0-9.] *[a-zA-Zµ%]+", v)]
     if any(re.fullmatch(r"0[0-9]+", v) for v in found) or (with_unit and any(re.fullmatch(r"[-+0-9._]+", v) for v in found)):

@@ -253,7 +253,11 @@ def _open(source: str | Path | Sequence[str], given: _Given, allow_files: bool) 
         return given._replace(kernel=None).replacing(recording.to_scenario(machine=own), duration_s=end_s, recording=recording)
     if path.is_dir():
         return _surrounded(read_dump(path, allow_files=allow_files, kernel=given.kernel), given, path.name)
-    text = decode(read_bytes(path, MAX_TEXT_BYTES), str(path))
+    raw = read_bytes(path, MAX_TEXT_BYTES)
+    if raw[:2] in (b"x\x01", b"x\x9c", b"x\xda") or b":damon_aggregated: " in raw[:4096]:  # how zlib's streams begin
+        remedy = f"give it as --workload {path.name} beside a scenario or a damo line"
+        raise InputError(str(path), "is a record of accesses, and says nothing of schemes", remedy)
+    text = decode(raw, str(path))
     if path.suffix == ".json" or text.lstrip().startswith("{"):
         data = parse_json(text, str(path))
         if isinstance(data, dict) and "machine" in data:

@@ -14,16 +14,25 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from ..errors import InputError
 from ..fields import Checked
+from ..scenario import need_scenario
+from ..scenario.metrics import metric_of
 from ..units import MIB, PAGE_SZ, format_bytes
 from ..verdicts.judge import Verdict, verdict
-from .windows import COURSE_SHEET, course
+from .style import folded
+from .windows import COURSE_SHEET, course, redraw_course
 
 if TYPE_CHECKING:
     import xarray as xr
     from matplotlib.figure import Figure
 
+    from ..linting.scheme_facts import SchemeFacts
+    from ..scenario import Scenario
+
 DPI = 110
 MOST_WINDOWS = 20_000
+MARGINS = {"left": 0.1, "right": 0.74, "bottom": 0.11, "hspace": 0.12}
+TITLE_LINE = 0.052
+"""Margins as shares of the figure, and what a line of its title takes."""
 
 
 @dataclass(frozen=True)
@@ -93,6 +102,102 @@ class Knobs(Checked):
         return ds.assign_attrs(window_s=self.interval_ms / 1000)
 
 
+def controlling(scenario: Scenario) -> SchemeFacts | None:
+    """Return the first scheme that moves pages for a goal that is a share; one whose goal is missed at the start, if any."""
+    from ..linting.scheme_facts import facts_of
+
+    first = None
+    for facts in facts_of(scenario).schemes:
+        goals = facts.scheme.quota.goals
+        if facts.scheme.enabled and goals and metric_of(goals[0].metric).unit == "bp" and facts.migrates:
+            now = stands_at(facts)
+            if now.get("start_bp", 0.0) < now["target_bp"]:
+                return facts
+            first = first or facts
+    return first
+
+
+def stands_at(facts: SchemeFacts) -> dict[str, float]:
+    """Return where the sliders stand for a scheme."""
+    from ..linting.plant import plant
+
+    quota = facts.scheme.quota
+    goal = quota.goals[0]
+    values: dict[str, float] = {
+        "target_bp": goal.target_value,
+        "quota_mib": quota.sz_bytes / MIB if quota.sz_bytes < 1 << 50 else 0,
+        "interval_ms": quota.reset_interval_ms if 0 < quota.reset_interval_ms < 10**9 else 1000,
+    }
+    p = plant(facts, goal)
+    if p is not None and p.n_pages:
+        values |= {"hot_mib": p.n_pages * PAGE_SZ / MIB, "start_bp": 10_000 * min(p.start_pages, p.n_pages) / p.n_pages}
+    return values
+
+
+def knobs_of(scenario: Scenario) -> dict[str, Any]:
+    """Return the knobs that a scenario's controlling scheme stands for, in whole MiB.
+
+    Raises
+    ------
+    InputError
+        If no scheme moves pages for a share.
+    """
+    facts = controlling(need_scenario(scenario))
+    if facts is None:
+        raise InputError("scenario", "has no scheme that moves pages for a share", "give one with such a goal, or knobs")
+    values, quota = stands_at(facts), facts.scheme.quota
+    known: dict[str, Any] = {"target_bp": int(values["target_bp"]), "interval_ms": int(values["interval_ms"])}
+    known["quota_mib"] = max(1, round(values["quota_mib"])) if values["quota_mib"] else 0
+    known |= {"tuner": quota.goal_tuner} if quota.goal_tuner in Knobs._choices["tuner"] else {}
+    if "hot_mib" in values:
+        known |= {"eligible_mib": max(1, round(values["hot_mib"])), "start_bp": round(values["start_bp"])}
+    return known
+
+
+class Picture:
+    """The course of a loop and its verdict, again and again: one figure, whose artists are moved.
+
+    Its margins are fixed and follow the number of lines of its title; a layout that measures every text would take half of a
+    redraw. The figure is known to no window and to pyplot neither.
+
+    Attributes
+    ----------
+    figure : matplotlib Figure
+        Two axes: share over time, and what migrates.
+    found : Verdict
+        On the loop that is shown.
+    """
+
+    def __init__(self, knobs: Knobs) -> None:
+        """Run the loop and draw it."""
+        from matplotlib.layout_engine import PlaceHolderLayoutEngine
+
+        self.figure, self._axes = COURSE_SHEET.figure()
+        self.figure.set_layout_engine(PlaceHolderLayoutEngine(adjust_compatible=True, colorbar_gridspec=True))
+        self.figure.set_dpi(DPI)
+        self.figure.subplots_adjust(**MARGINS)
+        course(self._run(knobs), ax=self._axes)
+
+    def show(self, knobs: Knobs) -> None:
+        """Run the loop with other knobs and let the figure show it."""
+        redraw_course(self._run(knobs), self._axes)
+
+    def _run(self, knobs: Knobs) -> xr.Dataset:
+        """Return the loop, and leave room for its title: names of lines are placed by what is left."""
+        ds = knobs.run()
+        self.found: Verdict = verdict(ds)
+        lines = folded(self.figure, self.found.headline).count("\n") + 1
+        self.figure.subplots_adjust(top=0.98 - TITLE_LINE * lines)
+        return ds
+
+    def png(self) -> bytes:
+        """Return the figure as PNG."""
+        out = io.BytesIO()
+        canvas: Any = self.figure.canvas
+        canvas.print_png(out, pil_kwargs={"compress_level": 1})
+        return out.getvalue()
+
+
 def draw(knobs: Knobs) -> tuple[Figure, Verdict]:
     """Run the loop and draw its course.
 
@@ -106,31 +211,33 @@ def draw(knobs: Knobs) -> tuple[Figure, Verdict]:
     matplotlib Figure, Verdict
         The figure is known to no window and to pyplot neither.
     """
-    ds = knobs.run()
-    figure, axes = COURSE_SHEET.figure()
-    course(ds, ax=axes)
-    return figure, verdict(ds)
+    picture = Picture(knobs)
+    return picture.figure, picture.found
 
 
-def rendered(knobs: Knobs) -> tuple[bytes, str]:
+def rendered(knobs: Knobs, picture: Picture | None = None) -> tuple[bytes, str]:
     """Return the course as PNG and the verdict as HTML: all that a redraw shows.
 
     Parameters
     ----------
     knobs : Knobs
         How the loop is set.
+    picture : Picture, optional
+        What shows it; by default a new one, which takes longer and gives the same bytes.
 
     Returns
     -------
     bytes, str
     """
-    figure, found = draw(knobs)
-    out = io.BytesIO()
-    figure.savefig(out, format="png", dpi=DPI)
+    if picture is None:
+        picture = Picture(knobs)
+    else:
+        picture.show(knobs)
+    found = picture.found
     quota = format_bytes(knobs.quota_mib * MIB) if knobs.quota_mib else "no size quota"
     head = f"{quota} per {knobs.interval_ms} ms, {knobs.delay_windows} windows late, {knobs.windows} windows"
     fix = f"<br>Nearest fix: {html.escape(str(found.fix))}" if found.fix else ""
-    return out.getvalue(), f"<b>{html.escape(found.kind)}</b> ({head}): {html.escape(found.cause)}{fix}"
+    return picture.png(), f"<b>{html.escape(found.kind)}</b> ({head}): {html.escape(found.cause)}{fix}"
 
 
 STEPS: dict[str, tuple[str, tuple[float, ...]]] = {
@@ -143,14 +250,16 @@ STEPS: dict[str, tuple[str, tuple[float, ...]]] = {
 """Label and steps of each slider; a value that one is opened with is added."""
 
 
-def explore(**defaults: Any) -> Any:
+def explore(scenario: Scenario | None = None, **defaults: Any) -> Any:
     """Return sliders for quota, interval, target, delay, tuner and leak above the course and verdict of the loop they set.
 
-    Every turn redraws in well under a second. The widget needs no display to work: its ``controls`` can be set from
-    Python, and ``picture.value`` and ``words.value`` follow.
+    Every turn moves the artists of one figure, which takes a few hundredths of a second. The widget needs no display to work:
+    its ``controls`` can be set from Python, and ``picture.value`` and ``words.value`` follow.
 
     Parameters
     ----------
+    scenario : Scenario, optional
+        Whose first scheme that moves pages for a share, and misses its goal, says where the sliders stand.
     **defaults : int, float or str
         Fields of `Knobs` to open with: ``quota_mib`` (0: no size quota), ``interval_ms``, ``target_bp``, ``delay_ms``,
         ``tuner``, ``leak_percent_per_s``; without a slider ``eligible_mib``, ``start_bp``, ``duration_s``.
@@ -163,14 +272,14 @@ def explore(**defaults: Any) -> Any:
     Raises
     ------
     InputError
-        If a name or value does not fit, or ipywidgets is not installed.
+        If a name or value does not fit, no scheme of the scenario moves pages for a share, or ipywidgets is not installed.
     """
     try:
         import ipywidgets as w
     except ImportError:
         raise InputError("explore", "ipywidgets is not installed", "pip install 'tieringmodel[notebook]'") from None
 
-    knobs = Knobs.from_dict(defaults, "explore")
+    knobs = Knobs.from_dict((knobs_of(scenario) if scenario is not None else {}) | defaults, "explore")
     style = {"description_width": "7em"}
     controls: dict[str, Any] = {}
     for name, (label, steps) in STEPS.items():
@@ -178,12 +287,12 @@ def explore(**defaults: Any) -> Any:
         options = [("none" if name == "quota_mib" and not x else f"{x:g}", x) for x in sorted({*steps, now})]
         controls[name] = w.SelectionSlider(options=options, value=now, description=label, continuous_update=False, style=style)
     controls["tuner"] = w.ToggleButtons(options=["consist", "temporal"], value=knobs.tuner, description="Tuner", style=style)
-    picture, words = w.Image(format="png"), w.HTML()
+    picture, words, shown = w.Image(format="png"), w.HTML(), Picture(knobs)
 
     def redraw(_: Any = None) -> None:
         try:
             now = Knobs.from_dict({**knobs.to_dict(), **{name: one.value for name, one in controls.items()}})
-            picture.value, words.value = rendered(now)
+            picture.value, words.value = rendered(now, shown)
         except InputError as error:
             words.value = f"<b>not possible</b>: {html.escape(str(error))}"
 

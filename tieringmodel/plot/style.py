@@ -99,11 +99,15 @@ def headline(ax: Axes, text: str) -> None:
     ax.set_title(literal(lines), loc="left", fontsize=TITLE_PT, fontweight="bold", pad=8)
 
 
+def folded(figure: Any, text: str) -> str:
+    """Return a message in lines that fit over a whole figure."""
+    return textwrap.fill(text, max(24, int(figure.get_figwidth() * 72 / (0.6 * TITLE_PT))))
+
+
 def headline_all(axes: Sequence[Any] | npt.NDArray[Any], text: str) -> None:
     """Put one message over several axes of one figure."""
     figure = axes[0].figure
-    lines = textwrap.fill(text, max(24, int(figure.get_figwidth() * 72 / (0.6 * TITLE_PT))))
-    figure.suptitle(literal(lines), x=0.01, ha="left", fontsize=TITLE_PT, fontweight="bold")
+    figure.suptitle(literal(folded(figure, text)), x=0.01, ha="left", fontsize=TITLE_PT, fontweight="bold")
 
 
 def spread(wanted: npt.NDArray[np.float64], gap: float, top: float = 1.0) -> npt.NDArray[np.float64]:

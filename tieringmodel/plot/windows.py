@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -70,32 +70,89 @@ def course(ds: xr.Dataset, *, node: int | None = None, ax: Any = None) -> npt.ND
     >>> upper.get_ylabel()
     'Share on node 0 [bp]'
     """
+    parts = _parts(ds, node)
+    upper, lower = axes = COURSE_SHEET.axes(ax)[:2]
+    blue = series_colours(1)[0]
+    dress(upper, "", f"Share on node {parts.node} [bp]")
+    upper.plot(parts.time, parts.share, color=blue, linewidth=1.3, label="share")
+    if parts.target.size:
+        upper.axhspan(*parts.band, color=GREY, alpha=0.25, linewidth=0)
+        look: dict[str, Any] = {"linewidth": 1.0, "linestyle": (0, (4, 2)), "drawstyle": "steps-post", "label": "target"}
+        upper.plot(parts.edges, parts.target, color=ink(), **look)
+    dress(lower, parts.time_label, parts.rate_label)
+    # The edge keeps a single busy window of thousands visible.
+    lower.stairs(parts.rate, parts.time, facecolor=blue, edgecolor=blue, linewidth=0.8, fill=True, alpha=0.5)
+    lower.set_ylim(bottom=0)
+    upper.set_xlim(0, parts.time[-1])
+    label_ends(upper, parts.ends)
+    headline_all(axes, parts.headline)
+    return np.asarray(axes, dtype=object)
+
+
+def redraw_course(ds: xr.Dataset, axes: npt.NDArray[Any]) -> None:
+    """Let what `course` drew show another run of the same kind: its artists are kept, so that it takes a fraction of the time.
+
+    Parameters
+    ----------
+    ds : xarray.Dataset
+        A run with a target, as the one that was drawn.
+    axes : ndarray of two matplotlib Axes
+        What `course` returned.
+    """
+    parts = _parts(ds, None)
+    upper, lower = axes
+    (share, target, *_), band, bars = upper.lines, upper.patches[0], lower.patches[0]
+    share.set_data(parts.time, parts.share)
+    target.set_data(parts.edges, parts.target)
+    band.set_y(parts.band[0])
+    band.set_height(parts.band[1] - parts.band[0])
+    bars.set_data(parts.rate, parts.time)
+    for one in [*upper.texts, *upper.collections]:  # the names of lines
+        one.remove()
+    for ax in (upper, lower):
+        ax.set_autoscaley_on(True)
+        ax.relim()
+        ax.autoscale_view(scalex=False)
+    lower.set_ylim(bottom=0)
+    upper.set_xlim(0, parts.time[-1])
+    upper.set_ylabel(f"Share on node {parts.node} [bp]")
+    label_ends(upper, parts.ends)
+    headline_all(axes, parts.headline)
+
+
+class _Parts(NamedTuple):
+    """What `course` draws; without a target its arrays are empty."""
+
+    node: int
+    time: Floats
+    share: Floats
+    band: tuple[float, float]
+    edges: Floats
+    target: Floats
+    rate: Floats
+    time_label: str
+    rate_label: str
+    ends: list[tuple[float, float, str, str]]
+    headline: str
+
+
+def _parts(ds: xr.Dataset, node: int | None) -> _Parts:
     need(ds, "ds", (), RUN)
     node = goal_node(ds) if node is None else node
     view = series(ds, node=node)
-    upper, lower = axes = COURSE_SHEET.axes(ax)[:2]
     time, label, step = _time(view)
-    blue = series_colours(1)[0]
-    dress(upper, "", f"Share on node {node} [bp]")
-    upper.plot(time, view.y_bp, color=blue, linewidth=1.3, label="share")
-    ends = [(float(time[-1]), float(view.y_bp[-1]), "share", blue)]
+    ends = [(float(time[-1]), float(view.y_bp[-1]), "share", series_colours(1)[0])]
+    band, edges, target = (0.0, 0.0), np.empty(0), np.empty(0)
     if view.target_bp is not None:
-        low, high, course_of, edges = _wanted(ds, view, node, time)
-        upper.axhspan(max(low, 0.0), min(high, 10_000.0), color=GREY, alpha=0.25, linewidth=0)  # a floor has no upper end
-        upper.plot(edges, course_of, color=ink(), linewidth=1.0, linestyle=(0, (4, 2)), drawstyle="steps-post", label="target")
-        ends.append((float(time[-1]), float(course_of[-1]), "target (grey: where it should be)", ink()))
+        low, high, target, edges = _wanted(ds, view, node, time)
+        band = max(low, 0.0), min(high, 10_000.0)  # a floor has no upper end
+        ends.append((float(time[-1]), float(target[-1]), "target (grey: where it should be)", ink()))
     page = int(ds.attrs.get("page_bytes", PAGE_SZ))
-    rate = view.moved * page / MIB / step
     unit, verb = "MiB/s" if view.window_s else "MiB per window", "move" if "reclaimed_pages" in ds else "migrate"
-    dress(lower, label, f"{verb.capitalize()}d [{unit}]")
-    # The edge keeps a single busy window of thousands visible.
-    lower.stairs(rate, time, facecolor=blue, edgecolor=blue, linewidth=0.8, fill=True, alpha=0.5)
-    lower.set_ylim(bottom=0)
-    upper.set_xlim(0, time[-1])
-    label_ends(upper, ends)
     found = judged(ds)
-    headline_all(axes, found.headline if found else f"Share {view.y_bp[-1]:.0f} bp at the end")
-    return np.asarray(axes, dtype=object)
+    said = found.headline if found else f"Share {view.y_bp[-1]:.0f} bp at the end"
+    rate = view.moved * page / MIB / step
+    return _Parts(node, time, view.y_bp, band, edges, target, rate, label, f"{verb.capitalize()}d [{unit}]", ends, said)
 
 
 def _wanted(ds: xr.Dataset, view: Series, node: int, time: Floats) -> tuple[float, float, Floats, Floats]:

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 from ..atomic import need_place, replacing
 from ..errors import InputError
-from ..linting.plant import plant
 from ..linting.scheme_facts import SchemeFacts, facts_of
+from ..plot.explore import controlling, stands_at
 from ..scenario.metrics import metric_of
-from ..units import MIB, PAGE_SZ, format_bytes
+from ..units import MIB, format_bytes
 
 if TYPE_CHECKING:
     from ..interop.load import Loaded
@@ -34,43 +34,15 @@ ABOUT = (
 )
 
 
-def _found(loaded: Loaded) -> SchemeFacts | None:
-    """Return the first scheme that moves pages for a goal that is a share; one whose goal is missed at the start, if any."""
-    first = None
-    for facts in facts_of(loaded.scenario).schemes:
-        goals = facts.scheme.quota.goals
-        if facts.scheme.enabled and goals and metric_of(goals[0].metric).unit == "bp" and facts.migrates:
-            now = _of_scenario(facts)
-            if now.get("start_bp", 0.0) < now["target_bp"]:
-                return facts
-            first = first or facts
-    return first
-
-
 def _which(loaded: Loaded) -> str:
     """Return whose loop the page shows first, so that nobody takes its verdict for the scenario's."""
-    facts = _found(loaded)
+    facts = controlling(loaded.scenario)
     if facts is None:
         return "A common scheme: the scenario has none that moves pages for a share."
     goal, others = facts.scheme.quota.goals[0], sum(len(c.schemes) for c in loaded.scenario.contexts) - 1
     of_node = f" of node {goal.nid}" if "nid" in metric_of(goal.metric).needs else ""
     alone = f" alone; {others} more in the scenario, which tieringmodel run has together" if others else ""
     return f"{facts.path}: {facts.scheme.action} for {goal.metric}{of_node}{alone}."
-
-
-def _of_scenario(facts: SchemeFacts) -> dict[str, float]:
-    """Return where the sliders stand for a scheme."""
-    quota = facts.scheme.quota
-    goal = quota.goals[0]
-    values: dict[str, float] = {
-        "target_bp": goal.target_value,
-        "quota_mib": quota.sz_bytes / MIB if quota.sz_bytes < 1 << 50 else 0,
-        "interval_ms": quota.reset_interval_ms if 0 < quota.reset_interval_ms < 10**9 else 1000,
-    }
-    p = plant(facts, goal)
-    if p is not None and p.n_pages:
-        values |= {"hot_mib": p.n_pages * PAGE_SZ / MIB, "start_bp": 10_000 * min(p.start_pages, p.n_pages) / p.n_pages}
-    return values
 
 
 def _line(loaded: Loaded, facts: SchemeFacts | None) -> tuple[list[str], dict[str, int | None], str]:
@@ -138,8 +110,8 @@ def page_facts(loaded: Loaded, duration_s: float = 600.0) -> dict[str, Any]:
     duration_s : float
         Simulated time.
     """
-    facts = _found(loaded)
-    now = {"target_bp": 6000, "quota_mib": 16, "interval_ms": 1000, "hot_mib": 4096} | (_of_scenario(facts) if facts else {})
+    facts = controlling(loaded.scenario)
+    now = {"target_bp": 6000, "quota_mib": 16, "interval_ms": 1000, "hot_mib": 4096} | (stands_at(facts) if facts else {})
     knobs = []
     for name, label, unit, steps in _STEPS:
         value = now.get(name, 0)

@@ -106,6 +106,7 @@ def text_of_run(
     parts = [
         paragraph(_title(ds), width)
         + paragraph(kernel_of(ds), width)
+        + paragraph(_surroundings(run), width)
         + paragraph(f"--duration auto {plain(length)}." if length else "", width)
         + paragraph(_yet_to_come(run), width),
         paragraph(plain(found.text), width) + _seeds(found, width),
@@ -127,6 +128,24 @@ def _title(ds: xr.Dataset) -> str:
     if "reclaimed_pages" in ds:
         pages += f", {int(ds['reclaimed_pages'].sum())} reclaimed, {int(ds['faulted_pages'].sum())} back in memory"
     return f"{plain(ds.attrs.get('name') or 'run')}: {', '.join(facts)}; {pages}"
+
+
+MOST_GROUPS = 4
+"""More parts of a workload are counted, not told."""
+
+
+def _surroundings(run: PageRun) -> str:
+    """On which machine, with which workload; a mail has nothing beside it to look that up in."""
+    scenario, guessed = run.scenario, str(run.ds.attrs.get("assumed", "")).split()
+    nodes = (f"node {n.nid} {format_bytes(sum(stop - start for start, stop in n.system_ram))}" for n in scenario.machine.nodes)
+    groups = scenario.workload.groups
+    parts = ["1 group" if len(groups) == 1 else f"{len(groups)} groups"]
+    if 0 < len(groups) <= MOST_GROUPS and all(g.kind == "rate" for g in groups):
+        sizes = (f"{plain(g.name)} {format_bytes((g.hi - g.lo) * run.page_bytes)}".strip() for g in groups)
+        parts = [f"{size} at {g.rate_hz:g} Hz" for size, g in zip(sizes, groups, strict=True)]
+    machine, workload = (f"{word} (assumed)" if word.lower() in guessed else word for word in ("Machine", "Workload"))
+    total = format_bytes(scenario.workload.n_pages * run.page_bytes)
+    return f"{machine}: {', '.join(nodes)}. {workload}: {total}; {', '.join(parts)}."
 
 
 def _yet_to_come(run: PageRun) -> str:

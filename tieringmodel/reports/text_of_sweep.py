@@ -80,7 +80,7 @@ def cells(ds: xr.Dataset, most: int) -> tuple[list[str], list[list[str]], int]:
     paths, found = rows(ds)
     shown = [list(row) for row in found[:most]]
     for k, path in enumerate(paths):
-        if path.endswith("_bytes"):
+        if path.endswith("_bytes") or ds[path].attrs.get("units") == "bytes":  # a named axis says it so
             for row in shown:
                 row[k] = format_bytes(row[k])
     heads = [*short(paths), "verdict", *(SHOWN.get(name, name) for name in measures_of(ds))]

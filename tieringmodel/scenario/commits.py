@@ -35,6 +35,13 @@ class Event(Checked):
     ``offline_bytes`` and ``reserve_pages`` can change; of the workload, ``vmas``: pages stay where they are, their addresses
     change.
 
+    Attributes
+    ----------
+    path
+        Field, dotted.
+    value
+        What it is from then on.
+
     Examples
     --------
     >>> import tieringmodel as tm

@@ -17,6 +17,17 @@ from .scheme import Scheme
 class IntervalsGoal(Checked):
     """Auto-tuning of the sampling interval; off while ``aggrs`` is 0.
 
+    Attributes
+    ----------
+    access_bp
+        Share of the observed accesses to aim at.
+    aggrs
+        Aggregations from one tuning to the next; 0 is off.
+    min_sample_us
+        Shortest sampling interval.
+    max_sample_us
+        Longest sampling interval.
+
     Examples
     --------
     >>> import tieringmodel as tm
@@ -34,6 +45,21 @@ class IntervalsGoal(Checked):
 @dataclass(frozen=True)
 class Attrs(Checked):
     """Monitoring attributes with the kernel's defaults and its validity rules (``damon_set_attrs``).
+
+    Attributes
+    ----------
+    sample_us
+        Time between two looks at a region.
+    aggr_us
+        Time after which counts are complete, regions merge and split, and schemes apply.
+    update_us
+        Time between two looks at the monitored ranges of a process.
+    min_nr_regions
+        Fewest regions that merging aims at.
+    max_nr_regions
+        Most regions.
+    intervals_goal
+        How the two intervals tune themselves.
 
     Examples
     --------
@@ -92,6 +118,11 @@ class Target(Checked):
 
     ``process``: whose addresses they are, where the context monitors virtual ones (`Vma.process`).
 
+    Attributes
+    ----------
+    regions
+        Ranges [start, end) in core addresses.
+
     Examples
     --------
     >>> import tieringmodel as tm
@@ -107,6 +138,13 @@ class Target(Checked):
 @dataclass(frozen=True)
 class SourceOfHotness(Checked):
     """A source of access reports by its name in `tieringmodel.hotness`, with settings such as ``"scan_bytes = 256 MiB"``.
+
+    Attributes
+    ----------
+    name
+        Which source.
+    settings
+        Its settings, a text for each.
 
     Examples
     --------
@@ -127,6 +165,23 @@ class Context(Checked):
     ``moving_sum``: ``"on_demand"`` is 7.3's way to see nr_accesses between aggregations, ``"stored"`` the running value of
     kernels up to 7.2; left out, the scenario's kernel decides. ``sources``: whose reports count as accesses; none means DAMON's
     own accessed bits.
+
+    Attributes
+    ----------
+    ops
+        What is monitored: physical addresses, or virtual ones of processes.
+    attrs
+        Intervals and numbers of regions.
+    targets
+        Address ranges; none means one target with everything.
+    schemes
+        What is done to which regions, in order.
+    addr_unit
+        Bytes of one core address.
+    min_region_sz
+        Smallest region, in core addresses.
+    rng_seed
+        Seed of its random numbers, in place of the run's.
 
     Examples
     --------

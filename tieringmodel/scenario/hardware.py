@@ -31,6 +31,15 @@ class Node(Checked):
     or below ``reserve_pages`` (the watermark). ``offline_bytes`` are taken from the top of the free memory.
     ``percpu_pages`` of the free pages are on per-CPU lists at the start, where the machine has such lists.
 
+    Attributes
+    ----------
+    nid
+        Its number.
+    start_bytes
+        Its first physical address.
+    sz_bytes
+        How much System RAM it has.
+
     Examples
     --------
     >>> import tieringmodel as tm
@@ -174,6 +183,17 @@ class Machine(Checked):
     ``performance``: how fast nodes answer under load; with ``workload.demand`` it slows accesses (`Workload`).
 
     ``numa_balancing``: the kernel's own promotion and demotion, beside DAMON or without it (`NumaBalancing`).
+
+    Attributes
+    ----------
+    nodes
+        NUMA nodes, in address order.
+    migrate_ns_per_page
+        Time that one page's migration takes of a kdamond.
+    rmap_ns_per_page
+        Time that one walk of the reverse mapping takes of a kdamond.
+    shared_split_state
+        Whether all kdamonds share the static variables of the split code, as in Linux 7.3, or each has its own.
 
     Examples
     --------

@@ -9,7 +9,7 @@ from typing import Any
 from ..checks import listed
 from ..errors import InputError
 from ..fields import suggest
-from ..plugins import load_installed
+from ..plugins import OWN_TOO, load_installed
 from ..registry import Own
 from .tuners import tuner_names
 
@@ -156,7 +156,7 @@ def need_metric(name: str, where: str = "metric") -> GoalMetric:
     if name not in SHIPPED and name not in _own:
         load_installed()
     if name not in SHIPPED and name not in _own:
-        raise InputError(where, f"{name!r} is not a goal metric", suggest(name, names()))
+        raise InputError(where, f"{name!r} is not a goal metric", suggest(name, names()) + OWN_TOO)
     return metric_of(name)
 
 

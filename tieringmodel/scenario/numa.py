@@ -50,6 +50,23 @@ class Zone(Checked):
 
     ``protection_pages`` is the zone's lowmem reserve against allocations that could use a higher zone of its node.
 
+    Attributes
+    ----------
+    nid
+        Its node.
+    name
+        DMA, DMA32, Normal, …
+    managed
+        Pages that Linux manages.
+    min
+        The watermark of that name: allocations fail below.
+    low
+        kswapd wakes below.
+    high
+        kswapd goes on until a zone has more than that free, in other modes.
+    promo
+        kswapd goes on until a zone has more than that free, in memory-tiering mode.
+
     Examples
     --------
     >>> import tieringmodel as tm
@@ -91,6 +108,15 @@ class NumaBalancing(Checked):
     ``refuse_fault_us`` are what a hint fault takes of the thread's time, with and without a promotion, ``scan_page_ns`` a page
     table entry that a window changes, and ``kswapd_pages_per_s`` is how many pages kswapd looks at; left out, they are those
     of `tieringmodel.cost`.
+
+    Attributes
+    ----------
+    scan_period_min_ms
+        Shortest time from one scanned window to the next.
+    scan_period_max_ms
+        Longest time from one scanned window to the next.
+    scan_size_mb
+        How much one window scans, in MiB.
 
     Examples
     --------

@@ -30,6 +30,15 @@ class NodeCurve(Checked):
     ``peaks_gbps`` lists the bandwidth by share of reads, in place of ``bandwidth_gbps``: straight lines between entries,
     constant outside. GB are 10**9 bytes. ``nid``: left out, records are in the order of the machine's nodes.
 
+    Attributes
+    ----------
+    idle_latency_ns
+        Latency without load.
+    bandwidth_gbps
+        Most that it serves.
+    name
+        What results call it.
+
     Examples
     --------
     >>> import tieringmodel as tm
@@ -201,6 +210,17 @@ class Demand(Checked):
     records), waits ``think_ns`` and the latency for each, and moves ``bytes_per_access``, all that an access moves (a store
     miss: fill and write-back). ``read_share`` of the bytes are reads. ``background``: what others ask for. ``phases`` follow
     each other; their groups touch nothing outside them, and the run time is when the last one's work is done.
+
+    Attributes
+    ----------
+    outstanding
+        Misses in flight of each thread, or one number per node.
+    bytes_per_access
+        What an access moves, write-back included.
+    think_ns
+        Time between an answer and the next access.
+    threads
+        How many threads.
 
     Examples
     --------

@@ -33,6 +33,19 @@ class Goal(Checked):
     is in flight to the detected memory (version 3), forgotten ``lag_timeout_ms`` after the last migration.
     ``current_values`` gives a ``user_input`` goal its course: (time in microseconds, value) pairs.
 
+    Attributes
+    ----------
+    metric
+        What is measured.
+    target_value
+        What it is to be, in the metric's unit.
+    current_value
+        What it is, of user_input; of others a start that is measured anew.
+    nid
+        Node of the metric.
+    memcg_id
+        Memory cgroup of the metric.
+
     Examples
     --------
     >>> import tieringmodel as tm
@@ -96,6 +109,13 @@ class Goal(Checked):
 class Weights(Checked):
     """Priority weights of a quota; ``sz`` is accepted and unused, as in the kernel.
 
+    Attributes
+    ----------
+    nr_accesses
+        Of the access count.
+    age
+        Of the age.
+
     Examples
     --------
     >>> import tieringmodel as tm
@@ -118,6 +138,23 @@ class Quota(Checked):
     (`register_tuner`). The last three fields are in no Linux: ``esz_bp0`` is the tuner's state at the start;
     ``esz_floor_min_region`` and ``esz_cap_monitored`` bound the effective quota by one minimal region from below and by the
     monitored bytes from above, as proposed in May 2026.
+
+    Attributes
+    ----------
+    ms
+        Time of a kdamond that a window may take; 0 is no limit.
+    sz_bytes
+        Bytes that a window may try; 0 is no limit.
+    reset_interval_ms
+        Length of a window.
+    goals
+        What the effective quota is tuned for.
+    weights
+        Which regions come first where the quota is short.
+    fail_charge_num
+        What failed is charged in this proportion to `fail_charge_denom`.
+    fail_charge_denom
+        0 charges in full.
 
     Examples
     --------

@@ -34,6 +34,23 @@ SCHEMA_VERSION = 1
 class Scenario(Checked):
     """Everything a run depends on, except its duration and seed.
 
+    Attributes
+    ----------
+    machine
+        Nodes, and how frames are handed out.
+    workload
+        Who touches which page, and where pages start.
+    contexts
+        What DAMON monitors and does, a kdamond each.
+    name
+        What results are called.
+    events
+        Single fields that change while a run goes on.
+    kernel
+        Which Linux runs: a release, or its record with switches of one's own.
+    commits
+        Whole contexts that replace others while a run goes on.
+
     Examples
     --------
     >>> import tieringmodel as tm

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import inspect
+import re
 import types
 import typing
 from collections.abc import Iterator
@@ -12,6 +13,7 @@ from typing import Any, NamedTuple
 from ..fields import Checked, _hints
 from ..units import ULONG_MAX
 from .metrics import names
+from .rules import BY_SWITCH
 from .scenario import SCHEMA_VERSION, Scenario
 from .tuners import tuner_names
 
@@ -65,6 +67,7 @@ class Row(NamedTuple):
     default: str
     values: str
     sysfs: str
+    meaning: str
 
 
 def classes() -> list[type[Checked]]:
@@ -132,7 +135,7 @@ def _of_class(cls: type[Checked]) -> dict[str, Any]:
         properties[one.name] = _of_field(cls, one, hints[one.name])
         if one.default is dataclasses.MISSING and one.default_factory is dataclasses.MISSING:
             required.append(one.name)
-    about = inspect.cleandoc(cls.__doc__ or "").split("\n\n")[0].replace("\n", " ").replace("``", "`")
+    about = _about(cls).replace("``", "`")
     out: dict[str, Any] = {"type": "object", "description": about, "additionalProperties": False, "properties": properties}
     return out | ({"required": required} if required else {})
 
@@ -141,8 +144,8 @@ def _of_field(cls: type[Checked], one: dataclasses.Field[Any], hint: Any) -> dic
     made = _of_hint(cls, one.name, hint)
     unit = _unit(cls, one.name)
     told = [part for part in (f"in {unit}" if unit else "", SYSFS.get(f"{cls.__name__}.{one.name}", "")) if part]
-    if told:
-        made = {"description": "; ".join(told)} | made
+    about = meaning(cls, one.name).replace("``", "`")
+    made = {"description": f"{about} ({'; '.join(told)})" if told else about} | made
     if one.default is not dataclasses.MISSING and isinstance(one.default, (bool, int, float, str)):
         made["default"] = "max" if one.default == ULONG_MAX else one.default
     return made
@@ -180,6 +183,48 @@ def _unit(cls: type[Checked], name: str) -> str:
     return next((unit for end, unit in UNITS.items() if name.endswith(end)), "")
 
 
+def _about(cls: type[Checked]) -> str:
+    return inspect.cleandoc(cls.__doc__ or "").split("\n\n")[0].replace("\n", " ")
+
+
+def meaning(cls: type[Checked], name: str) -> str:
+    """Return what a field means, by its class's docstring: its entry below Attributes, else the first sentence that names it.
+
+    Parameters
+    ----------
+    cls : type
+        A class of `classes`.
+    name : str
+        The field.
+
+    Returns
+    -------
+    str
+        One line of reStructuredText; empty if the docstring does not name the field.
+
+    Examples
+    --------
+    >>> from tieringmodel.scenario import Node, Scheme
+    >>> meaning(Scheme, "apply_interval_us")
+    'Time from one application to the next; 0 is the aggregation interval.'
+    >>> meaning(Node, "percpu_pages")
+    '``percpu_pages`` of the free pages are on per-CPU lists at the start, where the machine has such lists.'
+    """
+    if cls.__name__ == "Kernel" and name in BY_SWITCH:
+        rule = BY_SWITCH[name]
+        return f"On: {rule.after}. Off: {rule.before}."
+    prose, _, attributes = inspect.cleandoc(cls.__doc__ or "").partition("Attributes\n----------\n")
+    entry = re.search(rf"^{name}\n((?: +.*\n?)+)", attributes, re.MULTILINE)
+    if entry:
+        return " ".join(entry[1].split())
+    parts = [" ".join(part.split()) for part in prose.partition("Examples\n")[0].split("\n\n")]
+    sentences = [one for part in parts for one in re.split(r"(?<=\.)\s+(?=[A-Z`])", part)]
+    named = re.compile(rf"(``[^`]*\b{name}\b[^`]*``|`{name}`)")
+    # What begins with the name is about it; another sentence may only mention it.
+    found = [s for s in sentences if re.match(rf"``{name}``", s)] or [s for s in sentences if named.search(s)]
+    return found[0] if found else ""
+
+
 def table() -> list[tuple[str, str, list[Row]]]:
     """Return every class (its name, its first sentence, a row for each field), for the documentation."""
     out = []
@@ -189,9 +234,9 @@ def table() -> list[tuple[str, str, list[Row]]]:
         for one in _fields(cls):
             place = SYSFS.get(f"{cls.__name__}.{one.name}", "")
             values = ", ".join(_choices(cls, one.name))
-            rows.append(Row(one.name, _kind(hints[one.name]), _unit(cls, one.name), _default(one), values, place))
-        about = inspect.cleandoc(cls.__doc__ or "").split("\n\n")[0].replace("\n", " ")
-        out.append((cls.__name__, about, rows))
+            kind, unit, default = _kind(hints[one.name]), _unit(cls, one.name), _default(one)
+            rows.append(Row(one.name, kind, unit, default, values, place, meaning(cls, one.name)))
+        out.append((cls.__name__, _about(cls), rows))
     return out
 
 

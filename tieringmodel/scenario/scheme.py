@@ -23,6 +23,21 @@ DEST_RULES = ("vma_offset", "iid", "pfn_mod", "first", "last", "per_node", "push
 class AccessPattern(Checked):
     """Six inclusive bounds: size in bytes, nr_accesses in samples per aggregation, age in aggregations.
 
+    Attributes
+    ----------
+    min_sz_bytes
+        Smallest region.
+    max_sz_bytes
+        Largest region.
+    min_nr_accesses
+        Fewest samples of an aggregation in which the region was accessed.
+    max_nr_accesses
+        Most such samples.
+    min_age
+        Fewest aggregations for which the region stayed as it is.
+    max_age
+        Most such aggregations.
+
     Examples
     --------
     >>> import tieringmodel as tm
@@ -43,6 +58,19 @@ class AccessPattern(Checked):
 class Watermarks(Checked):
     """Activation by free memory: ``metric`` ``"none"`` or ``"free_mem_rate"`` (permil of the system's memory).
 
+    Attributes
+    ----------
+    metric
+        What is looked at: nothing, or the permil of memory that is free.
+    interval_us
+        Time from one look to the next while inactive.
+    high
+        Above, the scheme is inactive.
+    mid
+        Below, it becomes active.
+    low
+        Below, it is inactive.
+
     Examples
     --------
     >>> import tieringmodel as tm
@@ -61,6 +89,27 @@ class Watermarks(Checked):
 @dataclass(frozen=True)
 class Filter(Checked):
     """A DAMOS filter; ``addr`` and ``target`` are judged by core, the others per folio by the operations set.
+
+    Attributes
+    ----------
+    type
+        What is asked of a page or an address.
+    matching
+        Whether those of the type are meant, or all others.
+    allow
+        Whether what is meant passes, or is kept out.
+    start_bytes
+        First address, of type addr.
+    end_bytes
+        End of the addresses, of type addr.
+    target_idx
+        Number of the target, of type target.
+    memcg_id
+        Number of the memory cgroup, of type memcg.
+    min_bytes
+        Smallest folio, of type hugepage_size.
+    max_bytes
+        Largest folio, of type hugepage_size.
 
     Examples
     --------
@@ -113,6 +162,27 @@ class Scheme(Checked):
     candidate, which costs the machine's ``rmap_ns_per_page``, and with ``rmap_done_mark`` not for pages that arrived (where
     no rmap is walked, the mark changes nothing). The others are the RFC's counterfactual, weights without page identity. A
     scheme that is not ``enabled`` does nothing until an event switches it on.
+
+    Attributes
+    ----------
+    dests
+        Weighted nodes that a migration deals pages to, in place of `target_nid`.
+    action
+        What is done: migrate_hot, pageout, stat, …
+    access_pattern
+        Which regions.
+    apply_interval_us
+        Time from one application to the next; 0 is the aggregation interval.
+    target_nid
+        Node that a migration goes to; -1 is none.
+    quota
+        How much per window, and for which goals.
+    watermarks
+        When it is active.
+    filters
+        Which pages of a region, in order.
+    max_nr_snapshots
+        After so many applications it stops; 0 is never.
 
     Examples
     --------

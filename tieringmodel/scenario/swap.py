@@ -26,6 +26,11 @@ class Swap(Checked):
     comes, beside that. ``capacity_bytes``: what fits in; left out everything does. Where it is full anonymous pages stay.
     Kernels do not tell ``queue_bytes``: the default, 128 requests of 128 KiB, is an assumption, to be varied.
 
+    Attributes
+    ----------
+    kind
+        Whether pages are compressed in memory or written to a disk.
+
     Examples
     --------
     >>> import tieringmodel as tm

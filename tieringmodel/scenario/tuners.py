@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from ..errors import InputError
 from ..fields import suggest
-from ..plugins import load_installed
+from ..plugins import OWN_TOO, load_installed
 from ..registry import Own
 from ..units import ULONG_MAX
 
@@ -44,7 +44,7 @@ def need_tuner(name: str, where: str = "goal_tuner") -> None:
     if name not in tuner_names():
         load_installed()
     if name not in tuner_names():
-        raise InputError(where, f"{name!r} is unknown", suggest(str(name), tuner_names()))
+        raise InputError(where, f"{name!r} is unknown", suggest(str(name), tuner_names()) + OWN_TOO)
 
 
 def next_state(name: str, score: int, esz_bp: int) -> int:

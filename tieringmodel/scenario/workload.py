@@ -36,6 +36,23 @@ class Group(Checked):
 
     With ``Workload.demand``: ``threads`` of the group's own, which touch nothing else, and its own ``outstanding``.
 
+    Attributes
+    ----------
+    rate_hz
+        Touches of each page a second, of kind rate.
+    period
+        Ticks from one touch to the next, of kind period.
+    phase
+        Ticks by which these are shifted.
+    stride
+        Every so many pages are touched, of kind period.
+    threshold
+        Of 2**32: how likely a page is touched in a tick, of kind hash.
+    salt
+        What tells one such group from another.
+    name
+        What results call it.
+
     Examples
     --------
     >>> import tieringmodel as tm
@@ -238,6 +255,19 @@ class Workload(Checked):
     ``demand`` closes the loop: ``rate_hz`` of groups is what they do without any load with all their pages on the fast node,
     and from window to window they are slower by what `tieringmodel.cost.closed_loop` says. Groups without ``threads`` share
     those of ``demand``, in proportion to their accesses.
+
+    Attributes
+    ----------
+    groups
+        Who touches which pages, how often.
+    n_pages
+        How many logical pages there are.
+    placement
+        Where pages start.
+    vmas
+        Where pages are mapped, for contexts that monitor virtual addresses.
+    memcgs
+        Which memory cgroup pages belong to.
 
     Examples
     --------

@@ -348,6 +348,42 @@ def _spread(path: str, given: Any) -> Callable[[float], Any]:
     return lambda u: float(low + u * (high - low))
 
 
+def spaced(path: str, low: Any, high: Any, n: int, *, log: bool = False) -> list[Any]:
+    """Return `n` values from one to another, both included, at equal distances or ratios; whole numbers where both are.
+
+    Parameters
+    ----------
+    path : str
+        The field that is varied; its name has the unit of ends that are text.
+    low, high : int, float or str
+        The ends.
+    n : int
+        How many, two or more; of whole numbers that fall together one is kept.
+    log : bool
+        Equal ratios in place of equal distances.
+
+    Raises
+    ------
+    InputError
+        If the ends are none, or there are too few values or too many.
+
+    Examples
+    --------
+    >>> from tieringmodel.sweeps.design import spaced
+    >>> spaced("schemes.*.quota.sz_bytes", "1 MiB", "4 MiB", 3, log=True)
+    [1048576, 2097152, 4194304]
+    """
+    _spread(path, (low, high, "log") if log else (low, high))
+    if not 2 <= n <= MOST_POINTS:
+        raise InputError(path, f"{n} values", f"write 2 to {MOST_POINTS}")
+    parser = next((p for suffix, p in _BY_SUFFIX if path.endswith(suffix)), None)
+    first, last = (parser(x, path) if parser else x for x in (low, high))
+    made = (np.geomspace if log else np.linspace)(float(first), float(last), n).tolist()
+    if isinstance(first, int) and isinstance(last, int):
+        return [*dict.fromkeys([first, *map(round, made[1:-1]), last])]
+    return [float(first), *made[1:-1], float(last)]
+
+
 def _json_form(path: str, value: Any) -> Any:
     form = _plain(value)
     try:

@@ -191,7 +191,7 @@ def _in_processes(work: Work, tasks: Tasks, workers: int) -> Finished:
                         yield running.pop(future), outcome
             except BrokenProcessPool:
                 if not started.done() or started.exception():
-                    remedy = "call sweep below 'if __name__ == \"__main__\":' when the measure stands in the same script"
+                    remedy = "call sweep below 'if __name__ == \"__main__\":' when it stands in a script with parts of its own"
                     raise TieringError(f"executor: worker processes end while they start; {remedy}") from None
                 for future, k in running.items():
                     if future.done() and not future.exception():

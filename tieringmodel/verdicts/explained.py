@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 from ..errors import InputError
 from ..fields import suggest
+from ..linting.codes import MEANS
 from .record import KINDS
 
 
@@ -217,12 +218,12 @@ CAUSES = {
 
 
 def explain(code: str) -> str:
-    """Return what a kind or a cause code means, as text for a terminal.
+    """Return what a kind, a cause code or a code of lint means, as text for a terminal.
 
     Parameters
     ----------
     code : str
-        A key of `KIND_MEANS` or `CAUSES`.
+        A key of `KIND_MEANS`, `CAUSES` or `tieringmodel.linting.codes.MEANS`; a code that is a cause and lint's is both.
 
     Returns
     -------
@@ -235,10 +236,23 @@ def explain(code: str) -> str:
     """
     if code in KIND_MEANS:
         return f"{code} (kind)\n  {KIND_MEANS[code]}"
-    if code not in CAUSES:
-        raise InputError("code", f"{code!r} is neither a kind nor a cause", suggest(code, [*KIND_MEANS, *CAUSES]))
-    known = CAUSES[code]
-    return f"{code} (cause)\n  proven by: {known.proof}\n  example: {known.example}\n  usual fixes: {known.fixes}"
+    said = []
+    if code in CAUSES:
+        known = CAUSES[code]
+        said = [f"{code} (cause)\n  proven by: {known.proof}\n  example: {known.example}\n  usual fixes: {known.fixes}"]
+    if code in MEANS:
+        said.append(f"{code} (lint)\n  {MEANS[code]}")
+    if not said:
+        remedy = suggest(code, [*KIND_MEANS, *CAUSES, *MEANS]).partition("known: ")[0]
+        what = f"{code!r} is no kind, no cause and no code of lint"
+        raise InputError("code", what, f"{remedy}'tieringmodel explain' lists them all")
+    return "\n".join(said)
+
+
+def listed() -> str:
+    """Return every word that can be explained, as text for a terminal."""
+    parts = {"kinds of verdicts": [*KIND_MEANS], "causes": [*CAUSES], "codes of lint": [*MEANS]}
+    return "\n".join(f"{title}\n  {', '.join(words)}" for title, words in parts.items())
 
 
 def page() -> str:
