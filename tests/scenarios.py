@@ -170,5 +170,5 @@ def scenarios(draw, min_contexts=0):
         "machine": machine,
         "workload": workload,
         "contexts": draw(st.lists(contexts(machine), min_size=min_contexts, max_size=2)),
-        "name": draw(st.text(max_size=12)),
+        "name": draw(st.text(st.characters(codec="utf-8", exclude_characters="\0"), max_size=12)),
     }
