@@ -116,7 +116,7 @@ kinds = sweep["kind"]
 for target in (4000, 3800):
     at = {residual.dims[0]: [4000, 3800].index(target)}
     found = sorted(set(kinds.isel(at).values.tolist()))
-    print(f"{target} bp: {', '.join(found)}; at most {float(residual.isel(at).max()):.2f} MiB/s after settling")
+    print(f"{target} bp: {', '.join(found)}; at most {float(residual.isel(at).max()):.2f} MiB/s at the end")
 
 # %% [markdown]
 # ## Tell others

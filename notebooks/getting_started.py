@@ -78,6 +78,6 @@ calm = scenario.replace(contexts=(contexts[0].replace(schemes=schemes),))
 both = tm.compare({"as recorded": scenario, "gap and 2 MiB": calm}, duration="240 s", seed=1)
 for i, name in enumerate(both.policy.values):
     row = both.isel(policy=i)
-    print(f"{name:14s} {row.kind.item():12s} {float(row.residual_mib_s):5.2f} MiB/s after settling")
+    print(f"{name:14s} {row.kind.item():12s} {float(row.residual_mib_s):5.2f} MiB/s at the end")
 tm.plot.share(both)
 # %%

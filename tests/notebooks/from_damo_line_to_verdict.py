@@ -16,7 +16,7 @@ assert round(before, 1) == 1.6
 assert after == 0
 assert list(cmp.settled.values) == [False, True]
 
-# after:     print(f"{target} bp: {', '.join(found)}; at most {float(residual.isel(at).max()):.2f} MiB/s after settling")
+# after:     print(f"{target} bp: {', '.join(found)}; at most {float(residual.isel(at).max()):.2f} MiB/s at the end")
 assert set(kinds.values[1].tolist()) == {"converged"}
 assert "converged" not in kinds.values[0].tolist()
 

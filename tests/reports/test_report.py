@@ -107,7 +107,7 @@ def test_tables_have_every_policy_and_number(page: Page, comparison: xr.Dataset)
     heads = [t for t in page.text["th"] if t in set(comparison["policy"].values)]
     assert heads == 2 * list(comparison["policy"].values)
     assert page.text["th"][:8] == [
-        "policy", "settled?", "settling times", "share errorbp", "after settlingMiB/s", "ping-pongof moves",
+        "policy", "settled?", "settling times", "share errorbp", "at the endMiB/s", "ping-pongof moves",
         "movesper page", "verdict",
     ]  # fmt: skip
     cells = page.text["td"][:7]

@@ -20,18 +20,18 @@ def test_small_table_exactly(comparison: xr.Dataset) -> None:
         cause=("policy", ["it answers itself", "moved once"]),
     )
     assert table(ds, width=100).split("\n") == [
-        "                                  share     MiB/s",
-        "                                  error     after  ping-  moves/",
-        "policy               settled?      [bp]  settling   pong    page  cause",
+        "                                  share   MiB/s",
+        "                                  error  at the  ping-  moves/",
+        "policy               settled?      [bp]     end   pong    page  cause",
         "-" * 100,
-        "recorded kernel      no, ripple    -134        10      –    7.50  it answers itself",
-        "weights: vma_offset  yes, 12.2 s      0         0      0    0.60  moved once",
+        "recorded kernel      no, ripple    -134      10      –    7.50  it answers itself",
+        "weights: vma_offset  yes, 12.2 s      0       0      0    0.60  moved once",
     ]
     assert table(ds, width=60).split("\n")[3:] == [
         "-" * 60,
-        "recorded kernel  no, ripple    -134        10      –    7.50",
+        "recorded kernel    no, ripple    -134      10      –    7.50",
         "    it answers itself",
-        "weights:         yes, 12.2 s      0         0      0    0.60",
+        "weights:           yes, 12.2 s      0       0      0    0.60",
         "vma_offset",
         "    moved once",
     ]

@@ -74,7 +74,7 @@ def measured(ds: xr.Dataset) -> list[str]:
 
 
 def chosen(ds: xr.Dataset, measure: str | None) -> str:
-    """Return the measure to draw: the given one, else what is migrated after settling, else the first.
+    """Return the measure to draw: the given one, else what is migrated at the end, else the first.
 
     Raises
     ------

@@ -63,7 +63,7 @@ def signed(value: float) -> str:
 
 NUMBERS = (
     Column(("share", "error", "[bp]"), "share error", "bp", "share_error_bp", signed),
-    Column(("MiB/s", "after", "settling"), "after settling", "MiB/s", "residual_mib_s", significant),
+    Column(("MiB/s", "at the", "end"), "at the end", "MiB/s", "residual_mib_s", significant),
     Column(("ping-", "pong"), "ping-pong", "of moves", "ping_pong", ratio),
     Column(("moves/", "page"), "moves", "per page", "moves_per_page", lambda v: f"{v:.2f}"),
 )
