@@ -78,8 +78,8 @@ def compare(
     -------
     xarray.Dataset
         Dims ``policy`` and ``time`` (s): ``share_bp``, ``migrated_mib_s``; per policy ``settled``, ``settling_s``,
-        ``share_error_bp`` (mean of the verdict's tail, minus target), ``residual_mib_s`` (in that tail), ``ping_pong`` (share of
-        moves undone within 10 windows), ``moves_per_page``
+        ``share_error_bp`` (mean of the verdict's tail, minus target), ``residual_mib_s`` (in that tail), ``ping_pong``
+        (share of moves undone within 10 windows), ``moves_per_page``
         (per page ever touched), ``kind``, ``cause``, ``fix``; where workloads have a demand ``throughput_per_s`` (all groups,
         mean over the run) and ``run_time_s`` (of the demand's phases, else for the accesses of the first policy's run);
         region snapshots of the first policy that is run. A policy that needs what the kernel lacks is not run: its kind is
