@@ -6,7 +6,7 @@ import dataclasses
 import difflib
 import types
 import typing
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import cache
 from typing import Any, Self
 
@@ -179,22 +179,27 @@ def places(item: object, path: str) -> tuple[str, ...]:
     whole = f"contexts.*.{path}" if path.partition(".")[0] == "schemes" else path
     if "*" not in whole:
         return (whole,)
-    found = [("", item)]
-    for head in whole.split("."):
-        if head == "*" and any(not isinstance(one, tuple) for _, one in found):
-            raise InputError(path, "has a * where no list is", "write e.g. schemes.*.quota.sz_bytes")
-        found = [
-            (
-                f"{before}.{key}".lstrip("."),
-                one[position(key, len(one) - 1)] if isinstance(one, tuple) else getattr(one, key, None),
-            )
-            for before, one in found
-            for key in ([*map(str, range(len(one)))] if head == "*" and isinstance(one, tuple) else [head])
-            if not isinstance(one, tuple) or position(key, len(one) - 1) >= 0 or head == "*"
-        ]
-        if not found:
-            raise InputError(path, "names nothing in this scenario", "write positions that it has")
-    return tuple(where for where, _ in found)
+    found = tuple(_below(item, whole.split("."), (), path))
+    if not found:
+        raise InputError(path, "names nothing in this scenario", "write positions that it has")
+    return found
+
+
+def _below(one: Any, heads: list[str], before: tuple[str, ...], path: str) -> Iterator[str]:
+    """Yield the paths that heads name below a part of a scenario, which itself is found at `before`."""
+    if not heads:
+        yield ".".join(before)
+        return
+    head, *rest = heads
+    if head != "*":
+        k = position(head, len(one) - 1) if isinstance(one, tuple) else 0
+        if k >= 0:
+            yield from _below(one[k] if isinstance(one, tuple) else getattr(one, head, None), rest, (*before, head), path)
+        return
+    if not isinstance(one, tuple):
+        raise InputError(path, "has a * where no list is", "write e.g. schemes.*.quota.sz_bytes")
+    for k, inner in enumerate(one):
+        yield from _below(inner, rest, (*before, str(k)), path)
 
 
 def with_path(item: T, path: str, value: Any) -> T:

@@ -29,7 +29,7 @@ def tiering_run() -> Runner:
     from .interop.load import load
     from .scenario import Scenario
     from .simulation.simulate import simulate
-    from .verdicts.expect import compared, is_over_several, over_runs, parse, values_of
+    from .verdicts.expect import everything_of, expect_of_runs, is_over_several, parse
     from .verdicts.judge import verdict
 
     known: dict[tuple[str, str, int], xr.Dataset] = {}
@@ -37,7 +37,7 @@ def tiering_run() -> Runner:
     def run(
         scenario: Scenario | str | Path, expect: str = "", *, duration: str | float = "60 s", seeds: int = 1, seed: int = 1
     ) -> list[xr.Dataset]:
-        wanted = parse(expect) if expect else []
+        wanted = bool(expect and parse(expect))  # before the work begins
         one = scenario if isinstance(scenario, Scenario) else load(scenario)
         runs = []
         for k in range(seed, seed + seeds):
@@ -46,13 +46,11 @@ def tiering_run() -> Runner:
                 known[key] = simulate(one, duration=duration, seed=k, progress=False)
             runs.append(known[key])
         if wanted:
-            found = [verdict(ds) for ds in runs]
-            each = [{"kind": f.kind, "cause": f.code} | values_of(ds, found=f) for ds, f in zip(runs, found, strict=True)]
-            several = {name: over_runs(name, each) for _, name, _, _ in wanted if is_over_several(name)}
+            each = [everything_of(ds, verdict(ds)) for ds in runs]
             failed = dict.fromkeys(
                 f"{c} (seed {seed + k})" if seeds > 1 and not is_over_several(c.name) else str(c)
-                for k, values in enumerate(each)
-                for c in compared(wanted, values | several)
+                for k in range(len(each))
+                for c in expect_of_runs(each, expect, k)
                 if not c.ok
             )
             if failed:

@@ -22,13 +22,9 @@ class Ours(str):
     """Text whose colours and line ends are ours; all else in it is printable."""
 
 
-_quiet = False
-
-
 def be_quiet(quiet: bool) -> None:
     """Say nothing on stderr but what is wrong, and show no progress; or do so again."""
-    global _quiet
-    _quiet = progress.quiet = quiet
+    progress.quiet = quiet
 
 
 def say(*parts: str, to: TextIO | None = None, wrong: bool = False) -> None:
@@ -37,7 +33,7 @@ def say(*parts: str, to: TextIO | None = None, wrong: bool = False) -> None:
     Names and values may come from files: whatever is not `Ours` is made printable, so that it cannot steer a terminal or
     begin a line.
     """
-    if _quiet and to is sys.stderr and not wrong:
+    if progress.quiet and to is sys.stderr and not wrong:
         return
     print("".join(part if isinstance(part, Ours) else printable(part) for part in parts), file=to, flush=True)
 

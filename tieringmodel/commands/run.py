@@ -144,7 +144,7 @@ def _most(
 
     from ..memory.reuse import reused
     from ..simulation.simulate import simulate
-    from ..verdicts.expect import values_of
+    from ..verdicts.expect import everything_of
     from ..verdicts.judge import kinds_of, verdict
 
     kinds: dict[int, str] = {}
@@ -159,7 +159,7 @@ def _most(
         kinds[seed] = found.kind
         firsts.setdefault(found.kind, (ds, found))
         if arguments.expect:
-            values[seed] = {"kind": found.kind, "cause": found.code} | values_of(ds, found=found)
+            values[seed] = everything_of(ds, found)
     ds, found = firsts[kinds_of(kinds.values())]
     if length.text:
         ds.attrs["length"] = length.text

@@ -153,11 +153,10 @@ def compare(
         seen = dict((head, (RECORDED, recorded), *tail))
     data = _table([one.row for one in seen.values()])
     share_name = f"{'share of accesses served by' if what.kind == 'access' else 'used share of'} node {what.nid}"
-    for variable, values, units, long_name in (
-        ("share_bp", [one.share_bp for one in seen.values()], "bp", share_name),
-        ("migrated_mib_s", [one.mib_s for one in seen.values()], "MiB s-1", "migrated since the previous point"),
-    ):
-        data[variable] = (("policy", "time"), np.array(values), {"units": units, "long_name": long_name})
+    shares, rates = np.array([one.share_bp for one in seen.values()]), np.array([one.mib_s for one in seen.values()])
+    over = ("policy", "time")
+    data["share_bp"] = (over, shares, {"units": "bp", "long_name": share_name})
+    data["migrated_mib_s"] = (over, rates, {"units": "MiB s-1", "long_name": "migrated since the previous point"})
     data |= _work(list(seen.values()), first, duration_s)
     data["target_bp"] = ((), float(what.target_bp), {"units": "bp", "long_name": "target"})
     assert snapshots is not None

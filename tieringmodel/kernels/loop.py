@@ -53,10 +53,8 @@ def tuned(consist, esz_bp, score, cap):
 
 
 @inlined
-def window(n, cur, consist, esz_bp, goal_bp, cap, ceiling, inward, early_exit, leak_pages, leak_rate):
-    """One quota window from `n` pages and a measured `cur`: (next n, moved, leaked, tuner state, esz, score)."""
-    score = cur * U10000 // goal_bp
-    esz_bp, esz = tuned(consist, esz_bp, score, cap)
+def carried_out(n, cur, esz, goal_bp, ceiling, inward, early_exit, leak_pages, leak_rate):
+    """What a window with an effective quota of `esz` bytes does to `n` pages: (next n, moved, leaked)."""
     moved = np.int64(0)
     stopped = early_exit and (cur >= goal_bp if inward else cur <= goal_bp)
     if not stopped:
@@ -64,7 +62,22 @@ def window(n, cur, consist, esz_bp, goal_bp, cap, ceiling, inward, early_exit, l
         moved = min(np.int64(esz // PAGE_BYTES), room)
     after = n + moved if inward else n - moved
     leaked = min(after, leak_pages + np.int64(leak_rate * n))
-    return after - leaked, moved, leaked, esz_bp, esz, score
+    return after - leaked, moved, leaked
+
+
+@kernel
+def after_window(n, cur, esz, goal_bp, ceiling, inward, early_exit, leak_pages, leak_rate):
+    """`carried_out`, for tuners in Python."""
+    return carried_out(n, cur, esz, goal_bp, ceiling, inward, early_exit, leak_pages, leak_rate)
+
+
+@inlined
+def window(n, cur, consist, esz_bp, goal_bp, cap, ceiling, inward, early_exit, leak_pages, leak_rate):
+    """One quota window from `n` pages and a measured `cur`: (next n, moved, leaked, tuner state, esz, score)."""
+    score = cur * U10000 // goal_bp
+    esz_bp, esz = tuned(consist, esz_bp, score, cap)
+    n, moved, leaked = carried_out(n, cur, esz, goal_bp, ceiling, inward, early_exit, leak_pages, leak_rate)
+    return n, moved, leaked, esz_bp, esz, score
 
 
 @kernel

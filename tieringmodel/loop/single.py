@@ -8,10 +8,8 @@ import numpy as np
 import numpy.typing as npt
 
 from ..checks import choice, flag
-from ..errors import InputError
 from ..kernels import loop as kernels
-from ..scenario.tuners import Tuner, own_tuners, tuner_names
-from ..units import ULONG_MAX
+from ..scenario.tuners import SHIPPED, next_state, tuner_names
 from . import arguments as check
 from .record import dataset
 
@@ -127,9 +125,9 @@ def run(
 
     pages, moved, leaked, measured, score = (np.empty(length, np.int64) for _ in range(5))
     esz = np.empty(length, np.uint64)
-    if (own := own_tuners().get(tuner)) is not None:
+    if tuner not in SHIPPED:
         final = _traced(
-            own,
+            tuner,
             min(target, clamp),
             pages_total,
             start,
@@ -200,7 +198,7 @@ def run(
 
 
 def _traced(
-    own: Tuner,
+    tuner: str,
     goal_bp: int,
     n_pages: int,
     n: int,
@@ -213,21 +211,15 @@ def _traced(
     esz_bp: int,
     out: tuple[npt.NDArray[Any], ...],
 ) -> int:
-    """Fill the traces of one run with a tuner of one's own, window by window as `kernels.loop.window` does it."""
-    (inward, early_exit), pages = ways, out[0]
+    """Fill the traces of one run with a tuner of one's own: `kernels.loop.trace`, but that Python is asked in each window."""
+    pages, goal = out[0], np.uint64(goal_bp)
     for k in range(pages.size):
         pages[k] = n
         cur = int(kernels.measured(np.int64(pages[max(k - delay, 0)]), n_pages, noise[0], np.uint64(noise[1]), k))
         score = cur * 10_000 // goal_bp
-        esz_bp = own(score, esz_bp)
-        if isinstance(esz_bp, bool) or not isinstance(esz_bp, int) or not 0 <= esz_bp <= ULONG_MAX:
-            raise InputError("tuner", f"returned {esz_bp!r} in window {k}", "return a whole number from 0 to 2**64 - 1")
+        esz_bp = next_state(tuner, score, esz_bp, f" in window {k}")
         esz = min(esz_bp // 10_000, cap)
-        stopped = early_exit and (cur >= goal_bp if inward else cur <= goal_bp)
-        moved = 0 if stopped else min(esz // 4096, ceiling - n if inward else n)
-        after = n + moved if inward else n - moved
-        leaked = min(after, leak[0] + int(leak[1] * n))
+        n, moved, leaked = kernels.after_window(n, np.uint64(cur), np.uint64(esz), goal, ceiling, *ways, *leak)
         for row, value in zip(out[1:], (moved, leaked, esz, cur, score), strict=True):
             row[k] = value
-        n = after - leaked
     return n

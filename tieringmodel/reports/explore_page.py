@@ -34,9 +34,8 @@ ABOUT = (
 )
 
 
-def _which(loaded: Loaded) -> str:
+def _which(loaded: Loaded, facts: SchemeFacts | None) -> str:
     """Return whose loop the page shows first, so that nobody takes its verdict for the scenario's."""
-    facts = controlling(loaded.scenario)
     if facts is None:
         return "A common scheme: the scenario has none that moves pages for a share."
     goal, others = facts.scheme.quota.goals[0], sum(len(c.schemes) for c in loaded.scenario.contexts) - 1
@@ -135,6 +134,7 @@ def page_facts(loaded: Loaded, duration_s: float = 600.0) -> dict[str, Any]:
         "words": words,
         "places": places,
         "why": why,
+        "which": _which(loaded, facts),
     }
 
 
@@ -176,7 +176,6 @@ def write_explore(loaded: Loaded, path: Path, *, duration_s: float = 600.0) -> P
         .get_template("explore.html")
         .render(
             title=f"Explore {name}",
-            which=_which(loaded),
             about=ABOUT,
             facts=page_facts(loaded, duration_s),
             script=Markup(script),

@@ -47,8 +47,8 @@ def need_tuner(name: str, where: str = "goal_tuner") -> None:
         raise InputError(where, f"{name!r} is unknown", suggest(str(name), tuner_names()) + OWN_TOO)
 
 
-def next_state(name: str, score: int, esz_bp: int) -> int:
-    """Return what one's own tuner makes of a score and its state.
+def next_state(name: str, score: int, esz_bp: int, when: str = "") -> int:
+    """Return what one's own tuner makes of a score and its state; `when` says in errors when that was.
 
     Raises
     ------
@@ -58,7 +58,7 @@ def next_state(name: str, score: int, esz_bp: int) -> int:
     need_tuner(name)
     made = _own[name](score, esz_bp)
     if isinstance(made, bool) or not isinstance(made, int) or not 0 <= made <= ULONG_MAX:
-        raise InputError(f"tuner {name!r}", f"returned {made!r}", "return a whole number from 0 to 2**64 - 1")
+        raise InputError(f"tuner {name!r}", f"returned {made!r}{when}", "return a whole number from 0 to 2**64 - 1")
     return made
 
 

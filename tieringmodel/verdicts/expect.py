@@ -181,7 +181,10 @@ def expect_of_runs(runs: Sequence[Mapping[str, Any]], text: str, shown: int = 0)
     InputError
         As `expect`.
     """
-    wanted = parse(text)
+    return _met(parse(text), runs, shown)
+
+
+def _met(wanted: list[tuple[str, str, str, float | str]], runs: Sequence[Mapping[str, Any]], shown: int) -> list[Clause]:
     several = {name: over_runs(name, runs) for _, name, _, _ in wanted if is_over_several(name)}
     return compared(wanted, {**runs[shown], **several})
 
@@ -222,6 +225,11 @@ def values_of(
         "abs_error_bp": _abs_error_bp(ds, found),
         **{f"hot_share_node{nid}": math.nan if bp is None else bp for nid, bp in found.hot_share_bp.items()},
     }
+
+
+def everything_of(ds: xr.Dataset, found: Verdict) -> dict[str, Any]:
+    """Return all that expectations of a run can name: its numbers, and the kind and first cause of the verdict on it."""
+    return {"kind": found.kind, "cause": found.code} | values_of(ds, found=found)
 
 
 def _measured(ds: xr.Dataset, target_bp: float | None, node: int | None, tail_s: float | None = None) -> dict[str, float]:
@@ -284,16 +292,12 @@ def expect(
     """
     wanted = parse(text)
     need_dataset(ds)
-    if any(is_over_several(name) for _, name, _, _ in wanted):
-        found = verdict(ds, target_bp=target_bp, node=node, check_fix=False) if found is None else found
-        values = {"kind": found.kind, "cause": found.code} | values_of(ds, target_bp=target_bp, node=node, found=found)
-        return expect_of_runs([values], text)
     if found is None and _judged(ds, target_bp, wanted):
         found = verdict(ds, target_bp=target_bp, node=node, check_fix=False)
-    values = {} if found is None else {"kind": found.kind, "cause": found.code}
+    values: dict[str, Any] = {} if found is None else {"kind": found.kind, "cause": found.code}
     if any(name not in _WORDS for _, name, _, _ in wanted):
         values |= values_of(ds, target_bp=target_bp, node=node, found=found)
-    return compared(wanted, values)
+    return _met(wanted, [values], 0)
 
 
 def compared(wanted: list[tuple[str, str, str, float | str]], values: Mapping[str, Any], where: str = "expect") -> list[Clause]:
@@ -314,6 +318,6 @@ def compared(wanted: list[tuple[str, str, str, float | str]], values: Mapping[st
 
 
 def _judged(ds: xr.Dataset, target_bp: float | None, wanted: list[tuple[str, str, str, float | str]]) -> bool:
-    """Return whether the verdict is asked for: by name, or because a page-level run's numbers are its verdict's."""
+    """Return whether the verdict is asked for: by name, as a share of runs, or for a page-level run's numbers."""
     own = ds.attrs.get("kind") == "simulation" and target_bp is None
-    return own or any(name in _WORDS for _, name, _, _ in wanted)
+    return own or any(name in _WORDS or is_over_several(name) for _, name, _, _ in wanted)
