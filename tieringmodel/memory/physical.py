@@ -41,7 +41,7 @@ from ..kernels.random import mixed
 from ..scenario import Machine, Placement, Workload
 from ..stored import same_kind
 from ..units import MAX_PAGES
-from . import consistency, stacks, swap
+from . import consistency, swap, zones
 from .page_lists import PageLists
 from .populate import Filler, Folios, check_room
 from .reuse import Kept
@@ -188,7 +188,7 @@ class PhysicalMemory:
         if mixed:
             kind, more = MixedMemory, {"folio": np.zeros(n_frames, np.uint32), "mixed": np.zeros(2, np.int64)}
         if machine.handed_out:
-            kind, more = BuddyMemory, stacks.columns(machine, n_frames)
+            kind, more = BuddyMemory, zones.columns(machine, base, sizes)
         return (swap.WITH_DEVICE[kind] if device else kind)(
             **(more | (device or {})),
             rec=np.zeros(n_frames, np.uint64),
@@ -225,7 +225,7 @@ class PhysicalMemory:
             classes = np.concatenate((page_class, np.zeros(self.n_pages - workload.n_pages, np.uint16)))
         filler = Filler(m, classes, folios)
         if self.machine.handed_out:
-            filler.begin_at([stacks.frames_below_4_gib(node, self.page_bytes) for node in self.machine.nodes])
+            filler.begin_at([zones.frames_below_4_gib(node, self.page_bytes) for node in self.machine.nodes])
         places = list(workload.placement) or [Placement(0, workload.n_pages, int(self.nids[0]))]
         for k, place in enumerate(places):
             if place.start_bytes is not None:
@@ -253,7 +253,7 @@ class PhysicalMemory:
         if self.arrays.node["policy"][0] in (FIFO, LIFO):
             frames.build_free_lists(self.arrays)
         if self.machine.handed_out:
-            buddy.all_fresh(self.arrays)
+            buddy.all_in_blocks(self.arrays)
 
     def _place_at(self, filler: Filler, place: Placement, where: str) -> None:
         pfn = int(place.start_bytes or 0) // self.page_bytes
