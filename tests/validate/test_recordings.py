@@ -16,9 +16,10 @@ import tieringmodel as tm
 from tieringmodel import cli
 from tieringmodel.interop.recording.memcgs_of import memcgs_of, segments_of
 from tieringmodel.interop.recording.read import Recording, read_recording
-from tieringmodel.interop.recording.scenario_of import recorded_groups
 from tieringmodel.interop.recording.tables import Table
+from tieringmodel.interop.recording.touches import recorded_groups, turns_of
 from tieringmodel.kernels import numa
+from tieringmodel.scenario import Group
 from tieringmodel.simulation.engine import Engine
 from tieringmodel.validate.recorded.bands import Pair
 from tieringmodel.validate.recorded.recorded_causes import DAMON_FIXED, cause, variants
@@ -155,6 +156,33 @@ def test_missed_ticks_are_missed() -> None:
     # Two periods, each beginning anywhere in its cycle: one touch more or less for either, and a row's edge.
     assert np.abs(got - np.minimum(wanted, np.diff(edges)))[phase].max() <= 3
     assert got[phase].sum() == pytest.approx(wanted[phase].sum(), rel=0.02)
+
+
+def test_a_tick_takes_what_lies_between_two_less_half_of_one() -> None:
+    """Of 30 ticks of 10 ms 20 were taken: one took 10 ms; 300 pages in each, 200 at random: turns of 5, 2.5 and 2.5 ms."""
+    record = Table(Path("record.csv"), {"ticks": np.array([5, 25]), "missed_ticks": np.array([0, 10])})
+    groups = (
+        Group(0, 150, "period", name="first"),
+        Group(150, 300, "period", period=2, name="every other tick"),
+        Group(300, 1050, rate_hz=10, name="random"),
+    )
+    turns = turns_of(record, groups, 10.0)
+    assert turns is not None
+    assert turns.of_segment == {("first", 0): (0, 5), ("every other tick", 0): (5, 2.5), ("random", 0): (7.5, 2.5)}
+    first, other, random = (turns.at(g.in_parts(10)) for g in groups)
+    assert (first.period, first.phase, first.sweep_ticks) == (10, 0, 5)
+    assert (other.period, other.phase, other.sweep_ticks) == (20, 15, 2)
+    assert random.sweep_ticks == 0
+    assert turns_of(record, groups[2:], 10.0) is None
+
+
+def test_only_who_looks_more_often_than_the_workload_ticks_sees_turns() -> None:
+    for name, parts in (("E3_pullpush_temporal_defaults", 10), ("C3_pullpush_temporal", 1)):
+        recording = recorded(name)
+        scenario = recording.to_scenario()
+        assert scenario.workload.tick_us == recording.info["tick_ms"] * 1000 / parts
+        assert (scenario.workload.groups[0].sweep_ticks > 0) == (parts > 1)
+    assert recorded("E3_pullpush_temporal_defaults").to_scenario(turns=False).workload.groups[0].sweep_ticks == 0
 
 
 def test_free_pages_on_lists_show_as_memfree_grows() -> None:

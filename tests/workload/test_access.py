@@ -19,7 +19,8 @@ from tieringmodel.kernels import layout as L
 from tieringmodel.kernels._jit import records
 from tieringmodel.kernels.layout import Space
 from tieringmodel.memory.physical import PhysicalMemory
-from tieringmodel.scenario import Context, Group, Machine, Node, Workload
+from tieringmodel.scenario import Context, Group, Machine, Node, Scenario, Workload
+from tieringmodel.simulation.engine import Engine
 from tieringmodel.simulation.silent import Silent
 from tieringmodel.workload.access import AccessTable, rate_threshold
 
@@ -65,9 +66,12 @@ class Watch:
         return out
 
 
-def groups(max_groups=4, n=24, kinds=("rate", "period", "hash")):
+def groups(max_groups=4, n=24, kinds=("rate", "period", "hash", "spread")):
     def build(kind, lo, size, start, length, **options):
         return Group(lo, min(lo + size, n), kind=kind, start_tick=start, end_tick=start + length, **options)
+
+    def spread(period, share, **options):
+        return build(period=period, sweep_ticks=min(share, period), **options)
 
     common = {
         "lo": st.integers(0, n - 1),
@@ -80,7 +84,10 @@ def groups(max_groups=4, n=24, kinds=("rate", "period", "hash")):
         "period": {"period": st.integers(1, 7), "phase": st.integers(0, 9), "stride": st.integers(1, 4)},
         "hash": {"threshold": st.integers(0, 2**32 - 1), "salt": st.integers(0, 2**32 - 1)},
     }
-    one = st.one_of(*(st.builds(build, st.just(kind), **common, **special[kind]) for kind in kinds))
+    one = [st.builds(build, st.just(kind), **common, **special[kind]) for kind in kinds if kind != "spread"]
+    if "spread" in kinds:
+        one.append(st.builds(spread, kind=st.just("period"), share=st.integers(0, 7), **common, **special["period"]))
+    one = st.one_of(*one)
     return st.lists(one, max_size=max_groups).map(lambda found: Workload(n_pages=n, groups=tuple(found)))
 
 
@@ -290,3 +297,38 @@ def test_two_observers_share_the_accessed_state():
     assert look(None, 6) == 1  # nothing has cleared it since tick 4
     assert look(5, 7) == 0  # cleared at tick 5 although touched at 4
     assert look(5, 8) == 1
+
+
+@given(groups(max_groups=3, kinds=("spread",)), st.integers(0, 2**32))
+@settings(max_examples=30)
+def test_pages_of_a_spread_period_have_times_of_their_own(workload, seed):
+    watch = Watch(workload, seed)
+    expected = np.zeros((len(TICKS), workload.n_pages), bool)
+    for g in workload.groups:
+        rule = {"lo": g.lo, "period": g.period, "phase": g.phase, "stride": g.stride, "spread": g.sweep_ticks}
+        for k, t in enumerate(TICKS):
+            for p in range(g.lo, g.hi):
+                expected[k, p] |= g.start_tick <= t < g.end_tick and ref.period_touches(p, t, key=int(watch.access.key), **rule)
+    np.testing.assert_array_equal(watch.touched(TICKS), expected)
+
+
+def test_times_of_a_spread_period_fill_its_ticks_evenly():
+    workload = Workload(8000, groups=(Group(0, 8000, "period", period=20, sweep_ticks=8),))
+    hits = Watch(workload, 3).touched(range(20, 40))
+    assert (hits.sum(axis=0) == 1).all()
+    assert all(within(n, 8000, 1 / 8) for n in hits.sum(axis=1)[:8])
+    assert not hits[8:].any()
+
+
+@given(st.integers(1, 12), st.integers(0, 12), st.integers(0, 11), st.integers(0, 3))
+@settings(max_examples=30)
+def test_a_folio_is_touched_whenever_one_of_its_pages_is(period, share, phase, lo):
+    """Folios of four pages, the first of which may begin before the range does."""
+    spread = Group(lo, 16, "period", period=period, phase=phase, sweep_ticks=min(share, period))
+    single = Watch(Workload(n_pages=16, groups=(spread,)), 0).touched(TICKS)
+    folios = Watch.__new__(Watch)
+    groups = (spread, Group(0, 16, folio_bytes=4 * PAGE))
+    engine = Engine(Scenario(Machine.dram_cxl("2 MiB", "2 MiB"), Workload(16, groups=groups), (Context(),)), 0)
+    folios.plain, folios.access, folios.memory, folios.kdamond = False, engine.access, engine.memory, engine.kdamonds[0]
+    expected = single.reshape(len(TICKS), 4, 4).any(axis=2).repeat(4, axis=1)
+    np.testing.assert_array_equal(folios.touched(TICKS), expected)

@@ -60,6 +60,19 @@ def first_in_force(access, cls, after):
 
 
 @inlined
+def period_touched(rule, page, a, b):
+    """Tell whether a period falls into (a, b] for a page, or for one of those of its range that form a folio with it."""
+    if rule.sweep == 0:
+        return b - (b + rule.phase) % rule.period > a
+    first = max(page - rule.lo, np.int64(0))  # a folio may begin before the range
+    last = min(first + rule.pages, rule.width) - 1
+    for late in range(first * rule.sweep // rule.width, last * rule.sweep // rule.width + 1):
+        if b - (b + rule.phase - late) % rule.period > a:
+            return True
+    return False
+
+
+@inlined
 def rules_touched(access, cls, page, after, until):
     """Tell whether any rule of its class touched the page in any tick of (after, until]."""
     for r in range(first_in_force(access, cls, after), access.first[cls + 1]):
@@ -74,8 +87,7 @@ def rules_touched(access, cls, page, after, until):
                 return True
         elif rule.kind == PERIOD:
             if (page - rule.lo) % rule.stride == 0:
-                last = b - (b + rule.phase) % rule.period
-                if last > a:
+                if period_touched(rule, page, a, b):
                     return True
         else:
             for tick in range(a + 1, b + 1):

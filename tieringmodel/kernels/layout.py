@@ -59,6 +59,9 @@ RULE = np.dtype(
         ("stride", "i8"),
         ("lo", "i8"),
         ("salt", "u8"),
+        ("width", "i8"),  # pages of the range
+        ("sweep", "i8"),  # ticks within which they have their turns, 0: all at once
+        ("pages", "i8"),  # pages of the range in a folio
         ("slot", "u8"),
         ("ended", "i8"),  # of its class: when all rules up to this one have ended
         ("begins", "i8"),  # when the first of those from this one on begins

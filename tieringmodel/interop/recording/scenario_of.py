@@ -19,6 +19,7 @@ from .machine_of import machine_of, swap_of
 from .memcgs_of import memcgs_of
 from .numa_of import balancing_of, first_window_ms
 from .tables import Table
+from .touches import PARTS, recorded_groups, turns_of
 
 PHASE = re.compile(r"rate_hz_from_(\d+)ms")
 """Columns of the layout with access rates, from a time on."""
@@ -137,6 +138,7 @@ class Recording:
         machine: Machine | None = None,
         kernel: Kernel | None = None,
         balancing: bool = True,
+        turns: bool = True,
     ) -> Scenario:
         """Return the set-up of a recorded run as a scenario.
 
@@ -168,6 +170,9 @@ class Recording:
             Replaces the recorded kernel; without either it is the default.
         balancing : bool
             Let NUMA balancing promote and kswapd demote where ``info.txt`` says that they did (`recording.numa_of`).
+        turns : bool
+            Where a context samples more often than the workload ticks: let each page of a tick be touched at a time of its
+            own while the tick lasts (`turns_of`), instead of all at once.
 
         Returns
         -------
@@ -201,9 +206,14 @@ class Recording:
             Vma(int(lo), int(hi), int(start), int(start) // PAGE_SZ)
             for lo, hi, start in zip(lows[:-1], lows[1:], layout["va_start"], strict=True)
         )
-        groups = tuple(_groups(layout, tick_ms))
+        groups, within = tuple(_groups(layout, tick_ms)), None
+        if turns and any(c.attrs.sample_us < tick_ms * 1_000 for c in self.contexts):
+            within = turns_of(self.record, groups, tick_ms)
+        if within:
+            tick_ms /= PARTS
+            groups = tuple(within.at(g.in_parts(PARTS)) for g in groups)
         if recorded_rates:
-            groups = tuple(recorded_groups(self, groups, tick_ms))
+            groups = tuple(recorded_groups(self, groups, tick_ms, within))
         if info.get("thp"):
             groups += tuple(_huge(layout))
         workload = Workload(
@@ -297,68 +307,3 @@ def _with_targets(context: Context, layout: Table) -> Context:
         return context
     ranges = joined(zip(layout["va_start"].tolist(), layout["va_end"].tolist(), strict=True))
     return context.replace(targets=(Target(three_regions(ranges) if len(ranges) > 2 else ranges),))
-
-
-def recorded_groups(recording: Recording, groups: Sequence[Group], tick_ms: float) -> Iterator[Group]:
-    """Yield groups that touch as often as the recorded ones did, from one row of the record to the next.
-
-    The record says how many touches fell between two rows, not when. A segment that is touched at random keeps its
-    distribution at the measured rate. One that is touched in every tick misses ticks as evenly as can be: its touches
-    come in a mixture of two neighbouring periods. Before the first and after the last row a group is as configured.
-
-    Parameters
-    ----------
-    recording : Recording
-        With a periodic record.
-    groups : sequence of Group
-        As configured; ``name`` is the segment's.
-    tick_ms : float
-        The workload's tick.
-
-    Raises
-    ------
-    InputError
-        If there is no record, or a counter falls.
-    """
-    record = recording.record
-    if record is None:
-        raise InputError(str(recording.path), "has no record.csv to take rates from", "pass recorded_rates=False")
-    edges = np.rint(np.asarray(record["t_ms"], np.float64) / tick_ms).astype(np.int64).tolist()
-    for group in groups:
-        touches = np.asarray(record[f"{group.name}_touches"], np.float64) / (group.hi - group.lo)
-        if (np.diff(touches) < 0).any():
-            row = int(np.argmax(np.diff(touches) < 0)) + 1
-            raise InputError(record.where(row), f"{group.name}_touches falls", "give counts since the start")
-        yield from _between(group, 0, edges[0])
-        for (first, end), per_page in zip(pairwise(edges), np.diff(touches).tolist(), strict=True):
-            a, b = max(first, group.start_tick), min(end, group.end_tick)
-            if b <= a:
-                continue
-            if group.kind == "rate":
-                if per_page > 0:
-                    yield group.replace(start_tick=a, end_tick=b, rate_hz=per_page / ((b - a) * tick_ms / 1_000))
-            else:
-                yield from _spread(group, a, b, round(per_page))
-        yield from _between(group, edges[-1], group.end_tick)
-
-
-def _between(group: Group, first: int, end: int) -> Iterator[Group]:
-    """Yield the part of a group in [first, end), if there is any."""
-    a, b = max(first, group.start_tick), min(end, group.end_tick)
-    if b > a:
-        yield group.replace(start_tick=a, end_tick=b)
-
-
-def _spread(group: Group, a: int, b: int, wanted: int) -> Iterator[Group]:
-    """Yield parts that touch about `wanted` times in [a, b): with period p up to some tick, with p + 1 from there on."""
-    ticks = b - a
-    if wanted <= 0:
-        return
-    wanted = min(wanted, -(-ticks // group.period))
-    p = ticks // wanted
-    # `often` ticks with period p and the others with p + 1: often / p + (ticks - often) / (p + 1) = wanted
-    often = min(max(round((wanted - ticks / (p + 1)) * p * (p + 1)), 0), ticks)
-    if often:
-        yield group.replace(start_tick=a, end_tick=a + often, period=p)
-    if often < ticks:
-        yield group.replace(start_tick=a + often, end_tick=b, period=p + 1)

@@ -26,6 +26,8 @@ def variants(recording: Recording) -> dict[str, Mechanisms]:
         "no missed ticks": Mechanisms(recorded_rates=False),
         DAMON_FIXED: Mechanisms(damon_seed=1),
     }
+    if any(g.sweep_ticks for g in recording.to_scenario().workload.groups):
+        out["all pages of a tick touched at once"] = Mechanisms(turns=False)
     if recording.to_scenario().machine.swap:
         out["no swap device"] = Mechanisms(swap=False)
     if reads_mem_free(recording.contexts):

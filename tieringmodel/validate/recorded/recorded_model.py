@@ -45,6 +45,8 @@ class Mechanisms:
         interval by as much as it did.
     recorded_rates : bool
         The workload misses ticks as it did.
+    turns : bool
+        Of a workload that is sampled more often than it ticks each page is touched at a time of its own.
     page_lists : bool
         MemFree does not count free pages on per-CPU lists.
     allocator : str
@@ -61,6 +63,7 @@ class Mechanisms:
 
     recorded_intervals: bool = True
     recorded_rates: bool = True
+    turns: bool = True
     page_lists: bool = True
     allocator: str = ""
     lru_share_of_other: float = 0.0
@@ -114,6 +117,7 @@ def setup(recording: Recording, mechanisms: Mechanisms | None = None) -> Setup:
         recorded_intervals=m.recorded_intervals and sleeps is None,
         recorded_rates=m.recorded_rates,
         lru_share_of_other=m.lru_share_of_other,
+        turns=m.turns,
     )
     machine = scenario.machine.with_allocator(m.allocator) if m.allocator else scenario.machine
     scenario = scenario.replace(machine=machine if m.swap else machine.replace(swap=None))
