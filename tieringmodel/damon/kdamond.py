@@ -127,6 +127,7 @@ class Kdamond(Monitor):
         self.by_address = False
         self.glance, recorded = first_glance(), context.aggr_times_us
         self.ends = np.array((0, *recorded), np.int64) * 1000 if recorded else np.zeros(0, np.int64)
+        self.sampled = np.array(context.aggr_sampled_us or recorded, np.int64) * 1000
         self.sz_limit = self._size_limit(anew=True)
         self._windows = records(1, L.WINDOW)
         self._window = self._windows[0]
@@ -313,7 +314,7 @@ class Kdamond(Monitor):
         regions, scratch = self.regions, self._scratch
         of = regions, *regions.pair, self.space, self.rng, scratch, self.control, self._stack
         if not self._table_of or any(a is not b for a, b in zip(of, self._table_of, strict=False)):  # and the loop, behind
-            loop = L.Loop(self.turns, regions.side, self.split_state.both, self._cuts, self.ends)
+            loop = L.Loop(self.turns, regions.side, self.split_state.both, self._cuts, self.sampled, self.ends)
             self._table_of = *of, loop
             self._table = addresses([[*regions.pair, self.space, self.rng, scratch, self.control, loop, self._stack]])
         return self._table

@@ -425,4 +425,5 @@ class Loop(Bundle):
     side: I64s  # [1], which of the two region arrays is in use
     split: I64s  # [2], the split code's static variables: last_nr_regions, rotation
     cuts: U64s  # [3], room for the cuts of one region
+    sampled: I64s  # [aggregations] or [0]: when the last sample of each recorded one was, ns; passes take the rest
     ends: I64s  # [aggregations + 1], where a recording says when they ended, ns, 0 first; [0] where intervals are nominal

@@ -197,11 +197,12 @@ class Context(Checked):
     addr_unit: int = 1
     min_region_sz: int = PAGE_SZ
     aggr_times_us: tuple[int, ...] = ()
+    aggr_sampled_us: tuple[int, ...] = ()
     rng_seed: int | None = None
     moving_sum: str = ""
     sources: tuple[SourceOfHotness, ...] = ()
     _choices: ClassVar = {"ops": OPS, "moving_sum": ("", "on_demand", "stored")}
-    _max: ClassVar = {"aggr_times_us": LONGEST_US}
+    _max: ClassVar = {"aggr_times_us": LONGEST_US, "aggr_sampled_us": LONGEST_US}
 
     def check(self) -> None:
         """Answer as the kernel on start and commit."""

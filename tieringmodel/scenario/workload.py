@@ -22,7 +22,8 @@ HUGE_BYTES = 2 * MIB
 class Group(Checked):
     """Who touches logical pages ``lo`` … ``hi`` - 1 from workload tick ``start_tick`` up to ``end_tick``.
 
-    ``kind``: ``"rate"`` touches each page at ``rate_hz`` as a Poisson process; ``"period"`` touches every ``stride``-th
+    ``kind``: ``"rate"`` touches each page at ``rate_hz`` as a Poisson process, with a ``period`` in
+    ticks where ``(tick + phase) % period == 0`` alone; ``"period"`` touches every ``stride``-th
     page whenever ``(tick + phase) % period == 0``, or, with ``sweep_ticks``, one after the other, evenly, within so many ticks
     from then on; ``"hash"`` touches page p in tick t iff the 32-bit mix of
     ``p * 0x9E3779B1 + t * 0x85EBCA77 + salt`` is below ``threshold`` (the golden runs' generator).
@@ -172,7 +173,9 @@ class Group(Checked):
         """
         ticks = window_us / tick_us
         if self.kind == "rate":
-            return -math.expm1(-self.rate_hz * window_us * 1e-6)
+            burst_us = self.period * tick_us if self.period > 1 else 0
+            seen = min(window_us / burst_us, 1.0) if burst_us else 1.0
+            return -math.expm1(-self.rate_hz * max(window_us, burst_us) * 1e-6) * seen
         if self.kind == "period":
             return min(ticks / self.period, 1.0) / ((self.hi - self.lo) / len(self.touched()))
         return 1.0 - float((1.0 - self.threshold / 2**32) ** max(ticks, 1.0))
@@ -180,7 +183,7 @@ class Group(Checked):
     def in_parts(self, parts: int) -> Group:
         """Return the group counted in ticks that are `parts` times shorter: its touches per second and its times stay."""
         changes = {name: min(getattr(self, name) * parts, FOREVER) for name in ("start_tick", "end_tick")}
-        if self.kind == "period":
+        if self.kind == "period" or self.period > 1:
             first = min(-self.phase % self.period * parts, FOREVER - 1)
             changes["period"] = min(self.period * parts, FOREVER)
             changes["phase"] = -first % changes["period"]

@@ -190,13 +190,13 @@ class AccessTable:
         self._rules = table[: len(rules)]
         self._class_of_rule = np.repeat(np.arange(first.size - 1), np.diff(first))
         of_rule = [g for groups in touched_by for g in groups]
-        always = [2**32 if g.kind == "period" else rate_threshold(g.rate_hz, tick_us) for g in of_rule]
+        always = [2**32 if g.kind == "period" else rate_threshold(g.rate_hz, tick_us * g.period) for g in of_rule]
         self._plain_of_rule = np.array(always, np.uint64)
         self._rate_of_rule = self._rates_of_rules()
         n = len(touched_by)
         self.changes = sorted({t for g in workload.groups for t in (g.start_tick, g.end_tick) if 0 < t < 2**62})
         self._plain_possible = (plain or not self.changes) and all(
-            g.kind == "rate" or (g.kind == "period" and g.period == g.stride == 1) for g in workload.groups
+            g.period == 1 and (g.kind == "rate" or (g.kind == "period" and g.stride == 1)) for g in workload.groups
         )
         memcg_of_class = np.append(memcg_of_class, np.zeros(n - memcg_of_class.size, np.int64))
         self.arrays = Access(first, table, np.zeros(n, np.uint64), False, self.key, np.ones(n, np.uint8), memcg_of_class)
@@ -294,7 +294,7 @@ class AccessTable:
         return g.replace(rate_hz=g.rate_hz * pages) if g.kind == "rate" else g.replace(stride=1)
 
     def _rule(self, g: Group, pages: int = 1) -> tuple[int, ...]:
-        threshold = rate_threshold(g.rate_hz, self.tick_us) if g.kind == "rate" else g.threshold
+        threshold = rate_threshold(g.rate_hz, self.tick_us * g.period) if g.kind == "rate" else g.threshold
         when = g.start_tick, g.end_tick, threshold, g.period, g.phase
         return (_KIND[g.kind], *when, g.stride, g.lo, g.salt, g.hi - g.lo, g.sweep_ticks, pages)
 

@@ -18,6 +18,7 @@ from ...units import LONGEST_US, PAGE_SZ
 from .machine_of import machine_of, swap_of
 from .memcgs_of import memcgs_of
 from .numa_of import balancing_of, first_window_ms
+from .passes import last_samples_us
 from .tables import Table
 from .touches import PARTS, recorded_groups, turns_of
 
@@ -207,11 +208,11 @@ class Recording:
             for lo, hi, start in zip(lows[:-1], lows[1:], layout["va_start"], strict=True)
         )
         groups, within = tuple(_groups(layout, tick_ms)), None
-        if turns and any(c.attrs.sample_us < tick_ms * 1_000 for c in self.contexts):
+        if turns and not info.get("numa_balancing") and any(c.attrs.sample_us < tick_ms * 1_000 for c in self.contexts):
             within = turns_of(self.record, groups, tick_ms)
         if within:
             tick_ms /= PARTS
-            groups = tuple(within.at(g.in_parts(PARTS)) for g in groups)
+            groups = tuple(within.at(g.in_parts(PARTS).replace(period=g.period * PARTS)) for g in groups)
         if recorded_rates:
             groups = tuple(recorded_groups(self, groups, tick_ms, within))
         if info.get("thp"):
@@ -221,10 +222,8 @@ class Recording:
         )
         given = machine
         if machine is None:
-            # Boot order is that of ranges, which zoneinfo.txt tells; folios of several sizes need blocks, which only the lowest
-            # frames are known to have.
-            boot_order_known = bool(self.nodes) and not info.get("thp")
-            machine = machine_of(self, placement, lru_share_of_other, "buddy" if boot_order_known else "lowest")
+            # Folios of several sizes need blocks of their own, which only the lowest frames are known to have.
+            machine = machine_of(self, placement, lru_share_of_other, "lowest" if info.get("thp") else "buddy")
             first_ms = first_window_ms(self.extra) if recorded_intervals else 0
             machine = machine.replace(numa_balancing=balancing_of(info, self.zones, first_ms) if balancing else None)
         contexts = tuple(_with_targets(context, layout) for context in self.contexts)
@@ -239,8 +238,13 @@ class Recording:
 
     def _as_timed(self, k: int, context: Context) -> Context:
         """Return a context whose aggregations end when they did, where that was recorded."""
-        times = self.of_kdamond(k).aggregation_times_us
-        return context if times is None else context.replace(aggr_times_us=tuple(times.tolist()))
+        tables = self.of_kdamond(k)
+        times = tables.aggregation_times_us
+        if times is None:
+            return context
+        ends = tuple(times.tolist())
+        at_work = [i for i, scheme in enumerate(context.schemes) if scheme.action != "stat"]
+        return context.replace(aggr_times_us=ends, aggr_sampled_us=last_samples_us(ends, tables.applies, at_work))
 
 
 def _commits(start: Sequence[Context], changes: Sequence[tuple[int, Sequence[Context]]]) -> Iterator[Commit]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from itertools import pairwise
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -33,9 +32,9 @@ class Turns(NamedTuple):
     def at(self, group: Group, of: Group | None = None) -> Group:
         """Return a group, counted in parts of ticks, with its turn; `of` is the group that it is a part of."""
         begin, lasts = self.of_segment.get(((of or group).name, (of or group).start_tick), (0.0, 0.0))
-        if group.kind != "period" or not lasts:
-            return group
-        return group.replace(phase=-round(begin) % group.period, sweep_ticks=min(round(lasts), group.period))
+        phase = -round(begin) % group.period
+        swept = min(round(lasts), group.period) if group.kind == "period" else 0
+        return group.replace(phase=phase, sweep_ticks=swept) if lasts else group
 
 
 def turns_of(record: Table | None, groups: Sequence[Group], tick_ms: float) -> Turns | None:
@@ -108,17 +107,18 @@ def recorded_groups(
         if (np.diff(touches) < 0).any():
             row = int(np.argmax(np.diff(touches) < 0)) + 1
             raise InputError(record.where(row), f"{group.name}_touches falls", "give counts since the start")
+        taken = np.diff(record["ticks"].astype(np.int64)) if turns and group.kind == "rate" else np.rint(np.diff(touches))
         yield from _between(group, 0, edges[0])
-        for (first, end), per_page in zip(pairwise(edges), np.diff(touches).tolist(), strict=True):
-            a, b = max(first, group.start_tick), min(end, group.end_tick)
-            if b <= a:
+        for k, per_page in enumerate(np.diff(touches).tolist()):
+            a, b = max(edges[k], group.start_tick), min(edges[k + 1], group.end_tick)
+            if b <= a or per_page <= 0:
                 continue
-            if group.kind == "rate":
-                if per_page > 0:
-                    yield group.replace(start_tick=a, end_tick=b, rate_hz=per_page / ((b - a) * tick_ms / 1_000))
-            else:
-                for part in _spread(group, a, b, round(per_page)):
-                    yield turns.at(part, group) if turns else part
+            now = group.replace(rate_hz=per_page / ((b - a) * tick_ms / 1_000)) if group.kind == "rate" else group
+            if turns is None and group.kind == "rate":
+                yield now.replace(start_tick=a, end_tick=b)
+                continue
+            for part in _spread(now, a, b, int(taken[k])):
+                yield turns.at(part, group) if turns else part
         yield from _between(group, edges[-1], group.end_tick)
 
 

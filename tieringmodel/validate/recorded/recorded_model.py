@@ -143,7 +143,7 @@ def _not_held_up(context: Context) -> Context:
     times = [t for part in filled for t in part]
     least = context.attrs.aggr_us // context.attrs.sample_us
     kept = [t for t, later in zip(times, [*times[1:], times[-1] + usual], strict=True) if later - t >= least]
-    return context.replace(aggr_times_us=tuple(kept))
+    return context.replace(aggr_times_us=tuple(kept), aggr_sampled_us=())
 
 
 def reads_mem_free(contexts: Sequence[Context]) -> bool:
