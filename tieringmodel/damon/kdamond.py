@@ -288,7 +288,7 @@ class Kdamond(Monitor):
 
     def in_turn(self) -> bool:
         """Whether sampling ticks up to the next event do nothing but check and prepare, so that kernels can take turns."""
-        unseen = self.turn["sleeps"] and self.memory.page_lists is not None  # what is free there, Python knows
+        unseen = self.turn["sleeps"] and self.memory.hides_free  # what is free there, Python knows
         remaps = self.by_address and self.rules.fresh_look
         return type(self).check is Kdamond.check and not (self.pending or unseen or remaps or self.turn["is_latched"])
 

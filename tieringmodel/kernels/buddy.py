@@ -426,6 +426,33 @@ def all_in_blocks(memory):
                 frame += 1
 
 
+@kernel
+def fill_lists(memory, i, pages):
+    """Move `pages` frames of node i from its blocks to CPUs' lists, as many to each CPU."""
+    for cpu in range(memory.crew[CPUS]):
+        left = pages // memory.crew[CPUS]
+        for z in range(ZONES * i, ZONES * (i + 1)):
+            n, k = z * memory.crew[CPUS] + cpu, list_of(memory, z, cpu)
+            while left > 0 and memory.pcp[n, COUNT] < memory.zone[z, HIGH_MAX]:
+                frame = _from_zone(memory, z)
+                if frame < 0:
+                    break
+                push_tail(memory, k, frame)
+                memory.pcp[n, COUNT] += 1
+                left -= 1
+            memory.pcp[n, HIGH] = max(memory.pcp[n, HIGH], memory.pcp[n, COUNT])
+
+
+@kernel
+def count_on_lists(memory, i):
+    """Count the free frames of node i that are on CPUs' lists now."""
+    pass_seconds(memory)
+    count = np.int64(0)
+    for n in range(ZONES * i * memory.crew[CPUS], ZONES * (i + 1) * memory.crew[CPUS]):
+        count += memory.pcp[n, COUNT]
+    return count
+
+
 @inlined
 def _counted(memory, met, k, begin, end, order):
     """Count the frames of list k of blocks of an order; -1 if the list or a frame is impossible."""

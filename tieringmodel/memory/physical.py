@@ -155,8 +155,11 @@ class PhysicalMemory:
         self.space = self.space_for(1)
         self.reclaims = bool(self.arrays.out.size)
         self.page_lists: PageLists | None = None
-        if machine.percpu_lists:
-            held = [n.percpu_pages for n in machine.nodes]
+        held = [n.percpu_pages for n in machine.nodes]
+        if machine.percpu_lists and isinstance(self.arrays, BuddyMemory):
+            for i, pages in enumerate(held):
+                buddy.fill_lists(self.arrays, np.int64(i), np.int64(pages))
+        elif machine.percpu_lists:
             self.page_lists = PageLists(self.arrays, held, machine.percpu_lists, seed, machine.percpu_roams)
 
     def _empty(
@@ -325,7 +328,14 @@ class PhysicalMemory:
     def visible_free(self, i: int) -> int:
         """Return the free pages of node index i as ``MemFree`` counts them: without those in per-CPU lists."""
         free = int(self.arrays.node["free"][i])
-        return max(free - int(self.page_lists.held()[i]), 0) if self.page_lists else free
+        if self.page_lists:
+            return max(free - int(self.page_lists.held()[i]), 0)
+        return free - buddy.count_on_lists(self.arrays, np.int64(i)) if self.hides_free else free
+
+    @property
+    def hides_free(self) -> bool:
+        """Whether ``MemFree`` does not count all free pages, which Python alone knows."""
+        return self.machine.percpu_lists > 0
 
     def free_rate(self) -> np.uint64:
         """Return visibly free pages of the whole machine in permil, truncated."""
