@@ -141,6 +141,9 @@ class PhysicalMemory:
             self._populate(workload, page_class, cache, folios)
             for i, node in enumerate(machine.nodes):
                 self.set_offline(i, node.offline_bytes // self.page_bytes)
+            if machine.percpu_lists and machine.handed_out:
+                for i, node in enumerate(machine.nodes):
+                    buddy.fill_lists(self.arrays, np.int64(i), np.int64(node.percpu_pages))
             self.arrays.dirty[:] = 0
         else:
             self.arrays, self.offline = kept.restored(log_moves), list(kept.offline)
@@ -155,11 +158,8 @@ class PhysicalMemory:
         self.space = self.space_for(1)
         self.reclaims = bool(self.arrays.out.size)
         self.page_lists: PageLists | None = None
-        held = [n.percpu_pages for n in machine.nodes]
-        if machine.percpu_lists and isinstance(self.arrays, BuddyMemory):
-            for i, pages in enumerate(held):
-                buddy.fill_lists(self.arrays, np.int64(i), np.int64(pages))
-        elif machine.percpu_lists:
+        if machine.percpu_lists and not handed_out:
+            held = [n.percpu_pages for n in machine.nodes]
             self.page_lists = PageLists(self.arrays, held, machine.percpu_lists, seed, machine.percpu_roams)
 
     def _empty(
