@@ -440,16 +440,9 @@ def mix32(h: int) -> int:
     return h ^ h >> 16
 
 
-def period_touches(p: int, t: int, *, lo: int, period: int, phase: int, stride: int, spread: int = 0, key: int = 0) -> bool:
-    late = (splitmix64(key + (((2**32 - 1) << 32) | p) * 0x9E3779B97F4A7C15) >> 32) * spread >> 32
+def period_touches(p: int, t: int, *, lo: int, hi: int, period: int, phase: int, stride: int, sweep: int = 0) -> bool:
+    late = (p - lo) * sweep // (hi - lo)
     return (t + phase - late) % period == 0 and (p - lo) % stride == 0
-
-
-def splitmix64(x: int) -> int:
-    x &= 2**64 - 1
-    x = (x ^ x >> 30) * 0xBF58476D1CE4E5B9 & 2**64 - 1
-    x = (x ^ x >> 27) * 0x94D049BB133111EB & 2**64 - 1
-    return x ^ x >> 31
 
 
 def hash_touches(p: int, t: int, *, threshold: int, salt: int) -> bool:

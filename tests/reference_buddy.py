@@ -33,7 +33,14 @@ class RefZone:
     """A zone's blocks, the head of each order first, and the list of each CPU."""
 
     def __init__(
-        self, free: Iterable[int], size: int, bounds: tuple[int, int, int], *, cpus: int = 1, skew: int = 0, remote: bool = False
+        self,
+        free: Iterable[int],
+        size: int,
+        bounds: tuple[int, int, int],
+        *,
+        cpus: int = 1,
+        skew: int = 0,
+        remote: bool = False,
     ) -> None:
         self.size, self.skew, self.remote = size, skew, remote
         self.batch, self.high_min, self.high_max = bounds

@@ -11,7 +11,7 @@ from small import pull, push, scenario
 
 import tieringmodel as tm
 from tieringmodel.errors import InputError
-from tieringmodel.kernels import buddy, frames
+from tieringmodel.kernels import buddy, frames, zone_lists
 from tieringmodel.kernels.layout import (
     BATCH,
     BEGIN,
@@ -118,7 +118,7 @@ def test_a_block_and_its_buddy_merge_up_to_the_largest_order() -> None:
     assert before[10] == [0]
     taken = move(memory, list(range(8)), 0)
     move(memory, list(range(8)), 1)
-    buddy._give_back(memory.arrays, np.int64(0), np.int64(0), np.int64(memory.arrays.pcp[0, COUNT]))
+    buddy.give_back(memory.arrays, np.int64(0), np.int64(0), np.int64(memory.arrays.pcp[0, COUNT]))
     assert taken == list(range(8))
     assert blocks(memory, 0) == before
 
@@ -219,7 +219,7 @@ def test_every_free_frame_is_in_one_block_or_on_one_list_at_any_time() -> None:
     for _ in range(12):
         engine.run(700_000)
         m = engine.memory.arrays
-        assert buddy.count_listed(m, np.zeros_like(m.free_bits)) == m.node["free"].sum()
+        assert zone_lists.count_listed(m, np.zeros_like(m.free_bits)) == m.node["free"].sum()
         counted = engine.memory.recount()
         assert (counted["free"] == m.node["free"]).all()
         assert (counted["lru_512"] == m.lru_512).all()
@@ -248,7 +248,7 @@ def test_offline_frames_leave_their_lists_and_the_rest_starts_anew() -> None:
     assert [[f - m.base[1] for f in one] for one in blocks(memory, 2)[:3]] == [[], [24], [20]]
     assert move(memory, [30, 31, 32], 1) == [24, 25, 20]
     memory.set_offline(1, 0)
-    assert buddy.count_listed(m, np.zeros_like(m.free_bits)) == m.node["free"].sum()
+    assert zone_lists.count_listed(m, np.zeros_like(m.free_bits)) == m.node["free"].sum()
 
 
 def some(m: dict[str, Any]) -> int:

@@ -16,7 +16,6 @@ from __future__ import annotations
 import numpy as np
 
 from ._jit import inlined, kernel
-from .bits import ctz, get_bit, set_bit
 from .layout import (
     ALLOC_FACTOR,
     BATCH,
@@ -70,7 +69,7 @@ def _link(memory, frame, after):
 
 
 @inlined
-def _follow(memory, frame, before):
+def follow(memory, frame, before):
     """Let a free frame follow another one, -1 = none."""
     memory.back[frame] = np.uint32(before + 1)
     memory.dirty[frame >> PART_SHIFT] = _DIRTY
@@ -81,9 +80,9 @@ def push_head(memory, k, frame):
     """Put a frame, or the block that begins there, at the head of list k."""
     head = memory.ends[k, 0]
     _link(memory, frame, head)
-    _follow(memory, frame, np.int64(-1))
+    follow(memory, frame, np.int64(-1))
     if head >= 0:
-        _follow(memory, head, frame)
+        follow(memory, head, frame)
     else:
         memory.ends[k, 1] = frame
     memory.ends[k, 0] = frame
@@ -94,7 +93,7 @@ def push_tail(memory, k, frame):
     """Put a frame, or the block that begins there, at the tail of list k."""
     tail = memory.ends[k, 1]
     _link(memory, frame, np.int64(-1))
-    _follow(memory, frame, tail)
+    follow(memory, frame, tail)
     if tail >= 0:
         _link(memory, tail, frame)
     else:
@@ -111,11 +110,11 @@ def unlink(memory, k, frame):
     else:
         memory.ends[k, 0] = after
     if after >= 0:
-        _follow(memory, after, before)
+        follow(memory, after, before)
     else:
         memory.ends[k, 1] = before
     _link(memory, frame, np.int64(-1))
-    _follow(memory, frame, np.int64(-1))
+    follow(memory, frame, np.int64(-1))
 
 
 @inlined
@@ -143,7 +142,7 @@ def zone_of(memory, i, frame):
 
 
 @inlined
-def _free_block(memory, z, order, block, head):
+def free_block(memory, z, order, block, head):
     """Enter a block in its zone's list of its order."""
     memory.order[block] = np.uint8(order + 1)
     memory.blocks[z, order] += 1
@@ -186,18 +185,18 @@ def to_zone(memory, z, frame):
     if order < memory.zone[z, TOP_ORDER] - 1:
         parent = at & ~(np.int64(1) << order)
         likely = _buddy_is_free(memory, z, order + 1, parent) >= 0
-    _free_block(memory, z, order, memory.zone[z, BEGIN] + at - memory.zone[z, SKEW], not likely)
+    free_block(memory, z, order, memory.zone[z, BEGIN] + at - memory.zone[z, SKEW], not likely)
 
 
 @kernel
-def _from_zone(memory, z):
+def from_zone(memory, z):
     """Take a frame of zone z: the first of its smallest block, whose other halves stay (``__rmqueue_smallest``); -1 = none."""
     for order in range(ORDERS):
         if memory.blocks[z, order] > 0:
             block = memory.ends[z * ORDERS + order, 0]
             _claim_block(memory, z, order, block)
             for lower in range(order - 1, -1, -1):
-                _free_block(memory, z, lower, block + (np.int64(1) << lower), True)
+                free_block(memory, z, lower, block + (np.int64(1) << lower), True)
             return block
     return np.int64(-1)
 
@@ -213,7 +212,7 @@ def _refill(memory, z, cpu):
         memory.pcp[n, ALLOC_FACTOR] += 1
     memory.pcp[n, QUIET] = 0
     for _ in range(min(wanted, room)):
-        frame = _from_zone(memory, z)
+        frame = from_zone(memory, z)
         if frame < 0:
             break
         push_tail(memory, k, frame)
@@ -221,7 +220,7 @@ def _refill(memory, z, cpu):
 
 
 @kernel
-def _give_back(memory, z, cpu, frames):
+def give_back(memory, z, cpu, frames):
     """Give the oldest frames of a CPU's list, so many, back to zone z (``free_pcppages_bulk``)."""
     n, k = z * memory.crew[CPUS] + cpu, list_of(memory, z, cpu)
     for _ in range(frames):
@@ -295,7 +294,7 @@ def free_frame(memory, i, frame):
     if memory.pcp[n, COUNT] >= high:
         if high < memory.pcp[n, FREE_COUNT] + memory.zone[z, BATCH]:
             memory.pcp[n, HIGH] = min(memory.pcp[n, FREE_COUNT] + memory.zone[z, BATCH], memory.zone[z, HIGH_MAX])
-        _give_back(
+        give_back(
             memory,
             z,
             cpu,
@@ -324,10 +323,10 @@ def _shrink_lists(memory):
                 memory.zone[z, HIGH_MIN],
             )
         if memory.pcp[n, COUNT] > memory.pcp[n, HIGH]:
-            _give_back(memory, z, cpu, memory.pcp[n, COUNT] - memory.pcp[n, HIGH])
+            give_back(memory, z, cpu, memory.pcp[n, COUNT] - memory.pcp[n, HIGH])
             quiet = 0
         if memory.zone[z, REMOTE] and quiet > QUIET_SECONDS and memory.pcp[n, COUNT] > 0:
-            _give_back(memory, z, cpu, min(memory.pcp[n, COUNT], memory.zone[z, BATCH]))
+            give_back(memory, z, cpu, min(memory.pcp[n, COUNT], memory.zone[z, BATCH]))
             quiet = 0
         memory.pcp[n, QUIET] = quiet
 
@@ -344,7 +343,7 @@ def _others_work(memory, at):
             if frame < 0:
                 break
             _link(memory, frame, np.int64(-1))
-            _follow(memory, frame, last)
+            follow(memory, frame, last)
             if last < 0:
                 first = frame
             else:
@@ -382,121 +381,3 @@ def pass_seconds(memory):
     """Let what happens every second happen for all that have ended."""
     while memory.crew[SECOND_END] <= memory.clock[NOW]:
         _pass_second(memory)
-
-
-@inlined
-def _run_of_free(memory, frame, end):
-    """How many frames from `frame` on are free, counted up to `end`."""
-    at = frame
-    while at < end:
-        bits = ~memory.free_bits[at >> 6] >> np.uint64(at & 63)
-        if bits != _U0:
-            at += np.int64(ctz(bits))
-            break
-        at = (at | 63) + 1
-    return min(at, end) - frame
-
-
-@kernel
-def all_in_blocks(memory):
-    """Enter every free frame in the largest block that fits, ascending, as after boot; lists of CPUs are empty."""
-    for k in range(held_by(memory, memory.crew[CPUS], np.int64(0))):
-        memory.ends[k, 0] = memory.ends[k, 1] = -1
-    for n in range(zones(memory) * memory.crew[CPUS]):
-        memory.pcp[n, COUNT] = memory.pcp[n, ALLOC_FACTOR] = memory.pcp[n, FREE_COUNT] = memory.pcp[n, QUIET] = 0
-        memory.pcp[n, HIGH] = memory.zone[n // memory.crew[CPUS], HIGH_MIN]
-    for frame in range(memory.order.size):
-        if memory.order[frame] or memory.back[frame]:
-            memory.order[frame] = _NONE
-            _follow(memory, frame, np.int64(-1))
-    for z in range(zones(memory)):
-        for order in range(ORDERS):
-            memory.blocks[z, order] = 0
-        frame = memory.zone[z, BEGIN]
-        while frame < memory.zone[z, END]:
-            free = _run_of_free(memory, frame, memory.zone[z, END])
-            end = frame + free
-            while frame < end:
-                at, order = frame - memory.zone[z, BEGIN] + memory.zone[z, SKEW], np.int64(0)
-                while order < memory.zone[z, TOP_ORDER] and not at >> order & 1 and frame + (np.int64(2) << order) <= end:
-                    order += 1
-                _free_block(memory, z, order, frame, False)
-                frame += np.int64(1) << order
-            while frame < memory.zone[z, END] and not get_bit(memory.free_bits, frame):
-                frame += 1
-
-
-@kernel
-def fill_lists(memory, i, pages):
-    """Move `pages` frames of node i from its blocks to CPUs' lists, as many to each CPU."""
-    for cpu in range(memory.crew[CPUS]):
-        left = pages // memory.crew[CPUS]
-        for z in range(ZONES * i, ZONES * (i + 1)):
-            n, k = z * memory.crew[CPUS] + cpu, list_of(memory, z, cpu)
-            while left > 0 and memory.pcp[n, COUNT] < memory.zone[z, HIGH_MAX]:
-                frame = _from_zone(memory, z)
-                if frame < 0:
-                    break
-                push_tail(memory, k, frame)
-                memory.pcp[n, COUNT] += 1
-                left -= 1
-            memory.pcp[n, HIGH] = max(memory.pcp[n, HIGH], memory.pcp[n, COUNT])
-
-
-@kernel
-def count_on_lists(memory, i):
-    """Count the free frames of node i that are on CPUs' lists now."""
-    pass_seconds(memory)
-    count = np.int64(0)
-    for n in range(ZONES * i * memory.crew[CPUS], ZONES * (i + 1) * memory.crew[CPUS]):
-        count += memory.pcp[n, COUNT]
-    return count
-
-
-@inlined
-def _counted(memory, met, k, begin, end, order):
-    """Count the frames of list k of blocks of an order; -1 if the list or a frame is impossible."""
-    count, before, frame = np.int64(0), np.int64(-1), memory.ends[k, 0]
-    mark = np.uint8(order + 1) if order >= 0 else _NONE
-    size = np.int64(1) << max(order, 0)
-    while frame != -1:
-        if frame < begin or frame + size > end or memory.order[frame] != mark or np.int64(memory.back[frame]) - 1 != before:
-            return np.int64(-1)
-        for f in range(frame, frame + size):
-            if get_bit(met, f) or not get_bit(memory.free_bits, f):
-                return np.int64(-1)
-            set_bit(met, f)
-        count += size
-        before = frame
-        frame = following(memory, frame)
-    return count if memory.ends[k, 1] == before else np.int64(-1)
-
-
-@kernel
-def count_listed(memory, met):
-    """Count the free frames in blocks, on CPUs' lists and held by others; -1 if a list is not one that kernels leave.
-
-    ``met``: u64[frames / 64], zeroed.
-    """
-    total, n, cpus = np.int64(0), zones(memory), memory.crew[CPUS]
-    for k in range(held_by(memory, memory.crew[CPUS], np.int64(0))):
-        order = k % ORDERS if k < n * ORDERS else np.int64(-1)
-        if order >= 0:
-            z = k // ORDERS
-        elif k < n * (ORDERS + cpus):
-            z = (k - n * ORDERS) // cpus
-        else:
-            z = np.int64(0)
-        begin, end = memory.zone[z, BEGIN], memory.zone[z, END]
-        if k >= n * (ORDERS + cpus):
-            begin, end = memory.base[0], memory.base[0] + memory.frames[0]
-        count = _counted(memory, met, k, begin, end, order)
-        if count < 0:
-            return np.int64(-1)
-        if order >= 0:
-            if count != memory.blocks[z, order] << order:
-                return np.int64(-1)
-        elif k < n * (ORDERS + cpus) and count != memory.pcp[k - n * ORDERS, COUNT]:
-            return np.int64(-1)
-        total += count
-    return total

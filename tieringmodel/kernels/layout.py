@@ -156,9 +156,9 @@ class BuddyMemory(Memory):
     others. Its record leads to the one that follows in the list, a block's by the first of its frames.
     """
 
-    back: U32s = field()  # type: ignore[misc]
+    back: U32s = field()
     # [frames]: the frame before in the list + 1, 0 = none
-    order: U8s = field()  # type: ignore[misc]
+    order: U8s = field()
     # [frames]: order + 1 of the free block that begins there, 0 = none does
     zone: I64Table = field()  # type: ignore[misc]
     # [nodes * ZONES, 8]: first frame, end, frames from an aligned one to the first, batch, least and most length of a CPU's

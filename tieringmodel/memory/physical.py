@@ -10,14 +10,13 @@ import numpy as np
 import numpy.typing as npt
 
 from ..errors import InputError
-from ..kernels import bits, buddy, frames, placement, watermarks
+from ..kernels import bits, frames, placement, watermarks, zone_lists
 from ..kernels._jit import records
 from ..kernels.layout import (
     AT_BACK,
     AT_FRONT,
     BUDDY,
     COST,
-    CPU_CHANGES_BP,
     FIFO,
     JIFFY,
     LIFO,
@@ -28,7 +27,6 @@ from ..kernels.layout import (
     NO_FRAME,
     NODE,
     NOW,
-    OTHERS,
     PART_SHIFT,
     RANDOM,
     Access,
@@ -141,9 +139,7 @@ class PhysicalMemory:
             self._populate(workload, page_class, cache, folios)
             for i, node in enumerate(machine.nodes):
                 self.set_offline(i, node.offline_bytes // self.page_bytes)
-            if machine.percpu_lists and machine.handed_out:
-                for i, node in enumerate(machine.nodes):
-                    buddy.fill_lists(self.arrays, np.int64(i), np.int64(node.percpu_pages))
+            zones.fill_lists(self.arrays, machine)
             self.arrays.dirty[:] = 0
         else:
             self.arrays, self.offline = kept.restored(log_moves), list(kept.offline)
@@ -152,13 +148,11 @@ class PhysicalMemory:
         nodes["anywhere"] = anywhere
         nodes["key"] = [mixed(seed ^ (i + 1)) for i in range(len(nodes))]
         clock[COST], clock[JIFFY] = machine.migrate_ns_per_page, 1_000_000_000 // machine.hz
-        handed_out = machine.handed_out
-        if handed_out and isinstance(self.arrays, BuddyMemory):
-            self.arrays.crew[[OTHERS, CPU_CHANGES_BP]] = handed_out.others_pages_per_s, handed_out.cpu_changes_bp
+        zones.assume(self.arrays, machine)
         self.space = self.space_for(1)
         self.reclaims = bool(self.arrays.out.size)
         self.page_lists: PageLists | None = None
-        if machine.percpu_lists and not handed_out:
+        if machine.percpu_lists and not machine.handed_out:
             held = [n.percpu_pages for n in machine.nodes]
             self.page_lists = PageLists(self.arrays, held, machine.percpu_lists, seed, machine.percpu_roams)
 
@@ -256,7 +250,7 @@ class PhysicalMemory:
         if self.arrays.node["policy"][0] in (FIFO, LIFO):
             frames.build_free_lists(self.arrays)
         if self.machine.handed_out:
-            buddy.all_in_blocks(self.arrays)
+            zone_lists.all_in_blocks(self.arrays)
 
     def _place_at(self, filler: Filler, place: Placement, where: str) -> None:
         pfn = int(place.start_bytes or 0) // self.page_bytes
@@ -330,12 +324,7 @@ class PhysicalMemory:
         free = int(self.arrays.node["free"][i])
         if self.page_lists:
             return max(free - int(self.page_lists.held()[i]), 0)
-        return free - buddy.count_on_lists(self.arrays, np.int64(i)) if self.hides_free else free
-
-    @property
-    def hides_free(self) -> bool:
-        """Whether ``MemFree`` does not count all free pages, which Python alone knows."""
-        return self.machine.percpu_lists > 0
+        return free - zone_lists.count_on_lists(self.arrays, np.int64(i)) if self.machine.percpu_lists else free
 
     def free_rate(self) -> np.uint64:
         """Return visibly free pages of the whole machine in permil, truncated."""

@@ -7,13 +7,14 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ..kernels import buddy
+from ..kernels import buddy, zone_lists
 from ..kernels.layout import (
     ALLOC_FACTOR,
     BATCH,
     BEGIN,
     COUNT,
     CPU,
+    CPU_CHANGES_BP,
     CPUS,
     END,
     FREE_COUNT,
@@ -30,6 +31,7 @@ from ..kernels.layout import (
     TOP_ORDER,
     ZONES,
     BuddyMemory,
+    Memory,
 )
 from ..scenario import Machine, Node
 from ..units import GIB, PAGE_SZ
@@ -63,9 +65,7 @@ def columns(machine: Machine, base: npt.NDArray[np.int64], sizes: npt.NDArray[np
     }
 
 
-def _zones(
-    machine: Machine, base: npt.NDArray[np.int64], sizes: npt.NDArray[np.int64], cpus: int
-) -> npt.NDArray[np.int64]:
+def _zones(machine: Machine, base: npt.NDArray[np.int64], sizes: npt.NDArray[np.int64], cpus: int) -> npt.NDArray[np.int64]:
     """Return where zones lie and how long lists of their frames may be; a node's first zone is used before its second."""
     out, page = np.zeros((ZONES * len(machine.nodes), TOP_ORDER + 1), np.int64), machine.folio_bytes
     aligned = PAGE_SZ << ORDERS - 1
@@ -84,6 +84,19 @@ def _zones(
     return out
 
 
+def assume(memory: Memory, machine: Machine) -> None:
+    """Write down what else happens to free frames, where a zone hands them out."""
+    if machine.handed_out and isinstance(memory, BuddyMemory):
+        memory.crew[[OTHERS, CPU_CHANGES_BP]] = machine.handed_out.others_pages_per_s, machine.handed_out.cpu_changes_bp
+
+
+def fill_lists(memory: Memory, machine: Machine) -> None:
+    """Put on CPUs' lists what is there at the start, where ``MemFree`` does not count it."""
+    if machine.percpu_lists and isinstance(memory, BuddyMemory):
+        for i, node in enumerate(machine.nodes):
+            zone_lists.fill_lists(memory, np.int64(i), np.int64(node.percpu_pages))
+
+
 def are_possible(given: BuddyMemory, built: BuddyMemory) -> bool:
     """Tell whether every free frame is in one block or on one list, and what the CPUs do is possible."""
     crew, pcp, cpus = given.crew, given.pcp, int(built.crew[CPUS])
@@ -97,7 +110,7 @@ def are_possible(given: BuddyMemory, built: BuddyMemory) -> bool:
     if not possible or np.count_nonzero(given.order) != given.blocks.sum():
         return False
     free = int(np.bitwise_count(given.free_bits).sum())
-    if buddy.count_listed(given, np.zeros_like(given.free_bits)) != free:
+    if zone_lists.count_listed(given, np.zeros_like(given.free_bits)) != free:
         return False
     in_use = ~np.unpackbits(given.free_bits.view(np.uint8), bitorder="little").astype(np.bool_)
     return not given.back[in_use].any()

@@ -30,8 +30,8 @@ class Event(Checked):
     ``path`` is dotted, with list positions as numbers: ``contexts.0.schemes.1.quota.goals.0.target_value``; a position one
     past the end appends; ``schemes.*.quota.sz_bytes`` becomes an event for each scheme. Changes below ``contexts`` are
     committed as DAMON commits parameters: tuner state and charge windows survive. What a running context does not take over is
-    refused: ``ops``, ``rng_seed``, ``sources``, ``aggr_times_us`` and ``aggr_sampled_us`` (and with them intervals), a quota's ``esz_bp0``, and the
-    ``current_value`` of a goal that is measured. Of the machine, nodes'
+    refused: ``ops``, ``rng_seed``, ``sources``, ``aggr_times_us`` and ``aggr_sampled_us`` (and with them intervals), a quota's
+    ``esz_bp0``, and the ``current_value`` of a goal that is measured. Of the machine, nodes'
     ``offline_bytes`` and ``reserve_pages`` can change; of the workload, ``vmas``: pages stay where they are, their addresses
     change.
 

@@ -18,9 +18,8 @@ from ...units import LONGEST_US, PAGE_SZ
 from .machine_of import machine_of, swap_of
 from .memcgs_of import memcgs_of
 from .numa_of import balancing_of, first_window_ms
-from .passes import last_samples_us
 from .tables import Table
-from .touches import PARTS, recorded_groups, turns_of
+from .timing import PARTS, last_samples_us, recorded_groups, turns_of
 
 PHASE = re.compile(r"rate_hz_from_(\d+)ms")
 """Columns of the layout with access rates, from a time on."""
@@ -165,15 +164,15 @@ class Recording:
             Replaces the machine found in the recording: nodes as ``zoneinfo.txt`` has them, or else split at a bound of
             address filters or monitored ranges that agrees best with where segments lie, or at the documented ones, with
             holes where nothing between monitored ranges is known of; MemTotal and MemFree from the record. Its allocator is
-            ``"buddy"`` where ``zoneinfo.txt`` tells the order in which frames are handed out after boot and folios have one
-            size, else ``"lowest"``. Its swap device is the one that ``info.txt`` names (`swap_of`).
+            ``"buddy"`` where folios have one size, else ``"lowest"``. Its swap device is the one that ``info.txt`` names
+            (`swap_of`).
         kernel : Kernel or None
             Replaces the recorded kernel; without either it is the default.
         balancing : bool
             Let NUMA balancing promote and kswapd demote where ``info.txt`` says that they did (`recording.numa_of`).
         turns : bool
-            Where a context samples more often than the workload ticks: let each page of a tick be touched at a time of its
-            own while the tick lasts (`turns_of`), instead of all at once.
+            Where a context samples more often than the workload ticks: let the pages of a tick be touched one after the other
+            while it lasts (`turns_of`), instead of all at once. Not with NUMA balancing, whose faults are counted by ticks.
 
         Returns
         -------
@@ -214,7 +213,7 @@ class Recording:
             tick_ms /= PARTS
             groups = tuple(within.at(g.in_parts(PARTS).replace(period=g.period * PARTS)) for g in groups)
         if recorded_rates:
-            groups = tuple(recorded_groups(self, groups, tick_ms, within))
+            groups = tuple(recorded_groups(self._periodic(), groups, tick_ms, within))
         if info.get("thp"):
             groups += tuple(_huge(layout))
         workload = Workload(
@@ -235,6 +234,11 @@ class Recording:
             machine = machine.replace(overload=not all(c.aggr_times_us for c in contexts), swap=swap_of(info, self.extra))
         of_linux = kernel or self.kernel or Kernel()
         return Scenario(machine, workload, contexts, name=self.name, kernel=of_linux, commits=commits)
+
+    def _periodic(self) -> Table:
+        if self.record is None:
+            raise InputError(str(self.path), "has no record.csv to take rates from", "pass recorded_rates=False")
+        return self.record
 
     def _as_timed(self, k: int, context: Context) -> Context:
         """Return a context whose aggregations end when they did, where that was recorded."""
