@@ -35,7 +35,6 @@ from ..kernels.layout import (
     MixedMemory,
     Space,
 )
-from ..kernels.random import mixed
 from ..scenario import Machine, Placement, Workload
 from ..stored import same_kind
 from ..units import MAX_PAGES
@@ -146,7 +145,7 @@ class PhysicalMemory:
         nodes, clock = self.arrays.node, self.arrays.clock
         nodes["try_all"] = machine.on_full == "try_all"
         nodes["anywhere"] = anywhere
-        nodes["key"] = [mixed(seed ^ (i + 1)) for i in range(len(nodes))]
+        zones.draw_from(self.arrays, seed)
         clock[COST], clock[JIFFY] = machine.migrate_ns_per_page, 1_000_000_000 // machine.hz
         zones.assume(self.arrays, machine)
         self.space = self.space_for(1)

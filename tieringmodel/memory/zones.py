@@ -33,6 +33,7 @@ from ..kernels.layout import (
     BuddyMemory,
     Memory,
 )
+from ..kernels.random import mixed
 from ..scenario import Machine, Node
 from ..units import GIB, PAGE_SZ
 from .page_lists import HIGHEST_FRACTION, PageList, batch_pages, low_watermark_pages
@@ -88,6 +89,11 @@ def assume(memory: Memory, machine: Machine) -> None:
     """Write down what else happens to free frames, where a zone hands them out."""
     if machine.handed_out and isinstance(memory, BuddyMemory):
         memory.crew[[OTHERS, CPU_CHANGES_BP]] = machine.handed_out.others_pages_per_s, machine.handed_out.cpu_changes_bp
+
+
+def draw_from(memory: Memory, seed: int) -> None:
+    """Let what nodes draw follow from a seed: which frames are taken, or which CPU works; to be called before the run."""
+    memory.node["key"] = [mixed(seed ^ (i + 1)) for i in range(memory.node.size)]
 
 
 def fill_lists(memory: Memory, machine: Machine) -> None:

@@ -139,6 +139,7 @@ class Recording:
         kernel: Kernel | None = None,
         balancing: bool = True,
         turns: bool = True,
+        passes: bool = True,
     ) -> Scenario:
         """Return the set-up of a recorded run as a scenario.
 
@@ -173,6 +174,9 @@ class Recording:
         turns : bool
             Where a context samples more often than the workload ticks: let the pages of a tick be touched one after the other
             while it lasts (`turns_of`), instead of all at once. Not with NUMA balancing, whose faults are counted by ticks.
+        passes : bool
+            Let the last sample of an aggregation in which schemes acted be as early as in one in which they did not
+            (`last_samples_us`), instead of at its end.
 
         Returns
         -------
@@ -229,7 +233,7 @@ class Recording:
         commits = tuple(_commits(contexts, [(ms, [_with_targets(c, layout) for c in now]) for ms, now in self.changes]))
         same = all(c.to.attrs.same_intervals(contexts[c.context].attrs) for c in commits)
         if recorded_intervals and same:
-            contexts = tuple(self._as_timed(k, context) for k, context in enumerate(contexts))
+            contexts = tuple(self._as_timed(k, context, passes) for k, context in enumerate(contexts))
         if given is None:
             machine = machine.replace(overload=not all(c.aggr_times_us for c in contexts), swap=swap_of(info, self.extra))
         of_linux = kernel or self.kernel or Kernel()
@@ -240,14 +244,14 @@ class Recording:
             raise InputError(str(self.path), "has no record.csv to take rates from", "pass recorded_rates=False")
         return self.record
 
-    def _as_timed(self, k: int, context: Context) -> Context:
+    def _as_timed(self, k: int, context: Context, passes: bool) -> Context:
         """Return a context whose aggregations end when they did, where that was recorded."""
         tables = self.of_kdamond(k)
         times = tables.aggregation_times_us
         if times is None:
             return context
         ends = tuple(times.tolist())
-        at_work = [i for i, scheme in enumerate(context.schemes) if scheme.action != "stat"]
+        at_work = [i for i, scheme in enumerate(context.schemes) if scheme.action != "stat" and passes]
         return context.replace(aggr_times_us=ends, aggr_sampled_us=last_samples_us(ends, tables.applies, at_work))
 
 

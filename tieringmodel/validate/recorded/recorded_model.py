@@ -14,7 +14,8 @@ import numpy.typing as npt
 from ...damon.kdamond import Kdamond
 from ...interop.recording.scenario_of import Recording
 from ...kernels.layout import NO_FRAME
-from ...scenario import Context, Scenario
+from ...memory.zones import draw_from
+from ...scenario import Buddy, Context, Scenario
 from ...scenario.metrics import metric_of
 from ...simulation.clock import ContextClock
 from ...simulation.engine import Engine
@@ -46,7 +47,9 @@ class Mechanisms:
     recorded_rates : bool
         The workload misses ticks as it did.
     turns : bool
-        Of a workload that is sampled more often than it ticks each page is touched at a time of its own.
+        Of a workload that is sampled more often than it ticks pages are touched one after the other.
+    passes : bool
+        What schemes do takes the end of an aggregation, after its last sample.
     page_lists : bool
         MemFree does not count free pages on per-CPU lists.
     allocator : str
@@ -64,6 +67,7 @@ class Mechanisms:
     recorded_intervals: bool = True
     recorded_rates: bool = True
     turns: bool = True
+    passes: bool = True
     page_lists: bool = True
     allocator: str = ""
     lru_share_of_other: float = 0.0
@@ -118,6 +122,7 @@ def setup(recording: Recording, mechanisms: Mechanisms | None = None) -> Setup:
         recorded_rates=m.recorded_rates,
         lru_share_of_other=m.lru_share_of_other,
         turns=m.turns,
+        passes=m.passes,
     )
     machine = scenario.machine.with_allocator(m.allocator) if m.allocator else scenario.machine
     scenario = scenario.replace(machine=machine if m.swap else machine.replace(swap=None))
@@ -183,6 +188,8 @@ def _with_page_lists(recording: Recording, scenario: Scenario, roams: bool) -> S
         nodes.append(node.replace(kernel_bytes=kernel_bytes, percpu_pages=pages))
 
     machine = scenario.machine.replace(nodes=tuple(nodes), percpu_lists=CPUS, percpu_roams=roams)
+    if not roams and machine.allocator == "buddy":
+        machine = machine.replace(buddy=Buddy(cpus=CPUS, cpu_changes_bp=0))
     return scenario.replace(machine=machine)
 
 
@@ -290,8 +297,10 @@ def model_trace(model: Setup, seed: int) -> Trace:
     watch = _Watch(bool(shots))
     engine = Engine(model.scenario, seed, observer=watch, actions=scheme_actions)
     memory = engine.memory
-    if memory.page_lists and model.mechanisms.cpu_seed is not None:
+    if model.mechanisms.cpu_seed is not None and memory.page_lists:
         memory.page_lists.draw_from(model.mechanisms.cpu_seed)
+    elif model.mechanisms.cpu_seed is not None:
+        draw_from(memory.arrays, model.mechanisms.cpu_seed)
     if model.sleeps is not None:
         engine.clocks[0] = _SleepClock(engine.kdamonds[0], engine.tick_us * 1000, model.sleeps)
     t_ms = np.asarray(record["t_ms"], np.float64)
