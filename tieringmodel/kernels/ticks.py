@@ -275,13 +275,14 @@ def run_in_turn(parts, memory, access, looks, rules, counts, kept, sources, unti
             turn.start_ns += late(memory, memory.device, loop.ends, turn.last_ns)
             walked = walked_ns(turn, _control(parts[c, CONTROL]).scheme, _space(parts[c, SPACE]))
             turn.last_ns = max(turn.last_ns, memory.clock[NOW] + walked, recorded_end(turn, loop.ends))
-            turn.tick, who[1] = turn.last_ns // turn.tick_ns, TO_PREPARE
+            who[1] = TO_PREPARE
         if who[1] == TO_PREPARE:
             if must_sleep(parts, c, memory, faults):
                 return WAITS
             if _scratch(parts[c, SCRATCH]).record.size <= count_of(both(parts, c, loop)[0]):
                 turn.need = 0
                 return ROOM
+            turn.tick = turn.last_ns // turn.tick_ns
             plan(parts, c)
             prepare(parts, c, memory, glances)
             who[1] = NOTHING
