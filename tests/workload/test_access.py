@@ -15,6 +15,7 @@ from tieringmodel.damon.early_exit import run_builtin
 from tieringmodel.damon.kdamond import Kdamond
 from tieringmodel.damon.regions import RegionSet, SplitState
 from tieringmodel.damon.rng import counter_rng, kernel_rng, replay_rng
+from tieringmodel.errors import InputError
 from tieringmodel.kernels import layout as L
 from tieringmodel.kernels._jit import records
 from tieringmodel.kernels.layout import Space
@@ -345,3 +346,14 @@ def test_a_folio_is_touched_whenever_one_of_its_pages_is(period, share, phase, l
     folios.plain, folios.access, folios.memory, folios.kdamond = False, engine.access, engine.memory, engine.kdamonds[0]
     expected = single.reshape(len(TICKS), 4, 4).any(axis=2).repeat(4, axis=1)
     np.testing.assert_array_equal(folios.touched(TICKS), expected)
+
+
+def test_turns_that_cannot_be_are_refused():
+    with pytest.raises(InputError, match="sweep_ticks: 6 is above the period; write within how many ticks"):
+        Group(0, 8, "period", period=5, sweep_ticks=6)
+
+
+@pytest.mark.parametrize(("sampled", "where"), [((19, 150_000), 0), ((100_001, 150_000), 0), ((100_000, 100_019), 1)])
+def test_last_samples_that_cannot_be_are_refused(sampled, where):
+    with pytest.raises(InputError, match=rf"aggr_sampled_us\[{where}\]: .*; write when the aggregation's last sample was"):
+        Context(aggr_times_us=(100_000, 200_000), aggr_sampled_us=sampled)

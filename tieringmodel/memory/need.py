@@ -58,7 +58,7 @@ def needed_bytes(
     mixed : bool
         Keep for every frame which folio it belongs to (4 bytes a frame).
     buddy : bool
-        Keep for every frame whether anybody had it (a bit a frame).
+        Keep lists of free frames (5 bytes a frame).
     device : bool
         Keep for every page what a swap device has of it (25 bytes a page).
     """
