@@ -171,9 +171,9 @@ class Machine(Checked):
     lists; see `tieringmodel.memory.page_lists`). With ``percpu_roams`` each pass runs on any of these CPUs.
 
     ``allocator`` says which free frame is handed out: the ``"lowest"``, the one freed first (``"fifo"``) or last (``"lifo"``),
-    a ``"random"`` one. ``"buddy"`` hands frames out as Linux does, from lists of CPUs and blocks of each order, those from 4 GiB
-    on before those below (`tieringmodel.kernels.buddy`), with ``buddy`` as its assumptions. Its own lists are then those that
-    ``percpu_lists`` keeps from ``MemFree``, and ``buddy.cpu_changes_bp`` says how often another CPU works.
+    a ``"random"`` one. ``"buddy"`` hands frames out as Linux does, from lists of CPUs and blocks of each order, those from 4
+    GiB on before those below (`tieringmodel.kernels.buddy`), with ``buddy`` as its assumptions. Its own lists are then those
+    that ``percpu_lists`` keeps from ``MemFree``, and ``buddy.cpu_changes_bp`` says how often another CPU works.
 
     ``overload``: a kdamond's work takes time, so that many regions and long passes stretch its aggregations
     (`tieringmodel.simulation.clock.ContextClock`); where ends of aggregations are recorded, those say it.

@@ -183,7 +183,7 @@ class Group(Checked):
     def in_parts(self, parts: int) -> Group:
         """Return the group counted in ticks that are `parts` times shorter: its touches per second and its times stay."""
         changes = {name: min(getattr(self, name) * parts, FOREVER) for name in ("start_tick", "end_tick")}
-        if self.kind == "period" or self.period > 1:
+        if self.kind == "period" or (self.kind == "rate" and self.period > 1):
             first = min(-self.phase % self.period * parts, FOREVER - 1)
             changes["period"] = min(self.period * parts, FOREVER)
             changes["phase"] = -first % changes["period"]
