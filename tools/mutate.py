@@ -97,8 +97,6 @@ TESTS = {
     "interop": "interop validate/test_run_keys.py trust/test_bad_inputs.py trust/test_fuzz.py",
     "linting": "linting verdicts remedies/test_fixes.py",
 }
-SLOWEST_S = 10.0
-"""Tests that take longer in plain Python, in time of the processor, are left out."""
 MOST_S = 60.0
 """Tests of one mutant stop after that much of their usual time."""
 SURVIVED, UNREACHED = "SURVIVED", "UNREACHED"
@@ -131,8 +129,8 @@ class Seen:
 class Runner:
     """The pytest plugin that takes the place of running tests in order."""
 
-    def __init__(self, files: list[str], jobs: int, store: Path | None) -> None:
-        self.files, self.jobs, self.seen, self.careful = files, jobs, Seen(store), True
+    def __init__(self, files: list[str], jobs: int, store: Path | None, slowest_s: float) -> None:
+        self.files, self.jobs, self.seen, self.careful, self.slowest_s = files, jobs, Seen(store), True, slowest_s
         self.work: Callable[[], None] = lambda: None
         self.kills: dict[str, Counter[str]] = defaultdict(Counter)
         self.status = 0
@@ -186,7 +184,7 @@ class Runner:
             self.seen.save()
         out = [name for name in self.items if self.seen.tests[name]["seconds"] is None]
         print(
-            f"{len(self.items)} tests, {len(out)} of them fail, skip or need over {SLOWEST_S:.0f} s in plain Python: left out"
+            f"{len(self.items)} tests, {len(out)} of them fail, skip, start processes or need over {self.slowest_s:g} s: left out"
         )
 
     def control(self) -> None:
@@ -206,7 +204,7 @@ class Runner:
         paths = {str(PACKAGE / file): file for file in self.files}
         for name in names:
             cover = Coverage(data_file=None, config_file=False, include=list(paths))
-            _limit(SLOWEST_S)
+            _limit(self.slowest_s)
             start = time.process_time()
             cover.start()
             try:
@@ -357,6 +355,7 @@ def main() -> int:
     options.add_argument("--sample", type=int, default=60, help="how many mutants of each group (0: every one)")
     options.add_argument("--seed", type=lambda text: int(text, 0), default=1, help="0x1f too")
     options.add_argument("--jobs", type=int, default=2)
+    options.add_argument("--slowest", type=float, default=10, help="leave out tests that take more seconds of the processor")
     options.add_argument("--minutes", type=float, default=120, help="begin no further mutant after that long")
     options.add_argument("--group", nargs="*", default=list(GROUPS), choices=list(GROUPS))
     options.add_argument("--file", nargs="*", help="only these files of the groups")
@@ -371,7 +370,7 @@ def main() -> int:
     given = options.parse_args()
     groups = {g: [f for f in GROUPS[g].split() if not given.file or f in given.file] for g in given.group}
     every = [file for files in GROUPS.values() for file in files.split()]
-    runner = Runner(every, given.jobs, given.map)
+    runner = Runner(every, given.jobs, given.map, given.slowest)
     runner.careful = not given.again
 
     def work() -> None:

@@ -65,7 +65,9 @@ class Both:
 
     def start(self) -> None:
         rng, given = self.rng, self.engine.balancer.arrays  # type: ignore[union-attr]
-        zone = [[*np.cumsum(rng.integers(0, 12, 4)).tolist(), *rng.integers(0, 40, 2).tolist()] for _ in range(rng.integers(1, 4))]
+        zone = [
+            [*np.cumsum(rng.integers(0, 12, 4)).tolist(), *rng.integers(0, 40, 2).tolist()] for _ in range(rng.integers(1, 4))
+        ]
         cut = int(rng.integers(100, 800))
         vma = [(0, cut, int(rng.integers(0, 5000))), (cut, PAGES - 40, int(rng.integers(9000, 9999)))]
         period, hidden, scanned = int(rng.integers(5, 50)), int(rng.integers(0, 9)), bool(rng.integers(2))
