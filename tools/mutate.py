@@ -184,7 +184,8 @@ class Runner:
             self.seen.save()
         out = [name for name in self.items if self.seen.tests[name]["seconds"] is None]
         print(
-            f"{len(self.items)} tests, {len(out)} of them fail, skip, start processes or need over {self.slowest_s:g} s: left out"
+            f"{len(self.items)} tests, {len(out)} of them left out: they fail, skip, start processes or need over "
+            f"{self.slowest_s:g} s"
         )
 
     def control(self) -> None:

@@ -13,7 +13,7 @@ from reference_numa import FREE, Numa
 import tieringmodel as tm
 from tieringmodel.damon.early_exit import run_builtin
 from tieringmodel.kernels import frames, kswapd, numa
-from tieringmodel.kernels.layout import LOW32, NO_FRAME, SEEN_SHIFT
+from tieringmodel.kernels.layout import NO_FRAME, SEEN_SHIFT
 from tieringmodel.simulation.engine import Engine
 
 PAGES, PAGE, TICK_NS, STEPS = 900, 4096, 5_000_000, 60
