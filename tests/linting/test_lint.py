@@ -328,5 +328,6 @@ def test_times_are_in_the_unit_that_reads_best() -> None:
 
 def test_every_word_and_number_is_what_it_was() -> None:
     rows = said.recorded("lint")
-    assert len({finding[0] for row in rows for finding in row["found"]}) > 60
-    assert [said.of_lint(row) for row in rows] == [row["found"] for row in rows], "python tests/said.py says what has changed"
+    assert len({finding[0] for row in rows for finding in row["found"][0]}) > 60
+    now = [said.of_lint(row["scenario"]) for row in rows]
+    assert now == [row["found"] for row in rows], "python tests/said.py says what has changed"
