@@ -88,12 +88,12 @@ TESTS = {
     "workload": "workload simulation/test_events.py simulation/test_folios.py simulation/test_loop_and_pages.py "
     "simulation/test_sources.py",
     "measures": "theory verdicts linting",
-    "simulation": f"simulation trust/test_checkpoint.py memory/test_swap.py {_RUNS}",
+    "simulation": f"simulation verdicts/test_faults.py trust/test_checkpoint.py memory/test_swap.py {_RUNS}",
     "checkpoint": "trust/test_checkpoint.py trust/test_faults.py trust/test_damaged_results.py trust/test_given_files.py "
     "memory simulation/test_state.py simulation/test_event_paths.py simulation/test_reclaim.py datasets test_atomic.py "
     f"{_RUNS}",
     "reclaim": f"memory simulation/test_reclaim.py simulation/test_numa_balancing.py trust/test_checkpoint.py {_RUNS}",
-    "verdicts": "verdicts linting reports/test_text_of_run.py trust/test_damaged_results.py",
+    "verdicts": "verdicts linting reports/test_text_of_run.py trust/test_damaged_results.py comparison studies/test_maps.py",
     "interop": "interop validate/test_run_keys.py trust/test_bad_inputs.py trust/test_fuzz.py",
     "linting": "linting verdicts remedies/test_fixes.py",
 }
@@ -368,6 +368,7 @@ def main() -> int:
     options.add_argument("--verbose", action="store_true", help="print the mutants that were noticed too")
     options.add_argument("--kernels", action="store_true", help="only those of the drawn that are in kernels/")
     options.add_argument("--list", action="store_true", help="print the mutants drawn and do nothing else")
+    options.add_argument("--tests", nargs="*", help="run these instead of those of the groups")
     given = options.parse_args()
     groups = {g: [f for f in GROUPS[g].split() if not given.file or f in given.file] for g in given.group}
     every = [file for files in GROUPS.values() for file in files.split()]
@@ -410,7 +411,8 @@ def main() -> int:
         return 0
     runner.work = work
     os.chdir(ROOT)
-    tests = [f"tests/{name}" for name in dict.fromkeys(" ".join(TESTS[g] for g in groups).split())]
+    names = given.tests or dict.fromkeys(" ".join(TESTS[g] for g in groups).split())
+    tests = [f"tests/{name}" for name in names]
     words = "-q -s --no-header -p no:cacheprovider -p no:xdist -p no:cov".split()
     status = pytest.main([*words, *tests], [runner])
     return int(status) or runner.status

@@ -104,3 +104,9 @@ def test_thresholds_are_arguments_and_stand_in_the_result() -> None:
 @pytest.mark.parametrize("code", FAULTS)
 def test_every_word_and_number_is_what_it_was(code: str) -> None:
     assert said.of_fault(code) == said.recorded("runs")[code], "python tests/said.py says what has changed"
+
+
+@pytest.mark.parametrize("code", FAULTS)
+def test_every_variable_of_a_run_is_what_it_was(code: str) -> None:
+    """A change belongs under "Numerical changes" in the changelog."""
+    assert said.of_results(code) == said.recorded("results")[code], "python tests/said.py says what has changed"
