@@ -31,8 +31,7 @@ class Both:
         self.touched_at = [self.ticks(page) for page in range(PAGES)]
         self.top = int(rng.integers(250, 450))
         self.engine = self.machine()
-        self.memory, access = self.engine.memory.arrays, self.engine.access.arrays
-        self.access = dataclasses.replace(access, plain=False)
+        self.memory, self.access = self.engine.memory.arrays, self.engine.access.arrays
         if rng.integers(2):
             self.page_out(int(rng.integers(0, self.top)), 30)
         self.start()
