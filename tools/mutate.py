@@ -90,7 +90,7 @@ TESTS = {
     "workload": "workload simulation/test_events.py simulation/test_folios.py simulation/test_loop_and_pages.py "
     "simulation/test_sources.py",
     "measures": "theory verdicts linting",
-    "simulation": f"simulation verdicts/test_faults.py trust/test_checkpoint.py memory/test_swap.py {_RUNS}",
+    "simulation": f"simulation hotness verdicts/test_faults.py trust/test_checkpoint.py memory/test_swap.py {_RUNS}",
     "checkpoint": "trust/test_checkpoint.py trust/test_faults.py trust/test_damaged_results.py trust/test_given_files.py "
     "memory simulation/test_state.py simulation/test_event_paths.py simulation/test_reclaim.py datasets test_atomic.py "
     f"{_RUNS}",

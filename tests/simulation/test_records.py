@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 from small import pull, scenario
@@ -9,6 +11,7 @@ from small import pull, scenario
 from tieringmodel.simulation import returns as returns_module
 from tieringmodel.simulation.engine import Engine
 from tieringmodel.simulation.records import SETTLED, Records
+from tieringmodel.simulation.report_driven import ReportedKdamond
 from tieringmodel.simulation.returns import MAX_LAG, Returns
 
 LAYOUT = np.dtype([("value", "u8")])
@@ -82,3 +85,16 @@ def test_progress_is_told_once_a_second_at_most() -> None:
     assert told == sorted(told)
     assert 8 <= len(told) <= 10
     assert told[-1] == pytest.approx(8.0, abs=0.2)
+
+
+def test_a_region_is_counted_once_for_each_window_in_which_a_report_touches_it() -> None:
+    start = np.arange(0, 40, 10, dtype=np.uint64)
+    now = SimpleNamespace(start=start, end=start + np.uint64(10), nr=np.zeros(4, np.uint32))
+    low, high, window = (np.array(column) for column in ((5, 12, 29, 0), (25, 15, 31, 1), (0, 0, 1, 3)))
+    kdamond = SimpleNamespace(regions=SimpleNamespace(n=4, now=now, ptr=np.array([0, 4])), _addresses=lambda *_: (low, high))
+    ReportedKdamond._count(kdamond, low, high, window)  # type: ignore[arg-type]
+    assert now.nr.tolist() == [2, 1, 2, 1]
+    two = SimpleNamespace(n=4, now=now, ptr=np.array([0, 2, 4]))  # two targets
+    now.nr[:] = 0
+    ReportedKdamond._count(SimpleNamespace(regions=two, _addresses=kdamond._addresses), low, high, window)  # type: ignore[arg-type]
+    assert now.nr.tolist() == [2, 1, 2, 1]
