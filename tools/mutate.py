@@ -21,6 +21,7 @@ import gc
 import hashlib
 import json
 import os
+import re
 import resource
 import signal
 import subprocess
@@ -363,6 +364,11 @@ def _refuse_processes(event: str, _: object) -> None:
         os._exit(0)
 
 
+def _unplaced(mutant: str) -> str:
+    """What is printed of a mutant without its line, which moves when others are changed."""
+    return re.sub(r":\d+ ", " ", mutant, count=1)
+
+
 def _tell(outlet: int, text: str) -> None:
     data = text.encode()
     while data:
@@ -415,8 +421,8 @@ def main() -> int:
     def work() -> None:
         drawn, exist = draw(groups, 0 if given.again else given.sample, given.seed)
         if given.again:
-            left = {line.partition(" ")[2] for line in given.again.read_text().splitlines()}
-            drawn = [(g, m) for g, m in drawn if str(m) in left]
+            left = {_unplaced(line.partition(" ")[2]) for line in given.again.read_text().splitlines()}
+            drawn = [(g, m) for g, m in drawn if _unplaced(str(m)) in left]
         drawn = [
             (g, m) for g, m in drawn
             if not (COMPILED if m.file.startswith("kernels/") else given.kernels)
