@@ -52,11 +52,12 @@ def test_there_is_room_from_the_start_and_twice_as_much_when_it_is_used_up() -> 
         records.append(float(k), np.array((k,), LAYOUT)[()])
     assert len(records._time) == 2 * start
     assert values(records) == list(range(start + 1))
-    full = Records(LAYOUT, 1, 1, room=1, most=1)
-    assert not full.full
-    for k in range(full.most):
+    full = Records(LAYOUT, 1, 1, room=1, most=start + 10)
+    for k in range(start + 10):
+        assert not full.full
         full.append(float(k), np.array((k,), LAYOUT)[()])
     assert full.full
+    assert len(full._time) == full.most == start + 10
 
 
 def test_moves_that_are_too_old_are_counted_into_their_rows_and_let_go(monkeypatch: pytest.MonkeyPatch) -> None:
