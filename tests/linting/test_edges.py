@@ -70,8 +70,8 @@ def course(p: Plant, target: int, cap: int, start: int) -> Course | None:
 @pytest.mark.parametrize("target", [2000, 6000, 8999, 9001])
 def test_consist_on_a_plant_is_its_recurrence(target: int, pages_bp0: int) -> None:
     p = Plant(1000, 150, 900, 950)
-    for cap in (3 * PAGE, 60 * PAGE, 10**9):
-        for start in (0, 10_000 * PAGE * pages_bp0, 10_000 * PAGE * pages_bp0 - 1):
+    for cap in (60 * PAGE, 10**9):
+        for start in (10_000 * PAGE * pages_bp0, 10_000 * PAGE * pages_bp0 - 1):
             assert consist_course(p, target, cap, start) == course(p, target, cap, start)
 
 

@@ -207,10 +207,9 @@ class Both:
             self.same()
 
 
-@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize("seed", range(5))
 def test_kernels_do_what_the_reference_does(seed: int) -> None:
     both = Both(seed)
     both.run()
     ref = both.literal
-    assert min(ref.faults, ref.changed, ref.looks) > 0
-    print(seed, ref.promoted, ref.candidates, ref.late, ref.demoted, ref.faults, ref.looks, ref.runs, ref.failures, ref.passes)
+    assert min(ref.promoted, ref.demoted, ref.faults, ref.changed, ref.looks, ref.runs, ref.passes) > 0
