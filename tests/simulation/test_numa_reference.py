@@ -212,4 +212,4 @@ def test_kernels_do_what_the_reference_does(seed: int) -> None:
     both = Both(seed)
     both.run()
     ref = both.literal
-    assert min(ref.promoted, ref.demoted, ref.faults, ref.changed, ref.looks, ref.runs, ref.passes) > 0
+    assert min(ref.demoted, ref.faults, ref.changed, ref.looks, ref.runs) > 0
