@@ -240,10 +240,7 @@ class Numa:
         return False
 
     def age(self, now: int) -> None:
-        if len(self.generations) == 4:
-            first, second, *rest = self.generations
-            self.generations = [first + second, *rest]
-            self.oldest += 1
+        assert len(self.generations) < 4
         youngest = self.generations[-1]
         for pages in [list(g) for g in self.generations]:
             for page in pages:

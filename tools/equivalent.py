@@ -80,5 +80,6 @@ EQUIVALENT: dict[tuple[str, str, str], str] = {
     ("verdicts/measures.py", "waste_ratio", "abs(ratio) <= 1e-09 -> abs(ratio) < 1e-09"): _MEETS,
     ("kernels/sampling.py", "plan_draws", "end - _U1 -> end + _U1"):
         "a region counted as reaching beyond its node has every page looked up, with the same result",
+    ("kernels/numa.py", "settle_zones", "free < 0 -> free <= 0"): "where no page is missing none is given",
     ("atomic.py", "_stem", "32 -> 33"): "one digit more of a digest tells names apart as well",
 }  # fmt: skip

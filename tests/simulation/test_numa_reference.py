@@ -13,7 +13,7 @@ from reference_numa import FREE, Numa
 import tieringmodel as tm
 from tieringmodel.damon.early_exit import run_builtin
 from tieringmodel.kernels import frames, kswapd, numa
-from tieringmodel.kernels.layout import NO_FRAME, SEEN_SHIFT
+from tieringmodel.kernels.layout import FAULTED, NO_FRAME, RECLAIMED, SEEN_SHIFT
 from tieringmodel.simulation.engine import Engine
 
 PAGES, PAGE, TICK_NS, STEPS = 900, 4096, 5_000_000, 60
@@ -151,6 +151,8 @@ class Both:
         b, ref, s = self.b, self.literal, self.b.state
         assert self.nodes() == ref.node
         assert self.free() == ref.free
+        m = self.memory
+        assert s[numa.MOVED] == m.swap[FAULTED] + m.swap[RECLAIMED] + m.node["migrated_in"].sum()
         assert {p: int(ms) - 1 for p, ms in enumerate(b.armed) if ms} == {p: ms % WRAP_MS for p, ms in ref.armed.items()}
         assert b.waiting[: s[numa.WAITING]].tolist() == ref.waiting
         ring = (s[numa.QUEUE_AT] + np.arange(s[numa.QUEUED])) % PAGES

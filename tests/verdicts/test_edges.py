@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 import tieringmodel as tm
+from tieringmodel.verdicts.judge_loop import _repeats
 from tieringmodel.verdicts.page_run import PageRun, lasts
 from tieringmodel.verdicts.rest import rate_has_trend, share_has_trend
 from tieringmodel.verdicts.scheme_facts import growth, too_short
@@ -41,6 +42,11 @@ def test_a_share_that_creeps_has_a_trend_one_that_trembles_has_none(steps: list[
 def test_a_series_goes_on_for_one_and_a_half_steps(times: list[float], end: float, on: bool) -> None:
     with np.errstate(all="raise"):
         assert bool(lasts(np.array(times), end)) is on
+
+
+@pytest.mark.parametrize(("share", "repeats"), [(1.0, False), (0.99, True)])
+def test_a_series_repeats_itself_if_more_than_a_share_of_its_swing_returns(share: float, repeats: bool) -> None:
+    assert _repeats(np.array([0.0, 1, 0, 1, 0, 1, 0, 1]), 2.0, share) is repeats
 
 
 class Counters(SimpleNamespace):
