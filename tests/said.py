@@ -112,7 +112,8 @@ def loops(count: int = 110) -> Iterator[tuple[str, Callable[[], Any]]]:
 
 
 def of_loop(make: Callable[[], Any]) -> Json:
-    return plain(tm.verdict(make()).to_dict())
+    found = tm.verdict(make())
+    return plain(found.to_dict() | {"numbers": found.numbers})
 
 
 def differences(was: Json, now: Json, where: str = "") -> Iterator[str]:

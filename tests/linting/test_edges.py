@@ -12,9 +12,10 @@ from tieringmodel.linting.apply_clock import apply_clock
 from tieringmodel.linting.first_move import windows_to_try
 from tieringmodel.linting.plant import Course, Plant, consist_course
 from tieringmodel.linting.rules.coverage import fillable
+from tieringmodel.linting.rules.destinations import _dealt
 from tieringmodel.linting.scheme_facts import facts_of
 from tieringmodel.linting.share_goals import overlap
-from tieringmodel.scenario import AccessPattern, Attrs, IntervalsGoal, Machine, Node, Scheme, Target
+from tieringmodel.scenario import AccessPattern, Attrs, Group, IntervalsGoal, Machine, Node, Scheme, Target
 
 
 @pytest.mark.parametrize(("score", "held"), [(14_999, False), (15_000, True)])
@@ -43,6 +44,11 @@ def test_consist_charges_what_its_quota_has_grown_to(needed_mib: int) -> None:
         windows += esz >= PAGE
         charged += esz * (esz >= PAGE)
     assert math.ceil(windows_to_try(facts, needed_mib * MIB)) == windows
+
+
+def test_a_scheme_that_is_on_the_grid_hides_none_behind_it_that_is_not() -> None:
+    on, off = (quota(eligible(node, 5000), reset_interval_ms=ms) for node, ms in ((0, 1000), (1, 1050)))
+    assert one(scenario(move(0, on), move(1, off)), "reset-interval-off-grid").path.startswith("contexts[0].schemes[1]")
 
 
 def course(p: Plant, target: int, cap: int, start: int) -> Course | None:
@@ -76,11 +82,27 @@ def test_consist_on_a_plant_is_its_recurrence(target: int, pages_bp0: int) -> No
 
 
 def test_what_of_a_node_in_pieces_can_be_filled() -> None:
-    # 150 pages of the kernel fill the first piece and half of the second; of 200 the highest 20 are offline.
-    node = Node(0, ranges=((0, 100 * PAGE), (200 * PAGE, 300 * PAGE)), kernel_bytes=150 * PAGE, offline_bytes=20 * PAGE)
+    # 150 pages of the kernel fill the first piece and half of the second; of 300 the highest 20 are offline.
+    pieces = ((0, 100 * PAGE), (200 * PAGE, 300 * PAGE), (400 * PAGE, 500 * PAGE))
+    node = Node(0, ranges=pieces, kernel_bytes=150 * PAGE, offline_bytes=20 * PAGE)
     sc = scenario(machine=Machine((node, machine().nodes[1])), workload=workload(0))
-    assert fillable(facts_of(sc), 0) == [(250 * PAGE, 280 * PAGE)]
+    assert fillable(facts_of(sc), 0) == [(250 * PAGE, 300 * PAGE), (400 * PAGE, 480 * PAGE)]
     assert fillable(facts_of(sc), 1) == [(256 * MIB, 512 * MIB)]
+
+
+def test_without_mappings_offsets_count_from_the_first_page() -> None:
+    scheme = move(0, quota(eligible(0, 5000)))
+    facts = facts_of(scenario(scheme, workload=workload(0, groups=(Group(0, 7, rate_hz=400.0),)))).schemes[0]
+    assert _dealt(facts, [3, 2]) == [3 + 2, 2]
+    assert _dealt(facts, [1, 4]) == [1 + 1, 4 + 1]
+
+
+@pytest.mark.parametrize(("unit", "least"), [(1, 4096), (8, 1024), (4096, 2)])
+def test_a_folio_is_as_many_times_a_piece_as_it_has_bytes(unit: int, least: int) -> None:
+    scheme = move(0, quota(eligible(0, 5000)), filters=())
+    large = workload(0, groups=(Group(0, 20_480, rate_hz=400.0, folio_bytes=2 * MIB),))
+    sc = scenario(workload=large, contexts=(context(scheme, addr_unit=unit, min_region_sz=least),))
+    assert f"up to {2 * MIB // (unit * least)} times" in one(sc, "large-folios").message
 
 
 @pytest.mark.parametrize(("start_mib", "level"), [(767, "info"), (769, "warning")])
