@@ -11,6 +11,7 @@ import pytest
 
 from tieringmodel import atomic
 from tieringmodel.atomic import replacing, replacing_netcdf
+from tieringmodel.errors import InputError
 
 
 @pytest.mark.parametrize("length", [1, 160, 161, 252])
@@ -76,3 +77,12 @@ def test_what_a_killed_process_left_is_removed_and_what_a_live_one_writes_is_not
     with replacing(path) as temporary:
         temporary.write_text("whole")
     assert sorted(tmp_path.iterdir()) == sorted([path, alive, left[1]])
+
+
+def test_why_a_place_cannot_be_written_to_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuses(*_: object, **__: object) -> None:
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+
+    monkeypatch.setattr(Path, "touch", refuses)
+    with pytest.raises(InputError, match="nothing can be written there .Permission denied."):
+        atomic.need_place(tmp_path / "a.nc", "-o")

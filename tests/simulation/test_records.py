@@ -74,9 +74,12 @@ def test_moves_that_are_too_old_are_counted_into_their_rows_and_let_go(monkeypat
     assert by_lag.sum(axis=1).tolist() == [1] * 59 + [0]
     assert by_lag.shape == (60, MAX_LAG + 1)
     assert left.sum() == 59
-    kept.thin(np.arange(60) // 20)
-    thinned, _ = kept.table(3)
-    assert thinned.sum(axis=1).tolist() == [20, 20, 19]
+    kept.add(np.array([], np.uint64), 0, 60.0 + MAX_LAG, 60)  # nothing before it can be undone in time any more
+    kept._let_go()
+    assert (len(kept.moves), len(kept)) == (1, 61)
+    kept.thin(np.arange(61) // 20)
+    thinned, _ = kept.table(4)
+    assert thinned.sum(axis=1).tolist() == [20, 20, 19, 0]
     assert thinned.sum(axis=0).tolist() == by_lag.sum(axis=0).tolist()
 
 
