@@ -84,5 +84,5 @@ def test_why_a_place_cannot_be_written_to_is_told(tmp_path: Path, monkeypatch: p
         raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
 
     monkeypatch.setattr(Path, "touch", refuses)
-    with pytest.raises(InputError, match="nothing can be written there .Permission denied."):
+    with pytest.raises(InputError, match=r"nothing can be written there \(Permission denied\)"):
         atomic.need_place(tmp_path / "a.nc", "-o")
