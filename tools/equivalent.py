@@ -81,5 +81,6 @@ EQUIVALENT: dict[tuple[str, str, str], str] = {
     ("kernels/sampling.py", "plan_draws", "end - _U1 -> end + _U1"):
         "a region counted as reaching beyond its node has every page looked up, with the same result",
     ("kernels/numa.py", "settle_zones", "free < 0 -> free <= 0"): "where no page is missing none is given",
+    ("linting/expected_accesses.py", "touches_of", "0 -> 1 (the 3. of these)"): "both columns of a piece are of one length",
     ("atomic.py", "_stem", "32 -> 33"): "one digit more of a digest tells names apart as well",
 }  # fmt: skip

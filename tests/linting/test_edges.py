@@ -81,12 +81,13 @@ def test_consist_on_a_plant_is_its_recurrence(target: int, pages_bp0: int) -> No
             assert consist_course(p, target, cap, start) == course(p, target, cap, start)
 
 
-def test_what_of_a_node_in_pieces_can_be_filled() -> None:
-    # 150 pages of the kernel fill the first piece and half of the second; of 300 the highest 20 are offline.
+@pytest.mark.parametrize(("kernel", "left"), [(150, [(250, 300), (400, 480)]), (250, [(450, 480)])])
+def test_what_of_a_node_in_pieces_can_be_filled(kernel: int, left: list[tuple[int, int]]) -> None:
+    # Pages of the kernel fill the first piece and half of the second, or of the third; of 300 the highest 20 are offline.
     pieces = ((0, 100 * PAGE), (200 * PAGE, 300 * PAGE), (400 * PAGE, 500 * PAGE))
-    node = Node(0, ranges=pieces, kernel_bytes=150 * PAGE, offline_bytes=20 * PAGE)
+    node = Node(0, ranges=pieces, kernel_bytes=kernel * PAGE, offline_bytes=20 * PAGE)
     sc = scenario(machine=Machine((node, machine().nodes[1])), workload=workload(0))
-    assert fillable(facts_of(sc), 0) == [(250 * PAGE, 300 * PAGE), (400 * PAGE, 480 * PAGE)]
+    assert fillable(facts_of(sc), 0) == [(lo * PAGE, hi * PAGE) for lo, hi in left]
     assert fillable(facts_of(sc), 1) == [(256 * MIB, 512 * MIB)]
 
 

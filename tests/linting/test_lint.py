@@ -326,8 +326,9 @@ def test_times_are_in_the_unit_that_reads_best() -> None:
     assert duration(float("inf")) == "for ever"
 
 
-def test_every_word_and_number_is_what_it_was() -> None:
+@pytest.mark.parametrize("part", range(8))
+def test_every_word_and_number_is_what_it_was(part: int) -> None:
     rows = said.recorded("lint")
     assert len({finding[0] for row in rows for finding in row["found"][0]}) > 60
-    now = [said.of_lint(row["scenario"]) for row in rows]
-    assert now == [row["found"] for row in rows], "python tests/said.py says what has changed"
+    now = [said.of_lint(row["scenario"]) for row in rows[part::8]]
+    assert now == [row["found"] for row in rows[part::8]], "python tests/said.py says what has changed"

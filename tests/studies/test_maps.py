@@ -247,3 +247,5 @@ def test_tails_of_a_grid_are_those_of_its_loops_by_hand():
     assert tail.bounced.tolist() == [1, 0, 1, 0]
     kinds = ["stuck", "saturated", "wrong-point", "wrong-point"]
     assert tail.rest_kind.tolist() == [CODE[kind] for kind in kinds]
+    almost = tail_of_grid(loop.run_many("temporal", 4000, 100_000, 0, capacity_pages=np.array([39_999, 40_000])))
+    assert almost.rest_kind.tolist() == [CODE["saturated"], CODE["wrong-point"]]
