@@ -235,7 +235,7 @@ class Recording:
         if recorded_intervals and same:
             contexts = tuple(self._as_timed(k, context, passes) for k, context in enumerate(contexts))
         if given is None:
-            machine = machine.replace(overload=not all(c.aggr_times_us for c in contexts), swap=swap_of(info, self.extra))
+            machine = machine.replace(overload=not all(c.aggr_times_us for c in contexts), swap=swap_of(info, self.extra, self._passes_s()))
         of_linux = kernel or self.kernel or Kernel()
         return Scenario(machine, workload, contexts, name=self.name, kernel=of_linux, commits=commits)
 
@@ -243,6 +243,11 @@ class Recording:
         if self.record is None:
             raise InputError(str(self.path), "has no record.csv to take rates from", "pass recorded_rates=False")
         return self.record
+
+    def _passes_s(self) -> float:
+        """Return how long schemes' passes kept kdamonds busy, 0 where that is not known."""
+        found = [self._as_timed(k, context, True) for k, context in enumerate(self.contexts)]
+        return sum(sum(c.aggr_times_us) - sum(c.aggr_sampled_us) for c in found if c.aggr_sampled_us) * 1e-6
 
     def _as_timed(self, k: int, context: Context, passes: bool) -> Context:
         """Return a context whose aggregations end when they did, where that was recorded."""
