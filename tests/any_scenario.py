@@ -274,6 +274,7 @@ class Maker:
             row["rate_hz"] = self.one((0.5, 20.0, 400.0))
         elif kind == "period":
             row |= {"period": self.whole(1, 9), "phase": self.whole(0, 9), "stride": self.whole(1, 3)}
+            row |= self.some(0.3, sweep_ticks=self.whole(0, row["period"]))
         else:
             row |= {"threshold": self.one((0, 1 << 30, UINT_MAX)), "salt": self.whole(0, UINT_MAX)}
         if folios and k == 0:
@@ -314,6 +315,7 @@ class Maker:
             row["sources"] = [self.source() for _ in range(self.whole(1, 2))]
         if self.maybe(0.1):
             row["aggr_times_us"] = [60_000 * (k + 1) + 77 * k for k in range(9)]
+            row |= self.some(0.5, aggr_sampled_us=[60_000 * (k + 1) - 9_000 * (k % 3) for k in range(9)])
         return row
 
     def attrs(self) -> Json:
@@ -467,7 +469,7 @@ class Maker:
             for _ in range(self.whole(1, 2)):
                 i = self.whole(0, len(contexts) - 1)
                 to = self.context(vmas, contexts[i]["ops"]) | self.some(0.0)
-                for name in ("rng_seed", "sources", "aggr_times_us", "addr_unit"):
+                for name in ("rng_seed", "sources", "aggr_times_us", "aggr_sampled_us", "addr_unit"):
                     to.pop(name, None)
                 commits.append({"at_us": self.at_us(), "context": i, "to": to})
             out["commits"] = sorted(commits, key=lambda c: c["at_us"])

@@ -440,8 +440,9 @@ def mix32(h: int) -> int:
     return h ^ h >> 16
 
 
-def period_touches(p: int, t: int, *, lo: int, period: int, phase: int, stride: int) -> bool:
-    return (t + phase) % period == 0 and (p - lo) % stride == 0
+def period_touches(p: int, t: int, *, lo: int, hi: int, period: int, phase: int, stride: int, sweep: int = 0) -> bool:
+    late = (p - lo) * sweep // (hi - lo)
+    return (t + phase - late) % period == 0 and (p - lo) % stride == 0
 
 
 def hash_touches(p: int, t: int, *, threshold: int, salt: int) -> bool:

@@ -42,19 +42,19 @@ class SlowTable:
         for c, (members, slots) in enumerate(zip(self.groups_of_class, self.slots, strict=True)):
             for i, slot in zip(members, slots, strict=True):
                 g = workload.groups[i]
-                threshold = rate_threshold(g.rate_hz, tick_us) if g.kind == "rate" else g.threshold
+                threshold = rate_threshold(g.rate_hz, tick_us * g.period) if g.kind == "rate" else g.threshold
                 kind = {"rate": RATE, "period": PERIOD, "hash": HASH}[g.kind]
                 ended = max(workload.groups[j].end_tick for j in members[: members.index(i) + 1])
                 begins = min(workload.groups[j].start_tick for j in members[members.index(i) :])
                 own = (kind, g.start_tick, g.end_tick, threshold, g.period, g.phase, g.stride, g.lo, g.salt)
-                rules.append((*own, slot, ended, begins))
+                rules.append((*own, g.hi - g.lo, g.sweep_ticks, 1, slot, ended, begins))
             self.first[c + 1] = len(rules)
         self.rule = np.zeros(max(len(rules), 1), RULE)
         for i, row in enumerate(rules):
             self.rule[i] = row
         self.changes = sorted({t for g in workload.groups for t in (g.start_tick, g.end_tick) if 0 < t < 2**62})
         self.plain_possible = (plain or not self.changes) and all(
-            g.kind == "rate" or (g.kind == "period" and g.period == g.stride == 1) for g in workload.groups
+            g.period == 1 and (g.kind == "rate" or (g.kind == "period" and g.stride == 1)) for g in workload.groups
         )
 
     def enter(self, tick):
@@ -73,7 +73,7 @@ class SlowTable:
                 plain = False
             elif active:
                 group = groups[active[0][0]]
-                threshold[c] = 2**32 if group.kind == "period" else rate_threshold(group.rate_hz, self.tick_us)
+                threshold[c] = 2**32 if group.kind == "period" else rate_threshold(group.rate_hz, self.tick_us * group.period)
         return until, threshold, plain
 
     def touch_rate_hz(self, tick):

@@ -6,6 +6,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby
 
+from reference_buddy import RefBuddy, RefZone, constants
+
 
 @dataclass
 class RefNode:
@@ -14,7 +16,8 @@ class RefNode:
     free: list[int] = field(default_factory=list)  # in the order of the free list
     owner: dict[int, int] = field(default_factory=dict)  # page frame -> logical page
     failed: int = 0
-    freed: list[int] = field(default_factory=list)  # what somebody had, the one freed last at the end
+    unmanaged: int = 0
+    buddy: RefBuddy | None = None  # where one hands out frames; they are numbered without holes there
 
     def __post_init__(self) -> None:
         self.free = [frame for first, last in self.ranges for frame in range(first, last)]
@@ -57,15 +60,31 @@ class RefMemory:
         elif self.policy == "random":
             frame = sorted(node.free)[self.pick(i, self.draws, len(node.free))]
             self.draws += 1
-        elif self.policy == "buddy":  # on one CPU, where nobody else takes frames
-            frame = node.freed.pop() if node.freed else min(node.free)
+        elif self.policy == "buddy":
+            handed_out = self.buddy_of(i).take(0)
+            assert handed_out is not None
+            frame = self.every_frame(i)[handed_out]
         else:
             frame = node.free[0]
         node.free.remove(frame)
         return frame
 
+    def every_frame(self, i: int) -> list[int]:
+        return [frame for first, last in self.nodes[i].ranges for frame in range(first, last)]
+
+    def buddy_of(self, i: int) -> RefBuddy:
+        """On one CPU, where nobody else takes frames, within the first second, and all below 4 GiB."""
+        node, every = self.nodes[i], self.every_frame(i)
+        if node.buddy is None:
+            managed = [sum(last - first for first, last in one.ranges) - one.unmanaged for one in self.nodes]
+            free = [k for k, frame in enumerate(every) if frame in set(node.free)]
+            bounds = constants(managed[i], sum(managed), 1)
+            node.buddy = RefBuddy([(0, RefZone(free, len(every), bounds, skew=every[0] % 1024, remote=i > 0))])
+        return node.buddy
+
     def give(self, i: int, frame: int) -> None:
-        self.nodes[i].freed.append(frame)
+        if self.policy == "buddy":
+            self.buddy_of(i).give(0, self.every_frame(i).index(frame))
         if self.policy == "lifo":
             self.nodes[i].free.insert(0, frame)
         else:

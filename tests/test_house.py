@@ -42,6 +42,7 @@ STANDS_ALONE = {
     "interleave.rules": "which page goes where, without frames",
     "interop.damo.program": "runs damo itself, the only place that starts a program",
     "interop.machines.lsmem": "one source of machines",
+    "interop.recording.timing": "when touches and samples of a recorded run were; scenario_of.py is about settings",
     "interop.recording.told": "what changed meanwhile, in words; read.py is about tables",
     "interop.surroundings": "machines and workloads from files beside a scenario",
     "interop.workloads.record_workload": "one kind of file that is a workload",

@@ -68,8 +68,8 @@ GROUPS = {
     "simulation/clock.py simulation/returns.py simulation/report_driven.py simulation/running.py simulation/balancing.py "
     "simulation/coupling.py simulation/idle.py simulation/silent.py simulation/needs.py simulation/spaces.py kernels/turn.py",
     "checkpoint": "simulation/checkpoint.py memory/reuse.py atomic.py datasets/read.py datasets/attributes.py",
-    "reclaim": "kernels/swap.py memory/swap.py kernels/kswapd.py kernels/numa.py memory/stacks.py kernels/mixed.py "
-    "kernels/buddy.py",
+    "reclaim": "kernels/swap.py memory/swap.py kernels/kswapd.py kernels/numa.py memory/zones.py kernels/mixed.py "
+    "kernels/buddy.py kernels/zone_lists.py",
 }
 for _room in ("verdicts", "interop", "linting"):  # whole rooms
     _paths = [str(p.relative_to(PACKAGE)) for p in sorted((PACKAGE / _room).rglob("*.py")) if p.name != "__init__.py"]

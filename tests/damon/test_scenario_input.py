@@ -150,6 +150,7 @@ BAD_VALUES = [
     ((*A,), {"sample_us": "5 parsecs"}, "contexts[0].attrs.sample_us", "is not understood"),
     (("contexts", 0, "ops"), "saddr", "contexts[0].ops", "'saddr' is unknown"),
     (("contexts", 0, "aggr_times_us"), [5, 5], "contexts[0].aggr_times_us", "does not increase"),
+    (("contexts", 0, "aggr_sampled_us"), [5], "contexts[0].aggr_sampled_us", "has 1 entries"),
     (("contexts", 0, "rng_seed"), -1, "contexts[0].rng_seed", "outside 0"),
     (("contexts", 0, "targets", 0, "regions"), [[1, 2, 3]], "contexts[0].targets[0].regions[0]", "has 3 entries"),
     # schemes

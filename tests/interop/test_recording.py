@@ -256,7 +256,7 @@ def test_without_zoneinfo_what_lies_between_monitored_ranges_is_a_hole(copy):
     assert not [note for note in whole.notes if "hole" in note]
     found = whole.to_scenario().machine
     assert found.allocator == "buddy"
-    assert run.to_scenario().machine == found.replace(allocator="lowest"), "in which order frames come after boot is not told"
+    assert run.to_scenario().machine == found
     elsewhere = (target / "physmap_start.csv").read_text().replace(",8588918784,4096", f",{3 << 30},4096")
     (target / "physmap_start.csv").write_text(elsewhere)
     run = read_recording(target)
@@ -357,8 +357,8 @@ def test_commands_whose_effect_nobody_tells_are_asked_for(copy):
         read_recording(folder)
 
 
-def test_a_recorded_machine_hands_frames_out_as_linux_does_where_ranges_are_told_and_no_folio_needs_blocks():
-    assert read_recording(RECORDINGS / "C3_pullpush_temporal").to_scenario().machine.allocator == "lowest"
+def test_a_recorded_machine_hands_frames_out_as_linux_does_where_no_folio_needs_blocks():
+    assert read_recording(RECORDINGS / "C3_pullpush_temporal").to_scenario().machine.allocator == "buddy"
     recording = read_recording(RECORDINGS / E3)
     assert recording.to_scenario().machine.allocator == "buddy"
     huge = replace(recording, info={**(recording.info or {}), "thp": 1.0})

@@ -6,17 +6,35 @@ from typing import Any
 
 import numpy as np
 import pytest
+from reference_buddy import RefBuddy, RefZone, constants
 from small import pull, push, scenario
 
 import tieringmodel as tm
 from tieringmodel.errors import InputError
-from tieringmodel.kernels import buddy, frames
-from tieringmodel.kernels.layout import CPU, LOW32, NOW, SECONDS
+from tieringmodel.kernels import buddy, frames, zone_lists
+from tieringmodel.kernels.layout import (
+    BATCH,
+    BEGIN,
+    COUNT,
+    CPU,
+    CPUS,
+    END,
+    FREE_COUNT,
+    HIGH,
+    HIGH_MAX,
+    HIGH_MIN,
+    LOW32,
+    NOW,
+    ORDERS,
+    REMOTE,
+    SECONDS,
+    TOP_ORDER,
+)
 from tieringmodel.memory.physical import PhysicalMemory
 from tieringmodel.simulation.engine import Engine
 
 ALONE = {"cpus": 1, "others_pages_per_s": 0, "cpu_changes_bp": 0}
-SECOND = 1_000_000_000
+SECOND, PAGE, GIB = 1_000_000_000, 4096, 1 << 30
 
 
 def memory_of(pages: int = 20, nodes: Any = None, seed: int = 1, **assumed: int) -> PhysicalMemory:
@@ -34,84 +52,148 @@ def move(memory: PhysicalMemory, pages: list[int], target: int) -> list[int]:
     return (memory.frame_of[pages].astype(np.int64) - memory.arrays.base[target]).tolist()
 
 
-def test_fresh_frames_rise_and_the_one_freed_last_comes_first() -> None:
-    memory = memory_of()
-    assert move(memory, [19, 18, 17, 16], 0) == [0, 1, 2, 3]
-    assert move(memory, [18], 1) == [16], "its own, 18, was freed before those of pages 17 and 16"
-    assert move(memory, [15, 14], 0) == [1, 4], "first the frame that 18 has left"
+def listed(memory: PhysicalMemory, k: int) -> list[int]:
+    """The frames of a list, head first, counted from the first node's first."""
+    out, frame = [], int(memory.arrays.ends[k, 0])
+    while frame >= 0:
+        out.append(frame)
+        frame = (int(memory.arrays.rec[frame]) >> 32) - 1
+    return out
 
 
-def test_holes_are_filled_from_the_top_of_the_stack_before_anything_fresh() -> None:
-    memory = memory_of()
-    move(memory, [9, 8, 7, 6, 5, 4], 0)  # frames 9 … 4 of node 1 are freed, 4 last; pages lie on 0 … 5
-    assert move(memory, [8, 6, 4], 1) == [4, 5, 6]  # and 1, 3, 5 of node 0 are freed
-    assert move(memory, [0, 1, 2, 3, 10], 0) == [5, 3, 1, 6, 7]
+def blocks(memory: PhysicalMemory, z: int) -> list[list[int]]:
+    return [listed(memory, z * ORDERS + order) for order in range(ORDERS)]
+
+
+def singles(memory: PhysicalMemory, z: int, cpu: int = 0) -> list[int]:
+    m = memory.arrays
+    return listed(memory, 2 * m.base.size * ORDERS + z * int(m.crew[CPUS]) + cpu)
+
+
+def test_sixteen_frames_by_hand() -> None:
+    """docs/theory/damon.md, section g.7: batch 4, lists of 8, one free block of order 4."""
+    memory = memory_of(10, (tm.Node(0, 0, 16 * PAGE), tm.Node(1, 4 << 20, 512 * PAGE)))
+    m = memory.arrays
+    m.zone[0, [BATCH, HIGH_MIN, HIGH_MAX]] = 4, 8, 8
+    m.pcp[0, HIGH] = 8
+    assert blocks(memory, 0) == [[], [], [], [], [0], *[[]] * 6]
+    assert move(memory, [0, 1, 2, 3, 4, 5], 0) == [0, 1, 2, 3, 4, 5]
+    assert (singles(memory, 0), blocks(memory, 0)[:4]) == ([6, 7], [[], [], [], [8]])
+    move(memory, [4, 3, 1], 1)
+    assert singles(memory, 0) == [1, 3, 4, 6, 7]
+    assert move(memory, [8, 7, 6, 9], 0) == [1, 3, 4, 6], "holes first, in the order opposite to that in which they came up"
+    move(memory, [5, 6, 7, 2, 8, 0, 9], 1)  # on 5, 4, 3, 2, 1, 0, 6
+    assert (singles(memory, 0), blocks(memory, 0)[:4]) == ([6, 0, 1, 2], [[3, 7], [4], [], [8]])
+    assert move(memory, [5, 6, 7, 2, 8, 0, 9, 1], 0) == [6, 0, 1, 2, 3, 7, 4, 5]
+
+
+def test_lengths_of_lists_are_those_of_a_recorded_machine() -> None:
+    """Two CPUs, nodes of 2 and of 4 GiB: the formulas give what /proc/zoneinfo said within 1 %."""
+    managed, recorded = (484_496, 1_031_945), [(63, 631, 30_137), (63, 1_351, 64_496)]
+    nodes = tuple(
+        tm.Node(i, i << 33, size << 30, unmanaged_bytes=((size << 18) - of) * PAGE)
+        for i, (size, of) in enumerate(zip((2, 4), managed, strict=True))
+    )
+    zone = memory_of(8, nodes, cpus=2).arrays.zone[[0, 2]]
+    for i in 0, 1:
+        given = zone[i, [BATCH, HIGH_MIN, HIGH_MAX]].tolist()
+        assert given == list(constants(managed[i], sum(managed), 2))
+        assert given == pytest.approx(recorded[i], rel=0.01)
+    assert zone[:, REMOTE].tolist() == [0, 1]
+
+
+def test_boot_hands_out_odd_pieces_first_and_then_the_largest_blocks_from_below() -> None:
+    memory = memory_of(1030, (tm.Node(0, 0, 16 << 20), tm.Node(1, (16 << 20) + 3 * PAGE, 4096 * PAGE)))
+    # Node 1 begins three frames behind a multiple of 4 MiB; its first 1030 frames are in use.
+    found = [[f - memory.arrays.base[1] for f in one] for one in blocks(memory, 2)]
+    assert found[0] == [1030, 4095]
+    assert found[10] == [2045, 3069]
+    assert all((f + 3) % (1 << order) == 0 for order in range(ORDERS) for f in found[order])
+    assert sum(len(one) << order for order, one in enumerate(found)) == 4096 - 1030
+
+
+def test_a_block_and_its_buddy_merge_up_to_the_largest_order() -> None:
+    memory = memory_of(8, (tm.Node(0, 0, 4 << 20), tm.Node(1, 4 << 20, 4 << 20)))
+    before = blocks(memory, 0)
+    assert before[10] == [0]
+    taken = move(memory, list(range(8)), 0)
+    move(memory, list(range(8)), 1)
+    buddy.give_back(memory.arrays, np.int64(0), np.int64(0), np.int64(memory.arrays.pcp[0, COUNT]))
+    assert taken == list(range(8))
+    assert blocks(memory, 0) == before
 
 
 def test_frames_from_4_gib_on_come_first_and_then_those_below() -> None:
-    gib = 1 << 30
-    node = tm.Node(0, ranges=[[2 * gib - (64 << 12), 2 * gib], [4 * gib, 4 * gib + (64 << 12)]])
-    memory = memory_of(100, (node, tm.Node(1, 5 * gib, 512 << 12)))
+    node = tm.Node(0, ranges=[[2 * GIB - (64 << 12), 2 * GIB], [4 * GIB, 4 * GIB + (64 << 12)]])
+    memory = memory_of(100, (node, tm.Node(1, 5 * GIB, 512 << 12)))
     got = move(memory, list(range(100)), 0)
     assert got == [*range(64, 128), *range(36)]
-    assert memory.pfn_of_pages()[0] == 4 * gib >> 12
+    assert memory.pfn_of_pages()[0] == 4 * GIB >> 12
 
 
-def test_each_cpu_has_stacks_of_its_own_and_an_empty_node_gives_what_others_have() -> None:
-    memory = memory_of(100, (tm.Node(0, 0, 64 << 12), tm.Node(1, 1 << 20, 512 << 12)), cpus=2)
-    crew = memory.arrays.crew
-    assert move(memory, [3, 2, 1], 0) == [0, 1, 2]
-    move(memory, [3, 2], 1)  # CPU 0 has freed frames 0 and 1 of node 0
-    crew[CPU] = 1
-    assert move(memory, [10, 11], 0) == [3, 4]
-    crew[CPU] = 0
-    assert move(memory, [12], 0) == [1]
-    crew[CPU] = 1
-    rest = move(memory, list(range(20, 79)), 0)
-    assert rest == list(range(5, 64)), "fresh ones"
-    assert move(memory, [90], 0) == [0], "the other CPU's"
-    assert memory.arrays.node["free"].tolist()[0] == 0
+def test_a_machine_of_huge_folios_has_blocks_up_to_4_mib() -> None:
+    machine = tm.Machine.dram_cxl("64 MiB", "64 MiB", allocator="buddy", folio_bytes="2 MiB")
+    memory = PhysicalMemory(machine, tm.Workload(4), np.zeros(4, np.uint16))
+    assert memory.arrays.zone[0, TOP_ORDER] == 1
+    assert [len(one) for one in blocks(memory, 0)[:3]] == [0, 14, 0]
 
 
-class Lists:
-    """The rules in lists: two CPUs, stacks of two nodes, what is fresh, what others hold since when."""
+class Machine:
+    """Two nodes of the reference with what a second does to them: lists shrink, others take and return."""
 
-    def __init__(self, fresh: list[list[int]], per_s: int) -> None:
-        self.fresh, self.per_s = fresh, per_s
-        self.stacks: list[list[list[int]]] = [[[], []], [[], []]]
-        self.held: list[list[list[int]]] = [[[], []], [[], []]]
-
-    def take(self, node: int, cpu: int) -> int:
-        return self.stacks[node][cpu].pop() if self.stacks[node][cpu] else self.fresh[node].pop(0)
+    def __init__(self, memory: PhysicalMemory, cpus: int, per_s: int) -> None:
+        m, self.per_s, self.cpus = memory.arrays, per_s, cpus
+        free = np.unpackbits(m.free_bits.view(np.uint8), bitorder="little").astype(bool)
+        self.nodes = []
+        for i in 0, 1:
+            zones = []
+            for z in 2 * i, 2 * i + 1:
+                begin, end = m.zone[z, BEGIN], m.zone[z, END]
+                bounds = tuple(m.zone[z, [BATCH, HIGH_MIN, HIGH_MAX]].tolist())
+                kept = RefZone(np.flatnonzero(free[begin:end]).tolist(), int(end - begin), bounds, cpus=cpus, remote=i > 0)
+                zones.append((int(begin - m.base[i]), kept))
+            self.nodes.append(RefBuddy(zones))
+        self.held: list[list[list[int]]] = [[[], []] for _ in range(cpus)]
 
     def second(self) -> None:
-        for cpu in 0, 1:
-            taken = [self.take(0, cpu) for _ in range(self.per_s)]
-            self.stacks[0][cpu] += self.held[cpu].pop(0)
+        for node in self.nodes:
+            node.second()
+        for cpu in range(self.cpus):
+            taken = [self.nodes[0].take(cpu) for _ in range(self.per_s)]
+            for frame in self.held[cpu].pop(0):
+                self.nodes[0].give(cpu, frame)
             self.held[cpu].append(taken)
 
 
-@pytest.mark.parametrize("per_s", [0, 3, 10])
-def test_seconds_of_other_tasks_against_lists(per_s: int) -> None:
-    rng, pages = np.random.default_rng(per_s), 200
-    memory = memory_of(pages, (tm.Node(0, 0, 600 << 12), tm.Node(1, 4 << 20, 600 << 12)), cpus=2, others_pages_per_s=per_s)
-    lists = Lists([list(range(600)), list(range(pages, 600))], per_s)
+@pytest.mark.parametrize(("per_s", "bounds"), [(0, None), (3, None), (10, (7, 28, 90)), (25, (15, 60, 400))])
+def test_long_runs_against_lists(per_s: int, bounds: tuple[int, int, int] | None) -> None:
+    rng, pages = np.random.default_rng(per_s), 900
+    memory = memory_of(pages, (tm.Node(0, 0, 1600 << 12), tm.Node(1, 8 << 20, 1600 << 12)), cpus=2, others_pages_per_s=per_s)
+    m = memory.arrays
+    if bounds:
+        m.zone[:, [BATCH, HIGH_MIN, HIGH_MAX]] = bounds
+        m.pcp[:, HIGH] = bounds[1]
+    machine = Machine(memory, 2, per_s)
     place = {page: (1, page) for page in range(pages)}
-    for _ in range(300):
-        if rng.integers(4) == 0:
-            memory.arrays.clock[NOW] += SECOND
-            lists.second()
+    for _ in range(250):
+        if rng.integers(3) == 0:
+            m.clock[NOW] += SECOND
+            machine.second()
         cpu, target = int(rng.integers(2)), int(rng.integers(2))
-        memory.arrays.crew[CPU] = cpu
+        m.crew[CPU] = cpu
         there = [page for page, (node, _) in place.items() if node != target]
-        chosen = rng.permutation(there)[: int(rng.integers(1, 12))].tolist()
+        chosen = rng.permutation(there)[: int(rng.integers(1, 60))].tolist()
         expected = []
         for page in chosen:
-            expected.append(lists.take(target, cpu))
-            lists.stacks[1 - target][cpu].append(place[page][1])
+            expected.append(machine.nodes[target].take(cpu))
+            machine.nodes[1 - target].give(cpu, place[page][1])
             place[page] = (target, expected[-1])
         assert move(memory, chosen, target) == expected
-    assert memory.arrays.crew[SECONDS] == memory.arrays.clock[NOW] // SECOND > 50
+    for i in 0, 1:
+        for z, (_, ref) in zip((2 * i, 2 * i + 1), machine.nodes[i].zones, strict=True):
+            assert [[f - m.zone[z, BEGIN] for f in one] for one in blocks(memory, z)] == ref.blocks
+            assert [int(m.pcp[2 * z + cpu, FREE_COUNT]) for cpu in (0, 1)] == [one.freed for one in ref.lists]
+    assert m.crew[SECONDS] == m.clock[NOW] // SECOND > 50
 
 
 def test_the_cpu_changes_as_often_as_said() -> None:
@@ -132,19 +214,29 @@ def run_of(**assumed: int) -> Engine:
     return Engine(scenario(*schemes, pages=1200, groups=[tm.Group(0, 300, rate_hz=300.0)], machine=machine), 3)
 
 
-def test_every_free_frame_is_fresh_or_on_one_list_at_any_time() -> None:
+def test_every_free_frame_is_in_one_block_or_on_one_list_at_any_time() -> None:
     engine = run_of()
     for _ in range(12):
         engine.run(700_000)
         m = engine.memory.arrays
-        linked = buddy.count_linked(m, np.zeros_like(m.free_bits))
-        assert linked + np.bitwise_count(m.fresh_bits).sum() == m.node["free"].sum()
-        assert not (m.fresh_bits & ~m.free_bits).any()
+        assert zone_lists.count_listed(m, np.zeros_like(m.free_bits)) == m.node["free"].sum()
         counted = engine.memory.recount()
         assert (counted["free"] == m.node["free"]).all()
         assert (counted["lru_512"] == m.lru_512).all()
     assert engine.memory.migrated_pages().min() > 0
-    assert linked > 0
+    assert m.pcp[:, COUNT].sum() > 0
+
+
+def test_the_last_frames_are_those_on_other_lists_and_what_others_hold() -> None:
+    memory = memory_of(100, (tm.Node(0, 0, 64 << 12), tm.Node(1, 1 << 20, 512 << 12)), cpus=2, others_pages_per_s=5)
+    memory.arrays.clock[NOW] += SECOND
+    first = move(memory, [99], 0)
+    held = [listed(memory, k) for k in range(len(memory.arrays.ends) - 4, len(memory.arrays.ends))]
+    assert [len(one) for one in held] == [5, 0, 5, 0]
+    rest = move(memory, list(range(63)), 0)
+    assert sorted(first + rest) == list(range(64))
+    assert rest[-10:] == held[0] + held[2]
+    assert memory.arrays.node["free"][0] == 0
 
 
 def test_offline_frames_leave_their_lists_and_the_rest_starts_anew() -> None:
@@ -152,25 +244,32 @@ def test_offline_frames_leave_their_lists_and_the_rest_starts_anew() -> None:
     move(memory, list(range(39, 19, -1)), 0)
     memory.set_offline(1, 230)  # of 256, 20 hold pages: 6 stay free
     m = memory.arrays
-    assert buddy.count_linked(m, np.zeros_like(m.free_bits)) == 0
-    assert (m.fresh_bits == m.free_bits).all()
-    assert move(memory, [30, 31, 32], 1) == [20, 21, 22]
+    assert m.pcp[:, COUNT].sum() == 0
+    assert [[f - m.base[1] for f in one] for one in blocks(memory, 2)[:3]] == [[], [24], [20]]
+    assert move(memory, [30, 31, 32], 1) == [24, 25, 20]
     memory.set_offline(1, 0)
-    assert move(memory, [33, 34, 35, 36], 1) == [23, 24, 25, 26]
+    assert zone_lists.count_listed(m, np.zeros_like(m.free_bits)) == m.node["free"].sum()
+
+
+def some(m: dict[str, Any]) -> int:
+    """A free frame with one behind it in its list."""
+    return int(m["ends"][m["ends"][:, 0] != m["ends"][:, 1], 0][0])
 
 
 DAMAGES = {
-    "a frame on two stacks": lambda m: m["stack"].__setitem__((1, 0), m["stack"][1, 1]),
-    "a frame in use on a stack": lambda m: m["stack"].__setitem__((1, 0), int(np.flatnonzero(m["rec"] & LOW32)[-1])),
-    "a circle": lambda m: m["rec"].__setitem__(top(m), np.uint64(top(m) + 1) << np.uint64(32)),
-    "a cursor that passed fresh frames": lambda m: m["cursor"].__setitem__(1, 32),
+    "a list that begins with another's frame": lambda m: m["ends"].__setitem__((0, 0), int(m["ends"].max())),
+    "a frame in use on a list": lambda m: m["ends"].__setitem__((0, 0), int(np.flatnonzero(m["rec"] & LOW32)[-1])),
+    "a circle": lambda m: m["rec"].__setitem__(some(m), np.uint64(some(m) + 1) << np.uint64(32)),
+    "a list whose way back is another": lambda m: m["back"].__setitem__(some(m), 7),
+    "a way back from a frame in use": lambda m: m["back"].__setitem__(int(np.flatnonzero(m["rec"] & LOW32)[-1]), 3),
+    "a block that is in no list": lambda m: m["order"].__setitem__(int(np.flatnonzero(m["rec"] & LOW32)[-1]), 3),
+    "a block of another order": lambda m: m["order"].__setitem__(int(np.flatnonzero(m["order"])[0]), 11),
+    "more blocks than there are": lambda m: m["blocks"].__setitem__((0, 0), 5000),
+    "a list shorter than it says": lambda m: m["pcp"].__setitem__((0, COUNT), m["pcp"][0, COUNT] + 1),
+    "a list that may be too long": lambda m: m["pcp"].__setitem__((0, HIGH), 1 << 40),
+    "another zone": lambda m: m["zone"].__setitem__((0, BATCH), 5),
     "another CPU than there are": lambda m: m["crew"].__setitem__(CPU, 2),
-    "a fresh frame in use": lambda m: m["fresh_bits"].__setitem__(slice(None), ~np.uint64(0)),
 }
-
-
-def top(state: dict[str, Any]) -> int:
-    return int(state["stack"].max())
 
 
 @pytest.mark.parametrize("damage", DAMAGES)

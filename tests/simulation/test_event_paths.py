@@ -140,6 +140,7 @@ CARRIED_OUT: dict[str, list[tuple[dict[str, Any], Any]]] = {
 REFUSED: dict[str, list[tuple[dict[str, Any], Any]]] = {
     "ops": [({}, "vaddr"), ({"ops": "vaddr"}, "fvaddr")],
     "aggr_times_us": [({}, [200_000 * k for k in range(1, 20)])],
+    "aggr_sampled_us": [({"aggr_times_us": [200_000]}, [150_000])],
     "rng_seed": [({}, 77), ({"rng_seed": 0}, None)],
     "sources": [({}, [{"name": "chmu"}]), ({"sources": [{"name": "chmu"}]}, [])],
     "sources.0.name": [({"sources": [{"name": "chmu"}]}, "truth")],

@@ -47,6 +47,9 @@ def crowds(draw: Any) -> dict[str, Any]:
         if kind == 0:
             ends = np.cumsum(draw(st.lists(st.integers(20_000, 150_000), min_size=1, max_size=3)))
             context["aggr_times_us"] = ends.tolist()
+            if draw(st.booleans()):
+                lasts = np.diff(ends, prepend=0) * draw(st.integers(30, 100)) // 100
+                context["aggr_sampled_us"] = (ends - np.diff(ends, prepend=0) + lasts).tolist()
             attrs.pop("intervals_goal", None)
         elif kind == 1:
             high = draw(st.sampled_from([350, 400, 900]))
@@ -152,3 +155,20 @@ def test_kernels_run_contexts_in_turn_by_themselves(n: int, monkeypatch: pytest.
     assert sum(k.passed for k in engine.kdamonds) == n * 200
     assert sum(k.aggregations for k in engine.kdamonds) == n * 10
     assert calls == []
+
+
+@pytest.mark.parametrize("alone", [True, False])
+def test_samples_of_a_recorded_aggregation_end_before_what_schemes_do(alone: bool) -> None:
+    """Of 100 ms the last 60 are a pass: a page touched every 15 ms is seen in 2 of 4 samples, one in 9 more from its end on."""
+    group = tm.Group(0, 64, "period", period=15)
+    machine = tm.Machine.dram_cxl("1 MiB", "1 MiB")
+    attrs = tm.Attrs(sample_us=25_000, aggr_us=100_000, min_nr_regions=3, max_nr_regions=10)
+    context = tm.Context(attrs=attrs, aggr_times_us=(100_000, 200_000), aggr_sampled_us=(40_000, 140_000))
+    workload = tm.Workload(256, groups=(group,), tick_us=1_000)
+    engine = Engine(tm.Scenario(machine, workload, (context,) if alone else (context, tm.Context())), 1)
+    times = []
+    clock = engine.clocks[0]
+    for _ in range(9):
+        times.append(clock.next_wake() // 1_000_000)
+        engine.run_to(clock.next_wake(), lambda *_: None)
+    assert times == [10, 20, 30, 40, 110, 120, 130, 140, 210]

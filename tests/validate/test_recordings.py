@@ -16,9 +16,10 @@ import tieringmodel as tm
 from tieringmodel import cli
 from tieringmodel.interop.recording.memcgs_of import memcgs_of, segments_of
 from tieringmodel.interop.recording.read import Recording, read_recording
-from tieringmodel.interop.recording.scenario_of import recorded_groups
 from tieringmodel.interop.recording.tables import Table
+from tieringmodel.interop.recording.timing import last_samples_us, recorded_groups, turns_of
 from tieringmodel.kernels import numa
+from tieringmodel.scenario import Group
 from tieringmodel.simulation.engine import Engine
 from tieringmodel.validate.recorded.bands import Pair
 from tieringmodel.validate.recorded.recorded_causes import DAMON_FIXED, cause, variants
@@ -141,7 +142,7 @@ def test_missed_ticks_are_missed() -> None:
     record = recording.record
     assert record is not None
     configured = [g for g in recording.to_scenario().workload.groups if g.name == "hot"]
-    groups = list(recorded_groups(recording, configured, 20.0))
+    groups = list(recorded_groups(recording.record, configured, 20.0))
     edges = np.rint(np.asarray(record["t_ms"], float) / 20).astype(int)
     touched = np.zeros(edges[-1] + 1, bool)
     for g in groups:
@@ -155,6 +156,60 @@ def test_missed_ticks_are_missed() -> None:
     # Two periods, each beginning anywhere in its cycle: one touch more or less for either, and a row's edge.
     assert np.abs(got - np.minimum(wanted, np.diff(edges)))[phase].max() <= 3
     assert got[phase].sum() == pytest.approx(wanted[phase].sum(), rel=0.02)
+
+
+def test_a_tick_takes_what_lies_between_two_less_half_of_one() -> None:
+    """Of 30 ticks of 10 ms 20 were taken: one took 10 ms; 300 pages in each, 200 at random: turns of 5, 2.5 and 2.5 ms."""
+    record = Table(Path("record.csv"), {"ticks": np.array([5, 25]), "missed_ticks": np.array([0, 10])})
+    groups = (
+        Group(0, 150, "period", name="first"),
+        Group(150, 300, "period", period=2, name="every other tick"),
+        Group(300, 1050, rate_hz=10, name="random"),
+    )
+    turns = turns_of(record, groups, 10.0)
+    assert turns is not None
+    assert turns.of_segment == {("first", 0): (0, 5), ("every other tick", 0): (5, 2.5), ("random", 0): (7.5, 2.5)}
+    first, other, random = (turns.at(g.in_parts(10)) for g in groups)
+    assert (first.period, first.phase, first.sweep_ticks) == (10, 0, 5)
+    assert (other.period, other.phase, other.sweep_ticks) == (20, 15, 2)
+    assert random.sweep_ticks == 0
+    assert turns_of(record, groups[2:], 10.0) is None
+
+
+def test_samples_last_as_long_as_in_the_aggregation_before_in_which_nothing_was_done() -> None:
+    """Of six aggregations scheme 0 acts in the second and the last two, scheme 1 in none that lasts longer than usual."""
+    ends = [100_000, 350_000, 470_000, 600_000, 680_000, 990_000]
+    columns = {
+        "t_ms": np.array([90.0, 340.0, 465.0, 590.0, 679.0, 989.0, 345.0]),
+        "scheme": np.array([0, 0, 0, 0, 0, 0, 1]),
+        "sz_applied": np.array([0, 8, 8, 8, 12, 16, 4], np.uint64),
+    }
+    applies = Table(Path("applies.csv"), columns)
+    assert last_samples_us(ends, applies, [0]) == (100_000, 200_000, 470_000, 600_000, 680_000, 810_000)
+    assert last_samples_us(ends, applies, [1]) == (100_000, 200_000, 470_000, 600_000, 680_000, 990_000)
+    assert last_samples_us(ends, applies, []) == last_samples_us(ends, None, [0]) == ()
+    always = Table(Path("applies.csv"), columns | {"sz_applied": np.array([1, 2, 3, 4, 5, 6, 0], np.uint64)})
+    assert last_samples_us(ends, always, [0]) == (), "no aggregation says how long samples last"
+
+
+def test_a_recorded_pass_comes_behind_the_samples() -> None:
+    """E3: where 7 MiB and more migrate an aggregation lasts 301 ms in the median, elsewhere 145: samples last 146 in both."""
+    context = recorded("E3_pullpush_temporal_defaults").to_scenario().contexts[0]
+    ends, sampled = np.array((0, *context.aggr_times_us)), np.array(context.aggr_sampled_us)
+    lasts, samples = np.diff(ends), sampled - ends[:-1]
+    acted = samples < lasts
+    assert 60 < acted.sum() < 75
+    assert np.median(lasts[acted]) > 1.8 * np.median(lasts[~acted])
+    assert np.median(samples[acted]) == pytest.approx(np.median(samples[~acted]), rel=0.05)
+
+
+def test_only_who_looks_more_often_than_the_workload_ticks_sees_turns() -> None:
+    for name, parts in (("E3_pullpush_temporal_defaults", 10), ("C3_pullpush_temporal", 1)):
+        recording = recorded(name)
+        scenario = recording.to_scenario()
+        assert scenario.workload.tick_us == recording.info["tick_ms"] * 1000 / parts
+        assert (scenario.workload.groups[0].sweep_ticks > 0) == (parts > 1)
+    assert recorded("E3_pullpush_temporal_defaults").to_scenario(turns=False).workload.groups[0].sweep_ticks == 0
 
 
 def test_free_pages_on_lists_show_as_memfree_grows() -> None:

@@ -15,11 +15,13 @@ from tieringmodel.damon.early_exit import run_builtin
 from tieringmodel.damon.kdamond import Kdamond
 from tieringmodel.damon.regions import RegionSet, SplitState
 from tieringmodel.damon.rng import counter_rng, kernel_rng, replay_rng
+from tieringmodel.errors import InputError
 from tieringmodel.kernels import layout as L
 from tieringmodel.kernels._jit import records
 from tieringmodel.kernels.layout import Space
 from tieringmodel.memory.physical import PhysicalMemory
-from tieringmodel.scenario import Context, Group, Machine, Node, Workload
+from tieringmodel.scenario import Context, Group, Machine, Node, Scenario, Workload
+from tieringmodel.simulation.engine import Engine
 from tieringmodel.simulation.silent import Silent
 from tieringmodel.workload.access import AccessTable, rate_threshold
 
@@ -65,9 +67,12 @@ class Watch:
         return out
 
 
-def groups(max_groups=4, n=24, kinds=("rate", "period", "hash")):
+def groups(max_groups=4, n=24, kinds=("rate", "period", "hash", "swept")):
     def build(kind, lo, size, start, length, **options):
         return Group(lo, min(lo + size, n), kind=kind, start_tick=start, end_tick=start + length, **options)
+
+    def swept(period, share, **options):
+        return build(period=period, sweep_ticks=min(share, period), **options)
 
     common = {
         "lo": st.integers(0, n - 1),
@@ -80,7 +85,10 @@ def groups(max_groups=4, n=24, kinds=("rate", "period", "hash")):
         "period": {"period": st.integers(1, 7), "phase": st.integers(0, 9), "stride": st.integers(1, 4)},
         "hash": {"threshold": st.integers(0, 2**32 - 1), "salt": st.integers(0, 2**32 - 1)},
     }
-    one = st.one_of(*(st.builds(build, st.just(kind), **common, **special[kind]) for kind in kinds))
+    one = [st.builds(build, st.just(kind), **common, **special[kind]) for kind in kinds if kind != "swept"]
+    if "swept" in kinds:
+        one.append(st.builds(swept, kind=st.just("period"), share=st.integers(0, 7), **common, **special["period"]))
+    one = st.one_of(*one)
     return st.lists(one, max_size=max_groups).map(lambda found: Workload(n_pages=n, groups=tuple(found)))
 
 
@@ -162,7 +170,7 @@ def test_periods_and_hashes_follow_the_formula(workload):
             for p in range(g.lo, g.hi):
                 if g.start_tick <= t < g.end_tick:
                     if g.kind == "period":
-                        hit = ref.period_touches(p, t, lo=g.lo, period=g.period, phase=g.phase, stride=g.stride)
+                        hit = ref.period_touches(p, t, lo=g.lo, hi=g.hi, period=g.period, phase=g.phase, stride=g.stride)
                     else:
                         hit = ref.hash_touches(p, t, threshold=g.threshold, salt=g.salt)
                     expected[k, p] |= hit
@@ -290,3 +298,62 @@ def test_two_observers_share_the_accessed_state():
     assert look(None, 6) == 1  # nothing has cleared it since tick 4
     assert look(5, 7) == 0  # cleared at tick 5 although touched at 4
     assert look(5, 8) == 1
+
+
+@given(groups(max_groups=3, kinds=("swept",)), st.integers(0, 2**32))
+@settings(max_examples=30)
+def test_pages_of_a_swept_period_have_their_turns_one_after_the_other(workload, seed):
+    watch = Watch(workload, seed)
+    expected = np.zeros((len(TICKS), workload.n_pages), bool)
+    for g in workload.groups:
+        rule = {"lo": g.lo, "hi": g.hi, "period": g.period, "phase": g.phase, "stride": g.stride, "sweep": g.sweep_ticks}
+        for k, t in enumerate(TICKS):
+            for p in range(g.lo, g.hi):
+                expected[k, p] |= g.start_tick <= t < g.end_tick and ref.period_touches(p, t, **rule)
+    np.testing.assert_array_equal(watch.touched(TICKS), expected)
+
+
+def test_turns_of_a_swept_period_fill_its_ticks_evenly_and_in_order():
+    workload = Workload(8000, groups=(Group(0, 8000, "period", period=20, sweep_ticks=8),))
+    hits = Watch(workload, 3).touched(range(20, 40))
+    assert (hits.sum(axis=0) == 1).all()
+    assert hits.sum(axis=1).tolist() == [1000] * 8 + [0] * 12
+    assert (np.argmax(hits, axis=0) == np.arange(8000) // 1000).all()
+
+
+def test_a_rate_with_a_period_is_touched_in_its_ticks_alone_and_as_often():
+    """40 touches a second in bursts of 25 ms (5 ticks): of 1 - exp(-1) of the pages each."""
+    burst = Group(0, 8000, rate_hz=40.0, period=5, phase=2)
+    hits = Watch(Workload(8000, groups=(burst,)), 3).touched(range(1, 41))
+    in_turn = (np.arange(1, 41) + 2) % 5 == 0
+    assert not hits[~in_turn].any()
+    assert all(within(n, 8000, 1 - np.exp(-1.0)) for n in hits[in_turn].sum(axis=1))
+    assert burst.touch_probability(10_000, 5_000) == pytest.approx(0.4 * (1 - np.exp(-1.0)))
+    assert burst.touch_probability(50_000, 5_000) == pytest.approx(1 - np.exp(-2.0))
+    parts = burst.in_parts(4)
+    assert (parts.period, parts.phase, parts.rate_hz) == (20, 8, 40.0)
+
+
+@given(st.integers(1, 12), st.integers(0, 12), st.integers(0, 11), st.integers(0, 3))
+@settings(max_examples=30)
+def test_a_folio_is_touched_whenever_one_of_its_pages_is(period, share, phase, lo):
+    """Folios of four pages, the first of which may begin before the range does."""
+    swept = Group(lo, 16, "period", period=period, phase=phase, sweep_ticks=min(share, period))
+    single = Watch(Workload(n_pages=16, groups=(swept,)), 0).touched(TICKS)
+    folios = Watch.__new__(Watch)
+    groups = (swept, Group(0, 16, folio_bytes=4 * PAGE))
+    engine = Engine(Scenario(Machine.dram_cxl("2 MiB", "2 MiB"), Workload(16, groups=groups), (Context(),)), 0)
+    folios.plain, folios.access, folios.memory, folios.kdamond = False, engine.access, engine.memory, engine.kdamonds[0]
+    expected = single.reshape(len(TICKS), 4, 4).any(axis=2).repeat(4, axis=1)
+    np.testing.assert_array_equal(folios.touched(TICKS), expected)
+
+
+def test_turns_that_cannot_be_are_refused():
+    with pytest.raises(InputError, match="sweep_ticks: 6 is above the period; write within how many ticks"):
+        Group(0, 8, "period", period=5, sweep_ticks=6)
+
+
+@pytest.mark.parametrize(("sampled", "where"), [((19, 150_000), 0), ((100_001, 150_000), 0), ((100_000, 100_019), 1)])
+def test_last_samples_that_cannot_be_are_refused(sampled, where):
+    with pytest.raises(InputError, match=rf"aggr_sampled_us\[{where}\]: .*; write when the aggregation's last sample was"):
+        Context(aggr_times_us=(100_000, 200_000), aggr_sampled_us=sampled)

@@ -114,7 +114,7 @@ def looks_at_regions(row: Any) -> bool:
 
 def by_python(goal: Goal, memory: PhysicalMemory, rules: Rules) -> bool:
     """Whether kernels do not measure a goal: one's own metric, what Python remembers, or where Linux may divide by 0."""
-    listed = memory.page_lists is not None and metric_of(goal.metric).counts == "used"
+    listed = memory.machine.percpu_lists > 0 and metric_of(goal.metric).counts == "used"
     return goal.metric not in CODES or goal.lag_cache or listed or not rules.node_mem_extremes
 
 

@@ -124,9 +124,9 @@ class Kdamond(Monitor):
         self.turn["every"], self.turn["jiffies0"] = getattr(observer, "every", 0), L.BOOT_JIFFIES
         self.turn["hz"], self.turn["whole_from_us"] = memory.machine.hz, memory.machine.whole_from_us(self.rules)
         self.turn["lists"] = memory.page_lists is not None
-        self.by_address = False
-        self.glance, recorded = first_glance(), context.aggr_times_us
+        self.by_address, self.glance, recorded = False, first_glance(), context.aggr_times_us
         self.ends = np.array((0, *recorded), np.int64) * 1000 if recorded else np.zeros(0, np.int64)
+        self.sampled = np.array(context.aggr_sampled_us or recorded, np.int64) * 1000
         self.sz_limit = self._size_limit(anew=True)
         self._windows = records(1, L.WINDOW)
         self._window = self._windows[0]
@@ -287,7 +287,7 @@ class Kdamond(Monitor):
 
     def in_turn(self) -> bool:
         """Whether sampling ticks up to the next event do nothing but check and prepare, so that kernels can take turns."""
-        unseen = self.turn["sleeps"] and self.memory.page_lists is not None  # what is free there, Python knows
+        unseen = self.turn["sleeps"] and self.memory.machine.percpu_lists  # what is free there, Python knows
         remaps = self.by_address and self.rules.fresh_look
         return type(self).check is Kdamond.check and not (self.pending or unseen or remaps or self.turn["is_latched"])
 
@@ -313,7 +313,7 @@ class Kdamond(Monitor):
         regions, scratch = self.regions, self._scratch
         of = regions, *regions.pair, self.space, self.rng, scratch, self.control, self._stack
         if not self._table_of or any(a is not b for a, b in zip(of, self._table_of, strict=False)):  # and the loop, behind
-            loop = L.Loop(self.turns, regions.side, self.split_state.both, self._cuts, self.ends)
+            loop = L.Loop(self.turns, regions.side, self.split_state.both, self._cuts, self.sampled, self.ends)
             self._table_of = *of, loop
             self._table = addresses([[*regions.pair, self.space, self.rng, scratch, self.control, loop, self._stack]])
         return self._table

@@ -47,6 +47,17 @@ def plain_touched(threshold, key, page, after, until):
 
 
 @inlined
+def burst_touched(key, rule, page, a, b):
+    """Tell whether a rate touched the page in any tick of (a, b] of its period, in which all that is due comes at once."""
+    first = a + 1
+    first += (-(first + rule.phase)) % rule.period
+    for tick in range(first, b + 1, rule.period):
+        if touch_bits(key, page, tick) < rule.threshold:
+            return True
+    return False
+
+
+@inlined
 def first_in_force(access, cls, after):
     """The first of a class's rules that may be in force behind tick `after`: all before it have ended."""
     low, high = access.first[cls], access.first[cls + 1]
@@ -60,6 +71,19 @@ def first_in_force(access, cls, after):
 
 
 @inlined
+def period_touched(rule, page, a, b):
+    """Tell whether a period falls into (a, b] for a page, or for one of those of its range that form a folio with it."""
+    if rule.sweep == 0:
+        return b - (b + rule.phase) % rule.period > a
+    first = max(page - rule.lo, np.int64(0))  # a folio may begin before the range
+    last = min(first + rule.pages, rule.width) - 1
+    for late in range(first * rule.sweep // rule.width, last * rule.sweep // rule.width + 1):
+        if b - (b + rule.phase - late) % rule.period > a:
+            return True
+    return False
+
+
+@inlined
 def rules_touched(access, cls, page, after, until):
     """Tell whether any rule of its class touched the page in any tick of (after, until]."""
     for r in range(first_in_force(access, cls, after), access.first[cls + 1]):
@@ -70,12 +94,14 @@ def rules_touched(access, cls, page, after, until):
         if a >= b:
             continue
         if rule.kind == RATE:
-            if plain_touched(rule.threshold, access.key + rule.slot * _RULE_KEY, page, a, b):
+            if rule.period == 1:
+                if plain_touched(rule.threshold, access.key + rule.slot * _RULE_KEY, page, a, b):
+                    return True
+            elif burst_touched(access.key + rule.slot * _RULE_KEY, rule, page, a, b):
                 return True
         elif rule.kind == PERIOD:
             if (page - rule.lo) % rule.stride == 0:
-                last = b - (b + rule.phase) % rule.period
-                if last > a:
+                if period_touched(rule, page, a, b):
                     return True
         else:
             for tick in range(a + 1, b + 1):

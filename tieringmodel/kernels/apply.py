@@ -246,7 +246,7 @@ def apply_paddr(cur, s, filters, space, memory, access, tick, tally, rejected):
         let_by, handled = here, np.int64(0)
         if access is None:
             if s.target >= 0 and k != s.target:
-                handled = migrate_whole_words(memory, memory.stack, k, a, b, here, s.target)
+                handled = migrate_whole_words(memory, memory.zone, k, a, b, here, s.target)
         elif s.action == MIGRATE and ahead >= 0 and memory.node[ahead].anywhere:
             break
         else:

@@ -1,9 +1,11 @@
 """Which free frame comes next where Linux's buddy allocator and per-CPU lists hand them out (`Machine.allocator` = "buddy").
 
-A minimal model of both (docs/theory/damon.md, section g.7): every CPU has a stack of freed frames of each node, and takes from
-its top; where it is empty, the node's next frame that nobody had since boot follows. Orders of blocks and merging are not
-kept. Every second other tasks take frames of the first node from each CPU, return those of two seconds ago, and the CPU
-that works may change.
+Every zone keeps its free frames in blocks of 2**order, a list for each order up to 10, and every CPU keeps a list of single
+frames of each zone (docs/theory/damon.md, section g.7). A page comes off the head of its CPU's list; an empty list is
+refilled from the smallest block, which is halved as often as it takes. A freed page goes to the head of that list; what
+exceeds its length goes back to the zone from its tail, oldest first, where it merges with its buddy. Every second lists
+shrink, other tasks take frames of the first node on each CPU and return those of two seconds ago, and the CPU that works
+may change.
 
 Compiled for `layout.BuddyMemory` alone. The order is that of whole batches, for a batch takes from one node and frees to
 another one: which of the two happens first leaves no trace.
@@ -14,172 +16,368 @@ from __future__ import annotations
 import numpy as np
 
 from ._jit import inlined, kernel
-from .bits import ctz, get_bit, set_bit
-from .layout import CPU, CPU_CHANGES_BP, CPUS, DRAWS, NOW, OTHERS, PART_SHIFT, SECOND_END, SECONDS, SHIFT32
+from .layout import (
+    ALLOC_FACTOR,
+    BATCH,
+    BEGIN,
+    COUNT,
+    CPU,
+    CPU_CHANGES_BP,
+    CPUS,
+    DRAWS,
+    END,
+    FREE_COUNT,
+    HIGH,
+    HIGH_MAX,
+    HIGH_MIN,
+    NOW,
+    ORDERS,
+    OTHERS,
+    PART_SHIFT,
+    QUIET,
+    REMOTE,
+    SECOND_END,
+    SECONDS,
+    SHIFT32,
+    SKEW,
+    TOP_ORDER,
+    ZONES,
+)
 from .random import below
 
 _U0, _U1 = np.uint64(0), np.uint64(1)
 _DIRTY = np.uint8(1)
+_NONE = np.uint8(0)
 SECOND_NS = 1_000_000_000
+SCALE_MAX = 5
+"""CONFIG_PCP_BATCH_SCALE_MAX: lists are refilled with up to 2**5 batches at once, and shrink by as much."""
+QUIET_SECONDS = 3
+"""After so many without a frame to or from its zone a list gives up a batch, if the zone's node has no CPU."""
 
 
 @inlined
-def link(memory, frame, to):
-    """Let the record of a free frame lead to another one, -1 = to none."""
-    memory.rec[frame] = np.uint64(to + 1) << SHIFT32
-    memory.dirty[frame >> PART_SHIFT] = _DIRTY
-
-
-@inlined
-def linked(memory, frame):
-    """Where the record of a free frame leads, -1 = nowhere."""
+def following(memory, frame):
+    """The frame after a free one in its list, -1 = none."""
     return np.int64(memory.rec[frame] >> SHIFT32) - 1
 
 
 @inlined
-def words_of(memory, i):
-    """How many words of a bitmap node i has."""
-    return (memory.frames[i] + 63) >> 6
+def _link(memory, frame, after):
+    """Let a free frame be followed by another one, -1 = by none."""
+    memory.rec[frame] = np.uint64(after + 1) << SHIFT32
+    memory.dirty[frame >> PART_SHIFT] = _DIRTY
 
 
 @inlined
-def next_fresh(memory, i):
-    """Take node i's next frame in boot order that nobody had yet; -1 where none is left. Who takes it marks it as written."""
-    words = words_of(memory, i)
-    while memory.cursor[i] < words:
-        w = memory.origin[i] + memory.cursor[i]
-        w += (memory.base[i] >> 6) - (words if w >= words else np.int64(0))
-        bits = memory.fresh_bits[w]
-        if bits != _U0:
-            memory.fresh_bits[w] = bits & (bits - _U1)
-            return w * 64 + np.int64(ctz(bits))
-        memory.cursor[i] += 1
+def follow(memory, frame, before):
+    """Let a free frame follow another one, -1 = none."""
+    memory.back[frame] = np.uint32(before + 1)
+    memory.dirty[frame >> PART_SHIFT] = _DIRTY
+
+
+@inlined
+def push_head(memory, k, frame):
+    """Put a frame, or the block that begins there, at the head of list k."""
+    head = memory.ends[k, 0]
+    _link(memory, frame, head)
+    follow(memory, frame, np.int64(-1))
+    if head >= 0:
+        follow(memory, head, frame)
+    else:
+        memory.ends[k, 1] = frame
+    memory.ends[k, 0] = frame
+
+
+@inlined
+def push_tail(memory, k, frame):
+    """Put a frame, or the block that begins there, at the tail of list k."""
+    tail = memory.ends[k, 1]
+    _link(memory, frame, np.int64(-1))
+    follow(memory, frame, tail)
+    if tail >= 0:
+        _link(memory, tail, frame)
+    else:
+        memory.ends[k, 0] = frame
+    memory.ends[k, 1] = frame
+
+
+@inlined
+def unlink(memory, k, frame):
+    """Take a frame, or the block that begins there, off list k."""
+    after, before = following(memory, frame), np.int64(memory.back[frame]) - 1
+    if before >= 0:
+        _link(memory, before, after)
+    else:
+        memory.ends[k, 0] = after
+    if after >= 0:
+        follow(memory, after, before)
+    else:
+        memory.ends[k, 1] = before
+    _link(memory, frame, np.int64(-1))
+    follow(memory, frame, np.int64(-1))
+
+
+@inlined
+def zones(memory):
+    """How many zones there are."""
+    return ZONES * memory.base.size
+
+
+@inlined
+def list_of(memory, z, cpu):
+    """The list of a CPU's single frames of zone z; those of its blocks of order o are ``z * ORDERS + o``."""
+    return zones(memory) * ORDERS + z * memory.crew[CPUS] + cpu
+
+
+@inlined
+def held_by(memory, cpu, at):
+    """The list of what others hold of a CPU since an even second (0) or an odd one (1)."""
+    return zones(memory) * (ORDERS + memory.crew[CPUS]) + 2 * cpu + at
+
+
+@inlined
+def zone_of(memory, i, frame):
+    """The zone of node i in which a frame lies: the first is used before the second."""
+    return ZONES * i + np.int64(frame < memory.zone[ZONES * i, BEGIN])
+
+
+@inlined
+def free_block(memory, z, order, block, head):
+    """Enter a block in its zone's list of its order."""
+    memory.order[block] = np.uint8(order + 1)
+    memory.blocks[z, order] += 1
+    if head:
+        push_head(memory, z * ORDERS + order, block)
+    else:
+        push_tail(memory, z * ORDERS + order, block)
+
+
+@inlined
+def _claim_block(memory, z, order, block):
+    """Take a block out of its zone's list of its order."""
+    memory.order[block] = _NONE
+    memory.blocks[z, order] -= 1
+    unlink(memory, z * ORDERS + order, block)
+
+
+@inlined
+def _buddy_is_free(memory, z, order, at):
+    """Where a block's buddy begins, counted as `at` from the zone's aligned begin, if it is free as a whole; else -1."""
+    buddy = at ^ (np.int64(1) << order)
+    frame = memory.zone[z, BEGIN] + buddy - memory.zone[z, SKEW]
+    if frame < memory.zone[z, BEGIN] or frame >= memory.zone[z, END] or memory.order[frame] != np.uint8(order + 1):
+        return np.int64(-1)
+    return buddy
+
+
+@kernel
+def to_zone(memory, z, frame):
+    """Give a single free frame back to zone z: it merges with its buddy while that is free (``__free_one_page``)."""
+    at, order = frame - memory.zone[z, BEGIN] + memory.zone[z, SKEW], np.int64(0)
+    while order < memory.zone[z, TOP_ORDER]:
+        buddy = _buddy_is_free(memory, z, order, at)
+        if buddy < 0:
+            break
+        _claim_block(memory, z, order, memory.zone[z, BEGIN] + buddy - memory.zone[z, SKEW])
+        at = min(at, buddy)
+        order += 1
+    likely = False
+    if order < memory.zone[z, TOP_ORDER] - 1:
+        parent = at & ~(np.int64(1) << order)
+        likely = _buddy_is_free(memory, z, order + 1, parent) >= 0
+    free_block(memory, z, order, memory.zone[z, BEGIN] + at - memory.zone[z, SKEW], not likely)
+
+
+@kernel
+def from_zone(memory, z):
+    """Take a frame of zone z: the first of its smallest block, whose other halves stay (``__rmqueue_smallest``); -1 = none."""
+    for order in range(ORDERS):
+        if memory.blocks[z, order] > 0:
+            block = memory.ends[z * ORDERS + order, 0]
+            _claim_block(memory, z, order, block)
+            for lower in range(order - 1, -1, -1):
+                free_block(memory, z, lower, block + (np.int64(1) << lower), True)
+            return block
     return np.int64(-1)
 
 
+@kernel
+def _refill(memory, z, cpu):
+    """Fill a CPU's empty list from zone z, in batches that double (``nr_pcp_alloc``, ``rmqueue_bulk``)."""
+    n, k = z * memory.crew[CPUS] + cpu, list_of(memory, z, cpu)
+    wanted = memory.zone[z, BATCH] << memory.pcp[n, ALLOC_FACTOR]
+    memory.pcp[n, HIGH] = min(memory.pcp[n, HIGH] + wanted, memory.zone[z, HIGH_MAX])
+    room = max(memory.pcp[n, HIGH] - memory.pcp[n, COUNT] - memory.zone[z, BATCH], memory.zone[z, BATCH])
+    if wanted <= room and memory.pcp[n, ALLOC_FACTOR] < SCALE_MAX:
+        memory.pcp[n, ALLOC_FACTOR] += 1
+    memory.pcp[n, QUIET] = 0
+    for _ in range(min(wanted, room)):
+        frame = from_zone(memory, z)
+        if frame < 0:
+            break
+        push_tail(memory, k, frame)
+        memory.pcp[n, COUNT] += 1
+
+
+@kernel
+def give_back(memory, z, cpu, frames):
+    """Give the oldest frames of a CPU's list, so many, back to zone z (``free_pcppages_bulk``)."""
+    n, k = z * memory.crew[CPUS] + cpu, list_of(memory, z, cpu)
+    for _ in range(frames):
+        frame = memory.ends[k, 1]
+        unlink(memory, k, frame)
+        to_zone(memory, z, frame)
+    memory.pcp[n, COUNT] -= frames
+    memory.pcp[n, QUIET] = 0
+
+
 @inlined
-def pop(memory, i, cpu):
-    """Take the frame of node i that was freed last on a CPU, -1 where none is left."""
-    frame = memory.stack[i, cpu]
+def pop(memory, z, cpu):
+    """Take the head of a CPU's list of zone z, -1 where it is empty."""
+    k = list_of(memory, z, cpu)
+    frame = memory.ends[k, 0]
     if frame >= 0:
-        memory.stack[i, cpu] = linked(memory, frame)
+        unlink(memory, k, frame)
+        memory.pcp[z * memory.crew[CPUS] + cpu, COUNT] -= 1
     return frame
 
 
-@inlined
+@kernel
+def take(memory, i, cpu):
+    """Take a frame of node i for a CPU from its lists and zones, the first zone before the second; -1 where there is none."""
+    for z in range(ZONES * i, ZONES * (i + 1)):
+        n = z * memory.crew[CPUS] + cpu
+        memory.pcp[n, FREE_COUNT] >>= 1
+        if memory.pcp[n, COUNT] == 0:
+            _refill(memory, z, cpu)
+        frame = pop(memory, z, cpu)
+        if frame >= 0:
+            return frame
+    return np.int64(-1)
+
+
+@kernel
 def next_frame(memory, i, cpu):
-    """The free frame of node i that a CPU takes, off its stack or cursor; the caller knows that there is one.
+    """The free frame of node i that a CPU takes; the caller knows that there is one.
 
-    Where both are at their end it takes from other CPUs' stacks, and last from what others hold, which counts as free.
+    Where its own lists and the zones are empty it takes from other CPUs' lists, and last from what others hold, which
+    counts as free.
     """
-    frame = pop(memory, i, cpu)
+    frame = take(memory, i, cpu)
     if frame < 0:
-        frame = next_fresh(memory, i)
-    if frame < 0:
-        for k in range(1, memory.crew[CPUS]):
-            frame = pop(memory, i, (cpu + k) % memory.crew[CPUS])
+        for k in range(ZONES * memory.crew[CPUS]):
+            frame = pop(memory, ZONES * i + k % ZONES, (cpu + k // ZONES) % memory.crew[CPUS])
             if frame >= 0:
-                break
-    if frame < 0:
+                return frame
         for k in range(2 * memory.crew[CPUS]):
-            c, at = k >> 1, k & 1
-            frame = memory.held[c, at]
+            held = held_by(memory, k >> 1, k & 1)
+            frame = memory.ends[held, 0]
             if frame >= 0:
-                memory.held[c, at] = linked(memory, frame)
-                break
+                unlink(memory, held, frame)
+                return frame
     return frame
 
 
+@kernel
+def free_frame(memory, i, frame):
+    """Put a frame of node i that was freed on the working CPU's list, and what is too much there back to the zone.
+
+    Mirrors ``free_frozen_page_commit``, ``nr_pcp_high`` and ``nr_pcp_free`` well above the watermarks.
+    """
+    z, cpu = zone_of(memory, i, frame), memory.crew[CPU]
+    n = z * memory.crew[CPUS] + cpu
+    memory.pcp[n, ALLOC_FACTOR] >>= 1
+    push_head(memory, list_of(memory, z, cpu), frame)
+    memory.pcp[n, COUNT] += 1
+    memory.pcp[n, FREE_COUNT] = min(memory.pcp[n, FREE_COUNT] + 1, memory.zone[z, BATCH] << SCALE_MAX)
+    high = memory.pcp[n, HIGH]
+    if memory.pcp[n, COUNT] >= high:
+        if high < memory.pcp[n, FREE_COUNT] + memory.zone[z, BATCH]:
+            memory.pcp[n, HIGH] = min(memory.pcp[n, FREE_COUNT] + memory.zone[z, BATCH], memory.zone[z, HIGH_MAX])
+        give_back(
+            memory,
+            z,
+            cpu,
+            min(max(memory.pcp[n, FREE_COUNT], memory.zone[z, BATCH]), high - memory.zone[z, BATCH], memory.pcp[n, COUNT]),
+        )
+
+
 @inlined
-def free_to_stack(memory, stack, i, frame):
-    """Put a frame of node i that was freed on top of the working CPU's stack; `stack` is ``memory.stack``, None for none."""
-    if stack is not None:
+def freed(memory, zone, i, frame):
+    """Let a frame of node i that was freed be handed out again; `zone` is ``memory.zone``, None where no zones are kept."""
+    if zone is not None:
         pass_seconds(memory)
-        link(memory, frame, stack[i, memory.crew[CPU]])
-        stack[i, memory.crew[CPU]] = frame
+        free_frame(memory, i, frame)
+
+
+@kernel
+def _shrink_lists(memory):
+    """Let every list shrink as once a second (``decay_pcp_high``, ``refresh_cpu_vm_stats``)."""
+    for n in range(zones(memory) * memory.crew[CPUS]):
+        z, cpu = n // memory.crew[CPUS], n % memory.crew[CPUS]
+        quiet = memory.pcp[n, QUIET] + 1
+        if memory.pcp[n, HIGH] > memory.zone[z, HIGH_MIN]:
+            memory.pcp[n, HIGH] = max(
+                memory.pcp[n, COUNT] - (memory.zone[z, BATCH] << SCALE_MAX),
+                memory.pcp[n, HIGH] - (memory.pcp[n, HIGH] >> 3),
+                memory.zone[z, HIGH_MIN],
+            )
+        if memory.pcp[n, COUNT] > memory.pcp[n, HIGH]:
+            give_back(memory, z, cpu, memory.pcp[n, COUNT] - memory.pcp[n, HIGH])
+            quiet = 0
+        if memory.zone[z, REMOTE] and quiet > QUIET_SECONDS and memory.pcp[n, COUNT] > 0:
+            give_back(memory, z, cpu, min(memory.pcp[n, COUNT], memory.zone[z, BATCH]))
+            quiet = 0
+        memory.pcp[n, QUIET] = quiet
+
+
+@kernel
+def _others_work(memory, at):
+    """Let others take frames of the first node on each CPU, and return those that they took two seconds before."""
+    works = memory.crew[CPU]
+    for cpu in range(memory.crew[CPUS]):
+        memory.crew[CPU] = cpu  # whose lists get what is freed
+        held, taken, first, last = held_by(memory, cpu, at), np.int64(0), np.int64(-1), np.int64(-1)
+        while taken < memory.crew[OTHERS]:
+            frame = take(memory, np.int64(0), cpu)
+            if frame < 0:
+                break
+            _link(memory, frame, np.int64(-1))
+            follow(memory, frame, last)
+            if last < 0:
+                first = frame
+            else:
+                _link(memory, last, frame)
+            last = frame
+            taken += 1
+        frame = memory.ends[held, 0]
+        while frame >= 0:
+            after = following(memory, frame)
+            free_frame(memory, np.int64(0), frame)
+            frame = after
+        memory.ends[held, 0], memory.ends[held, 1] = first, last
+    memory.crew[CPU] = works
+
+
+@kernel
+def _pass_second(memory):
+    """Let happen what happens every second: lists shrink, others work, and another CPU may begin to."""
+    crew = memory.crew
+    crew[SECOND_END] += SECOND_NS
+    _shrink_lists(memory)
+    _others_work(memory, crew[SECONDS] & 1)
+    crew[SECONDS] += 1
+    cpus, key = crew[CPUS], memory.node[0].key
+    if cpus > 1:
+        drawn = np.uint64(memory.clock[DRAWS])
+        if np.int64(below(key, drawn, np.uint64(10_000))) < crew[CPU_CHANGES_BP]:
+            other = np.int64(below(key, drawn + _U1, np.uint64(cpus - 1)))
+            crew[CPU] = (crew[CPU] + 1 + other) % cpus
+        memory.clock[DRAWS] += 2
 
 
 @inlined
 def pass_seconds(memory):
-    """Let what happens every second happen for all that have ended.
-
-    On each CPU in turn others take frames of the first node as anybody does, from its stack and then the cursor, and free
-    those that they took two seconds before, in the order in which they took them. Then another CPU may begin to work.
-    """
-    crew = memory.crew
-    while crew[SECOND_END] <= memory.clock[NOW]:
-        crew[SECOND_END] += SECOND_NS
-        at = crew[SECONDS] & 1
-        crew[SECONDS] += 1
-        for cpu in range(memory.crew[CPUS]):
-            first, last = np.int64(-1), np.int64(-1)
-            for _ in range(crew[OTHERS]):
-                frame = pop(memory, np.int64(0), cpu)
-                if frame < 0:
-                    frame = next_fresh(memory, np.int64(0))
-                if frame < 0:
-                    break
-                link(memory, frame, np.int64(-1))
-                if last < 0:
-                    first = frame
-                else:
-                    link(memory, last, frame)
-                last = frame
-            back = memory.held[cpu, at]
-            while back >= 0:
-                following = linked(memory, back)
-                link(memory, back, memory.stack[0, cpu])
-                memory.stack[0, cpu] = back
-                back = following
-            memory.held[cpu, at] = first
-        cpus, key = memory.crew[CPUS], memory.node[0].key
-        if cpus > 1:
-            drawn = np.uint64(memory.clock[DRAWS])
-            if np.int64(below(key, drawn, np.uint64(10_000))) < crew[CPU_CHANGES_BP]:
-                other = np.int64(below(key, drawn + _U1, np.uint64(cpus - 1)))
-                crew[CPU] = (crew[CPU] + 1 + other) % cpus
-            memory.clock[DRAWS] += 2
-
-
-@kernel
-def all_fresh(memory):
-    """Make every free frame one that nobody had: stacks and queues are empty, cursors at their begin."""
-    for w in range(memory.free_bits.size):
-        freed = memory.free_bits[w] & ~memory.fresh_bits[w]
-        while freed != _U0:
-            link(memory, w * 64 + np.int64(ctz(freed)), np.int64(-1))
-            freed &= freed - _U1
-        if memory.fresh_bits[w] != memory.free_bits[w]:
-            memory.fresh_bits[w] = memory.free_bits[w]
-            memory.dirty[w >> (PART_SHIFT - 6)] = _DIRTY
-    for i in range(memory.base.size):
-        memory.cursor[i] = 0
-        for cpu in range(memory.crew[CPUS]):
-            memory.stack[i, cpu] = -1
-    for cpu in range(memory.crew[CPUS]):
-        for k in range(2):
-            memory.held[cpu, k] = -1
-
-
-@kernel
-def count_linked(memory, met):
-    """Count the free frames on stacks and in queues; -1 if one is met twice, is fresh, in use, or of another node.
-
-    ``met``: u64[frames / 64], zeroed.
-    """
-    count, frames, cpus = np.int64(0), memory.rec.size, memory.crew[CPUS]
-    for k in range((memory.base.size + 2) * cpus):
-        i, cpu = k // cpus, k % cpus
-        if i < memory.base.size:
-            frame = memory.stack[i, cpu]
-        else:
-            frame, i = memory.held[cpu, i - memory.base.size], np.int64(0)
-        while frame != -1:
-            if frame < memory.base[i] or frame >= min(memory.base[i] + memory.frames[i], frames) or get_bit(met, frame):
-                return np.int64(-1)
-            if get_bit(memory.fresh_bits, frame) or not get_bit(memory.free_bits, frame):
-                return np.int64(-1)
-            set_bit(met, frame)
-            count += 1
-            frame = linked(memory, frame)
-    return count
+    """Let what happens every second happen for all that have ended."""
+    while memory.crew[SECOND_END] <= memory.clock[NOW]:
+        _pass_second(memory)

@@ -7,7 +7,7 @@ import numpy as np
 from ._jit import inlined, kernel
 from .access import touched
 from .bits import BLOCK, SUPER, clear_bit, clz, count_range, ctz, set_bit
-from .buddy import free_to_stack, next_frame, pass_seconds
+from .buddy import freed, next_frame, pass_seconds
 from .folios import frame_of_used_block
 from .layout import (
     ACTIVE_SHIFT,
@@ -91,9 +91,9 @@ def claim_frame(memory, i, frame):
 
 
 @inlined
-def frame_by_policy(memory, stack, i):
-    """The free frame of node i that comes next; `stack` is ``memory.stack``, None where frames are on none."""
-    if stack is not None:
+def frame_by_policy(memory, zone, i):
+    """The free frame of node i that comes next; `zone` is ``memory.zone``, None where no zones are kept."""
+    if zone is not None:
         pass_seconds(memory)
         return next_frame(memory, i, memory.crew[CPU])
     node = memory.node[i]
@@ -117,7 +117,7 @@ def take_frame(memory, i):
     node = memory.node[i]
     if node.free <= node.reserve or node.free <= 0:
         return np.int64(-1)
-    frame = frame_by_policy(memory, memory.stack, i)
+    frame = frame_by_policy(memory, memory.zone, i)
     claim_frame(memory, i, frame)
     return frame
 
@@ -144,7 +144,7 @@ def give_frame(memory, i, frame):
     elif node.policy == LIFO:
         memory.rec[frame] = np.uint64(node.head + 1) << SHIFT32
         node.head = frame
-    free_to_stack(memory, memory.stack, i, frame)
+    freed(memory, memory.zone, i, frame)
 
 
 @inlined

@@ -59,6 +59,9 @@ RULE = np.dtype(
         ("stride", "i8"),
         ("lo", "i8"),
         ("salt", "u8"),
+        ("width", "i8"),  # pages of the range
+        ("sweep", "i8"),  # ticks within which they have their turns, 0: all at once
+        ("pages", "i8"),  # pages of the range in a folio
         ("slot", "u8"),
         ("ended", "i8"),  # of its class: when all rules up to this one have ended
         ("begins", "i8"),  # when the first of those from this one on begins
@@ -123,7 +126,7 @@ class Memory(Bundle):
     # at the front that wait for a free frame, pages reclaimed and faulted in since the start
     folio: ClassVar[Any] = None  # all folios are of one page: see `MixedMemory`
     mixed: ClassVar[Any] = None
-    stack: ClassVar[Any] = None  # free frames are on no stacks: see `BuddyMemory`
+    zone: ClassVar[Any] = None  # free frames are in no blocks of zones: see `BuddyMemory`
     device: ClassVar[Any] = None  # reclaim takes no time, and everything can be reclaimed: see `SwapMemory`
     about: ClassVar[Any] = None
     since: ClassVar[Any] = None
@@ -147,22 +150,26 @@ class MixedMemory(Memory):
 
 @bundle
 class BuddyMemory(Memory):
-    """Memory whose free frames are those that nobody had since the start, and stacks of freed ones: see `kernels.buddy`.
+    """Memory whose free frames are in blocks of zones and on lists of CPUs: see `kernels.buddy`.
 
-    A class of its own for the reason that `MixedMemory` is one. A free frame is fresh, or linked into one stack, or into one
-    queue of what others hold, through its record.
+    A class of its own for the reason that `MixedMemory` is one. A free frame is in one block, on one CPU's list, or held by
+    others. Its record leads to the one that follows in the list, a block's by the first of its frames.
     """
 
-    fresh_bits: U64s = field()
-    # [frames / 64]: free frames that nobody had since the start
-    stack: I64Table = field()  # type: ignore[misc]
-    # [nodes, cpus]: the frame freed last, -1 = none; the record of each links to the one freed before
-    origin: I64s = field()
-    # [nodes]: word of `fresh_bits`, counted from the node's first, where boot order begins; it ends before that word
-    cursor: I64s = field()
-    # [nodes]: words in boot order that have no fresh frame left
-    held: I64Table = field()
-    # [cpus, 2]: the first frame that others took in the last even second, and in the last odd one, -1 = none
+    back: U32s = field()
+    # [frames]: the frame before in the list + 1, 0 = none
+    order: U8s = field()
+    # [frames]: order + 1 of the free block that begins there, 0 = none does
+    zone: I64Table = field()  # type: ignore[misc]
+    # [nodes * ZONES, 8]: first frame, end, frames from an aligned one to the first, batch, least and most length of a CPU's
+    # list, whether the node has no CPU, order of the largest blocks
+    blocks: I64Table = field()
+    # [nodes * ZONES, ORDERS]: free blocks
+    pcp: I64Table = field()
+    # [nodes * ZONES * cpus, 5]: frames, length that is not exceeded, doublings of the next refill, frames freed lately,
+    # seconds without a frame to or from the zone
+    ends: I64Table = field()
+    # [lists, 2]: first and last frame, -1 = none; see `kernels.buddy.list_of` and `held_by`
     crew: I64s = field()
     # [6]: the CPU that works now, when its second ends (ns), seconds that ended, frames that others take of each CPU in a
     # second, chance that another CPU works in the next one (bp), CPUs
@@ -196,6 +203,10 @@ class BuddySwapMemory(Device, BuddyMemory):  # type: ignore[misc]
 
 
 CPU, SECOND_END, SECONDS, OTHERS, CPU_CHANGES_BP, CPUS = 0, 1, 2, 3, 4, 5
+BEGIN, END, SKEW, BATCH, HIGH_MIN, HIGH_MAX, REMOTE, TOP_ORDER = 0, 1, 2, 3, 4, 5, 6, 7
+COUNT, HIGH, ALLOC_FACTOR, FREE_COUNT, QUIET = 0, 1, 2, 3, 4
+ZONES = 2
+ORDERS = 11
 LOWEST, FIFO, LIFO, RANDOM, BUDDY = 0, 1, 2, 3, 4
 PART_SHIFT = 12
 NOW, COST, JIFFY, DRAWS, LOG_LENGTH, MOVES = 0, 1, 2, 3, 4, 5
@@ -414,4 +425,5 @@ class Loop(Bundle):
     side: I64s  # [1], which of the two region arrays is in use
     split: I64s  # [2], the split code's static variables: last_nr_regions, rotation
     cuts: U64s  # [3], room for the cuts of one region
+    sampled: I64s  # [aggregations] or [0]: when the last sample of each recorded one was, ns; passes take the rest
     ends: I64s  # [aggregations + 1], where a recording says when they ended, ns, 0 first; [0] where intervals are nominal

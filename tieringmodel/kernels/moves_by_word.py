@@ -9,7 +9,7 @@ import numpy as np
 
 from ._jit import inlined
 from .bits import clz, ctz, popcount
-from .buddy import linked, next_frame, pass_seconds
+from .buddy import free_frame, next_frame, pass_seconds
 from .frames import DIRTY, count_failures, lowest_free, note_frame, word_within
 from .layout import ACTIVE_SHIFT, CLASS_MASK, CPU, LOG_LENGTH, LOW32, MOVES, PART_SHIFT, SHIFT32
 
@@ -80,7 +80,7 @@ def migrate_lowest(memory, source, a, b, here, target):
 
 @inlined
 def migrate_recycled(memory, source, a, b, here, target):
-    """Do the same as `migrate_singly` where frames come from stacks and cursors: see `kernels.buddy`.
+    """Do the same as `migrate_singly` where zones and lists of CPUs hand out frames: see `kernels.buddy`.
 
     What is taken of one word of the target's bitmap, and freed of one word of the source's, is booked once each.
     """
@@ -89,7 +89,7 @@ def migrate_recycled(memory, source, a, b, here, target):
     room = min(here, node.free, node.free - node.reserve)
     moved, active, at = np.int64(0), np.int64(0), memory.clock[LOG_LENGTH]
     link = (np.uint64(source) << SHIFT32) | (np.uint64(target) << _U48)
-    to, taken, top, head = np.int64(0), _U0, memory.stack[source, cpu], memory.stack[target, cpu]
+    to, taken = np.int64(0), _U0
     for block in range((b - 1) >> 9, (a >> 9) - 1, -1):
         if moved >= room:
             break
@@ -99,20 +99,14 @@ def migrate_recycled(memory, source, a, b, here, target):
             bits = word_within(memory, w, a, b)
             before = bits
             while bits != _U0 and moved < room:
-                frame, new = w * 64 + np.int64(63) - np.int64(clz(bits)), head
-                if new >= 0:
-                    head = linked(memory, new)
-                else:
-                    memory.stack[target, cpu] = head
-                    new = next_frame(memory, target, cpu)
+                frame, new = w * 64 + np.int64(63) - np.int64(clz(bits)), next_frame(memory, target, cpu)
                 bits ^= _U1 << np.uint64(frame & 63)
                 if new >> 6 != to:
                     book_taken(memory, to, taken)
                     to, taken = new >> 6, _U0
                 taken |= _U1 << np.uint64(new & 63)
                 record = memory.rec[frame]
-                memory.rec[frame] = np.uint64(top + 1) << SHIFT32
-                top = frame
+                free_frame(memory, source, frame)
                 memory.rec[new] = record
                 if memory.frame_of.size:
                     note_frame(memory, record, new)
@@ -129,7 +123,6 @@ def migrate_recycled(memory, source, a, b, here, target):
                 memory.free_bits[w] |= bits ^ before
                 book(memory, w, -np.int64(popcount(bits ^ before)))
     book_taken(memory, to, taken)
-    memory.stack[source, cpu], memory.stack[target, cpu] = top, head
     memory.clock[LOG_LENGTH] = at
     book_moves(memory, home, node, moved, active, here - moved)
     return moved
@@ -160,8 +153,8 @@ def book_taken(memory, w, taken):
 
 
 @inlined
-def migrate_whole_words(memory, stack, source, a, b, here, target):
-    """Migrate as `migrate_singly`, word by word, by the policies that can; `stack` is ``memory.stack``."""
-    if stack is not None:
+def migrate_whole_words(memory, zone, source, a, b, here, target):
+    """Migrate as `migrate_singly`, word by word, by the policies that can; `zone` is ``memory.zone``."""
+    if zone is not None:
         return migrate_recycled(memory, source, a, b, here, target)
     return migrate_lowest(memory, source, a, b, here, target)

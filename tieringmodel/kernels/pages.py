@@ -236,7 +236,7 @@ def handle_pages(s, filters, space, memory, access, k, a, b, here, tick, core_al
         if s.target < 0 or k == s.target:
             return here, np.int64(0)
         if memory.node[s.target].policy == LOWEST or memory.node[s.target].policy == BUDDY:
-            return here, migrate_whole_words(memory, memory.stack, k, a, b, here, s.target)
+            return here, migrate_whole_words(memory, memory.zone, k, a, b, here, s.target)
         return here, migrate_singly(memory, k, a, b, here, s.target)
     chosen = np.empty(here, np.int64)
     n = passing_frames(s, filters, space, memory, access, a, b, tick, core_allowed, tally, rejected, chosen)

@@ -56,19 +56,32 @@ def ticks_ahead(turn, schemes):
 
 
 @inlined
-def next_time(turn, ends, n, time, slept):
+def next_time(turn, loop, n, time, slept):
     """When the sampling tick behind the next `n` ones happens, in ns: a sleep after `time`, or as recorded.
 
-    Recorded ends of aggregations have their ticks evenly spaced between them, and repeat when they are used up.
+    Recorded aggregations have their ticks evenly spaced between the end of the one before and their last sample, and repeat
+    when they are used up.
     """
+    ends = loop.ends
     if ends.size == 0:
         return time + slept
     per, laps = turn.aggr_us // turn.sample_us, ends.size - 1
     aggregation, step = (turn.passed + n) // per, (turn.passed + n) % per + 1
     lap, j = aggregation // laps, aggregation % laps
-    length = ends[j + 1] - ends[j]
+    length = loop.sampled[j] - ends[j]
     # Parts of length * step // per that cannot overflow.
     return turn.start_ns + lap * ends[laps] + ends[j] + length // per * step + length % per * step // per
+
+
+@inlined
+def recorded_end(turn, ends):
+    """When the aggregation ended whose last sample was the present one, as recorded, in ns; 0 where that is not so."""
+    if ends.size == 0:
+        return np.int64(0)
+    per, laps = turn.aggr_us // turn.sample_us, ends.size - 1
+    if turn.passed % per:
+        return np.int64(0)
+    return turn.start_ns + turn.passed // per // laps * ends[laps] + ends[turn.passed // per % laps]
 
 
 @inlined
@@ -150,11 +163,12 @@ def run(parts, memory, access, looks, general, glance, rules, counts, kept, sour
             if code != DONE:
                 return code
             turn.in_body = 0
-            turn.last_ns = max(turn.last_ns, memory.clock[NOW] + walked_ns(turn, control.scheme, space))
+            walked = walked_ns(turn, control.scheme, space)
+            turn.last_ns = max(turn.last_ns, memory.clock[NOW] + walked, recorded_end(turn, loop.ends))
         full, n = ticks_ahead(turn, control.scheme), np.int64(0)
         ahead, r = min(full, room), both(parts, 0, loop)[0]
         time, tick, slept = turn.last_ns, turn.last_ns // turn.tick_ns, interval_ns(turn, r)
-        following, stop_ns = next_time(turn, loop.ends, n, time, slept), until_ns
+        following, stop_ns = next_time(turn, loop, n, time, slept), until_ns
         if coupled is not None:
             stop_ns = min(until_ns, coupled.clock[END])
         while n < ahead and following <= stop_ns:
@@ -163,7 +177,7 @@ def run(parts, memory, access, looks, general, glance, rules, counts, kept, sour
                 break
             after[n], until[n] = tick, now
             time, tick, n = following, now, n + 1
-            following = next_time(turn, loop.ends, n, time, slept)
+            following = next_time(turn, loop, n, time, slept)
         if n == 0:
             if coupled is not None:
                 if stop_ns < min(following, until_ns):
@@ -260,14 +274,15 @@ def run_in_turn(parts, memory, access, looks, rules, counts, kept, sources, unti
                 return code
             turn.start_ns += late(memory, memory.device, loop.ends, turn.last_ns)
             walked = walked_ns(turn, _control(parts[c, CONTROL]).scheme, _space(parts[c, SPACE]))
-            turn.last_ns = max(turn.last_ns, memory.clock[NOW] + walked)
-            turn.tick, who[1] = turn.last_ns // turn.tick_ns, TO_PREPARE
+            turn.last_ns = max(turn.last_ns, memory.clock[NOW] + walked, recorded_end(turn, loop.ends))
+            who[1] = TO_PREPARE
         if who[1] == TO_PREPARE:
             if must_sleep(parts, c, memory, faults):
                 return WAITS
             if _scratch(parts[c, SCRATCH]).record.size <= count_of(both(parts, c, loop)[0]):
                 turn.need = 0
                 return ROOM
+            turn.tick = turn.last_ns // turn.tick_ns
             plan(parts, c)
             prepare(parts, c, memory, glances)
             who[1] = NOTHING
@@ -275,7 +290,7 @@ def run_in_turn(parts, memory, access, looks, rules, counts, kept, sources, unti
         for k in range(parts.shape[0]):
             loop = _loop(parts[k, LOOP])
             turn = loop.turn[0]
-            time = next_time(turn, loop.ends, np.int64(0), turn.last_ns, interval_ns(turn, both(parts, k, loop)[0]))
+            time = next_time(turn, loop, np.int64(0), turn.last_ns, interval_ns(turn, both(parts, k, loop)[0]))
             if time < soonest:
                 soonest, first = time, k
         if soonest > until_ns[first]:

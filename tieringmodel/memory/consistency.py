@@ -28,7 +28,7 @@ from ..kernels.layout import (
     BuddyMemory,
     Memory,
 )
-from . import stacks, swap
+from . import swap, zones
 
 Ints = npt.NDArray[np.int64]
 MAX_TRACKED_TICK = 2**31 - 3
@@ -101,8 +101,8 @@ def check(given: Memory, offline: Sequence[Ints], built: Memory, taken: Sequence
     if bad or given.clock[LOG_LENGTH] != given.log.size:
         raise ValueError(f"{', '.join(bad) or 'log'} of its memory contradict the rest")
     free = _flags(given.free_bits)
-    if isinstance(given, BuddyMemory) and isinstance(built, BuddyMemory) and not stacks.are_possible(given, built):
-        raise ValueError("the memory's stacks of free frames contradict the rest")
+    if isinstance(given, BuddyMemory) and isinstance(built, BuddyMemory) and not zones.are_possible(given, built):
+        raise ValueError("the memory's lists of free frames contradict the rest")
     if given.device is not None:
         swap.check(given, built)
     for i, gone in enumerate(offline):

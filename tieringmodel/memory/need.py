@@ -20,8 +20,8 @@ PER_FRAME = 8 + 2 / 8 + 2 * 2 / 512 + 1 / 4096
 """Bytes: the page's record, a bit each for free and for LRU, two counts per 512 frames, a flag per 4096."""
 PER_FRAME_MIXED = 4
 """Bytes more, where folios are of several sizes: which one the frame belongs to."""
-PER_FRAME_BUDDY = 1 / 8
-"""Bytes more, with the ``"buddy"`` allocator: whether anybody had the frame since the start."""
+PER_FRAME_BUDDY = 5
+"""Bytes more, with the ``"buddy"`` allocator: what precedes the frame in its list, and the order of its block."""
 PER_PAGE_DEVICE = 1 + 3 * 8
 """Bytes of a page with a swap device: flags, when it was unmapped and written, its place in the swap cache."""
 FIXED_BYTES = 64 * MIB
@@ -58,7 +58,7 @@ def needed_bytes(
     mixed : bool
         Keep for every frame which folio it belongs to (4 bytes a frame).
     buddy : bool
-        Keep for every frame whether anybody had it (a bit a frame).
+        Keep lists of free frames (5 bytes a frame).
     device : bool
         Keep for every page what a swap device has of it (25 bytes a page).
     """

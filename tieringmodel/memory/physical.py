@@ -10,14 +10,13 @@ import numpy as np
 import numpy.typing as npt
 
 from ..errors import InputError
-from ..kernels import bits, buddy, frames, placement, watermarks
+from ..kernels import bits, frames, placement, watermarks, zone_lists
 from ..kernels._jit import records
 from ..kernels.layout import (
     AT_BACK,
     AT_FRONT,
     BUDDY,
     COST,
-    CPU_CHANGES_BP,
     FIFO,
     JIFFY,
     LIFO,
@@ -28,7 +27,6 @@ from ..kernels.layout import (
     NO_FRAME,
     NODE,
     NOW,
-    OTHERS,
     PART_SHIFT,
     RANDOM,
     Access,
@@ -37,11 +35,10 @@ from ..kernels.layout import (
     MixedMemory,
     Space,
 )
-from ..kernels.random import mixed
 from ..scenario import Machine, Placement, Workload
 from ..stored import same_kind
 from ..units import MAX_PAGES
-from . import consistency, stacks, swap
+from . import consistency, swap, zones
 from .page_lists import PageLists
 from .populate import Filler, Folios, check_room
 from .reuse import Kept
@@ -141,21 +138,20 @@ class PhysicalMemory:
             self._populate(workload, page_class, cache, folios)
             for i, node in enumerate(machine.nodes):
                 self.set_offline(i, node.offline_bytes // self.page_bytes)
+            zones.fill_lists(self.arrays, machine)
             self.arrays.dirty[:] = 0
         else:
             self.arrays, self.offline = kept.restored(log_moves), list(kept.offline)
         nodes, clock = self.arrays.node, self.arrays.clock
         nodes["try_all"] = machine.on_full == "try_all"
         nodes["anywhere"] = anywhere
-        nodes["key"] = [mixed(seed ^ (i + 1)) for i in range(len(nodes))]
+        zones.draw_from(self.arrays, seed)
         clock[COST], clock[JIFFY] = machine.migrate_ns_per_page, 1_000_000_000 // machine.hz
-        handed_out = machine.handed_out
-        if handed_out and isinstance(self.arrays, BuddyMemory):
-            self.arrays.crew[[OTHERS, CPU_CHANGES_BP]] = handed_out.others_pages_per_s, handed_out.cpu_changes_bp
+        zones.assume(self.arrays, machine)
         self.space = self.space_for(1)
         self.reclaims = bool(self.arrays.out.size)
         self.page_lists: PageLists | None = None
-        if machine.percpu_lists:
+        if machine.percpu_lists and not machine.handed_out:
             held = [n.percpu_pages for n in machine.nodes]
             self.page_lists = PageLists(self.arrays, held, machine.percpu_lists, seed, machine.percpu_roams)
 
@@ -188,7 +184,7 @@ class PhysicalMemory:
         if mixed:
             kind, more = MixedMemory, {"folio": np.zeros(n_frames, np.uint32), "mixed": np.zeros(2, np.int64)}
         if machine.handed_out:
-            kind, more = BuddyMemory, stacks.columns(machine, n_frames)
+            kind, more = BuddyMemory, zones.columns(machine, base, sizes)
         return (swap.WITH_DEVICE[kind] if device else kind)(
             **(more | (device or {})),
             rec=np.zeros(n_frames, np.uint64),
@@ -225,7 +221,7 @@ class PhysicalMemory:
             classes = np.concatenate((page_class, np.zeros(self.n_pages - workload.n_pages, np.uint16)))
         filler = Filler(m, classes, folios)
         if self.machine.handed_out:
-            filler.begin_at([stacks.frames_below_4_gib(node, self.page_bytes) for node in self.machine.nodes])
+            filler.begin_at([zones.frames_below_4_gib(node, self.page_bytes) for node in self.machine.nodes])
         places = list(workload.placement) or [Placement(0, workload.n_pages, int(self.nids[0]))]
         for k, place in enumerate(places):
             if place.start_bytes is not None:
@@ -253,7 +249,7 @@ class PhysicalMemory:
         if self.arrays.node["policy"][0] in (FIFO, LIFO):
             frames.build_free_lists(self.arrays)
         if self.machine.handed_out:
-            buddy.all_fresh(self.arrays)
+            zone_lists.all_in_blocks(self.arrays)
 
     def _place_at(self, filler: Filler, place: Placement, where: str) -> None:
         pfn = int(place.start_bytes or 0) // self.page_bytes
@@ -325,7 +321,9 @@ class PhysicalMemory:
     def visible_free(self, i: int) -> int:
         """Return the free pages of node index i as ``MemFree`` counts them: without those in per-CPU lists."""
         free = int(self.arrays.node["free"][i])
-        return max(free - int(self.page_lists.held()[i]), 0) if self.page_lists else free
+        if self.page_lists:
+            return max(free - int(self.page_lists.held()[i]), 0)
+        return free - zone_lists.count_on_lists(self.arrays, np.int64(i)) if self.machine.percpu_lists else free
 
     def free_rate(self) -> np.uint64:
         """Return visibly free pages of the whole machine in permil, truncated."""

@@ -20,11 +20,11 @@ if TYPE_CHECKING:
     from ..kernels.layout import Memory
 
 T = TypeVar("T")
-_BY_FRAME = {"rec": 1, "folio": 1, "free_bits": 64, "fresh_bits": 64, "lru_bits": 64, "free_512": 512, "lru_512": 512}
+_BY_FRAME = {"rec": 1, "folio": 1, "back": 1, "order": 1, "free_bits": 64, "lru_bits": 64, "free_512": 512, "lru_512": 512}
 """Frames that an entry stands for."""
 _BY_PAGE = ("frame_of", "seen")
 _WHOLE = (
-    "lru_256k", "free_256k", "node", "by_class", "clock", "swap", "mixed", "stack", "cursor", "held", "crew",
+    "lru_256k", "free_256k", "node", "by_class", "clock", "swap", "mixed", "blocks", "pcp", "ends", "crew",
     "device", "about", "since", "written", "cached",
 )  # fmt: skip
 

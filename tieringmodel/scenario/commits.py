@@ -30,8 +30,8 @@ class Event(Checked):
     ``path`` is dotted, with list positions as numbers: ``contexts.0.schemes.1.quota.goals.0.target_value``; a position one
     past the end appends; ``schemes.*.quota.sz_bytes`` becomes an event for each scheme. Changes below ``contexts`` are
     committed as DAMON commits parameters: tuner state and charge windows survive. What a running context does not take over is
-    refused: ``ops``, ``rng_seed``, ``sources``, ``aggr_times_us`` (and with it intervals), a quota's ``esz_bp0``, and the
-    ``current_value`` of a goal that is measured. Of the machine, nodes'
+    refused: ``ops``, ``rng_seed``, ``sources``, ``aggr_times_us`` and ``aggr_sampled_us`` (and with them intervals), a quota's
+    ``esz_bp0``, and the ``current_value`` of a goal that is measured. Of the machine, nodes'
     ``offline_bytes`` and ``reserve_pages`` can change; of the workload, ``vmas``: pages stay where they are, their addresses
     change.
 
@@ -101,7 +101,7 @@ class Commit(Checked):
         return type(error)(where, error.what, error.remedy)
 
 
-NOT_CARRIED = ("rng_seed", "sources", "aggr_times_us", "moving_sum")
+NOT_CARRIED = ("rng_seed", "sources", "aggr_times_us", "aggr_sampled_us", "moving_sum")
 """Fields of a context that are no parameters of a kdamond: where a commit leaves them out they stay."""
 TAKEN_OVER: dict[type, str] = {
     Context: "attrs targets schemes addr_unit min_region_sz moving_sum",

@@ -162,6 +162,9 @@ class SourceOfHotness(Checked):
 class Context(Checked):
     """One kdamond's context. ``aggr_times_us`` replaces nominal intervals by recorded ends of aggregations.
 
+    ``aggr_sampled_us`` says when the last sample of each recorded aggregation was: what schemes do comes behind it and takes
+    the rest of its time. Left out, samples go on until its end.
+
     ``moving_sum``: ``"on_demand"`` is 7.3's way to see nr_accesses between aggregations, ``"stored"`` the running value of
     kernels up to 7.2; left out, the scenario's kernel decides. ``sources``: whose reports count as accesses; none means DAMON's
     own accessed bits.
@@ -197,11 +200,12 @@ class Context(Checked):
     addr_unit: int = 1
     min_region_sz: int = PAGE_SZ
     aggr_times_us: tuple[int, ...] = ()
+    aggr_sampled_us: tuple[int, ...] = ()
     rng_seed: int | None = None
     moving_sum: str = ""
     sources: tuple[SourceOfHotness, ...] = ()
     _choices: ClassVar = {"ops": OPS, "moving_sum": ("", "on_demand", "stored")}
-    _max: ClassVar = {"aggr_times_us": LONGEST_US}
+    _max: ClassVar = {"aggr_times_us": LONGEST_US, "aggr_sampled_us": LONGEST_US}
 
     def check(self) -> None:
         """Answer as the kernel on start and commit."""
@@ -239,3 +243,10 @@ class Context(Checked):
         if any(b - a < samples for a, b in pairwise((0, *self.aggr_times_us))):
             text = f"leaves less than 1 us for each of an aggregation's {samples} samples"
             raise InputError("aggr_times_us", text, "raise attrs.sample_us, or correct the times")
+        if self.aggr_sampled_us and len(self.aggr_sampled_us) != len(self.aggr_times_us):
+            text = f"has {len(self.aggr_sampled_us)} entries, aggr_times_us has {len(self.aggr_times_us)}"
+            raise InputError("aggr_sampled_us", text, "give one for each aggregation, or leave it out")
+        for j, (a, last, b) in enumerate(zip((0, *self.aggr_times_us), self.aggr_sampled_us, self.aggr_times_us, strict=False)):
+            if not a + samples <= last <= b:
+                text = f"{last} is not from {a} + {samples} samples of 1 us to {b}"
+                raise InputError(f"aggr_sampled_us[{j}]", text, "write when the aggregation's last sample was")

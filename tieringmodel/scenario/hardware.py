@@ -130,7 +130,7 @@ class Node(Checked):
 class Buddy(Checked):
     """What else happens to free frames with the ``"buddy"`` allocator: assumptions, to be varied.
 
-    The first node has ``cpus`` CPUs, and each keeps a stack of the frames freed on it. ``others_pages_per_s``: frames of the
+    The first node has ``cpus`` CPUs, and each keeps lists of single free frames. ``others_pages_per_s``: frames of the
     first node that other tasks take on each CPU every second, from where anybody would, and free two seconds later; they
     count as free all the time, since what others hold is ``kernel_bytes``. Migrations are carried out on one CPU, and after
     each second on another one with a chance of ``cpu_changes_bp``.
@@ -171,9 +171,9 @@ class Machine(Checked):
     lists; see `tieringmodel.memory.page_lists`). With ``percpu_roams`` each pass runs on any of these CPUs.
 
     ``allocator`` says which free frame is handed out: the ``"lowest"``, the one freed first (``"fifo"``) or last (``"lifo"``),
-    a ``"random"`` one. ``"buddy"`` is a minimal model of Linux's allocator, with ``buddy`` as its assumptions: each CPU takes
-    the frames freed on it, the last one first, and when none is left the next one that nobody had since boot, in boot order:
-    ascending, but those from 4 GiB on before those below (`tieringmodel.kernels.buddy`). It keeps no orders of free blocks.
+    a ``"random"`` one. ``"buddy"`` hands frames out as Linux does, from lists of CPUs and blocks of each order, those from 4
+    GiB on before those below (`tieringmodel.kernels.buddy`), with ``buddy`` as its assumptions. Its own lists are then those
+    that ``percpu_lists`` keeps from ``MemFree``, and ``buddy.cpu_changes_bp`` says how often another CPU works.
 
     ``overload``: a kdamond's work takes time, so that many regions and long passes stretch its aggregations
     (`tieringmodel.simulation.clock.ContextClock`); where ends of aggregations are recorded, those say it.

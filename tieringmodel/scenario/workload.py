@@ -12,6 +12,8 @@ from ..fields import Checked
 from ..units import FOREVER, LONG_MAX, LONGEST_US, MIB, PAGE_SZ, UINT_MAX
 from .performance import Demand, check_outstanding
 
+LONGEST_SWEEP = 2**31 - 1
+"""Ticks within which the pages of a period can have their turns."""
 HUGE_BYTES = 2 * MIB
 """Size of a transparent huge page, and of the largest folio among others."""
 
@@ -20,8 +22,10 @@ HUGE_BYTES = 2 * MIB
 class Group(Checked):
     """Who touches logical pages ``lo`` … ``hi`` - 1 from workload tick ``start_tick`` up to ``end_tick``.
 
-    ``kind``: ``"rate"`` touches each page at ``rate_hz`` as a Poisson process; ``"period"`` touches every ``stride``-th
-    page whenever ``(tick + phase) % period == 0``; ``"hash"`` touches page p in tick t iff the 32-bit mix of
+    ``kind``: ``"rate"`` touches each page at ``rate_hz`` as a Poisson process, with a ``period`` in
+    ticks where ``(tick + phase) % period == 0`` alone; ``"period"`` touches every ``stride``-th
+    page whenever ``(tick + phase) % period == 0``, or, with ``sweep_ticks``, one after the other, evenly, within so many ticks
+    from then on; ``"hash"`` touches page p in tick t iff the 32-bit mix of
     ``p * 0x9E3779B1 + t * 0x85EBCA77 + salt`` is below ``threshold`` (the golden runs' generator).
 
     ``folio_bytes`` puts the group's pages into folios of that size (4 KiB … 2 MiB, a power of two): one accessed state each,
@@ -67,6 +71,7 @@ class Group(Checked):
     period: int = 1
     phase: int = 0
     stride: int = 1
+    sweep_ticks: int = 0
     threshold: int = 0
     salt: int = 0
     start_tick: int = 0
@@ -80,7 +85,7 @@ class Group(Checked):
     dirty_share: float = 0.0
     unevictable_share: float = 0.0
     _choices: ClassVar = {"kind": ("rate", "period", "hash"), "thp": ("always", "madvise", "never")}
-    _max: ClassVar = {"threshold": 2**32, "salt": UINT_MAX, "hi": 2**52} | dict.fromkeys(
+    _max: ClassVar = {"threshold": 2**32, "salt": UINT_MAX, "hi": 2**52, "sweep_ticks": LONGEST_SWEEP} | dict.fromkeys(
         ("end_tick", "start_tick", "period", "phase", "stride"), FOREVER
     )
 
@@ -90,6 +95,13 @@ class Group(Checked):
             raise InputError("hi", f"{self.hi} is not above lo {self.lo}", "give a non-empty page range")
         if self.period < 1 or self.stride < 1:
             raise InputError("period" if self.period < 1 else "stride", "is 0", "write 1 or more")
+        if self.sweep_ticks > (self.period if self.kind == "period" else 0):
+            text = (
+                f"{self.sweep_ticks} is above the period"
+                if self.kind == "period"
+                else f"belongs to periods, not to {self.kind!r}"
+            )
+            raise InputError("sweep_ticks", text, "write within how many ticks of a period all pages are touched, or 0")
         if self.rate_hz < 0:
             raise InputError("rate_hz", f"{self.rate_hz} is negative", "write accesses per second and page")
         if self.threads is not None:
@@ -161,7 +173,9 @@ class Group(Checked):
         """
         ticks = window_us / tick_us
         if self.kind == "rate":
-            return -math.expm1(-self.rate_hz * window_us * 1e-6)
+            burst_us = self.period * tick_us if self.period > 1 else 0
+            seen = min(window_us / burst_us, 1.0) if burst_us else 1.0
+            return -math.expm1(-self.rate_hz * max(window_us, burst_us) * 1e-6) * seen
         if self.kind == "period":
             return min(ticks / self.period, 1.0) / ((self.hi - self.lo) / len(self.touched()))
         return 1.0 - float((1.0 - self.threshold / 2**32) ** max(ticks, 1.0))
@@ -169,10 +183,11 @@ class Group(Checked):
     def in_parts(self, parts: int) -> Group:
         """Return the group counted in ticks that are `parts` times shorter: its touches per second and its times stay."""
         changes = {name: min(getattr(self, name) * parts, FOREVER) for name in ("start_tick", "end_tick")}
-        if self.kind == "period":
+        if self.kind == "period" or (self.kind == "rate" and self.period > 1):
             first = min(-self.phase % self.period * parts, FOREVER - 1)
             changes["period"] = min(self.period * parts, FOREVER)
             changes["phase"] = -first % changes["period"]
+            changes["sweep_ticks"] = min(self.sweep_ticks * parts, changes["period"], LONGEST_SWEEP)
         elif self.kind == "hash":
             changes["threshold"] = round(self.threshold / parts)
         return self.replace(**changes)

@@ -72,7 +72,7 @@ class ContextClock(Stored):
         per, laps = k.attrs.aggr_us // k.attrs.sample_us, self.ends.size - 1
         aggregation, step = np.divmod(np.arange(k.passed, k.passed + n), per)
         lap, j = np.divmod(aggregation, laps)
-        left, right = self.ends[j], self.ends[j + 1]
+        left, right = self.ends[j], k.sampled[j]
         quotient, rest = np.divmod(right - left, per)  # parts of (right - left) * (step + 1) // per that cannot overflow
         times = self.start_ns + self.late_ns + lap * self.ends[-1] + left + quotient * (step + 1) + rest * (step + 1) // per
         return np.concatenate(([self.last_ns], times))
@@ -124,4 +124,12 @@ class ContextClock(Stored):
         if self.ends.size and k.memory.arrays.device is not None:
             self.late_ns += max(k.memory.now_ns - self.last_ns, 0)
         walked_ns = int(ticks.walked_ns(k.turn, k.schemes, k.space)) if k.turn["walk_ns"] else 0
-        self.last_ns = max(self.last_ns, k.memory.now_ns + walked_ns)
+        self.last_ns = max(self.last_ns, k.memory.now_ns + walked_ns, self._recorded_end())
+
+    def _recorded_end(self) -> int:
+        """Return when the aggregation ended whose last sample was the present one, as recorded; 0 where that is not so."""
+        k = self.kdamond
+        if not self.ends.size or k.passed % (per := k.attrs.aggr_us // k.attrs.sample_us):
+            return 0
+        lap, j = divmod(k.passed // per, self.ends.size - 1)
+        return int(self.start_ns + self.late_ns + lap * self.ends[-1] + self.ends[j])

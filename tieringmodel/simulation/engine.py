@@ -393,7 +393,7 @@ class Engine:
         rules = {None if (r := c.kdamond.compiled) is None else bool(r.stored_sum) for c in clocks}
         faults = memory.reclaims and self.faults_in
         blind = memory.reclaims and not faults and any(c.kdamond.turn["sleeps"] for c in clocks)
-        if len(rules) != 1 or blind or (faults and memory.page_lists is not None):
+        if len(rules) != 1 or blind or (faults and memory.machine.percpu_lists):
             return False
         stop_ns, others = self._stop_ns(end_ns), [(j, c.next_wake()) for j, c in enumerate(self.clocks) if j not in at]
         until_ns = np.array([min([stop_ns, *(wake_ns - (i > j) for j, wake_ns in others)]) for i in at])

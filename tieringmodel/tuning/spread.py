@@ -100,5 +100,5 @@ def _clock(scenario: Scenario, duration_us: int) -> Scenario:
         if not context.aggr_times_us and not context.attrs.intervals_goal.aggrs:
             step_us = round(context.attrs.aggr_us * STRETCH)
             times = tuple(accumulate(repeat(step_us, duration_us // step_us + 1)))
-        contexts.append(replace(context, aggr_times_us=times))
+        contexts.append(replace(context, aggr_times_us=times, aggr_sampled_us=()))
     return scenario.replace(contexts=tuple(contexts))

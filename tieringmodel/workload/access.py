@@ -173,6 +173,7 @@ class AccessTable:
         self._touching = [[i for i in c if not _only_says_folios(workload.groups[i])] for c in self.groups_of_class]
         touched_by = [[workload.groups[i] for i in members] for members in self._touching]
         self._of_rule = [i for members in self._touching for i in members]
+        self._pages_of_folio: list[tuple[int, ...]] = []
         self.folios = list(self._folios(touched_by))
         self._touched_by = touched_by
         first = np.zeros(len(touched_by) + 1, np.int64)
@@ -180,21 +181,22 @@ class AccessTable:
         for c, groups in enumerate(touched_by):
             ended = accumulate((g.end_tick for g in groups), max)
             begins = [*accumulate((g.start_tick for g in reversed(groups)), min)][::-1]
-            columns = zip(groups, _slots(groups), ended, begins, strict=True)
-            rules += [(*self._rule(g), *of_class) for g, *of_class in columns]
+            pages = self._pages_of_folio[c - len(number)] if c >= len(number) else (1,) * len(groups)
+            columns = zip(_slots(groups), ended, begins, strict=True)
+            rules += [(*self._rule(g, n), *of_class) for g, n, of_class in zip(groups, pages, columns, strict=True)]
             first[c + 1] = len(rules)
         table = records(max(len(rules), 1), RULE)
         table[: len(rules)] = np.array(rules, RULE)
         self._rules = table[: len(rules)]
         self._class_of_rule = np.repeat(np.arange(first.size - 1), np.diff(first))
         of_rule = [g for groups in touched_by for g in groups]
-        always = [2**32 if g.kind == "period" else rate_threshold(g.rate_hz, tick_us) for g in of_rule]
+        always = [2**32 if g.kind == "period" else rate_threshold(g.rate_hz, tick_us * g.period) for g in of_rule]
         self._plain_of_rule = np.array(always, np.uint64)
         self._rate_of_rule = self._rates_of_rules()
         n = len(touched_by)
         self.changes = sorted({t for g in workload.groups for t in (g.start_tick, g.end_tick) if 0 < t < 2**62})
         self._plain_possible = (plain or not self.changes) and all(
-            g.kind == "rate" or (g.kind == "period" and g.period == g.stride == 1) for g in workload.groups
+            g.period == 1 and (g.kind == "rate" or (g.kind == "period" and g.stride == 1)) for g in workload.groups
         )
         memcg_of_class = np.append(memcg_of_class, np.zeros(n - memcg_of_class.size, np.int64))
         self.arrays = Access(first, table, np.zeros(n, np.uint64), False, self.key, np.ones(n, np.uint8), memcg_of_class)
@@ -222,12 +224,13 @@ class AccessTable:
         edges = np.cumsum([0, *(n for n, _ in self.runs)]).tolist()
 
         def touches(lo: int, hi: int) -> tuple[tuple[int, int], ...]:
-            """Which groups touch something of pages lo … hi - 1, and (rates) how many of them."""
+            """Which groups touch something of pages lo … hi - 1, and (rates, swept periods) how many of them."""
             found: dict[int, int] = {}
             for k in range(bisect_right(edges, lo) - 1, bisect_left(edges, hi)):
                 for i in self._touching[self.runs[k][1]]:
                     pages = len(groups[i].touched(max(lo, edges[k]), min(hi, edges[k + 1])))
-                    found[i] = found.get(i, 0) + pages if groups[i].kind == "rate" else max(found.get(i, 0), min(pages, 1))
+                    each = groups[i].kind == "rate" or groups[i].sweep_ticks > 0
+                    found[i] = found.get(i, 0) + pages if each else max(found.get(i, 0), min(pages, 1))
             return tuple(sorted((i, n) for i, n in found.items() if n))
 
         for run in folio_runs(self.workload):
@@ -241,6 +244,7 @@ class AccessTable:
                 if key not in number:
                     number[key] = len(touched_by)
                     touched_by.append([self._of_folio(groups[i], pages) for i, pages in key])
+                    self._pages_of_folio.append(tuple(pages for _, pages in key))
                     self._of_rule += [i for i, _ in key]
                     if len(touched_by) > 65536:
                         text = "form more than 65535 classes of pages and folios"
@@ -289,9 +293,10 @@ class AccessTable:
         """Return a group as it touches a folio of which it touches so many pages: their rates add up."""
         return g.replace(rate_hz=g.rate_hz * pages) if g.kind == "rate" else g.replace(stride=1)
 
-    def _rule(self, g: Group) -> tuple[int, ...]:
-        threshold = rate_threshold(g.rate_hz, self.tick_us) if g.kind == "rate" else g.threshold
-        return (_KIND[g.kind], g.start_tick, g.end_tick, threshold, g.period, g.phase, g.stride, g.lo, g.salt)
+    def _rule(self, g: Group, pages: int = 1) -> tuple[int, ...]:
+        threshold = rate_threshold(g.rate_hz, self.tick_us * g.period) if g.kind == "rate" else g.threshold
+        when = g.start_tick, g.end_tick, threshold, g.period, g.phase
+        return (_KIND[g.kind], *when, g.stride, g.lo, g.salt, g.hi - g.lo, g.sweep_ticks, pages)
 
     def enter(self, tick: int) -> int:
         """Prepare for checks of ticks from `tick` on; return the first later tick at which rules change.

@@ -91,7 +91,7 @@ def machine_of(recording: _Recorded, placement: Sequence[Placement], lru_share: 
     return Machine(tuple(sorted(nodes, key=lambda node: node.extent)), hz=HZ, allocator=allocator)
 
 
-def swap_of(info: Mapping[str, float], extra: Table | None) -> Swap | None:
+def swap_of(info: Mapping[str, float], extra: Table | None, passes_s: float = 0.0) -> Swap | None:
     """Return the swap device that was on, None without one.
 
     Parameters
@@ -99,8 +99,11 @@ def swap_of(info: Mapping[str, float], extra: Table | None) -> Swap | None:
     info : mapping of str to float
         ``swap_zram`` or ``swap_disk`` above 0 says which.
     extra : Table or None
-        Its size is the most that was free (``swap_free_kb``). What it writes in a second is the most that was written from one
-        row to the next (``pswpout``): the speed of the machine's device, or of its compression, is an input, as its memory is.
+        Its size is the most that was free (``swap_free_kb``).
+    passes_s : float
+        How long schemes' passes kept kdamonds busy. What the device writes in a second is what was written in all
+        (``pswpout``) over that time, or, where it is not known, the most that was written from one row to the next: the speed
+        of the machine's device, or of its compression, is an input, as its memory is.
 
     Returns
     -------
@@ -117,7 +120,7 @@ def swap_of(info: Mapping[str, float], extra: Table | None) -> Swap | None:
         took_s = np.diff(np.asarray(extra["t_ms"], np.float64)) / 1e3
         pages = np.diff(np.asarray(extra["pswpout"], np.float64))
         fastest = float(np.max(pages[took_s > 0] / took_s[took_s > 0], initial=0.0))
-        throughput = int(fastest * PAGE_SZ) or None
+        throughput = int((float(pages.sum()) / passes_s if passes_s else fastest) * PAGE_SZ) or None
     return Swap(kind, throughput_bytes_per_s=throughput, capacity_bytes=capacity_bytes)
 
 

@@ -19,6 +19,7 @@ from .machine_of import machine_of, swap_of
 from .memcgs_of import memcgs_of
 from .numa_of import balancing_of, first_window_ms
 from .tables import Table
+from .timing import PARTS, last_samples_us, recorded_groups, turns_of
 
 PHASE = re.compile(r"rate_hz_from_(\d+)ms")
 """Columns of the layout with access rates, from a time on."""
@@ -137,6 +138,8 @@ class Recording:
         machine: Machine | None = None,
         kernel: Kernel | None = None,
         balancing: bool = True,
+        turns: bool = True,
+        passes: bool = True,
     ) -> Scenario:
         """Return the set-up of a recorded run as a scenario.
 
@@ -162,12 +165,18 @@ class Recording:
             Replaces the machine found in the recording: nodes as ``zoneinfo.txt`` has them, or else split at a bound of
             address filters or monitored ranges that agrees best with where segments lie, or at the documented ones, with
             holes where nothing between monitored ranges is known of; MemTotal and MemFree from the record. Its allocator is
-            ``"buddy"`` where ``zoneinfo.txt`` tells the order in which frames are handed out after boot and folios have one
-            size, else ``"lowest"``. Its swap device is the one that ``info.txt`` names (`swap_of`).
+            ``"buddy"`` where folios have one size, else ``"lowest"``. Its swap device is the one that ``info.txt`` names
+            (`swap_of`).
         kernel : Kernel or None
             Replaces the recorded kernel; without either it is the default.
         balancing : bool
             Let NUMA balancing promote and kswapd demote where ``info.txt`` says that they did (`recording.numa_of`).
+        turns : bool
+            Where a context samples more often than the workload ticks: let the pages of a tick be touched one after the other
+            while it lasts (`turns_of`), instead of all at once. Not with NUMA balancing, whose faults are counted by ticks.
+        passes : bool
+            Let the last sample of an aggregation in which schemes acted be as early as in one in which they did not
+            (`last_samples_us`), instead of at its end.
 
         Returns
         -------
@@ -201,9 +210,14 @@ class Recording:
             Vma(int(lo), int(hi), int(start), int(start) // PAGE_SZ)
             for lo, hi, start in zip(lows[:-1], lows[1:], layout["va_start"], strict=True)
         )
-        groups = tuple(_groups(layout, tick_ms))
+        groups, within = tuple(_groups(layout, tick_ms)), None
+        if turns and not info.get("numa_balancing") and any(c.attrs.sample_us < tick_ms * 1_000 for c in self.contexts):
+            within = turns_of(self.record, groups, tick_ms)
+        if within:
+            tick_ms /= PARTS
+            groups = tuple(within.at(g.in_parts(PARTS).replace(period=g.period * PARTS)) for g in groups)
         if recorded_rates:
-            groups = tuple(recorded_groups(self, groups, tick_ms))
+            groups = tuple(recorded_groups(self._periodic(), groups, tick_ms, within))
         if info.get("thp"):
             groups += tuple(_huge(layout))
         workload = Workload(
@@ -211,26 +225,39 @@ class Recording:
         )
         given = machine
         if machine is None:
-            # Boot order is that of ranges, which zoneinfo.txt tells; folios of several sizes need blocks, which only the lowest
-            # frames are known to have.
-            boot_order_known = bool(self.nodes) and not info.get("thp")
-            machine = machine_of(self, placement, lru_share_of_other, "buddy" if boot_order_known else "lowest")
+            # Folios of several sizes need blocks of their own, which only the lowest frames are known to have.
+            machine = machine_of(self, placement, lru_share_of_other, "lowest" if info.get("thp") else "buddy")
             first_ms = first_window_ms(self.extra) if recorded_intervals else 0
             machine = machine.replace(numa_balancing=balancing_of(info, self.zones, first_ms) if balancing else None)
         contexts = tuple(_with_targets(context, layout) for context in self.contexts)
         commits = tuple(_commits(contexts, [(ms, [_with_targets(c, layout) for c in now]) for ms, now in self.changes]))
         same = all(c.to.attrs.same_intervals(contexts[c.context].attrs) for c in commits)
         if recorded_intervals and same:
-            contexts = tuple(self._as_timed(k, context) for k, context in enumerate(contexts))
+            contexts = tuple(self._as_timed(k, context, passes) for k, context in enumerate(contexts))
         if given is None:
-            machine = machine.replace(overload=not all(c.aggr_times_us for c in contexts), swap=swap_of(info, self.extra))
+            machine = machine.replace(overload=not all(c.aggr_times_us for c in contexts), swap=swap_of(info, self.extra, self._passes_s()))
         of_linux = kernel or self.kernel or Kernel()
         return Scenario(machine, workload, contexts, name=self.name, kernel=of_linux, commits=commits)
 
-    def _as_timed(self, k: int, context: Context) -> Context:
+    def _periodic(self) -> Table:
+        if self.record is None:
+            raise InputError(str(self.path), "has no record.csv to take rates from", "pass recorded_rates=False")
+        return self.record
+
+    def _passes_s(self) -> float:
+        """Return how long schemes' passes kept kdamonds busy, 0 where that is not known."""
+        found = [self._as_timed(k, context, True) for k, context in enumerate(self.contexts)]
+        return sum(sum(c.aggr_times_us) - sum(c.aggr_sampled_us) for c in found if c.aggr_sampled_us) * 1e-6
+
+    def _as_timed(self, k: int, context: Context, passes: bool) -> Context:
         """Return a context whose aggregations end when they did, where that was recorded."""
-        times = self.of_kdamond(k).aggregation_times_us
-        return context if times is None else context.replace(aggr_times_us=tuple(times.tolist()))
+        tables = self.of_kdamond(k)
+        times = tables.aggregation_times_us
+        if times is None:
+            return context
+        ends = tuple(times.tolist())
+        at_work = [i for i, scheme in enumerate(context.schemes) if scheme.action != "stat" and passes]
+        return context.replace(aggr_times_us=ends, aggr_sampled_us=last_samples_us(ends, tables.applies, at_work))
 
 
 def _commits(start: Sequence[Context], changes: Sequence[tuple[int, Sequence[Context]]]) -> Iterator[Commit]:
@@ -297,68 +324,3 @@ def _with_targets(context: Context, layout: Table) -> Context:
         return context
     ranges = joined(zip(layout["va_start"].tolist(), layout["va_end"].tolist(), strict=True))
     return context.replace(targets=(Target(three_regions(ranges) if len(ranges) > 2 else ranges),))
-
-
-def recorded_groups(recording: Recording, groups: Sequence[Group], tick_ms: float) -> Iterator[Group]:
-    """Yield groups that touch as often as the recorded ones did, from one row of the record to the next.
-
-    The record says how many touches fell between two rows, not when. A segment that is touched at random keeps its
-    distribution at the measured rate. One that is touched in every tick misses ticks as evenly as can be: its touches
-    come in a mixture of two neighbouring periods. Before the first and after the last row a group is as configured.
-
-    Parameters
-    ----------
-    recording : Recording
-        With a periodic record.
-    groups : sequence of Group
-        As configured; ``name`` is the segment's.
-    tick_ms : float
-        The workload's tick.
-
-    Raises
-    ------
-    InputError
-        If there is no record, or a counter falls.
-    """
-    record = recording.record
-    if record is None:
-        raise InputError(str(recording.path), "has no record.csv to take rates from", "pass recorded_rates=False")
-    edges = np.rint(np.asarray(record["t_ms"], np.float64) / tick_ms).astype(np.int64).tolist()
-    for group in groups:
-        touches = np.asarray(record[f"{group.name}_touches"], np.float64) / (group.hi - group.lo)
-        if (np.diff(touches) < 0).any():
-            row = int(np.argmax(np.diff(touches) < 0)) + 1
-            raise InputError(record.where(row), f"{group.name}_touches falls", "give counts since the start")
-        yield from _between(group, 0, edges[0])
-        for (first, end), per_page in zip(pairwise(edges), np.diff(touches).tolist(), strict=True):
-            a, b = max(first, group.start_tick), min(end, group.end_tick)
-            if b <= a:
-                continue
-            if group.kind == "rate":
-                if per_page > 0:
-                    yield group.replace(start_tick=a, end_tick=b, rate_hz=per_page / ((b - a) * tick_ms / 1_000))
-            else:
-                yield from _spread(group, a, b, round(per_page))
-        yield from _between(group, edges[-1], group.end_tick)
-
-
-def _between(group: Group, first: int, end: int) -> Iterator[Group]:
-    """Yield the part of a group in [first, end), if there is any."""
-    a, b = max(first, group.start_tick), min(end, group.end_tick)
-    if b > a:
-        yield group.replace(start_tick=a, end_tick=b)
-
-
-def _spread(group: Group, a: int, b: int, wanted: int) -> Iterator[Group]:
-    """Yield parts that touch about `wanted` times in [a, b): with period p up to some tick, with p + 1 from there on."""
-    ticks = b - a
-    if wanted <= 0:
-        return
-    wanted = min(wanted, -(-ticks // group.period))
-    p = ticks // wanted
-    # `often` ticks with period p and the others with p + 1: often / p + (ticks - often) / (p + 1) = wanted
-    often = min(max(round((wanted - ticks / (p + 1)) * p * (p + 1)), 0), ticks)
-    if often:
-        yield group.replace(start_tick=a, end_tick=a + often, period=p)
-    if often < ticks:
-        yield group.replace(start_tick=a + often, end_tick=b, period=p + 1)

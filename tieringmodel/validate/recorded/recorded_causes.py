@@ -26,6 +26,10 @@ def variants(recording: Recording) -> dict[str, Mechanisms]:
         "no missed ticks": Mechanisms(recorded_rates=False),
         DAMON_FIXED: Mechanisms(damon_seed=1),
     }
+    if any(g.sweep_ticks for g in recording.to_scenario().workload.groups):
+        out["all pages of a tick touched at once"] = Mechanisms(turns=False)
+    if any(c.aggr_sampled_us for c in recording.to_scenario().contexts):
+        out["samples until an aggregation's end"] = Mechanisms(passes=False)
     if recording.to_scenario().machine.swap:
         out["no swap device"] = Mechanisms(swap=False)
     if reads_mem_free(recording.contexts):
@@ -33,10 +37,8 @@ def variants(recording: Recording) -> dict[str, Mechanisms]:
         out["all migrations on one CPU"] = Mechanisms(roams=False)
         out[CPUS_FIXED] = Mechanisms(cpu_seed=1)
     if migrates(recording) and not virtual and not (recording.info or {}).get("thp"):  # these hand out single frames
-        if recording.nodes:
-            out["lowest free frame first"] = Mechanisms(allocator="lowest")
-        else:
-            out["last freed frame reused first"] = Mechanisms(allocator="lifo")
+        out["lowest free frame first"] = Mechanisms(allocator="lowest")
+        out["last freed frame reused first"] = Mechanisms(allocator="lifo")
         out["first freed frame reused first"] = Mechanisms(allocator="fifo")
     if not virtual:
         out["half of the other memory visible to DAMON"] = Mechanisms(lru_share_of_other=0.5)

@@ -14,7 +14,8 @@ import numpy.typing as npt
 from ...damon.kdamond import Kdamond
 from ...interop.recording.scenario_of import Recording
 from ...kernels.layout import NO_FRAME
-from ...scenario import Context, Scenario
+from ...memory.zones import draw_from
+from ...scenario import Buddy, Context, Scenario
 from ...scenario.metrics import metric_of
 from ...simulation.clock import ContextClock
 from ...simulation.engine import Engine
@@ -45,6 +46,10 @@ class Mechanisms:
         interval by as much as it did.
     recorded_rates : bool
         The workload misses ticks as it did.
+    turns : bool
+        Of a workload that is sampled more often than it ticks pages are touched one after the other.
+    passes : bool
+        What schemes do takes the end of an aggregation, after its last sample.
     page_lists : bool
         MemFree does not count free pages on per-CPU lists.
     allocator : str
@@ -61,6 +66,8 @@ class Mechanisms:
 
     recorded_intervals: bool = True
     recorded_rates: bool = True
+    turns: bool = True
+    passes: bool = True
     page_lists: bool = True
     allocator: str = ""
     lru_share_of_other: float = 0.0
@@ -114,6 +121,8 @@ def setup(recording: Recording, mechanisms: Mechanisms | None = None) -> Setup:
         recorded_intervals=m.recorded_intervals and sleeps is None,
         recorded_rates=m.recorded_rates,
         lru_share_of_other=m.lru_share_of_other,
+        turns=m.turns,
+        passes=m.passes,
     )
     machine = scenario.machine.with_allocator(m.allocator) if m.allocator else scenario.machine
     scenario = scenario.replace(machine=machine if m.swap else machine.replace(swap=None))
@@ -139,7 +148,7 @@ def _not_held_up(context: Context) -> Context:
     times = [t for part in filled for t in part]
     least = context.attrs.aggr_us // context.attrs.sample_us
     kept = [t for t, later in zip(times, [*times[1:], times[-1] + usual], strict=True) if later - t >= least]
-    return context.replace(aggr_times_us=tuple(kept))
+    return context.replace(aggr_times_us=tuple(kept), aggr_sampled_us=())
 
 
 def reads_mem_free(contexts: Sequence[Context]) -> bool:
@@ -179,6 +188,8 @@ def _with_page_lists(recording: Recording, scenario: Scenario, roams: bool) -> S
         nodes.append(node.replace(kernel_bytes=kernel_bytes, percpu_pages=pages))
 
     machine = scenario.machine.replace(nodes=tuple(nodes), percpu_lists=CPUS, percpu_roams=roams)
+    if not roams and machine.allocator == "buddy":
+        machine = machine.replace(buddy=Buddy(cpus=CPUS, cpu_changes_bp=0))
     return scenario.replace(machine=machine)
 
 
@@ -286,8 +297,10 @@ def model_trace(model: Setup, seed: int) -> Trace:
     watch = _Watch(bool(shots))
     engine = Engine(model.scenario, seed, observer=watch, actions=scheme_actions)
     memory = engine.memory
-    if memory.page_lists and model.mechanisms.cpu_seed is not None:
+    if model.mechanisms.cpu_seed is not None and memory.page_lists:
         memory.page_lists.draw_from(model.mechanisms.cpu_seed)
+    elif model.mechanisms.cpu_seed is not None:
+        draw_from(memory.arrays, model.mechanisms.cpu_seed)
     if model.sleeps is not None:
         engine.clocks[0] = _SleepClock(engine.kdamonds[0], engine.tick_us * 1000, model.sleeps)
     t_ms = np.asarray(record["t_ms"], np.float64)
