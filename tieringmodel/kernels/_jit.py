@@ -23,6 +23,7 @@ import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from functools import cache
+from operator import itemgetter
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, TypeVar
@@ -231,9 +232,22 @@ def kernel(function: F) -> F:
 
 
 def records(n: int, dtype: Any) -> Any:
-    """Return `n` zeroed records for kernels; plain Python reads their fields as attributes only from a record array."""
-    made = np.zeros(n, dtype)
-    return made.view(np.recarray) if numba.config.DISABLE_JIT else made
+    """Return `n` zeroed records for kernels; plain Python reads their fields as attributes of each."""
+    return np.zeros(n, _readable(dtype) if numba.config.DISABLE_JIT else dtype)
+
+
+@cache
+def _readable(dtype: Any) -> Any:
+    """Return a record type whose fields are attributes: numpy's own, `np.record`, takes seven times as long to read one."""
+    fields = {name: property(itemgetter(name), _setter(name)) for name in dtype.names} | {"__slots__": ()}
+    return np.dtype((type("Record", (np.void,), fields), dtype))
+
+
+def _setter(name: str) -> Callable[[Any, Any], None]:
+    def put(record: Any, value: Any) -> None:
+        record[name] = value
+
+    return put
 
 
 if numba.config.DISABLE_JIT:
