@@ -13,6 +13,7 @@ import re
 import traceback
 import warnings
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +33,7 @@ from tieringmodel.simulation.running import Running
 
 SEED = 3
 Run = Any
+Door = Callable[[tm.Scenario, Run, Path, float], None]
 
 
 def simulate(sc: tm.Scenario, duration: float, **options: Any) -> Any:
@@ -123,20 +125,26 @@ def _code(text: str) -> str:
     return "\n".join(line for line in text.splitlines() if not line.startswith(("#", "name =")))
 
 
-DOORS = (written, linted, judged, stored, reported, compared, swept, different, converted_and_back)
+QUICK = (written, linted, judged, converted_and_back)
+DOORS = (reported, compared, swept, different, stored)
 
 
 # ---- relations: what may not change a run -----------------------------------------------------------------------------
 
 Pair = tuple[Any, Any]
+Relation = Callable[[tm.Scenario, Any, Path, float, random.Random], Pair | None]
 
 
 def resumed(sc: tm.Scenario, ds: Any, folder: Path, duration: float, rng: random.Random) -> Pair:
-    kept: list[bytes] = []
+    kept, saved = b"", 0
     save = checkpoint.save
 
     def keep(path: Any, *state: Any) -> Path:
-        kept.append(Path(save(path, *state)).read_bytes())
+        """Write one of all of them, each with the same chance: the k-th replaces the one before with a chance of 1 / k."""
+        nonlocal kept, saved
+        saved += 1
+        if rng.random() * saved < 1:
+            kept = Path(save(path, *state)).read_bytes()
         return Path(path)
 
     checkpoint.save = keep  # type: ignore[assignment]
@@ -145,7 +153,7 @@ def resumed(sc: tm.Scenario, ds: Any, folder: Path, duration: float, rng: random
     finally:
         checkpoint.save = save
     assert whole.identical(ds)
-    (folder / "b.ck").write_bytes(rng.choice(kept))
+    (folder / "b.ck").write_bytes(kept)
     return simulate(sc, duration, checkpoint=folder / "b.ck"), ds
 
 
@@ -163,9 +171,9 @@ def looked_at(sc: tm.Scenario, ds: Any, folder: Path, duration: float, rng: rand
 
 
 def reusing(sc: tm.Scenario, ds: Any, folder: Path, duration: float, rng: random.Random) -> Pair:
-    for _ in range(2):
+    for used_s in (duration / 3, duration):
         with reused():
-            again = simulate(sc, duration)
+            again = simulate(sc, used_s)
     return again, ds
 
 
@@ -284,7 +292,10 @@ def idle_added(sc: tm.Scenario, ds: Any, folder: Path, duration: float, rng: ran
     return other.isel(scheme=slice(0, -1)), ds
 
 
-RELATIONS = (resumed, looked_at, reusing, groups_split, nodes_renamed, addresses_shifted, idle_added)
+RELATIONS: tuple[Relation, ...] = (
+    addresses_shifted, idle_added, groups_split, nodes_renamed, looked_at, resumed, reusing,
+)  # fmt: skip
+"""The last one can be had of every run, and few of the first."""
 OF_THE_CALL = ("scenario", "parameters", "name", "sources")
 
 
@@ -301,8 +312,28 @@ def refusal(door: Callable[[], Any]) -> str:
 
 
 def trial(sc: tm.Scenario, folder: Path, duration: float, chosen: int, few: bool = False) -> Iterator[str]:
-    """Yield what is wrong with each door and relation that does not hold; `few`: of each kind, try one only, by number."""
+    """Yield what is wrong with each door and relation that does not hold.
+
+    `few`: beside the quick doors only one door or relation, the first from number `chosen` on that has something to do.
+    """
     runs: list[Any] = []
+    rng = random.Random(chosen)
+
+    def door(opened: Door) -> bool:
+        said = refusal(lambda: opened(sc, ds, folder, duration))
+        assert opened not in QUICK or not said, said
+        assert not refused or opened is not compared or said, f"run says {refused!r}, compare nothing"
+        return ds is not None and not said
+
+    def relation(held: Relation) -> bool:
+        pairs: list[Pair | None] = []
+        said = refusal(lambda: pairs.append(held(sc, ds, folder, duration, rng)))
+        assert not said or (held is resumed and re.search("sources|without contexts", said)), said
+        pair = pairs[0] if pairs else None
+        if pair:
+            same(*pair)
+        return pair is not None
+
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         warnings.filterwarnings("ignore", category=UserWarning, module="tieringmodel")
@@ -312,26 +343,20 @@ def trial(sc: tm.Scenario, folder: Path, duration: float, chosen: int, few: bool
             yield f"run: {traceback.format_exc(limit=-4)}"
             return
         ds = runs[0] if runs else None
-        doors = DOORS[:3] + (DOORS[3 + chosen % (len(DOORS) - 3) :][:1] if few else DOORS[3:])
-        for door in doors:
+        once = [(f.__name__, partial(door, f)) for f in QUICK]
+        turns = [(f.__name__, partial(relation, f)) for f in RELATIONS] if ds is not None else []
+        turns += [(f.__name__, partial(door, f)) for f in DOORS]
+        if few and ds is not None:
+            turns += turns[:-1]  # files are a door of half a second
+        at = chosen % len(turns) if few else 0
+        for number, (name, go) in enumerate([*once, *turns[at:], *turns[:at]], start=1):
             try:
-                said = refusal(lambda door=door: door(sc, ds, folder, duration))
-                assert door not in DOORS[:3] or not said, said
-                assert not refused or door is not compared or said, f"run says {refused!r}, compare nothing"
+                done = go()
             except Exception:
-                yield f"{door.__name__}: {traceback.format_exc(limit=-4)}"
-        if ds is None:
-            return
-        rng = random.Random(chosen)
-        for relation in RELATIONS[chosen % len(RELATIONS) :][:1] if few else RELATIONS:
-            try:
-                pairs: list[Any] = []
-                said = refusal(lambda relation=relation, pairs=pairs: pairs.append(relation(sc, ds, folder, duration, rng)))
-                assert not said or (relation is resumed and re.search("sources|without contexts", said)), said
-                if pairs and pairs[0] is not None:
-                    same(*pairs[0])
-            except Exception:
-                yield f"{relation.__name__}: {traceback.format_exc(limit=-4)}"
+                done = True
+                yield f"{name}: {traceback.format_exc(limit=-4)}"
+            if few and done and number > len(once):
+                break
 
 
 def same(one: Any, other: Any) -> None:

@@ -239,15 +239,9 @@ def records(n: int, dtype: Any) -> Any:
 @cache
 def _readable(dtype: Any) -> Any:
     """Return a record type whose fields are attributes: numpy's own, `np.record`, takes seven times as long to read one."""
-    fields = {name: property(itemgetter(name), _setter(name)) for name in dtype.names} | {"__slots__": ()}
-    return np.dtype((type("Record", (np.void,), fields), dtype))
-
-
-def _setter(name: str) -> Callable[[Any, Any], None]:
-    def put(record: Any, value: Any) -> None:
-        record[name] = value
-
-    return put
+    fields = {name: property(itemgetter(name)) for name in dtype.names}
+    made = type("Record", (np.void,), {"__slots__": (), "__setattr__": np.void.__setitem__, **fields})
+    return np.dtype((made, dtype))
 
 
 if numba.config.DISABLE_JIT:
