@@ -26,7 +26,10 @@ from tieringmodel.interop.convert import FORMS, converted, write_converted
 from tieringmodel.interop.load import Loaded, load, open_scenario
 from tieringmodel.memory.reuse import reused
 from tieringmodel.reports import write_report
+from tieringmodel.reports.text_of_comparison import text_of_comparison
+from tieringmodel.reports.text_of_diff import text_of_diff
 from tieringmodel.reports.text_of_run import text_of_run
+from tieringmodel.reports.text_of_sweep import table
 from tieringmodel.scenario.folios import folio_runs
 from tieringmodel.simulation import checkpoint
 from tieringmodel.simulation.running import Running
@@ -38,6 +41,11 @@ Door = Callable[[tm.Scenario, Run, Path, float], None]
 
 def simulate(sc: tm.Scenario, duration: float, **options: Any) -> Any:
     return tm.simulate(sc, duration=duration, seed=SEED, snapshots=5, progress=False, **options)
+
+
+def said(text: str) -> None:
+    assert text
+    assert text.replace("\n", "").isprintable()
 
 
 # ---- doors ----------------------------------------------------------------------------------------------------------
@@ -64,7 +72,7 @@ def judged(sc: tm.Scenario, ds: Run, folder: Path, duration: float) -> None:
     assert (pages == sc.workload.n_pages + cache).all()
     found = tm.verdict(ds)
     assert json.loads(json.dumps(found.to_dict()))["kind"] == found.kind
-    assert text_of_run(ds, found)
+    said(text_of_run(ds, found))
 
 
 def stored(sc: tm.Scenario, ds: Run, folder: Path, duration: float) -> None:
@@ -87,6 +95,10 @@ def reported(sc: tm.Scenario, ds: Run, folder: Path, duration: float) -> None:
 
 def compared(sc: tm.Scenario, ds: Run, folder: Path, duration: float) -> None:
     cmp = tm.compare({"a": sc, "b": sc}, duration=duration, seed=SEED, progress=False)
+    said(text_of_comparison(cmp))
+    for name, values in cmp.data_vars.items():
+        if values.dims[:1] == ("policy",):
+            np.testing.assert_array_equal(values[0], values[1], err_msg=str(name))
     if ds is not None:
         write_report([cmp], folder / "c.html", command="x")
 
@@ -96,6 +108,7 @@ def swept(sc: tm.Scenario, ds: Run, folder: Path, duration: float) -> None:
         return {"moved": int(one["migrated_pages"].sum()), "records": one.sizes["time"]}
 
     found = tm.sweep(sc, {"seed": [SEED, 4]}, duration=duration, measure=pages, progress=False)
+    said(table(found))
     if ds is not None:
         assert not any(found["error"].values)
         assert found["moved"].values[0] == int(ds["migrated_pages"].sum())  # in a batch as alone
@@ -105,7 +118,8 @@ def swept(sc: tm.Scenario, ds: Run, folder: Path, duration: float) -> None:
 def different(sc: tm.Scenario, ds: Run, folder: Path, duration: float) -> None:
     other = sc.replace(name="other", events=())
     found = tm.diff(sc, other, duration=duration, rules=False, workers=1, progress=False)
-    assert str(found)
+    said(text_of_diff(found))
+    assert sc.events or not found.fields
 
 
 def converted_and_back(sc: tm.Scenario, ds: Run, folder: Path, duration: float) -> None:
@@ -320,15 +334,15 @@ def trial(sc: tm.Scenario, folder: Path, duration: float, chosen: int, few: bool
     rng = random.Random(chosen)
 
     def door(opened: Door) -> bool:
-        said = refusal(lambda: opened(sc, ds, folder, duration))
-        assert opened not in QUICK or not said, said
-        assert not refused or opened is not compared or said, f"run says {refused!r}, compare nothing"
-        return ds is not None and not said
+        no = refusal(lambda: opened(sc, ds, folder, duration))
+        assert opened not in QUICK or not no, no
+        assert not refused or opened is not compared or no, f"run says {refused!r}, compare nothing"
+        return ds is not None and not no
 
     def relation(held: Relation) -> bool:
         pairs: list[Pair | None] = []
-        said = refusal(lambda: pairs.append(held(sc, ds, folder, duration, rng)))
-        assert not said or (held is resumed and re.search("sources|without contexts", said)), said
+        no = refusal(lambda: pairs.append(held(sc, ds, folder, duration, rng)))
+        assert not no or (held is resumed and re.search("sources|without contexts", no)), no
         pair = pairs[0] if pairs else None
         if pair:
             same(*pair)
