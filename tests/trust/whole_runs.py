@@ -260,50 +260,65 @@ def addresses_shifted(sc: tm.Scenario, ds: Any, folder: Path, duration: float, r
     rules = {s.dest_rule for c in sc.contexts for s in c.schemes if s.dests}
     if sc.machine.allocator == "buddy" or (sc.machine.numa_balancing and not sc.machine.numa_balancing.zones):
         return None  # zones of a PC begin and end where they do
-    if "pfn_mod" in rules or sc.events or sc.commits:
+    if "pfn_mod" in rules or "pfn_mod" in sc.to_json():
         return None
 
-    def moved(span: Any) -> Any:
-        return tuple((a + shift, b + shift) for a, b in span)
+    def moved(span: Any, by: int = shift) -> Any:
+        return tuple((a + by, b + by) for a, b in span)
 
-    nodes = tuple(
-        n.replace(ranges=moved(n.ranges)) if n.ranges else n.replace(start_bytes=n.start_bytes + shift)
-        for n in sc.machine.nodes
-    )
-    places = tuple(
-        p.replace(start_bytes=p.start_bytes + shift) if p.start_bytes is not None else p for p in sc.workload.placement
-    )
-    contexts = []
-    for c in sc.contexts:
-        if c.ops == "paddr":
-            unit = shift // c.addr_unit
-            targets = tuple(t.replace(regions=tuple((a + unit, b + unit) for a, b in t.regions)) for t in c.targets)
-            schemes = tuple(
-                s.replace(
-                    filters=tuple(
-                        f.replace(start_bytes=f.start_bytes + unit, end_bytes=f.end_bytes + unit) if f.type == "addr" else f
-                        for f in s.filters
-                    )
-                )
-                for s in c.schemes
-            )
-            c = c.replace(targets=targets, schemes=schemes)
-        contexts.append(c)
+    def in_filters(value: Any, by: int) -> Any:
+        """Return a value of JSON with the addresses of its filters moved."""
+        if isinstance(value, dict):
+            new = {k: in_filters(v, by) for k, v in value.items()}
+            return new | {k: new[k] + by for k in ("start_bytes", "end_bytes") if new.get("type") == "addr"}
+        return [in_filters(v, by) for v in value] if isinstance(value, list | tuple) else value
+
+    def context_moved(c: tm.Context, by: int) -> tm.Context:
+        c = tm.Context.from_dict(in_filters(c.to_dict(), by))
+        return c.replace(targets=tuple(t.replace(regions=moved(t.regions, by)) for t in c.targets))
+
+    by = [shift // c.addr_unit if c.ops == "paddr" else 0 for c in sc.contexts]
+    of_path = [re.match(r"contexts\.(\d+)\.", e.path) for e in sc.events]
     other = sc.replace(
-        machine=sc.machine.replace(nodes=nodes), workload=sc.workload.replace(placement=places), contexts=tuple(contexts)
+        machine=sc.machine.replace(
+            nodes=tuple(
+                n.replace(ranges=moved(n.ranges)) if n.ranges else n.replace(start_bytes=n.start_bytes + shift)
+                for n in sc.machine.nodes
+            )
+        ),
+        workload=sc.workload.replace(
+            placement=tuple(
+                p.replace(start_bytes=p.start_bytes + shift) if p.start_bytes is not None else p for p in sc.workload.placement
+            )
+        ),
+        contexts=tuple(map(context_moved, sc.contexts, by)),
+        commits=tuple(c.replace(to=context_moved(c.to, by[c.context])) for c in sc.commits),
+        events=tuple(
+            e.replace(value=in_filters(e.value, by[int(at[1])])) if at else e for e, at in zip(sc.events, of_path, strict=True)
+        ),
     )
-    regions = ["region_start", "region_end"]
-    return simulate(other, duration).drop_vars(regions), ds.drop_vars(regions)
+    got = simulate(other, duration)
+    if "region_start" not in ds:
+        return got, ds
+    of_region = np.repeat(np.array(by, np.uint64)[ds["snapshot_context"].values], ds["region_count"].values)
+    return got, ds.assign({name: ds[name] + of_region for name in ("region_start", "region_end")})
 
 
 def idle_added(sc: tm.Scenario, ds: Any, folder: Path, duration: float, rng: random.Random) -> Pair | None:
-    if sc.events or sc.commits or not all(c.schemes for c in sc.contexts) or not sc.contexts:
+    last = len(sc.contexts) - 1
+    if not any(c.schemes for c in sc.contexts) or any(e.path.startswith(f"contexts.{last}.schemes.") for e in sc.events):
         return None
-    idle = tm.Scheme("stat", enabled=False)
-    last = sc.contexts[-1]
-    with_idle = (*sc.contexts[:-1], last.replace(schemes=(*last.schemes, idle)))
-    other = simulate(sc.replace(contexts=with_idle), duration)
-    return other.isel(scheme=slice(0, -1)), ds
+    if any(c.context == last and len(c.to.schemes) != len(sc.contexts[last].schemes) for c in sc.commits):
+        return None  # a scheme that a commit adds would take over from the idle one
+
+    def with_idle(c: tm.Context) -> tm.Context:
+        return c.replace(schemes=(*c.schemes, tm.Scheme("stat", enabled=False)))
+
+    other = sc.replace(
+        contexts=(*sc.contexts[:-1], with_idle(sc.contexts[-1])),
+        commits=tuple(c.replace(to=with_idle(c.to)) if c.context == last else c for c in sc.commits),
+    )
+    return simulate(other, duration).isel(scheme=slice(0, -1)), ds
 
 
 RELATIONS: tuple[Relation, ...] = (
