@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import pytest
 
@@ -12,8 +13,8 @@ from tieringmodel.fields import Checked
 
 @dataclass(frozen=True)
 class _Sized(Checked):
-    _choices = {"kind": ("a", "b")}
-    _max = {"most": 5}
+    _choices: ClassVar = {"kind": ("a", "b")}
+    _max: ClassVar = {"most": 5}
     sz_bytes: int = "2 MiB"  # type: ignore[assignment]
     kind: str = "c"
     most: int = 5
