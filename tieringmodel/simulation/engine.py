@@ -462,7 +462,7 @@ class Engine:
         return c.last_ns > before
 
     def _batch(self, c: ContextClock, end_ns: int, *, pauses: bool) -> bool:
-        """Sample the only context up to an event, with its body, or to the end; False where it waits for a run that `pauses`."""
+        """Sample the only context up to an event, with its body, or to the end; False: it waits for a run that `pauses`."""
         k = c.kdamond
         to_event, stages = k.ticks_to_event(), self.done
         times, after, until = c.ahead(min(to_event, MAX_BATCH))
