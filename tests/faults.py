@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from typing import Any, NamedTuple
 
 from kernel_cases import to_node_0
@@ -208,3 +209,10 @@ def faults() -> dict[str, Fault]:
             ("stuck",),
         ),
     }
+
+
+@functools.cache
+def run(code: str, what: str) -> Any:
+    """The run that has a fault (``"broken"``), or the same without it (``"sound"``)."""
+    fault = faults()[code]
+    return tm.simulate(getattr(fault, what), duration=fault.duration_s, seed=1, progress=False)

@@ -80,5 +80,8 @@ EQUIVALENT: dict[tuple[str, str, str], str] = {
     ("verdicts/measures.py", "waste_ratio", "abs(ratio) <= 1e-09 -> abs(ratio) < 1e-09"): _MEETS,
     ("kernels/sampling.py", "plan_draws", "end - _U1 -> end + _U1"):
         "a region counted as reaching beyond its node has every page looked up, with the same result",
+    ("kernels/numa.py", "settle_zones", "free < 0 -> free <= 0"): "where no page is missing none is given",
+    ("kernels/swap.py", "late", "0 -> 1 (the 2. of these)"): "how late ticks are is read only where their times were recorded",
+    ("linting/expected_accesses.py", "touches_of", "0 -> 1 (the 3. of these)"): "both columns of a piece are of one length",
     ("atomic.py", "_stem", "32 -> 33"): "one digit more of a digest tells names apart as well",
 }  # fmt: skip

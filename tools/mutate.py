@@ -5,21 +5,28 @@
 One process imports the package and the tests, with kernels as plain Python (``NUMBA_DISABLE_JIT=1``), so that nothing is
 compiled. It runs every test once and remembers which lines of the files below it reached. For each mutant it forks: the
 child puts the changed code into the functions that live there and runs the tests that reach the changed line, the most
-telling first, until one fails. A test that takes five times as long as usual counts as failed. Printed are the survivors and,
-for each group of files, the share that was noticed with its 95 % interval (Wilson). Exit status 1 if that share is below
-nine in ten over all groups. `tools/equivalent.py` lists, with the reason, mutants that no test can notice; they are left out.
+telling first, until one fails. A test that takes five times as long as usual counts as failed. Tests that start processes are
+left out. A seed draws the same mutants whatever becomes of others: they are taken in the order of a hash of seed and mutant.
+With ``--compiled`` kernels are compiled, and those drawn in ``kernels/`` are left to a second call with ``--kernels``.
+
+Printed are the survivors and, for each group of files, the share that was noticed with its 95 % interval (Wilson). Exit status
+1 if that share is below nine in ten over all groups. `tools/equivalent.py` lists, with the reason, mutants that no test can
+notice; those among the drawn are set aside and counted.
 """
 
 from __future__ import annotations
 
 import argparse
 import gc
+import hashlib
 import json
 import os
-import random
+import re
 import resource
 import signal
+import subprocess
 import sys
+import tempfile
 import time
 import warnings
 from collections import Counter, defaultdict
@@ -84,17 +91,15 @@ TESTS = {
     "workload": "workload simulation/test_events.py simulation/test_folios.py simulation/test_loop_and_pages.py "
     "simulation/test_sources.py",
     "measures": "theory verdicts linting",
-    "simulation": f"simulation trust/test_checkpoint.py memory/test_swap.py {_RUNS}",
+    "simulation": f"simulation hotness verdicts/test_faults.py trust/test_checkpoint.py memory/test_swap.py {_RUNS}",
     "checkpoint": "trust/test_checkpoint.py trust/test_faults.py trust/test_damaged_results.py trust/test_given_files.py "
     "memory simulation/test_state.py simulation/test_event_paths.py simulation/test_reclaim.py datasets test_atomic.py "
     f"{_RUNS}",
     "reclaim": f"memory simulation/test_reclaim.py simulation/test_numa_balancing.py trust/test_checkpoint.py {_RUNS}",
-    "verdicts": "verdicts linting reports/test_text_of_run.py trust/test_damaged_results.py",
-    "interop": "interop validate/test_run_keys.py trust/test_bad_inputs.py trust/test_fuzz.py",
+    "verdicts": "verdicts linting reports/test_text_of_run.py trust/test_damaged_results.py comparison studies/test_maps.py",
+    "interop": "interop validate/test_run_keys.py trust/test_bad_inputs.py",
     "linting": "linting verdicts remedies/test_fixes.py",
 }
-SLOWEST_S = 10.0
-"""Tests that take longer in plain Python, in time of the processor, are left out."""
 MOST_S = 60.0
 """Tests of one mutant stop after that much of their usual time."""
 SURVIVED, UNREACHED = "SURVIVED", "UNREACHED"
@@ -127,8 +132,8 @@ class Seen:
 class Runner:
     """The pytest plugin that takes the place of running tests in order."""
 
-    def __init__(self, files: list[str], jobs: int, store: Path | None) -> None:
-        self.files, self.jobs, self.seen, self.careful = files, jobs, Seen(store), True
+    def __init__(self, files: list[str], jobs: int, store: Path | None, slowest_s: float) -> None:
+        self.files, self.jobs, self.seen, self.careful, self.slowest_s = files, jobs, Seen(store), True, slowest_s
         self.work: Callable[[], None] = lambda: None
         self.kills: dict[str, Counter[str]] = defaultdict(Counter)
         self.status = 0
@@ -158,11 +163,17 @@ class Runner:
                 self.caches.append(thing)
         gc.collect()
         gc.freeze()
+        with tempfile.TemporaryDirectory() as folder:
+            _remember_damo(Path(folder))
+            self.try_everything()
+        return True
+
+    def try_everything(self) -> None:
+        """Measure, then do the work."""
         self.measure()
         if self.careful:
             self.control()
         self.work()
-        return True
 
     def measure(self) -> None:
         """Run every test whose lines are not known, each file of tests in a process of its own."""
@@ -182,7 +193,8 @@ class Runner:
             self.seen.save()
         out = [name for name in self.items if self.seen.tests[name]["seconds"] is None]
         print(
-            f"{len(self.items)} tests, {len(out)} of them fail, skip or need over {SLOWEST_S:.0f} s in plain Python: left out"
+            f"{len(self.items)} tests, {len(out)} of them left out: they fail, skip, start processes or need over "
+            f"{self.slowest_s:g} s"
         )
 
     def control(self) -> None:
@@ -202,7 +214,7 @@ class Runner:
         paths = {str(PACKAGE / file): file for file in self.files}
         for name in names:
             cover = Coverage(data_file=None, config_file=False, include=list(paths))
-            _limit(SLOWEST_S)
+            _limit(self.slowest_s)
             start = time.process_time()
             cover.start()
             try:
@@ -245,6 +257,7 @@ class Runner:
             nowhere = os.open(os.devnull, os.O_RDWR)
             for stream in (0, 1, 2):
                 os.dup2(nowhere, stream)
+            sys.addaudithook(_refuse_processes)
             work(outlet)
         finally:
             os._exit(0)
@@ -299,13 +312,61 @@ class Runner:
 
 
 def _limit(seconds: float) -> None:
-    """Let the process die after so much of its own time from now, or ten times as much by the clock; 0: never."""
-    for timer, number, after in (
-        (signal.ITIMER_PROF, signal.SIGPROF, seconds),
-        (signal.ITIMER_REAL, signal.SIGALRM, 10 * seconds),
+    """Let the process die after so much of its own time from now, or ten times as much awake; 0: never.
+
+    Seconds awake are counted one by one, so that a process that is stopped for a while and goes on does not die of it.
+    """
+    signal.signal(signal.SIGPROF, signal.SIG_DFL)
+    signal.setitimer(signal.ITIMER_PROF, seconds)
+    left = [10 * seconds]
+
+    def tick(*_: object) -> None:
+        left[0] -= 1
+        if left[0] < 0:
+            os._exit(0)
+
+    signal.signal(signal.SIGALRM, tick)
+    signal.setitimer(signal.ITIMER_REAL, float(seconds > 0), 1)
+
+
+_asks_damo = False
+
+
+def _remember_damo(folder: Path) -> None:
+    """Let damo, which is a program of its own, be asked the same only once: its answers are kept in a folder."""
+    from tieringmodel.interop.damo import program
+
+    really = program.run_damo
+
+    def remembered(*options: str, root: bool = False) -> subprocess.CompletedProcess[str]:
+        global _asks_damo
+        file = folder / hashlib.sha256(repr((options, root)).encode()).hexdigest()
+        if not file.exists():
+            _asks_damo = True
+            done = really(*options, root=root)
+            _asks_damo = False
+            file.write_text(json.dumps([done.returncode, done.stdout, done.stderr]))
+        return subprocess.CompletedProcess(options, *json.loads(file.read_text()))
+
+    program.run_damo = remembered
+
+
+def _refuse_processes(event: str, _: object) -> None:
+    """End a child that wants to start a process, which could hang or outlive it: while measuring, such a test is left out."""
+    if not _asks_damo and event in (
+        "subprocess.Popen",
+        "os.fork",
+        "os.forkpty",
+        "os.posix_spawn",
+        "os.system",
+        "_posixsubprocess.fork_exec",
     ):
-        signal.signal(number, signal.SIG_DFL)
-        signal.setitimer(timer, after)
+        os._exit(0)
+
+
+def _unplaced(mutant: str) -> str:
+    """What is printed of a mutant without its line, which moves when others are changed."""
+    return re.sub(r":\d+ ", " ", mutant, count=1)
 
 
 def _tell(outlet: int, text: str) -> None:
@@ -318,17 +379,18 @@ def _file_of(function: object) -> str:
     return str(getattr(getattr(function, "__code__", None), "co_filename", ""))
 
 
-def draw(groups: dict[str, list[str]], sample: int, seed: int) -> tuple[list[tuple[str, Mutant]], dict[str, int], int]:
-    """Return the mutants to try, shuffled, how many each group has, and how many are left out as equivalent."""
-    out, exist, equivalent = [], {}, 0
+def draw(groups: dict[str, list[str]], sample: int, seed: int) -> tuple[list[tuple[str, Mutant]], dict[str, int]]:
+    """Return the mutants drawn, with their group, in the order to try them, and how many each group has."""
+    out, exist = [], {}
+
+    def place(mutant: Mutant) -> bytes:
+        return hashlib.sha256(repr((seed, *mutant.key)).encode()).digest()
+
     for group, files in groups.items():
         every = [m for f in files for m in mutants(f, str(PACKAGE / f), (PACKAGE / f).read_text())]
-        left = [m for m in every if m.key not in EQUIVALENT]
-        exist[group], equivalent = len(left), equivalent + len(every) - len(left)
-        random.Random(seed).shuffle(left)
-        out += [(group, m) for m in left[: sample or None]]
-    random.Random(seed).shuffle(out)
-    return out, exist, equivalent
+        exist[group] = len(every)
+        out += [(group, m) for m in sorted(every, key=place)[: sample or None]]
+    return sorted(out, key=lambda drawn: place(drawn[1])), exist
 
 
 def main() -> int:
@@ -337,6 +399,7 @@ def main() -> int:
     options.add_argument("--sample", type=int, default=60, help="how many mutants of each group (0: every one)")
     options.add_argument("--seed", type=lambda text: int(text, 0), default=1, help="0x1f too")
     options.add_argument("--jobs", type=int, default=2)
+    options.add_argument("--slowest", type=float, default=10, help="leave out tests that take more seconds of the processor")
     options.add_argument("--minutes", type=float, default=120, help="begin no further mutant after that long")
     options.add_argument("--group", nargs="*", default=list(GROUPS), choices=list(GROUPS))
     options.add_argument("--file", nargs="*", help="only these files of the groups")
@@ -346,19 +409,26 @@ def main() -> int:
         "--compiled", action="store_true", help="compile kernels, whose files are left out; run the tests once before"
     )
     options.add_argument("--verbose", action="store_true", help="print the mutants that were noticed too")
+    options.add_argument("--kernels", action="store_true", help="only those of the drawn that are in kernels/")
+    options.add_argument("--list", action="store_true", help="print the mutants drawn and do nothing else")
+    options.add_argument("--tests", nargs="*", help="run these instead of those of the groups")
     given = options.parse_args()
     groups = {g: [f for f in GROUPS[g].split() if not given.file or f in given.file] for g in given.group}
-    if COMPILED:
-        groups = {g: [f for f in files if not f.startswith("kernels/")] for g, files in groups.items()}
     every = [file for files in GROUPS.values() for file in files.split()]
-    runner = Runner(every, given.jobs, given.map)
+    runner = Runner(every, given.jobs, given.map, given.slowest)
     runner.careful = not given.again
 
     def work() -> None:
-        drawn, exist, equivalent = draw(groups, 0 if given.again else given.sample, given.seed)
+        drawn, exist = draw(groups, 0 if given.again else given.sample, given.seed)
         if given.again:
-            left = {line.partition(" ")[2] for line in given.again.read_text().splitlines()}
-            drawn = [(g, m) for g, m in drawn if str(m) in left]
+            left = {_unplaced(line.partition(" ")[2]) for line in given.again.read_text().splitlines()}
+            drawn = [(g, m) for g, m in drawn if _unplaced(str(m)) in left]
+        drawn = [
+            (g, m) for g, m in drawn
+            if not (COMPILED if m.file.startswith("kernels/") else given.kernels)
+        ]  # fmt: skip
+        aside = Counter(g for g, m in drawn if m.key in EQUIVALENT)
+        drawn = [(g, m) for g, m in drawn if m.key not in EQUIVALENT]
         group_of = {m.key: g for g, m in drawn}
         tried: Counter[str] = Counter()
         killed: Counter[str] = Counter()
@@ -372,16 +442,20 @@ def main() -> int:
                 if given.verbose:
                     print(f"noticed {mutant} [{by}]", flush=True)
         for group in [*groups, "all"]:
-            n, k = (tried.total(), killed.total()) if group == "all" else (tried[group], killed[group])
+            n, k, e = (c.total() if group == "all" else c[group] for c in (tried, killed, aside))
             low, high = binomtest(k, n).proportion_ci(method="wilson") if n else (0.0, 1.0)
             of = sum(exist.values()) if group == "all" else exist[group]
-            print(f"{group:10} {k:4} of {n:4} noticed: {k / max(n, 1):6.1%}, 95 % interval {low:.1%} to {high:.1%}; {of} exist")
-        print(f"{equivalent} more are equivalent, see tools/equivalent.py")
+            share = f"{k / max(n, 1):6.1%}, 95 % interval {low:.1%} to {high:.1%}"
+            print(f"{group:10} {k:4} of {n:4} noticed: {share}; {e} more are equivalent, see tools/equivalent.py; {of} exist")
         runner.status = 0 if killed.total() >= 0.9 * tried.total() else 1
 
+    if given.list:
+        print(*(f"{g} {m}" for g, m in draw(groups, given.sample, given.seed)[0]), sep="\n")
+        return 0
     runner.work = work
     os.chdir(ROOT)
-    tests = [f"tests/{name}" for name in dict.fromkeys(" ".join(TESTS[g] for g in groups).split())]
+    names = given.tests or dict.fromkeys(" ".join(TESTS[g] for g in groups).split())
+    tests = [f"tests/{name}" for name in names]
     words = "-q -s --no-header -p no:cacheprovider -p no:xdist -p no:cov".split()
     status = pytest.main([*words, *tests], [runner])
     return int(status) or runner.status

@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from lint_cases import MIB, PAGE, context, eligible, found, machine, move, quota
 
 import tieringmodel as tm
+from tieringmodel.linting.expected_accesses import touches_of
 from tieringmodel.linting.rules.monitors import runs_by_phase
 from tieringmodel.linting.scheme_facts import facts_of
 from tieringmodel.scenario import Attrs, Group, Placement, Scenario, Target, Vma, Workload
@@ -138,3 +139,12 @@ def test_thousands_of_groups_and_phases_are_each_looked_at() -> None:
     assert facts.eligible(2000) == [step, 0]
     assert facts.eligible() == [n, 0]
     assert facts.touched_pages == step
+
+
+def test_a_piece_lasts_until_the_next_of_its_area_or_to_the_last_phase():
+    groups = (Group(0, 100, rate_hz=100.0), Group(100, N, rate_hz=100.0, start_tick=500))
+    sc = Scenario(machine(), Workload(N, groups, (Placement(0, N, 0),)), (context(),))
+    found = touches_of(sc, Attrs(), (0, 500, 900))
+    assert found.edges.tolist() == [0, 100, N]
+    assert (found.area.tolist(), found.since.tolist(), found.until.tolist()) == ([0, 1, 1], [0, 0, 1], [3, 1, 3])
+    assert found.nr[1] == 0 < found.nr[0] == found.nr[2]

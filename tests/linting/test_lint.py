@@ -8,6 +8,7 @@ import subprocess
 import sys
 
 import pytest
+import said
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from lint_cases import MIB, PAGES, codes, eligible, found, machine, move, one, quota, scenario, used, workload
@@ -323,3 +324,11 @@ def test_times_are_in_the_unit_that_reads_best() -> None:
     told = {0.0005: "0.5 ms", 1: "1 s", 600: "10 min", 7200: "2 h", 172_800: "2 days", 8_640_000: "100 days"}
     assert {seconds: duration(seconds) for seconds in told} == told
     assert duration(float("inf")) == "for ever"
+
+
+@pytest.mark.parametrize("part", range(8))
+def test_every_word_and_number_is_what_it_was(part: int) -> None:
+    rows = said.recorded("lint")
+    assert len({finding[0] for row in rows for finding in row["found"][0]}) > 60
+    now = [said.of_lint(row["scenario"]) for row in rows[part::8]]
+    assert now == [row["found"] for row in rows[part::8]], "python tests/said.py says what has changed"

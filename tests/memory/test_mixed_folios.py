@@ -242,6 +242,21 @@ def test_a_folio_without_a_block_is_split_and_what_fits_moves(allocator: str) ->
     sound(engine)
 
 
+@pytest.mark.parametrize(("full", "goes_to"), [(1, 1), (2, 2)])
+def test_where_folios_may_go_anywhere_the_next_node_with_a_block_takes_them(full: int, goes_to: int) -> None:
+    """As in Linux 6.17 to 7.2. Nodes 0 … `full` - 1 lack a page of the kernel's; the source, node 3, may take it itself."""
+    nodes = [tm.Node(i, 2 * i * MIB, 2 * MIB, kernel_bytes=PAGE * (i < full)) for i in range(3)] + [
+        tm.Node(3, 6 * MIB, 4 * MIB)
+    ]
+    engine = built(
+        tm.Group(0, 512, folio_bytes="2 MiB"), pages=512, machine=tm.Machine(nodes), placement=[tm.Placement(0, 512, 3)]
+    )
+    engine.memory.arrays.node["anywhere"] = 1
+    assert visit(engine, 1536, 2560) == (512, 512)
+    assert set(engine.memory.node_of_pages().tolist()) == {goes_to}
+    assert engine.memory.arrays.mixed.tolist() == [1, 0]
+
+
 def test_the_watermark_holds_for_all_frames_of_a_block() -> None:
     machine = tm.Machine((tm.Node(0, 0, 4 * MIB, reserve_pages=513), tm.Node(1, 4 * MIB, 8 * MIB)))
     engine = built(tm.Group(0, 1024, folio_bytes="2 MiB"), pages=1024, machine=machine, placement=[tm.Placement(0, 1024, 1)])

@@ -236,3 +236,28 @@ def test_late_clears_of_accessed_bits_are_put_back() -> None:
         engine.kdamonds[0].prepare()
 
     restored_after(scenario(contexts=(tm.Context(), tm.Context())), late)
+
+
+def test_a_table_is_made_once_for_each_key_that_runs_ask_for_in_turn() -> None:
+    made: list[str] = []
+
+    def ask(key: str) -> str:
+        with pristine.reused():
+            return pristine.shared(key, lambda: made.append(key) or f"for {key}")  # type: ignore[func-returns-value]
+
+    assert [ask(key) for key in "aabba"] == ["for a", "for a", "for b", "for b", "for a"]
+    assert made == ["a", "b", "a"]
+    pristine.shared("a", lambda: made.append("outside"))
+    assert made[3:] == ["outside"]
+
+
+def test_nothing_is_out_marked_or_written_in_a_memory_that_was_put_back() -> None:
+    memory = started(scenario(tm.Scheme("pageout", quota=tm.Quota(ms=5))), 1).memory
+    arrays = replace(memory.arrays, marked=np.zeros(3, np.uint64))
+    kept = pristine.Kept("layout", arrays, [])
+    for name in ("out", "marked", "dirty", "dirty_pages"):
+        assert getattr(arrays, name).size
+        getattr(arrays, name)[:] = 1
+    back = kept.restored(5)
+    assert not any(np.any(getattr(back, name)) for name in ("out", "marked", "dirty", "dirty_pages"))
+    assert back.log.tolist() == [0] * 5

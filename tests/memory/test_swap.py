@@ -122,6 +122,19 @@ def test_where_swap_is_full_pages_stay_and_become_active(kind: str) -> None:
     assert engine.memory.arrays.node["active"][0] == 60
 
 
+def test_a_device_that_nobody_waits_for_delays_no_recorded_aggregation() -> None:
+    nobody = tm.Scheme("pageout", access_pattern=tm.AccessPattern(min_age=1000), filters=ALL)
+    ends = []
+    for swap in (None, tm.Swap("zram")):
+        machine = tm.Machine.dram_cxl("1 MiB", "1 MiB").replace(swap=swap)
+        context = tm.Context(schemes=(nobody,), aggr_times_us=(100_000, 210_000, 300_000))
+        engine, trace = traced(scenario(contexts=[context], pages=PAGES, machine=machine, groups=(), tick_us=1000))
+        engine.run(1_000_000)
+        ends.append([row[0] for row in trace.rows if row[2] == "merged"])
+    assert len(ends[0]) >= 9
+    assert ends[0] == ends[1]
+
+
 def test_dirty_and_locked_pages_stay_and_are_charged() -> None:
     """30 dirty pages of files and 20 locked ones of 100; what nobody touched for 30 s the flusher has written."""
     group = tm.Group(0, PAGES, "period", period=100_000, dirty_share=0.3, unevictable_share=0.2)

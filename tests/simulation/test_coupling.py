@@ -57,6 +57,16 @@ def test_rates_follow_one_window_later() -> None:
         assert rate[k] == pytest.approx(400 / before, rel=1e-12)
 
 
+@pytest.mark.parametrize("seconds", [1.0, 1.05])
+def test_the_last_window_ends_with_the_run_once(monkeypatch: pytest.MonkeyPatch, seconds: float) -> None:
+    ends: list[int] = []
+    really = Coupling.step
+    monkeypatch.setattr(Coupling, "step", lambda self: (really(self), ends.append(self.last_ns)))
+    tm.simulate(coupled(pull(), push()), duration=seconds, seed=1, progress=False)
+    assert ends[-1] == seconds * 1e9
+    assert ends == sorted(set(ends))
+
+
 def test_migration_takes_bandwidth_and_what_does_not_fit_waits() -> None:
     ds = tm.simulate(coupled(pull(9000, sz_bytes=4 << 20)), duration="2 s", seed=1)
     moved = ds["migrated_in_pages"].values[-1].sum() * 4096

@@ -13,6 +13,7 @@ from small import node_of_pages, pull, push
 import tieringmodel as tm
 from tieringmodel.datasets.schema import OF_BALANCING
 from tieringmodel.kernels import kswapd, numa
+from tieringmodel.kernels.random import mixed
 from tieringmodel.memory.consistency import recount
 from tieringmodel.simulation import checkpoint
 from tieringmodel.simulation.engine import Engine
@@ -109,6 +110,27 @@ def test_scans_wait_for_cpu_time_of_the_thread() -> None:
     at = ds["time"].values[np.flatnonzero(np.diff(ds["numa_pte_updates"].values)) + 1]
     assert at[0] == 6.0  # the record after 5.1 s, when more than 1000 ms have gone by
     assert last(ds, "numa_scan_period_ms") == [500]
+
+
+def test_what_kernels_are_told_of_a_machine_whose_windows_ran_before() -> None:
+    # Of its period of 2000 ms the thread has to go 0.5 x 300 ms until the first window: 1850 ms have gone by.
+    given = {"scan_period_ms": 2000, "first_window_ms": 300, "cpu_share": 0.5, "set_before_ms": 34_000, "hot_threshold_ms": 800}
+    given |= {"promote_rate_limit_mbps": 3, "scan_period_max_ms": 5000, "scan_size_mb": 2, "promote_fault_us": 150.5}
+    given |= {"refuse_fault_us": 75.25, "scan_page_ns": 1000, "kswapd_pages_per_s": 150_000, "scan_period_min_ms": 4000}
+    balancer = Engine(tiered(every(1), dram="8192 MiB", **given), 3).balancer
+    assert balancer
+    setting, state = balancer.arrays.setting.tolist(), balancer.arrays.state
+    # 2 MiB a window; 3 MiB/s are 768 pages, 3840 in 5 s; 16 of 8192 MiB are 131072 pages, less than a GiB.
+    assert setting == [512, 1000, 150_500, 75_250, 800, 5000, 768, 262_144, 1, 10_000_000, 1000, 3840]
+    assert (balancer.cpu_ns, balancer.budget, balancer.step_ns) == (1_850_000_000, 750, 5_000_000)
+    found = [state[at] for at in (numa.PERIOD_MS, numa.NEXT_SCAN_MS, numa.ADJUSTED_MS, numa.YOUNGEST, numa.OLDEST)]
+    assert found == [2000, 0, -34_000, 3, 0]
+    drawn = Engine(tiered(every(1), **given | {"first_window_ms": 0}), 3).balancer
+    assert drawn
+    assert drawn.cpu_ns == 2_000_000_000 * (mixed(3 ^ 0x4E554D41) >> 32) >> 32
+    new = Engine(tiered(every(1), scan_delay_ms=700), 3).balancer
+    assert new
+    assert [new.arrays.state[at] for at in (numa.PERIOD_MS, numa.NEXT_SCAN_MS, numa.ADJUSTED_MS)] == [700, 700, 0]
 
 
 # ---- hint faults -----------------------------------------------------------------------------------------------------

@@ -63,3 +63,16 @@ def test_stat_counts_the_pages_that_pass_and_no_hole():
     assert after_one_pass("stat") == [(0, 0), (0, 0)]  # without operations filters it does not look
     assert after_one_pass("stat", tm.Filter("anon", matching=True, allow=True)) == [(0, 100), (0, 300)]
     assert after_one_pass("stat", tm.Filter("anon", matching=True, allow=False)) == [(0, 0), (0, 0)]
+
+
+def test_places_in_the_interleaving_count_pages_of_the_machine_from_the_start_of_the_file():
+    """A folio of 16 KiB is one page here, and ``vm_pgoff`` counts pages of 4 KiB: 12 of them are three."""
+    sizes = {"folio_bytes": 4 * PAGE}
+    for folio, pgoff, first in ((1, 12, BASE // PAGE), (4, 3, BASE // PAGE // 4)):
+        vma = tm.Vma(0, 100, BASE, pgoff=12)
+        machine = tm.Machine.dram_cxl("8 MiB", "8 MiB", **(sizes if folio > 1 else {}))
+        sc = scenario(
+            contexts=(tm.Context("vaddr", targets=(tm.Target(),)),), pages=100, groups=(), vmas=(vma,), machine=machine
+        )
+        space = Engine(sc, 1).kdamonds[0].space
+        assert (space.first.tolist(), space.last.tolist(), space.deal.tolist()) == ([first], [first + 100], [pgoff - first])

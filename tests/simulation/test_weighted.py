@@ -13,6 +13,7 @@ from small import MIB, node_of_pages, scenario
 
 import tieringmodel as tm
 from tieringmodel.damon.weighted import WeightedMigrate, resident_frames, vma_index
+from tieringmodel.simulation import simulate as simulate_module
 from tieringmodel.simulation.engine import Engine
 from tieringmodel.simulation.simulate import scheme_actions
 
@@ -316,3 +317,13 @@ def test_resident_frames_are_those_of_a_plain_scan(spans: list[tuple[int, int]])
         low, high = min(a, b), max(a, b)
         got = resident_frames(engine.kdamonds[0], 0, low, high).tolist()  # two nodes of 16 blocks: frames are PFNs
         assert got == [p for p in pfn if low // 4096 <= p < -(-high // 4096)]
+
+
+def test_each_scheme_that_deals_draws_from_a_seed_of_its_own(monkeypatch):
+    """Seed, context and place in it: the numbers that results of this version rest on."""
+    seeds = []
+    monkeypatch.setattr(simulate_module, "WeightedMigrate", lambda *given: seeds.append(given[3]))
+    dealt = tm.Scheme("migrate_hot", dests=(tm.Dest(0, 3), tm.Dest(1, 2)))
+    context = tm.Context(schemes=(dealt, tm.Scheme("stat"), dealt))
+    Engine(scenario(contexts=(context, context)), 7, actions=simulate_module.scheme_actions)
+    assert seeds == [7_000_021 + 1009 * c + i for c in (0, 1) for i in (0, 2)]

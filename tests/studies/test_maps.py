@@ -11,7 +11,7 @@ from tieringmodel import InputError, analysis, loop
 from tieringmodel.studies.maps import CONTROLLERS, gain_map, quota_map, start_map
 from tieringmodel.theory import closed_forms
 from tieringmodel.theory.gain_runs import gain_runs
-from tieringmodel.verdicts.grid import classes, tail_of_grid, waste_of
+from tieringmodel.verdicts.grid import CODE, classes, tail_of_grid, waste_of
 
 N = (4 << 30) // 4096
 MIB = 1 << 20
@@ -229,3 +229,23 @@ def test_bad_input_is_refused_by_name(call, where):
 def test_a_scalar_grid_is_classified_too():
     ds = loop.run_many("temporal", 6000, 100_000, 0, cap_bytes=2000 * 4096)
     assert str(classes(tail_of_grid(ds))) == "7"  # converged
+
+
+def test_tails_of_a_grid_are_those_of_its_loops_by_hand():
+    """1000 pages, a goal of 400 on an empty node, TEMPORAL.
+
+    A leak of 50 takes all that a cap of 30 brings; 300 fit; caps of 300 go from 380 to 660 and fall by 20, six times in the
+    tail of 100 windows; no cap to speak of brings all at once.
+    """
+    caps, leaks, room = np.array([30, 30, 300, 10**6]) * 4096, np.array([50, 0, 20, 0]), np.array([1000, 300, 1000, 1000])
+    tail = tail_of_grid(loop.run_many("temporal", 4000, 1000, 0, cap_bytes=caps, leak_pages=leaks, capacity_pages=room))
+    assert tail.goal_bp.tolist() == [4000] * 4
+    assert (tail.low_bp.tolist(), tail.high_bp.tolist()) == ([0, 3000, 3800, 10_000], [0, 3000, 6600, 10_000])
+    assert tail.mean_bp.tolist() == [0, 3000, 5170, 10_000]
+    assert tail.moved_share.tolist() == [0.03, 0, 0.018, 0]
+    assert tail.limited.tolist() == [True, False, False, False]
+    assert tail.bounced.tolist() == [1, 0, 1, 0]
+    kinds = ["stuck", "saturated", "wrong-point", "wrong-point"]
+    assert tail.rest_kind.tolist() == [CODE[kind] for kind in kinds]
+    almost = tail_of_grid(loop.run_many("temporal", 4000, 100_000, 0, capacity_pages=np.array([39_999, 40_000])))
+    assert almost.rest_kind.tolist() == [CODE["saturated"], CODE["wrong-point"]]

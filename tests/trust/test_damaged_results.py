@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,8 @@ from small import pull, scenario
 import tieringmodel as tm
 from tieringmodel import cli
 from tieringmodel.datasets.attributes import ATTRIBUTES, NEEDED, check_attributes
-from tieringmodel.datasets.read import read_results
+from tieringmodel.datasets.read import read_results, results_below
+from tieringmodel.datasets.schema import SCHEMA_VERSION
 from tieringmodel.errors import InputError
 
 N = 50_000_000
@@ -37,6 +39,44 @@ def stored(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def damaged(stored: Path, tmp_path: Path) -> Path:
     return Path(shutil.copy(stored, tmp_path / "run.nc"))
+
+
+@pytest.mark.parametrize(
+    ("name", "least"), [("seed", 0), ("n_pages", 0), ("samples_per_aggr", 0), ("page_bytes", 1), ("schema_version", 1)]
+)
+def test_a_whole_number_is_refused_beyond_its_ends_alone(name: str, least: int) -> None:
+    good = {"kind": "simulation", "scenario": "{}", "duration_s": 1.0, "seed": 1, "window_s": 1.0, "n_pages": 3}
+    most = SCHEMA_VERSION if name == "schema_version" else 2**64 - 1
+    for value in (least, most):
+        check_attributes(good | {name: value}, "x.nc")
+    for value in (least - 1, most + 1, True):
+        if name != "schema_version" or value > most:
+            with pytest.raises(InputError, match=f"x.nc: {name}"):
+                check_attributes(good | {name: value}, "x.nc")
+
+
+def test_of_what_a_reader_says_a_hundred_characters_are_told(damaged: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fails(*_: Any, **__: Any) -> Any:
+        raise ValueError("line\n" + "x" * 300)
+
+    monkeypatch.setattr(xr, "open_datatree", fails)
+    with pytest.raises(InputError) as caught:
+        read_results(damaged)
+    assert f": line {'x' * 95};" in str(caught.value)
+
+
+def test_a_folder_names_its_results_the_newest_first(damaged: Path) -> None:
+    folder = damaged.parent
+    shutil.copy(damaged, folder / "mine.nc")
+    (folder / "latest.txt").write_text("mine.nc\n")
+    for k, name in enumerate(("run.nc", "mine.nc")):
+        os.utime(folder / name, ns=(k, k))
+    assert [p.name for p in results_below(folder)] == ["mine.nc", "run.nc"]
+    (folder / "latest.txt").unlink()
+    assert [p.name for p in results_below(folder)] == ["run.nc"]
+    damaged.unlink()
+    with pytest.raises(InputError, match="holds neither a run"):
+        results_below(folder)
 
 
 WRONG: list[Any] = ["x", "", "[[", -1, 0.5, float("nan"), np.array([1, 2]), np.array([1.0, 2.0])]

@@ -2,22 +2,15 @@
 
 from __future__ import annotations
 
-import functools
-from typing import Any
-
 import numpy as np
 import pytest
-from faults import Fault, faults
+import said
+from faults import Fault, faults, run
 
 import tieringmodel as tm
 from tieringmodel.verdicts.record import KINDS, Verdict
 
 FAULTS = faults()
-
-
-@functools.cache
-def run(code: str, what: str) -> Any:
-    return tm.simulate(getattr(FAULTS[code], what), duration=FAULTS[code].duration_s, seed=1, progress=False)
 
 
 def codes(found: Verdict) -> list[str]:
@@ -106,3 +99,14 @@ def test_thresholds_are_arguments_and_stand_in_the_result() -> None:
         tm.verdict(ds, band_bq=1.0)
     with pytest.raises(tm.InputError, match="band_bp"):
         tm.verdict(ds, band_bp=0)
+
+
+@pytest.mark.parametrize("code", FAULTS)
+def test_every_word_and_number_is_what_it_was(code: str) -> None:
+    assert said.of_fault(code) == said.recorded("runs")[code], "python tests/said.py says what has changed"
+
+
+@pytest.mark.parametrize("code", FAULTS)
+def test_every_variable_of_a_run_is_what_it_was(code: str) -> None:
+    """A change belongs under "Numerical changes" in the changelog."""
+    assert said.of_results(code) == said.recorded("results")[code], "python tests/said.py says what has changed"

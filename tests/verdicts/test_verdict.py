@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 import pytest
+import said
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -296,3 +297,9 @@ def test_every_pair_gets_a_verdict(tuner, targets, caps, n_pages, start, delay, 
     verdict = analysis.verdict(loop.run_pair(tuner, targets, caps, n_pages, int(start * n_pages), delay=delay, windows=windows))
     assert verdict.kind in KINDS
     assert (verdict.fix is None) == (verdict.kind == "converged")
+
+
+def test_every_word_and_number_on_drawn_loops_is_what_it_was():
+    was = said.recorded("loops")
+    assert {name: said.of_loop(make) for name, make in said.loops()} == was, "python tests/said.py says what has changed"
+    assert {row["kind"] for row in was.values()} >= {"converged", "limit-cycle", "ripple", "saturated", "stuck", "wrong-point"}

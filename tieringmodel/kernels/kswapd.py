@@ -58,27 +58,6 @@ def balanced_mark(b):
 
 
 @inlined
-def merge_oldest(b):
-    """Let the oldest generation become the old end of the next one."""
-    g, to = b.state[OLDEST] & 3, (b.state[OLDEST] + 1) & 3
-    first, last = b.ends[g], b.ends[4 + g]
-    page = first
-    while page >= 0:
-        b.generation[page] = np.uint8(to)
-        page = np.int64(b.after[page])
-    if first >= 0:
-        young = b.ends[to]
-        b.after[last] = np.int32(young)
-        if young >= 0:
-            b.before[young] = np.int32(last)
-        else:
-            b.ends[4 + to] = last
-        b.ends[to] = first
-        b.ends[g] = b.ends[4 + g] = -1
-    b.state[OLDEST] += 1
-
-
-@inlined
 def drop_empty(b):
     """Pass over the oldest generations while they are empty and more than two are left."""
     while b.state[YOUNGEST] - b.state[OLDEST] >= 2 and b.ends[b.state[OLDEST] & 3] < 0:
@@ -105,10 +84,8 @@ def accessed_bit(b, memory, access, page, frame, now):
 def age(b, memory, access, now):
     """Start a new generation: a walk clears accessed bits, and pages found accessed a second time become the youngest.
 
-    DAMON does not see what was touched before the walk.
+    DAMON does not see what was touched before the walk. At most three generations are there, so that no fifth one comes.
     """
-    if b.state[YOUNGEST] - b.state[OLDEST] == 3:
-        merge_oldest(b)
     youngest = b.state[YOUNGEST]
     for seq in range(b.state[OLDEST], youngest + 1):
         page, last = b.ends[seq & 3], b.ends[4 + (seq & 3)]

@@ -119,7 +119,7 @@ class NumaBalancer:
             Who touches what.
         """
         b, memory, now_ns = self.arrays, self.memory.arrays, self.next_ns
-        state, access = b.state, replace(access, plain=False)
+        state = b.state
         state[numa.HIDDEN] = self._hidden()
         own, came = int(b.count[numa.PROMOTED]), int(memory.node["migrated_in"][numa.TOP])
         others = came - self.came

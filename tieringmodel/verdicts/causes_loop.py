@@ -271,7 +271,7 @@ def _leaking(loop: Loop) -> Diagnosis:
         proportional = int(loop.leak_rate * loop.goal_pages) > loop.leak_pages
         if proportional:
             lin = linear(loop.leak_rate, delay=loop.delay)
-            if lin.critical_gain <= 1.0 + 1e-9 and loop.delay > 0:
+            if loop.delay:  # one window is marginal at a gain of 1, more are unstable
                 return Diagnosis(
                     f"at a delay of {loop.delay} the tuner's gain of 1 is at or above the critical "
                     f"{lin.critical_gain:.4f} (spectral radius {lin.spectral_radius:.4f}): oscillations grow until "

@@ -19,7 +19,6 @@ from .scheme_facts import (
     limit_of,
     missed,
     pages_of_pass,
-    starved,
     too_short,
     waits_for_growth,
     wanted_and_full,
@@ -223,7 +222,7 @@ class Judge:
             if self.goals_of(one):
                 if self.waiting(one) or (run.has("resets") and not run.last("resets", one.number)):
                     return True
-            elif starved(run, one) or (run.has("nr_due") and not run.last("nr_due", one.number)):
+            elif run.has("nr_due") and not run.last("nr_due", one.number):
                 return True
             elif run.has("sz_matched") and pages_of_pass(run, one, run.disturbed_s) < NEARLY_NOTHING * run.memory_bytes:
                 return True

@@ -255,7 +255,7 @@ class PageRun:
     def keeps_changing(self) -> bool:
         """Whether the workload, or the memory there is, changes to the very end: that is how it is, and no disturbance."""
         at = self.rate_changes_s
-        return self.leaks_on or (at.size > 1 and self.changes_on and lasts(at, self.end_s))
+        return self.leaks_on or (self.changes_on and lasts(at, self.end_s))
 
     @cached_property
     def change_gap_s(self) -> float:

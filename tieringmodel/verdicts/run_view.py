@@ -228,11 +228,6 @@ def moved_pages(ds: xr.Dataset) -> npt.NDArray[np.int64]:
     return np.asarray(sum(ds[n].values for n in names))
 
 
-def faulted_pages(ds: xr.Dataset) -> npt.NDArray[np.int64] | None:
-    """Return reclaimed pages that came back since the previous record, int64 (n_records,); None where none can be out."""
-    return np.asarray(ds["faulted_pages"].values) if "faulted_pages" in ds else None
-
-
 def _simulation(ds: xr.Dataset, parameters: dict[str, Any], node: int) -> Series:
     nids = ds["node"].values.tolist()
     if node not in nids:
