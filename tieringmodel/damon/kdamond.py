@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -81,8 +81,6 @@ class Kdamond(Monitor):
     split_state: SplitState
     quotas: list[QuotaState]
     slept_before_us: int = 0
-    asks_at_once: ClassVar[bool] = False
-    """Whether it shows how many samples are looked at together."""
 
     passed, tick, aggregations, stage = InTurn(), InTurn(), InTurn(), InTurn()
     next_aggregation, next_ops_update, next_tune = InTurn(), InTurn(), InTurn()

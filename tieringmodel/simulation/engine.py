@@ -473,8 +473,8 @@ class Engine:
         if self.stages:
             n = min(n, int(np.searchsorted(times, self.stages[0][0] * 1000, side="left")) + 1)
         if times[n - 1] > end_ns:
-            if pauses and k.asks_at_once:
-                return False  # what the end would cut in two goes on afterwards
+            if pauses and k.context.sources:  # they draw for all samples that they are shown together
+                return False
             n = max(int(np.searchsorted(times, end_ns, side="right")), 1)
         if until[0] >= change:
             self.access.general()

@@ -95,8 +95,6 @@ class ReportedKdamond(Kdamond):
         self._first, self._base = self.space.first[order], self.space.base[order]
         self._length = (self.space.last - self.space.first)[order]
 
-    asks_at_once = True  # sources draw for all windows that they are shown together
-
     def state(self) -> dict[str, Any]:
         """Refuse: sources may be anybody's."""
         text = "keep a state of their own that no file can hold"
