@@ -26,7 +26,9 @@ PAGE, HUGE = 4096, 2 << 20
 DURATION_S = 0.3
 Json = dict[str, Any]
 THEMES = ("folios", "numa", "percpu", "buddy", "swap", "demand", "sources", "large", "old", "vaddr", "holes", "")
+TAKEN = ("unmanaged_bytes", "kernel_bytes", "cache_bytes", "offline_bytes")
 OLD_METRICS = ("user_input", "some_mem_psi_us")
+SHARES = ("node_eligible_mem_bp", "node_mem_used_bp", "node_mem_free_bp")  # what `compare` is about
 VIRTUAL_METRICS = tuple(m.name for m in metrics.SHIPPED.values() if "vaddr" in m.ops and m.linux not in ("", "next"))
 
 
@@ -40,6 +42,12 @@ def any_scenario(seed: int) -> Json:
             continue
         return made
     raise AssertionError(f"seed {seed}: fifty drafts are refused")
+
+
+def short_s(scenario: tm.Scenario) -> float:
+    """Return how long a run takes in which monitoring works a hundred times or so, at most a third of `DURATION_S`."""
+    per_s = sum(1e6 / c.attrs.sample_us + 3e6 / c.attrs.aggr_us for c in scenario.contexts)
+    return min(DURATION_S / 3, 100 / max(per_s, 1))
 
 
 def used(item: Any) -> Iterator[tuple[str, str, Any]]:
@@ -104,9 +112,6 @@ class Maker:
     def whole(self, low: int, high: int) -> int:
         return self.rng.randint(low, high)
 
-    def few(self, make: Any, most: int, *given: Any) -> list[Any]:
-        return [make(*given) for _ in range(self.whole(0, most))]
-
     def some(self, share: float, **fields: Any) -> Json:
         """Return each field with a chance; a function is called."""
         return {name: value() if callable(value) else value for name, value in fields.items() if self.maybe(share)}
@@ -154,7 +159,7 @@ class Maker:
         unit = self.page * self.unit
         node: Json = {"nid": nid}
         node |= self.some(0.4, reserve_pages=self.whole(1, 20))
-        for name in ("unmanaged_bytes", "kernel_bytes", "cache_bytes", "offline_bytes"):
+        for name in TAKEN if size > unit or self.unit == 1 else ():
             node |= self.some(0.15, **{name: self.whole(1, 12) * self.page})
         hole = self.whole(1, 3) * unit
         if "holes" in self.themes and size >= 2 * unit:
@@ -216,8 +221,7 @@ class Maker:
 
     def room(self, node: Json) -> int:
         size = node.get("sz_bytes") or sum(b - a for a, b in node["ranges"])
-        taken = sum(node.get(name, 0) for name in ("unmanaged_bytes", "kernel_bytes", "cache_bytes", "offline_bytes"))
-        return max((size - taken) // self.page, 0)
+        return max((size - sum(node.get(name, 0) for name in TAKEN)) // self.page, 0)
 
     def cuts(self, most: int) -> list[tuple[int, int]]:
         unit = self.unit
@@ -225,8 +229,10 @@ class Maker:
         return [pair for pair in pairwise(sorted({0, *(c for c in inner if c < self.n), self.n}))]
 
     def workload(self) -> Json:
-        room = sum(map(self.room, self.nodes))
-        self.n = max(self.whole(room // 3, max(room * 9 // 10, 1)) // self.unit * self.unit, self.unit)
+        room = sum(map(self.room, self.nodes)) * 9 // 10
+        if self.maybe(0.95):  # wherever the pages go, what else takes memory there finds it
+            room = min([room, *(self.room(node) for node in self.nodes if node.keys() & set(TAKEN))])
+        self.n = max(self.whole(room * 2 // 5, max(room, 1)) // self.unit * self.unit, self.unit)
         self.tick_us = self.one((1000, 2000, 5000))
         out: Json = {"n_pages": self.n, "groups": [self.group(k) for k in range(self.whole(1, 4))]}
         if self.maybe(0.5):
@@ -300,7 +306,11 @@ class Maker:
     def context(self, vmas: list[Json], ops: str | None = None) -> Json:
         self.ops = ops or self.one(("paddr", "paddr", "vaddr", "fvaddr") if vmas else ("paddr",))
         old = "old" in self.themes
-        row: Json = {"ops": self.ops, "attrs": self.attrs(), "schemes": self.few(self.scheme, 3)}
+        row: Json = {
+            "ops": self.ops,
+            "attrs": self.attrs(),
+            "schemes": [self.scheme() for _ in range(self.one((0, 1, 1, 2, 2, 3)))],
+        }
         if self.ops != "paddr":
             row["targets"] = [self.target(vmas) for _ in range(self.whole(1, 2))]
         elif self.maybe(0.3):
@@ -334,7 +344,9 @@ class Maker:
         return [[low, low + self.whole(20, 200) * PAGE], [low + 300 * PAGE, low + self.whole(301, 900) * PAGE]]
 
     def target(self, vmas: list[Json]) -> Json:
-        out = self.some(0.3, process=self.whole(0, 1))
+        known = sorted({vma.get("process", 0) for vma in vmas})
+        out: Json = {"process": self.one(known if self.maybe(0.95) else (0, 1))}
+        out = {} if out["process"] == 0 and self.maybe() else out
         if self.maybe(0.3):
             first = self.one(vmas)
             out["regions"] = [[first["start_bytes"], first["start_bytes"] + self.whole(10, 60) * PAGE]]
@@ -358,7 +370,7 @@ class Maker:
         )  # fmt: skip
         row |= {"access_pattern": pattern} if pattern else {}
         row |= self.some(0.2, apply_interval_us=self.one((10_000, 35_000, 250_000)), enabled=False)
-        row |= self.some(0.7, quota=self.quota) | self.some(0.2, watermarks=self.watermarks)
+        row |= self.some(0.8, quota=self.quota) | self.some(0.2, watermarks=self.watermarks)
         row |= self.some(0.4, filters=[self.filter() for _ in range(self.whole(1, 2))])
         if not old:
             row |= self.some(0.1, max_nr_snapshots=self.whole(1, 4))
@@ -396,7 +408,7 @@ class Maker:
         row |= self.some(0.2, ms=self.one((1, 3)), esz0=self.one(("stop", "bypass")), esz_bp0=self.one((10**4, 10**9)))
         row |= self.some(0.15, esz_floor_min_region=True, esz_cap_monitored=True)
         row |= self.some(0.4, weights={"sz": self.whole(1, 9), "nr_accesses": self.whole(1, 99), "age": self.whole(1, 99)})
-        row |= self.some(0.6, goals=[self.goal() for _ in range(self.whole(1, 2))])
+        row |= self.some(0.7, goals=[self.goal() for _ in range(self.whole(1, 2))])
         if not old:
             row |= self.some(0.6, goal_tuner="temporal")
             if self.maybe(0.2):
@@ -406,9 +418,10 @@ class Maker:
     def goal(self) -> Json:
         virtual = self.ops != "paddr"
         every = [name for name, m in metrics.SHIPPED.items() if m.linux != "next"]
-        name = self.one(OLD_METRICS if "old" in self.themes else VIRTUAL_METRICS if virtual else every)
+        name = self.one(OLD_METRICS if "old" in self.themes else VIRTUAL_METRICS if virtual else (*every, *SHARES, *SHARES))
         metric = metrics.metric_of(name)
-        row: Json = {"metric": name, "target_value": self.whole(1, 9999)} | self.some(0.9, nid=self.one(self.nids))
+        row: Json = {"metric": name, "target_value": self.whole(1, 9999)}
+        row |= self.some(0.9 if 0 in self.nids else 0.99, nid=self.one(self.nids))
         if metric.counts in ("input", "stall"):
             row |= self.some(0.6, current_value=self.whole(1, 3000))
             row |= self.some(0.5, current_values=[[50_000, 4000], [150_000, 9000]])
@@ -448,7 +461,7 @@ class Maker:
     def kernel(self) -> Any:
         base = self.one(linux.NAMES) if "old" in self.themes else self.one((linux.DEFAULT, "7.3", "7.2", linux.NEXT))
         known = linux.rules_of_release(linux.SHORT.get(base, base))
-        switches = {name: self.maybe() for name in linux.SWITCHES if known[name] is not None and self.maybe(0.08)}
+        switches = {name: self.maybe() for name in linux.SWITCHES if known[name] is not None and self.maybe(0.15)}
         return {"base": base} | switches
 
     def at_us(self) -> int:
@@ -457,7 +470,7 @@ class Maker:
     def scenario(self) -> Json:
         machine, workload = self.machine(), self.workload()
         vmas = workload.get("vmas", [])
-        contexts = [self.context(vmas) for _ in range(self.one((1, 1, 1, 2, 2, 3, 0)))]
+        contexts = [self.context(vmas) for _ in range(self.one((1, 1, 1, 1, 1, 2, 2, 2, 3, 0)))]
         out: Json = {"machine": machine, "workload": workload, "contexts": contexts} | self.some(0.5, name="any ☃")
         if self.maybe(0.35):
             out["events"] = sorted(

@@ -7,6 +7,7 @@ import difflib
 import types
 import typing
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from functools import cache
 from typing import Any, Self
 
@@ -32,6 +33,22 @@ def _hints(cls: type) -> dict[str, Any]:
     return typing.get_type_hints(cls)
 
 
+_fields: Callable[[Any], tuple[dataclasses.Field[Any], ...]] = cache(dataclasses.fields)
+_OTHER = object()
+
+
+@cache
+def _plan(cls: type[Checked]) -> tuple[tuple[str, Any], ...]:
+    """Return the fields' names, and their defaults where checking leaves them as they are: what most fields have."""
+    plan = []
+    for field in _fields(cls):
+        settled = _OTHER
+        with suppress(InputError):
+            settled = field.default if cls._checked(field.name, field.default) is field.default else _OTHER
+        plan.append((field.name, settled))
+    return tuple(plan)
+
+
 def suggest(word: str, known: typing.Iterable[str]) -> str:
     """Return a remedy that lists the known words, the nearest first."""
     names = list(known)
@@ -41,6 +58,19 @@ def suggest(word: str, known: typing.Iterable[str]) -> str:
 
 
 def _convert(value: Any, hint: Any, name: str, where: str) -> Any:
+    if hint is bool:
+        if isinstance(value, (bool, int)) and value in (0, 1):
+            return bool(value)
+        raise InputError(where, f"{quoted(value)} is not true or false", "write true or false")
+    if hint is int:
+        parser = next((p for suffix, p in _BY_SUFFIX if name.endswith(suffix)), units.integer)
+        return parser(value, where)
+    if hint is float:
+        return units.number(value, where)
+    if hint is str:
+        if not isinstance(value, str):
+            raise InputError(where, f"{quoted(value)} is not text", "write text in quotes")
+        return storable(where, value)
     origin = typing.get_origin(hint)
     if origin in (typing.Union, types.UnionType):
         inner = [h for h in typing.get_args(hint) if h is not type(None)]
@@ -69,19 +99,6 @@ def _convert(value: Any, hint: Any, name: str, where: str) -> Any:
         if hasattr(hint, "from_text"):
             what, remedy = "is neither text nor a table", f"write text in quotes, or a table of {hint.__name__} fields"  # type: ignore[union-attr]
         raise InputError(where, f"{quoted(value)} {what}", remedy)
-    if hint is bool:
-        if isinstance(value, (bool, int)) and value in (0, 1):
-            return bool(value)
-        raise InputError(where, f"{quoted(value)} is not true or false", "write true or false")
-    if hint is int:
-        parser = next((p for suffix, p in _BY_SUFFIX if name.endswith(suffix)), units.integer)
-        return parser(value, where)
-    if hint is float:
-        return units.number(value, where)
-    if hint is str:
-        if not isinstance(value, str):
-            raise InputError(where, f"{quoted(value)} is not text", "write text in quotes")
-        return storable(where, value)
     return value
 
 
@@ -98,16 +115,21 @@ class Checked:
     _in_bytes: typing.ClassVar[frozenset[str]] = frozenset()
 
     def __post_init__(self) -> None:
-        hints = _hints(type(self))  # type: ignore[arg-type]
-        for field in dataclasses.fields(self):  # type: ignore[arg-type]
-            name = f"{field.name}_bytes" if field.name in self._in_bytes else field.name
-            value = _convert(getattr(self, field.name), hints[field.name], name, field.name)
-            low, most = (-(2**31), 2**31 - 1) if field.name in self._signed else (0, units.ULONG_MAX)
-            _check_range(value, low, self._max.get(field.name, most), field.name)
-            if field.name in self._choices and value not in self._choices[field.name]:
-                raise InputError(field.name, f"{value!r} is unknown", suggest(str(value), self._choices[field.name]))
-            object.__setattr__(self, field.name, value)
+        for name, settled in _plan(type(self)):  # type: ignore[arg-type]
+            value = getattr(self, name)
+            if value is not settled:
+                object.__setattr__(self, name, self._checked(name, value))
         self.check()
+
+    @classmethod
+    def _checked(cls, field: str, value: Any) -> Any:
+        name = f"{field}_bytes" if field in cls._in_bytes else field
+        value = _convert(value, _hints(cls)[field], name, field)  # type: ignore[arg-type]
+        low, most = (-(2**31), 2**31 - 1) if field in cls._signed else (0, units.ULONG_MAX)
+        _check_range(value, low, cls._max.get(field, most), field)
+        if field in cls._choices and value not in cls._choices[field]:
+            raise InputError(field, f"{value!r} is unknown", suggest(str(value), cls._choices[field]))
+        return value
 
     def check(self) -> None:
         """Raise `InputError` where fields contradict each other."""
@@ -117,15 +139,13 @@ class Checked:
         """Build from a plain mapping; unknown keys and wrong values raise `InputError` naming their path."""
         if not isinstance(data, Mapping):
             raise InputError(where or cls.__name__, f"{quoted(data)} is not a table", f"write a table of {cls.__name__} fields")
-        known = [f.name for f in dataclasses.fields(cls)]  # type: ignore[arg-type]
+        known = [f.name for f in _fields(cls)]
         for key in data:
             if key not in known:
                 path = f"{where}.{short(key)}" if where else short(key) or "''"
                 raise InputError(path, "is not a known key", suggest(str(key), known))
         required = [
-            f.name
-            for f in dataclasses.fields(cls)  # type: ignore[arg-type]
-            if f.default is dataclasses.MISSING and f.default_factory is dataclasses.MISSING
+            f.name for f in _fields(cls) if f.default is dataclasses.MISSING and f.default_factory is dataclasses.MISSING
         ]
         for key in required:
             if key not in data:
@@ -142,7 +162,7 @@ class Checked:
     def to_dict(self) -> dict[str, Any]:
         """Return plain dicts, lists and scalars; fields at their default are left out, so is None."""
         out: dict[str, Any] = {}
-        for field in dataclasses.fields(self):  # type: ignore[arg-type]
+        for field in _fields(type(self)):
             value = getattr(self, field.name)
             default = field.default_factory() if field.default_factory is not dataclasses.MISSING else field.default
             if value is not None and value != default:

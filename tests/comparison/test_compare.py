@@ -14,8 +14,9 @@ import xarray as xr
 from small import pull, push, scenario
 
 import tieringmodel as tm
-from tieringmodel.comparison.compare import RECORDED, recorded_series, write_comparison
+from tieringmodel.comparison.compare import RECORDED, _Seen, _work, recorded_series, write_comparison
 from tieringmodel.comparison.policies import Policy, policies
+from tieringmodel.reports.text_of_comparison import _work as text_of_work
 from tieringmodel.scenario.controlled import Controlled, controlled
 from tieringmodel.verdicts.target import share_bp
 
@@ -49,6 +50,14 @@ def test_regions_of_the_first_policy_are_kept(compared: xr.Dataset) -> None:
     alone = tm.simulate(PULLPUSH, duration="6 s", seed=3)
     for name in ("region_count", "region_start", "region_end", "region_nr_accesses", "region_age", "snapshot_time"):
         np.testing.assert_array_equal(compared[name], alone[name])
+
+
+@pytest.mark.parametrize(("per_s", "run_s"), [([4e7, 2e7, 0.0], [3.0, 6.0, np.nan]), ([0.0, 0.0], [np.nan, np.nan])])
+def test_a_policy_under_which_nothing_is_accessed_has_no_time_for_it(per_s: list[float], run_s: list[float]) -> None:
+    work = _work([_Seen(np.zeros(2), np.zeros(2), {}, of_one) for of_one in per_s], PULLPUSH, 3.0)
+    np.testing.assert_array_equal(work["run_time_s"][1], run_s)
+    text = text_of_work(xr.Dataset(work, {"policy": [*"abc"[: len(per_s)]]}), 80)
+    assert text[-1].split(": ")[1] == "0 million/s, not done"
 
 
 def test_everything_is_described(compared: xr.Dataset) -> None:

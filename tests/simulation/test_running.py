@@ -21,10 +21,18 @@ SCENARIOS = {
     "asleep for ever": scenario(used(2000).replace(watermarks=MARKS.replace(high=500, mid=400))),
     "two contexts": scenario(contexts=(FIRST, FIRST.replace(schemes=(push(3000),), attrs=tm.Attrs(aggr_us=130_000)))),
     "sources": scenario(
-        contexts=(FIRST.replace(sources=(tm.SourceOfHotness("hint_faults", ("scan_bytes = 1 MiB",)),)),),
+        contexts=(
+            FIRST.replace(
+                sources=(
+                    tm.SourceOfHotness("hint_faults", ("scan_bytes = 1 MiB",)),
+                    tm.SourceOfHotness("instruction_samples"),
+                    tm.SourceOfHotness("accessed_bits"),
+                )
+            ),
+        ),
     ),
 }
-LENGTHS_S = 1.0, 2.5, 5.0
+LENGTHS_S = 1.0, 2.537, 5.0  # one of them in the midst of an aggregation
 
 
 @pytest.mark.parametrize("name", SCENARIOS)

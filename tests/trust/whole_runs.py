@@ -13,6 +13,7 @@ import re
 import traceback
 import warnings
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -25,17 +26,26 @@ from tieringmodel.interop.convert import FORMS, converted, write_converted
 from tieringmodel.interop.load import Loaded, load, open_scenario
 from tieringmodel.memory.reuse import reused
 from tieringmodel.reports import write_report
+from tieringmodel.reports.text_of_comparison import text_of_comparison
+from tieringmodel.reports.text_of_diff import text_of_diff
 from tieringmodel.reports.text_of_run import text_of_run
+from tieringmodel.reports.text_of_sweep import table
 from tieringmodel.scenario.folios import folio_runs
 from tieringmodel.simulation import checkpoint
 from tieringmodel.simulation.running import Running
 
 SEED = 3
 Run = Any
+Door = Callable[[tm.Scenario, Run, Path, float], None]
 
 
 def simulate(sc: tm.Scenario, duration: float, **options: Any) -> Any:
     return tm.simulate(sc, duration=duration, seed=SEED, snapshots=5, progress=False, **options)
+
+
+def said(text: str) -> None:
+    assert text
+    assert text.replace("\n", "").isprintable()
 
 
 # ---- doors ----------------------------------------------------------------------------------------------------------
@@ -62,7 +72,7 @@ def judged(sc: tm.Scenario, ds: Run, folder: Path, duration: float) -> None:
     assert (pages == sc.workload.n_pages + cache).all()
     found = tm.verdict(ds)
     assert json.loads(json.dumps(found.to_dict()))["kind"] == found.kind
-    assert text_of_run(ds, found)
+    said(text_of_run(ds, found))
 
 
 def stored(sc: tm.Scenario, ds: Run, folder: Path, duration: float) -> None:
@@ -85,6 +95,10 @@ def reported(sc: tm.Scenario, ds: Run, folder: Path, duration: float) -> None:
 
 def compared(sc: tm.Scenario, ds: Run, folder: Path, duration: float) -> None:
     cmp = tm.compare({"a": sc, "b": sc}, duration=duration, seed=SEED, progress=False)
+    said(text_of_comparison(cmp))
+    for name, values in cmp.data_vars.items():
+        if values.dims[:1] == ("policy",):
+            np.testing.assert_array_equal(values[0], values[1], err_msg=str(name))
     if ds is not None:
         write_report([cmp], folder / "c.html", command="x")
 
@@ -94,6 +108,7 @@ def swept(sc: tm.Scenario, ds: Run, folder: Path, duration: float) -> None:
         return {"moved": int(one["migrated_pages"].sum()), "records": one.sizes["time"]}
 
     found = tm.sweep(sc, {"seed": [SEED, 4]}, duration=duration, measure=pages, progress=False)
+    said(table(found))
     if ds is not None:
         assert not any(found["error"].values)
         assert found["moved"].values[0] == int(ds["migrated_pages"].sum())  # in a batch as alone
@@ -103,7 +118,8 @@ def swept(sc: tm.Scenario, ds: Run, folder: Path, duration: float) -> None:
 def different(sc: tm.Scenario, ds: Run, folder: Path, duration: float) -> None:
     other = sc.replace(name="other", events=())
     found = tm.diff(sc, other, duration=duration, rules=False, workers=1, progress=False)
-    assert str(found)
+    said(text_of_diff(found))
+    assert sc.events or not found.fields
 
 
 def converted_and_back(sc: tm.Scenario, ds: Run, folder: Path, duration: float) -> None:
@@ -123,20 +139,26 @@ def _code(text: str) -> str:
     return "\n".join(line for line in text.splitlines() if not line.startswith(("#", "name =")))
 
 
-DOORS = (written, linted, judged, stored, reported, compared, swept, different, converted_and_back)
+QUICK = (written, linted, judged, converted_and_back)
+DOORS = (reported, compared, swept, different, stored)
 
 
 # ---- relations: what may not change a run -----------------------------------------------------------------------------
 
 Pair = tuple[Any, Any]
+Relation = Callable[[tm.Scenario, Any, Path, float, random.Random], Pair | None]
 
 
 def resumed(sc: tm.Scenario, ds: Any, folder: Path, duration: float, rng: random.Random) -> Pair:
-    kept: list[bytes] = []
+    kept, saved = b"", 0
     save = checkpoint.save
 
     def keep(path: Any, *state: Any) -> Path:
-        kept.append(Path(save(path, *state)).read_bytes())
+        """Write one of all of them, each with the same chance: the k-th replaces the one before with a chance of 1 / k."""
+        nonlocal kept, saved
+        saved += 1
+        if rng.random() * saved < 1:
+            kept = Path(save(path, *state)).read_bytes()
         return Path(path)
 
     checkpoint.save = keep  # type: ignore[assignment]
@@ -145,7 +167,7 @@ def resumed(sc: tm.Scenario, ds: Any, folder: Path, duration: float, rng: random
     finally:
         checkpoint.save = save
     assert whole.identical(ds)
-    (folder / "b.ck").write_bytes(rng.choice(kept))
+    (folder / "b.ck").write_bytes(kept)
     return simulate(sc, duration, checkpoint=folder / "b.ck"), ds
 
 
@@ -163,9 +185,9 @@ def looked_at(sc: tm.Scenario, ds: Any, folder: Path, duration: float, rng: rand
 
 
 def reusing(sc: tm.Scenario, ds: Any, folder: Path, duration: float, rng: random.Random) -> Pair:
-    for _ in range(2):
+    for used_s in (duration / 3, duration):
         with reused():
-            again = simulate(sc, duration)
+            again = simulate(sc, used_s)
     return again, ds
 
 
@@ -238,53 +260,71 @@ def addresses_shifted(sc: tm.Scenario, ds: Any, folder: Path, duration: float, r
     rules = {s.dest_rule for c in sc.contexts for s in c.schemes if s.dests}
     if sc.machine.allocator == "buddy" or (sc.machine.numa_balancing and not sc.machine.numa_balancing.zones):
         return None  # zones of a PC begin and end where they do
-    if "pfn_mod" in rules or sc.events or sc.commits:
+    if "pfn_mod" in rules or "pfn_mod" in sc.to_json():
         return None
 
-    def moved(span: Any) -> Any:
-        return tuple((a + shift, b + shift) for a, b in span)
+    def moved(span: Any, by: int = shift) -> Any:
+        return tuple((a + by, b + by) for a, b in span)
 
-    nodes = tuple(
-        n.replace(ranges=moved(n.ranges)) if n.ranges else n.replace(start_bytes=n.start_bytes + shift)
-        for n in sc.machine.nodes
-    )
-    places = tuple(
-        p.replace(start_bytes=p.start_bytes + shift) if p.start_bytes is not None else p for p in sc.workload.placement
-    )
-    contexts = []
-    for c in sc.contexts:
-        if c.ops == "paddr":
-            unit = shift // c.addr_unit
-            targets = tuple(t.replace(regions=tuple((a + unit, b + unit) for a, b in t.regions)) for t in c.targets)
-            schemes = tuple(
-                s.replace(
-                    filters=tuple(
-                        f.replace(start_bytes=f.start_bytes + unit, end_bytes=f.end_bytes + unit) if f.type == "addr" else f
-                        for f in s.filters
-                    )
-                )
-                for s in c.schemes
-            )
-            c = c.replace(targets=targets, schemes=schemes)
-        contexts.append(c)
+    def in_filters(value: Any, by: int) -> Any:
+        """Return a value of JSON with the addresses of its filters moved."""
+        if isinstance(value, dict):
+            new = {k: in_filters(v, by) for k, v in value.items()}
+            return new | {k: new[k] + by for k in ("start_bytes", "end_bytes") if new.get("type") == "addr"}
+        return [in_filters(v, by) for v in value] if isinstance(value, list | tuple) else value
+
+    def context_moved(c: tm.Context, by: int) -> tm.Context:
+        c = tm.Context.from_dict(in_filters(c.to_dict(), by))
+        return c.replace(targets=tuple(t.replace(regions=moved(t.regions, by)) for t in c.targets))
+
+    by = [shift // c.addr_unit if c.ops == "paddr" else 0 for c in sc.contexts]
+    of_path = [re.match(r"contexts\.(\d+)\.", e.path) for e in sc.events]
     other = sc.replace(
-        machine=sc.machine.replace(nodes=nodes), workload=sc.workload.replace(placement=places), contexts=tuple(contexts)
+        machine=sc.machine.replace(
+            nodes=tuple(
+                n.replace(ranges=moved(n.ranges)) if n.ranges else n.replace(start_bytes=n.start_bytes + shift)
+                for n in sc.machine.nodes
+            )
+        ),
+        workload=sc.workload.replace(
+            placement=tuple(
+                p.replace(start_bytes=p.start_bytes + shift) if p.start_bytes is not None else p for p in sc.workload.placement
+            )
+        ),
+        contexts=tuple(map(context_moved, sc.contexts, by)),
+        commits=tuple(c.replace(to=context_moved(c.to, by[c.context])) for c in sc.commits),
+        events=tuple(
+            e.replace(value=in_filters(e.value, by[int(at[1])])) if at else e for e, at in zip(sc.events, of_path, strict=True)
+        ),
     )
-    regions = ["region_start", "region_end"]
-    return simulate(other, duration).drop_vars(regions), ds.drop_vars(regions)
+    got = simulate(other, duration)
+    if "region_start" not in ds:
+        return got, ds
+    of_region = np.repeat(np.array(by, np.uint64)[ds["snapshot_context"].values], ds["region_count"].values)
+    return got, ds.assign({name: ds[name] + of_region for name in ("region_start", "region_end")})
 
 
 def idle_added(sc: tm.Scenario, ds: Any, folder: Path, duration: float, rng: random.Random) -> Pair | None:
-    if sc.events or sc.commits or not all(c.schemes for c in sc.contexts) or not sc.contexts:
+    last = len(sc.contexts) - 1
+    if not any(c.schemes for c in sc.contexts) or any(e.path.startswith(f"contexts.{last}.schemes.") for e in sc.events):
         return None
-    idle = tm.Scheme("stat", enabled=False)
-    last = sc.contexts[-1]
-    with_idle = (*sc.contexts[:-1], last.replace(schemes=(*last.schemes, idle)))
-    other = simulate(sc.replace(contexts=with_idle), duration)
-    return other.isel(scheme=slice(0, -1)), ds
+    if any(c.context == last and len(c.to.schemes) != len(sc.contexts[last].schemes) for c in sc.commits):
+        return None  # a scheme that a commit adds would take over from the idle one
+
+    def with_idle(c: tm.Context) -> tm.Context:
+        return c.replace(schemes=(*c.schemes, tm.Scheme("stat", enabled=False)))
+
+    other = sc.replace(
+        contexts=(*sc.contexts[:-1], with_idle(sc.contexts[-1])),
+        commits=tuple(c.replace(to=with_idle(c.to)) if c.context == last else c for c in sc.commits),
+    )
+    return simulate(other, duration).isel(scheme=slice(0, -1)), ds
 
 
-RELATIONS = (resumed, looked_at, reusing, groups_split, nodes_renamed, addresses_shifted, idle_added)
+RELATIONS: tuple[Relation, ...] = (
+    addresses_shifted, idle_added, groups_split, nodes_renamed, looked_at, resumed, reusing,
+)  # fmt: skip
+"""The last one can be had of every run, and few of the first."""
 OF_THE_CALL = ("scenario", "parameters", "name", "sources")
 
 
@@ -301,8 +341,28 @@ def refusal(door: Callable[[], Any]) -> str:
 
 
 def trial(sc: tm.Scenario, folder: Path, duration: float, chosen: int, few: bool = False) -> Iterator[str]:
-    """Yield what is wrong with each door and relation that does not hold; `few`: of each kind, try one only, by number."""
+    """Yield what is wrong with each door and relation that does not hold.
+
+    `few`: beside the quick doors only one door or relation, the first from number `chosen` on that has something to do.
+    """
     runs: list[Any] = []
+    rng = random.Random(chosen)
+
+    def door(opened: Door) -> bool:
+        no = refusal(lambda: opened(sc, ds, folder, duration))
+        assert opened not in QUICK or not no, no
+        assert not refused or opened is not compared or no, f"run says {refused!r}, compare nothing"
+        return ds is not None and not no
+
+    def relation(held: Relation) -> bool:
+        pairs: list[Pair | None] = []
+        no = refusal(lambda: pairs.append(held(sc, ds, folder, duration, rng)))
+        assert not no or (held is resumed and re.search("sources|without contexts", no)), no
+        pair = pairs[0] if pairs else None
+        if pair:
+            same(*pair)
+        return pair is not None
+
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         warnings.filterwarnings("ignore", category=UserWarning, module="tieringmodel")
@@ -312,26 +372,20 @@ def trial(sc: tm.Scenario, folder: Path, duration: float, chosen: int, few: bool
             yield f"run: {traceback.format_exc(limit=-4)}"
             return
         ds = runs[0] if runs else None
-        doors = DOORS[:3] + (DOORS[3 + chosen % (len(DOORS) - 3) :][:1] if few else DOORS[3:])
-        for door in doors:
+        once = [(f.__name__, partial(door, f)) for f in QUICK]
+        turns = [(f.__name__, partial(relation, f)) for f in RELATIONS] if ds is not None else []
+        turns += [(f.__name__, partial(door, f)) for f in DOORS]
+        if few and ds is not None:
+            turns = 4 * turns[:-1] + turns[-1:]  # files take a second
+        at = chosen % len(turns) if few else 0
+        for number, (name, go) in enumerate([*once, *turns[at:], *turns[:at]], start=1):
             try:
-                said = refusal(lambda door=door: door(sc, ds, folder, duration))
-                assert door not in DOORS[:3] or not said, said
-                assert not refused or door is not compared or said, f"run says {refused!r}, compare nothing"
+                done = go()
             except Exception:
-                yield f"{door.__name__}: {traceback.format_exc(limit=-4)}"
-        if ds is None:
-            return
-        rng = random.Random(chosen)
-        for relation in RELATIONS[chosen % len(RELATIONS) :][:1] if few else RELATIONS:
-            try:
-                pairs: list[Any] = []
-                said = refusal(lambda relation=relation, pairs=pairs: pairs.append(relation(sc, ds, folder, duration, rng)))
-                assert not said or (relation is resumed and re.search("sources|without contexts", said)), said
-                if pairs and pairs[0] is not None:
-                    same(*pairs[0])
-            except Exception:
-                yield f"{relation.__name__}: {traceback.format_exc(limit=-4)}"
+                done = True
+                yield f"{name}: {traceback.format_exc(limit=-4)}"
+            if few and done and number > len(once):
+                break
 
 
 def same(one: Any, other: Any) -> None:

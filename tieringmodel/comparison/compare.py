@@ -194,8 +194,9 @@ def _work(seen: list[_Seen], first: Scenario, duration_s: float) -> dict[str, An
     if first.workload.demand and first.workload.demand.phases:
         run_s, of, long_name = np.where(np.isfinite(done), done, np.nan), "phases", "when the last phase's work was done"
     else:
-        run_s, of = duration_s * per_s[np.isfinite(per_s)][0] / per_s, "accesses"
-        long_name = "time for the accesses of the first policy's run, at the mean throughput"
+        accesses, of = duration_s * per_s[np.isfinite(per_s)][0], "accesses"
+        run_s = np.divide(accesses, per_s, out=np.full(per_s.shape, np.nan), where=per_s > 0)
+        long_name = "time for the accesses of the first policy's run, at the mean throughput; NaN where nothing was accessed"
     about = {"units": "s-1", "long_name": "accesses per second of all threads, mean over the run"}
     return {
         "throughput_per_s": ("policy", per_s, about),

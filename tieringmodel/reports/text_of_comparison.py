@@ -186,7 +186,7 @@ def _work(cmp: xr.Dataset, width: int) -> list[str]:
         return []
     lines, phases = [], cmp["run_time_s"].attrs.get("of") == "phases"
     for policy, per_s, run_time in zip(names(cmp), cmp["throughput_per_s"].values, cmp["run_time_s"].values, strict=True):
-        took = "not done" if phases and not run_time == run_time else f"{written(run_time, significant)} s"
+        took = "not done" if run_time != run_time else f"{written(run_time, significant)} s"
         said = f"{written(per_s / 1e6, significant)} million/s, {took}"
         lines += paragraph(f"{policy}: {said}", width, "  ", "    ")
     until = "when the last phase's work is done" if phases else "run time for those of the first policy"

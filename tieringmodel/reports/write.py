@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import platform
 from collections.abc import Sequence
+from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -177,8 +178,9 @@ def _section(c: xr.Dataset, ident: str, folder: str | Path | None, given: Figure
     return {"template": f"{kind}.html", "ident": ident, **about, **facts}
 
 
+@cache
 def templates() -> Environment:
-    """Return the pages' templates, which escape whatever is put into them."""
+    """Return the pages' templates, which escape whatever is put into them; each is compiled once in a process."""
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
     return Environment(

@@ -112,14 +112,8 @@ class Engine:
         """Return the machine's memory as the run finds it; a sweep's runs take over what the last one left, if it fits."""
         machine, workload, access = self.scenario.machine, self.scenario.workload, self.access
         built_of = (
-            machine.nodes,
-            machine.allocator,
-            machine.handed_out,
-            machine.folio_bytes,
-            workload.n_pages,
-            workload.placement,
-            access.runs,
-            access.folios,
+            *(machine.nodes, machine.allocator, machine.handed_out, machine.folio_bytes),
+            *(workload.n_pages, workload.placement, access.runs, access.folios),
             (machine.swap, workload.groups) if needed.device else None,
         )
         layout = *built_of, len(access.groups_of_class), needed
@@ -262,9 +256,9 @@ class Engine:
         while self.balancer and self.balancer.next_ns <= end_ns:
             self._run_to(self.balancer.next_ns, progress)
             self.balancer.step(self.access.arrays)
-        self._run_to(end_ns, progress)
+        self._run_to(end_ns, progress, pauses=True)
 
-    def _run_to(self, end_ns: int, progress: Callable[[float], None] | None) -> None:
+    def _run_to(self, end_ns: int, progress: Callable[[float], None] | None, *, pauses: bool = False) -> None:
         if self.tracked and end_ns // 1000 // self.tick_us > MAX_TRACKED_TICK:
             text = f"ends after workload tick {MAX_TRACKED_TICK}, more than a page's accessed state can remember"
             raise InputError("duration", text, "run for a shorter time, or with a longer workload.tick_us")
@@ -279,7 +273,7 @@ class Engine:
                 continue
             if wake_ns > end_ns:
                 break
-            c, ended = self.clocks[i], True
+            c = self.clocks[i]
             until_ns = min(end_ns, self.memory.now_ns + piece_ns)
             stop_ns = min(end_ns, self.coupling.end_ns) if self.coupling else end_ns
             if c.alone() and (self._run_in_turn(min(stop_ns, until_ns)) if self.tracked else self._run_alone(c, until_ns)):
@@ -292,12 +286,11 @@ class Engine:
                     self._fault_in(None, woken_ns // c.tick_ns)
                 self.fire(woken_ns)
                 c.kdamond.take_requests()
+                self._begin(c)
             elif self.tracked:
                 self._one_tick(c)
-            else:
-                ended = self._batch(c, stop_ns)
-            if ended:
-                self._begin(c)
+            elif not self._batch(c, stop_ns, pauses=pauses and stop_ns == end_ns):
+                break
             if progress:
                 progress(self.memory.now_ns * 1e-9)
         self.memory.arrays.clock[0] = max(end_ns, self.memory.now_ns)
@@ -443,6 +436,7 @@ class Engine:
         c.advance(times)
         self.fire(int(times[0]))
         c.body()
+        self._begin(c)
 
     def _run_alone(self, c: ContextClock, end_ns: int) -> bool:
         """Run ticks and bodies of the only context up to an event, new access rules or the end; return if there were any."""
@@ -467,26 +461,30 @@ class Engine:
         c.take_back()
         return c.last_ns > before
 
-    def _batch(self, c: ContextClock, end_ns: int) -> bool:
-        """Sample the only context up to its next event, new access rules or the end; return if its body had anything to do."""
+    def _batch(self, c: ContextClock, end_ns: int, *, pauses: bool) -> bool:
+        """Sample the only context up to an event, with its body, or to the end; False: it waits for a run that `pauses`."""
         k = c.kdamond
         to_event, stages = k.ticks_to_event(), self.done
         times, after, until = c.ahead(min(to_event, MAX_BATCH))
-        n = times.size if times[-1] <= end_ns else max(int(np.searchsorted(times, end_ns, side="right")), 1)
+        n = times.size
         change = self.access.enter(int(after[0]) + 1)
         if until[-1] >= change:
             n = min(n, max(int(np.searchsorted(until, change - 1, side="right")), 1))
         if self.stages:
             n = min(n, int(np.searchsorted(times, self.stages[0][0] * 1000, side="left")) + 1)
+        if times[n - 1] > end_ns:
+            if pauses and k.context.sources:  # they draw for all samples that they are shown together
+                return False
+            n = max(int(np.searchsorted(times, end_ns, side="right")), 1)
         if until[0] >= change:
             self.access.general()
         self.memory.arrays.clock[0] = times[n - 1]
         k.sample(after[:n], until[:n])
         c.advance(times[:n])
         self.fire(int(times[n - 1]))
-        if n < to_event and self.done == stages:
-            return False  # where a batch is cut otherwise leaves no trace
-        c.body()
+        if n == to_event or self.done != stages:  # where a batch is cut otherwise leaves no trace
+            c.body()
+            self._begin(c)
         return True
 
     def _prepare(self, k: Kdamond) -> None:

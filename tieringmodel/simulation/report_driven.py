@@ -59,7 +59,8 @@ class ReportedKdamond(Kdamond):
 
     Physical contexts show their sources all frames in address order, virtual ones the mapped pages in order of the
     mappings; pages are touched as Poisson processes at their expected rates. What a source can only report later counts
-    when it is reported.
+    when it is reported. Of a lone context they are shown all samples up to an event together, and none of those whose event
+    the end of the run cuts off: so a run that goes on is the one that never stopped.
 
     Parameters
     ----------
