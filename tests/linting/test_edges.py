@@ -8,6 +8,7 @@ import pytest
 from lint_cases import MIB, PAGE, context, eligible, free, machine, move, one, quota, scenario, workload
 
 from tieringmodel.damon.quota_math import consist_esz_bp
+from tieringmodel.linting import format_findings, lint
 from tieringmodel.linting.apply_clock import apply_clock
 from tieringmodel.linting.first_move import windows_to_try
 from tieringmodel.linting.plant import Course, Plant, consist_course
@@ -128,3 +129,13 @@ def test_who_empties_a_node_is_who_moves_pages_out_of_it() -> None:
     shared = facts_of(scenario(pull, push, Scheme("stat")))
     assert [[shared.drained(node, shared.schemes[k]) for node in (0, 1)] for k in (0, 1)] == [[True, False], [False, True]]
     assert [[shared.filled(node, shared.schemes[k]) for node in (0, 1)] for k in (0, 1)] == [[False, True], [True, False]]
+
+
+def test_what_is_printed_of_a_finding_is_all_of_it() -> None:
+    low, high = AccessPattern(min_nr_accesses=6, max_nr_accesses=5), quota(eligible(0, 5000))
+    findings = lint(scenario(move(0, high, access_pattern=low)))
+    printed = " ".join(format_findings(findings, width=60).split())
+    assert findings
+    for finding in findings:
+        for part in (finding.code, finding.level, finding.path, finding.message, finding.remedy):
+            assert " ".join(part.split()) in printed
