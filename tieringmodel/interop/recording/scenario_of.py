@@ -235,7 +235,9 @@ class Recording:
         if recorded_intervals and same:
             contexts = tuple(self._as_timed(k, context, passes) for k, context in enumerate(contexts))
         if given is None:
-            machine = machine.replace(overload=not all(c.aggr_times_us for c in contexts), swap=swap_of(info, self.extra, self._passes_s()))
+            machine = machine.replace(
+                overload=not all(c.aggr_times_us for c in contexts), swap=swap_of(info, self.extra, self._passes_s())
+            )
         of_linux = kernel or self.kernel or Kernel()
         return Scenario(machine, workload, contexts, name=self.name, kernel=of_linux, commits=commits)
 
