@@ -50,7 +50,6 @@ STANDS_ALONE = {
     "linting.expected_accesses": "what DAMON will count, by arithmetic over groups and times",
     "linting.apply_clock": "one clock under tuning, by arithmetic; no scenario is asked",
     "linting.initial_placement": "where pages start, by arithmetic; no scheme is asked",
-    "memory.page_lists": "the LRU lists, one mechanism of the kernel",
     "memory.populate": "the first placement of pages",
     "remedies.candidates_goals": "what is tried for a cause, of half of the causes",
     "remedies.helps": "whether one run is better than another; nothing is run or changed",

@@ -172,10 +172,11 @@ def test_a_comparison_shorter_than_the_recordings_first_rows_leaves_it_out() -> 
     assert found["policy"].values.tolist() == ["goal"]
 
 
-# Seeds differ by 110 bp and 4 % (C3), 23 bp and 4 % (C8), standard deviations of eight seeds: the bands are 2.7 and 6
-# of them for C3. What is left is the model's error: recorded 6009 bp and 10.5 MiB/s, 5976 bp and 1.53 MiB/s.
+# Seeds differ by 125 bp and 4 % (C3), 19 bp and 4 % (C8), standard deviations of twelve seeds: the bands are 2.7 and 6
+# of them for C3. What is left is the model's error: recorded 5997 bp and 10.5 MiB/s, 5974 bp and 1.53 MiB/s; in the mean of the
+# seeds 5861 bp and 9.6 MiB/s, 5941 bp and 1.48 MiB/s.
 @pytest.mark.parametrize(
-    ("name", "band_bp", "band_rate"), [("C3_pullpush_temporal", 300, 0.25), ("C8_pullpush_temporal_q2M", 80, 0.2)]
+    ("name", "band_bp", "band_rate"), [("C3_pullpush_temporal", 340, 0.25), ("C8_pullpush_temporal_q2M", 80, 0.2)]
 )
 def test_the_models_ripple_is_the_kernels(name: str, band_bp: float, band_rate: float) -> None:
     sc, read, *_ = recording(name)

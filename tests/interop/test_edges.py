@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import shlex
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -45,7 +44,7 @@ def test_rates_of_a_record_hold_between_its_rows_and_those_of_the_group_around_t
     # Ten pages, ticks of 2 ms, rows at ticks 5, 10 and 20: 100 touches of each page in 10 ms, none in 20 ms.
     record = Table(t_ms=np.array([10.0, 20.0, 40.0]), hot_touches=np.array([0, 1000, 1000]))
     groups = (tm.Group(0, 10, rate_hz=7.0, name="hot"),)
-    parts = list(recorded_groups(SimpleNamespace(record=record, path="x"), groups, 2))  # type: ignore[arg-type]
+    parts = list(recorded_groups(record, groups, 2))  # type: ignore[arg-type]
     assert [(g.start_tick, g.rate_hz) for g in parts] == [(0, 7.0), (5, 10_000.0), (20, 7.0)]
     assert [g.end_tick for g in parts] == [5, 10, groups[0].end_tick]
 

@@ -471,7 +471,7 @@ BAD_INPUTS = [
     Bad("field", ((*W, "period"), 2**63), "workload.groups[0].period: 9223372036854775808 is outside 0..4611686018427387904"),
     Bad("field", ((*W, "phase"), 2**63), "workload.groups[0].phase: 9223372036854775808 is outside 0..4611686018427387904"),
     Bad("field", ((*W, "stride"), 0), "workload.groups[0].stride: is 0"),
-    Bad("field", ((*W, "sweep_ticks"), 3), "workload.groups[0].sweep_ticks: 3 belongs to periods, not to 'rate'"),
+    Bad("field", ((*W, "sweep_ticks"), 3), "workload.groups[0].sweep_ticks: belongs to periods, not to 'rate'"),
     Bad("field", ((*W, "stride"), 2**63), "workload.groups[0].stride: 9223372036854775808 is outside 0..4611686018427387904"),
     Bad("field", ((*W, "threshold"), 2**32 + 1), "workload.groups[0].threshold: 4294967297 is outside 0..4294967296"),
     Bad("field", ((*W, "salt"), 2**32), "workload.groups[0].salt: 4294967296 is outside 0..4294967295"),

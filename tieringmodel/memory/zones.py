@@ -110,7 +110,8 @@ def are_possible(given: BuddyMemory, built: BuddyMemory) -> bool:
     possible = (given.zone == built.zone).all() and (given.blocks >= 0).all() and (pcp >= 0).all()
     possible &= 0 <= crew[CPU] < cpus and (crew[OTHERS:] == built.crew[OTHERS:]).all()
     possible &= crew[SECONDS] >= 0 and crew[SECOND_END] == (crew[SECONDS] + 1) * buddy.SECOND_NS
-    possible &= (pcp[:, HIGH] >= zone[:, HIGH_MIN]).all() and (pcp[:, HIGH] <= zone[:, HIGH_MAX]).all()
+    bounds = zone[:, [HIGH_MIN, HIGH_MAX]]  # the most a list may have is less than the least in a zone of a few pages
+    possible &= (pcp[:, HIGH] >= bounds.min(axis=1)).all() and (pcp[:, HIGH] <= bounds.max(axis=1)).all()
     possible &= (pcp[:, ALLOC_FACTOR] <= buddy.SCALE_MAX).all() and (pcp[:, COUNT] < pcp[:, HIGH] + zone[:, BATCH]).all()
     possible &= (pcp[:, FREE_COUNT] <= zone[:, BATCH] << buddy.SCALE_MAX).all()
     if not possible or np.count_nonzero(given.order) != given.blocks.sum():
