@@ -198,7 +198,7 @@ def groups_split(sc: tm.Scenario, ds: Any, folder: Path, duration: float, rng: r
     for g in sc.workload.groups:
         step = g.stride if g.kind == "period" else 1
         cuts = range(g.lo + step, g.hi, step)
-        if g.dirty_share or g.unevictable_share or not cuts:
+        if g.dirty_share or g.unevictable_share or g.sweep_ticks or not cuts:  # turns depend on the range
             out.append(g)
         else:
             at = rng.choice(cuts)
