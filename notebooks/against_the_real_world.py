@@ -87,10 +87,10 @@ print(f"a perfect model: {100 * expected:.0f} %; this one: {100 * inside / len(p
 # | run, measure (64 seeds) | how it fails | what the experiments say |
 # |---|---|---|
 # | B2 hot found | 33.2 MiB, band 28.1 … 32.1 | the start differs: over the second half alone it is inside |
-# | C3 hot share max, migrated, cycle amplitude | just above the band: 2, 3 and 3 of 64 seeds reach it | another order of free frames holds the first two |
-# | C5 hot share mean, sd, migrated | just beyond the band: 1, 2 and 2 of 64 seeds reach it | with nominal intervals the first two are inside |
+# | C3 hot share max, migrated, cycle amplitude | just above the band: 2, 3, 3 of 64 seeds | two: free frames in other orders |
+# | C5 hot share mean, sd, migrated | just beyond the band: 1, 2, 2 of 64 seeds | two are inside with nominal intervals |
 # | C10 hot share min | 0 in the recording, 0 … 0.0003 in the band: no width counts there | vanishes with DAMON's draws fixed |
-# | C10 migrated | 1.662 MiB/s, the band ends at 1.660 | |
+# | C10 migrated | 1.662 MiB/s, the band ends at 1.660 | inside with half of the other memory seen by DAMON |
 # | D1 migrated, 60 s to the end | 0 in the recording, 0 … 0.0011 in the band: the same | vanishes with DAMON's draws fixed |
 
 # %%
