@@ -118,9 +118,10 @@ for baseline, most in (("still", 0.05), ("nominal", 0.6)):
 # ### Two of them over time
 #
 # `C3`: two schemes with goals that sum to 100 %. The kernel never rests, and neither does the model: it swings about the
-# same share, by the same amount, as fast, and migrates a little less. `C10`: CONSIST, far from its goals. It takes 22 s until a page moves. At 110 s
-# another segment becomes hot; the goals, which count used and free memory, do not see that, and nothing comes to node 0
-# any more. On the way up the kernel falls behind the band: it passes 20 % 3.5 s after the median seed, and is inside again
+# same share, by the same amount, as fast, and migrates a little less. `C10`: CONSIST, far from its goals. It takes 22 s
+# until a page moves. At 110 s another segment becomes hot; the goals, which count used and free memory, do not see that,
+# and nothing comes to node 0 any more. On the way up the kernel falls behind the band: it passes 20 % 3.5 s after the
+# median seed, and is inside again
 # from 54 s on. No measure of the table looks there; a figure does.
 
 
