@@ -32,6 +32,7 @@ from .layout import (
     HIGH_MIN,
     NOW,
     ORDERS,
+    ORIGIN,
     OTHERS,
     PART_SHIFT,
     QUIET,
@@ -39,7 +40,6 @@ from .layout import (
     SECOND_END,
     SECONDS,
     SHIFT32,
-    SKEW,
     TOP_ORDER,
     ZONES,
 )
@@ -76,35 +76,8 @@ def follow(memory, frame, before):
 
 
 @inlined
-def push_head(memory, k, frame):
-    """Put a frame, or the block that begins there, at the head of list k."""
-    head = memory.ends[k, 0]
-    _link(memory, frame, head)
-    follow(memory, frame, np.int64(-1))
-    if head >= 0:
-        follow(memory, head, frame)
-    else:
-        memory.ends[k, 1] = frame
-    memory.ends[k, 0] = frame
-
-
-@inlined
-def push_tail(memory, k, frame):
-    """Put a frame, or the block that begins there, at the tail of list k."""
-    tail = memory.ends[k, 1]
-    _link(memory, frame, np.int64(-1))
-    follow(memory, frame, tail)
-    if tail >= 0:
-        _link(memory, tail, frame)
-    else:
-        memory.ends[k, 0] = frame
-    memory.ends[k, 1] = frame
-
-
-@inlined
-def unlink(memory, k, frame):
-    """Take a frame, or the block that begins there, off list k."""
-    after, before = following(memory, frame), np.int64(memory.back[frame]) - 1
+def _join(memory, k, before, after):
+    """Let two frames of list k follow each other, -1 = the list's begin, or its end."""
     if before >= 0:
         _link(memory, before, after)
     else:
@@ -113,6 +86,26 @@ def unlink(memory, k, frame):
         follow(memory, after, before)
     else:
         memory.ends[k, 1] = before
+
+
+@inlined
+def push_head(memory, k, frame):
+    """Put a frame, or the block that begins there, at the head of list k."""
+    _join(memory, k, frame, memory.ends[k, 0])
+    _join(memory, k, np.int64(-1), frame)
+
+
+@inlined
+def push_tail(memory, k, frame):
+    """Put a frame, or the block that begins there, at the tail of list k."""
+    _join(memory, k, memory.ends[k, 1], frame)
+    _join(memory, k, frame, np.int64(-1))
+
+
+@inlined
+def unlink(memory, k, frame):
+    """Take a frame, or the block that begins there, off list k."""
+    _join(memory, k, np.int64(memory.back[frame]) - 1, following(memory, frame))
     _link(memory, frame, np.int64(-1))
     follow(memory, frame, np.int64(-1))
 
@@ -124,9 +117,15 @@ def zones(memory):
 
 
 @inlined
+def pcp_of(memory, z, cpu):
+    """The row of ``memory.pcp`` of a CPU and zone z."""
+    return z * memory.crew[CPUS] + cpu
+
+
+@inlined
 def list_of(memory, z, cpu):
     """The list of a CPU's single frames of zone z; those of its blocks of order o are ``z * ORDERS + o``."""
-    return zones(memory) * ORDERS + z * memory.crew[CPUS] + cpu
+    return zones(memory) * ORDERS + pcp_of(memory, z, cpu)
 
 
 @inlined
@@ -161,31 +160,29 @@ def _claim_block(memory, z, order, block):
 
 
 @inlined
-def _buddy_is_free(memory, z, order, at):
-    """Where a block's buddy begins, counted as `at` from the zone's aligned begin, if it is free as a whole; else -1."""
-    buddy = at ^ (np.int64(1) << order)
-    frame = memory.zone[z, BEGIN] + buddy - memory.zone[z, SKEW]
-    if frame < memory.zone[z, BEGIN] or frame >= memory.zone[z, END] or memory.order[frame] != np.uint8(order + 1):
-        return np.int64(-1)
-    return buddy
+def _free_buddy(memory, z, order, frame):
+    """Where the buddy of the block of zone z that begins at a frame begins, if it is free as a whole; else -1."""
+    buddy = ((frame - memory.zone[z, ORIGIN]) ^ (np.int64(1) << order)) + memory.zone[z, ORIGIN]
+    inside = memory.zone[z, BEGIN] <= buddy < memory.zone[z, END]
+    return buddy if inside and memory.order[buddy] == np.uint8(order + 1) else np.int64(-1)
 
 
 @kernel
 def to_zone(memory, z, frame):
     """Give a single free frame back to zone z: it merges with its buddy while that is free (``__free_one_page``)."""
-    at, order = frame - memory.zone[z, BEGIN] + memory.zone[z, SKEW], np.int64(0)
+    order = np.int64(0)
     while order < memory.zone[z, TOP_ORDER]:
-        buddy = _buddy_is_free(memory, z, order, at)
+        buddy = _free_buddy(memory, z, order, frame)
         if buddy < 0:
             break
-        _claim_block(memory, z, order, memory.zone[z, BEGIN] + buddy - memory.zone[z, SKEW])
-        at = min(at, buddy)
+        _claim_block(memory, z, order, buddy)
+        frame = min(frame, buddy)
         order += 1
-    likely = False
+    near = False
     if order < memory.zone[z, TOP_ORDER] - 1:
-        parent = at & ~(np.int64(1) << order)
-        likely = _buddy_is_free(memory, z, order + 1, parent) >= 0
-    free_block(memory, z, order, memory.zone[z, BEGIN] + at - memory.zone[z, SKEW], not likely)
+        whole = frame - ((frame - memory.zone[z, ORIGIN]) & (np.int64(1) << order))
+        near = _free_buddy(memory, z, order + 1, whole) >= 0
+    free_block(memory, z, order, frame, not near)
 
 
 @kernel
@@ -202,27 +199,34 @@ def from_zone(memory, z):
 
 
 @kernel
+def list_frames(memory, z, cpu, most):
+    """Move up to `most` frames from zone z to the tail of a CPU's list; return how many there were."""
+    for moved in range(most):
+        frame = from_zone(memory, z)
+        if frame < 0:
+            return moved
+        push_tail(memory, list_of(memory, z, cpu), frame)
+        memory.pcp[pcp_of(memory, z, cpu), COUNT] += 1
+    return most
+
+
+@kernel
 def _refill(memory, z, cpu):
     """Fill a CPU's empty list from zone z, in batches that double (``nr_pcp_alloc``, ``rmqueue_bulk``)."""
-    n, k = z * memory.crew[CPUS] + cpu, list_of(memory, z, cpu)
-    wanted = memory.zone[z, BATCH] << memory.pcp[n, ALLOC_FACTOR]
+    n, batch = pcp_of(memory, z, cpu), memory.zone[z, BATCH]
+    wanted = batch << memory.pcp[n, ALLOC_FACTOR]
     memory.pcp[n, HIGH] = min(memory.pcp[n, HIGH] + wanted, memory.zone[z, HIGH_MAX])
-    room = max(memory.pcp[n, HIGH] - memory.pcp[n, COUNT] - memory.zone[z, BATCH], memory.zone[z, BATCH])
+    room = max(memory.pcp[n, HIGH] - batch, batch)
     if wanted <= room and memory.pcp[n, ALLOC_FACTOR] < SCALE_MAX:
         memory.pcp[n, ALLOC_FACTOR] += 1
     memory.pcp[n, QUIET] = 0
-    for _ in range(min(wanted, room)):
-        frame = from_zone(memory, z)
-        if frame < 0:
-            break
-        push_tail(memory, k, frame)
-        memory.pcp[n, COUNT] += 1
+    list_frames(memory, z, cpu, min(wanted, room))
 
 
 @kernel
 def give_back(memory, z, cpu, frames):
     """Give the oldest frames of a CPU's list, so many, back to zone z (``free_pcppages_bulk``)."""
-    n, k = z * memory.crew[CPUS] + cpu, list_of(memory, z, cpu)
+    n, k = pcp_of(memory, z, cpu), list_of(memory, z, cpu)
     for _ in range(frames):
         frame = memory.ends[k, 1]
         unlink(memory, k, frame)
@@ -238,7 +242,7 @@ def pop(memory, z, cpu):
     frame = memory.ends[k, 0]
     if frame >= 0:
         unlink(memory, k, frame)
-        memory.pcp[z * memory.crew[CPUS] + cpu, COUNT] -= 1
+        memory.pcp[pcp_of(memory, z, cpu), COUNT] -= 1
     return frame
 
 
@@ -246,7 +250,7 @@ def pop(memory, z, cpu):
 def take(memory, i, cpu):
     """Take a frame of node i for a CPU from its lists and zones, the first zone before the second; -1 where there is none."""
     for z in range(ZONES * i, ZONES * (i + 1)):
-        n = z * memory.crew[CPUS] + cpu
+        n = pcp_of(memory, z, cpu)
         memory.pcp[n, FREE_COUNT] >>= 1
         if memory.pcp[n, COUNT] == 0:
             _refill(memory, z, cpu)
@@ -285,21 +289,17 @@ def free_frame(memory, i, frame):
     Mirrors ``free_frozen_page_commit``, ``nr_pcp_high`` and ``nr_pcp_free`` well above the watermarks.
     """
     z, cpu = zone_of(memory, i, frame), memory.crew[CPU]
-    n = z * memory.crew[CPUS] + cpu
+    n = pcp_of(memory, z, cpu)
+    batch, high = memory.zone[z, BATCH], memory.pcp[n, HIGH]
     memory.pcp[n, ALLOC_FACTOR] >>= 1
     push_head(memory, list_of(memory, z, cpu), frame)
     memory.pcp[n, COUNT] += 1
-    memory.pcp[n, FREE_COUNT] = min(memory.pcp[n, FREE_COUNT] + 1, memory.zone[z, BATCH] << SCALE_MAX)
-    high = memory.pcp[n, HIGH]
+    lately = min(memory.pcp[n, FREE_COUNT] + 1, batch << SCALE_MAX)
+    memory.pcp[n, FREE_COUNT] = lately
     if memory.pcp[n, COUNT] >= high:
-        if high < memory.pcp[n, FREE_COUNT] + memory.zone[z, BATCH]:
-            memory.pcp[n, HIGH] = min(memory.pcp[n, FREE_COUNT] + memory.zone[z, BATCH], memory.zone[z, HIGH_MAX])
-        give_back(
-            memory,
-            z,
-            cpu,
-            min(max(memory.pcp[n, FREE_COUNT], memory.zone[z, BATCH]), high - memory.zone[z, BATCH], memory.pcp[n, COUNT]),
-        )
+        if high < lately + batch:
+            memory.pcp[n, HIGH] = min(lately + batch, memory.zone[z, HIGH_MAX])
+        give_back(memory, z, cpu, min(max(lately, batch), high - batch, memory.pcp[n, COUNT]))
 
 
 @inlined
@@ -337,25 +337,18 @@ def _others_work(memory, at):
     works = memory.crew[CPU]
     for cpu in range(memory.crew[CPUS]):
         memory.crew[CPU] = cpu  # whose lists get what is freed
-        held, taken, first, last = held_by(memory, cpu, at), np.int64(0), np.int64(-1), np.int64(-1)
-        while taken < memory.crew[OTHERS]:
-            frame = take(memory, np.int64(0), cpu)
-            if frame < 0:
-                break
-            _link(memory, frame, np.int64(-1))
-            follow(memory, frame, last)
-            if last < 0:
-                first = frame
-            else:
-                _link(memory, last, frame)
-            last = frame
-            taken += 1
+        held = held_by(memory, cpu, at)
         frame = memory.ends[held, 0]
+        memory.ends[held, 0] = memory.ends[held, 1] = -1
+        for _ in range(memory.crew[OTHERS]):
+            taken = take(memory, np.int64(0), cpu)
+            if taken < 0:
+                break
+            push_tail(memory, held, taken)
         while frame >= 0:
             after = following(memory, frame)
             free_frame(memory, np.int64(0), frame)
             frame = after
-        memory.ends[held, 0], memory.ends[held, 1] = first, last
     memory.crew[CPU] = works
 
 

@@ -161,8 +161,8 @@ class BuddyMemory(Memory):
     order: U8s = field()
     # [frames]: order + 1 of the free block that begins there, 0 = none does
     zone: I64Table = field()  # type: ignore[misc]
-    # [nodes * ZONES, 8]: first frame, end, frames from an aligned one to the first, batch, least and most length of a CPU's
-    # list, whether the node has no CPU, order of the largest blocks
+    # [nodes * ZONES, 8]: first frame, end, frame of the aligned address at or below the first, batch, least and most length
+    # of a CPU's list, whether the node has no CPU, order of the largest blocks
     blocks: I64Table = field()
     # [nodes * ZONES, ORDERS]: free blocks
     pcp: I64Table = field()
@@ -203,7 +203,7 @@ class BuddySwapMemory(Device, BuddyMemory):  # type: ignore[misc]
 
 
 CPU, SECOND_END, SECONDS, OTHERS, CPU_CHANGES_BP, CPUS = 0, 1, 2, 3, 4, 5
-BEGIN, END, SKEW, BATCH, HIGH_MIN, HIGH_MAX, REMOTE, TOP_ORDER = 0, 1, 2, 3, 4, 5, 6, 7
+BEGIN, END, ORIGIN, BATCH, HIGH_MIN, HIGH_MAX, REMOTE, TOP_ORDER = 0, 1, 2, 3, 4, 5, 6, 7
 COUNT, HIGH, ALLOC_FACTOR, FREE_COUNT, QUIET = 0, 1, 2, 3, 4
 ZONES = 2
 ORDERS = 11

@@ -56,32 +56,35 @@ def ticks_ahead(turn, schemes):
 
 
 @inlined
+def recorded_begin(turn, ends, k):
+    """When the k-th recorded aggregation begins, which is when the one before ended, in ns; they repeat when used up."""
+    laps = ends.size - 1
+    return turn.start_ns + k // laps * ends[laps] + ends[k % laps]
+
+
+@inlined
 def next_time(turn, loop, n, time, slept):
     """When the sampling tick behind the next `n` ones happens, in ns: a sleep after `time`, or as recorded.
 
-    Recorded aggregations have their ticks evenly spaced between the end of the one before and their last sample, and repeat
-    when they are used up.
+    Recorded aggregations have their ticks evenly spaced between the end of the one before and their last sample.
     """
-    ends = loop.ends
-    if ends.size == 0:
+    if loop.ends.size == 0:
         return time + slept
-    per, laps = turn.aggr_us // turn.sample_us, ends.size - 1
-    aggregation, step = (turn.passed + n) // per, (turn.passed + n) % per + 1
-    lap, j = aggregation // laps, aggregation % laps
-    length = loop.sampled[j] - ends[j]
+    per = turn.aggr_us // turn.sample_us
+    k, step = (turn.passed + n) // per, (turn.passed + n) % per + 1
+    j = k % loop.sampled.size
+    length = loop.sampled[j] - loop.ends[j]
     # Parts of length * step // per that cannot overflow.
-    return turn.start_ns + lap * ends[laps] + ends[j] + length // per * step + length % per * step // per
+    return recorded_begin(turn, loop.ends, k) + length // per * step + length % per * step // per
 
 
 @inlined
 def recorded_end(turn, ends):
     """When the aggregation ended whose last sample was the present one, as recorded, in ns; 0 where that is not so."""
-    if ends.size == 0:
+    per = turn.aggr_us // turn.sample_us
+    if ends.size == 0 or turn.passed % per:
         return np.int64(0)
-    per, laps = turn.aggr_us // turn.sample_us, ends.size - 1
-    if turn.passed % per:
-        return np.int64(0)
-    return turn.start_ns + turn.passed // per // laps * ends[laps] + ends[turn.passed // per % laps]
+    return recorded_begin(turn, ends, turn.passed // per)
 
 
 @inlined

@@ -6,7 +6,7 @@ import numpy as np
 
 from ._jit import inlined, kernel
 from .bits import ctz, get_bit, set_bit
-from .buddy import follow, following, free_block, from_zone, held_by, list_of, pass_seconds, push_tail, zones
+from .buddy import follow, following, free_block, held_by, list_frames, list_of, pass_seconds, pcp_of, zones
 from .layout import (
     ALLOC_FACTOR,
     BEGIN,
@@ -18,8 +18,8 @@ from .layout import (
     HIGH_MAX,
     HIGH_MIN,
     ORDERS,
+    ORIGIN,
     QUIET,
-    SKEW,
     TOP_ORDER,
     ZONES,
 )
@@ -61,7 +61,7 @@ def all_in_blocks(memory):
             free = _run_of_free(memory, frame, memory.zone[z, END])
             end = frame + free
             while frame < end:
-                at, order = frame - memory.zone[z, BEGIN] + memory.zone[z, SKEW], np.int64(0)
+                at, order = frame - memory.zone[z, ORIGIN], np.int64(0)
                 while order < memory.zone[z, TOP_ORDER] and not at >> order & 1 and frame + (np.int64(2) << order) <= end:
                     order += 1
                 free_block(memory, z, order, frame, False)
@@ -76,14 +76,8 @@ def fill_lists(memory, i, pages):
     for cpu in range(memory.crew[CPUS]):
         left = pages // memory.crew[CPUS]
         for z in range(ZONES * i, ZONES * (i + 1)):
-            n, k = z * memory.crew[CPUS] + cpu, list_of(memory, z, cpu)
-            while left > 0 and memory.pcp[n, COUNT] < memory.zone[z, HIGH_MAX]:
-                frame = from_zone(memory, z)
-                if frame < 0:
-                    break
-                push_tail(memory, k, frame)
-                memory.pcp[n, COUNT] += 1
-                left -= 1
+            left -= list_frames(memory, z, cpu, min(left, memory.zone[z, HIGH_MAX]))
+            n = pcp_of(memory, z, cpu)
             memory.pcp[n, HIGH] = max(memory.pcp[n, HIGH], memory.pcp[n, COUNT])
 
 
@@ -97,7 +91,7 @@ def count_on_lists(memory, i):
     return count
 
 
-@inlined
+@kernel
 def _counted(memory, met, k, begin, end, order):
     """Count the frames of list k of blocks of an order; -1 if the list or a frame is impossible."""
     count, before, frame = np.int64(0), np.int64(-1), memory.ends[k, 0]
@@ -120,27 +114,25 @@ def _counted(memory, met, k, begin, end, order):
 def count_listed(memory, met):
     """Count the free frames in blocks, on CPUs' lists and held by others; -1 if a list is not one that kernels leave.
 
-    ``met``: u64[frames / 64], zeroed.
+    No number of blocks or of frames on a list is negative. ``met``: u64[frames / 64], zeroed.
     """
-    total, n, cpus = np.int64(0), zones(memory), memory.crew[CPUS]
-    for k in range(held_by(memory, memory.crew[CPUS], np.int64(0))):
-        order = k % ORDERS if k < n * ORDERS else np.int64(-1)
-        if order >= 0:
-            z = k // ORDERS
-        elif k < n * (ORDERS + cpus):
-            z = (k - n * ORDERS) // cpus
-        else:
-            z = np.int64(0)
+    total = np.int64(0)
+    for z in range(zones(memory)):
         begin, end = memory.zone[z, BEGIN], memory.zone[z, END]
-        if k >= n * (ORDERS + cpus):
-            begin, end = memory.base[0], memory.base[0] + memory.frames[0]
-        count = _counted(memory, met, k, begin, end, order)
-        if count < 0:
-            return np.int64(-1)
-        if order >= 0:
+        for order in range(ORDERS):
+            count = _counted(memory, met, z * ORDERS + order, begin, end, order)
             if count != memory.blocks[z, order] << order:
                 return np.int64(-1)
-        elif k < n * (ORDERS + cpus) and count != memory.pcp[k - n * ORDERS, COUNT]:
+            total += count
+        for cpu in range(memory.crew[CPUS]):
+            count = _counted(memory, met, list_of(memory, z, cpu), begin, end, np.int64(-1))
+            if count != memory.pcp[pcp_of(memory, z, cpu), COUNT]:
+                return np.int64(-1)
+            total += count
+    first, end = memory.base[0], memory.base[0] + memory.frames[0]
+    for k in range(2 * memory.crew[CPUS]):
+        count = _counted(memory, met, held_by(memory, k >> 1, k & 1), first, end, np.int64(-1))
+        if count < 0:
             return np.int64(-1)
         total += count
     return total

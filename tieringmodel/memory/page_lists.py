@@ -16,15 +16,14 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from ..kernels.buddy import SCALE_MAX, SECOND_NS
 from ..kernels.layout import NOW, Memory
 from ..stored import Stored
 from ..units import KIB, PAGE_SZ
 
-SCALE_MAX = 5
-"""CONFIG_PCP_BATCH_SCALE_MAX."""
 HIGHEST_FRACTION = 8
 """A node's lists grow to at most this part of it (MIN_PERCPU_PAGELIST_HIGH_FRACTION)."""
-DECAY_NS = 1_000_000_000
+DECAY_NS = SECOND_NS
 """How often lists shrink (vm.stat_interval)."""
 
 

@@ -184,7 +184,7 @@ class PhysicalMemory:
         if mixed:
             kind, more = MixedMemory, {"folio": np.zeros(n_frames, np.uint32), "mixed": np.zeros(2, np.int64)}
         if machine.handed_out:
-            kind, more = BuddyMemory, zones.columns(machine, base, sizes)
+            kind, more = BuddyMemory, zones.columns(machine, base, sizes, n_frames)
         return (swap.WITH_DEVICE[kind] if device else kind)(
             **(more | (device or {})),
             rec=np.zeros(n_frames, np.uint64),

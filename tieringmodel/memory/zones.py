@@ -22,12 +22,12 @@ from ..kernels.layout import (
     HIGH_MAX,
     HIGH_MIN,
     ORDERS,
+    ORIGIN,
     OTHERS,
     QUIET,
     REMOTE,
     SECOND_END,
     SECONDS,
-    SKEW,
     TOP_ORDER,
     ZONES,
     BuddyMemory,
@@ -48,10 +48,15 @@ def frames_below_4_gib(node: Node, page_bytes: int) -> int:
     return below // page_bytes if below < node.sz_bytes else 0
 
 
-def columns(machine: Machine, base: npt.NDArray[np.int64], sizes: npt.NDArray[np.int64]) -> dict[str, npt.NDArray[Any]]:
-    """Return what `BuddyMemory` has beside other memory, by name; `base`, `sizes`: first frame and frames of each node."""
+def columns(
+    machine: Machine, base: npt.NDArray[np.int64], sizes: npt.NDArray[np.int64], n_frames: int
+) -> dict[str, npt.NDArray[Any]]:
+    """Return what `BuddyMemory` has beside other memory, by name.
+
+    `base`, `sizes`: first frame and frames of each node; `n_frames` of all, rounded up as they are there.
+    """
     assert machine.handed_out
-    cpus, n_frames = machine.handed_out.cpus, int(base[-1] + -(-sizes[-1] // 512) * 512)
+    cpus = machine.handed_out.cpus
     zone = _zones(machine, base, sizes, cpus)
     crew = np.zeros(6, np.int64)
     crew[SECOND_END], crew[CPUS] = buddy.SECOND_NS, cpus
@@ -79,7 +84,7 @@ def _zones(machine: Machine, base: npt.NDArray[np.int64], sizes: npt.NDArray[np.
             mine = managed[i] * (end - begin) // max(size, 1)
             low = low_watermark_pages(mine, sum(managed))
             bounds = PageList(batch_pages(mine), low // cpus, mine // HIGHEST_FRACTION // cpus)
-            out[ZONES * i + z, [BEGIN, END, SKEW, BATCH]] = begin, end, at % aligned // page, bounds.batch
+            out[ZONES * i + z, [BEGIN, END, ORIGIN, BATCH]] = begin, end, begin - at % aligned // page, bounds.batch
             out[ZONES * i + z, [HIGH_MIN, HIGH_MAX]] = bounds.high_min, bounds.high_max
             out[ZONES * i + z, [REMOTE, TOP_ORDER]] = i > 0, max(aligned // page, 1).bit_length() - 1
     return out

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -69,13 +70,17 @@ class ContextClock(Stored):
             if k.turn["is_latched"]:
                 return self.last_ns + (self.slept_ns(k.slept_before_us) + checks_ns) * _COUNT[:2]
             return self.last_ns + (self.slept_ns(k.attrs.sample_us) + checks_ns) * _COUNT[: n + 1]
-        per, laps = k.attrs.aggr_us // k.attrs.sample_us, self.ends.size - 1
+        per = k.attrs.aggr_us // k.attrs.sample_us
         aggregation, step = np.divmod(np.arange(k.passed, k.passed + n), per)
-        lap, j = np.divmod(aggregation, laps)
-        left, right = self.ends[j], k.sampled[j]
-        quotient, rest = np.divmod(right - left, per)  # parts of (right - left) * (step + 1) // per that cannot overflow
-        times = self.start_ns + self.late_ns + lap * self.ends[-1] + left + quotient * (step + 1) + rest * (step + 1) // per
+        j = aggregation % k.sampled.size
+        quotient, rest = np.divmod(k.sampled[j] - self.ends[j], per)  # parts of length * (step + 1) // per that cannot overflow
+        times = self._recorded_begin(aggregation) + quotient * (step + 1) + rest * (step + 1) // per
         return np.concatenate(([self.last_ns], times))
+
+    def _recorded_begin(self, aggregation: Any) -> Any:
+        """Return when recorded aggregations begin, by number, which is when those before ended; they repeat when used up."""
+        lap, j = np.divmod(aggregation, self.ends.size - 1)
+        return self.start_ns + self.late_ns + lap * self.ends[-1] + self.ends[j]
 
     def next_wake(self) -> int:
         """Return the time of the next sampling tick, or of the end of a sleep, in ns."""
@@ -131,5 +136,4 @@ class ContextClock(Stored):
         k = self.kdamond
         if not self.ends.size or k.passed % (per := k.attrs.aggr_us // k.attrs.sample_us):
             return 0
-        lap, j = divmod(k.passed // per, self.ends.size - 1)
-        return int(self.start_ns + self.late_ns + lap * self.ends[-1] + self.ends[j])
+        return int(self._recorded_begin(k.passed // per))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Protocol
 
@@ -91,7 +91,7 @@ def machine_of(recording: _Recorded, placement: Sequence[Placement], lru_share: 
     return Machine(tuple(sorted(nodes, key=lambda node: node.extent)), hz=HZ, allocator=allocator)
 
 
-def swap_of(info: Mapping[str, float], extra: Table | None, passes_s: float = 0.0) -> Swap | None:
+def swap_of(info: Mapping[str, float], extra: Table | None, passes_s: Callable[[], float] = float) -> Swap | None:
     """Return the swap device that was on, None without one.
 
     Parameters
@@ -100,10 +100,10 @@ def swap_of(info: Mapping[str, float], extra: Table | None, passes_s: float = 0.
         ``swap_zram`` or ``swap_disk`` above 0 says which.
     extra : Table or None
         Its size is the most that was free (``swap_free_kb``).
-    passes_s : float
-        How long schemes' passes kept kdamonds busy. What the device writes in a second is what was written in all
-        (``pswpout``) over that time, or, where it is not known, the most that was written from one row to the next: the speed
-        of the machine's device, or of its compression, is an input, as its memory is.
+    passes_s : callable
+        Returns how long schemes' passes kept kdamonds busy, 0 where that is not known. What the device writes in a second is
+        what was written in all (``pswpout``) over that time, or else the most that was written from one row to the next: the
+        speed of the machine's device, or of its compression, is an input, as its memory is.
 
     Returns
     -------
@@ -120,7 +120,8 @@ def swap_of(info: Mapping[str, float], extra: Table | None, passes_s: float = 0.
         took_s = np.diff(np.asarray(extra["t_ms"], np.float64)) / 1e3
         pages = np.diff(np.asarray(extra["pswpout"], np.float64))
         fastest = float(np.max(pages[took_s > 0] / took_s[took_s > 0], initial=0.0))
-        throughput = int((float(pages.sum()) / passes_s if passes_s else fastest) * PAGE_SZ) or None
+        busy_s = passes_s()
+        throughput = int((float(pages.sum()) / busy_s if busy_s else fastest) * PAGE_SZ) or None
     return Swap(kind, throughput_bytes_per_s=throughput, capacity_bytes=capacity_bytes)
 
 

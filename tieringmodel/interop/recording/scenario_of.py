@@ -235,9 +235,8 @@ class Recording:
         if recorded_intervals and same:
             contexts = tuple(self._as_timed(k, context, passes) for k, context in enumerate(contexts))
         if given is None:
-            machine = machine.replace(
-                overload=not all(c.aggr_times_us for c in contexts), swap=swap_of(info, self.extra, self._passes_s())
-            )
+            timed, swap = all(c.aggr_times_us for c in contexts), swap_of(info, self.extra, self._passes_s)
+            machine = machine.replace(overload=not timed, swap=swap)
         of_linux = kernel or self.kernel or Kernel()
         return Scenario(machine, workload, contexts, name=self.name, kernel=of_linux, commits=commits)
 
@@ -248,18 +247,18 @@ class Recording:
 
     def _passes_s(self) -> float:
         """Return how long schemes' passes kept kdamonds busy, 0 where that is not known."""
-        found = [self._as_timed(k, context, True) for k, context in enumerate(self.contexts)]
-        return sum(sum(c.aggr_times_us) - sum(c.aggr_sampled_us) for c in found if c.aggr_sampled_us) * 1e-6
+        timed = (self._as_timed(k, context, True) for k, context in enumerate(self.contexts))
+        return sum(sum(c.aggr_times_us) - sum(c.aggr_sampled_us) for c in timed if c.aggr_sampled_us) * 1e-6
 
     def _as_timed(self, k: int, context: Context, passes: bool) -> Context:
         """Return a context whose aggregations end when they did, where that was recorded."""
         tables = self.of_kdamond(k)
-        times = tables.aggregation_times_us
-        if times is None:
+        if (times := tables.aggregation_times_us) is None:
             return context
         ends = tuple(times.tolist())
-        at_work = [i for i, scheme in enumerate(context.schemes) if scheme.action != "stat" and passes]
-        return context.replace(aggr_times_us=ends, aggr_sampled_us=last_samples_us(ends, tables.applies, at_work))
+        at_work = [i for i, scheme in enumerate(context.schemes) if scheme.action != "stat"]
+        sampled = last_samples_us(ends, tables.applies, at_work) if passes else ()
+        return context.replace(aggr_times_us=ends, aggr_sampled_us=sampled)
 
 
 def _commits(start: Sequence[Context], changes: Sequence[tuple[int, Sequence[Context]]]) -> Iterator[Commit]:

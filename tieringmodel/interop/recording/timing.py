@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
@@ -96,21 +97,22 @@ def recorded_groups(record: Table, groups: Sequence[Group], tick_ms: float, turn
     """
     edges = np.rint(np.asarray(record["t_ms"], np.float64) / tick_ms).astype(np.int64).tolist()
     for group in groups:
-        touches = np.asarray(record[f"{group.name}_touches"], np.float64) / (group.hi - group.lo)
-        if (np.diff(touches) < 0).any():
-            row = int(np.argmax(np.diff(touches) < 0)) + 1
+        random, touches = group.kind == "rate", np.asarray(record[f"{group.name}_touches"], np.float64)
+        per_page = np.diff(touches / (group.hi - group.lo))
+        if (per_page < 0).any():
+            row = int(np.argmax(per_page < 0)) + 1
             raise InputError(record.where(row), f"{group.name}_touches falls", "give counts since the start")
-        taken = np.diff(record["ticks"].astype(np.int64)) if turns and group.kind == "rate" else np.rint(np.diff(touches))
+        taken = np.diff(record["ticks"].astype(np.int64)) if turns and random else np.rint(per_page)
         yield from _between(group, 0, edges[0])
-        for k, per_page in enumerate(np.diff(touches).tolist()):
-            a, b = max(edges[k], group.start_tick), min(edges[k + 1], group.end_tick)
-            if b <= a or per_page <= 0:
+        for (first, end), wanted, touched in zip(pairwise(edges), taken.tolist(), per_page.tolist(), strict=True):
+            a, b = max(first, group.start_tick), min(end, group.end_tick)
+            if b <= a or touched <= 0:
                 continue
-            now = group.replace(rate_hz=per_page / ((b - a) * tick_ms / 1_000)) if group.kind == "rate" else group
-            if turns is None and group.kind == "rate":
+            now = group.replace(rate_hz=touched / ((b - a) * tick_ms / 1_000)) if random else group
+            if random and not turns:
                 yield now.replace(start_tick=a, end_tick=b)
                 continue
-            for part in _spread(now, a, b, int(taken[k])):
+            for part in _spread(now, a, b, int(wanted)):
                 yield turns.at(part, group) if turns else part
         yield from _between(group, edges[-1], group.end_tick)
 

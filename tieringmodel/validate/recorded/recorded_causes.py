@@ -26,11 +26,12 @@ def variants(recording: Recording) -> dict[str, Mechanisms]:
         "no missed ticks": Mechanisms(recorded_rates=False),
         DAMON_FIXED: Mechanisms(damon_seed=1),
     }
-    if any(g.sweep_ticks for g in recording.to_scenario().workload.groups):
+    scenario = recording.to_scenario()
+    if any(g.sweep_ticks for g in scenario.workload.groups):
         out["all pages of a tick touched at once"] = Mechanisms(turns=False)
-    if any(c.aggr_sampled_us for c in recording.to_scenario().contexts):
+    if any(c.aggr_sampled_us for c in scenario.contexts):
         out["samples until an aggregation's end"] = Mechanisms(passes=False)
-    if recording.to_scenario().machine.swap:
+    if scenario.machine.swap:
         out["no swap device"] = Mechanisms(swap=False)
     if reads_mem_free(recording.contexts):
         out["MemFree without lag"] = Mechanisms(page_lists=False)
