@@ -357,8 +357,10 @@ def test_on_the_command_line(folder: Path, capsys: pytest.CaptureFixture[str]) -
     assert cli.main(["validate", "--recordings", str(folder), "--seeds", "2"]) == 0
     exact, run, verdict, total = capsys.readouterr().out.splitlines()
     assert exact.startswith(f"ok   recording {C2}/resets.csv: 1008 values")
-    assert run.startswith(f"ok   recording {C2}/bands: 5 values; 5 of 5 measures inside the model's band; hot share mean 0.8 (")
-    assert verdict.startswith("ok   recording bands: 5 values; 5 of 5 pairs inside (100 %); CRPS is 1.000 of ")
+    assert run.startswith(f"ok   recording {C2}/bands: 5 values; 5 of 5 measures inside the model's band (of a run that")
+    assert "that the model made itself: 5.0); hot share mean 0.8 (" in run
+    assert verdict.startswith("ok   recording bands: 5 values; 5 of 5 pairs inside, 100 % (of a run that the model ")
+    assert "itself: 5.0); CRPS is 1.000 of " in verdict
     assert total == "3 cases, 1018 values, 0 failed"
     assert cli.main(["validate", "--recordings", str(folder), "--seeds", "0"]) == 0
     assert len(capsys.readouterr().out.splitlines()) == 2

@@ -16,17 +16,18 @@ from .layout import AT_FRONT, JIFFY, LOOKED, LOW32, NOW, PAGEOUT
 from .lru import set_active
 
 (
-    KIND, PAGE_NS, LATENCY_NS, CAPACITY, QUEUE, TICK_NS, EXPIRE_TICKS, EVENT_NS, FREE_NS, BIO, CACHED, USED, UNMAPPED_NOW,
-    WRITTEN, READ, MINOR, READ_NS, WAITED_NS, KEPT_FULL, KEPT_WRITEBACK, KEPT_DIRTY, KEPT_MLOCKED,
-) = range(22)  # fmt: skip
-DEVICE_WORDS = 22
+    KIND, PAGE_NS, LATENCY_NS, CAPACITY, QUEUE, AT_ONCE_BP, TICK_NS, EXPIRE_TICKS, EVENT_NS, FREE_NS, BIO, CACHED, USED,
+    UNMAPPED_NOW, WRITTEN, READ, MINOR, READ_NS, WAITED_NS, KEPT_FULL, KEPT_WRITEBACK, KEPT_DIRTY, KEPT_MLOCKED,
+) = range(23)  # fmt: skip
+DEVICE_WORDS = 23
 """Entries of ``memory.device``.
 
 What it is like: ``KIND``; to write or read a page takes ``PAGE_NS``, and until an answer comes ``LATENCY_NS`` more;
-``CAPACITY`` pages fit in; ``QUEUE`` pages may wait to be written. ``TICK_NS``: length of a workload tick; ``EXPIRE_TICKS``: so
-long after the last touch a page of a file is written. What it does: ``EVENT_NS``, when touches were looked for last;
-``FREE_NS``, when everything is written that was handed to it; ``BIO`` pages are gathered and not handed over yet, the last ones
-of ``memory.cached``, which has ``CACHED`` entries; ``USED`` slots; ``UNMAPPED_NOW`` pages that are unmapped and have a frame.
+``CAPACITY`` pages fit in; ``QUEUE`` pages may wait to be written; ``AT_ONCE_BP`` of 10000 are written when kdamond looks
+again. ``TICK_NS``: length of a workload tick; ``EXPIRE_TICKS``: so long after the last touch a page of a file is written. What
+it does: ``EVENT_NS``, when touches were looked for last; ``FREE_NS``, when everything is written that was handed to it; ``BIO``
+pages are gathered and not handed over yet, the last ones of ``memory.cached``, which has ``CACHED`` entries; ``USED`` slots;
+``UNMAPPED_NOW`` pages that are unmapped and have a frame.
 What it has done: pages written, and read; touches of unmapped pages with a frame (minor faults); how long tasks waited for
 reads, and kdamonds for the device; pages that stayed: swap was full, they were being written, dirty, or locked in memory.
 """
@@ -101,7 +102,8 @@ def hand_over(memory, device):
 def unmap(memory, device, i, frame, page):
     """Let a disk write the page on a frame of node i, which is unmapped; return whether it is done already.
 
-    Only the page that completes what is handed over at once is handed over by then.
+    Only the page that completes what is handed over at once is handed over by then, and it can be done: as many of these are
+    as make `AT_ONCE_BP` of all.
     """
     memory.about[page] |= UNMAPPED
     device[UNMAPPED_NOW] += 1
@@ -111,6 +113,10 @@ def unmap(memory, device, i, frame, page):
     device[BIO] += 1
     if device[BIO] == SWAP_CLUSTER_MAX:
         hand_over(memory, device)
+        nth = device[WRITTEN] // SWAP_CLUSTER_MAX - 1
+        share = min(device[AT_ONCE_BP] * SWAP_CLUSTER_MAX, np.int64(10_000))
+        if (nth + 1) * share // 10_000 > nth * share // 10_000:
+            memory.written[page] = memory.clock[NOW]
     set_active(memory, i, frame, _U0)
     return memory.written[page] <= memory.clock[NOW]
 

@@ -6,7 +6,19 @@ import numpy as np
 
 from ._jit import inlined, kernel
 from .bits import ctz, get_bit, set_bit
-from .buddy import follow, following, free_block, held_by, list_frames, list_of, pass_seconds, pcp_of, zones
+from .buddy import (
+    follow,
+    following,
+    free_block,
+    from_zone,
+    held_by,
+    list_frames,
+    list_of,
+    pass_seconds,
+    pcp_of,
+    push_tail,
+    zones,
+)
 from .layout import (
     ALLOC_FACTOR,
     BEGIN,
@@ -19,6 +31,7 @@ from .layout import (
     HIGH_MIN,
     ORDERS,
     ORIGIN,
+    OTHERS,
     QUIET,
     TOP_ORDER,
     ZONES,
@@ -72,13 +85,30 @@ def all_in_blocks(memory):
 
 @kernel
 def fill_lists(memory, i, pages):
-    """Move `pages` frames of node i from its blocks to CPUs' lists, as many to each CPU."""
-    for cpu in range(memory.crew[CPUS]):
-        left = pages // memory.crew[CPUS]
+    """Move `pages` frames of node i from its blocks to CPUs' lists.
+
+    They are on one CPU's list, as what a task frees that ends is; other CPUs have what others take there in a second.
+    """
+    cpus = memory.crew[CPUS]
+    least = min(memory.crew[OTHERS] if i == 0 else np.int64(0), pages // cpus)
+    for cpu in range(cpus):
+        left = least if cpu > 0 else pages - least * (cpus - 1)
         for z in range(ZONES * i, ZONES * (i + 1)):
             left -= list_frames(memory, z, cpu, min(left, memory.zone[z, HIGH_MAX]))
             n = pcp_of(memory, z, cpu)
             memory.pcp[n, HIGH] = max(memory.pcp[n, HIGH], memory.pcp[n, COUNT])
+
+
+@kernel
+def hold(memory):
+    """Let others hold what they took of the first node in the last two seconds, on each CPU."""
+    for k in range(2 * memory.crew[CPUS]):
+        for _ in range(memory.crew[OTHERS]):
+            frame = from_zone(memory, 0)
+            frame = frame if frame >= 0 else from_zone(memory, 1)
+            if frame < 0:
+                return
+            push_tail(memory, held_by(memory, k >> 1, k & 1), frame)
 
 
 @kernel

@@ -147,7 +147,6 @@ class PhysicalMemory:
         nodes["anywhere"] = anywhere
         zones.draw_from(self.arrays, seed)
         clock[COST], clock[JIFFY] = machine.migrate_ns_per_page, 1_000_000_000 // machine.hz
-        zones.assume(self.arrays, machine)
         self.space = self.space_for(1)
         self.reclaims = bool(self.arrays.out.size)
         self.page_lists: PageLists | None = None

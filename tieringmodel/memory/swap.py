@@ -53,6 +53,7 @@ def columns(machine: Machine, workload: Workload, tick_us: int) -> Columns:
     if of is not None:
         device[swap.KIND], device[swap.PAGE_NS] = _KIND[of.kind], of.page_ns(size)
         device[swap.LATENCY_NS], device[swap.QUEUE] = of.latency_us * 1000, of.queue_bytes // size
+        device[swap.AT_ONCE_BP] = of.at_once_bp
         if of.capacity_bytes is not None:
             device[swap.CAPACITY] = of.capacity_bytes // size
     zeros = {name: np.zeros(n_pages, np.int64) for name in ("since", "written", "cached")}

@@ -56,10 +56,13 @@ def columns(
     `base`, `sizes`: first frame and frames of each node; `n_frames` of all, rounded up as they are there.
     """
     assert machine.handed_out
-    cpus = machine.handed_out.cpus
+    assumed = machine.handed_out
+    cpus = assumed.cpus
     zone = _zones(machine, base, sizes, cpus)
     crew = np.zeros(6, np.int64)
     crew[SECOND_END], crew[CPUS] = buddy.SECOND_NS, cpus
+    crew[OTHERS] = assumed.others_pages_per_s * PAGE_SZ // machine.folio_bytes
+    crew[CPU_CHANGES_BP] = assumed.cpu_changes_bp
     return {
         "back": np.zeros(n_frames, np.uint32),
         "order": np.zeros(n_frames, np.uint8),
@@ -90,21 +93,18 @@ def _zones(machine: Machine, base: npt.NDArray[np.int64], sizes: npt.NDArray[np.
     return out
 
 
-def assume(memory: Memory, machine: Machine) -> None:
-    """Write down what else happens to free frames, where a zone hands them out."""
-    if machine.handed_out and isinstance(memory, BuddyMemory):
-        memory.crew[[OTHERS, CPU_CHANGES_BP]] = machine.handed_out.others_pages_per_s, machine.handed_out.cpu_changes_bp
-
-
 def draw_from(memory: Memory, seed: int) -> None:
     """Let what nodes draw follow from a seed: which frames are taken, or which CPU works; to be called before the run."""
     memory.node["key"] = [mixed(seed ^ (i + 1)) for i in range(memory.node.size)]
+    if isinstance(memory, BuddyMemory):
+        memory.crew[CPU] = mixed(seed) % int(memory.crew[CPUS])
 
 
 def fill_lists(memory: Memory, machine: Machine) -> None:
-    """Put on CPUs' lists what is there at the start, where ``MemFree`` does not count it."""
-    if machine.percpu_lists and isinstance(memory, BuddyMemory):
-        for i, node in enumerate(machine.nodes):
+    """Let others hold frames, and put on CPUs' lists what is there at the start, where ``MemFree`` does not count it."""
+    if isinstance(memory, BuddyMemory):
+        zone_lists.hold(memory)
+        for i, node in enumerate(machine.nodes if machine.percpu_lists else ()):
             zone_lists.fill_lists(memory, np.int64(i), np.int64(node.percpu_pages))
 
 

@@ -130,10 +130,12 @@ class Node(Checked):
 class Buddy(Checked):
     """What else happens to free frames with the ``"buddy"`` allocator: assumptions, to be varied.
 
-    The first node has ``cpus`` CPUs, and each keeps lists of single free frames. ``others_pages_per_s``: frames of the
-    first node that other tasks take on each CPU every second, from where anybody would, and free two seconds later; they
-    count as free all the time, since what others hold is ``kernel_bytes``. Migrations are carried out on one CPU, and after
-    each second on another one with a chance of ``cpu_changes_bp``.
+    The first node has ``cpus`` CPUs, and each keeps lists of single free frames. ``others_pages_per_s``: pages of 4 KiB of
+    the first node that other tasks take on each CPU every second, from where anybody would, and free two seconds later; they
+    count as free all the time, since what others hold is ``kernel_bytes``, and a run begins with two seconds of them.
+    Migrations are carried out on one CPU, at first any, and after each second on another one with a chance of
+    ``cpu_changes_bp``. ``Node.percpu_pages`` are on one CPU's list at the start, but what others take in a second from each
+    other one.
 
     Examples
     --------

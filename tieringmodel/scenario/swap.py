@@ -24,7 +24,10 @@ class Swap(Checked):
 
     ``throughput_bytes_per_s``: what is written, or read, in a second; left out no time passes. ``latency_us``: until an answer
     comes, beside that. ``capacity_bytes``: what fits in; left out everything does. Where it is full anonymous pages stay.
-    Kernels do not tell ``queue_bytes``: the default, 128 requests of 128 KiB, is an assumption, to be varied.
+    Kernels do not tell ``queue_bytes``: the default, 128 requests of 128 KiB, is an assumption, to be varied. Of what is handed
+    to a disk ``at_once_bp`` pages of 10000 are written by the time kdamond looks at them again, and leave in the first visit
+    already: at most the last of the 32. The default is what an emulated disk was found to do (1.1 %, docs/theory/damon.md,
+    section g.4).
 
     Attributes
     ----------
@@ -44,6 +47,7 @@ class Swap(Checked):
     latency_us: int = 0
     capacity_bytes: int | None = None
     queue_bytes: int = 16 * MIB
+    at_once_bp: int = 100
     _choices: ClassVar = {"kind": KINDS}
     _in_bytes: ClassVar = frozenset({"throughput_bytes_per_s"})
     _max: ClassVar = {
@@ -51,6 +55,7 @@ class Swap(Checked):
         "latency_us": 60_000_000,
         "capacity_bytes": 2**62,
         "queue_bytes": 2**40,
+        "at_once_bp": 10_000,
     }
 
     def check(self) -> None:

@@ -112,7 +112,7 @@ class Engine:
         """Return the machine's memory as the run finds it; a sweep's runs take over what the last one left, if it fits."""
         machine, workload, access = self.scenario.machine, self.scenario.workload, self.access
         built_of = (
-            *(machine.nodes, machine.allocator, machine.handed_out, machine.folio_bytes),
+            *(machine.nodes, machine.allocator, machine.handed_out, machine.percpu_lists, machine.folio_bytes),
             *(workload.n_pages, workload.placement, access.runs, access.folios),
             (machine.swap, workload.groups) if needed.device else None,
         )

@@ -102,8 +102,9 @@ def swap_of(info: Mapping[str, float], extra: Table | None, passes_s: Callable[[
         Its size is the most that was free (``swap_free_kb``).
     passes_s : callable
         Returns how long schemes' passes kept kdamonds busy, 0 where that is not known. What the device writes in a second is
-        what was written in all (``pswpout``) over that time, or else the most that was written from one row to the next: the
-        speed of the machine's device, or of its compression, is an input, as its memory is.
+        what was written in all (``pswpout``) over that time, without what a disk's queue takes, for which nobody waits; or
+        else the most that was written from one row to the next: the speed of the machine's device, or of its compression, is
+        an input, as its memory is.
 
     Returns
     -------
@@ -120,8 +121,9 @@ def swap_of(info: Mapping[str, float], extra: Table | None, passes_s: Callable[[
         took_s = np.diff(np.asarray(extra["t_ms"], np.float64)) / 1e3
         pages = np.diff(np.asarray(extra["pswpout"], np.float64))
         fastest = float(np.max(pages[took_s > 0] / took_s[took_s > 0], initial=0.0))
-        busy_s = passes_s()
-        throughput = int((float(pages.sum()) / busy_s if busy_s else fastest) * PAGE_SZ) or None
+        queued = Swap(kind).queue_bytes // PAGE_SZ if kind == "disk" else 0
+        busy_s, waited_for = passes_s(), float(pages.sum()) - queued
+        throughput = int((waited_for / busy_s if busy_s and waited_for > 0 else fastest) * PAGE_SZ) or None
     return Swap(kind, throughput_bytes_per_s=throughput, capacity_bytes=capacity_bytes)
 
 

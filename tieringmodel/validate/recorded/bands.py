@@ -43,6 +43,8 @@ class Pair:
         Smallest difference that the recorder can see.
     cause : str
         For a pair outside: the mechanism that an experiment names.
+    own : float
+        Share of the model's own runs that would be inside if they were the recording; nan where none was tried.
     """
 
     run: str
@@ -58,6 +60,7 @@ class Pair:
     crps_nominal: float = math.nan
     resolution: float = 0.0
     cause: str = ""
+    own: float = math.nan
 
     @property
     def width(self) -> float:
@@ -67,8 +70,7 @@ class Pair:
     @property
     def widest(self) -> float:
         """The widest band that still counts."""
-        interval = self.recorded_high - self.recorded_low
-        return max(WIDEST_IN_INTERVALS * interval, WIDEST_IN_VALUES * abs(self.recorded))
+        return widest(self.recorded, self.recorded_low, self.recorded_high)
 
     @property
     def sharp(self) -> bool:
@@ -79,6 +81,45 @@ class Pair:
     def inside(self) -> bool:
         """Whether the recorded value lies in a band that counts, or so near that the recorder could not tell."""
         return self.sharp and self.low - self.resolution <= self.recorded <= self.high + self.resolution
+
+
+def widest(value: float, low: float, high: float) -> float:
+    """Return the widest band that says something of a value with that bootstrap interval."""
+    return max(WIDEST_IN_INTERVALS * (high - low), WIDEST_IN_VALUES * abs(value))
+
+
+def own_share(values: npt.ArrayLike, may_be_wide: npt.ArrayLike, resolution: float = 0.0) -> float:
+    """Return the share of a model's seeds that would be inside the band of the others, by the rule for recordings.
+
+    What a model without error can reach: a band that chance alone makes too wide counts for nobody.
+
+    Parameters
+    ----------
+    values : array of float, shape (n,)
+        One value per seed; nan where a seed does not have the measure.
+    may_be_wide : array of float, shape (n,)
+        The widest band that counts for each, nan for seeds that are not to be judged.
+    resolution : float
+        Smallest difference that the recorder can see.
+
+    Returns
+    -------
+    float
+        nan if no seed that is judged has the measure.
+
+    Examples
+    --------
+    >>> own_share([1.0, 2.0, 3.0, 4.0, 9.0], [4.0, 4.0, 4.0, 4.0, 4.0])
+    0.0
+    >>> own_share([1.0, 1.0, 1.2, 1.1, 9.0], [9.0, 9.0, 9.0, 9.0, 9.0])
+    0.8
+    """
+    given, limits = np.asarray(values, np.float64), np.asarray(may_be_wide, np.float64)
+    found = []
+    for k in np.flatnonzero(np.isfinite(given) & np.isfinite(limits)).tolist():
+        low, high = band(np.delete(given, k))
+        found.append(high - low <= limits[k] and low - resolution <= given[k] <= high + resolution)
+    return float(np.mean(found)) if found else math.nan
 
 
 def band(values: npt.ArrayLike) -> tuple[float, float]:

@@ -23,14 +23,16 @@ from ...simulation.silent import Silent
 from ...simulation.simulate import scheme_actions
 from ...units import KIB, PAGE_SZ
 from .bands import Floats
-from .recorded_kinds import PAGEOUT, SHARE, check_stride, kinds_of, stretches_s, tables, tuned
+from .recorded_kinds import MEMCGS, PAGEOUT, SHARE, check_stride, kinds_of, stretches_s, tables, tuned
 from .recorded_measures import Trace, Truth, hot_segments, snapshot_rows, watched
-from .recorded_series import modelled_series
+from .recorded_series import modelled_series, told_ms, told_series
 
 CPUS = 2
 """CPUs of the recorded machine, all on node 0 (data/recordings/README.md)."""
 HELD_UP = 10
 """An aggregation of more than so many usual ones lasted that long because of a pass of schemes that take pages out."""
+_ROW, _SHOT, _TOLD = range(3)
+"""What is looked at: a row of the record, a snapshot of regions, kdamond's statistics."""
 SLEEPS_IN_JIFFIES_US = 20_000
 """Longer sampling intervals are slept in whole jiffies, shorter ones by a timer (``kdamond_usleep``)."""
 
@@ -181,7 +183,9 @@ def _with_page_lists(recording: Recording, scenario: Scenario, roams: bool) -> S
 
     Those pages are free, so they are taken out of the memory that others use.
     """
-    held = free_pages_on_lists(recording)
+    held = list(free_pages_on_lists(recording))
+    if assumed := scenario.machine.handed_out:  # what others take there in a second comes from lists, and goes back to them
+        held[0] = max(held[0], CPUS * assumed.others_pages_per_s)
     nodes = []
     for node, pages in zip(scenario.machine.nodes, held, strict=True):
         kernel_bytes = node.kernel_bytes - min(pages * PAGE_SZ, node.kernel_bytes)
@@ -306,27 +310,32 @@ def model_trace(model: Setup, seed: int) -> Trace:
     t_ms = np.asarray(record["t_ms"], np.float64)
     lows = np.concatenate(([0], np.cumsum(layout["pages"].astype(np.int64))))
     stride = max(int((recording.info or {}).get("stride", 1)), 1)
-    looks = sorted([(t, 0, k) for k, t in enumerate(t_ms.tolist())] + [(t, 1, k) for k, (t, _, _) in enumerate(shots)])
     share, total, sample = np.full(t_ms.size, np.nan), np.zeros(t_ms.size), np.zeros(t_ms.size)
     judged = np.full((len(shots), 4), np.nan)
     kinds, series = kinds_of(recording), dict[str, Floats]()
-    for at_ms, what, k in looks:
+    told = told_ms(recording).tolist() if kinds & {PAGEOUT, MEMCGS} else []
+    at = ((_ROW, t_ms.tolist()), (_SHOT, [t for t, _, _ in shots]), (_TOLD, told))
+    for at_ms, what, k in sorted((t, what, k) for what, times in at for k, t in enumerate(times)):
         left_us = round(at_ms * 1000) - memory.now_ns // 1000
         if left_us > 0:
             engine.run(left_us)
-        if what == 0:
+        found: dict[str, float] = {}
+        if what == _ROW:
             frame_of = memory.frame_of
             asked = [frame_of[lows[i] : lows[i + 1] : stride] for i in range(lows.size - 1)] if kinds - {SHARE} else []
             pages = [(int((f < memory.arrays.base[1]).sum()), int((f != NO_FRAME).sum())) for f in asked]
-            for name, value in (modelled_series(recording, engine, pages) if kinds - {SHARE} else {}).items():
-                series.setdefault(name, np.zeros(t_ms.size))[k] = value
+            found = modelled_series(recording, engine, pages) if kinds - {SHARE} else {}
             frames = [frame_of[lows[i] : lows[i + 1] : stride] for i in hot_segments(layout, at_ms)]
             if frames:
                 share[k] = sum(int((f < memory.arrays.base[1]).sum()) for f in frames) / sum(f.size for f in frames)
             total[k], sample[k] = memory.migrated_pages().sum(), engine.kdamonds[0].attrs.sample_us
+        elif what == _TOLD:
+            found = told_series(recording, engine)
         elif truth is not None and watch.columns is not None:
             c = watch.columns
             judged[k] = truth.judge(at_ms, c["start"], c["end"], c["nr"])
+        for name, value in found.items():
+            series.setdefault(name, np.zeros(t_ms.size))[k] = value
     moved = np.diff(total, prepend=total[0])
     sample = sample if tuned(recording) else np.zeros(0)
     silence_s = watch.silence_ns / 1e9 if PAGEOUT in kinds else math.nan

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
@@ -15,8 +16,8 @@ import numpy as np
 
 from ...interop.recording.read import read_recording
 from ...memory.reuse import reused
-from .bands import Floats
-from .recorded_measures import Trace, measure
+from .bands import Floats, widest
+from .recorded_measures import Trace, intervals, measure
 from .recorded_model import Mechanisms, Setup, model_trace, setup
 
 Measured = dict[str, Floats]
@@ -25,12 +26,17 @@ _BATCH = 4
 """Seeds that a process simulates at a time."""
 
 
+WIDEST = ", widest band that counts"
+"""Ends the name of a measure where it is how wide a band may be to say something of a seed's value."""
+
+
 class Job(NamedTuple):
-    """Seeds 1 … `seeds` of one run."""
+    """Seeds 1 … `seeds` of one run; the first `judged` of them are measured as if they were recorded, with `WIDEST`."""
 
     path: Path
     mechanisms: Mechanisms
     seeds: int
+    judged: int = 0
 
 
 _read = lru_cache(maxsize=3)(read_recording)
@@ -42,9 +48,9 @@ def _load(path: Path, mechanisms: Mechanisms) -> Setup:
     return setup(_read(path), mechanisms)
 
 
-def _simulate(path: Path, mechanisms: Mechanisms, seeds: range) -> list[dict[str, float]]:
+def _simulate(path: Path, mechanisms: Mechanisms, seeds: range, judged: int) -> list[dict[str, float]]:
     model = _load(path, mechanisms)
-    return [measure(_one(model, seed)) for seed in seeds]
+    return [_measured(_one(model, seed), seed <= judged) for seed in seeds]
 
 
 def _one(model: Setup, seed: int) -> Trace:
@@ -52,13 +58,20 @@ def _one(model: Setup, seed: int) -> Trace:
         return model_trace(model, seed)
 
 
-def _parts(job: Job) -> Iterator[tuple[Path, Mechanisms, range]]:
+def _measured(trace: Trace, judged: bool) -> dict[str, float]:
+    values = measure(trace)
+    if not judged:
+        return values
+    return values | {name + WIDEST: widest(values[name], *ends) for name, ends in intervals(trace).items()}
+
+
+def _parts(job: Job) -> Iterator[tuple[Path, Mechanisms, range, int]]:
     for first in range(1, job.seeds + 1, _BATCH):
-        yield job.path, job.mechanisms, range(first, min(first + _BATCH, job.seeds + 1))
+        yield job.path, job.mechanisms, range(first, min(first + _BATCH, job.seeds + 1)), job.judged
 
 
 def _table(rows: Sequence[dict[str, float]]) -> Measured:
-    return {name: np.array([one[name] for one in rows]) for name in rows[0]} if rows else {}
+    return {name: np.array([one.get(name, math.nan) for one in rows]) for name in rows[0]} if rows else {}
 
 
 class Runner:
@@ -92,14 +105,14 @@ class Runner:
             rows = []
             for part in _parts(job):
                 rows += _simulate(*part)
-                self._done += len(part[-1])
+                self._done += len(part[2])
                 self._report()
             return _table(rows)
 
         if self._pool is None:
             return here
         try:
-            futures = {self._pool.submit(_simulate, *part): len(part[-1]) for part in _parts(job)}
+            futures = {self._pool.submit(_simulate, *part): len(part[2]) for part in _parts(job)}
         except BrokenProcessPool:
             return here
         self._waiting |= futures

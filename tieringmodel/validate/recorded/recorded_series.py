@@ -143,6 +143,8 @@ def silence_s(recording: Recording) -> float:
 def modelled_series(recording: Recording, engine: Engine, pages: Sequence[tuple[int, int]]) -> dict[str, float]:
     """Return what a recorder would see now of a model of the run: the values of `recorded_series`, without those not modelled.
 
+    Without what kdamond tells, which a recorder has to wait for: see `told_series`.
+
     Parameters
     ----------
     recording : Recording
@@ -165,8 +167,6 @@ def modelled_series(recording: Recording, engine: Engine, pages: Sequence[tuple[
         count = engine.balancer.arrays.count if engine.balancer else np.zeros(COUNTS, np.int64)
         out |= {PROMOTED: int(count[PROMOTED_PAGES]) * PAGE_SZ / MIB, DEMOTED: int(count[DEMOTED_PAGES]) * PAGE_SZ / MIB}
     if PAGEOUT in kinds:
-        applied = [int(n) for k in engine.kdamonds for n in k.schemes["sz_applied"]]
-        out[RECLAIMED] = sum(applied[i] for i in pageout_schemes(recording)) / MIB
         out[FREE] = memory.visible_free(0) * PAGE_SZ / MIB
         out[OUT] = memory.unmapped_pages * PAGE_SZ / MIB
     if MEMCGS in kinds:
@@ -175,6 +175,26 @@ def modelled_series(recording: Recording, engine: Engine, pages: Sequence[tuple[
         for i, (on, everywhere), size in sizes:
             if i:
                 out[OF_MEMCG + recording.memcg_paths[i - 1]] += on / max(everywhere, 1) * size * PAGE_SZ / MIB
-        for i, s in enumerate(s for k in engine.kdamonds for s in k.schemes):
+    return out
+
+
+def told_series(recording: Recording, engine: Engine) -> dict[str, float]:
+    """Return the values of `recorded_series` that are kdamond's statistics, as they are now in a model of the run."""
+    kinds, out = kinds_of(recording), dict[str, float]()
+    schemes = [s for k in engine.kdamonds for s in k.schemes]
+    if PAGEOUT in kinds:
+        out[RECLAIMED] = sum(int(schemes[i]["sz_applied"]) for i in pageout_schemes(recording)) / MIB
+    if MEMCGS in kinds:
+        for i, s in enumerate(schemes):
             out[f"{TRIED}{i}"], out[f"{APPLIED}{i}"] = int(s["sz_tried"]) / MIB, int(s["sz_applied"]) / MIB
     return out
+
+
+def told_ms(recording: Recording) -> Floats:
+    """Return when kdamond told the statistics of each row, float64 (n_rows,): at the row's end.
+
+    kdamond answers between two aggregations, so a recorder waits for as long as it is busy; all else was read before that.
+    """
+    record, _ = tables(recording)
+    at_ms = np.asarray(record["t_ms"], np.float64)
+    return at_ms + np.asarray(record["rec_cost_ms"], np.float64) if "rec_cost_ms" in record else at_ms

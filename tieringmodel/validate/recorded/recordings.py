@@ -16,17 +16,19 @@ from ...interop.recording.read import read_recording
 from ...interop.recording.scenario_of import Recording
 from ...progress import Progress
 from ..case import Case
-from .bands import Floats, Pair, band, crps, share_inside, skill
+from .bands import Floats, Pair, band, crps, own_share, share_inside, skill
 from .recorded_causes import cause, variants
 from .recorded_kinds import lacks
 from .recorded_measures import Trace, intervals, measure, measures_of, recorded_trace, resolution, still_trace
 from .recorded_model import Mechanisms
-from .recorded_runs import Job, Measured, Runner
+from .recorded_runs import WIDEST, Job, Measured, Runner
 
 SEEDS = 64
 NEEDED_INSIDE = 0.8
 FULL_BAND = 19
 """From so many seeds on nine tenths of further values lie between the extremes, as a 5–95 % band claims."""
+JUDGED = 16
+"""So many seeds are judged as if they were the recording: what a model without error would reach."""
 _AHEAD = 2
 """Runs that are simulated at a time: enough to keep processes busy, so few that a run's experiments need not wait for all."""
 _NEEDED_FILES = ("layout.csv", "record.csv", "info.txt", "damon_config.txt")
@@ -69,12 +71,10 @@ def run_pairs(recording: Recording, model: Measured, nominal: Measured) -> list[
         ours, standing, nominal_crps = (
             crps(_until_end(values, trace), value) for values in (model[m.name], stays, nominal.get(m.name, np.zeros(0)))
         )
-        pairs.append(
-            Pair(
-                recording.name, m.name, m.unit, value, *bounds[m.name], low, high, ours, standing, nominal_crps,
-                resolution(trace, m),
-            )
-        )  # fmt: skip
+        smallest = resolution(trace, m)
+        own = own_share(model[m.name], model[m.name + WIDEST], smallest) if m.name + WIDEST in model else math.nan
+        scores = ours, standing, nominal_crps
+        pairs.append(Pair(recording.name, m.name, m.unit, value, *bounds[m.name], low, high, *scores, smallest, own=own))
     return pairs
 
 
@@ -123,12 +123,13 @@ def compare_runs(
     runs = runs_below(Path(folder))
     few = min(max(seeds // 4, 8), max(seeds, 2))
     tries = few if seeds > few else max(seeds // 2, 2)
+    judged = min(seeds, JUDGED)
     processes = (_cpus() if seeds >= 8 else 1) if workers is None else workers
     with Progress("recordings", 0, "seeds") as bar, Runner(processes, bar.update) as runner:
 
         def start(path: Path) -> tuple[Callable[[], Measured], Callable[[], Measured]]:
             nominal = Mechanisms(recorded_intervals=False)
-            return runner.start(Job(path, Mechanisms(), seeds)), runner.start(Job(path, nominal, few))
+            return runner.start(Job(path, Mechanisms(), seeds, judged)), runner.start(Job(path, nominal, few))
 
         started = [start(path) for path in runs[:_AHEAD]]
         for k, path in enumerate(runs):
@@ -186,13 +187,15 @@ def run_case(name: str, of_run: Sequence[Pair], without: Sequence[str] = ()) -> 
     """Return the case of one run: what was found, for the verdict is on all runs together; first what the model lacks."""
     inside = sum(p.inside for p in of_run)
     said = [lacking(without)] if without else []
-    return Case(
-        "recording",
-        f"{name}/bands",
-        True,
-        len(of_run),
-        "; ".join([*said, f"{inside} of {len(of_run)} measures inside the model's band", *map(line, of_run)]),
-    )
+    said += [f"{inside} of {len(of_run)} measures inside the model's band{_own(of_run)}"]
+    return Case("recording", f"{name}/bands", True, len(of_run), "; ".join([*said, *map(line, of_run)]))
+
+
+def _own(pairs: Sequence[Pair]) -> str:
+    """Return in words how many pairs would be inside if the model had made the recordings; "" if unknown."""
+    if not pairs or any(math.isnan(p.own) for p in pairs):
+        return ""
+    return f" (of a run that the model made itself: {sum(p.own for p in pairs):.1f})"
 
 
 def summary(everything: Sequence[Pair], name: str = "bands", needed: float = NEEDED_INSIDE) -> Case:
@@ -202,7 +205,8 @@ def summary(everything: Sequence[Pair], name: str = "bands", needed: float = NEE
     must not be above 1.
     """
     share = share_inside(everything)
-    sentences = [f"{sum(p.inside for p in everything)} of {len(everything)} pairs inside ({100 * share:.0f} %)"]
+    inside = sum(p.inside for p in everything)
+    sentences = [f"{inside} of {len(everything)} pairs inside, {100 * share:.0f} %{_own(everything)}"]
     ok = share >= needed
     for what, baseline in (("nothing moves", "still"), ("nominal intervals", "nominal")):
         ratios = skill(everything, baseline)
