@@ -66,13 +66,13 @@ class RefZone:
         out = [f for order, blocks in enumerate(self.blocks) for b in blocks for f in range(b, b + (1 << order))]
         return sorted(out + [f for one in self.lists for f in one.frames])
 
-    def smallest(self) -> int | None:
-        """Take the first frame of the smallest block; its upper halves stay."""
-        order = next((o for o in range(ORDERS) if self.blocks[o]), None)
+    def smallest(self, least: int = 0) -> int | None:
+        """Take the first 2**least frames of the smallest block that has so many; its upper halves stay."""
+        order = next((o for o in range(least, ORDERS) if self.blocks[o]), None)
         if order is None:
             return None
         block = self.blocks[order].pop(0)
-        while order:
+        while order > least:
             order -= 1
             self.blocks[order].insert(0, block + (1 << order))
         return block
@@ -80,9 +80,8 @@ class RefZone:
     def buddy(self, frame: int, order: int) -> int:
         return (frame + self.skew ^ 1 << order) - self.skew
 
-    def give_back(self, frame: int) -> None:
-        """Merge with buddies while they are free."""
-        order = 0
+    def give_back(self, frame: int, order: int = 0) -> None:
+        """Merge 2**order frames with their buddies while those are free."""
         while order < ORDERS - 1 and (other := self.buddy(frame, order)) in self.blocks[order]:
             self.blocks[order].remove(other)
             frame, order = min(frame, other), order + 1

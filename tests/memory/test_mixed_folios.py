@@ -12,13 +12,15 @@ from typing import Any
 
 import numpy as np
 import pytest
+from reference_buddy import RefZone
 from small import MIB, PAGE, scenario
 
 import tieringmodel as tm
 from tieringmodel.damon.early_exit import run_builtin
 from tieringmodel.damon.goals import current_value
 from tieringmodel.errors import InputError
-from tieringmodel.kernels.layout import FOLIO_ORDER, LOW32, MOVED_WHOLE, SPLIT_FOLIOS
+from tieringmodel.kernels.layout import BATCH, FOLIO_ORDER, HIGH_MAX, HIGH_MIN, LOW32, MOVED_WHOLE, SPLIT_FOLIOS
+from tieringmodel.kernels.swap import WRITTEN
 from tieringmodel.linting.expected_accesses import touches_of
 from tieringmodel.memory import reuse
 from tieringmodel.scenario.controlled import Controlled
@@ -229,7 +231,7 @@ def test_a_quota_is_charged_for_the_piece_and_the_folio_moves_whole() -> None:
     assert int(row["charged_sz"]) == 100 * PAGE
 
 
-@pytest.mark.parametrize("allocator", ["lowest", "random"])
+@pytest.mark.parametrize("allocator", ["lowest", "random", "buddy"])
 def test_a_folio_without_a_block_is_split_and_what_fits_moves(allocator: str) -> None:
     machine = tm.Machine((tm.Node(0, 0, 4 * MIB, kernel_bytes=700 * PAGE), tm.Node(1, 4 * MIB, 8 * MIB)), allocator=allocator)
     engine = built(tm.Group(0, 1024, folio_bytes="2 MiB"), pages=1024, machine=machine, placement=[tm.Placement(0, 1024, 1)])
@@ -478,8 +480,38 @@ class Literal:
         return moved
 
 
-@pytest.mark.parametrize("seed", range(12))
-def test_random_regions_do_what_the_reference_does(seed: int) -> None:
+class LiteralBuddy(Literal):
+    """The same with zones and one CPU's lists: a folio takes a block of its order and gives it back whole, a page is listed."""
+
+    def __init__(self, engine: Engine, starts: list[int], sizes: list[int], reserve: list[int]) -> None:
+        super().__init__(engine, starts, sizes, reserve)
+        bounds = [tuple(engine.memory.arrays.zone[2 * i, [BATCH, HIGH_MIN, HIGH_MAX]].tolist()) for i in (0, 1)]
+        self.zones = [
+            RefZone([f - starts[i] for f in self.frames(i) if f not in self.used], sizes[i], bounds[i], remote=i > 0)
+            for i in (0, 1)
+        ]
+
+    def block(self, i: int, n: int) -> int | None:
+        room = sum(f not in self.used for f in self.frames(i)) - n
+        if room < self.reserve[i]:
+            return None
+        found = self.zones[i].take(0) if n == 1 else self.zones[i].smallest(n.bit_length() - 1)
+        return None if found is None else self.starts[i] + found
+
+    def move(self, folio: tuple[int, ...], where: dict[int, int], target: int) -> bool:
+        if not super().move(folio, where, target):
+            return False
+        head = where[folio[0]]
+        source = self.node(head)
+        if len(folio) == 1:
+            self.zones[source].give(0, head - self.starts[source])
+        else:
+            self.zones[source].give_back(head - self.starts[source], len(folio).bit_length() - 1)
+        return True
+
+
+@pytest.mark.parametrize(("seed", "of"), [(seed, of) for of in (Literal, LiteralBuddy) for seed in range(12)])
+def test_random_regions_do_what_the_reference_does(seed: int, of: type[Literal]) -> None:
     rng = np.random.default_rng(seed)
     sizes = ["4 KiB", "8 KiB", "32 KiB", "128 KiB", "256 KiB", "512 KiB", "1 MiB", "2 MiB"]
     cuts = [0, *sorted(rng.choice(np.arange(1, 4), 3, replace=False).tolist()), 4]
@@ -490,12 +522,14 @@ def test_random_regions_do_what_the_reference_does(seed: int) -> None:
         tm.Node(0, 0, small, kernel_bytes=int(rng.integers(0, 300)) * PAGE, reserve_pages=reserve[0]),
         tm.Node(1, 8 * MIB, 14 * MIB, reserve_pages=reserve[1]),
     ))  # fmt: skip
+    if of is LiteralBuddy:
+        machine = machine.replace(allocator="buddy", buddy={"cpus": 1, "others_pages_per_s": 0})
     place = [tm.Placement(0, 2048, nid=1)]
     engines = [
         built(*groups, machine=machine, placement=place, scheme=tm.Scheme("migrate_hot", target_nid=nid)) for nid in (0, 1)
     ]
     engine = engines[0]
-    literal = Literal(engine, [0, 2048], [small // PAGE, 14 * MIB // PAGE], reserve)
+    literal = of(engine, [0, 2048], [small // PAGE, 14 * MIB // PAGE], reserve)
     last: int | None = None
     for _ in range(40):
         target = int(rng.integers(2))
@@ -552,6 +586,28 @@ def test_random_single_pages_leave_blocks_whole() -> None:
 
 
 # ---- the rest of the house -------------------------------------------------------------------------------------------
+
+
+def test_folios_and_pages_of_4_kib_share_what_a_machine_has_free() -> None:
+    """Two CPUs, others at work, a disk: after each second every free frame is in one block, on one list, or held."""
+    machine = tm.Machine.dram_cxl("16 MiB", "16 MiB", allocator="buddy", swap=tm.Swap("disk"))
+    groups = (
+        tm.Group(0, 1024, thp="always", rate_hz=1.0),
+        tm.Group(1024, 1200, rate_hz=300.0),
+        tm.Group(1200, 2048, rate_hz=0.1),
+    )
+    schemes = (
+        tm.Scheme("migrate_hot", target_nid=0, access_pattern=tm.AccessPattern(min_nr_accesses=1)),
+        tm.Scheme("migrate_hot", target_nid=1, access_pattern=tm.AccessPattern(min_nr_accesses=5)),
+        tm.Scheme("pageout", access_pattern=tm.AccessPattern(max_nr_accesses=0), filters=(tm.Filter("anon", allow=True),)),
+    )
+    engine = Engine(scenario(*schemes, pages=2048, groups=groups, machine=machine), 1)
+    for _ in range(8):
+        engine.run(500_000)
+        sound(engine)
+    assert engine.memory.migrated_pages().min() > 0
+    assert engine.memory.arrays.mixed[MOVED_WHOLE] > 0
+    assert engine.memory.arrays.device[WRITTEN] > 0
 
 
 def test_folios_of_4_kib_change_nothing() -> None:

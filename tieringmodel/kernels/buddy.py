@@ -168,9 +168,8 @@ def _free_buddy(memory, z, order, frame):
 
 
 @kernel
-def to_zone(memory, z, frame):
-    """Give a single free frame back to zone z: it merges with its buddy while that is free (``__free_one_page``)."""
-    order = np.int64(0)
+def to_zone(memory, z, frame, order):
+    """Give a run of 2**order free frames back to zone z: it merges with its buddy while that is free (``__free_one_page``)."""
     while order < memory.zone[z, TOP_ORDER]:
         buddy = _free_buddy(memory, z, order, frame)
         if buddy < 0:
@@ -186,13 +185,16 @@ def to_zone(memory, z, frame):
 
 
 @kernel
-def from_zone(memory, z):
-    """Take a frame of zone z: the first of its smallest block, whose other halves stay (``__rmqueue_smallest``); -1 = none."""
-    for order in range(ORDERS):
+def from_zone(memory, z, least):
+    """Take the first 2**least frames of zone z's smallest block that has so many, -1 = none does (``__rmqueue_smallest``).
+
+    The block's other halves stay.
+    """
+    for order in range(least, ORDERS):
         if memory.blocks[z, order] > 0:
             block = memory.ends[z * ORDERS + order, 0]
             _claim_block(memory, z, order, block)
-            for lower in range(order - 1, -1, -1):
+            for lower in range(order - 1, least - 1, -1):
                 free_block(memory, z, lower, block + (np.int64(1) << lower), True)
             return block
     return np.int64(-1)
@@ -202,7 +204,7 @@ def from_zone(memory, z):
 def list_frames(memory, z, cpu, most):
     """Move up to `most` frames from zone z to the tail of a CPU's list; return how many there were."""
     for moved in range(most):
-        frame = from_zone(memory, z)
+        frame = from_zone(memory, z, np.int64(0))
         if frame < 0:
             return moved
         push_tail(memory, list_of(memory, z, cpu), frame)
@@ -230,7 +232,7 @@ def give_back(memory, z, cpu, frames):
     for _ in range(frames):
         frame = memory.ends[k, 1]
         unlink(memory, k, frame)
-        to_zone(memory, z, frame)
+        to_zone(memory, z, frame, np.int64(0))
     memory.pcp[n, COUNT] -= frames
     memory.pcp[n, QUIET] = 0
 
@@ -374,3 +376,22 @@ def pass_seconds(memory):
     """Let what happens every second happen for all that have ended."""
     while memory.crew[SECOND_END] <= memory.clock[NOW]:
         _pass_second(memory)
+
+
+@inlined
+def take_run(memory, i, order):
+    """Take an aligned run of 2**order free frames of node i from its zones, -1 where no block has so many."""
+    pass_seconds(memory)
+    for z in range(ZONES * i, ZONES * (i + 1)):
+        frame = from_zone(memory, z, order)
+        if frame >= 0:
+            return frame
+    return np.int64(-1)
+
+
+@inlined
+def free_run(memory, zone, i, frame, order):
+    """Let a run of node i that a folio has left be handed out again; `zone` as in `freed`."""
+    if zone is not None:
+        pass_seconds(memory)
+        to_zone(memory, zone_of(memory, i, frame), frame, order)

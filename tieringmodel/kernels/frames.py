@@ -124,7 +124,7 @@ def take_frame(memory, i):
 
 @inlined
 def give_frame(memory, i, frame):
-    """Return a frame to node i's free frames."""
+    """Count a frame of node i as free."""
     node = memory.node[i]
     memory.dirty[frame >> PART_SHIFT] = DIRTY
     node.free += 1
@@ -144,7 +144,6 @@ def give_frame(memory, i, frame):
     elif node.policy == LIFO:
         memory.rec[frame] = np.uint64(node.head + 1) << SHIFT32
         node.head = frame
-    freed(memory, memory.zone, i, frame)
 
 
 @inlined
@@ -184,14 +183,21 @@ def put_page(memory, i, frame, record):
 
 
 @inlined
-def drop_page(memory, i, frame):
-    """Remove the page from its frame and free the frame."""
+def leave_frame(memory, i, frame):
+    """Remove the page from its frame, which is free from then on: the caller says where it is handed out again."""
     hide_page(memory, frame)
     memory.node[i].lru -= 1
     record = memory.rec[frame]
     memory.node[i].active -= np.int64((record >> ACTIVE_SHIFT) & _U1)
     memory.by_class[i, np.int64((record >> SHIFT32) & CLASS_MASK)] -= 1
     give_frame(memory, i, frame)
+
+
+@inlined
+def drop_page(memory, i, frame):
+    """Remove the page from its frame and free the frame."""
+    leave_frame(memory, i, frame)
+    freed(memory, memory.zone, i, frame)
 
 
 @inlined

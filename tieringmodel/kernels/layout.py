@@ -176,6 +176,14 @@ class BuddyMemory(Memory):
 
 
 @bundle
+class MixedBuddyMemory(BuddyMemory):
+    """`BuddyMemory` with the folios of `MixedMemory`: each takes a block of its order, and gives it back whole."""
+
+    folio: U32s = field()  # type: ignore[misc]
+    mixed: I64s = field()  # type: ignore[misc]
+
+
+@bundle
 class Device(Bundle):
     """What memory has beside its columns where reclaimed pages go to a device, or some cannot be reclaimed: `kernels.swap`."""
 
@@ -200,6 +208,11 @@ class MixedSwapMemory(Device, MixedMemory):  # type: ignore[misc]
 @bundle
 class BuddySwapMemory(Device, BuddyMemory):  # type: ignore[misc]
     """`BuddyMemory` with a `Device`."""
+
+
+@bundle
+class MixedBuddySwapMemory(Device, MixedBuddyMemory):  # type: ignore[misc]
+    """`MixedBuddyMemory` with a `Device`."""
 
 
 CPU, SECOND_END, SECONDS, OTHERS, CPU_CHANGES_BP, CPUS = 0, 1, 2, 3, 4, 5

@@ -1,6 +1,6 @@
 """Folios of several sizes in one memory: blocks of frames, migration of whole folios, the walk from folio to folio.
 
-Compiled for `layout.MixedMemory` alone (docs/theory/damon.md, section g.2).
+Compiled for `layout.MixedMemory` and its like alone (docs/theory/damon.md, section g.2).
 """
 
 from __future__ import annotations
@@ -10,8 +10,9 @@ import numpy as np
 from ._jit import inlined, kernel
 from .access import young
 from .bits import BLOCK, ctz
+from .buddy import free_run, take_run
 from .folios import folio_bytes, head_of, order_at
-from .frames import DIRTY, book_move, charge_clock, claim_frame, drop_page, move_page, put_page
+from .frames import DIRTY, book_move, charge_clock, claim_frame, leave_frame, move_page, put_page
 from .layout import (
     ACTIVE_SHIFT,
     LOW32,
@@ -64,17 +65,15 @@ def block_in(memory, at, order):
 
 
 @inlined
-def take_block(memory, i, order):
-    """Take an aligned run of 2**order free frames of node i, or return -1 where its watermark or its free blocks forbid it.
+def run_by_policy(memory, zone, i, order):
+    """An aligned run of 2**order free frames of node i, -1 if there is none; `zone` is ``memory.zone``, None without zones.
 
-    The watermark leaves as many frames as that of a single frame (``__zone_watermark_ok``). By policy the lowest run, or the
-    first one from a random place on, of a block that is in use already if there is one.
+    By policy the lowest run, or the first one from a random place on, of a block that is in use already if there is one.
     """
-    node, frames = memory.node[i], np.int64(1) << order
-    if node.free - frames < max(node.reserve, np.int64(0)):
-        return np.int64(-1)
+    if zone is not None:
+        return take_run(memory, i, order)
+    node, found, start = memory.node[i], np.int64(-1), np.int64(0)
     first, blocks = memory.base[i] // BLOCK, (memory.frames[i] + BLOCK - 1) // BLOCK
-    start, found = np.int64(0), np.int64(-1)
     if node.policy != LOWEST:
         start = np.int64(below(node.key, np.uint64(memory.clock[3]), np.uint64(blocks)))
         memory.clock[3] += 1
@@ -87,6 +86,19 @@ def take_block(memory, i, order):
             found = frame
             if node.policy == LOWEST or order == MAX_ORDER or np.int64(memory.free_512[at]) < BLOCK:
                 break
+    return found
+
+
+@inlined
+def take_block(memory, i, order):
+    """Take an aligned run of 2**order free frames of node i, or return -1 where its watermark or its free blocks forbid it.
+
+    The watermark leaves as many frames as that of a single frame (``__zone_watermark_ok``).
+    """
+    node, frames = memory.node[i], np.int64(1) << order
+    if node.free - frames < max(node.reserve, np.int64(0)):
+        return np.int64(-1)
+    found = run_by_policy(memory, memory.zone, i, order)
     if found >= 0:
         for k in range(frames):
             claim_frame(memory, i, found + k)
@@ -111,10 +123,11 @@ def move_folio(memory, source, head, order, target):
     for k in range(np.int64(1) << order):
         record = memory.rec[head + k]
         memory.folio[head + k] = np.uint32(0)
-        drop_page(memory, source, head + k)
+        leave_frame(memory, source, head + k)
         put_page(memory, node, new + k, record)
         memory.folio[new + k] = mark
         book_move(memory, source, node, record)
+    free_run(memory, memory.zone, source, head, order)
     memory.mixed[MOVED_WHOLE] += 1
     return True
 

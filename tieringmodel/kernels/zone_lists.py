@@ -104,8 +104,9 @@ def hold(memory):
     """Let others hold what they took of the first node in the last two seconds, on each CPU."""
     for k in range(2 * memory.crew[CPUS]):
         for _ in range(memory.crew[OTHERS]):
-            frame = from_zone(memory, 0)
-            frame = frame if frame >= 0 else from_zone(memory, 1)
+            frame = from_zone(memory, np.int64(0), np.int64(0))
+            if frame < 0:
+                frame = from_zone(memory, np.int64(1), np.int64(0))
             if frame < 0:
                 return
             push_tail(memory, held_by(memory, k >> 1, k & 1), frame)

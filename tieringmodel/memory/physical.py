@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -30,9 +30,7 @@ from ..kernels.layout import (
     PART_SHIFT,
     RANDOM,
     Access,
-    BuddyMemory,
     Memory,
-    MixedMemory,
     Space,
 )
 from ..scenario import Machine, Placement, Workload
@@ -178,13 +176,11 @@ class PhysicalMemory:
         nodes["policy"] = _POLICY[machine.allocator]
         nodes["hint"] = base // bits.BLOCK
         pages_written = self.n_pages if keep_frame_of or track_young else 0
-        kind: Callable[..., Memory] = Memory
-        more: swap.Columns = {}
+        kind = swap.KINDS[mixed, bool(machine.handed_out), bool(device)]
+        more = zones.columns(machine, base, sizes, n_frames) if machine.handed_out else {}
         if mixed:
-            kind, more = MixedMemory, {"folio": np.zeros(n_frames, np.uint32), "mixed": np.zeros(2, np.int64)}
-        if machine.handed_out:
-            kind, more = BuddyMemory, zones.columns(machine, base, sizes, n_frames)
-        return (swap.WITH_DEVICE[kind] if device else kind)(
+            more |= {"folio": np.zeros(n_frames, np.uint32), "mixed": np.zeros(2, np.int64)}
+        return kind(
             **(more | (device or {})),
             rec=np.zeros(n_frames, np.uint64),
             frame_of=np.zeros(self.n_pages if keep_frame_of else 0, np.uint32),

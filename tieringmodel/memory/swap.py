@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,8 @@ from ..kernels.layout import (
     BuddyMemory,
     BuddySwapMemory,
     Memory,
+    MixedBuddyMemory,
+    MixedBuddySwapMemory,
     MixedMemory,
     MixedSwapMemory,
     SwapMemory,
@@ -22,8 +25,17 @@ from ..kernels.swap import UNMAPPED_NOW as UNMAPPED_NOW
 from ..scenario import Machine, Workload
 
 Columns = dict[str, npt.NDArray[Any]]
-WITH_DEVICE: dict[Any, Any] = {Memory: SwapMemory, MixedMemory: MixedSwapMemory, BuddyMemory: BuddySwapMemory}
-"""The kind of memory that has a device, by that without one."""
+KINDS: dict[tuple[bool, bool, bool], Callable[..., Memory]] = {
+    (False, False, False): Memory,
+    (True, False, False): MixedMemory,
+    (False, True, False): BuddyMemory,
+    (True, True, False): MixedBuddyMemory,
+    (False, False, True): SwapMemory,
+    (True, False, True): MixedSwapMemory,
+    (False, True, True): BuddySwapMemory,
+    (True, True, True): MixedBuddySwapMemory,
+}
+"""Kinds of memory, by whether folios are of several sizes, zones hand out frames, and pages go to a device."""
 EXPIRE_US = 30_000_000
 """So long after it was dirtied the flusher writes a page of a file (``vm.dirty_expire_centisecs``, its default)."""
 NO_LIMIT = 2**60

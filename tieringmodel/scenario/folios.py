@@ -136,9 +136,9 @@ def check_folios(machine: Machine, workload: Workload, contexts: Sequence[Contex
         return
     size = PAGE_SZ << max(run.order for run in runs)
     beside = f"beside groups with folios of {format_bytes(size)}"
-    if machine.allocator not in ("lowest", "random"):
+    if machine.allocator in ("fifo", "lifo"):
         text = f"{machine.allocator!r} hands out single frames, and does not go {beside}"
-        raise InputError("machine.allocator", text, "write 'lowest' or 'random'")
+        raise InputError("machine.allocator", text, "write 'buddy', 'lowest' or 'random'")
     for start, end, i in machine.spans:
         inner = end != machine.nodes[i].extent[1]  # frames are numbered on behind a hole: there blocks must not straddle it
         if start % size or (inner and end % size):

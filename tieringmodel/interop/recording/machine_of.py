@@ -38,7 +38,7 @@ class _Recorded(Protocol):
     def nodes(self) -> tuple[Node, ...]: ...
 
 
-def machine_of(recording: _Recorded, placement: Sequence[Placement], lru_share: float, allocator: str) -> Machine:
+def machine_of(recording: _Recorded, placement: Sequence[Placement], lru_share: float) -> Machine:
     """Return the recorded machine with MemTotal and MemFree of the periodic row nearest to DAMON's start.
 
     Parameters
@@ -49,8 +49,6 @@ def machine_of(recording: _Recorded, placement: Sequence[Placement], lru_share: 
         Where the workload's pages are at the start.
     lru_share : float
         Share of the memory in use that is not the workload's which lies on LRU lists.
-    allocator : str
-        Which free frame comes next.
 
     Raises
     ------
@@ -88,7 +86,7 @@ def machine_of(recording: _Recorded, placement: Sequence[Placement], lru_share: 
         cache = int(other * lru_share) // PAGE_SZ * PAGE_SZ
         used = {"unmanaged_bytes": size - total[k], "kernel_bytes": other - cache, "cache_bytes": cache}
         nodes.append(Node(nid, ranges=ram[nid], **used))
-    return Machine(tuple(sorted(nodes, key=lambda node: node.extent)), hz=HZ, allocator=allocator)
+    return Machine(tuple(sorted(nodes, key=lambda node: node.extent)), hz=HZ, allocator="buddy")
 
 
 def swap_of(info: Mapping[str, float], extra: Table | None, passes_s: Callable[[], float] = float) -> Swap | None:

@@ -225,8 +225,7 @@ class Recording:
         )
         given = machine
         if machine is None:
-            # Folios of several sizes need blocks of their own, which only the lowest frames are known to have.
-            machine = machine_of(self, placement, lru_share_of_other, "lowest" if info.get("thp") else "buddy")
+            machine = machine_of(self, placement, lru_share_of_other)
             first_ms = first_window_ms(self.extra) if recorded_intervals else 0
             machine = machine.replace(numa_balancing=balancing_of(info, self.zones, first_ms) if balancing else None)
         contexts = tuple(_with_targets(context, layout) for context in self.contexts)

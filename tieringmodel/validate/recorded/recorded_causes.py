@@ -37,8 +37,9 @@ def variants(recording: Recording) -> dict[str, Mechanisms]:
         out["MemFree without lag"] = Mechanisms(page_lists=False)
         out["all migrations on one CPU"] = Mechanisms(roams=False)
         out[CPUS_FIXED] = Mechanisms(cpu_seed=1)
-    if migrates(recording) and not virtual and not (recording.info or {}).get("thp"):  # these hand out single frames
+    if migrates(recording) and not virtual:
         out["lowest free frame first"] = Mechanisms(allocator="lowest")
+    if migrates(recording) and not virtual and not (recording.info or {}).get("thp"):  # these hand out single frames
         out["last freed frame reused first"] = Mechanisms(allocator="lifo")
         out["first freed frame reused first"] = Mechanisms(allocator="fifo")
     if not virtual:
