@@ -102,6 +102,17 @@ def test_lengths_of_lists_are_those_of_a_recorded_machine() -> None:
     assert zone[:, REMOTE].tolist() == [0, 1]
 
 
+def test_lists_are_longer_where_huge_pages_are_in_use() -> None:
+    """F1's /proc/zoneinfo: three zones with 5632 pages each to be kept free, 3354 and 7178 pages on a list at least."""
+    sizes = ((2, 484_496), (4, 1_031_945))
+    nodes = [tm.Node(i, i << 33, size << 30, unmanaged_bytes=((size << 18) - of) * PAGE) for i, (size, of) in enumerate(sizes)]
+    machine = tm.Machine(tuple(nodes), allocator="buddy")
+    workload = tm.Workload(1024, (tm.Group(0, 1024, thp="always"),), (tm.Placement(0, 1024, 1),))
+    zone = Engine(tm.Scenario(machine, workload)).memory.arrays.zone[[0, 2]]
+    for i, least in enumerate((3354, 7178)):
+        assert zone[i, HIGH_MIN] == pytest.approx(least, rel=0.01)
+
+
 def test_boot_hands_out_odd_pieces_first_and_then_the_largest_blocks_from_below() -> None:
     memory = memory_of(1030, (tm.Node(0, 0, 16 << 20), tm.Node(1, (16 << 20) + 3 * PAGE, 4096 * PAGE)))
     # Node 1 begins three frames behind a multiple of 4 MiB; its first 1030 frames are in use.

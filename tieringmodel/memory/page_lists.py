@@ -18,6 +18,7 @@ import numpy.typing as npt
 
 from ..kernels.buddy import SCALE_MAX, SECOND_NS
 from ..kernels.layout import NOW, Memory
+from ..scenario.numa import FEWEST_KBYTES, MOST_KBYTES, THP_PAGES_PER_ZONE
 from ..stored import Stored
 from ..units import KIB, PAGE_SZ
 
@@ -99,9 +100,13 @@ def batch_pages(managed: int) -> int:
     return (1 << ((part + part // 2).bit_length() - 1)) - 1 if part > 1 else 1
 
 
-def low_watermark_pages(managed: int, managed_in_all: int) -> int:
-    """Return a node's low watermark for the default ``min_free_kbytes`` and ``watermark_scale_factor``."""
-    min_free_kb = min(max(math.isqrt(managed_in_all * PAGE_SZ // KIB * 16), 128), 262_144)
+def low_watermark_pages(managed: int, managed_in_all: int, huge_zones: int = 0) -> int:
+    """Return a node's low watermark for the default ``min_free_kbytes`` and ``watermark_scale_factor``.
+
+    `huge_zones`: how many zones there are where transparent huge pages are in use, which ask for more in each (khugepaged).
+    """
+    min_free_kb = min(max(math.isqrt(managed_in_all * PAGE_SZ // KIB * 16), FEWEST_KBYTES), MOST_KBYTES)
+    min_free_kb = max(min_free_kb, PAGE_SZ // KIB * min(THP_PAGES_PER_ZONE * huge_zones, managed_in_all // 20))
     lowest = min_free_kb * KIB // PAGE_SZ * managed // max(managed_in_all, 1)
     return lowest + max(lowest // 4, managed // 1000)
 

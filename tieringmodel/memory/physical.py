@@ -177,7 +177,7 @@ class PhysicalMemory:
         nodes["hint"] = base // bits.BLOCK
         pages_written = self.n_pages if keep_frame_of or track_young else 0
         kind = swap.KINDS[mixed, bool(machine.handed_out), bool(device)]
-        more = zones.columns(machine, base, sizes, n_frames) if machine.handed_out else {}
+        more = zones.columns(machine, base, sizes, n_frames, mixed) if machine.handed_out else {}
         if mixed:
             more |= {"folio": np.zeros(n_frames, np.uint32), "mixed": np.zeros(2, np.int64)}
         return kind(

@@ -35,6 +35,7 @@ from ..kernels.layout import (
 )
 from ..kernels.random import mixed
 from ..scenario import Machine, Node
+from ..scenario.numa import managed_zones
 from ..units import GIB, PAGE_SZ
 from .page_lists import HIGHEST_FRACTION, PageList, batch_pages, low_watermark_pages
 
@@ -49,16 +50,17 @@ def frames_below_4_gib(node: Node, page_bytes: int) -> int:
 
 
 def columns(
-    machine: Machine, base: npt.NDArray[np.int64], sizes: npt.NDArray[np.int64], n_frames: int
+    machine: Machine, base: npt.NDArray[np.int64], sizes: npt.NDArray[np.int64], n_frames: int, huge: bool
 ) -> dict[str, npt.NDArray[Any]]:
     """Return what `BuddyMemory` has beside other memory, by name.
 
-    `base`, `sizes`: first frame and frames of each node; `n_frames` of all, rounded up as they are there.
+    `base`, `sizes`: first frame and frames of each node; `n_frames` of all, rounded up as they are there; `huge`: whether some
+    folios are of several frames.
     """
     assert machine.handed_out
     assumed = machine.handed_out
     cpus = assumed.cpus
-    zone = _zones(machine, base, sizes, cpus)
+    zone = _zones(machine, base, sizes, cpus, sum(len(managed_zones(node)) for node in machine.nodes) if huge else 0)
     crew = np.zeros(6, np.int64)
     crew[SECOND_END], crew[CPUS] = buddy.SECOND_NS, cpus
     crew[OTHERS] = assumed.others_pages_per_s * PAGE_SZ // machine.folio_bytes
@@ -74,7 +76,9 @@ def columns(
     }
 
 
-def _zones(machine: Machine, base: npt.NDArray[np.int64], sizes: npt.NDArray[np.int64], cpus: int) -> npt.NDArray[np.int64]:
+def _zones(
+    machine: Machine, base: npt.NDArray[np.int64], sizes: npt.NDArray[np.int64], cpus: int, huge_zones: int
+) -> npt.NDArray[np.int64]:
     """Return where zones lie and how long lists of their frames may be; a node's first zone is used before its second."""
     out, page = np.zeros((ZONES * len(machine.nodes), TOP_ORDER + 1), np.int64), machine.folio_bytes
     aligned = PAGE_SZ << ORDERS - 1
@@ -85,7 +89,7 @@ def _zones(machine: Machine, base: npt.NDArray[np.int64], sizes: npt.NDArray[np.
         upper = (first + below, first + size, DMA32_BYTES if below else start)
         for z, (begin, end, at) in enumerate((upper, (first, first + below, start))):
             mine = managed[i] * (end - begin) // max(size, 1)
-            low = low_watermark_pages(mine, sum(managed))
+            low = low_watermark_pages(mine, sum(managed), huge_zones)
             bounds = PageList(batch_pages(mine), low // cpus, mine // HIGHEST_FRACTION // cpus)
             out[ZONES * i + z, [BEGIN, END, ORIGIN, BATCH]] = begin, end, begin - at % aligned // page, bounds.batch
             out[ZONES * i + z, [HIGH_MIN, HIGH_MAX]] = bounds.high_min, bounds.high_max

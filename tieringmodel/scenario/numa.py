@@ -225,7 +225,7 @@ class NumaBalancing(Checked):
         """
         if self.zones:
             return self.zones
-        sizes = [(node.nid, name, pages) for node in nodes for name, pages in _managed(node)]
+        sizes = [(node.nid, name, pages) for node in nodes for name, pages in managed_zones(node)]
         highs = [0] * len(sizes)
         made: list[Zone] = []
         for _ in range(1 if self.min_free_kbytes else 2):
@@ -250,7 +250,7 @@ class NumaBalancing(Checked):
         return out
 
 
-def _managed(node: _Node) -> list[tuple[str, int]]:
+def managed_zones(node: _Node) -> list[tuple[str, int]]:
     """Return a node's zones, lowest first, and how many pages of each Linux manages.
 
     Of what it does not, up to `DMA_RESERVED_PAGES` are of ZONE_DMA, the others of the largest zones.
