@@ -32,16 +32,16 @@ REFERENCED, WORKINGSET, YOUNG = np.uint8(1), np.uint8(2), np.uint8(4)
 (
     VMA, OFFSET, SEQ, PLACED_SEQ, PERIOD_MS, MAX_PERIOD_MS, NEXT_SCAN_MS, WAITING, QUEUE_AT, QUEUED, BUSY_NS, THRESHOLD_MS,
     ADJUSTED_MS, ADJUSTED_AT, RATE_MS, RATE_AT, WOKEN, RUNNING, IN_ROUND, PRIORITY, DEMOTED, LOOKED, LIMIT, FAILURES, OLDEST,
-    YOUNGEST, HIDDEN, MOVED, SUCCESS_AT,
-) = range(29)  # fmt: skip
+    YOUNGEST, HIDDEN, MOVED, SUCCESS_AT, SLOW_AT,
+) = range(30)  # fmt: skip
 """Of `Balancing.state`. Scanner: mapping and page in it where the next window begins, passes that ended, the pass of the last
 placement, scan period, its greatest value, earliest time of the next window. Faults: armed pages that somebody touches, first
 of the queue and its length, until when the thread is busy. Threshold (0: the one set), when it was adjusted and the count of
 candidates then; when a second of the rate limit began, and the count then. kswapd: woken, at work, in a round, its priority,
 pages demoted and looked at in the round, pages it looks at at most, runs without success; sequence numbers of the oldest and
 the youngest generation. Free pages of the top tier on per-CPU lists. Pages that moved up to the last look; pages demoted before
-the present run of kswapd."""
-STATES = 29
+the present run of kswapd. Column of `Balancing.slow` that holds."""
+STATES = 30
 NO_ROOM, ARRIVED = 1, 2
 """Why kswapd is woken: a promotion found no room; others migrated to the node, which counts where every zone is at low."""
 (
@@ -82,6 +82,8 @@ class Balancing(Bundle):
         Watermarks, protection and free pages of the top tier's zones, lowest first.
     vma : ndarray of int64, shape (3, mappings)
         First page, one past the last, and page number of the address, in order of address.
+    slow : ndarray of int64, shape (2, times)
+        From when on (ns) a fault takes how many times as long, first from the start.
     """
 
     armed: I32s
@@ -96,6 +98,7 @@ class Balancing(Bundle):
     ends: I64s
     zone: Annotated[Any, Column("i8", 2)]
     vma: Annotated[Any, Column("i8", 2)]
+    slow: Annotated[Any, Column("i8", 2)]
     state: I64s
     count: I64s
     setting: I64s
@@ -297,6 +300,47 @@ def scan_window(b, memory, access, now_ns):
 
 
 @inlined
+def queue(b, page, tick):
+    """Let a touched page wait for the thread to handle its fault."""
+    at = (b.state[QUEUE_AT] + b.state[QUEUED]) % b.queue.size
+    b.queue[at], b.queue_tick[at] = np.int32(page), np.int32(tick)
+    b.state[QUEUED] += 1
+
+
+@kernel
+def finish_tick(b, memory, access, oldest, tick, place):
+    """Let the thread touch what is left of its tick after a window, which comes while it is at work on one.
+
+    That is the last tick of (oldest, tick] in which any page is touched. `place`: how much of it was done, of 2**32.
+    """
+    s, ring = b.state, b.queue.size
+    at, total = tick, np.int64(0)
+    while at > oldest:
+        for page in range(b.armed.size):
+            frame = frame_of_page(memory, page)
+            if frame >= 0 and is_touched(access, memory.rec[frame], at - 1, at):
+                total += 1
+        if total:
+            break
+        at -= 1
+    first, done = np.int64(0), total * place >> 32
+    while done > 0:
+        frame = frame_of_page(memory, first)
+        if frame >= 0 and is_touched(access, memory.rec[frame], at - 1, at):
+            done -= 1
+        first += 1
+    n = np.int64(0)
+    for i in range(s[WAITING]):
+        page = np.int64(b.waiting[i])
+        if page >= first and s[QUEUED] < ring and is_touched(access, memory.rec[frame_of_page(memory, page)], at - 1, at):
+            queue(b, page, tick)
+        else:
+            b.waiting[n] = np.int32(page)
+            n += 1
+    s[WAITING] = n
+
+
+@inlined
 def adjust_threshold(b, now_ms):
     """Once in a longest scan period, bring the candidates of a minute near what the rate limit lets pass."""
     s = b.state
@@ -364,6 +408,14 @@ def fault(b, memory, page, frame, tick, now_ns):
     return True
 
 
+@inlined
+def _times_as_long(b, now_ns):
+    """How many times as long a fault takes now."""
+    while b.state[SLOW_AT] + 1 < columns(b.slow) and b.slow[0, b.state[SLOW_AT] + 1] <= now_ns:
+        b.state[SLOW_AT] += 1
+    return b.slow[1, b.state[SLOW_AT]]
+
+
 @kernel
 def hint_faults(b, memory, access, before, now, now_ns):
     """Let the workload touch armed pages in ticks (before, now], and its thread handle the faults up to a time in ns.
@@ -380,9 +432,7 @@ def hint_faults(b, memory, access, before, now, now_ns):
             page = np.int64(b.waiting[i])
             record = memory.rec[frame_of_page(memory, page)]
             if s[QUEUED] < ring and is_touched(access, record, tick - 1, tick):
-                at = (s[QUEUE_AT] + s[QUEUED]) % ring
-                b.queue[at], b.queue_tick[at] = np.int32(page), np.int32(tick)
-                s[QUEUED] += 1
+                queue(b, page, tick)
             else:
                 b.waiting[n] = np.int32(page)
                 n += 1
@@ -397,7 +447,7 @@ def hint_faults(b, memory, access, before, now, now_ns):
         s[QUEUED] -= 1
         if b.armed[page]:
             promoted = fault(b, memory, page, frame_of_page(memory, page), tick, start_ns)
-            took_ns = b.setting[PROMOTE_NS] if promoted else b.setting[REFUSE_NS]
+            took_ns = (b.setting[PROMOTE_NS] if promoted else b.setting[REFUSE_NS]) * _times_as_long(b, start_ns)
             s[BUSY_NS] = start_ns + took_ns
             b.count[STALL_NS] += took_ns
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from math import isqrt
 from typing import ClassVar, Protocol
 
@@ -109,6 +110,11 @@ class NumaBalancing(Checked):
     table entry that a window changes, and ``kswapd_pages_per_s`` is how many pages kswapd looks at; left out, they are those
     of `tieringmodel.cost`.
 
+    What was recorded of a process goes before that: ``windows_ms`` are the times at which it scanned, in the midst of a tick's
+    touches, those of them that are in ``passes_ms`` from the first page on. Then it scans until entries change or the pass
+    ends, and no other window is due. From each time of ``fault_from_ms`` on a fault takes ``fault_factors`` times as long,
+    because the thread had that little of a CPU.
+
     Attributes
     ----------
     scan_period_min_ms
@@ -146,6 +152,10 @@ class NumaBalancing(Checked):
     refuse_fault_us: float | None = None
     scan_page_ns: float | None = None
     kswapd_pages_per_s: float | None = None
+    windows_ms: tuple[int, ...] = ()
+    passes_ms: tuple[int, ...] = ()
+    fault_from_ms: tuple[int, ...] = ()
+    fault_factors: tuple[int, ...] = ()
     _choices: ClassVar = {"mode": MODES, "transparent_hugepage": ("always", "madvise", "never")}
     _max: ClassVar = {
         **dict.fromkeys(
@@ -194,6 +204,19 @@ class NumaBalancing(Checked):
         if self.first_window_ms and not self.scan_period_ms:
             text = "is about a process that ran before, and scan_period_ms is 0, that of a new one"
             raise InputError("first_window_ms", text, "give both, or neither")
+        for name in ("windows_ms", "passes_ms", "fault_from_ms"):
+            times = getattr(self, name)
+            if any(b <= a for a, b in pairwise(times)) or max(times, default=0) > 10**9:
+                raise InputError(name, "is not a list of rising times below 10**9 ms", "sort it, each time once")
+        if not set(self.passes_ms) <= set(self.windows_ms):
+            raise InputError("passes_ms", "has a time that is not in windows_ms", "list the windows that begin a pass")
+        if len(self.fault_factors) != len(self.fault_from_ms):
+            text = f"has {len(self.fault_factors)} numbers for {len(self.fault_from_ms)} times of fault_from_ms"
+            raise InputError("fault_factors", text, "give one for each")
+        if self.fault_factors and not 1 <= min(self.fault_factors) <= max(self.fault_factors) <= 10**6:
+            raise InputError(
+                "fault_factors", "holds a number that is not 1 … 10**6", "write 1 for a thread with a CPU of its own"
+            )
         if self.mode == "disabled" and not self.demotion_enabled:
             raise InputError(
                 "mode", "'disabled' without demotion does nothing", "leave the section out, or set demotion_enabled"

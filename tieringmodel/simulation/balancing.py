@@ -25,6 +25,8 @@ from ..workload.access import AccessTable
 LONGEST_STEP_MS, SHORTEST_STEP_MS = 100, 5
 MOST_PAGES = 2**56
 """More than anybody promotes, and eleven times as much still fits the kernel's numbers."""
+LONGEST_TICK = 256
+"""A tick that its thread is at work on begins at most so many ticks before."""
 OVERHEAD = 32
 """A thread scans again only after so many times the CPU time that its last window took."""
 _PHASE = 0x4E554D41
@@ -60,11 +62,11 @@ class NumaBalancer:
         assert machine.numa_balancing is not None
         self.setting, self.memory, self.tick_ns = machine.numa_balancing, memory, tick_us * 1000
         self.tiering = self.setting.mode == "memory_tiering"
-        self.rss_pages, n = workload.n_pages, memory.n_pages
+        self.rss_pages, self.seed, n = workload.n_pages, seed, memory.n_pages
         self.step_ns = 1_000_000 * min(max(self.setting.floor_ms(), SHORTEST_STEP_MS), LONGEST_STEP_MS)
         self.next_ns = memory.now_ns + self.step_ns
         self.tick = memory.now_ns // self.tick_ns
-        self.cpu_ns, self.stamp_ns, self.stalled_ns, self.came = 0, 0, 0, 0
+        self.cpu_ns, self.stamp_ns, self.stalled_ns, self.came, self.windows = 0, 0, 0, 0, 0
         look_us = 1e6 / self.setting.kswapd_pages_per_s if self.setting.kswapd_pages_per_s else DEFAULT.rmap_walk_us.default
         self.budget = max(round(self.step_ns / 1e3 / look_us), 1)
         mine = [zone for zone in self.setting.zones_of(machine.nodes) if zone.nid == machine.nodes[0].nid]
@@ -75,10 +77,8 @@ class NumaBalancer:
         links = {name: np.full(n, 255 if dtype == "u1" else -1, dtype) for name, dtype in _LINKS.items()}
         zone, ends = np.ascontiguousarray(np.array(marks, np.int64).T), np.full(8, -1, np.int64)
         state, count = np.zeros(numa.STATES, np.int64), np.zeros(numa.COUNTS, np.int64)
-        setting = self._settings(scenario)
-        self.arrays = Balancing(
-            **pages, **links, ends=ends, zone=zone, vma=np.ascontiguousarray(vma), state=state, count=count, setting=setting
-        )
+        own = {"setting": self._settings(scenario), "vma": np.ascontiguousarray(vma), "slow": self._slow()}
+        self.arrays = Balancing(**pages, **links, ends=ends, zone=zone, state=state, count=count, **own)
         state[numa.PERIOD_MS] = self.setting.scan_period_ms or self.setting.scan_delay_ms
         state[numa.MAX_PERIOD_MS] = self.setting.periods_ms(self.rss_pages)[1]
         state[numa.NEXT_SCAN_MS] = 0 if self.setting.scan_period_ms else self.setting.scan_delay_ms
@@ -107,6 +107,10 @@ class NumaBalancer:
         out[numa.PTE_NS] = round(DEFAULT.scan_page_ns.default if s.scan_page_ns is None else s.scan_page_ns)
         return out
 
+    def _slow(self) -> npt.NDArray[np.int64]:
+        from_ms, factors = self.setting.fault_from_ms, self.setting.fault_factors
+        return np.array([[0, *(1_000_000 * at for at in from_ms)], [1, *factors]], np.int64)
+
     def _hidden(self) -> int:
         return int(self.memory.arrays.node["free"][numa.TOP]) - self.memory.visible_free(numa.TOP)
 
@@ -125,7 +129,9 @@ class NumaBalancer:
         others = came - self.came
         tick = now_ns // self.tick_ns
         numa.hint_faults(b, memory, _in_force(access, self.tick, tick), self.tick, tick, now_ns)
-        if self.tiering:
+        if self.tiering and self.setting.windows_ms:
+            self._scan_as_recorded(now_ns, access)
+        elif self.tiering:
             self._scan(now_ns, access)
         if self.setting.demotion_enabled:
             if others and not state[numa.WOKEN]:
@@ -156,6 +162,24 @@ class NumaBalancer:
         took_ns = int(b.count[numa.SCAN_NS]) - before
         self.cpu_ns += took_ns
         self.stamp_ns += 2 * 1_000_000_000 // self.memory.machine.hz + OVERHEAD * took_ns
+
+    def _scan_as_recorded(self, now_ns: int, access: Access) -> None:
+        """Scan at the times that are given, each time until entries change: windows that change none are not recorded."""
+        b, state, times = self.arrays, self.arrays.state, self.setting.windows_ms
+        while self.windows < len(times) and 1_000_000 * times[self.windows] <= now_ns:
+            inside = bool(state[numa.VMA] or state[numa.OFFSET])
+            begins = times[self.windows] in self.setting.passes_ms
+            if begins and inside:
+                state[[numa.VMA, numa.OFFSET]] = 0
+                state[numa.SEQ] += 1
+            self.windows += 1
+            if not (begins or inside or state[numa.SEQ] == 0):
+                continue  # nothing is left of the pass
+            while not numa.scan_window(b, self.memory.arrays, access, now_ns) and (state[numa.VMA] or state[numa.OFFSET]):
+                pass
+            tick = now_ns // self.tick_ns
+            oldest, place = max(tick - LONGEST_TICK, -1), mixed(self.seed ^ mixed(_PHASE + self.windows)) >> 32
+            numa.finish_tick(b, self.memory.arrays, _in_force(access, oldest, tick), oldest, tick, place)
 
     @property
     def taken_ns(self) -> int:
@@ -194,7 +218,7 @@ class NumaBalancer:
             If something is missing, or kernels could not follow it.
         """
         given = {name: like(getattr(self.arrays, name), state["arrays"][name], name) for name in _KEPT}
-        _check(given, self.arrays.vma.shape[1])
+        _check(given, self.arrays.vma.shape[1], self.arrays.slow.shape[1])
         for name, array in given.items():
             getattr(self.arrays, name)[:] = array
         for name in _PLAIN:
@@ -210,11 +234,11 @@ def _in_force(access: Access, before: int, now: int) -> Access:
     return replace(access, first=holds[access.first], rule=kept if kept.size else rule[:1].copy())
 
 
-_KEPT = tuple(name for name in Balancing.layout if name not in ("vma", "setting"))
-_PLAIN = ("next_ns", "tick", "cpu_ns", "stamp_ns", "stalled_ns", "came")
+_KEPT = tuple(name for name in Balancing.layout if name not in ("vma", "slow", "setting"))
+_PLAIN = ("next_ns", "tick", "cpu_ns", "stamp_ns", "stalled_ns", "came", "windows")
 
 
-def _check(given: dict[str, npt.NDArray[Any]], mappings: int) -> None:
+def _check(given: dict[str, npt.NDArray[Any]], mappings: int, speeds: int) -> None:
     """Refuse what would lead kernels out of their arrays, or never end."""
     n, s = given["armed"].size, given["state"]
     for name in ("after", "before", "waiting", "queue", "ends"):
@@ -227,6 +251,7 @@ def _check(given: dict[str, npt.NDArray[Any]], mappings: int) -> None:
     generation = given["generation"]
     inside = 0 <= s[numa.QUEUE_AT] < n and 0 <= s[numa.VMA] < mappings and s[numa.OFFSET] >= 0
     ages = s[numa.YOUNGEST] - s[numa.OLDEST]
+    inside &= 0 <= s[numa.SLOW_AT] < speeds
     if not inside or not 1 <= ages <= 3 or s[numa.OLDEST] < 0 or not np.isin(generation, (0, 1, 2, 3, 255)).all():
         raise ValueError("a place or a generation is out of range")
     on, after = np.flatnonzero(generation != 255), given["after"]

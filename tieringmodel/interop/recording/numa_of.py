@@ -11,27 +11,53 @@ from .tables import Table
 
 TIERING = 2
 """Bit of ``kernel.numa_balancing``: memory tiering."""
-EMULATED = {
-    "promote_fault_us": 167.5,
-    "refuse_fault_us": 87.5,
-    "kswapd_pages_per_s": 150_000.0,
-}
-"""Middles of what was measured of the emulated machine: 150 to 185 us a promoting fault, 75 to 100 us a refused one, and at
-least so many pages a second that kswapd looks at. Source: docs/theory/numa.md, section 6."""
+MEASURED_US = {"promote_fault_us": (150.0, 185.0), "refuse_fault_us": (75.0, 100.0)}
+"""Least and most that a promoting and a refused fault took on the emulated machine. Source: docs/theory/numa.md, section 6."""
+EMULATED = {name: (least + most) / 2 for name, (least, most) in MEASURED_US.items()} | {"kswapd_pages_per_s": 150_000.0}
+"""Middles of that, and how many pages a second kswapd looks at, at least."""
 ASSUMED = {"scan_page_ns": 1000.0, "cpu_share": 0.065, "scan_period_ms": 2000, "set_before_ms": 34_000}
 """Not recorded: the time to arm a page, the share of a CPU that the workload's thread had beside faults, its scan period when
 DAMON was turned on, after one pass with promotions, and when NUMA balancing was. Source: docs/theory/numa.md, section 6."""
 
 
-def first_window_ms(extra: Table | None) -> int:
-    """Return when the first window changed page table entries, 0 where that was not recorded: the last row before it shows."""
-    if extra is None or "numa_pte_updates" not in extra or extra.n_rows < 2:
-        return 0
-    rises = np.flatnonzero(np.diff(extra["numa_pte_updates"]) > 0)
-    return max(round(float(extra["t_ms"][rises[0]])), 1) if rises.size else 0
+def as_recorded(extra: Table | None, record: Table | None) -> dict[str, tuple[int, ...]]:
+    """Return when windows came and when the thread had little of a CPU, as fields of `NumaBalancing`; {} where not recorded.
+
+    A window came before the row that first shows its entries (``numa_pte_updates``), by as much as the faults since the row
+    before that take (``numa_hint_faults``); those that changed at least half as many as the most begin a pass. Where a whole
+    row passed without the end of a workload tick (``ticks``) the thread did nothing but handle faults: it had as much of a CPU
+    as these take, all promoting.
+
+    Parameters
+    ----------
+    extra, record : Table or None
+        Row by row of the same times.
+    """
+    if extra is None or record is None or "numa_pte_updates" not in extra or extra.n_rows < 2:
+        return {}
+    at_ms = np.asarray(extra["t_ms"], np.float64)
+    changed, faults = (np.diff(np.asarray(extra[f"numa_{name}"], np.float64)) for name in ("pte_updates", "hint_faults"))
+    lasted, took = np.diff(at_ms), faults * EMULATED["promote_fault_us"] / 1e3
+    begun_ms = np.maximum(np.rint(at_ms[1:] - np.minimum(took, lasted)), 1).astype(np.int64)
+    most = float(changed.max())
+    out = {
+        name: tuple(np.unique(begun_ms[(changed > 0) & (changed >= least)]).tolist())
+        for name, least in (("windows_ms", 1), ("passes_ms", most / 2))
+    }
+    if record.n_rows != extra.n_rows or "ticks" not in record:
+        return out
+    starved = (np.diff(record["ticks"].astype(np.int64)) == 0) & (took < lasted)
+    factors = np.where(starved, np.clip(np.rint(lasted / np.maximum(took, 1e-3)), 1, 10**6), 1).astype(np.int64)
+    begins = np.flatnonzero(np.diff(factors, prepend=1))
+    return out | {
+        "fault_from_ms": tuple(np.rint(at_ms[begins]).astype(np.int64).tolist()),
+        "fault_factors": tuple(factors[begins].tolist()),
+    }
 
 
-def balancing_of(info: Mapping[str, float], zones: Sequence[Zone], first_ms: int = 0) -> NumaBalancing | None:
+def balancing_of(
+    info: Mapping[str, float], zones: Sequence[Zone], recorded: Mapping[str, tuple[int, ...]] | None = None
+) -> NumaBalancing | None:
     """Return the machine's NUMA balancing and demotion, None where ``info.txt`` has neither.
 
     Parameters
@@ -40,8 +66,8 @@ def balancing_of(info: Mapping[str, float], zones: Sequence[Zone], first_ms: int
         ``numa_balancing`` (the sysctl) and ``demotion`` (the switch).
     zones : sequence of Zone
         Watermarks of all nodes; computed where there are none.
-    first_ms : int
-        When the first window is due, 0 for a random time.
+    recorded : mapping of str to tuple of int, optional
+        From `as_recorded`; without it windows are due as their period says, the first at a random time.
 
     Examples
     --------
@@ -53,5 +79,5 @@ def balancing_of(info: Mapping[str, float], zones: Sequence[Zone], first_ms: int
     if not promotes and not demotes:
         return None
     mode = "memory_tiering" if promotes else "disabled"
-    own = {"mode": mode, "demotion_enabled": demotes, "zones": tuple(zones), "first_window_ms": first_ms}
-    return NumaBalancing.from_dict(own | EMULATED | ASSUMED)
+    own = {"mode": mode, "demotion_enabled": demotes, "zones": tuple(zones)}
+    return NumaBalancing.from_dict(own | EMULATED | ASSUMED | dict(recorded or {}))

@@ -17,9 +17,9 @@ from ...scenario import Commit, Context, Group, Kernel, Machine, Node, Placement
 from ...units import LONGEST_US, PAGE_SZ
 from .machine_of import machine_of, swap_of
 from .memcgs_of import memcgs_of
-from .numa_of import balancing_of, first_window_ms
+from .numa_of import as_recorded, balancing_of
 from .tables import Table
-from .timing import PARTS, last_samples_us, recorded_groups, turns_of
+from .timing import PARTS, Turns, last_samples_us, recorded_groups, turns_of
 
 PHASE = re.compile(r"rate_hz_from_(\d+)ms")
 """Columns of the layout with access rates, from a time on."""
@@ -217,7 +217,9 @@ class Recording:
             tick_ms /= PARTS
             groups = tuple(within.at(g.in_parts(PARTS).replace(period=g.period * PARTS)) for g in groups)
         if recorded_rates:
-            groups = tuple(recorded_groups(self._periodic(), groups, tick_ms, within))
+            # Hint faults are those of a tick's touches in their order: who touches at random does so in ticks that were taken.
+            in_ticks = within or (Turns({}) if info.get("numa_balancing") else None)
+            groups = tuple(recorded_groups(self._periodic(), groups, tick_ms, in_ticks))
         if info.get("thp"):
             groups += tuple(_huge(layout))
         workload = Workload(
@@ -226,8 +228,8 @@ class Recording:
         given = machine
         if machine is None:
             machine = machine_of(self, placement, lru_share_of_other)
-            first_ms = first_window_ms(self.extra) if recorded_intervals else 0
-            machine = machine.replace(numa_balancing=balancing_of(info, self.zones, first_ms) if balancing else None)
+            recorded = as_recorded(self.extra, self.record) if recorded_intervals else {}
+            machine = machine.replace(numa_balancing=balancing_of(info, self.zones, recorded) if balancing else None)
         contexts = tuple(_with_targets(context, layout) for context in self.contexts)
         commits = tuple(_commits(contexts, [(ms, [_with_targets(c, layout) for c in now]) for ms, now in self.changes]))
         same = all(c.to.attrs.same_intervals(contexts[c.context].attrs) for c in commits)

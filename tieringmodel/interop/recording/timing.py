@@ -7,6 +7,7 @@ from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 
 from ...errors import InputError
 from ...scenario import Group
@@ -74,7 +75,8 @@ def turns_of(record: Table | None, groups: Sequence[Group], tick_ms: float) -> T
 def recorded_groups(record: Table, groups: Sequence[Group], tick_ms: float, turns: Turns | None = None) -> Iterator[Group]:
     """Yield groups that touch as often as the recorded ones did, from one row of the record to the next.
 
-    The record says how many touches fell between two rows, not when. A segment that is touched at random keeps its
+    The record says how many touches fell between two rows, not when. Between rows in which no tick ended one was going on, and
+    its touches are in the next row: such rows are left out. A segment that is touched at random keeps its
     distribution at the measured rate. One that is touched in every tick misses ticks as evenly as can be: its touches
     come in a mixture of two neighbouring periods. With turns a segment that is touched at random has them in the ticks that
     were taken. Before the first and after the last row a group is as configured.
@@ -95,14 +97,15 @@ def recorded_groups(record: Table, groups: Sequence[Group], tick_ms: float, turn
     InputError
         If a counter falls.
     """
-    edges = np.rint(np.asarray(record["t_ms"], np.float64) / tick_ms).astype(np.int64).tolist()
+    ended = _ended(record)
+    edges = np.rint(np.asarray(record["t_ms"], np.float64)[ended] / tick_ms).astype(np.int64).tolist()
     for group in groups:
-        random, touches = group.kind == "rate", np.asarray(record[f"{group.name}_touches"], np.float64)
+        random, touches = group.kind == "rate", np.asarray(record[f"{group.name}_touches"], np.float64)[ended]
         per_page = np.diff(touches / (group.hi - group.lo))
         if (per_page < 0).any():
-            row = int(np.argmax(per_page < 0)) + 1
+            row = int(ended[int(np.argmax(per_page < 0)) + 1])
             raise InputError(record.where(row), f"{group.name}_touches falls", "give counts since the start")
-        taken = np.diff(record["ticks"].astype(np.int64)) if turns and random else np.rint(per_page)
+        taken = np.diff(record["ticks"].astype(np.int64)[ended]) if turns and random else np.rint(per_page)
         yield from _between(group, 0, edges[0])
         for (first, end), wanted, touched in zip(pairwise(edges), taken.tolist(), per_page.tolist(), strict=True):
             a, b = max(first, group.start_tick), min(end, group.end_tick)
@@ -115,6 +118,15 @@ def recorded_groups(record: Table, groups: Sequence[Group], tick_ms: float, turn
             for part in _spread(now, a, b, int(wanted)):
                 yield turns.at(part, group) if turns else part
         yield from _between(group, edges[-1], group.end_tick)
+
+
+def _ended(record: Table) -> npt.NDArray[np.int64]:
+    """Return the rows before which a tick ended since the row before, with the first and the last one."""
+    rows = np.arange(record.n_rows)
+    if "ticks" not in record or record.n_rows < 3:
+        return rows
+    ended = np.diff(record["ticks"].astype(np.int64)) != 0
+    return rows[np.concatenate(([True], ended[:-1], [True]))]
 
 
 def _between(group: Group, first: int, end: int) -> Iterator[Group]:

@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ...damon.kdamond import Kdamond
+from ...interop.recording.numa_of import MEASURED_US
 from ...interop.recording.scenario_of import Recording
 from ...kernels.layout import NO_FRAME
 from ...memory.zones import draw_from
@@ -31,6 +32,8 @@ CPUS = 2
 """CPUs of the recorded machine, all on node 0 (data/recordings/README.md)."""
 HELD_UP = 10
 """An aggregation of more than so many usual ones lasted that long because of a pass of schemes that take pages out."""
+_FAULTS = 0x4855
+"""Draws what hint faults take."""
 _ROW, _SHOT, _TOLD = range(3)
 """What is looked at: a row of the record, a snapshot of regions, kdamond's statistics."""
 SLEEPS_IN_JIFFIES_US = 20_000
@@ -258,6 +261,16 @@ class _SleepClock(ContextClock):
         return np.asarray(self.last_ns + step * np.arange(n + 1))
 
 
+def _with_drawn_faults(scenario: Scenario, seed: int) -> Scenario:
+    """Return the scenario with what hint faults take drawn from what was measured, where NUMA balancing is on."""
+    balancing = scenario.machine.numa_balancing
+    if balancing is None:
+        return scenario
+    rng = np.random.default_rng((seed, _FAULTS))
+    took = {name: float(rng.uniform(*measured)) for name, measured in MEASURED_US.items()}
+    return scenario.replace(machine=scenario.machine.replace(numa_balancing=balancing.replace(**took)))
+
+
 # ---- a run -----------------------------------------------------------------------------------------------------------
 
 
@@ -299,7 +312,7 @@ def model_trace(model: Setup, seed: int) -> Trace:
     shots = list(snapshot_rows(recording.snapshots)) if watched(recording) and recording.snapshots is not None else []
     truth = Truth(recording) if shots else None
     watch = _Watch(bool(shots))
-    engine = Engine(model.scenario, seed, observer=watch, actions=scheme_actions)
+    engine = Engine(_with_drawn_faults(model.scenario, seed), seed, observer=watch, actions=scheme_actions)
     memory = engine.memory
     if model.mechanisms.cpu_seed is not None and memory.page_lists:
         memory.page_lists.draw_from(model.mechanisms.cpu_seed)
