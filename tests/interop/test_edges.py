@@ -40,6 +40,18 @@ def test_aggregations_begin_where_their_number_changes_and_nobody_writes_into_th
             _first_rows(Table(agg=np.array(agg)), [])  # type: ignore[arg-type]
 
 
+def test_a_tick_that_lasts_over_rows_is_in_the_row_in_which_it_ends() -> None:
+    # Ticks of 10 ms: 10 end by the first row, none in the next, 5 in the third, and none up to the last one.
+    record = Table(
+        t_ms=np.array([100.0, 200.0, 300.0, 400.0]),
+        ticks=np.array([10, 10, 15, 15], np.uint64),
+        hot_touches=np.array([100, 100, 150, 150]),
+    )
+    groups = (tm.Group(0, 10, "period", period=1, name="hot"),)
+    parts = [(g.start_tick, g.end_tick, g.period) for g in recorded_groups(record, groups, 10)]  # type: ignore[arg-type]
+    assert parts == [(0, 10, 1), (10, 30, 4), (40, 2**62, 1)]
+
+
 def test_rates_of_a_record_hold_between_its_rows_and_those_of_the_group_around_them() -> None:
     # Ten pages, ticks of 2 ms, rows at ticks 5, 10 and 20: 100 touches of each page in 10 ms, none in 20 ms.
     record = Table(t_ms=np.array([10.0, 20.0, 40.0]), hot_touches=np.array([0, 1000, 1000]))

@@ -357,12 +357,12 @@ def test_commands_whose_effect_nobody_tells_are_asked_for(copy):
         read_recording(folder)
 
 
-def test_a_recorded_machine_hands_frames_out_as_linux_does_where_no_folio_needs_blocks():
+def test_a_recorded_machine_hands_frames_out_as_linux_does():
     assert read_recording(RECORDINGS / "C3_pullpush_temporal").to_scenario().machine.allocator == "buddy"
     recording = read_recording(RECORDINGS / E3)
     assert recording.to_scenario().machine.allocator == "buddy"
     huge = replace(recording, info={**(recording.info or {}), "thp": 1.0})
-    assert huge.to_scenario().machine.allocator == "lowest"
+    assert huge.to_scenario().machine.allocator == "buddy"
 
 
 K1, H2 = "K1_online_commit", "H2_vaddr_weights_vs_paddr_goal_stride31"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -131,6 +132,90 @@ def test_what_kernels_are_told_of_a_machine_whose_windows_ran_before() -> None:
     new = Engine(tiered(every(1), scan_delay_ms=700), 3).balancer
     assert new
     assert [new.arrays.state[at] for at in (numa.PERIOD_MS, numa.NEXT_SCAN_MS, numa.ADJUSTED_MS)] == [700, 700, 0]
+
+
+# ---- as recorded -----------------------------------------------------------------------------------------------------
+
+
+def test_recorded_windows_come_when_they_did_and_begin_passes_where_they_did() -> None:
+    """Windows of 512 pages: two go on, the third begins anew, the last finds the pass at its end."""
+    given = {"scan_size_mb": 2, "windows_ms": [200, 400, 900, 1300], "passes_ms": [200, 900]}
+    sc = tiered(slow=(0, 1024), **given)
+    engine = Engine(sc, 1)
+    found = []
+    for ms in range(100, 1500, 100):
+        engine.run(100_000)
+        assert engine.balancer
+        b = engine.balancer.arrays
+        found.append((ms, int(b.count[numa.PTE_UPDATES]), int(b.state[numa.SEQ]), np.flatnonzero(b.armed).size))
+    changed = [found[0], *(now for before, now in pairwise(found) if now[1:] != before[1:])]
+    # The third is in pages that are armed already: it goes on to the end of memory.
+    assert changed == [(100, 0, 0, 0), (200, 512, 0, 512), (400, 1024, 0, 1024), (900, 1024, 2, 1024)]
+    assert engine.balancer.windows == 4
+    assert np.unique(engine.balancer.arrays.armed).tolist() == [0, 201, 401]
+    again = Engine(sc, 1)
+    again.restore(engine.state())
+    assert again.balancer
+    assert again.balancer.windows == 4
+
+
+@pytest.mark.parametrize(("place", "expected"), [(0.0, 0), (0.25, 1024), (0.9999, 4095)])
+def test_a_window_comes_while_its_thread_is_at_work_on_a_tick(place: float, expected: int) -> None:
+    """All pages are touched every 20 ticks, last in tick 20: those behind the thread's place in it come after the window."""
+    engine = Engine(tiered(every(20)), 1)
+    assert engine.balancer
+    b, memory, access = engine.balancer.arrays, engine.memory.arrays, engine.access.arrays
+    numa.scan_window(b, memory, access, 300 * 1_000_000)
+    numa.finish_tick(b, memory, access, 0, 30, int(place * 2**32))
+    queued = b.queue[: b.state[numa.QUEUED]].tolist()
+    assert queued == list(range(expected, PAGES))
+    assert set(b.queue_tick[: len(queued)]) == {30}
+    assert sorted(queued + b.waiting[: b.state[numa.WAITING]].tolist()) == list(range(PAGES))
+
+
+def test_where_nothing_was_touched_lately_no_tick_is_finished() -> None:
+    engine = Engine(tiered(every(1, start=100)), 1)
+    assert engine.balancer
+    b, memory, access = engine.balancer.arrays, engine.memory.arrays, engine.access.arrays
+    numa.scan_window(b, memory, access, 300 * 1_000_000)
+    numa.finish_tick(b, memory, access, 0, 30, 0)
+    assert (b.state[numa.QUEUED], b.state[numa.WAITING]) == (0, PAGES)
+
+
+def test_faults_take_longer_while_the_thread_has_little_of_a_cpu() -> None:
+    """Pages armed at 1 s are touched at 1.01 s, 1 ms each; 20 ms each from 1.1 s on: 90 and 45 until they are 1 s old."""
+    given = {"windows_ms": [1000], "passes_ms": [1000], "fault_from_ms": [1100, 1900], "fault_factors": [20, 1]}
+    sc = tiered(every(1, start=101), promote_fault_us=1000, refuse_fault_us=0, hot_threshold_ms=1000, **given)
+    ds = run(sc, 6)
+    assert last(ds, "pgpromote_success", "numa_hint_faults") == [90 + 40 + 100, PAGES]
+    assert last(ds, "numa_stall_us") == [(90 + 40 * 20 + 100) * 1000]
+
+
+@pytest.mark.parametrize(
+    ("given", "where"),
+    [({"windows_ms": [5, 5]}, "windows_ms"), ({"windows_ms": [5], "passes_ms": [6]}, "passes_ms"),
+     ({"fault_from_ms": [5]}, "fault_factors"), ({"fault_from_ms": [5], "fault_factors": [0]}, "fault_factors"),
+     ({"fault_from_ms": [7, 5], "fault_factors": [1, 1]}, "fault_from_ms")],
+)  # fmt: skip
+def test_what_cannot_have_been_recorded_is_refused(given: dict[str, Any], where: str) -> None:
+    with pytest.raises(tm.InputError) as caught:
+        tm.NumaBalancing(**given)
+    assert caught.value.where == where
+
+
+def test_recordings_say_when_windows_came_and_how_slow_the_thread_was() -> None:
+    """G2's thread handled 272 faults of 167.5 us in 989.2 ms: a fault took 22 times as long. G1's was at work all the time."""
+    found = []
+    for name in ("G1_numab_tiering_alone", "G2_numab_with_damon_demotion"):
+        found.append(tm.read_recording(tm.data_path("recordings", name)).to_scenario().machine.numa_balancing)
+    one, two = found
+    assert one
+    assert two
+    # 839, 357 and 4856 faults before the rows at 13101.2, 28105.0 and 109100.9 ms
+    assert one.windows_ms == one.passes_ms == (12_961, 28_045, 108_288)
+    assert one.fault_factors == ()
+    assert (two.passes_ms, len(two.windows_ms)) == ((6_954, 77_598), 13)
+    assert (two.fault_from_ms, two.fault_factors) == ((7_111, 8_101), (22, 1))
 
 
 # ---- hint faults -----------------------------------------------------------------------------------------------------

@@ -122,8 +122,8 @@ def recorded_groups(record: Table, groups: Sequence[Group], tick_ms: float, turn
 
 def _ended(record: Table) -> npt.NDArray[np.int64]:
     """Return the rows before which a tick ended since the row before, with the first and the last one."""
-    rows = np.arange(record.n_rows)
-    if "ticks" not in record or record.n_rows < 3:
+    rows = np.arange(len(record["t_ms"]))
+    if "ticks" not in record or rows.size < 3:
         return rows
     ended = np.diff(record["ticks"].astype(np.int64)) != 0
     return rows[np.concatenate(([True], ended[:-1], [True]))]
