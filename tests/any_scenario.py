@@ -97,7 +97,7 @@ class Maker:
         self.rng = random.Random(seed)
         self.themes = {self.one(THEMES), self.one(("", "", *THEMES))}
         if "folios" in self.themes:
-            self.themes -= {"numa", "sources", "buddy", "large"}
+            self.themes -= {"numa", "sources", "large"}
         if "large" in self.themes:
             self.themes -= {"numa", "percpu"}
         if "old" in self.themes:
@@ -132,7 +132,7 @@ class Maker:
         self.cpus = self.whole(1, 3)
         out: Json = {"nodes": nodes, "allocator": self.one(("lowest", "lowest", *ALLOCATORS))}
         if "folios" in self.themes:
-            out["allocator"] = self.one(("lowest", "random"))
+            out["allocator"] = self.one(("lowest", "random", "buddy"))
         if "buddy" in self.themes:
             out["allocator"] = "buddy"
             cpus = {"cpus": self.cpus, "others_pages_per_s": self.one((0, 50, 900)), "cpu_changes_bp": self.one((0, 9000))}
@@ -177,6 +177,7 @@ class Maker:
         return out | self.some(
             0.5, throughput_bytes_per_s=self.one((1 << 20, 1 << 26)), latency_us=self.one((50, 3000)),
             capacity_bytes=self.whole(0, 100) * PAGE, queue_bytes=self.one((PAGE, 40 * PAGE)),
+            at_once_bp=self.one((0, 3000, 10_000)),
         )  # fmt: skip
 
     def balancing(self) -> Json:
@@ -192,6 +193,12 @@ class Maker:
         )  # fmt: skip
         if self.maybe(0.4):
             out |= {"scan_period_ms": self.one((5, 50))} | self.some(0.5, first_window_ms=self.one((3, 40)))
+        if self.maybe(0.3):
+            windows = sorted(self.rng.sample(range(1, 400), self.whole(1, 6)))
+            out |= {"windows_ms": windows, "passes_ms": [at for at in windows if self.maybe()]}
+        if self.maybe(0.2):
+            slow = sorted(self.rng.sample(range(400), self.whole(1, 3)))
+            out |= {"fault_from_ms": slow, "fault_factors": [self.one((1, 7, 1000)) for _ in slow]}
         if self.maybe(0.4):
             marks = sorted(self.whole(0, 60) for _ in range(4))
             names = ("min", "low", "high", "promo")

@@ -32,7 +32,6 @@ STANDS_ALONE = {
     "verdicts.resampling": "scipy's functions in numpy, held to scipy's bits; statistics.py says what for",
     "simulation.idle": "a run without contexts, which has no clocks; engine.py is long",
     "interop.modules": "what the kernel's own modules do with their parameters, a format of its own",
-    "interop.recording.numa_of": "figures of one emulated machine, and what nobody recorded",
     "validate.golden.format2": "one format's keys, every one of them",
     "differences.rules": "the search for rules, apart from what is shown beside each other",
     "hotness.hint_faults": "one source, as the others are; made by name",

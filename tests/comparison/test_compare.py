@@ -172,13 +172,14 @@ def test_a_comparison_shorter_than_the_recordings_first_rows_leaves_it_out() -> 
     assert found["policy"].values.tolist() == ["goal"]
 
 
-# Seeds differ by 125 bp and 4 % (C3), 19 bp and 4 % (C8), standard deviations of twelve seeds: the bands are 2.7 and 6
-# of them for C3. What is left is the model's error: recorded 5997 bp and 10.5 MiB/s, 5974 bp and 1.53 MiB/s; in the mean of the
-# seeds 5861 bp and 9.6 MiB/s, 5941 bp and 1.48 MiB/s.
+# Seeds differ by 96 bp and 3.4 % (C3), 19 bp and 4 % (C8), standard deviations of 24 and 12 seeds. What is left is the model's
+# error: recorded 5997 bp and 10.5 MiB/s, 5974 bp and 1.53 MiB/s; in the mean of the seeds 5843 bp and 9.7 MiB/s, 5941 bp and
+# 1.48 MiB/s. One seed may be off by that error and 2.7 standard deviations (C3), the mean of four by the error and 1.5 of its own.
 @pytest.mark.parametrize(
-    ("name", "band_bp", "band_rate"), [("C3_pullpush_temporal", 340, 0.25), ("C8_pullpush_temporal_q2M", 80, 0.2)]
+    ("name", "band_bp", "mean_bp", "band_rate"),
+    [("C3_pullpush_temporal", 415, 227, 0.25), ("C8_pullpush_temporal_q2M", 80, 53, 0.2)],
 )
-def test_the_models_ripple_is_the_kernels(name: str, band_bp: float, band_rate: float) -> None:
+def test_the_models_ripple_is_the_kernels(name: str, band_bp: float, mean_bp: float, band_rate: float) -> None:
     sc, read, *_ = recording(name)
     what = controlled(sc)
     kernel = recorded_series(read, sc, what)  # type: ignore[arg-type]
@@ -200,7 +201,7 @@ def test_the_models_ripple_is_the_kernels(name: str, band_bp: float, band_rate: 
         assert 0.7 < got[1] / sd < 1.4
         means.append(got[0])
         rates.append(got[2])
-    assert abs(np.mean(means) - mean) < band_bp / 1.5
+    assert abs(np.mean(means) - mean) < mean_bp
     assert abs(np.mean(rates) / rate - 1) < band_rate / 2
 
 
