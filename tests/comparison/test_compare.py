@@ -174,7 +174,7 @@ def test_a_comparison_shorter_than_the_recordings_first_rows_leaves_it_out() -> 
 
 # Seeds differ by 96 bp and 3.4 % (C3), 19 bp and 4 % (C8), standard deviations of 24 and 12 seeds. What is left is the model's
 # error: recorded 5997 bp and 10.5 MiB/s, 5974 bp and 1.53 MiB/s; in the mean of the seeds 5843 bp and 9.7 MiB/s, 5941 bp and
-# 1.48 MiB/s. One seed may be off by that error and 2.7 standard deviations (C3), the mean of four by the error and 1.5 of its own.
+# 1.48 MiB/s. One seed may be off by that error and 2.7 standard deviations (C3), the mean of four by it and 1.5 of its own.
 @pytest.mark.parametrize(
     ("name", "band_bp", "mean_bp", "band_rate"),
     [("C3_pullpush_temporal", 415, 227, 0.25), ("C8_pullpush_temporal_q2M", 80, 53, 0.2)],
