@@ -33,7 +33,8 @@ def as_recorded(extra: Table | None, record: Table | None) -> dict[str, tuple[in
     extra, record : Table or None
         Row by row of the same times.
     """
-    if extra is None or record is None or "numa_pte_updates" not in extra or extra.n_rows < 2:
+    told = {"numa_pte_updates", "numa_hint_faults"}
+    if extra is None or record is None or extra.n_rows < 2 or not told <= set(extra):
         return {}
     at_ms = np.asarray(extra["t_ms"], np.float64)
     changed, faults = (np.diff(np.asarray(extra[f"numa_{name}"], np.float64)) for name in ("pte_updates", "hint_faults"))
@@ -50,7 +51,7 @@ def as_recorded(extra: Table | None, record: Table | None) -> dict[str, tuple[in
     factors = np.where(starved, np.clip(np.rint(lasted / np.maximum(took, 1e-3)), 1, 10**6), 1).astype(np.int64)
     begins = np.flatnonzero(np.diff(factors, prepend=1))
     return out | {
-        "fault_from_ms": tuple(np.rint(at_ms[begins]).astype(np.int64).tolist()),
+        "fault_from_ms": tuple(np.rint(np.maximum(at_ms[begins], 0)).astype(np.int64).tolist()),
         "fault_factors": tuple(factors[begins].tolist()),
     }
 

@@ -76,10 +76,10 @@ def recorded_groups(record: Table, groups: Sequence[Group], tick_ms: float, turn
     """Yield groups that touch as often as the recorded ones did, from one row of the record to the next.
 
     The record says how many touches fell between two rows, not when. Between rows in which no tick ended one was going on, and
-    its touches are in the next row: such rows are left out. A segment that is touched at random keeps its
-    distribution at the measured rate. One that is touched in every tick misses ticks as evenly as can be: its touches
-    come in a mixture of two neighbouring periods. With turns a segment that is touched at random has them in the ticks that
-    were taken. Before the first and after the last row a group is as configured.
+    its touches are in the next row: such rows are left out. A segment that is touched at random keeps its distribution at the
+    measured rate. One that is touched in every tick misses ticks as evenly as can be: its touches come in a mixture of two
+    neighbouring periods. With turns a segment that is touched at random has them in the ticks that were taken. Before the
+    first and after the last row a group is as configured.
 
     Parameters
     ----------
