@@ -131,11 +131,12 @@ def setup(recording: Recording, mechanisms: Mechanisms | None = None) -> Setup:
     )
     machine = scenario.machine.with_allocator(m.allocator) if m.allocator else scenario.machine
     scenario = scenario.replace(machine=machine if m.swap else machine.replace(swap=None))
-    if PAGEOUT in kinds_of(recording):
+    measured = PAGEOUT in kinds_of(recording)  # then MemFree is among the measures
+    if measured:
         scenario = scenario.replace(contexts=tuple(_not_held_up(c) for c in scenario.contexts))
     if m.damon_seed is not None:
         scenario = scenario.replace(contexts=tuple(c.replace(rng_seed=m.damon_seed) for c in scenario.contexts))
-    if m.page_lists and (reads_mem_free(scenario.contexts) or machine.numa_balancing):
+    if m.page_lists and (reads_mem_free(scenario.contexts) or machine.numa_balancing or measured):
         scenario = _with_page_lists(recording, scenario, m.roams)
     return Setup(recording, scenario, sleeps, m)
 
