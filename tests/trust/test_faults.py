@@ -144,7 +144,7 @@ def test_out_of_memory_is_one_sentence(tmp_path: Path) -> None:
     big = tm.Scenario(tm.Machine.dram_cxl("4 TiB", "4 TiB"), tm.Workload(2**20))
     (tmp_path / "big.toml").write_text(big.to_toml())
     words = ["run", str(tmp_path / "big.toml"), "--duration", "1", "-o", str(tmp_path / "out")]
-    done = child(LIMIT.format("AS", 3 << 30) + MAIN.format(words))
+    done = child(LIMIT.format("AS", 3 << 30) + MAIN.format(words), TIERINGMODEL_MEMORY_LIMIT="64 GiB")  # more than is needed
     assert done.returncode == 2
     assert done.stderr == "tieringmodel: out of memory; make the machine's nodes or the workload smaller\n"
     only(tmp_path / "out")
