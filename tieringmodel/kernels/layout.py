@@ -135,17 +135,23 @@ class Memory(Bundle):
 
 
 @bundle
-class MixedMemory(Memory):
-    """Memory in which some folios are of several frames: an aligned run of 2**order, with consecutive pages.
+class Folios(Bundle):
+    """What memory has beside its columns where folios are of several frames: aligned runs of 2**order, consecutive pages.
 
-    A class of its own, so that kernels are compiled for it apart: elsewhere ``memory.folio`` is None, and what asks for it is
-    not compiled. The first frame's record keeps the folio's accessed state.
+    The first frame's record keeps the folio's accessed state.
     """
 
-    folio: U32s = field()  # type: ignore[misc]
-    # [frames]: order | class of who touches the folio << 8; 0 on frames of folios of one frame, and on free ones
-    mixed: I64s = field()  # type: ignore[misc]
-    # [2]: folios of several frames that migrated whole since the start, and that were split to migrate
+    folio: U32s  # [frames]: order | class of who touches the folio << 8; 0 on frames of folios of one frame, and on free ones
+    mixed: I64s  # [2]: folios of several frames that migrated whole since the start, and that were split to migrate
+
+
+@bundle
+class MixedMemory(Folios, Memory):
+    """`Memory` with `Folios`.
+
+    A class of its own, so that kernels are compiled for it apart: elsewhere ``memory.folio`` is None, and what asks for it is
+    not compiled.
+    """
 
 
 @bundle
@@ -176,11 +182,8 @@ class BuddyMemory(Memory):
 
 
 @bundle
-class MixedBuddyMemory(BuddyMemory):
-    """`BuddyMemory` with the folios of `MixedMemory`: each takes a block of its order, and gives it back whole."""
-
-    folio: U32s = field()  # type: ignore[misc]
-    mixed: I64s = field()  # type: ignore[misc]
+class MixedBuddyMemory(Folios, BuddyMemory):  # type: ignore[misc]
+    """`BuddyMemory` with `Folios`: each takes a block of its order, and gives it back whole."""
 
 
 @bundle
@@ -201,7 +204,7 @@ class SwapMemory(Device, Memory):
 
 
 @bundle
-class MixedSwapMemory(Device, MixedMemory):  # type: ignore[misc]
+class MixedSwapMemory(Device, MixedMemory):
     """`MixedMemory` with a `Device`."""
 
 

@@ -300,11 +300,26 @@ def scan_window(b, memory, access, now_ns):
 
 
 @inlined
-def queue(b, page, tick):
-    """Let a touched page wait for the thread to handle its fault."""
-    at = (b.state[QUEUE_AT] + b.state[QUEUED]) % b.queue.size
-    b.queue[at], b.queue_tick[at] = np.int32(page), np.int32(tick)
-    b.state[QUEUED] += 1
+def _touched_in(memory, access, page, at):
+    """Whether a page is touched in a tick, False without a frame."""
+    frame = frame_of_page(memory, page)
+    return frame >= 0 and is_touched(access, memory.rec[frame], at - 1, at)
+
+
+@inlined
+def queue_touched(b, memory, access, first, at, tick):
+    """Let armed pages from `first` on that are touched in tick `at` wait, since `tick`, for the thread to serve them."""
+    s, ring, n = b.state, b.queue.size, np.int64(0)
+    for i in range(s[WAITING]):
+        page = np.int64(b.waiting[i])
+        if page >= first and s[QUEUED] < ring and _touched_in(memory, access, page, at):
+            end = (s[QUEUE_AT] + s[QUEUED]) % ring
+            b.queue[end], b.queue_tick[end] = np.int32(page), np.int32(tick)
+            s[QUEUED] += 1
+        else:
+            b.waiting[n] = np.int32(page)
+            n += 1
+    s[WAITING] = n
 
 
 @kernel
@@ -313,31 +328,18 @@ def finish_tick(b, memory, access, oldest, tick, place):
 
     That is the last tick of (oldest, tick] in which any page is touched. `place`: how much of it was done, of 2**32.
     """
-    s, ring = b.state, b.queue.size
     at, total = tick, np.int64(0)
     while at > oldest:
         for page in range(b.armed.size):
-            frame = frame_of_page(memory, page)
-            if frame >= 0 and is_touched(access, memory.rec[frame], at - 1, at):
-                total += 1
+            total += np.int64(_touched_in(memory, access, page, at))
         if total:
             break
         at -= 1
     first, done = np.int64(0), total * place >> 32
     while done > 0:
-        frame = frame_of_page(memory, first)
-        if frame >= 0 and is_touched(access, memory.rec[frame], at - 1, at):
-            done -= 1
+        done -= np.int64(_touched_in(memory, access, first, at))
         first += 1
-    n = np.int64(0)
-    for i in range(s[WAITING]):
-        page = np.int64(b.waiting[i])
-        if page >= first and s[QUEUED] < ring and is_touched(access, memory.rec[frame_of_page(memory, page)], at - 1, at):
-            queue(b, page, tick)
-        else:
-            b.waiting[n] = np.int32(page)
-            n += 1
-    s[WAITING] = n
+    queue_touched(b, memory, access, first, at, tick)
 
 
 @inlined
@@ -427,16 +429,7 @@ def hint_faults(b, memory, access, before, now, now_ns):
         follow(b, memory)
         s[MOVED] = moves_of_all(memory)
     for tick in range(before + 1, now + 1):
-        n = np.int64(0)
-        for i in range(s[WAITING]):
-            page = np.int64(b.waiting[i])
-            record = memory.rec[frame_of_page(memory, page)]
-            if s[QUEUED] < ring and is_touched(access, record, tick - 1, tick):
-                queue(b, page, tick)
-            else:
-                b.waiting[n] = np.int32(page)
-                n += 1
-        s[WAITING] = n
+        queue_touched(b, memory, access, np.int64(0), tick, tick)
     while s[QUEUED]:
         at = s[QUEUE_AT]
         page, tick = np.int64(b.queue[at]), np.int64(b.queue_tick[at])

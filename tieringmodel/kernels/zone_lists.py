@@ -10,13 +10,13 @@ from .buddy import (
     follow,
     following,
     free_block,
-    from_zone,
     held_by,
     list_frames,
     list_of,
     pass_seconds,
     pcp_of,
     push_tail,
+    take_run,
     zones,
 )
 from .layout import (
@@ -104,9 +104,7 @@ def hold(memory):
     """Let others hold what they took of the first node in the last two seconds, on each CPU."""
     for k in range(2 * memory.crew[CPUS]):
         for _ in range(memory.crew[OTHERS]):
-            frame = from_zone(memory, np.int64(0), np.int64(0))
-            if frame < 0:
-                frame = from_zone(memory, np.int64(1), np.int64(0))
+            frame = take_run(memory, np.int64(0), np.int64(0))
             if frame < 0:
                 return
             push_tail(memory, held_by(memory, k >> 1, k & 1), frame)

@@ -8,7 +8,6 @@ above their watermarks.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -18,7 +17,7 @@ import numpy.typing as npt
 
 from ..kernels.buddy import SCALE_MAX, SECOND_NS
 from ..kernels.layout import NOW, Memory
-from ..scenario.numa import FEWEST_KBYTES, MOST_KBYTES, THP_PAGES_PER_ZONE
+from ..scenario.numa import min_free_kbytes
 from ..stored import Stored
 from ..units import KIB, PAGE_SZ
 
@@ -105,9 +104,7 @@ def low_watermark_pages(managed: int, managed_in_all: int, huge_zones: int = 0) 
 
     `huge_zones`: how many zones there are where transparent huge pages are in use, which ask for more in each (khugepaged).
     """
-    min_free_kb = min(max(math.isqrt(managed_in_all * PAGE_SZ // KIB * 16), FEWEST_KBYTES), MOST_KBYTES)
-    min_free_kb = max(min_free_kb, PAGE_SZ // KIB * min(THP_PAGES_PER_ZONE * huge_zones, managed_in_all // 20))
-    lowest = min_free_kb * KIB // PAGE_SZ * managed // max(managed_in_all, 1)
+    lowest = min_free_kbytes(managed_in_all, huge_zones) * KIB // PAGE_SZ * managed // max(managed_in_all, 1)
     return lowest + max(lowest // 4, managed // 1000)
 
 

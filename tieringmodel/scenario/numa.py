@@ -258,10 +258,7 @@ class NumaBalancing(Checked):
 
     def _min_free_kbytes(self, sizes: Sequence[tuple[int, str, int]], highs: Sequence[int]) -> int:
         pages = sum(max(size - high, 0) for (_, _, size), high in zip(sizes, highs, strict=True))
-        kbytes = min(max(isqrt(16 * 4 * pages), FEWEST_KBYTES), MOST_KBYTES)
-        if self.transparent_hugepage == "never" or not any(highs):
-            return kbytes
-        return max(kbytes, 4 * min(THP_PAGES_PER_ZONE * len(sizes), pages // 20))
+        return min_free_kbytes(pages, len(sizes) if self.transparent_hugepage != "never" and any(highs) else 0)
 
     def _marked(self, sizes: Sequence[tuple[int, str, int]], kbytes: int) -> list[Zone]:
         total, out = sum(pages for _, _, pages in sizes), []
@@ -271,6 +268,15 @@ class NumaBalancing(Checked):
             higher = sum(more for other, _, more in sizes[k + 1 :] if other == nid)
             out.append(Zone(nid, name, pages, least, least + step, least + 2 * step, least + 3 * step, higher // 256))
         return out
+
+
+def min_free_kbytes(pages: int, huge_zones: int = 0) -> int:
+    """Return min_free_kbytes of so many pages, and of so many zones where transparent huge pages are in use (khugepaged).
+
+    Source: docs/theory/numa.md, section 4.
+    """
+    kbytes = min(max(isqrt(16 * 4 * pages), FEWEST_KBYTES), MOST_KBYTES)
+    return max(kbytes, 4 * min(THP_PAGES_PER_ZONE * huge_zones, pages // 20))
 
 
 def managed_zones(node: _Node) -> list[tuple[str, int]]:

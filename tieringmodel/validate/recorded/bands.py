@@ -80,12 +80,17 @@ class Pair:
     @property
     def inside(self) -> bool:
         """Whether the recorded value lies in a band that counts, or so near that the recorder could not tell."""
-        return self.sharp and self.low - self.resolution <= self.recorded <= self.high + self.resolution
+        return holds(self.low, self.high, self.recorded, self.widest, self.resolution)
 
 
 def widest(value: float, low: float, high: float) -> float:
     """Return the widest band that says something of a value with that bootstrap interval."""
     return max(WIDEST_IN_INTERVALS * (high - low), WIDEST_IN_VALUES * abs(value))
+
+
+def holds(low: float, high: float, value: float, limit: float, resolution: float) -> bool:
+    """Return whether a band no wider than a limit holds a value, or is so near that the recorder could not tell."""
+    return high - low <= limit and low - resolution <= value <= high + resolution
 
 
 def own_share(values: npt.ArrayLike, may_be_wide: npt.ArrayLike, resolution: float = 0.0) -> float:
@@ -117,8 +122,7 @@ def own_share(values: npt.ArrayLike, may_be_wide: npt.ArrayLike, resolution: flo
     given, limits = np.asarray(values, np.float64), np.asarray(may_be_wide, np.float64)
     found = []
     for k in np.flatnonzero(np.isfinite(given) & np.isfinite(limits)).tolist():
-        low, high = band(np.delete(given, k))
-        found.append(high - low <= limits[k] and low - resolution <= given[k] <= high + resolution)
+        found.append(holds(*band(np.delete(given, k)), given[k], limits[k], resolution))
     return float(np.mean(found)) if found else math.nan
 
 
